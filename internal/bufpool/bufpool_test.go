@@ -1,0 +1,37 @@
+package bufpool
+
+import "testing"
+
+func TestGetHasLengthAndClassCapacity(t *testing.T) {
+	for _, n := range []int{0, 1, 255, 256, 257, 4096, 1<<20 + 1, 1<<24 - 1, 1 << 24, 1<<24 + 1} {
+		p := Get(n)
+		if len(*p) != n || cap(*p) < n {
+			t.Errorf("Get(%d): len %d cap %d", n, len(*p), cap(*p))
+		}
+		Put(p)
+	}
+}
+
+// A buffer of an odd capacity may only serve the class below it.
+func TestPutOddCapacityNeverLendsTooSmall(t *testing.T) {
+	for range 100 {
+		odd := make([]byte, 300)
+		Put(&odd)
+		if p := Get(400); cap(*p) < 400 {
+			t.Fatalf("lent %d bytes for 400", cap(*p))
+		}
+	}
+}
+
+func TestGrowKeepsContents(t *testing.T) {
+	p := Get(5)
+	copy(*p, "hello")
+	p = Grow(p, 1<<16)
+	if string(*p) != "hello" || cap(*p) < 5+1<<16 {
+		t.Fatalf("got %q with capacity %d", *p, cap(*p))
+	}
+	q := Grow(p, 10)
+	if q != p {
+		t.Error("Grow moved a buffer that had room")
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !poison
+
+package bufpool
+
+func poison([]byte) {}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The messages that Check treats apart: what it counts as items, and what needs
+// more than a walk.
+var (
+	itemMessages = map[string]bool{
+		"Span": true, "LogRecord": true, "Sample": true, "NumberDataPoint": true,
+		"HistogramDataPoint": true, "ExponentialHistogramDataPoint": true, "SummaryDataPoint": true,
+	}
+	messageOps = map[string]string{"KeyValue": "opKeyValue", "AnyValue": "opAnyValue", "Metric": "opMetric"}
+)
+
+// Row is one entry of a message's tag table as a Go literal.
+type Row struct {
+	Tag  uint32
+	Op   string
+	Arg  string
+	Note string
+}
+
+// Rows returns the message's tag table: the known tags, and for each known
+// number the tags of the wrong wire types.
+func (m *message) Rows() []Row {
+	var rows []Row
+	for _, f := range m.Fields {
+		good := map[uint32]Row{}
+		op, arg := f.op(m)
+		good[f.Tag()] = Row{f.Tag(), op, arg, f.Proto}
+		if f.List && f.Wire() != 2 {
+			good[f.PackedTag()] = Row{f.PackedTag(), f.packedOp(), f.arg(), f.Proto + ", packed"}
+		}
+		for t := range uint32(8) {
+			tag := f.Num<<3 | t
+			if r, ok := good[tag]; ok {
+				rows = append(rows, r)
+			} else {
+				rows = append(rows, Row{Tag: tag, Op: "opBadType", Arg: "0"})
+			}
+		}
+	}
+	return rows
+}
+
+func (f *field) arg() string {
+	if f.Table != 0 {
+		return fmt.Sprint(f.Table)
+	}
+	return "0"
+}
+
+func (f *field) op(m *message) (op, arg string) {
+	switch {
+	case f.IsMessage():
+		arg = "msg" + f.Type
+		if op, ok := messageOps[f.Type]; ok {
+			return op, arg
+		}
+		if m.Name == "Metric" && f.Oneof != "" {
+			return "opMetricData", arg
+		}
+		if itemMessages[f.Type] {
+			return "opItem", arg
+		}
+		return "opMessage", arg
+	case f.Table != 0:
+		return "opIndex", f.arg()
+	}
+	return [...]string{"opVarint", "opFixed64", "opBytes", "", "", "opFixed32"}[f.Wire()], "0"
+}
+
+func (f *field) packedOp() string {
+	if f.Table != 0 {
+		return "opPackedIndex"
+	}
+	return [...]string{"opPackedVarint", "opPackedFixed64", "", "", "", "opPackedFixed32"}[f.Wire()]
+}
+
+// FieldNames lists the message's fields by number for error messages.
+func (m *message) FieldNames() string {
+	var b strings.Builder
+	for _, f := range m.Fields {
+		fmt.Fprintf(&b, "%d: %q, ", f.Num, f.Proto)
+	}
+	return strings.TrimSuffix(b.String(), ", ")
+}

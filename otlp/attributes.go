@@ -1,0 +1,213 @@
+package otlp
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"iter"
+	"math"
+	"strconv"
+)
+
+// The members of AnyValue.value, as Value.Kind returns them.
+const (
+	KindEmpty  = 0
+	KindString = 1
+	KindBool   = 2
+	KindInt    = 3
+	KindDouble = 4
+	KindArray  = 5
+	KindMap    = 6
+	KindBytes  = 7
+	// KindStringIndex is a string in the dictionary. Value resolves it:
+	// Kind never returns it.
+	KindStringIndex = 8
+)
+
+// Value is an AnyValue with its reference into the dictionary, if it is one,
+// followed.
+type Value struct {
+	u    Union
+	dict *Dictionary
+}
+
+// Resolve returns the value of v; d is nil for signals without a dictionary.
+// Outside profiles a reference is treated as absent (common.proto).
+func (v AnyValue) Resolve(d *Dictionary) Value {
+	u := v.Value()
+	if u.Num == KindStringIndex {
+		if d == nil {
+			return Value{}
+		}
+		u = Union{Num: KindString, Bytes: d.String(int32(u.Scalar))}
+	}
+	return Value{u, d}
+}
+
+// Kind says which member is set: KindString, …, or KindEmpty.
+func (v Value) Kind() int { return int(v.u.Num) }
+
+// Text returns a string's or bytes' content.
+func (v Value) Text() []byte {
+	if v.u.Num == KindString || v.u.Num == KindBytes {
+		return v.u.Bytes
+	}
+	return nil
+}
+
+// Bool returns a bool.
+func (v Value) Bool() bool { return v.u.Num == KindBool && v.u.Scalar != 0 }
+
+// Int returns an int.
+func (v Value) Int() int64 {
+	if v.u.Num != KindInt {
+		return 0
+	}
+	return int64(v.u.Scalar)
+}
+
+// Double returns a double.
+func (v Value) Double() float64 {
+	if v.u.Num != KindDouble {
+		return 0
+	}
+	return math.Float64frombits(v.u.Scalar)
+}
+
+// Array iterates over an array's elements.
+func (v Value) Array() iter.Seq[Value] {
+	return func(yield func(Value) bool) {
+		if v.u.Num != KindArray {
+			return
+		}
+		for e := range ArrayValue(v.u.Bytes).Values().All() {
+			if !yield(e.Resolve(v.dict)) {
+				return
+			}
+		}
+	}
+}
+
+// Map iterates over a map's keys and values.
+func (v Value) Map() iter.Seq2[[]byte, Value] {
+	return func(yield func([]byte, Value) bool) {
+		if v.u.Num != KindMap {
+			return
+		}
+		for k, e := range Attributes(KeyValueList(v.u.Bytes).Values(), v.dict) {
+			if !yield(k, e) {
+				return
+			}
+		}
+	}
+}
+
+// Attributes iterates over a list of attributes, in the order in which they
+// stand; keys and values that refer to the dictionary are resolved. d is nil for
+// signals without one.
+func Attributes(l List[KeyValue], d *Dictionary) iter.Seq2[[]byte, Value] {
+	return func(yield func([]byte, Value) bool) {
+		for kv := range l.All() {
+			if !yield(kv.Name(d), kv.Value().Resolve(d)) {
+				return
+			}
+		}
+	}
+}
+
+// Name returns the key, resolved through the dictionary if it is a reference.
+func (m KeyValue) Name(d *Dictionary) []byte {
+	f := m.Decode()
+	if len(f.Key) == 0 && f.KeyStrindex != 0 && d != nil {
+		return d.String(f.KeyStrindex)
+	}
+	return f.Key
+}
+
+// Attribute returns the value of the first attribute named key.
+func Attribute(l List[KeyValue], d *Dictionary, key string) (v Value, ok bool) {
+	for k, v := range Attributes(l, d) {
+		if string(k) == key {
+			return v, true
+		}
+	}
+	return Value{}, false
+}
+
+// AppendText appends v as people read it: a string as it is, a number or bool
+// plain, bytes in base64, arrays and maps as JSON.
+func (v Value) AppendText(dst []byte) []byte {
+	switch v.Kind() {
+	case KindString:
+		return append(dst, v.u.Bytes...)
+	case KindBytes:
+		return base64.StdEncoding.AppendEncode(dst, v.u.Bytes)
+	case KindArray, KindMap:
+		return v.appendJSON(dst, 0)
+	case KindEmpty:
+		return dst
+	}
+	return v.appendJSON(dst, 0)
+}
+
+// appendJSON recurses at most MaxDepth deep: Check saw to it. The count is there
+// for bytes that it did not see.
+func (v Value) appendJSON(dst []byte, depth int) []byte {
+	if depth > MaxDepth {
+		return append(dst, "null"...)
+	}
+	switch v.Kind() {
+	case KindString:
+		return appendQuoted(dst, v.u.Bytes)
+	case KindBool:
+		return strconv.AppendBool(dst, v.Bool())
+	case KindInt:
+		return strconv.AppendInt(dst, v.Int(), 10)
+	case KindDouble:
+		return appendDouble(dst, v.Double())
+	case KindBytes:
+		return append(base64.StdEncoding.AppendEncode(append(dst, '"'), v.u.Bytes), '"')
+	case KindArray:
+		dst = append(dst, '[')
+		sep := false
+		for e := range v.Array() {
+			if sep {
+				dst = append(dst, ',')
+			}
+			dst, sep = e.appendJSON(dst, depth+1), true
+		}
+		return append(dst, ']')
+	case KindMap:
+		dst = append(dst, '{')
+		sep := false
+		for k, e := range v.Map() {
+			if sep {
+				dst = append(dst, ',')
+			}
+			dst, sep = e.appendJSON(append(appendQuoted(dst, k), ':'), depth+1), true
+		}
+		return append(dst, '}')
+	}
+	return append(dst, "null"...)
+}
+
+// appendDouble writes a double as JSON; JSON has no words for infinities, so
+// they are quoted as protobuf's JSON mapping has them.
+func appendDouble(dst []byte, f float64) []byte {
+	switch {
+	case math.IsNaN(f):
+		return append(dst, `"NaN"`...)
+	case math.IsInf(f, 1):
+		return append(dst, `"Infinity"`...)
+	case math.IsInf(f, -1):
+		return append(dst, `"-Infinity"`...)
+	}
+	return strconv.AppendFloat(dst, f, 'g', -1, 64)
+}
+
+func appendQuoted(dst, s []byte) []byte {
+	q, err := json.Marshal(string(s))
+	if err != nil {
+		return append(dst, `""`...)
+	}
+	return append(dst, q...)
+}

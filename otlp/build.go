@@ -1,0 +1,106 @@
+package otlp
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/penstock-telemetry/penstock/internal/wire"
+)
+
+// Encoder collects what builders append; see its Buf.
+type Encoder = wire.Encoder
+
+func closeMessage(e *Encoder, mark int) {
+	if mark >= 0 {
+		e.Close(mark)
+	}
+}
+
+func packVarints[T ~int32 | ~int64 | ~uint32 | ~uint64](e *Encoder, num uint32, vs []T) {
+	if len(vs) == 0 {
+		return
+	}
+	mark := e.Open(num)
+	for _, v := range vs {
+		e.Buf = binary.AppendUvarint(e.Buf, uint64(v))
+	}
+	e.Close(mark)
+}
+
+func packFixed64s(e *Encoder, num uint32, vs []uint64) {
+	if len(vs) == 0 {
+		return
+	}
+	mark := e.Open(num)
+	for _, v := range vs {
+		e.Buf = binary.LittleEndian.AppendUint64(e.Buf, v)
+	}
+	e.Close(mark)
+}
+
+func packDoubles(e *Encoder, num uint32, vs []float64) {
+	if len(vs) == 0 {
+		return
+	}
+	mark := e.Open(num)
+	for _, v := range vs {
+		e.Buf = binary.LittleEndian.AppendUint64(e.Buf, math.Float64bits(v))
+	}
+	e.Close(mark)
+}
+
+func boolVarint(v bool) uint64 {
+	if v {
+		return 1
+	}
+	return 0
+}
+
+func negativeZero(v float64) bool { return v == 0 && math.Signbit(v) }
+
+func unzigzag(v int32) uint64 { return uint64(uint32(v<<1) ^ uint32(v>>31)) }
+
+// AppendPartialSuccess appends the body of the response to an export of any
+// signal: all four have partial_success in field 1, and in it the count of
+// rejected items in 1 and the message in 2. Nothing rejected and nothing to say
+// is the empty response (OTLP specification, "Full Success").
+func AppendPartialSuccess(dst []byte, rejected int64, message string) []byte {
+	if rejected == 0 && message == "" {
+		return dst
+	}
+	e := Encoder{Buf: dst}
+	mark := e.Open(1)
+	if rejected != 0 {
+		e.Varint(1, uint64(rejected))
+	}
+	if message != "" {
+		e.String(2, message)
+	}
+	e.Close(mark)
+	return e.Buf
+}
+
+// ParsePartialSuccess reads what AppendPartialSuccess wrote, from any server.
+// message points into response.
+func ParsePartialSuccess(response []byte) (rejected int64, message []byte, err error) {
+	c := wire.Cursor{Buf: response}
+	var body []byte
+	for c.Next() {
+		if c.Num == 1 && c.Type == wire.TypeBytes {
+			body = wire.Merge(body, c.Bytes)
+		}
+	}
+	if c.Err != nil {
+		return 0, nil, c.Err
+	}
+	c = wire.Cursor{Buf: body}
+	for c.Next() {
+		switch c.Tag() {
+		case 1<<3 | uint32(wire.TypeVarint):
+			rejected = int64(c.Scalar)
+		case 2<<3 | uint32(wire.TypeBytes):
+			message = c.Bytes
+		}
+	}
+	return rejected, message, c.Err
+}

@@ -1,0 +1,397 @@
+package otlp
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/penstock-telemetry/penstock/internal/wire"
+)
+
+const (
+	// MaxDepth is how deep AnyValues may be nested in arrays and maps. A value
+	// directly below an attribute is at depth 1.
+	MaxDepth = 64
+
+	// maxFrames bounds the walk's stack. No message nests in itself but through
+	// AnyValue, whose levels take at most three frames each (AnyValue,
+	// KeyValueList, KeyValue); the deepest way to a first AnyValue has seven.
+	maxFrames = 8 + 3*MaxDepth
+)
+
+// tagEntry is what to do with one tag of one message: tables[message][tag].
+type tagEntry struct {
+	op  tagOp
+	arg uint8 // the nested message, or the dictionary table of an index
+}
+
+type tagOp uint8
+
+const (
+	opUnknown tagOp = iota // not a field we know: skip it, whatever it is
+	opBadType              // a field we know with a wire type it cannot have
+	opVarint
+	opFixed64
+	opFixed32
+	opIndex
+	opLength // not an op: those below are length-delimited
+	opBytes
+	opPackedVarint
+	opPackedFixed64
+	opPackedFixed32
+	opPackedIndex
+	opMessage
+	opItem       // a message that counts
+	opKeyValue   // a message with a short cut
+	opAnyValue   // a message that nests in itself
+	opMetric     // a message whose items are in a oneof
+	opMetricData // a member of that oneof
+)
+
+// CheckError says what is wrong with a request, and where.
+type CheckError struct {
+	Signal Signal
+	// Offset is the index of the byte where the offending field begins.
+	Offset int
+	// Path names the messages and the field, outermost first.
+	Path string
+	Err  error
+}
+
+func (e *CheckError) Error() string {
+	return fmt.Sprintf("%s request, byte %d, %s: %v", e.Signal, e.Offset, e.Path, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *CheckError) Unwrap() error { return e.Err }
+
+// Check walks a whole export request once, without allocating, and returns the
+// number of its items: spans, data points, log records, samples.
+//
+// It refuses what is not protobuf (encoding guide), a known field with a wire
+// type that it cannot have, AnyValues nested deeper than MaxDepth, and in
+// profiles an index that points outside its dictionary table; index 0, "not
+// set", is always right. Strings that are not UTF-8 pass. Views over checked
+// bytes cannot fail. An error is a *CheckError.
+func Check(s Signal, request []byte) (items int, err error) {
+	if !s.Valid() {
+		return 0, fmt.Errorf("otlp: check of an %s", s)
+	}
+	if len(request) > wire.MaxMessageBytes {
+		return 0, fmt.Errorf("otlp: a request of %d bytes is larger than a message can be (%d)", len(request), wire.MaxMessageBytes)
+	}
+	w := walk{signal: s, request: request}
+	if s.Spec().HasDictionary {
+		w.limits = tableSizes(request)
+	} else {
+		w.limits = noLimits
+	}
+	return w.run(roots[s])
+}
+
+var roots = [5]uint8{
+	Traces: msgExportTraceServiceRequest, Metrics: msgExportMetricsServiceRequest,
+	Logs: msgExportLogsServiceRequest, Profiles: msgExportProfilesServiceRequest,
+}
+
+// limits holds the number of entries of each dictionary table, by the table's
+// field number in ProfilesDictionary.
+type limits [8]uint64
+
+// noLimits lets every index pass: outside profiles, references into a string
+// table are to be treated as absent (common.proto, key_strindex).
+var noLimits = limits{1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32}
+
+const dictionaryField = 2 // in ExportProfilesServiceRequest
+
+// tableSizes counts the entries of the dictionary's tables ahead of the walk,
+// since the dictionary may come last, or in several parts. It stops at bad
+// bytes; the walk will find them too.
+func tableSizes(request []byte) (n limits) {
+	for c := (wire.Cursor{Buf: request}); c.Next(); {
+		if c.Num != dictionaryField || c.Type != wire.TypeBytes {
+			continue
+		}
+		for t := (wire.Cursor{Buf: c.Bytes}); t.Next(); {
+			if t.Num < uint32(len(n)) && t.Type == wire.TypeBytes {
+				n[t.Num]++
+			}
+		}
+	}
+	return n
+}
+
+// frame is a message that was left for one inside it.
+type frame struct {
+	end     int32
+	message uint8
+	depth   uint8 // AnyValues around it, itself included
+}
+
+type walk struct {
+	signal  Signal
+	request []byte
+	limits  limits
+	stack   [maxFrames]frame
+	top     int // frames in use
+
+	// The Metric the walk is in: the count before it, and the member of its
+	// oneof seen last.
+	metricItems int
+	metricTag   uint32
+}
+
+// run is the walk: one loop, no calls into itself. i never passes end, the end
+// of the message that i is in. A message is entered by pushing the one around
+// it and left by popping that.
+func (w *walk) run(msg uint8) (items int, err error) {
+	b := w.request
+	i, end := 0, len(b)
+	depth := uint8(0)
+	tab := &tables[msg]
+	for {
+		if i >= end {
+			if i > end {
+				return 0, w.fail(end, msg, wire.ErrTruncated)
+			}
+			if w.top == 0 {
+				return items, nil
+			}
+			w.top--
+			f := &w.stack[w.top]
+			end, msg, depth = int(f.end), f.message, f.depth
+			tab = &tables[msg]
+			continue
+		}
+		start := i
+		tag := uint32(b[i])
+		i++
+		if tag >= 0x80 {
+			if i < end && b[i] == 1 { // fields 16 to 31, as they are usually written
+				i++
+			} else if tag, i, err = wideTag(b[:end], start); err != nil {
+				return 0, w.fail(start, msg, err)
+			}
+		}
+		e := tab[uint8(tag)]
+		if e.op < opLength {
+			switch {
+			case e.op == opFixed64:
+				i += 8
+				continue
+			case e.op == opVarint && i < end && b[i] < 0x80:
+				i++
+				continue
+			case e.op == opFixed32:
+				i += 4
+				continue
+			}
+			if i, err = w.scalar(e, b[:end], start, i, tag); err != nil {
+				return 0, w.fail(start, msg, err)
+			}
+			continue
+		}
+
+		if i == end {
+			return 0, w.fail(start, msg, wire.ErrTruncated)
+		}
+		n := int(b[i])
+		i++
+		if n >= 0x80 {
+			var stop int
+			if i, stop, err = wire.Length(b[:end], i-1); err != nil {
+				return 0, w.fail(start, msg, err)
+			}
+			n = stop - i
+		}
+		next := i + n
+		if next > end {
+			return 0, w.fail(start, msg, wire.ErrTruncated)
+		}
+		inner := depth
+		switch e.op {
+		case opBytes:
+			i = next
+			continue
+		case opKeyValue:
+			if depth < MaxDepth && plainKeyValue(b[i:next]) {
+				i = next
+				// Attributes come in rows.
+				for i+1 < end && uint32(b[i]) == tag && b[i+1] < 0x80 {
+					if next = i + 2 + int(b[i+1]); next > end || !plainKeyValue(b[i+2:next]) {
+						break
+					}
+					i = next
+				}
+				continue
+			}
+		case opMessage:
+		case opItem:
+			items++
+		case opAnyValue:
+			if inner++; inner > MaxDepth {
+				return 0, w.fail(start, msg, errDepth)
+			}
+		case opMetric:
+			w.metricItems, w.metricTag = items, 0
+		case opMetricData:
+			// A member that displaces another takes its points away.
+			if w.metricTag != tag && w.metricTag != 0 {
+				items = w.metricItems
+			}
+			w.metricTag = tag
+		default:
+			if err := w.packed(e, b[i:next]); err != nil {
+				return 0, w.fail(start, msg, err)
+			}
+			i = next
+			continue
+		}
+		w.stack[w.top] = frame{end: int32(end), message: msg, depth: depth}
+		w.top++
+		end, msg, depth = next, e.arg, inner
+		tab = &tables[msg]
+	}
+}
+
+// plainKeyValue says whether b is a KeyValue of the shape that nearly all have:
+// a key, then a value that is one short scalar, and nothing else. What it does
+// not recognise is walked.
+func plainKeyValue(b []byte) bool {
+	const key, value = 1<<3 | 2, 2<<3 | 2
+	if len(b) < 4 || b[0] != key || b[1] >= 0x80 {
+		return false
+	}
+	v := 2 + int(b[1]) // where the value's tag is
+	if len(b) < v+3 || b[v] != value || b[v+1] >= 0x80 || len(b) != v+2+int(b[v+1]) {
+		return false
+	}
+	switch v += 2; b[v] {
+	case 1<<3 | 2: // string
+		return len(b) > v+1 && b[v+1] < 0x80 && len(b) == v+2+int(b[v+1])
+	case 2<<3 | 0, 3<<3 | 0: // bool, int
+		last := len(b) - 1
+		if last-v > 9 || b[last] >= 0x80 {
+			return false
+		}
+		for _, c := range b[v+1 : last] {
+			if c < 0x80 {
+				return false
+			}
+		}
+		return last > v
+	case 4<<3 | 1: // double
+		return len(b) == v+9
+	}
+	return false
+}
+
+// scalar returns the index behind a field that has no length of its own, or is
+// not known.
+func (w *walk) scalar(e tagEntry, b []byte, start, i int, tag uint32) (int, error) {
+	switch e.op {
+	case opVarint:
+		_, next, err := wire.Varint(b, i)
+		return next, err
+	case opIndex:
+		v, next, err := wire.Varint(b, i)
+		if err == nil {
+			err = w.index(e.arg, v)
+		}
+		return next, err
+	case opBadType:
+		return i, &typeError{wire.Type(tag & 7)}
+	default:
+		num, t, i, err := wire.Tag(b, start)
+		if err != nil {
+			return i, err
+		}
+		return wire.Skip(b, i, num, t)
+	}
+}
+
+// wideTag reads a tag that is longer than a byte. A tag above 255 is returned as
+// 0, which no message knows; its number is looked at when it is skipped.
+func wideTag(b []byte, i int) (tag uint32, next int, err error) {
+	v, next, err := wire.Varint(b, i)
+	if err != nil || v > 0xff {
+		return 0, next, err
+	}
+	return uint32(v), next, nil
+}
+
+// packed checks the elements of a packed list.
+func (w *walk) packed(e tagEntry, b []byte) error {
+	switch e.op {
+	case opPackedFixed64:
+		if len(b)%8 != 0 {
+			return wire.ErrTruncated
+		}
+		return nil
+	case opPackedFixed32:
+		if len(b)%4 != 0 {
+			return wire.ErrTruncated
+		}
+		return nil
+	}
+	for i := 0; i < len(b); {
+		v, next, err := wire.Varint(b, i)
+		if err != nil {
+			return err
+		}
+		if e.op == opPackedIndex {
+			if err := w.index(e.arg, v); err != nil {
+				return err
+			}
+		}
+		i = next
+	}
+	return nil
+}
+
+// index checks a reference into a dictionary table. Fields are int32, so only
+// the low 32 bits count.
+func (w *walk) index(table uint8, v uint64) error {
+	if i := uint64(uint32(v)); i != 0 && i >= w.limits[table] {
+		return &indexError{fieldNames[msgProfilesDictionary][table], int32(v), w.limits[table]}
+	}
+	return nil
+}
+
+var errDepth = fmt.Errorf("values are nested deeper than %d", MaxDepth)
+
+type typeError struct{ t wire.Type }
+
+func (e *typeError) Error() string {
+	names := [...]string{"a varint", "a 64-bit value", "a length-delimited value", "a group", "the end of a group", "a 32-bit value"}
+	if int(e.t) < len(names) {
+		return "the field cannot be " + names[e.t]
+	}
+	return wire.ErrType.Error()
+}
+
+type indexError struct {
+	table string
+	index int32
+	size  uint64
+}
+
+func (e *indexError) Error() string {
+	if e.size == 0 {
+		return fmt.Sprintf("index %d points into %s, which the request does not have", e.index, e.table)
+	}
+	return fmt.Sprintf("index %d points outside %s, which has %d entries", e.index, e.table, e.size)
+}
+
+// fail puts the place to err: the messages on the stack, and the field that
+// begins at start in msg.
+func (w *walk) fail(start int, msg uint8, err error) error {
+	var path []string
+	for _, f := range w.stack[1:max(w.top, 1)] {
+		path = append(path, messageNames[f.message])
+	}
+	path = append(path, messageNames[msg])
+	if num, _, _, tagErr := wire.Tag(w.request, start); tagErr == nil && num < 32 && fieldNames[msg][num] != "" {
+		path = append(path, fieldNames[msg][num])
+	}
+	return &CheckError{Signal: w.signal, Offset: start, Path: strings.Join(path, "."), Err: err}
+}

@@ -1,0 +1,135 @@
+package otlp
+
+import (
+	"encoding/binary"
+	"iter"
+	"math"
+
+	"github.com/penstock-telemetry/penstock/internal/wire"
+)
+
+// Union is the value of a oneof: the number of the member that is set (0 if
+// none) and its value, in Bytes for strings, bytes and messages, else in Scalar.
+type Union = wire.Union
+
+// List is a repeated field of messages, strings or bytes: the bytes in which it
+// occurs, and its number. Nothing is read before it is iterated.
+type List[T ~[]byte] struct{ region }
+
+// All iterates over the elements.
+func (l List[T]) All() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for c := (wire.Cursor{Buf: l.raw}); c.Next(); {
+			if c.Num == l.num && c.Type == wire.TypeBytes && !yield(T(c.Bytes)) {
+				return
+			}
+		}
+	}
+}
+
+// Len counts the elements.
+func (l List[T]) Len() (n int) {
+	for c := (wire.Cursor{Buf: l.raw}); c.Next(); {
+		if c.Num == l.num && c.Type == wire.TypeBytes {
+			n++
+		}
+	}
+	return n
+}
+
+// region is where a repeated field occurs in a message, and its number.
+type region struct {
+	raw []byte
+	num uint32
+}
+
+// extend makes the region of m reach to the field that c stands on.
+func (r *region) extend(m []byte, c *wire.Cursor) {
+	start := c.Start
+	if r.raw != nil {
+		start = cap(m) - cap(r.raw) // where it began: it was cut from m
+	}
+	*r = region{m[start:c.End], c.Num}
+}
+
+// Varints is a repeated field of varints, packed or not.
+type Varints[T ~int32 | ~int64 | ~uint32 | ~uint64] struct{ region }
+
+// All iterates over the values.
+func (l Varints[T]) All() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for c := (wire.Cursor{Buf: l.raw}); c.Next(); {
+			switch {
+			case c.Num != l.num:
+			case c.Type == wire.TypeVarint:
+				if !yield(T(c.Scalar)) {
+					return
+				}
+			case c.Type == wire.TypeBytes:
+				for i := 0; i < len(c.Bytes); {
+					v, next, err := wire.Varint(c.Bytes, i)
+					if err != nil || !yield(T(v)) {
+						return
+					}
+					i = next
+				}
+			}
+		}
+	}
+}
+
+// Len counts the values.
+func (l Varints[T]) Len() int { return count(l.All()) }
+
+// Fixed64s is a repeated field of fixed64, packed or not.
+type Fixed64s struct{ region }
+
+// All iterates over the values.
+func (l Fixed64s) All() iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for c := (wire.Cursor{Buf: l.raw}); c.Next(); {
+			switch {
+			case c.Num != l.num:
+			case c.Type == wire.TypeFixed64:
+				if !yield(c.Scalar) {
+					return
+				}
+			case c.Type == wire.TypeBytes:
+				for p := c.Bytes; len(p) >= 8; p = p[8:] {
+					if !yield(binary.LittleEndian.Uint64(p)) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// Len counts the values.
+func (l Fixed64s) Len() int { return count(l.All()) }
+
+// Doubles is a repeated field of double, packed or not.
+type Doubles Fixed64s
+
+// All iterates over the values.
+func (l Doubles) All() iter.Seq[float64] {
+	return func(yield func(float64) bool) {
+		for v := range Fixed64s(l).All() {
+			if !yield(math.Float64frombits(v)) {
+				return
+			}
+		}
+	}
+}
+
+// Len counts the values.
+func (l Doubles) Len() int { return Fixed64s(l).Len() }
+
+func count[T any](s iter.Seq[T]) (n int) {
+	for range s {
+		n++
+	}
+	return n
+}
+
+func zigzag(v uint64) int32 { return int32(uint32(v)>>1) ^ -int32(v&1) }

@@ -1,0 +1,185 @@
+package otlp
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// Groups finds resource and scope wherever they stand: behind what they
+// describe, split in two, or absent.
+func TestGroupsOfOddShapes(t *testing.T) {
+	service := msg(1, msg(1, []byte("service.name")), msg(2, msg(1, []byte("a"))))
+	tests := []struct {
+		name string
+		data []byte
+		want string
+	}{
+		{"none", nil, ""},
+		{"resource without scopes", msg(1, msg(1, service)), "a//0 "},
+		{"resource last", msg(1, msg(2, msg(1, msg(1, []byte("s"))), msg(2)), msg(1, service)), "a/s/1 "},
+		{"resource split", msg(1, msg(1, varint(2, 1)), msg(2, msg(2), msg(2)), msg(1, service)), "a//2 "},
+		{"no resource", msg(1, msg(2, msg(2))), "-//1 "},
+		{"two of each", join(msg(1, msg(1, service), msg(2), msg(2)), msg(1, msg(2))), "a//0 +a//0 -//0 "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, s := range Signals() {
+				if _, err := Check(s, tt.data); err != nil {
+					t.Fatal(err)
+				}
+				var got strings.Builder
+				for g := range Groups(tt.data) {
+					if !g.First {
+						got.WriteByte('+')
+					}
+					name := "-"
+					if v, ok := Attribute(g.Resource.Attributes(), nil, "service.name"); ok {
+						name = string(v.Text())
+					}
+					fmt.Fprintf(&got, "%s/%s/%d ", name, g.Scope.Name(), g.Items.Len())
+				}
+				if got.String() != tt.want {
+					t.Errorf("%s: got %q, want %q", s, got.String(), tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestAttributesResolveThroughTheDictionary(t *testing.T) {
+	// key_strindex 1 is "k", string_value_strindex 2 is "v"; in an array too.
+	kv := msg(1, varint(3, 1), msg(2, varint(8, 2)))
+	arr := msg(1, msg(1, []byte("plain")), msg(2, msg(5, msg(1, varint(8, 1)), msg(1, msg(1, []byte("x"))))))
+	data := join(msg(1, msg(1, kv, arr)), msg(2, msg(5), msg(5, []byte("k"))), msg(2, msg(5, []byte("v"))))
+	if _, err := Check(Profiles, data); err != nil {
+		t.Fatal(err)
+	}
+	text := func(d *Dictionary) (out string) {
+		for g := range Groups(data) {
+			for k, v := range Attributes(g.Resource.Attributes(), d) {
+				out += string(k) + "=" + string(v.AppendText(nil)) + ";"
+			}
+		}
+		return out
+	}
+	if got, want := text(DictionaryOf(Profiles, data)), `k=v;plain=["k","x"];`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	// For the other signals a reference is as good as absent.
+	if got, want := text(DictionaryOf(Traces, data)), `=;plain=[null,"x"];`; got != want {
+		t.Errorf("without a dictionary: got %s, want %s", got, want)
+	}
+}
+
+func TestDictionaryOutOfRange(t *testing.T) {
+	d := DictionaryOf(Profiles, msg(2, msg(5), msg(7)))
+	if d.String(-1) != nil || d.String(1) != nil || d.Stack(1<<30) != nil || d.Mapping(0) != nil {
+		t.Error("an index outside a table is not nil")
+	}
+	var none *Dictionary
+	if none.String(0) != nil {
+		t.Error("no dictionary has a string")
+	}
+}
+
+// Concatenation is what the table says of three signals, and not of the fourth.
+func TestConcatenable(t *testing.T) {
+	for s, data := range seeds(t) {
+		one, err := Check(s, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		two, err := Check(s, join(data, data))
+		if s.Spec().Concatenable && (err != nil || two != 2*one) {
+			t.Errorf("%s: twice %d items are %d, %v", s, one, two, err)
+		}
+	}
+}
+
+func TestPartialSuccessRoundTrip(t *testing.T) {
+	for _, tt := range []struct {
+		rejected int64
+		message  string
+	}{{0, ""}, {3, ""}, {0, "a warning"}, {1 << 40, strings.Repeat("x", 300)}} {
+		b := AppendPartialSuccess(nil, tt.rejected, tt.message)
+		n, m, err := ParsePartialSuccess(b)
+		if n != tt.rejected || string(m) != tt.message || err != nil {
+			t.Errorf("%v: got %d %q %v", tt, n, m, err)
+		}
+	}
+	if b := AppendPartialSuccess(nil, 0, ""); len(b) != 0 {
+		t.Errorf("full success is %x, want nothing", b)
+	}
+}
+
+// The four responses of the protocol have the shape that AppendPartialSuccess
+// writes.
+func TestPartialSuccessIsTheSameForAllSignals(t *testing.T) {
+	for s, d := range newOracle(t) {
+		pkg := d.ParentFile()
+		for i := range pkg.Messages().Len() {
+			m := pkg.Messages().Get(i)
+			switch {
+			case strings.HasSuffix(string(m.Name()), "Response"):
+				if f := m.Fields().ByNumber(1); m.Fields().Len() != 1 || f.Name() != "partial_success" {
+					t.Errorf("%s: %s is not {partial_success = 1}", s, m.Name())
+				}
+			case strings.HasSuffix(string(m.Name()), "PartialSuccess"):
+				if m.Fields().ByNumber(1).Kind().String() != "int64" || m.Fields().ByNumber(2).Name() != "error_message" {
+					t.Errorf("%s: %s is not {int64 rejected = 1, error_message = 2}", s, m.Name())
+				}
+			}
+		}
+	}
+}
+
+// The table's services and methods are the protocol's.
+func TestSpecsNameTheOfficialServices(t *testing.T) {
+	for s, d := range newOracle(t) {
+		svc := d.ParentFile().Services().Get(0)
+		if got := string(svc.FullName()); got != s.Spec().Service {
+			t.Errorf("%s: service %s, the official one is %s", s, s.Spec().Service, got)
+		}
+		if m := svc.Methods().Get(0); "/"+string(svc.FullName())+"/"+string(m.Name()) != s.Spec().Method {
+			t.Errorf("%s: method %s", s, s.Spec().Method)
+		}
+	}
+}
+
+func TestTextOfValues(t *testing.T) {
+	var got []string
+	for g := range Groups(logsRequest()) {
+		for r := range g.Items.All() {
+			got = append(got, string(LogRecord(r).Body().Resolve(nil).AppendText(nil)))
+		}
+	}
+	want := []string{"started \xff not UTF-8", "false", "-9223372036854775808", "-0", "AP8=", `[{"inner":"value"}]`}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// Views over bytes that nobody checked stop; they do not panic.
+func FuzzViewsOverUncheckedBytes(f *testing.F) {
+	for _, data := range seeds(f) {
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d := DictionaryOf(Profiles, data)
+		for g := range Groups(data) {
+			for _, v := range Attributes(g.Resource.Attributes(), d) {
+				v.AppendText(nil)
+			}
+			for item := range g.Items.All() {
+				Span(item).Decode()
+				LogRecord(item).Body().Resolve(d).AppendText(nil)
+				for p := range Profile(item).Samples().All() {
+					for i := range d.Stack(p.StackIndex()).LocationIndices().All() {
+						d.Location(i).Decode()
+					}
+				}
+			}
+		}
+	})
+}

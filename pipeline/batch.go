@@ -1,0 +1,138 @@
+package pipeline
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+// Client tells where a request came from.
+type Client struct {
+	// Addr is the peer's address as the transport prints it.
+	Addr string
+	// Transport is "grpc" or "http", Format "protobuf" or "json".
+	Transport, Format string
+	// Metadata holds request headers, keys in lower case, where the receiver
+	// was asked to keep them; else nil.
+	Metadata map[string][]string
+	// Received is when the request was read whole.
+	Received time.Time
+}
+
+// Batch is one OTLP export request as checked wire bytes. Holding one proves
+// that its bytes passed otlp.Check.
+type Batch struct {
+	signal otlp.Signal
+	shared atomic.Bool
+	refs   atomic.Int32
+	items  int
+	data   []byte
+	lent   *[]byte // the pooled buffer behind data, nil if the collector frees it
+	client *Client
+	trace  liveTrace
+}
+
+// ErrShared is Edit's refusal: somebody else may be reading the same bytes.
+var ErrShared = errors.New("pipeline: the batch is shared, its bytes must not be written in place")
+
+// NewBatch checks data as an export request of signal s and wraps it. data
+// belongs to the batch from then on. The caller holds the one reference.
+func NewBatch(s otlp.Signal, data []byte, client *Client) (*Batch, error) {
+	items, err := otlp.Check(s, data)
+	if err != nil {
+		return nil, err
+	}
+	return newBatch(s, data, nil, items, client), nil
+}
+
+// NewPooledBatch is NewBatch over a buffer lent by internal/bufpool. The buffer
+// goes back with the last Release, or at once if the check fails.
+func NewPooledBatch(s otlp.Signal, lent *[]byte, client *Client) (*Batch, error) {
+	items, err := otlp.Check(s, *lent)
+	if err != nil {
+		bufpool.Put(lent)
+		return nil, err
+	}
+	return newBatch(s, *lent, lent, items, client), nil
+}
+
+func newBatch(s otlp.Signal, data []byte, lent *[]byte, items int, client *Client) *Batch {
+	b := &Batch{signal: s, data: data, lent: lent, items: items, client: client}
+	b.refs.Store(1)
+	b.trace.born(b)
+	live.Add(1)
+	return b
+}
+
+// Derive returns a new batch of the same signal and client over a buffer lent by
+// internal/bufpool that now holds a rewritten request. The writer vouches for
+// the bytes and the count; builds with the tag "poison" check both. The caller
+// holds the one reference to the new batch, and still its own to the old.
+func (b *Batch) Derive(lent *[]byte, items int) *Batch {
+	verifyDerived(b.signal, *lent, items)
+	return newBatch(b.signal, *lent, lent, items, b.client)
+}
+
+// Signal returns which of the four signals the batch carries.
+func (b *Batch) Signal() otlp.Signal { return b.signal }
+
+// Bytes returns the request's wire bytes: read only, valid until the batch is
+// released.
+func (b *Batch) Bytes() []byte { return b.data }
+
+// Items returns the number of spans, data points, log records or samples.
+func (b *Batch) Items() int { return b.items }
+
+// Client returns where the batch came from; nil if it was made inside.
+func (b *Batch) Client() *Client { return b.client }
+
+// Retain keeps the batch alive beyond the Consume call that lent it, and
+// returns it. Pair it with one Release.
+func (b *Batch) Retain() *Batch {
+	if b.refs.Add(1) <= 1 {
+		panic("pipeline: Retain of a released batch")
+	}
+	return b
+}
+
+// Release gives one reference back. The last one returns the buffer.
+func (b *Batch) Release() {
+	switch n := b.refs.Add(-1); {
+	case n > 0:
+	case n < 0:
+		panic("pipeline: Release of a released batch")
+	default:
+		live.Add(-1)
+		b.trace.died(b)
+		lent := b.lent
+		b.data, b.lent = nil, nil
+		bufpool.Put(lent)
+	}
+}
+
+// MarkShared makes Edit refuse from now on. Whoever shows a batch to more than
+// one consumer, or will send it again, marks it first.
+func (b *Batch) MarkShared() { b.shared.Store(true) }
+
+// Shared says whether the batch was marked shared.
+func (b *Batch) Shared() bool { return b.shared.Load() }
+
+// Edit returns the bytes for writing in place, or ErrShared if the batch is
+// marked shared or somebody retains it. The edited bytes must stay a valid
+// request with the same number of items.
+func (b *Batch) Edit() ([]byte, error) {
+	if b.shared.Load() || b.refs.Load() != 1 {
+		return nil, ErrShared
+	}
+	return b.data, nil
+}
+
+// live counts batches that were made and not yet released.
+var live atomic.Int64
+
+// Live returns how many batches have not been released: zero when nothing is in
+// flight. Tests end by asking.
+func Live() int64 { return live.Load() }

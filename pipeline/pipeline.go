@@ -1,0 +1,43 @@
+// Package pipeline is the contract that all components share: what travels (a
+// Batch), who takes it (a Consumer), and what a refusal means (an Error).
+//
+//	receiver ──Batch──► Consumer ──► Fanout ─┬─► Consumer (reads)     same bytes
+//	                                         └─► Consumer (mutates)   writes new bytes
+//
+// A Batch is one OTLP export request as checked wire bytes. A consumer borrows
+// it until Consume returns; who keeps it longer calls Retain, and each Retain is
+// paired with one Release. nil from Consume means kept: delivered, or on disk.
+//
+// The one trap: everything read from a Batch (views, keys, strings as []byte)
+// points into its bytes and dies with the last Release.
+package pipeline
+
+import "context"
+
+// Capabilities say how a consumer treats a batch.
+type Capabilities struct {
+	// MutatesData says that the consumer may call Batch.Edit. One that always
+	// writes a new request and leaves the old alone need not say so.
+	MutatesData bool
+}
+
+// Consumer takes batches. It must be safe for concurrent use.
+type Consumer interface {
+	Capabilities() Capabilities
+	// Consume borrows b until it returns. nil means that b is kept: delivered,
+	// or durable. What an error asks of the sender is told by Classify.
+	Consume(ctx context.Context, b *Batch) error
+}
+
+// Component is what a service starts and stops. Both methods may be called
+// twice. Start binds what there is to bind and returns; Shutdown stops the
+// intake, finishes what is in flight until ctx ends, and joins every goroutine
+// that Start began.
+type Component interface {
+	Start(ctx context.Context) error
+	Shutdown(ctx context.Context) error
+}
+
+// Named is implemented by consumers that have a name in the configuration; the
+// fan-out puts it on the errors of that branch.
+type Named interface{ Name() string }

@@ -1,0 +1,35 @@
+package pipeline
+
+import (
+	"log/slog"
+
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+)
+
+// Settings is what every component is given beside its configuration. The zero
+// value works: it is silent and measures nothing.
+type Settings struct {
+	// ID is the component's id in the configuration: "otlp/2".
+	ID     string
+	Logger *slog.Logger
+	Tracer trace.TracerProvider
+	Meter  metric.MeterProvider
+}
+
+// OrDefaults returns the settings with every missing part filled in by one that
+// does nothing.
+func (s Settings) OrDefaults() Settings {
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	if s.Tracer == nil {
+		s.Tracer = tracenoop.NewTracerProvider()
+	}
+	if s.Meter == nil {
+		s.Meter = metricnoop.NewMeterProvider()
+	}
+	return s
+}
