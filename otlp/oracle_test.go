@@ -260,11 +260,11 @@ func countItems(m protoreflect.Message) (n int) {
 
 var itemNames = map[protoreflect.FullName]bool{
 	"opentelemetry.proto.trace.v1.Span": true, "opentelemetry.proto.logs.v1.LogRecord": true,
-	"opentelemetry.proto.profiles.v1development.Sample":               true,
-	"opentelemetry.proto.metrics.v1.NumberDataPoint":                  true,
-	"opentelemetry.proto.metrics.v1.HistogramDataPoint":               true,
-	"opentelemetry.proto.metrics.v1.ExponentialHistogramDataPoint":    true,
-	"opentelemetry.proto.metrics.v1.SummaryDataPoint":                 true,
+	"opentelemetry.proto.profiles.v1development.Sample":            true,
+	"opentelemetry.proto.metrics.v1.NumberDataPoint":               true,
+	"opentelemetry.proto.metrics.v1.HistogramDataPoint":            true,
+	"opentelemetry.proto.metrics.v1.ExponentialHistogramDataPoint": true,
+	"opentelemetry.proto.metrics.v1.SummaryDataPoint":              true,
 }
 
 func TestRealProfilesPass(t *testing.T) {

@@ -18,9 +18,9 @@ import (
 	"path/filepath"
 	"text/template"
 
-	colprofiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
 	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	colprofiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
 	coltraces "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 )

@@ -1,0 +1,95 @@
+package pipeline
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if n := Live(); code == 0 && n != 0 {
+		println("batches not released:", n)
+		for _, s := range LiveStacks() {
+			println(s)
+		}
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func TestNewBatchChecksAtTheDoor(t *testing.T) {
+	bad := []byte{0x0a, 9}
+	if b, err := NewBatch(otlp.Traces, bad, nil); err == nil {
+		b.Release()
+		t.Error("bad bytes became a batch")
+	}
+	lent := bufpool.Get(2)
+	copy(*lent, bad)
+	var ce *otlp.CheckError
+	if _, err := NewPooledBatch(otlp.Traces, lent, nil); !errors.As(err, &ce) {
+		t.Errorf("got %v, want a CheckError", err)
+	}
+}
+
+func TestRetainAndRelease(t *testing.T) {
+	b := newTestBatch(t)
+	if b.Retain() != b {
+		t.Error("Retain returned another batch")
+	}
+	b.Release()
+	if b.Bytes() == nil {
+		t.Error("gone while one reference is left")
+	}
+	b.Release()
+	if b.Bytes() != nil {
+		t.Error("bytes of a released batch can still be had")
+	}
+	mustPanic(t, "Release", b.Release)
+	mustPanic(t, "Retain", func() { b.Retain() })
+}
+
+func mustPanic(t *testing.T, what string, f func()) {
+	t.Helper()
+	defer func() {
+		if recover() == nil {
+			t.Errorf("%s of a released batch does not panic", what)
+		}
+	}()
+	f()
+}
+
+func TestEditNeedsTheBatchAlone(t *testing.T) {
+	b := newTestBatch(t)
+	defer b.Release()
+	if p, err := b.Edit(); err != nil || &p[0] != &b.Bytes()[0] {
+		t.Errorf("alone: %v", err)
+	}
+	b.Retain()
+	if _, err := b.Edit(); !errors.Is(err, ErrShared) {
+		t.Errorf("retained by another: %v", err)
+	}
+	b.Release()
+	b.MarkShared()
+	if _, err := b.Edit(); !errors.Is(err, ErrShared) {
+		t.Errorf("marked shared: %v", err)
+	}
+}
+
+func TestDeriveKeepsSignalAndClient(t *testing.T) {
+	client := &Client{Addr: "192.0.2.1:5", Transport: "grpc"}
+	b, err := NewBatch(otlp.Traces, request(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Release()
+	lent := bufpool.Get(0)
+	d := b.Derive(lent, 0)
+	defer d.Release()
+	if d.Signal() != otlp.Traces || d.Client() != client || d.Items() != 0 {
+		t.Errorf("derived: %v %v %d", d.Signal(), d.Client(), d.Items())
+	}
+}
