@@ -1,0 +1,296 @@
+package conf
+
+import (
+	"encoding"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Decoder decodes itself. To decode its plain fields without calling itself again,
+// it converts to a type without methods:
+//
+//	func (c *Config) DecodeConf(n *conf.Node) error {
+//		type plain Config
+//		return n.Decode((*plain)(c))
+//	}
+type Decoder interface {
+	DecodeConf(n *Node) error
+}
+
+// A Defaulter has defaults that are not its zero value. SetDefaults is called on every value
+// that decoding makes: behind a pointer, in a list or map, in an Optional that was None.
+type Defaulter interface {
+	SetDefaults()
+}
+
+// Decode puts the node's value into what v, a non-nil pointer, points to. What the YAML does
+// not mention keeps its value. All problems are found and returned as an [Errors]. If there are
+// none, Decode calls the Validate methods; see [Validator].
+//
+// Struct fields take the key of their yaml tag, or their name in lower case; `yaml:",inline"` on
+// a struct takes its fields as the outer one's own, `yaml:"-"` leaves a field alone. Beyond the
+// Go kinds and [Decoder], a field may be a time.Duration ("5s"), an encoding.TextUnmarshaler, an
+// [Optional] or a *Node, which keeps the value for later.
+//
+// As in the Collector, null sets a scalar to its zero value and leaves structs, maps and lists as
+// they are, a map adds to the entries that are there, a list replaces, and a string given for a
+// []string is split at commas. Unlike there, a pointer to a struct gets its defaults from null, a
+// number or boolean given for text is taken as it is written, and quoted numbers and booleans are
+// taken as such. Numbers that do not fit and durations without a unit are errors here.
+func (n *Node) Decode(v any) error {
+	target := reflect.ValueOf(v)
+	if target.Kind() != reflect.Pointer || target.IsNil() {
+		panic("conf: Decode wants a non-nil pointer")
+	}
+	d := &decoder{}
+	if n != nil {
+		d.value(n, target.Elem())
+	}
+	if len(d.errs) == 0 {
+		d.validate(place{node: n}, target.Elem())
+	}
+	return d.errs.Err()
+}
+
+// A decoder collects the problems of one Decode.
+type decoder struct {
+	errs Errors
+}
+
+func (d *decoder) expected(n *Node, what string) {
+	d.errs.Add(n.Errorf("expected %s, found %s", what, n.found()))
+}
+
+// value decodes n into v, which is settable.
+func (d *decoder) value(n *Node, v reflect.Value) {
+	if len(d.errs) >= maxErrors {
+		return
+	}
+	switch target := v.Addr().Interface().(type) {
+	case **Node:
+		*target = n
+		return
+	case Decoder:
+		d.errs.locate(place{node: n}, target.DecodeConf(n))
+		return
+	case *time.Duration:
+		d.duration(n, v)
+		return
+	case encoding.TextUnmarshaler:
+		d.text(n, v, target)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		d.pointer(n, v)
+	case reflect.Struct:
+		d.structure(n, v)
+	case reflect.Map:
+		d.mapping(n, v)
+	case reflect.Slice:
+		d.slice(n, v)
+	case reflect.Interface:
+		if v.NumMethod() > 0 {
+			panic("conf: cannot decode into " + v.Type().String())
+		}
+		if raw := n.Raw(); raw != nil {
+			v.Set(reflect.ValueOf(raw))
+		}
+	default:
+		d.scalar(n, v)
+	}
+}
+
+// fresh returns a new value of type t with its defaults.
+func fresh(t reflect.Type) reflect.Value {
+	p := reflect.New(t)
+	if target, ok := p.Interface().(Defaulter); ok {
+		target.SetDefaults()
+	}
+	return p.Elem()
+}
+
+// pointer decodes into a copy of what v points to, so that shared defaults stay as they are.
+func (d *decoder) pointer(n *Node, v reflect.Value) {
+	elem := v.Type().Elem()
+	if n.kind == Null && elem.Kind() != reflect.Struct {
+		v.SetZero()
+		return
+	}
+	value := fresh(elem)
+	if !v.IsNil() {
+		value.Set(v.Elem())
+	}
+	d.value(n, value)
+	v.Set(value.Addr())
+}
+
+func (d *decoder) structure(n *Node, v reflect.Value) {
+	if n.kind != Map {
+		if n.kind != Null {
+			d.expected(n, "a map")
+		}
+		return
+	}
+	fields := fieldsOf(v.Type())
+	for _, c := range n.children {
+		if len(d.errs) >= maxErrors {
+			return
+		}
+		if index, ok := fields[c.key]; ok {
+			d.value(c, v.FieldByIndex(index))
+			continue
+		}
+		d.errs.Add(c.KeyErrorf("unknown key%s", Suggest(c.key, slices.Collect(maps.Keys(fields)))))
+	}
+}
+
+// fieldsOf maps keys to the fields of a struct type, those of inline structs included.
+func fieldsOf(t reflect.Type) map[string][]int {
+	fields := map[string][]int{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, inline, ok := fieldKey(f)
+		switch {
+		case !ok:
+		case inline && f.Type.Kind() != reflect.Struct:
+			panic("conf: " + t.String() + "." + f.Name + ": only a struct can be inline")
+		case inline:
+			for key, index := range fieldsOf(f.Type) {
+				if _, taken := fields[key]; !taken {
+					fields[key] = append([]int{i}, index...)
+				}
+			}
+		default:
+			fields[name] = []int{i}
+		}
+	}
+	return fields
+}
+
+// fieldKey reads a field's tag as the yaml package does.
+func fieldKey(f reflect.StructField) (name string, inline, ok bool) {
+	tag := f.Tag.Get("yaml")
+	if tag == "-" || !f.IsExported() && !f.Anonymous {
+		return "", false, false
+	}
+	name, flags, _ := strings.Cut(tag, ",")
+	if name == "" {
+		name = strings.ToLower(f.Name)
+	}
+	return name, slices.Contains(strings.Split(flags, ","), "inline"), true
+}
+
+// mapping adds n's entries to a copy of the map that is there.
+func (d *decoder) mapping(n *Node, v reflect.Value) {
+	if n.kind != Map {
+		if n.kind != Null {
+			d.expected(n, "a map")
+		}
+		return
+	}
+	t := v.Type()
+	m := reflect.MakeMapWithSize(t, v.Len()+len(n.children))
+	for entries := v.MapRange(); entries.Next(); {
+		m.SetMapIndex(entries.Key(), entries.Value())
+	}
+	written := make(map[any]*Node, len(n.children))
+	for _, c := range n.children {
+		key := reflect.New(t.Key()).Elem()
+		if !d.key(c, key) {
+			continue
+		}
+		if first, ok := written[key.Interface()]; ok {
+			d.errs.Add(c.KeyErrorf("the same key as %q at %s", first.key, first.KeyPos()))
+			continue
+		}
+		written[key.Interface()] = c
+		value := fresh(t.Elem())
+		d.value(c, value)
+		m.SetMapIndex(key, value)
+	}
+	v.Set(m)
+}
+
+// key decodes the node's own key.
+func (d *decoder) key(n *Node, v reflect.Value) bool {
+	if target, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		if err := target.UnmarshalText([]byte(n.key)); err != nil {
+			d.errs.Add(n.KeyErrorf("invalid key: %w", err))
+			return false
+		}
+		return true
+	}
+	as := &Node{kind: String, text: n.key, at: n.keyAt, keyAt: n.keyAt, parent: n.parent, key: n.key}
+	before := len(d.errs)
+	d.scalar(as, v)
+	return len(d.errs) == before
+}
+
+func (d *decoder) slice(n *Node, v reflect.Value) {
+	t := v.Type()
+	switch {
+	case n.kind == Null:
+	case n.kind == List:
+		s := reflect.MakeSlice(t, len(n.children), len(n.children))
+		for i, c := range n.children {
+			s.Index(i).Set(fresh(t.Elem()))
+			d.value(c, s.Index(i))
+		}
+		v.Set(s)
+	case n.kind == String && t.Elem().Kind() == reflect.String:
+		var parts []string
+		if n.text != "" {
+			parts = strings.Split(n.text, ",")
+		}
+		s := reflect.MakeSlice(t, len(parts), len(parts))
+		for i, part := range parts {
+			item := *n
+			item.text = part
+			d.value(&item, s.Index(i))
+		}
+		v.Set(s)
+	default:
+		d.expected(n, "a list")
+	}
+}
+
+// text decodes a scalar into a type that reads text.
+func (d *decoder) text(n *Node, v reflect.Value, target encoding.TextUnmarshaler) {
+	switch {
+	case n.kind == Null:
+		v.SetZero()
+	case (n.kind == Map || n.kind == List) && n.original == nil:
+		d.expected(n, "text")
+	default:
+		if err := target.UnmarshalText([]byte(n.Text())); err != nil {
+			d.errs.Add(n.Errorf("invalid value %s: %w", shorten(n.Text()), err))
+		}
+	}
+}
+
+func (d *decoder) duration(n *Node, v reflect.Value) {
+	const what = `a duration such as "5s"`
+	switch n.kind {
+	case Null:
+		v.SetInt(0)
+	case String:
+		duration, err := time.ParseDuration(n.text)
+		if err != nil {
+			d.expected(n, what)
+			return
+		}
+		v.SetInt(int64(duration))
+	case Int:
+		if n.scalar() != 0 {
+			d.errs.Add(n.Errorf(`expected %s, found %s without a unit; for seconds write "%[3]ss"`, what, n.found(), n.text))
+			return
+		}
+		v.SetInt(0)
+	default:
+		d.expected(n, what)
+	}
+}

@@ -1,0 +1,237 @@
+package conf
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Limits of expansion. The first is the Collector's.
+const (
+	maxExpansions = 1000     // in one value
+	maxChain      = 100      // of ${...} whose content holds maps or lists with ${...}
+	maxTextBytes  = 32 << 20 // written in all steps of one Load
+)
+
+var (
+	errTooManyExpansions = errors.New("too many recursive expansions: more than 1000 in one value (a variable that refers to itself?)")
+	errChainTooLong      = errors.New("too many recursive expansions: more than 100 inside each other (a file that includes itself?)")
+	errTextTooLong       = errors.New("expansion takes too many steps or writes more than 32 MiB of text")
+)
+
+// expand replaces ${...} and $$ in the values below n. level is n's depth in the tree,
+// chain the number of ${...} that n's text came through.
+func (l *loader) expand(n *Node, level, chain int) {
+	if l.full || len(l.errs) >= maxErrors {
+		return
+	}
+	switch n.kind {
+	case String:
+		if strings.Contains(n.text, "$") {
+			l.expandString(n, level, chain, true)
+		}
+	case Map, List:
+		for _, c := range n.children {
+			l.expand(c, level+1, chain)
+		}
+	}
+}
+
+// expandString follows the Collector: the first innermost ${...} is replaced until none is left.
+// If typed, a value that is nothing but ${...} takes the type of what it stands for.
+func (l *loader) expandString(n *Node, level, chain int, typed bool) {
+	if chain == 0 && hasOpenBrace(n.text) {
+		l.failAt(n, errors.New(`"${" without "}"; for a literal "${" write "$${"`))
+		return
+	}
+	text := n.text
+	for range maxExpansions {
+		ref := findRef(text)
+		if ref == "" {
+			n.text = unescape(text)
+			return
+		}
+		c, err := l.resolve(n.at, ref)
+		if err == nil {
+			err = l.spend(len(text) + len(c.text)*strings.Count(text, ref))
+		}
+		if err != nil {
+			l.failAt(n, err)
+			return
+		}
+		if ref != text || !typed {
+			text = strings.ReplaceAll(text, ref, c.text)
+			continue
+		}
+		n.from = sourceOf(ref)
+		value := l.parseContent(n.at, ref, c, level)
+		if value.kind != String {
+			n.become(value)
+			l.expandTyped(n, level, chain+1)
+			return
+		}
+		text, n.hint = value.text, value.hint
+	}
+	l.failAt(n, errTooManyExpansions)
+}
+
+// spend counts the bytes that a step writes, before it writes them.
+func (l *loader) spend(n int) error {
+	const stepBytes = 256 // what a step costs beside its text
+	if n += stepBytes; n > l.textBytes {
+		l.full = true
+		return errTextTooLong
+	}
+	l.textBytes -= n
+	return nil
+}
+
+func (l *loader) failAt(n *Node, err error) {
+	l.errs.Add(n.Errorf("%w", err))
+}
+
+// expandTyped goes on inside a list or map that came from ${...}, and in its text.
+func (l *loader) expandTyped(n *Node, level, chain int) {
+	if chain > maxChain {
+		l.full = true
+		l.failAt(n, errChainTooLong)
+		return
+	}
+	l.expand(n, level, chain)
+	if n.original == nil || !strings.Contains(*n.original, "$") {
+		return
+	}
+	// A field that wants text gets it expanded too; if that fails, there is no text.
+	errs, asText := l.errs, &Node{kind: String, text: *n.original, at: n.at}
+	l.errs, n.original = nil, nil
+	if l.expandString(asText, level, chain, false); len(l.errs) == 0 {
+		n.original = &asText.text
+	}
+	l.errs = errs
+}
+
+// parseContent gives the content of a ${...} its YAML type. What is not YAML is a string, as it stands.
+func (l *loader) parseContent(at mark, ref string, c content, level int) *Node {
+	verbatim := &Node{kind: String, text: c.text, at: at}
+	if c.literal {
+		return verbatim
+	}
+	p := &parser{src: at.src, at: &at, from: sourceOf(ref), depth: level, nodes: &l.nodes}
+	inFile := strings.HasPrefix(ref, "${file:")
+	if inFile {
+		p.src, p.at, p.from = l.source(strings.TrimSuffix(ref[len("${file:"):], "}")), nil, ""
+	}
+	value, _ := p.parse([]byte(c.text))
+	if p.full {
+		l.full = true
+		l.errs.Add(p.errs)
+	}
+	if len(p.errs) > 0 {
+		why := error(p.errs[0])
+		if !inFile {
+			why = p.errs[0].Err
+		}
+		verbatim.hint = "taken as text since it is not valid YAML: " + why.Error()
+		return verbatim
+	}
+	if value.kind == String {
+		return verbatim
+	}
+	if value.kind != Map && value.kind != List {
+		value.at = at
+	}
+	value.original = &c.text
+	return value
+}
+
+// resolve returns what a reference such as "${env:HOME}" stands for.
+func (l *loader) resolve(at mark, ref string) (content, error) {
+	uri := ref[2 : len(ref)-1]
+	if !strings.Contains(uri, ":") {
+		uri = "env:" + uri
+	}
+	scheme, opaque, ok := cutScheme(uri)
+	switch {
+	case strings.HasPrefix(opaque, "-") && isEnvName(strings.TrimSuffix(uri, ":"+opaque)):
+		return content{}, fmt.Errorf("cannot expand %s: a default wants env: before the name, as in ${env:%s}", shorten(ref), uri)
+	case !ok || len(scheme) < 2:
+		return content{}, fmt.Errorf("cannot expand %s: no scheme (env, file or yaml) before the colon", shorten(ref))
+	case strings.Contains(opaque, "$"):
+		return content{}, fmt.Errorf(`cannot expand %s: "$" is not allowed inside`, shorten(ref))
+	}
+	c, err := l.retrieve(at, scheme, opaque)
+	switch {
+	case err == nil:
+		return c, nil
+	case scheme == "file":
+		return content{}, fmt.Errorf("cannot expand %s: %w", shorten(ref), err)
+	}
+	return content{}, fmt.Errorf(`cannot expand %s: %w; for a literal "${" write "$${"`, shorten(ref), err)
+}
+
+// sourceOf returns a reference as errors show it: without the default, which may be a secret.
+func sourceOf(ref string) string {
+	if name, _, ok := strings.Cut(ref, ":-"); ok {
+		return name + "}"
+	}
+	if strings.HasPrefix(ref, "${yaml:") {
+		return "${yaml:...}"
+	}
+	return ref
+}
+
+// findRef returns the first ${...} that holds no other one and is not escaped, or "".
+func findRef(s string) string {
+	for {
+		end := strings.IndexByte(s, '}')
+		if end < 0 {
+			return ""
+		}
+		if start := strings.LastIndex(s[:end], "${"); start >= 0 && !isEscaped(s, start) {
+			return s[start : end+1]
+		}
+		s = s[end+1:]
+	}
+}
+
+// isEscaped tells whether an odd number of $ stands before s[at].
+func isEscaped(s string, at int) bool {
+	before := s[:at]
+	return (len(before)-len(strings.TrimRight(before, "$")))%2 == 1
+}
+
+func unescape(s string) string {
+	return strings.ReplaceAll(s, "$$", "$")
+}
+
+// hasOpenBrace finds a "${" that never ends. The Collector takes such text as it stands,
+// but nobody means it.
+func hasOpenBrace(s string) bool {
+	open := 0
+	for i := 0; i < len(s); i++ {
+		switch {
+		case strings.HasPrefix(s[i:], "$$"):
+			i++
+		case strings.HasPrefix(s[i:], "${"):
+			open++
+			i++
+		case s[i] == '}' && open > 0:
+			open--
+		}
+	}
+	return open > 0
+}
+
+func (l *loader) warn(at mark, text string) {
+	l.warnings = append(l.warnings, Warning{Pos: at.pos(), Text: text})
+}
+
+// sortedWarnings returns each warning once.
+func (l *loader) sortedWarnings() []Warning {
+	slices.SortStableFunc(l.warnings, func(a, b Warning) int {
+		return cmp.Or(comparePos(a.Pos, b.Pos), strings.Compare(a.Text, b.Text))
+	})
+	return slices.Compact(l.warnings)
+}

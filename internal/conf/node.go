@@ -1,0 +1,271 @@
+package conf
+
+import (
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A Kind is the YAML type of a node.
+type Kind uint8
+
+// The kinds of node.
+const (
+	Null Kind = iota
+	Bool
+	Int
+	Float
+	Timestamp
+	String
+	List
+	Map
+)
+
+// String returns the kind as the errors call it.
+func (k Kind) String() string {
+	return [...]string{"null", "boolean", "integer", "number", "timestamp", "string", "list", "map"}[k]
+}
+
+// A Node is one value of a configuration. It does not change once Load has returned it.
+// A nil *Node stands for an absent value: it has no children, and decoding it changes nothing.
+type Node struct {
+	kind     Kind
+	text     string  // of a scalar, as written (0x1F stays 0x1F)
+	original *string // what ${...} stood for, when that was not a string; for fields that want text
+	from     string  // "${env:X}" if the value was taken from there whole
+	hint     string  // why the text behind ${...} was taken as a string
+	children []*Node
+
+	at     mark
+	keyAt  mark
+	parent *Node
+	key    string // in a Map
+	index  int    // in a List
+}
+
+// Kind returns the YAML type of the value; Null for a nil node.
+func (n *Node) Kind() Kind {
+	if n == nil {
+		return Null
+	}
+	return n.kind
+}
+
+// Key returns the node's own key, or "" if its parent is not a map.
+func (n *Node) Key() string {
+	if n == nil {
+		return ""
+	}
+	return n.key
+}
+
+// Text returns a scalar as text: a string's content, a number or boolean as it was written,
+// and what ${...} stood for before it was taken for a number, boolean, list or map.
+// It is "" for null, and for a list or map that was written out.
+func (n *Node) Text() string {
+	switch {
+	case n == nil:
+		return ""
+	case n.original != nil:
+		return *n.original
+	}
+	return n.text
+}
+
+// Get follows keys down and returns nil where one is absent.
+func (n *Node) Get(keys ...string) *Node {
+	for _, key := range keys {
+		if n.Kind() != Map {
+			return nil
+		}
+		n = n.child(key)
+	}
+	return n
+}
+
+func (n *Node) child(key string) *Node {
+	for _, c := range n.children {
+		if c.key == key {
+			return c
+		}
+	}
+	return nil
+}
+
+// Len returns the number of children.
+func (n *Node) Len() int {
+	if n == nil {
+		return 0
+	}
+	return len(n.children)
+}
+
+// Children iterates over the values of a map or list in source order. Of a map, each
+// child knows its Key.
+func (n *Node) Children() iter.Seq2[int, *Node] {
+	return func(yield func(int, *Node) bool) {
+		if n == nil {
+			return
+		}
+		for i, c := range n.children {
+			if !yield(i, c) {
+				return
+			}
+		}
+	}
+}
+
+// Pos returns where the value was written. A scalar that came from ${...} stands where
+// the ${...} stands; a list or map from ${file:...} has its place in that file.
+func (n *Node) Pos() Pos {
+	if n == nil {
+		return Pos{}
+	}
+	return n.at.pos()
+}
+
+// KeyPos returns where the node's key was written, or Pos if it has none.
+func (n *Node) KeyPos() Pos {
+	if n == nil {
+		return Pos{}
+	}
+	if n.keyAt.src == nil {
+		return n.at.pos()
+	}
+	return n.keyAt.pos()
+}
+
+// Path returns the keys from the root, as in service.pipelines.traces.receivers[0].
+// A key that holds anything but letters, digits, _, - and / is written as ["a.b"].
+func (n *Node) Path() string {
+	if n == nil || n.parent == nil {
+		return ""
+	}
+	var steps []string
+	for ; n.parent != nil; n = n.parent {
+		if n.parent.kind == List {
+			steps = append(steps, "["+strconv.Itoa(n.index)+"]")
+		} else {
+			steps = append(steps, keyStep(n.key))
+		}
+	}
+	path := ""
+	for i := len(steps) - 1; i >= 0; i-- {
+		path = joinPath(path, steps[i])
+	}
+	return path
+}
+
+func keyStep(key string) string {
+	plain := key != "" && strings.IndexFunc(key, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '/')
+	}) < 0
+	if plain {
+		return key
+	}
+	return "[" + strconv.Quote(key) + "]"
+}
+
+func joinPath(a, b string) string {
+	if a == "" || b == "" || b[0] == '[' {
+		return a + b
+	}
+	return a + "." + b
+}
+
+// Errorf returns an [Error] at the node's place. Its Err keeps what %w wraps.
+func (n *Node) Errorf(format string, args ...any) *Error {
+	return &Error{Pos: n.Pos(), Path: n.Path(), Err: fmt.Errorf(format, args...)}
+}
+
+// KeyErrorf is Errorf at the place of the node's key.
+func (n *Node) KeyErrorf(format string, args ...any) *Error {
+	return &Error{Pos: n.KeyPos(), Path: n.Path(), Err: fmt.Errorf(format, args...)}
+}
+
+// Raw returns the value as plain Go data: nil, bool, int, int64, uint64, float64, time.Time,
+// string, []any or map[string]any.
+func (n *Node) Raw() any {
+	switch n.Kind() {
+	case Null:
+		return nil
+	case Map:
+		m := make(map[string]any, len(n.children))
+		for _, c := range n.children {
+			m[c.key] = c.Raw()
+		}
+		return m
+	case List:
+		l := make([]any, len(n.children))
+		for i, c := range n.children {
+			l[i] = c.Raw()
+		}
+		return l
+	}
+	return n.scalar()
+}
+
+// scalar returns the Go value of a scalar node.
+func (n *Node) scalar() any {
+	if n.kind == String {
+		return n.text
+	}
+	var v any
+	y := yaml.Node{Kind: yaml.ScalarNode, Tag: n.kind.tag(), Value: n.text}
+	if err := y.Decode(&v); err != nil {
+		return n.text // the parser refuses such nodes; see parser.scalar
+	}
+	return v
+}
+
+func (k Kind) tag() string {
+	return [...]string{"!!null", "!!bool", "!!int", "!!float", "!!timestamp", "!!str", "!!seq", "!!map"}[k]
+}
+
+// adopt makes children the node's own.
+func (n *Node) adopt(children []*Node) {
+	n.children = children
+	for i, c := range children {
+		c.parent, c.index = n, i
+	}
+}
+
+// become gives the node another value in its old place in the tree.
+func (n *Node) become(value *Node) {
+	n.kind, n.text, n.original, n.hint, n.at = value.kind, value.text, value.original, value.hint, value.at
+	n.adopt(value.children)
+}
+
+// found describes the value for "expected ..., found ...".
+func (n *Node) found() string {
+	origin := ""
+	if n.from != "" {
+		origin = " from " + n.from
+	}
+	switch n.kind {
+	case Null:
+		return "null" + origin
+	case Map, List:
+		return "a " + n.kind.String() + origin
+	}
+	if n.hint != "" {
+		origin += "; " + n.hint
+	}
+	text := n.text
+	if n.kind == String {
+		text = shorten(text)
+	}
+	return fmt.Sprintf("%s (%s%s)", text, n.kind, origin)
+}
+
+// shorten quotes text and cuts it to what fits in a line.
+func shorten(text string) string {
+	const maxRunes = 40
+	if r := []rune(text[:min(len(text), 4*maxRunes+4)]); len(r) > maxRunes {
+		return strconv.Quote(string(r[:maxRunes])) + "..."
+	}
+	return strconv.Quote(text)
+}

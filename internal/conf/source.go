@@ -1,0 +1,245 @@
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Options say what to load.
+type Options struct {
+	// Sources are merged in their order: "path", "file:path", "env:NAME", "env:NAME:-default" or
+	// "yaml:text". They are the Collector's --config.
+	Sources []string
+	// Set holds key=value assignments, merged after the sources. Dots or :: separate the key's
+	// parts, the value is YAML.
+	Set []string
+
+	LookupEnv func(name string) (value string, ok bool) // nil: os.LookupEnv
+	ReadFile  func(path string) ([]byte, error)         // nil: from disk, at most 4 MiB
+}
+
+// A Tree is a loaded configuration: merged and expanded.
+type Tree struct {
+	root     *Node
+	warnings []Warning
+}
+
+// Root returns the top-level map. It is never nil.
+func (t *Tree) Root() *Node { return t.root }
+
+// Warnings returns what is suspicious but not wrong, in source order.
+func (t *Tree) Warnings() []Warning { return t.warnings }
+
+// A Warning is for the log.
+type Warning struct {
+	Pos  Pos
+	Text string
+}
+
+func (w Warning) String() string { return w.Pos.String() + ": " + w.Text }
+
+// Load reads, merges and expands a configuration. Its error is an [Errors] with all problems found.
+func Load(o Options) (*Tree, error) {
+	l := &loader{lookupEnv: o.LookupEnv, readFile: o.ReadFile, nodes: maxNodes, textBytes: maxTextBytes, files: map[string][]byte{}}
+	if l.lookupEnv == nil {
+		l.lookupEnv = os.LookupEnv
+	}
+	if l.readFile == nil {
+		l.readFile = readFile
+	}
+	root := &Node{kind: Map}
+	for _, uri := range o.Sources {
+		l.add(root, l.load(uri))
+	}
+	for _, assignment := range o.Set {
+		l.add(root, l.assign(assignment))
+	}
+	if len(l.errs) > 0 {
+		return nil, l.errs.Err()
+	}
+	l.expand(root, 0, 0)
+	if err := l.errs.Err(); err != nil {
+		return nil, err
+	}
+	return &Tree{root: root, warnings: l.sortedWarnings()}, nil
+}
+
+// A loader is the state of one Load.
+type loader struct {
+	lookupEnv func(string) (string, bool)
+	readFile  func(string) ([]byte, error)
+	files     map[string][]byte // read once, so that a file is the same wherever it is mentioned
+	sources   int
+	nodes     int  // left; see maxNodes
+	textBytes int  // left; see maxTextBytes
+	full      bool // a limit was hit and reported; the rest is not expanded
+	errs      Errors
+	warnings  []Warning
+}
+
+func (l *loader) source(name string) *source {
+	l.sources++
+	return &source{name: name, order: l.sources}
+}
+
+// load reads one source, split into what merges: its top-level keys may be paths.
+func (l *loader) load(uri string) *Node {
+	scheme, opaque, ok := cutScheme(uri)
+	if !ok || len(scheme) == 1 { // C:\penstock.yaml
+		scheme, opaque = "file", uri
+	}
+	src := l.source(sourceName(scheme, opaque))
+	start := mark{src: src}
+	content, err := l.retrieve(start, scheme, opaque)
+	if err != nil {
+		l.fail(start, fmt.Errorf("cannot load %s: %w", uriForError(scheme, uri), err))
+		return nil
+	}
+	p := &parser{src: src, nodes: &l.nodes}
+	root, extra := p.parse([]byte(content.text))
+	if extra {
+		l.warn(mark{src: src, line: 1, col: 1}, `more than one YAML document ("---"); only the first is used`)
+	}
+	if len(p.errs) > 0 {
+		l.errs.Add(p.errs)
+		return nil
+	}
+	if root.kind != Map && root.kind != Null {
+		l.fail(root.at, fmt.Errorf("expected a map with keys such as receivers, exporters and service, found %s", root.found()))
+		return nil
+	}
+	return root
+}
+
+// assign turns key=value into a tree with one leaf.
+func (l *loader) assign(assignment string) *Node {
+	key, value, ok := strings.Cut(assignment, "=")
+	key = strings.TrimSpace(key)
+	src := l.source("--set " + key)
+	at := mark{src: src}
+	if !ok {
+		l.fail(at, errors.New(`expected key=value, as in --set processors.batch.timeout=2s`))
+		return nil
+	}
+	p := &parser{src: src, at: &at, nodes: &l.nodes}
+	leaf, _ := p.parse([]byte(value))
+	for _, e := range p.errs {
+		l.fail(at, e.Err)
+	}
+	if len(p.errs) > 0 {
+		return nil
+	}
+	leaf.at, leaf.key, leaf.keyAt = at, strings.ReplaceAll(key, ".", keySeparator), at
+	root := &Node{kind: Map, at: at}
+	root.adopt([]*Node{leaf})
+	return root
+}
+
+func (l *loader) fail(at mark, err error) {
+	l.errs.Add(&Error{Pos: at.pos(), Err: err})
+}
+
+// content is what stands behind a URI.
+type content struct {
+	text    string
+	literal bool // text is a string, even if it is empty: ${env:X:-}
+}
+
+// retrieve returns the text of file:, env: and yaml: URIs.
+func (l *loader) retrieve(at mark, scheme, opaque string) (content, error) {
+	switch scheme {
+	case "yaml":
+		return content{text: opaque}, nil
+	case "env":
+		return l.environment(at, opaque)
+	case "file":
+		path := filepath.Clean(opaque)
+		text, ok := l.files[path]
+		if !ok {
+			var err error
+			if text, err = l.readFile(path); err != nil {
+				return content{}, err
+			}
+			l.files[path] = text
+		}
+		return content{text: string(text)}, nil
+	}
+	return content{}, fmt.Errorf("unknown scheme %q (known: env, file, yaml)", scheme)
+}
+
+func (l *loader) environment(at mark, opaque string) (content, error) {
+	name, def, hasDefault := strings.Cut(opaque, ":-")
+	if !isEnvName(name) {
+		return content{}, fmt.Errorf("%q is not a valid name for an environment variable (letters, digits and _, not a digit first)", name)
+	}
+	value, ok := l.lookupEnv(name)
+	switch {
+	case ok:
+		return content{text: value}, nil
+	case hasDefault:
+		return content{text: def, literal: def == ""}, nil
+	}
+	l.warn(at, "the environment variable "+name+" is not set and has no default; it is taken as empty")
+	return content{}, nil
+}
+
+func isEnvName(s string) bool {
+	for i, r := range s {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// cutScheme splits "scheme:rest". A scheme is a letter, then letters, digits, +, . or -.
+func cutScheme(uri string) (scheme, rest string, ok bool) {
+	scheme, rest, ok = strings.Cut(uri, ":")
+	for i, r := range scheme {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || !(r >= '0' && r <= '9' || strings.ContainsRune("+.-", r))) {
+			return "", uri, false
+		}
+	}
+	return scheme, rest, ok && scheme != ""
+}
+
+// sourceName is what errors call a source. Of yaml: only the first key is shown: values may be secret.
+func sourceName(scheme, opaque string) string {
+	switch scheme {
+	case "file":
+		return opaque
+	case "env":
+		name, _, _ := strings.Cut(opaque, ":-")
+		return "env:" + name
+	}
+	key, _, _ := strings.Cut(opaque, "\n")
+	key, _, _ = strings.Cut(key, ": ")
+	return scheme + ":" + strings.TrimSuffix(key, ":")
+}
+
+func uriForError(scheme, uri string) string {
+	if scheme == "file" {
+		return "the file"
+	}
+	name, _, _ := strings.Cut(uri, ":-")
+	return shorten(name)
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSourceBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return text, nil
+}
