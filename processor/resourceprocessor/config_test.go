@@ -1,0 +1,93 @@
+package resourceprocessor
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+func decode(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := DefaultConfig()
+	return cfg, tree.Root().Decode(&cfg)
+}
+
+func TestConfigOfTheCollectorIsRead(t *testing.T) {
+	cfg, err := decode(t, `
+attributes:
+- {key: s, value: text, action: UPSERT}
+- {key: i, value: 3, action: insert}
+- {key: b, value: false, action: insert}
+- {key: d, value: 2.5, action: insert}
+- {key: l, value: [a, 1, {k: v}], action: insert}
+- {key: c, from_attribute: s, default_value: none, action: update}
+- {pattern: "^x", action: delete}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := &sink{}
+	p, err := New(cfg, pipeline.Settings{ID: "resource"}, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Name() != "resource" || p.Capabilities().MutatesData {
+		t.Errorf("name %q, capabilities %+v", p.Name(), p.Capabilities())
+	}
+	for range 2 {
+		if p.Start(t.Context()) != nil || p.Shutdown(t.Context()) != nil {
+			t.Error("starting and stopping may be done twice")
+		}
+	}
+	b := newBatch(t, 1, traces(1, "c", "old", "xyz", "1"))
+	defer b.Release()
+	if err := p.Consume(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := attributesOf(1, next.got[0]), `c=text s=text i=3 b=false d=2.5 l=["a",1,{"k":"v"}]`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
+	deep := strings.Repeat("[", 64) + "1" + strings.Repeat("]", 64)
+	tests := map[string]string{
+		`{}`: "attributes: expected a list of actions",
+		`attributes: [{value: x, action: insert}]`:                                  "insert needs a key",
+		`attributes: [{key: k, value: x}]`:                                          "the action is missing",
+		`attributes: [{key: k, value: x, action: put}]`:                             `unknown action "put"`,
+		`attributes: [{key: k, action: hash}]`:                                      `action "hash" is not supported yet`,
+		`attributes: [{key: k, action: extract, pattern: x}]`:                       `action "extract" is not supported yet`,
+		`attributes: [{key: k, action: convert, converted_type: int}]`:              `action "convert" is not supported yet`,
+		`attributes: [{key: k, action: insert}]`:                                    "needs one of value, from_attribute and default_value",
+		`attributes: [{key: k, action: insert, value: null}]`:                       "needs one of value",
+		`attributes: [{key: k, action: upsert, value: 1, from_attribute: x}]`:       "both a value and a from_attribute",
+		`attributes: [{key: k, action: insert, from_context: metadata.x}]`:          "from_context is not supported yet",
+		`attributes: [{key: k, action: insert, value: 1, pattern: x}]`:              "insert takes no pattern",
+		`attributes: [{key: k, action: insert, value: 1, converted_type: int}]`:     "insert takes no converted_type",
+		`attributes: [{action: delete}]`:                                            "delete needs a key, a pattern, or both",
+		`attributes: [{key: k, action: delete, value: 1}]`:                          "delete of \"k\" takes no value",
+		`attributes: [{key: k, action: delete, pattern: "("}]`:                      "pattern: ",
+		`attributes: [{key: k, action: insert, value: 18446744073709551615}]`:       "integer of 64 bits",
+		`attributes: [{key: k, action: insert, value: ` + deep + `}]`:               "nested deeper than 64",
+		`attributes: [{key: k, action: update, default_value: [2024-01-01], x: 1}]`: "unknown key",
+	}
+	for text, want := range tests {
+		cfg, err := decode(t, text)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, expected %q", text, err, want)
+		}
+		if strings.Contains(text, "x: 1") {
+			continue // only the decoder sees unknown keys
+		}
+		if _, err := New(cfg, pipeline.Settings{}, &sink{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New with %s: got %v, expected %q", text, err, want)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package resourceprocessor
+
+import (
+	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+// Field numbers (profiles_service.proto, profiles.proto).
+const (
+	requestDictionary     = 2
+	dictionaryStringTable = 5
+)
+
+// stringTable finds the strings of a profiles request's dictionary by index. It
+// is indexed when it is first asked: four bytes an entry, which takes two bytes
+// at least in the request. For the other signals it is empty.
+type stringTable struct {
+	request []byte
+	present bool // the signal has a dictionary
+	indexed bool
+	at      []uint32 // where each entry's field begins in request
+}
+
+// key returns the key of an attribute (common.proto, key_strindex: outside
+// profiles a reference is as good as absent).
+func (t *stringTable) key(f otlp.KeyValueFields) []byte {
+	if len(f.Key) == 0 && f.KeyStrindex != 0 && t.present {
+		return t.string(f.KeyStrindex)
+	}
+	return f.Key
+}
+
+func (t *stringTable) string(i int32) []byte {
+	if !t.indexed {
+		t.index()
+	}
+	if i < 0 || int(i) >= len(t.at) {
+		return nil
+	}
+	c := wire.Cursor{Buf: t.request[t.at[i]:]}
+	c.Next()
+	return c.Bytes
+}
+
+// index walks the dictionary, which may come in several parts.
+func (t *stringTable) index() {
+	t.indexed = true
+	for c := (wire.Cursor{Buf: t.request}); c.Next(); {
+		if c.Num != requestDictionary || c.Type != wire.TypeBytes {
+			continue
+		}
+		base := c.End - len(c.Bytes)
+		for d := (wire.Cursor{Buf: c.Bytes}); d.Next(); {
+			if d.Num == dictionaryStringTable && d.Type == wire.TypeBytes {
+				t.at = append(t.at, uint32(base+d.Start))
+			}
+		}
+	}
+}

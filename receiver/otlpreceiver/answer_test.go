@@ -1,0 +1,263 @@
+package otlpreceiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	otelcodes "go.opentelemetry.io/otel/codes"
+	coltraces "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// retryDelay returns the RetryInfo of a status, or -1.
+func retryDelay(s *spb.Status) time.Duration {
+	for _, d := range s.GetDetails() {
+		var ri errdetails.RetryInfo
+		if d.MessageIs(&ri) && d.UnmarshalTo(&ri) == nil {
+			return ri.GetRetryDelay().AsDuration()
+		}
+	}
+	return -1
+}
+
+// badRequest returns the first field violation of a status, or nil.
+func badRequest(s *spb.Status) *errdetails.BadRequest_FieldViolation {
+	for _, d := range s.GetDetails() {
+		var br errdetails.BadRequest
+		if d.MessageIs(&br) && d.UnmarshalTo(&br) == nil && len(br.GetFieldViolations()) > 0 {
+			return br.GetFieldViolations()[0]
+		}
+	}
+	return nil
+}
+
+var errDown = errors.New("backend is down")
+
+// What a consumer's answer means to the client, the counters and the span.
+var consumerAnswers = []struct {
+	name       string
+	err        error
+	panics     bool
+	code       codes.Code // OK: success
+	http       int
+	retry      time.Duration // RetryInfo, -1: none
+	retryAfter string
+	rejected   int64 // of partial success
+	text       string
+	counts     [3]int64 // of 10 items
+}{
+	{name: "accepted", code: codes.OK, http: 200, counts: [3]int64{10, 0, 0}},
+	{name: "plain error", err: errDown, code: codes.Unavailable, http: 503, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "retryable", err: &pipeline.Error{Kind: pipeline.Retryable, Err: errDown},
+		code: codes.Unavailable, http: 503, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "retryable later", err: &pipeline.Error{Kind: pipeline.Retryable, Err: errDown, RetryAfter: 2 * time.Second},
+		code: codes.Unavailable, http: 503, retry: 2 * time.Second, retryAfter: "2", text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "overloaded", err: &pipeline.Error{Kind: pipeline.Overloaded, Err: errDown, RetryAfter: 1200 * time.Millisecond},
+		code: codes.Unavailable, http: 503, retry: 1200 * time.Millisecond, retryAfter: "2", text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "overloaded briefly", err: &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: time.Millisecond},
+		code: codes.Unavailable, http: 503, retry: time.Millisecond, retryAfter: "1", text: "overloaded", counts: [3]int64{0, 10, 0}},
+	{name: "overloaded without a wish", err: &pipeline.Error{Kind: pipeline.Overloaded, Err: errDown},
+		code: codes.Unavailable, http: 503, retry: time.Second, retryAfter: "1", text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "permanent", err: fmt.Errorf("export: %w", pipeline.Permanently(errDown)),
+		code: codes.Internal, http: 500, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "permanent, retry after ignored", err: &pipeline.Error{Kind: pipeline.Permanent, Err: errDown, RetryAfter: time.Minute},
+		code: codes.Internal, http: 500, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "destination: InvalidArgument", err: permanentWith(codes.InvalidArgument),
+		code: codes.InvalidArgument, http: 400, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "destination: Unauthenticated", err: permanentWith(codes.Unauthenticated),
+		code: codes.Unauthenticated, http: 401, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "destination: PermissionDenied", err: permanentWith(codes.PermissionDenied),
+		code: codes.PermissionDenied, http: 403, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "destination: Unimplemented", err: permanentWith(codes.Unimplemented),
+		code: codes.Unimplemented, http: 404, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "destination: ResourceExhausted", err: permanentWith(codes.ResourceExhausted),
+		code: codes.ResourceExhausted, http: 413, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "destination: FailedPrecondition", err: permanentWith(codes.FailedPrecondition),
+		code: codes.FailedPrecondition, http: 500, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "permanent with a retryable code", err: permanentWith(codes.DataLoss),
+		code: codes.Internal, http: 500, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "permanent with no code at all", err: permanentWith(9999),
+		code: codes.Internal, http: 500, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "partial", err: &pipeline.Error{Kind: pipeline.Partial, Rejected: 3, Err: errDown},
+		code: codes.OK, http: 200, rejected: 3, text: "3 items rejected: backend is down", counts: [3]int64{7, 3, 0}},
+	{name: "partial, more than there were", err: &pipeline.Error{Kind: pipeline.Partial, Rejected: 99, Err: errDown},
+		code: codes.OK, http: 200, rejected: 99, text: "99 items rejected: backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "panic", panics: true,
+		code: codes.Internal, http: 500, retry: -1, text: "internal error while the request was processed", counts: [3]int64{0, 0, 10}},
+	{name: "cancelled", err: context.Canceled, code: codes.Unavailable, http: 503, retry: -1, text: "context canceled", counts: [3]int64{0, 10, 0}},
+	{name: "not UTF-8", err: errors.New("bad \xff byte"), code: codes.Unavailable, http: 503, retry: -1, text: "bad ? byte", counts: [3]int64{0, 10, 0}},
+}
+
+func permanentWith(c codes.Code) error {
+	return &pipeline.Error{Kind: pipeline.Permanent, Code: uint32(c), Err: errDown}
+}
+
+func TestConsumerAnswers(t *testing.T) {
+	t.Parallel()
+	for _, tt := range consumerAnswers {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, via := range testTransports {
+				r := newRig(t, testConfig())
+				r.sink.answer = func(context.Context, *pipeline.Batch) error {
+					if tt.panics {
+						panic("secret")
+					}
+					return tt.err
+				}
+				for _, s := range otlp.Signals() {
+					a := via.send(r, s, "", request(s, 10))
+					if want := tt.http; a.http != 0 && a.http != want {
+						t.Errorf("%s/%s: HTTP status %d, want %d", via.name, s, a.http, want)
+					}
+					if tt.code == codes.OK {
+						checkSuccess(t, a, tt.rejected, tt.text)
+					} else if a.ok() {
+						t.Fatalf("%s/%s: success, want %s", via.name, s, tt.code)
+					} else {
+						if codes.Code(a.status.Code) != tt.code || a.status.Message != tt.text {
+							t.Errorf("%s/%s: %s %q, want %s %q", via.name, s, codes.Code(a.status.Code), a.status.Message, tt.code, tt.text)
+						}
+						if d := retryDelay(a.status); d != tt.retry || a.retryAfter != "" && a.retryAfter != tt.retryAfter ||
+							a.http != 0 && (a.retryAfter == "") != (tt.retryAfter == "") {
+							t.Errorf("%s/%s: RetryInfo %v, Retry-After %q, want %v, %q", via.name, s, d, a.retryAfter, tt.retry, tt.retryAfter)
+						}
+					}
+					if got := r.counts(s, via.name); got != tt.counts {
+						t.Errorf("%s/%s: accepted, refused, failed = %v, want %v", via.name, s, got, tt.counts)
+					}
+				}
+				checkSpans(t, r, via.name, tt.counts, tt.err != nil || tt.panics)
+				if logged := strings.Contains(r.logs.String(), "secret"); logged != tt.panics {
+					t.Errorf("%s: panic logged: %v", via.name, logged)
+				}
+			}
+		})
+	}
+}
+
+// checkSuccess reads the response as the client's own library does. The four
+// response messages are the same on the wire.
+func checkSuccess(t *testing.T, a answer, rejected int64, text string) {
+	t.Helper()
+	var resp coltraces.ExportTraceServiceResponse
+	if !a.ok() || proto.Unmarshal(a.body, &resp) != nil {
+		t.Fatalf("answer %+v, want success", a)
+	}
+	if ps := resp.GetPartialSuccess(); ps.GetRejectedSpans() != rejected || ps.GetErrorMessage() != text || (ps == nil) != (text == "") {
+		t.Errorf("partial success %v, want %d rejected, %q", ps, rejected, text)
+	}
+}
+
+func checkSpans(t *testing.T, r *rig, transport string, counts [3]int64, failed bool) {
+	t.Helper()
+	spans := r.spans.Ended()
+	if len(spans) != 4 {
+		t.Fatalf("%s: %d spans, want one a request", transport, len(spans))
+	}
+	for i, s := range otlp.Signals() {
+		sp, item := spans[i], s.Spec().Item
+		if want := "receiver/otlp/test/" + s.Spec().ReceiveOp; sp.Name() != want {
+			t.Errorf("span %q, want %q", sp.Name(), want)
+		}
+		got := map[string]string{}
+		for _, kv := range sp.Attributes() {
+			got[string(kv.Key)] = kv.Value.String()
+		}
+		want := map[string]string{"transport": transport, "format": "protobuf", "accepted_" + item: fmt.Sprint(counts[0]),
+			"refused_" + item: fmt.Sprint(counts[1]), "failed_" + item: fmt.Sprint(counts[2])}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("attributes %v, want %v", got, want)
+		}
+		if isError := sp.Status().Code == otelcodes.Error; isError != failed {
+			t.Errorf("%s: span status %v", s, sp.Status())
+		}
+	}
+}
+
+// A fan-out's joint verdict reaches the client as one.
+func TestFanoutAnswer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig(), otlp.Logs)
+	good, bad := &sink{}, &sink{answer: func(context.Context, *pipeline.Batch) error { return pipeline.Permanently(errDown) }}
+	r.sink.answer = pipeline.Fanout(good, bad).Consume
+	for _, via := range testTransports {
+		if a := via.send(r, otlp.Logs, "", request(otlp.Logs, 1)); a.ok() || codes.Code(a.status.Code) != codes.Internal {
+			t.Errorf("%s: %v, want Internal", via.name, a.status)
+		}
+	}
+	if len(good.batches()) != 2 {
+		t.Error("the good branch was not called")
+	}
+}
+
+// Long texts do not travel whole, neither in an error nor in a partial success.
+func TestMessagesAreCapped(t *testing.T) {
+	t.Parallel()
+	long := errors.New(strings.Repeat("ж", 5000))
+	for _, err := range []error{long, &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: long}} {
+		r := newRig(t, testConfig(), otlp.Traces)
+		r.sink.answer = func(context.Context, *pipeline.Batch) error { return err }
+		for _, via := range testTransports {
+			a := via.send(r, otlp.Traces, "", request(otlp.Traces, 1))
+			message := a.status.GetMessage()
+			if a.ok() {
+				var resp coltraces.ExportTraceServiceResponse
+				if err := proto.Unmarshal(a.body, &resp); err != nil {
+					t.Fatal(err)
+				}
+				message = resp.GetPartialSuccess().GetErrorMessage()
+			}
+			if n := len(message); n > maxMessageBytes || n < maxMessageBytes-8 || !strings.HasSuffix(message, "ж…") {
+				t.Errorf("%s: a message of %d bytes ending in %q", via.name, n, message[max(0, n-8):])
+			}
+		}
+	}
+}
+
+func TestClip(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"", "short", strings.Repeat("a", maxMessageBytes), strings.Repeat("a", maxMessageBytes+1),
+		strings.Repeat("a", maxMessageBytes-4) + "жжж", strings.Repeat("\xff", 2000), strings.Repeat("😀", 1000), "\xe2\x82"} {
+		got := clip(s)
+		if len(got) > maxMessageBytes || !utf8.ValidString(got) {
+			t.Errorf("clip of %d bytes: %d bytes, valid %v", len(s), len(got), utf8.ValidString(got))
+		}
+		if len(s) <= maxMessageBytes && utf8.ValidString(s) && got != s {
+			t.Errorf("clip changed %d good bytes", len(s))
+		}
+		if len(s) > maxMessageBytes && utf8.ValidString(s) && !strings.HasPrefix(s, strings.TrimSuffix(got, "…")) {
+			t.Errorf("clip of %q… cut a rune", s[:10])
+		}
+	}
+}
+
+// No code that a sender gives up on may go out as an HTTP status that it would
+// retry, and the other way round (OTLP specification, both tables).
+func TestHTTPStatusKeepsRetryability(t *testing.T) {
+	t.Parallel()
+	retryable := map[int]bool{429: true, 502: true, 503: true, 504: true}
+	for c := codes.Canceled; c <= codes.Unauthenticated; c++ {
+		status := refusalFor(&pipeline.Error{Kind: pipeline.Permanent, Code: uint32(c)}).httpStatus()
+		if retryable[status] || status < 400 {
+			t.Errorf("permanent with %s is HTTP %d", c, status)
+		}
+	}
+	for _, k := range []pipeline.Kind{pipeline.Retryable, pipeline.Overloaded} {
+		if status := refusalFor(&pipeline.Error{Kind: k}).httpStatus(); status != http.StatusServiceUnavailable {
+			t.Errorf("%s is HTTP %d", k, status)
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package otlpreceiver
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// maxMessageBytes caps what a refusal says. It travels in HTTP/2 headers, and
+// clients log it once for each request.
+const maxMessageBytes = 1 << 10
+
+// refusal is an answer other than success, for either transport.
+type refusal struct {
+	code    codes.Code
+	http    int // the HTTP status, 0: the one that goes with code
+	message string
+	// retryAfter is how long the sender should wait, 0: as it likes.
+	retryAfter time.Duration
+	// badData says that the request itself is at fault (OTLP specification,
+	// "Bad Data"); field is the part of it, if that is known.
+	badData bool
+	field   string
+}
+
+func (r *refusal) Error() string { return r.message }
+
+// refusalFor translates a consumer's error. It is not for those of kind
+// Partial, which are answered with success.
+func refusalFor(e *pipeline.Error) *refusal {
+	r := &refusal{code: codes.Unavailable, message: e.Error(), retryAfter: e.RetryAfter}
+	switch e.Kind {
+	case pipeline.Permanent:
+		r.code, r.retryAfter = codes.Internal, 0
+		if c := codes.Code(e.Code); isPermanent(c) {
+			r.code = c
+		}
+	case pipeline.Overloaded:
+		if r.retryAfter <= 0 {
+			r.retryAfter = time.Second
+		}
+	}
+	return r
+}
+
+// isPermanent says whether senders give up on c (OTLP specification, table of
+// gRPC status codes). ResourceExhausted is retryable only with RetryInfo, which
+// is not sent beside it.
+func isPermanent(c codes.Code) bool {
+	switch c {
+	case codes.Unknown, codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied,
+		codes.ResourceExhausted, codes.FailedPrecondition, codes.Unimplemented, codes.Internal, codes.Unauthenticated:
+		return true
+	}
+	return false
+}
+
+// refuseData is the refusal of bytes that are not a valid request.
+func refuseData(err error) *refusal {
+	r := &refusal{code: codes.InvalidArgument, message: err.Error(), badData: true}
+	var ce *otlp.CheckError
+	if errors.As(err, &ce) {
+		r.field = ce.Path
+	}
+	return r
+}
+
+// httpStatus returns the HTTP status. Those that the specification calls
+// retryable (429, 502, 503, 504) come out for retryable codes only.
+func (r *refusal) httpStatus() int {
+	if r.http != 0 {
+		return r.http
+	}
+	switch r.code {
+	case codes.InvalidArgument:
+		return http.StatusBadRequest
+	case codes.Unauthenticated:
+		return http.StatusUnauthorized
+	case codes.PermissionDenied:
+		return http.StatusForbidden
+	case codes.Unimplemented:
+		return http.StatusNotFound
+	case codes.ResourceExhausted:
+		return http.StatusRequestEntityTooLarge
+	case codes.Unavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// retryAfterSeconds is the value of Retry-After: whole seconds, never less than
+// was asked for.
+func (r *refusal) retryAfterSeconds() int64 {
+	return max(1, int64(math.Ceil(r.retryAfter.Seconds())))
+}
+
+// status returns the refusal as the message that both transports carry.
+func (r *refusal) status() *spb.Status {
+	message := clip(r.message)
+	s := &spb.Status{Code: int32(r.code), Message: message}
+	if r.badData {
+		s.Details = append(s.Details, detail(&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
+			{Field: clip(r.field), Description: message},
+		}}))
+	}
+	if r.retryAfter > 0 {
+		s.Details = append(s.Details, detail(&errdetails.RetryInfo{RetryDelay: durationpb.New(r.retryAfter)}))
+	}
+	return s
+}
+
+// detail packs m. Packing fails on text that is not UTF-8, which clip keeps out.
+func detail(m proto.Message) *anypb.Any {
+	a, err := anypb.New(m)
+	if err != nil {
+		panic("otlpreceiver: pack a status detail: " + err.Error())
+	}
+	return a
+}
+
+// clip makes s fit to be sent: valid UTF-8, since protobuf and JSON want it, and
+// at most maxMessageBytes bytes.
+func clip(s string) string {
+	const more = "…"
+	if cut := len(s) > maxMessageBytes; cut {
+		s = s[:maxMessageBytes-len(more)]
+		for i := 0; i < utf8.UTFMax-1 && len(s) > 0; i++ { // not in the middle of a rune
+			if r, n := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || n > 1 {
+				break
+			}
+			s = s[:len(s)-1]
+		}
+		s += more
+	}
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "?")
+}
