@@ -132,7 +132,6 @@ type walk struct {
 	request []byte
 	limits  limits
 	stack   [maxFrames]frame
-	top     int // frames in use
 
 	// The Metric the walk is in: the count before it, and the member of its
 	// oneof seen last.
@@ -145,19 +144,19 @@ type walk struct {
 // it and left by popping that.
 func (w *walk) run(msg uint8) (items int, err error) {
 	b := w.request
-	i, end := 0, len(b)
+	i, end, top := 0, len(b), 0
 	depth := uint8(0)
 	tab := &tables[msg]
 	for {
 		if i >= end {
 			if i > end {
-				return 0, w.fail(end, msg, wire.ErrTruncated)
+				return 0, w.fail(end, top, msg, wire.ErrTruncated)
 			}
-			if w.top == 0 {
+			if top == 0 {
 				return items, nil
 			}
-			w.top--
-			f := &w.stack[w.top]
+			top--
+			f := &w.stack[top]
 			end, msg, depth = int(f.end), f.message, f.depth
 			tab = &tables[msg]
 			continue
@@ -169,7 +168,7 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			if i < end && b[i] == 1 { // fields 16 to 31, as they are usually written
 				i++
 			} else if tag, i, err = wideTag(b[:end], start); err != nil {
-				return 0, w.fail(start, msg, err)
+				return 0, w.fail(start, top, msg, err)
 			}
 		}
 		e := tab[uint8(tag)]
@@ -177,35 +176,33 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			switch {
 			case e.op == opFixed64:
 				i += 8
-				continue
 			case e.op == opVarint && i < end && b[i] < 0x80:
 				i++
-				continue
 			case e.op == opFixed32:
 				i += 4
-				continue
-			}
-			if i, err = w.scalar(e, b[:end], start, i, tag); err != nil {
-				return 0, w.fail(start, msg, err)
+			default:
+				if i, err = w.scalar(e, b[:end], start, i, tag); err != nil {
+					return 0, w.fail(start, top, msg, err)
+				}
 			}
 			continue
 		}
 
 		if i == end {
-			return 0, w.fail(start, msg, wire.ErrTruncated)
+			return 0, w.fail(start, top, msg, wire.ErrTruncated)
 		}
 		n := int(b[i])
 		i++
 		if n >= 0x80 {
 			var stop int
 			if i, stop, err = wire.Length(b[:end], i-1); err != nil {
-				return 0, w.fail(start, msg, err)
+				return 0, w.fail(start, top, msg, err)
 			}
 			n = stop - i
 		}
 		next := i + n
 		if next > end {
-			return 0, w.fail(start, msg, wire.ErrTruncated)
+			return 0, w.fail(start, top, msg, wire.ErrTruncated)
 		}
 		inner := depth
 		switch e.op {
@@ -214,14 +211,8 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			continue
 		case opKeyValue:
 			if depth < MaxDepth && plainKeyValue(b[i:next]) {
-				i = next
 				// Attributes come in rows.
-				for i+1 < end && uint32(b[i]) == tag && b[i+1] < 0x80 {
-					if next = i + 2 + int(b[i+1]); next > end || !plainKeyValue(b[i+2:next]) {
-						break
-					}
-					i = next
-				}
+				i = plainKeyValues(b[:end], next, tag)
 				continue
 			}
 		case opMessage:
@@ -229,7 +220,7 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			items++
 		case opAnyValue:
 			if inner++; inner > MaxDepth {
-				return 0, w.fail(start, msg, errDepth)
+				return 0, w.fail(start, top, msg, errDepth)
 			}
 		case opMetric:
 			w.metricItems, w.metricTag = items, 0
@@ -241,16 +232,29 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			w.metricTag = tag
 		default:
 			if err := w.packed(e, b[i:next]); err != nil {
-				return 0, w.fail(start, msg, err)
+				return 0, w.fail(start, top, msg, err)
 			}
 			i = next
 			continue
 		}
-		w.stack[w.top] = frame{end: int32(end), message: msg, depth: depth}
-		w.top++
+		w.stack[top] = frame{end: int32(end), message: msg, depth: depth}
+		top++
 		end, msg, depth = next, e.arg, inner
 		tab = &tables[msg]
 	}
+}
+
+// plainKeyValues returns the index behind the plain attributes that follow at
+// b[i:], each with the tag given, which is one byte.
+func plainKeyValues(b []byte, i int, tag uint32) int {
+	for i+1 < len(b) && uint32(b[i]) == tag && b[i+1] < 0x80 {
+		next := i + 2 + int(b[i+1])
+		if next > len(b) || !plainKeyValue(b[i+2:next]) {
+			break
+		}
+		i = next
+	}
+	return i
 }
 
 // plainKeyValue says whether b is a KeyValue of the shape that nearly all have:
@@ -293,6 +297,11 @@ func (w *walk) scalar(e tagEntry, b []byte, start, i int, tag uint32) (int, erro
 		_, next, err := wire.Varint(b, i)
 		return next, err
 	case opIndex:
+		if i+1 < len(b) && b[i+1] < 0x80 { // two bytes, as most are
+			if v := uint64(b[i])&0x7f | uint64(b[i+1])<<7; b[i] >= 0x80 && v < w.limits[e.arg] {
+				return i + 2, nil
+			}
+		}
 		v, next, err := wire.Varint(b, i)
 		if err == nil {
 			err = w.index(e.arg, v)
@@ -333,17 +342,27 @@ func (w *walk) packed(e tagEntry, b []byte) error {
 		}
 		return nil
 	}
+	isIndex, limit := e.op == opPackedIndex, w.limits[e.arg]
 	for i := 0; i < len(b); {
-		v, next, err := wire.Varint(b, i)
-		if err != nil {
-			return err
+		// Most indices take one byte or two.
+		v := uint64(b[i])
+		switch {
+		case v < 0x80:
+			i++
+		case i+1 < len(b) && b[i+1] < 0x80:
+			v = v&0x7f | uint64(b[i+1])<<7
+			i += 2
+		default:
+			var err error
+			if v, i, err = wire.Varint(b, i); err != nil {
+				return err
+			}
 		}
-		if e.op == opPackedIndex {
+		if isIndex && v >= limit {
 			if err := w.index(e.arg, v); err != nil {
 				return err
 			}
 		}
-		i = next
 	}
 	return nil
 }
@@ -382,11 +401,11 @@ func (e *indexError) Error() string {
 	return fmt.Sprintf("index %d points outside %s, which has %d entries", e.index, e.table, e.size)
 }
 
-// fail puts the place to err: the messages on the stack, and the field that
-// begins at start in msg.
-func (w *walk) fail(start int, msg uint8, err error) error {
+// fail puts the place to err: the messages on the stack, of which top are in
+// use, and the field that begins at start in msg.
+func (w *walk) fail(start, top int, msg uint8, err error) error {
 	var path []string
-	for _, f := range w.stack[1:max(w.top, 1)] {
+	for _, f := range w.stack[1:max(top, 1)] {
 		path = append(path, messageNames[f.message])
 	}
 	path = append(path, messageNames[msg])
