@@ -1,0 +1,169 @@
+// Command servers measures the whole server beside a grpc-go server that only
+// discards bytes: CPU seconds of the process per item, and peak RSS. Both get
+// the same requests from the same client in the same run, in turn; what counts
+// is the ratio of each round, and of those the median.
+//
+//	go run ./servers                    all scenarios
+//	go run ./servers -rounds 1 -scale 50  a quick look
+//
+// It needs Linux: it reads /proc.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// scenario is one row of the table.
+type scenario struct {
+	Name        string
+	Transport   string // grpc or http
+	Compression string // none, gzip, zstd
+	Items       int    // spans a request
+	Requests    int    // a round
+	Relay       bool   // forward to a discarding server instead of nop
+	// Target is the most that the ratio should be; 0 if none is set.
+	Target float64
+}
+
+var scenarios = []scenario{
+	{Name: "gRPC ×1000 → nop", Transport: "grpc", Items: 1000, Requests: 3000, Target: 2.2},
+	{Name: "gRPC ×10 → nop", Transport: "grpc", Items: 10, Requests: 30000, Target: 1.25},
+	{Name: "gRPC ×1000 → OTLP → sink", Transport: "grpc", Items: 1000, Requests: 2000, Relay: true, Target: 3.5},
+	{Name: "HTTP ×1000 → nop", Transport: "http", Items: 1000, Requests: 3000},
+	{Name: "HTTP gzip ×1000 → nop", Transport: "http", Compression: "gzip", Items: 1000, Requests: 1000},
+	{Name: "HTTP zstd ×1000 → nop", Transport: "http", Compression: "zstd", Items: 1000, Requests: 1000},
+}
+
+// result is what a scenario came to.
+type result struct {
+	Scenario       string  `json:"scenario"`
+	Items          int     `json:"items_per_request"`
+	PenstockMicros float64 `json:"penstock_cpu_us_per_request"`
+	DiscardMicros  float64 `json:"discard_cpu_us_per_request"`
+	MicrosPerItem  float64 `json:"penstock_cpu_us_per_item"`
+	Ratio          float64 `json:"ratio_median"`
+	RatioMin       float64 `json:"ratio_min"`
+	RatioMax       float64 `json:"ratio_max"`
+	Target         float64 `json:"target,omitempty"`
+	PenstockRSS    float64 `json:"penstock_peak_rss_mib"`
+	DiscardRSS     float64 `json:"discard_peak_rss_mib"`
+}
+
+func main() {
+	rounds := flag.Int("rounds", 7, "rounds of each scenario")
+	scale := flag.Int("scale", 100, "per cent of the usual number of requests")
+	conns := flag.Int("connections", 4, "client connections, one request in flight on each")
+	only := flag.String("only", "", "run the scenarios whose name contains this")
+	asJSON := flag.Bool("json", false, "print JSON instead of a table")
+	flag.Parse()
+	if err := run(*rounds, *scale, *conns, *only, *asJSON); err != nil {
+		fmt.Fprintln(os.Stderr, "servers:", err)
+		os.Exit(1)
+	}
+}
+
+func run(rounds, scale, conns int, only string, asJSON bool) error {
+	dir, err := os.MkdirTemp("", "penstock-bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	bins, err := build(dir)
+	if err != nil {
+		return err
+	}
+	var results []result
+	for _, sc := range scenarios {
+		if !strings.Contains(sc.Name, only) {
+			continue
+		}
+		sc.Requests = max(conns, sc.Requests*scale/100)
+		fmt.Fprintf(os.Stderr, "%s: %d rounds of %d requests\n", sc.Name, rounds, sc.Requests)
+		r, err := measure(bins, filepath.Join(dir, "conf"), sc, rounds, conns)
+		if err != nil {
+			return fmt.Errorf("%s: %w", sc.Name, err)
+		}
+		results = append(results, r)
+	}
+	if asJSON {
+		return json.NewEncoder(os.Stdout).Encode(results)
+	}
+	printTable(results)
+	return nil
+}
+
+func printTable(rs []result) {
+	fmt.Printf("%-28s %12s %12s %10s %7s %15s %7s %9s\n", "scenario", "penstock", "discard", "per span", "ratio", "min … max", "target", "peak RSS")
+	for _, r := range rs {
+		target := ""
+		if r.Target > 0 {
+			target = fmt.Sprintf("≤%.2f×", r.Target)
+		}
+		fmt.Printf("%-28s %9.1f µs %9.1f µs %7.3f µs %6.2f× %6.2f … %5.2f× %7s %5.1f MiB\n",
+			r.Scenario, r.PenstockMicros, r.DiscardMicros, r.MicrosPerItem, r.Ratio, r.RatioMin, r.RatioMax, target, r.PenstockRSS)
+	}
+	fmt.Println("\nCPU time of the server's process a request (user and system); ratio: penstock to a grpc-go server that discards the same bytes, median of the rounds.")
+}
+
+// measure runs both servers side by side and loads them in turn.
+func measure(bins binaries, confDir string, sc scenario, rounds, conns int) (result, error) {
+	discard, err := start(bins.discard)
+	if err != nil {
+		return result{}, err
+	}
+	defer discard.stop()
+	penstock, err := startPenstock(bins, confDir, sc)
+	if err != nil {
+		return result{}, err
+	}
+	defer penstock.stop()
+
+	baseline := sc
+	baseline.Transport, baseline.Compression = "grpc", ""
+	var mine, theirs, ratios []float64
+	for i := range rounds + 1 {
+		d, err := round(discard, baseline, conns)
+		if err != nil {
+			return result{}, fmt.Errorf("discarding server: %w", err)
+		}
+		p, err := round(penstock, sc, conns)
+		if err != nil {
+			return result{}, fmt.Errorf("penstock: %w", err)
+		}
+		if i == 0 && rounds > 1 {
+			continue // warm-up
+		}
+		mine, theirs, ratios = append(mine, p), append(theirs, d), append(ratios, p/d)
+	}
+	per := median(mine)
+	return result{
+		Scenario: sc.Name, Items: sc.Items, Target: sc.Target,
+		PenstockMicros: per, DiscardMicros: median(theirs), MicrosPerItem: per / float64(sc.Items),
+		Ratio: median(ratios), RatioMin: slices.Min(ratios), RatioMax: slices.Max(ratios),
+		PenstockRSS: penstock.peakRSS(), DiscardRSS: discard.peakRSS(),
+	}, nil
+}
+
+// round sends sc's requests to p and returns its CPU time in µs a request.
+func round(p *process, sc scenario, conns int) (float64, error) {
+	before, err := p.cpu()
+	if err != nil {
+		return 0, err
+	}
+	if err := load(p, sc, conns); err != nil {
+		return 0, err
+	}
+	after, err := p.cpu()
+	return (after - before).Seconds() * 1e6 / float64(sc.Requests), err
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// binaries are the two servers, built from the tree as it is.
+type binaries struct{ penstock, discard string }
+
+func build(dir string) (b binaries, err error) {
+	b = binaries{filepath.Join(dir, "penstock"), filepath.Join(dir, "discard")}
+	for pkg, out := range map[string]string{
+		"github.com/penstock-telemetry/penstock/cmd/penstock":  b.penstock,
+		"github.com/penstock-telemetry/penstock/bench/discard": b.discard,
+	} {
+		if msg, err := exec.Command("go", "build", "-o", out, pkg).CombinedOutput(); err != nil {
+			return b, fmt.Errorf("build %s: %w\n%s", pkg, err, msg)
+		}
+	}
+	return b, nil
+}
+
+// process is a server under measurement.
+type process struct {
+	cmd        *exec.Cmd
+	stdin      io.Closer
+	grpc, http string
+	below      *process // what it forwards to
+}
+
+// start starts a program that prints its address and ends with its input.
+func start(bin string) (*process, error) {
+	cmd := exec.Command(bin)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	addr, err := bufio.NewReader(out).ReadString('\n')
+	return &process{cmd: cmd, stdin: in, grpc: strings.TrimSpace(addr)}, err
+}
+
+// startPenstock starts penstock with the configuration of a scenario.
+func startPenstock(bins binaries, confDir string, sc scenario) (*process, error) {
+	p := &process{grpc: freeAddr(), http: freeAddr()}
+	exporter, name := "nop: {}", "nop"
+	if sc.Relay {
+		sink, err := start(bins.discard)
+		if err != nil {
+			return nil, err
+		}
+		p.below = sink
+		exporter = fmt.Sprintf("otlp: {endpoint: %q, compression: none, tls: {insecure: true}}", sink.grpc)
+		name = "otlp"
+	}
+	conf := fmt.Sprintf(`
+receivers:
+  otlp:
+    protocols: {grpc: {endpoint: %q}, http: {endpoint: %q}}
+exporters:
+  %s
+service:
+  telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %s}}}}]}}
+  pipelines:
+    traces: {receivers: [otlp], exporters: [%s]}
+`, p.grpc, p.http, exporter, port(freeAddr()), name)
+	if err := os.MkdirAll(confDir, 0o755); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(confDir, "penstock.yaml")
+	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
+		return nil, err
+	}
+	p.cmd = exec.Command(bins.penstock, "--config", path)
+	log, err := os.Create(filepath.Join(confDir, "log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	if err := waitFor(p.grpc); err != nil {
+		text, _ := os.ReadFile(log.Name())
+		p.stop()
+		return nil, fmt.Errorf("%w; its log:\n%s", err, text)
+	}
+	return p, nil
+}
+
+func waitFor(addr string) error {
+	var err error
+	for range 100 {
+		var c net.Conn
+		if c, err = net.Dial("tcp", addr); err == nil {
+			return c.Close()
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
+}
+
+func freeAddr() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func port(addr string) string {
+	_, p, _ := net.SplitHostPort(addr)
+	return p
+}
+
+func (p *process) stop() {
+	if p.stdin != nil {
+		p.stdin.Close()
+	} else {
+		_ = p.cmd.Process.Signal(os.Interrupt)
+	}
+	_ = p.cmd.Wait()
+	if p.below != nil {
+		p.below.stop()
+	}
+}
+
+// cpu returns the user and system time of the process so far. The kernel counts
+// in hundredths of a second.
+func (p *process) cpu() (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	user, err := strconv.Atoi(f[11])
+	if err != nil {
+		return 0, err
+	}
+	system, err := strconv.Atoi(f[12])
+	return time.Duration(user+system) * 10 * time.Millisecond, err
+}
+
+// peakRSS returns the high-water mark in MiB, as the kernel keeps it.
+func (p *process) peakRSS() float64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, _ := strconv.Atoi(strings.Fields(rest)[0])
+			return float64(kb) / 1024
+		}
+	}
+	return 0
+}
