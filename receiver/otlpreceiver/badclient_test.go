@@ -169,6 +169,8 @@ func TestBadHTTPRequests(t *testing.T) {
 		{"json", "POST", "/v1/traces", js, "", []byte("{}"), 415, codes.InvalidArgument, js, "application/json requests are not supported yet in this release"},
 		{"unknown encoding", "POST", "/v1/traces", pb, "br", body, 400, codes.InvalidArgument, pb, `"br": expected gzip, zstd or none`},
 		{"two encodings", "POST", "/v1/traces", pb, "gzip, gzip", zipped, 400, codes.InvalidArgument, pb, `"gzip, gzip"`},
+		{"gzip without end", "POST", "/v1/traces", pb, "gzip", bytes.Repeat(compress("gzip", nil), badLimit/10), 413, codes.ResourceExhausted, pb, "limit of 1048576 bytes"},
+		{"two encoding headers", "POST", "/v1/traces", pb, "gzip; br", zipped, 400, codes.InvalidArgument, pb, `"gzip, br"`},
 		{"no gzip", "POST", "/v1/traces", pb, "gzip", body, 400, codes.InvalidArgument, pb, "corrupt"},
 		{"half a gzip", "POST", "/v1/traces", pb, "gzip", zipped[:len(zipped)/2], 400, codes.InvalidArgument, pb, "corrupt"},
 		{"gzip with a wrong checksum", "POST", "/v1/traces", pb, "gzip", flip(zipped, len(zipped)-6), 400, codes.InvalidArgument, pb, "corrupt"},
@@ -187,7 +189,7 @@ func TestBadHTTPRequests(t *testing.T) {
 				header.Set("Content-Type", tt.contentType)
 			}
 			if tt.encoding != "" {
-				header.Set("Content-Encoding", tt.encoding)
+				header["Content-Encoding"] = strings.Split(tt.encoding, "; ")
 			}
 			a := r.request(tt.method, tt.path, header, tt.body)
 			if a.http != tt.status || a.header.Get("Content-Type") != tt.answerType {

@@ -102,9 +102,9 @@ func (r *refusal) httpStatus() int {
 }
 
 // retryAfterSeconds is the value of Retry-After: whole seconds, never less than
-// was asked for.
+// was asked for, and so at least 1 if anything was.
 func (r *refusal) retryAfterSeconds() int64 {
-	return max(1, int64(math.Ceil(r.retryAfter.Seconds())))
+	return int64(math.Ceil(r.retryAfter.Seconds()))
 }
 
 // status returns the refusal as the message that both transports carry.
