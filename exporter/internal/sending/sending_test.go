@@ -1,0 +1,333 @@
+package sending
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpclient"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if n := pipeline.Live(); n != 0 {
+		fmt.Println("batches not released:", n, pipeline.LiveStacks())
+		code = 1
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Println(err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// scripted is a Sender that answers as it is told.
+type scripted struct {
+	answer otlpclient.Answer
+	err    error
+	hold   chan struct{} // Send waits for it to be closed, if not nil
+	inside chan struct{} // gets one for each Send
+	keep   func(done func())
+
+	mu     sync.Mutex
+	closed int
+	once   sync.Once
+}
+
+func (s *scripted) Send(_ context.Context, r otlpclient.Request) (otlpclient.Answer, error) {
+	if s.inside != nil {
+		s.inside <- struct{}{}
+	}
+	if s.hold != nil {
+		<-s.hold
+	}
+	if s.keep != nil {
+		s.keep(r.Done)
+	} else {
+		r.Done()
+	}
+	return s.answer, s.err
+}
+
+func (s *scripted) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed++
+	if s.hold != nil {
+		s.once.Do(func() { close(s.hold) })
+	}
+	return nil
+}
+
+func newExporter(t *testing.T, s *scripted, set pipeline.Settings) *Exporter {
+	t.Helper()
+	set.ID = "otlp/2"
+	e, err := New(set, func() (otlpclient.Sender, error) { return s, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// spans is a request of n spans: one resource, one scope, n empty messages.
+func spans(t *testing.T, n int) *pipeline.Batch {
+	t.Helper()
+	scope := bytes.Repeat([]byte{0x12, 0}, n)
+	resource := append([]byte{0x12, byte(len(scope))}, scope...)
+	b, err := pipeline.NewBatch(otlp.Traces, append([]byte{0x0a, byte(len(resource))}, resource...), nil)
+	if err != nil || b.Items() != n {
+		t.Fatalf("%d spans: %v", n, err)
+	}
+	return b
+}
+
+func TestConsumeTranslates(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("no")
+	for name, c := range map[string]struct {
+		answer       otlpclient.Answer
+		err          error
+		want         *pipeline.Error
+		sent, failed int64
+	}{
+		"taken":         {want: nil, sent: 5},
+		"remark":        {answer: otlpclient.Answer{Message: "x"}, sent: 5},
+		"partial":       {answer: otlpclient.Answer{Rejected: 2, Message: "x"}, want: &pipeline.Error{Kind: pipeline.Partial, Rejected: 2}, sent: 3, failed: 2},
+		"more than all": {answer: otlpclient.Answer{Rejected: 1 << 40}, want: &pipeline.Error{Kind: pipeline.Partial, Rejected: 5}, failed: 5},
+		"retry": {err: &otlpclient.Error{Retryable: true, Code: codes.Unavailable, Err: cause},
+			want: &pipeline.Error{Kind: pipeline.Retryable, Code: 14}, failed: 5},
+		"overloaded": {err: &otlpclient.Error{Retryable: true, Throttled: true, RetryAfter: time.Minute, Code: codes.ResourceExhausted, Err: cause},
+			want: &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: time.Minute, Code: 8}, failed: 5},
+		"permanent": {err: &otlpclient.Error{Code: codes.InvalidArgument, Err: cause},
+			want: &pipeline.Error{Kind: pipeline.Permanent, Code: 3}, failed: 5},
+		"of no kind": {err: cause, want: &pipeline.Error{Kind: pipeline.Retryable}, failed: 5},
+	} {
+		reader := sdkmetric.NewManualReader()
+		e := newExporter(t, &scripted{answer: c.answer, err: c.err},
+			pipeline.Settings{Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+		b := spans(t, 5)
+		err := e.Consume(t.Context(), b)
+		b.Release()
+		var got *pipeline.Error
+		if err != nil {
+			got = &pipeline.Error{}
+			*got = *pipeline.Classify(err)
+			if c.err != nil && !errors.Is(err, c.err) {
+				t.Errorf("%s: the cause is lost: %v", name, err)
+			}
+			got.Err = nil
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		counts := count(t, reader)
+		if counts["otelcol_exporter_sent_spans"] != c.sent || counts["otelcol_exporter_send_failed_spans"] != c.failed {
+			t.Errorf("%s: counted %v, want %d sent, %d failed", name, counts, c.sent, c.failed)
+		}
+		if err := e.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func count(t *testing.T, r *sdkmetric.ManualReader) map[string]int64 {
+	t.Helper()
+	var rm metricdata.ResourceMetrics
+	if err := r.Collect(t.Context(), &rm); err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]int64{}
+	for _, sm := range rm.ScopeMetrics {
+		for _, m := range sm.Metrics {
+			for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints {
+				out[m.Name] += p.Value
+			}
+		}
+	}
+	return out
+}
+
+// A sender that still reads after Send has returned keeps the batch alive, and
+// keeps others from writing to it.
+func TestConsumeLendsUntilDone(t *testing.T) {
+	t.Parallel()
+	var done func()
+	e := newExporter(t, &scripted{keep: func(d func()) { done = d }}, pipeline.Settings{})
+	b := spans(t, 1)
+	if err := e.Consume(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Edit(); !errors.Is(err, pipeline.ErrShared) {
+		t.Errorf("bytes that are being sent can be edited: %v", err)
+	}
+	b.Release()
+	if b.Bytes() == nil {
+		t.Error("the batch was released under the sender")
+	}
+	done()
+	if b.Bytes() != nil {
+		t.Error("the batch was not released after the sender")
+	}
+	e.Shutdown(t.Context())
+}
+
+func TestLifecycle(t *testing.T) {
+	t.Parallel()
+	b := spans(t, 1)
+	defer b.Release()
+	expect := func(e *Exporter, cause error) {
+		t.Helper()
+		err := e.Consume(t.Context(), b)
+		if !errors.Is(err, cause) || pipeline.Classify(err).Kind != pipeline.Retryable {
+			t.Errorf("got %v, want a retryable %v", err, cause)
+		}
+	}
+	opened := 0
+	s := &scripted{}
+	e, err := New(pipeline.Settings{ID: "otlp/2"}, func() (otlpclient.Sender, error) { opened++; return s, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Name() != "otlp/2" || e.Capabilities().MutatesData || opened != 0 {
+		t.Errorf("name %q, capabilities %+v, opened %d times", e.Name(), e.Capabilities(), opened)
+	}
+	expect(e, errNotStarted)
+	for range 2 {
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Consume(t.Context(), b); err != nil || opened != 1 {
+		t.Errorf("started twice: %v, opened %d times", err, opened)
+	}
+	for range 2 {
+		if err := e.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if s.closed != 1 {
+		t.Errorf("closed %d times", s.closed)
+	}
+	expect(e, errShutDown)
+	if err := e.Start(t.Context()); !errors.Is(err, errShutDown) {
+		t.Errorf("started after the end: %v", err)
+	}
+
+	never, err := New(pipeline.Settings{}, func() (otlpclient.Sender, error) { return s, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := never.Shutdown(t.Context()); err != nil {
+		t.Errorf("shut down without a start: %v", err)
+	}
+
+	broken, err := New(pipeline.Settings{ID: "x"}, func() (otlpclient.Sender, error) { return nil, os.ErrNotExist })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := broken.Start(t.Context()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), `start exporter "x"`) {
+			t.Errorf("got %v", err)
+		}
+	}
+	expect(broken, errNotStarted)
+	if err := broken.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Shutdown waits for what is under way, and no longer than its context.
+func TestShutdownDrains(t *testing.T) {
+	t.Parallel()
+	for _, late := range []bool{false, true} {
+		s := &scripted{hold: make(chan struct{}), inside: make(chan struct{}, 1)}
+		e := newExporter(t, s, pipeline.Settings{})
+		consumed := make(chan error, 1)
+		go func() {
+			b := spans(t, 1)
+			defer b.Release()
+			consumed <- e.Consume(context.Background(), b)
+		}()
+		<-s.inside
+		ctx, cancel := context.WithCancel(t.Context())
+		down := make(chan error, 1)
+		go func() { down <- e.Shutdown(ctx) }()
+		select {
+		case err := <-down:
+			t.Fatalf("shut down over a request under way: %v", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if late {
+			cancel() // Close lets the request go
+		} else {
+			s.once.Do(func() { close(s.hold) })
+		}
+		if err := <-down; late != errors.Is(err, context.Canceled) {
+			t.Errorf("late %t: %v", late, err)
+		}
+		select {
+		case <-consumed:
+		default:
+			t.Error("Shutdown returned before the request did")
+		}
+		cancel()
+	}
+}
+
+// What a destination keeps remarking is said once a minute.
+func TestRemarksAreLimited(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	e := newExporter(t, &scripted{answer: otlpclient.Answer{Message: "deprecated"}},
+		pipeline.Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	b := spans(t, 1)
+	defer b.Release()
+	for range 10 {
+		if err := e.Consume(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(log.String(), "remark=deprecated"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, log.String())
+	}
+	e.lastWarning.Add(-int64(warnEvery))
+	e.Consume(t.Context(), b)
+	if n := strings.Count(log.String(), "remark=deprecated"); n != 2 {
+		t.Errorf("logged %d times in two minutes", n)
+	}
+	e.Shutdown(t.Context())
+}
+
+func TestIgnored(t *testing.T) {
+	t.Parallel()
+	for _, section := range []any{nil, map[string]any{"enabled": false}} {
+		if got := Ignored(section, section, nil); got != nil {
+			t.Errorf("%v: %q, want no warning", section, got)
+		}
+	}
+	for _, section := range []any{map[string]any{}, map[string]any{"enabled": true, "queue_size": 5}, "text"} {
+		got := Ignored(section, section, []string{"auth"})
+		if len(got) != 3 || !strings.HasPrefix(got[0], "sending_queue has no effect") ||
+			!strings.HasPrefix(got[1], "retry_on_failure has no effect") || !strings.HasPrefix(got[2], "auth has no effect") {
+			t.Errorf("%v: %q", section, got)
+		}
+	}
+}

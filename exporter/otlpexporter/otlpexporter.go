@@ -1,0 +1,73 @@
+// Package otlpexporter sends batches to a destination that speaks OTLP/gRPC. In
+// a configuration it is called otlp or otlp_grpc.
+//
+//	exporters:
+//	  otlp:
+//	    endpoint: backend:4317
+//	    tls: {insecure: true}
+//
+// A batch's bytes go out as they came in. The one trap: nothing is kept here. A
+// failure goes back through the pipeline to whoever sent the data.
+package otlpexporter
+
+import (
+	"errors"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/exporter/internal/sending"
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/otlpclient"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// Config is the exporter's configuration, with the Collector's keys.
+type Config struct {
+	netcfg.GRPCClient `yaml:",inline"`
+	// Timeout is for one request from its start to its answer; 0 is none.
+	Timeout time.Duration `yaml:"timeout"`
+	// SendingQueue and RetryOnFailure are read as they are and have no effect
+	// yet; see Warnings.
+	SendingQueue   any `yaml:"sending_queue"`
+	RetryOnFailure any `yaml:"retry_on_failure"`
+}
+
+// DefaultConfig returns the defaults, which are the Collector's: gzip, 5s.
+func DefaultConfig() Config {
+	return Config{GRPCClient: netcfg.DefaultGRPCClient(), Timeout: 5 * time.Second}
+}
+
+// Validate checks the configuration without opening files or connections.
+func (c Config) Validate() error {
+	err := c.GRPCClient.Validate()
+	if c.Timeout < 0 {
+		err = errors.Join(err, conf.Atf("timeout", "timeout %s is negative", c.Timeout))
+	}
+	return err
+}
+
+// Warnings returns what the configuration asks for and does not get.
+func (c Config) Warnings() []string {
+	return sending.Ignored(c.SendingQueue, c.RetryOnFailure, c.IgnoredKeys())
+}
+
+// Exporter is a pipeline.Consumer and pipeline.Component.
+type Exporter struct{ *sending.Exporter }
+
+// New returns an exporter that connects once it is started and given a batch.
+func New(cfg Config, set pipeline.Settings) (*Exporter, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	e, err := sending.New(set, func() (otlpclient.Sender, error) {
+		client, err := otlpclient.NewGRPC(cfg.GRPCClient, cfg.Timeout)
+		if err != nil {
+			return nil, err // not client: a nil *GRPC is no nil Sender
+		}
+		return client, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Exporter{e}, nil
+}

@@ -1,0 +1,86 @@
+package otlpclient
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// payload is what one HTTP exchange sends, with a count of those who may still
+// read it: the exchange itself, and every body made of it. net/http closes each
+// body, but may do so after it has answered, and while another goroutine is in
+// Read; it asks for a further body to send the same again on a new connection
+// where the destination has not seen the first.
+type payload struct {
+	bytes   []byte
+	own     bool // bytes are a copy: nobody waits for them
+	refs    atomic.Int32
+	release func()
+}
+
+// ownBytes is the size up to which a payload is copied. net/http sends a body of
+// a type that it knows in one write with the headers; ours it flushes the headers
+// for, which is a packet of its own and leaves more to go wrong on a connection
+// that the server is closing.
+const ownBytes = 32 << 10
+
+// newPayload takes b over until it calls release.
+func newPayload(b []byte, release func()) *payload {
+	p := &payload{bytes: b, release: release}
+	if len(b) <= ownBytes {
+		p.bytes, p.own = bytes.Clone(b), true
+		release()
+	}
+	p.refs.Store(1)
+	return p
+}
+
+func (p *payload) unref() {
+	if p.refs.Add(-1) == 0 && !p.own {
+		p.release()
+	}
+}
+
+// body returns a new reader of the whole payload. It is only called by who
+// holds a reference.
+func (p *payload) body() io.ReadCloser {
+	if p.own {
+		return io.NopCloser(bytes.NewReader(p.bytes))
+	}
+	p.refs.Add(1)
+	return &body{of: p, rest: p.bytes}
+}
+
+type body struct {
+	mu   sync.Mutex
+	of   *payload // nil once closed
+	rest []byte
+}
+
+func (b *body) Read(dst []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.of == nil:
+		return 0, http.ErrBodyReadAfterClose
+	case len(b.rest) == 0:
+		return 0, io.EOF
+	}
+	n := copy(dst, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+// Close waits for a Read under way: after it nobody reads the bytes.
+func (b *body) Close() error {
+	b.mu.Lock()
+	of := b.of
+	b.of, b.rest = nil, nil
+	b.mu.Unlock()
+	if of != nil {
+		of.unref()
+	}
+	return nil
+}

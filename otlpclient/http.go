@@ -1,0 +1,257 @@
+package otlpclient
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+const contentType = "application/x-protobuf"
+
+// errNoSignalEndpoint is the answer for a signal that has nowhere to go.
+var errNoSignalEndpoint = errors.New("no endpoint is set for this signal")
+
+// Endpoints are whole URLs for single signals; one that is empty is the base
+// URL and the signal's path.
+type Endpoints map[otlp.Signal]string
+
+// HTTP sends over HTTP/1.1, and HTTP/2 where TLS agrees on it.
+type HTTP struct {
+	// transport is used without an http.Client, which follows redirects. One
+	// could lead the data, and the secrets in the headers, to somewhere nobody
+	// configured. (Told not to follow, it forgets to close a body.)
+	transport  *http.Transport
+	jar        http.CookieJar     // nil: none
+	compressor *netcfg.Compressor // nil: none
+	timeout    time.Duration
+	now        func() time.Time
+	rows       [otlp.Profiles + 1]httpRow
+	closed     context.Context
+	close      context.CancelFunc
+}
+
+// httpRow is what a request of one signal starts from. Both are shared: they are
+// copied before they are changed.
+type httpRow struct {
+	url    *url.URL // nil: the signal has no endpoint
+	host   string   // the Host header, if it is not the URL's
+	header http.Header
+}
+
+// NewHTTP returns a client that connects when the first request is sent.
+func NewHTTP(cfg netcfg.HTTPClient, endpoints Endpoints) (*HTTP, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.Folded()
+	c := &HTTP{timeout: cfg.Timeout, now: time.Now}
+	c.closed, c.close = context.WithCancel(context.Background())
+	var err error
+	if c.compressor, err = netcfg.NewCompressor(cfg.Compression, cfg.CompressionParams); err != nil {
+		return nil, err
+	}
+	header := staticHeader(cfg, c.compressor)
+	for _, s := range otlp.Signals() {
+		row := httpRow{header: header, host: cfg.Headers.Get("host")}
+		if row.url, err = SignalURL(cfg.Endpoint, endpoints[s], s); err != nil {
+			return nil, fmt.Errorf("%s: %w", s, err)
+		}
+		if s == otlp.Profiles {
+			row.header = header.Clone()
+			row.header.Set(profilesVersionHeader, profilesVersion)
+		}
+		c.rows[s] = row
+	}
+	if c.transport, err = newTransport(cfg); err != nil {
+		return nil, err
+	}
+	if cfg.Cookies.HasValue() {
+		c.jar, _ = cookiejar.New(nil) // it has no error to return
+	}
+	return c, nil
+}
+
+// SignalURL returns where a signal's requests go: own if it is set, else the
+// base URL with the signal's path; nil if neither is set.
+func SignalURL(base, own string, s otlp.Signal) (*url.URL, error) {
+	switch {
+	case own != "":
+		return netcfg.ParseHTTPEndpoint(own)
+	case base == "":
+		return nil, nil
+	}
+	u, err := netcfg.ParseHTTPEndpoint(base)
+	if err != nil {
+		return nil, err
+	}
+	if u.Path == "" {
+		u.Path = "/" // else JoinPath makes a relative one
+	}
+	return u.JoinPath(s.Spec().Path), nil
+}
+
+func staticHeader(cfg netcfg.HTTPClient, z *netcfg.Compressor) http.Header {
+	h := http.Header{}
+	for _, own := range cfg.Headers {
+		h.Set(own.Name, string(own.Value))
+	}
+	h.Set("User-Agent", userAgent(cfg.Headers))
+	h.Set("Content-Type", contentType)
+	h.Del("Host")
+	h.Del("Content-Length")
+	h.Del("Content-Encoding")
+	if z != nil {
+		h.Set("Content-Encoding", z.Encoding())
+	}
+	// Without values it is not sent. It tells net/http that it may send the same
+	// again where the server closed an idle connection under it. OTLP is
+	// delivered at least once, so that is allowed.
+	h["Idempotency-Key"] = nil
+	return h
+}
+
+func newTransport(cfg netcfg.HTTPClient) (*http.Transport, error) {
+	cfg.TLS.Insecure = false // the URL's scheme decides
+	tlsConfig, err := cfg.TLS.Load()
+	if err != nil {
+		return nil, err
+	}
+	t := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		TLSClientConfig:        tlsConfig,
+		TLSHandshakeTimeout:    10 * time.Second,
+		DisableCompression:     true, // of answers: they are small
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		MaxIdleConns:           cfg.MaxIdleConns,
+		MaxIdleConnsPerHost:    cfg.MaxIdleConnsPerHost,
+		MaxConnsPerHost:        cfg.MaxConnsPerHost,
+		IdleConnTimeout:        cfg.IdleConnTimeout,
+		DisableKeepAlives:      cfg.DisableKeepAlives,
+		ForceAttemptHTTP2:      cfg.ForceAttemptHTTP2,
+		ReadBufferSize:         cfg.ReadBufferSize,
+		WriteBufferSize:        cfg.WriteBufferSize,
+	}
+	if cfg.HTTP2ReadIdleTimeout > 0 {
+		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: cfg.HTTP2ReadIdleTimeout, PingTimeout: cfg.HTTP2PingTimeout}
+	}
+	if cfg.ProxyURL != "" {
+		proxy, err := netcfg.ParseProxyURL(cfg.ProxyURL)
+		if err != nil {
+			return nil, err
+		}
+		t.Proxy = http.ProxyURL(proxy)
+	}
+	return t, nil
+}
+
+// Send implements Sender.
+func (c *HTTP) Send(ctx context.Context, r Request) (Answer, error) {
+	row := httpRow{}
+	if r.Signal.Valid() {
+		row = c.rows[r.Signal]
+	}
+	l := &lease{done: r.Done}
+	if row.url == nil {
+		l.end()
+		return Answer{}, &Error{Code: codes.Unimplemented, Err: failed(r.Signal, "nowhere", errNoSignalEndpoint)}
+	}
+	p, err := c.payload(r.Bytes, l)
+	if err != nil {
+		return Answer{}, &Error{Code: codes.Internal, Err: failed(r.Signal, row.url.Redacted(), err)}
+	}
+	defer p.unref()
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	resp, err := c.exchange(row.request(ctx, r.Headers, p))
+	if err != nil {
+		return Answer{}, &Error{Retryable: true, Code: transportCode(err), Err: failed(r.Signal, row.url.Redacted(), err)}
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 == 2 {
+		return readAnswer(resp), nil
+	}
+	e := classifyHTTP(resp.StatusCode, resp.Header.Get("Retry-After"), c.now())
+	e.Err = failed(r.Signal, row.url.Redacted(), refusal(resp))
+	return Answer{}, e
+}
+
+// bounded ends ctx also with the timeout, and when the client is closed.
+func (c *HTTP) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	var cancel context.CancelFunc
+	if c.timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+	} else {
+		ctx, cancel = context.WithCancel(ctx)
+	}
+	unhook := context.AfterFunc(c.closed, cancel)
+	return ctx, func() { unhook(); cancel() }
+}
+
+// payload takes the bytes over, or compresses them, after which they are read
+// no more.
+func (c *HTTP) payload(b []byte, l *lease) (*payload, error) {
+	if c.compressor == nil {
+		return newPayload(b, l.end), nil
+	}
+	defer l.end()
+	z, err := c.compressor.Compress(b)
+	if err != nil {
+		return nil, err
+	}
+	return newPayload(*z, func() { bufpool.Put(z) }), nil
+}
+
+func (row httpRow) request(ctx context.Context, more map[string]string, p *payload) *http.Request {
+	header := row.header.Clone()
+	for name, value := range more {
+		header.Set(name, value)
+	}
+	u := *row.url
+	if user := u.User; user != nil && header.Get("Authorization") == "" {
+		password, _ := user.Password()
+		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
+	}
+	req := &http.Request{
+		Method: http.MethodPost, URL: &u, Host: row.host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		ContentLength: int64(len(p.bytes)),
+		Body:          http.NoBody,
+	}
+	if len(p.bytes) > 0 {
+		req.Body = p.body()
+		req.GetBody = func() (io.ReadCloser, error) { return p.body(), nil }
+	}
+	return req.WithContext(ctx)
+}
+
+func (c *HTTP) exchange(req *http.Request) (*http.Response, error) {
+	if c.jar != nil {
+		for _, cookie := range c.jar.Cookies(req.URL) {
+			req.AddCookie(cookie)
+		}
+	}
+	resp, err := c.transport.RoundTrip(req)
+	if err == nil && c.jar != nil {
+		c.jar.SetCookies(req.URL, resp.Cookies())
+	}
+	return resp, err
+}
+
+// Close implements Sender.
+func (c *HTTP) Close() error {
+	c.close()
+	c.transport.CloseIdleConnections()
+	return nil
+}
