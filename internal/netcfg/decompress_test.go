@@ -364,3 +364,31 @@ func BenchmarkDecompress(b *testing.B) {
 		})
 	}
 }
+
+// A stream encoder does not say how much comes out, and zeros compress a
+// thousandfold: the guess at the size is far off.
+func TestZstdStreamOfZeros(t *testing.T) {
+	const size = 1 << 20
+	var wire bytes.Buffer
+	z, err := zstd.NewWriter(&wire)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range size / 1024 {
+		if _, err := z.Write(make([]byte, 1024)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for limit, want := range map[int]error{size: nil, size + 1: nil, size - 1: ErrTooLarge, size / 2: ErrTooLarge} {
+		out, err := Decompress("zstd", nil, bytes.NewReader(wire.Bytes()), limit)
+		if !errors.Is(err, want) || err == nil && len(*out) != size {
+			t.Errorf("limit %d: %v, want %v", limit, err, want)
+		}
+		if err == nil {
+			bufpool.Put(out)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package netcfg
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -85,10 +86,27 @@ func unzstdBytes(dst *[]byte, wire []byte, maxBytes int) (*[]byte, error) {
 			*dst = (*dst)[:len(out)]
 			return dst, nil
 		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
-			return dst, corrupt("zstd", err)
+			return unzstdSlowly(dst, wire, maxBytes)
 		case limit == maxBytes:
 			return dst, tooLarge(maxBytes)
 		}
 		room = min(4*max(limit, minBuffer), maxBytes)
 	}
+}
+
+// unzstdSlowly has the last word on a body that did not decode in one piece. The
+// decoder calls some blocks corrupt that only lack room in the result; as a
+// stream, into which they fit, it judges them rightly. It keeps a window beside
+// the result and is here for the rare.
+func unzstdSlowly(dst *[]byte, wire []byte, maxBytes int) (*[]byte, error) {
+	z, err := unzstdStream(bytes.NewReader(wire))
+	if err != nil {
+		return dst, err
+	}
+	defer z.Close()
+	dst, err = readInto(dst, z, maxBytes)
+	if err != nil && !errors.Is(err, ErrTooLarge) {
+		err = corrupt("zstd", err)
+	}
+	return dst, err
 }
