@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		program = filepath.Join(dir, "penstock")
-		build := exec.Command("go", "build", "-o", program, "github.com/penstock-telemetry/penstock/cmd/penstock")
+		build := exec.Command("go", "-C", "..", "build", "-o", program, "./cmd/penstock")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build penstock: %v\n%s", err, out)
 			return 1

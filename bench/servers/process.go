@@ -13,17 +13,23 @@ import (
 	"time"
 )
 
-// binaries are the two servers, built from the tree as it is.
+// binaries are the two servers.
 type binaries struct{ penstock, discard string }
 
-func build(dir string) (b binaries, err error) {
-	b = binaries{filepath.Join(dir, "penstock"), filepath.Join(dir, "discard")}
-	for pkg, out := range map[string]string{
-		"github.com/penstock-telemetry/penstock/cmd/penstock":  b.penstock,
-		"github.com/penstock-telemetry/penstock/bench/discard": b.discard,
+// build builds both from the tree as it is, each in its own module.
+func build(dir string) (binaries, error) {
+	b := binaries{filepath.Join(dir, "penstock"), filepath.Join(dir, "discard")}
+	for _, it := range []struct{ module, pkg, out string }{
+		{"github.com/penstock-telemetry/penstock", "./cmd/penstock", b.penstock},
+		{"github.com/penstock-telemetry/penstock/bench", "./discard", b.discard},
 	} {
-		if msg, err := exec.Command("go", "build", "-o", out, pkg).CombinedOutput(); err != nil {
-			return b, fmt.Errorf("build %s: %w\n%s", pkg, err, msg)
+		root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", it.module).Output()
+		if err != nil {
+			return b, fmt.Errorf("find module %s (run this in bench/): %w", it.module, err)
+		}
+		cmd := exec.Command("go", "-C", strings.TrimSpace(string(root)), "build", "-o", it.out, it.pkg)
+		if msg, err := cmd.CombinedOutput(); err != nil {
+			return b, fmt.Errorf("build %s: %w\n%s", it.pkg, err, msg)
 		}
 	}
 	return b, nil
