@@ -1,0 +1,71 @@
+package debugexporter
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+)
+
+// Verbosity is how much is shown of a batch.
+type Verbosity string
+
+// The verbosities. Upper case is as good.
+const (
+	Basic    Verbosity = "basic"
+	Normal   Verbosity = "normal"
+	Detailed Verbosity = "detailed"
+)
+
+func (v Verbosity) lower() Verbosity { return Verbosity(strings.ToLower(string(v))) }
+
+// Config is the exporter's configuration, with the Collector's keys.
+type Config struct {
+	Verbosity Verbosity `yaml:"verbosity"`
+	// SamplingInitial is how many batches of a signal are shown each second
+	// before sampling begins, SamplingThereafter which of the rest: 1 is all, n
+	// every nth, 0 none.
+	SamplingInitial    int `yaml:"sampling_initial"`
+	SamplingThereafter int `yaml:"sampling_thereafter"`
+	// UseInternalLogger shows batches in the service's own log; else they go to
+	// OutputPaths as plain text.
+	UseInternalLogger bool `yaml:"use_internal_logger"`
+	// OutputPaths are files to append to, "stdout" or "stderr". None is stdout.
+	OutputPaths []string `yaml:"output_paths"`
+	// SendingQueue is read as it is and has no effect; see Warnings.
+	SendingQueue any `yaml:"sending_queue"`
+}
+
+// DefaultConfig returns the Collector's defaults.
+func DefaultConfig() Config {
+	return Config{Verbosity: Basic, SamplingInitial: 2, SamplingThereafter: 1, UseInternalLogger: true}
+}
+
+// Validate checks the configuration without opening files.
+func (c *Config) Validate() error {
+	var errs []error
+	if v := c.Verbosity.lower(); v != Basic && v != Normal && v != Detailed {
+		errs = append(errs, conf.Atf("verbosity", "unknown verbosity %q, expected basic, normal or detailed", c.Verbosity))
+	}
+	if c.SamplingInitial < 0 {
+		errs = append(errs, conf.Atf("sampling_initial", "%d is negative", c.SamplingInitial))
+	}
+	if c.SamplingThereafter < 0 {
+		errs = append(errs, conf.Atf("sampling_thereafter", "%d is negative", c.SamplingThereafter))
+	}
+	if c.UseInternalLogger && c.OutputPaths != nil {
+		errs = append(errs, conf.Atf("output_paths", "output_paths need use_internal_logger: false"))
+	}
+	if !c.UseInternalLogger && c.OutputPaths != nil && len(c.OutputPaths) == 0 {
+		errs = append(errs, conf.Atf("output_paths", `expected "stdout", "stderr" or paths of files, found none`))
+	}
+	return errors.Join(errs...)
+}
+
+// Warnings returns what the configuration asks for and does not get.
+func (c *Config) Warnings() []string {
+	if m, ok := c.SendingQueue.(map[string]any); c.SendingQueue == nil || ok && m["enabled"] == false {
+		return nil
+	}
+	return []string{"sending_queue has no effect on the debug exporter: it shows a batch before it answers"}
+}

@@ -1,0 +1,124 @@
+package debugexporter
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+const (
+	// maxTextBytes is how much one batch may print.
+	maxTextBytes = 1 << 20
+	fileMode     = 0o600
+)
+
+// Exporter shows batches.
+type Exporter struct {
+	id        string
+	verbosity Verbosity
+	limit     int // bytes of text for one batch
+	sampler   *sampler
+	obs       *obsreport.Exporter
+	log       *slog.Logger
+
+	// paths are the outputs that Start opens; nil with the internal logger.
+	paths          []string
+	stdout, stderr io.Writer
+
+	mu    sync.RWMutex
+	plain *plainOutput // nil when it is not running, or with the internal logger
+}
+
+// New returns an exporter that opens no file before Start.
+func New(cfg Config, set pipeline.Settings) (*Exporter, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	set = set.OrDefaults()
+	obs, err := obsreport.NewExporter(set.ID, set.Meter)
+	if err != nil {
+		return nil, err
+	}
+	e := &Exporter{
+		id: set.ID, verbosity: cfg.Verbosity.lower(), limit: maxTextBytes, obs: obs, log: set.Logger,
+		sampler: newSampler(cfg.SamplingInitial, cfg.SamplingThereafter, time.Now),
+		stdout:  os.Stdout, stderr: os.Stderr,
+	}
+	if !cfg.UseInternalLogger {
+		e.paths = cfg.OutputPaths
+		if e.paths == nil {
+			e.paths = []string{"stdout"}
+		}
+	}
+	return e, nil
+}
+
+// Name returns the exporter's id in the configuration.
+func (e *Exporter) Name() string { return e.id }
+
+// Capabilities: it only reads.
+func (e *Exporter) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+
+// Start opens the outputs.
+func (e *Exporter) Start(context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.paths == nil || e.plain != nil {
+		return nil
+	}
+	out := &plainOutput{log: e.log}
+	for _, path := range e.paths {
+		if err := out.open(path, e.stdout, e.stderr); err != nil {
+			out.close()
+			return fmt.Errorf("%s: opening an output: %w", e.id, err)
+		}
+	}
+	e.plain = out
+	return nil
+}
+
+// Shutdown closes the outputs.
+func (e *Exporter) Shutdown(context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := e.plain
+	e.plain = nil
+	if out == nil {
+		return nil
+	}
+	if err := out.close(); err != nil {
+		return fmt.Errorf("%s: closing an output: %w", e.id, err)
+	}
+	return nil
+}
+
+// Consume shows the batch, unless sampling leaves it out. It never fails.
+func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
+	e.obs.Sent(ctx, b.Signal(), b.Items(), 0)
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	switch {
+	case e.paths == nil && !e.log.Enabled(ctx, slog.LevelInfo):
+		return nil
+	case e.paths != nil && e.plain == nil:
+		return nil // not running: there is nowhere to show it
+	case !e.sampler.take(b.Signal()):
+		return nil
+	}
+	r := &rows[b.Signal()]
+	counts := r.counts(b)
+	text := r.render(e.verbosity, b, e.limit)
+	if e.plain != nil {
+		e.plain.show(r.title, counts, text)
+	} else {
+		showInLog(ctx, e.log, r.title, counts, text)
+	}
+	return nil
+}

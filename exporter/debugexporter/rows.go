@@ -1,0 +1,262 @@
+package debugexporter
+
+import (
+	"fmt"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// row is what tells the signals apart: the words of the Collector's output, and
+// how an item is printed.
+type row struct {
+	title     string // of the summary, which counts:
+	resources string
+	parts     string // what scopes hold, if that is not what is counted as an item
+	items     string
+
+	resource, scope, item       string // headings of the detailed text
+	normalResource, normalScope string // headings of the normal text
+
+	normal, detailed func(p *printer, item []byte)
+	// before prints what stands beside the resources.
+	before func(p *printer)
+}
+
+// rows is indexed by Signal, and never written to.
+var rows = [...]row{
+	otlp.Traces: {
+		title: "Traces", resources: "resource spans", items: "spans",
+		resource: "ResourceSpans", scope: "ScopeSpans", item: "Span",
+		normalResource: "ResourceTraces", normalScope: "ScopeTraces",
+		normal: normalSpan, detailed: detailedSpan,
+	},
+	otlp.Metrics: {
+		title: "Metrics", resources: "resource metrics", parts: "metrics", items: "data points",
+		resource: "ResourceMetrics", scope: "ScopeMetrics", item: "Metric",
+		normalResource: "ResourceMetrics", normalScope: "ScopeMetrics",
+		normal: normalMetric, detailed: detailedMetric,
+	},
+	otlp.Logs: {
+		title: "Logs", resources: "resource logs", items: "log records",
+		resource: "ResourceLog", scope: "ScopeLogs", item: "LogRecord",
+		normalResource: "ResourceLog", normalScope: "ScopeLog",
+		normal: normalLogRecord, detailed: detailedLogRecord,
+	},
+	otlp.Profiles: {
+		title: "Profiles", resources: "resource profiles", items: "sample records",
+		resource: "ResourceProfiles", scope: "ScopeProfiles", item: "Profile",
+		normalResource: "ResourceProfiles", normalScope: "ScopeProfiles",
+		normal: normalProfile, detailed: detailedProfile, before: mappings,
+	},
+}
+
+// counts returns the numbers of the summary.
+func (r *row) counts(b *pipeline.Batch) []count {
+	resources, parts := 0, 0
+	for g := range otlp.Groups(b.Bytes()) {
+		if g.First {
+			resources++
+		}
+		if r.parts != "" {
+			parts += g.Items.Len()
+		}
+	}
+	out := []count{{r.resources, resources}}
+	if r.parts != "" {
+		out = append(out, count{r.parts, parts})
+	}
+	return append(out, count{r.items, b.Items()})
+}
+
+// lookPerByte bounds the work for a batch: bytes read from the dictionary for a
+// byte of output. A frame of a stack takes less than one.
+const lookPerByte = 64
+
+// printer prints one batch.
+type printer struct {
+	*text
+	request []byte
+	dict    *otlp.Dictionary
+	// budget is how many bytes of dictionary entries may yet be read. An entry is
+	// read again each time it is referred to, and a reference is a byte.
+	budget int
+}
+
+// look accounts for the reading of a dictionary entry.
+func look[T ~[]byte](p *printer, entry T) T {
+	if p.budget -= len(entry); p.budget < 0 {
+		p.full = true
+	}
+	return entry
+}
+
+// render returns the text that follows the summary: nothing, for basic.
+func (r *row) render(v Verbosity, b *pipeline.Batch, limit int) []byte {
+	if v == Basic {
+		return nil
+	}
+	p := &printer{&text{limit: limit}, b.Bytes(), otlp.DictionaryOf(b.Signal(), b.Bytes()), lookPerByte * limit}
+	if v == Detailed && r.before != nil {
+		r.before(p)
+	}
+	resource, scope, shown, all := -1, 0, 0, 0
+	for g := range otlp.Groups(b.Bytes()) {
+		if g.First {
+			resource, scope = resource+1, 0
+		}
+		all += g.Items.Len()
+		if p.full {
+			continue // only to count
+		}
+		if v == Detailed {
+			r.detailedGroup(p, g, resource, scope)
+		} else {
+			r.normalGroup(p, g, resource, scope)
+		}
+		scope++
+		shown += r.group(p, v, g)
+	}
+	if p.full {
+		p.dropHalfRune()
+		noun := r.parts
+		if noun == "" {
+			noun = r.items
+		}
+		if r.before != nil {
+			noun = "profiles"
+		}
+		p.buf = fmt.Appendf(p.buf, "\n[cut off after %d bytes: %d of %d %s are shown whole]\n", len(p.buf), shown, all, noun)
+	}
+	return p.buf
+}
+
+// group prints the items of one scope and returns how many were printed whole.
+func (r *row) group(p *printer, v Verbosity, g otlp.Group) (shown int) {
+	for item := range g.Items.All() {
+		if v == Detailed {
+			p.s(r.item).s(" #").int(int64(shown)).nl()
+			r.detailed(p, item)
+		} else {
+			r.normal(p, item)
+		}
+		if p.full {
+			break
+		}
+		shown++
+	}
+	return shown
+}
+
+func (r *row) normalGroup(p *printer, g otlp.Group, resource, scope int) {
+	if g.First {
+		p.s(r.normalResource).s(" #").int(int64(resource))
+		if len(g.ResourceSchemaURL) > 0 {
+			p.s(" [").str(g.ResourceSchemaURL).s("]")
+		}
+		p.inline(" ", g.Resource.Attributes())
+		p.nl()
+	}
+	if !g.HasScope {
+		return
+	}
+	p.s(r.normalScope).s(" #").int(int64(scope))
+	name, version := g.Scope.Name(), g.Scope.Version()
+	if len(name)+len(version) > 0 {
+		p.s(" ").str(name)
+	}
+	if len(version) > 0 {
+		p.s("@").str(version)
+	}
+	if len(g.ScopeSchemaURL) > 0 {
+		p.s(" [").str(g.ScopeSchemaURL).s("]")
+	}
+	p.inline(" ", g.Scope.Attributes())
+	p.nl()
+}
+
+func (r *row) detailedGroup(p *printer, g otlp.Group, resource, scope int) {
+	if g.First {
+		p.s(r.resource).s(" #").int(int64(resource)).nl()
+		p.s("Resource SchemaURL: ").str(g.ResourceSchemaURL).nl()
+		p.attributes("", "Resource attributes", g.Resource.Attributes())
+		p.entityRefs(g.Resource)
+	}
+	if !g.HasScope {
+		return
+	}
+	p.s(r.scope).s(" #").int(int64(scope)).nl()
+	p.s(r.scope).s(" SchemaURL: ").str(g.ScopeSchemaURL).nl()
+	p.s("InstrumentationScope ").str(g.Scope.Name()).s(" ").str(g.Scope.Version()).nl()
+	p.attributes("", "InstrumentationScope attributes", g.Scope.Attributes())
+}
+
+// inline prints attributes on the line that has begun: key=value, each after sep.
+func (p *printer) inline(sep string, l otlp.List[otlp.KeyValue]) {
+	for k, v := range otlp.Attributes(l, p.dict) {
+		if p.s(sep).str(k).s("=").value(v).full {
+			return
+		}
+	}
+}
+
+// attributes prints attributes one a line, under a heading if there are any.
+func (p *printer) attributes(indent, heading string, l otlp.List[otlp.KeyValue]) {
+	first := true
+	for k, v := range otlp.Attributes(l, p.dict) {
+		if first {
+			p.s(indent).s(heading).s(":").nl()
+			first = false
+		}
+		if p.arrow(indent).str(k).s(": ").typed(v).nl().full {
+			return
+		}
+	}
+}
+
+// arrow begins an entry of a list.
+func (p *printer) arrow(indent string) *text { return p.s(indent).s("     -> ") }
+
+func (p *printer) entityRefs(r otlp.Resource) {
+	i := int64(0)
+	for ref := range r.EntityRefs().All() {
+		if i == 0 {
+			p.s("Resource entity refs:").nl()
+		}
+		p.arrow("").s("Entity ref #").int(i).s(":").nl()
+		i++
+		f := ref.Decode()
+		p.arrow("     ").s("Type: ").str(f.Type).nl()
+		if len(f.SchemaURL) > 0 {
+			p.arrow("     ").s("Schema URL: ").str(f.SchemaURL).nl()
+		}
+		p.keys("ID keys", f.IDKeys)
+		p.keys("Description keys", f.DescriptionKeys)
+		if p.full {
+			return
+		}
+	}
+}
+
+func (p *printer) keys(heading string, l otlp.List[[]byte]) {
+	first := true
+	for key := range l.All() {
+		if first {
+			p.arrow("     ").s(heading).s(":").nl()
+			first = false
+		}
+		if p.arrow("          ").str(key).nl().full {
+			return
+		}
+	}
+}
+
+// field prints one line of an item: a name, padded, and what follows it.
+func (p *printer) field(name string) *text {
+	const width = 15
+	p.s("    ").s(name)
+	if pad := width - len(name); pad > 0 {
+		p.s("               "[:pad])
+	}
+	return p.s(": ")
+}

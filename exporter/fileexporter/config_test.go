@@ -1,0 +1,82 @@
+package fileexporter
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+func decode(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := DefaultConfig()
+	return cfg, tree.Root().Decode(&cfg)
+}
+
+func TestConfigOfTheCollectorIsRead(t *testing.T) {
+	t.Parallel()
+	cfg, err := decode(t, `
+path: ./foo
+format: proto
+append: true
+flush_interval: 5s
+compression: zstd
+compression_params: {level: 6}
+create_directory: true
+directory_permissions: "0700"
+group_by: {enabled: false, resource_attribute: x, max_open_files: 3}
+rotation: {max_megabytes: 10, max_days: 3, max_backups: 3, localtime: true}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Path != "./foo" || !cfg.Append || cfg.FlushInterval != 5*time.Second || *cfg.Rotation != (Rotation{10, 3, 3, true}) {
+		t.Errorf("%+v", cfg)
+	}
+	for text, want := range map[string]*Rotation{
+		"{path: x, format: proto}":                               nil,
+		"{path: x, format: proto, rotation: }":                   {MaxMegabytes: 100, MaxBackups: 100},
+		"{path: x, format: proto, rotation: {max_days: 1}}":      {MaxMegabytes: 100, MaxDays: 1, MaxBackups: 100},
+		"{path: x, format: proto, rotation: {max_megabytes: 0}}": {MaxBackups: 100},
+	} {
+		cfg, err := decode(t, text)
+		if err != nil || (cfg.Rotation == nil) != (want == nil) || want != nil && *cfg.Rotation != *want {
+			t.Errorf("%s: %+v, %v", text, cfg.Rotation, err)
+		}
+	}
+	if n := (&Rotation{}).maxFileBytes(); n != 100<<20 {
+		t.Errorf("max_megabytes: 0 is %d bytes", n)
+	}
+}
+
+func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{format: proto}`:                                                                 "path: the path of the file to write is missing",
+		`{path: x}`:                                                                       `"format: proto" (length-prefixed protobuf) works`,
+		`{path: x, format: json}`:                                                         "JSON lines) follows in the next release",
+		`{path: x, format: xml}`:                                                          `unknown format "xml"`,
+		`{path: x, format: proto, compression: gzip}`:                                     `unknown compression "gzip"`,
+		`{path: x, format: proto, flush_interval: -1s}`:                                   "flush_interval: -1s is negative",
+		`{path: x, format: proto, encoding: otlp}`:                                        "encoding extensions are not supported",
+		`{path: x, format: proto, group_by: {enabled: true}}`:                             "group_by is not supported",
+		`{path: x, format: proto, rotation: {max_days: -1}}`:                              "-1 is negative",
+		`{path: x, format: proto, directory_permissions: "0755"}`:                         "need create_directory",
+		`{path: x, format: proto, create_directory: true, directory_permissions: "0855"}`: "in octal digits",
+		`{path: x, format: proto, compression_params: {level: 23}}`:                       "level 23 is not between",
+	} {
+		cfg, err := decode(t, text)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, expected %q", text, err, want)
+		}
+		if _, err := New(cfg, pipeline.Settings{}); err == nil {
+			t.Errorf("New with %s passed", text)
+		}
+	}
+}

@@ -1,0 +1,194 @@
+package fileexporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// Exporter appends requests to a file.
+type Exporter struct {
+	id   string
+	cfg  Config
+	log  *slog.Logger
+	obs  *obsreport.Exporter
+	zstd *zstd.Encoder // nil without compression
+
+	// signals is a bit for each signal that was written.
+	signals atomic.Uint32
+
+	mu    sync.Mutex
+	state state
+	file  *recordFile // guarded by mu
+
+	stopFlushing context.CancelFunc
+	flushing     sync.WaitGroup
+}
+
+type state uint8
+
+const (
+	created state = iota
+	running
+	stopped
+)
+
+// New returns an exporter that touches no file before Start.
+func New(cfg Config, set pipeline.Settings) (*Exporter, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Rotation != nil {
+		if err := cfg.Rotation.Validate(); err != nil {
+			return nil, fmt.Errorf("rotation: %w", err)
+		}
+	}
+	set = set.OrDefaults()
+	obs, err := obsreport.NewExporter(set.ID, set.Meter)
+	if err != nil {
+		return nil, err
+	}
+	e := &Exporter{id: set.ID, cfg: cfg, log: set.Logger, obs: obs}
+	e.file = newRecordFile(cfg, set.Logger)
+	if cfg.Compression == compressionZstd {
+		if e.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(cfg.zstdLevel()), zstd.WithLowerEncoderMem(true)); err != nil {
+			return nil, fmt.Errorf("setting up zstd: %w", err)
+		}
+	}
+	return e, nil
+}
+
+// Name returns the exporter's id in the configuration.
+func (e *Exporter) Name() string { return e.id }
+
+// Capabilities: it only reads.
+func (e *Exporter) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+
+// Start opens the file.
+func (e *Exporter) Start(context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch e.state {
+	case running:
+		return nil
+	case stopped:
+		return fmt.Errorf("%s: the exporter was shut down", e.id)
+	}
+	if e.cfg.CreateDirectory {
+		mode, err := e.cfg.directoryMode()
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(e.cfg.Path), mode)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: creating the directory of %s: %w", e.id, e.cfg.Path, err)
+		}
+	}
+	if err := e.file.start(); err != nil {
+		return fmt.Errorf("%s: %w", e.id, err)
+	}
+	e.state = running
+	if e.cfg.FlushInterval > 0 {
+		ctx, cancel := context.WithCancel(context.Background())
+		e.stopFlushing = cancel
+		e.flushing.Go(func() { e.flushRegularly(ctx) })
+	}
+	return nil
+}
+
+// Shutdown writes what waits in memory and closes the file. Writing to a disk
+// cannot be interrupted, so it does not heed the deadline.
+func (e *Exporter) Shutdown(context.Context) error {
+	e.mu.Lock()
+	wasRunning := e.state == running
+	e.state = stopped
+	e.mu.Unlock()
+	if !wasRunning {
+		return nil
+	}
+	if e.stopFlushing != nil {
+		e.stopFlushing()
+	}
+	e.flushing.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.file.close(); err != nil {
+		return fmt.Errorf("%s: %w", e.id, err)
+	}
+	return nil
+}
+
+// flushRegularly reports the first failure in a row: nothing is lost by it as
+// long as there is room in memory, and Consume refuses when there is none.
+func (e *Exporter) flushRegularly(ctx context.Context) {
+	tick := time.NewTicker(e.cfg.FlushInterval)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		e.mu.Lock()
+		err := e.file.flush()
+		e.mu.Unlock()
+		if err != nil && !failing {
+			e.log.Warn("records wait in memory, since the file cannot be written", "error", err)
+		}
+		failing = err != nil
+	}
+}
+
+// Consume appends the batch's bytes as one record. A refusal is Retryable: the
+// file does not hold the record, or any part of it.
+func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
+	e.noteSignal(b)
+	record, lent := b.Bytes(), (*[]byte)(nil)
+	if e.zstd != nil {
+		lent = bufpool.Get(len(record))
+		*lent = e.zstd.EncodeAll(record, (*lent)[:0])
+		record = *lent
+	}
+	err := e.append(record)
+	bufpool.Put(lent)
+	if err != nil {
+		e.obs.Sent(ctx, b.Signal(), 0, b.Items())
+		return &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("%s: %w", e.id, err)}
+	}
+	e.obs.Sent(ctx, b.Signal(), b.Items(), 0)
+	return nil
+}
+
+var errNotRunning = errors.New("the exporter is not running")
+
+func (e *Exporter) append(record []byte) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.state != running {
+		return errNotRunning
+	}
+	return e.file.append(record)
+}
+
+// noteSignal warns once if records of several signals share the file.
+func (e *Exporter) noteSignal(b *pipeline.Batch) {
+	bit := uint32(1) << b.Signal()
+	old := e.signals.Or(bit)
+	if bits.OnesCount32(old) == 1 && old != bit {
+		e.log.Warn("one file takes records of several signals, which nobody can tell apart when it is read; give each signal a file exporter of its own",
+			"path", e.cfg.Path, "signal", b.Signal().String())
+	}
+}

@@ -1,0 +1,289 @@
+package fileexporter
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// disk is a real file on a disk that fills up: a write beyond room is cut short.
+type disk struct {
+	mu       sync.Mutex
+	room     int
+	short    bool // say nothing about a cut, against io.Writer's contract
+	noCut    bool // Truncate fails
+	noOpen   bool
+	failures int
+}
+
+func (d *disk) seam(e *Exporter) {
+	open := e.file.open
+	e.file.open = func(path string, flag int) (file, error) {
+		if d.noOpen {
+			return nil, os.ErrPermission
+		}
+		f, err := open(path, flag)
+		return &diskFile{f, d}, err
+	}
+}
+
+type diskFile struct {
+	file
+	disk *disk
+}
+
+func (f *diskFile) Write(p []byte) (int, error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	n := min(len(p), f.disk.room)
+	f.disk.room -= n
+	written, err := f.file.Write(p[:n])
+	if err == nil && n < len(p) {
+		f.disk.failures++
+		if !f.disk.short {
+			err = syscall.ENOSPC
+		}
+	}
+	return written, err
+}
+
+func (f *diskFile) Truncate(size int64) error {
+	if f.disk.noCut {
+		return syscall.EIO
+	}
+	return f.file.Truncate(size)
+}
+
+// However much of a record fits on the disk, the file holds whole records, and
+// those alone that were said to be kept.
+func TestFullDiskLeavesWholeRecords(t *testing.T) {
+	t.Parallel()
+	for _, short := range []bool{false, true} {
+		for room := range 120 {
+			d := &disk{room: room, short: short}
+			cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
+			e := start(t, cfg, d.seam)
+			var kept [][]byte
+			for i := range 6 {
+				r := request(10+i, byte('a'+i))
+				err := consume(t, e, otlp.Traces, r)
+				if err == nil {
+					kept = append(kept, r)
+				} else if v := pipeline.Classify(err); v.Kind != pipeline.Retryable || !strings.Contains(err.Error(), cfg.Path) {
+					t.Fatalf("got %v, expected a retryable refusal that names the file", err)
+				} else if !short && !errors.Is(err, syscall.ENOSPC) {
+					t.Fatalf("the cause is lost: %v", err)
+				}
+				equal(t, records(t, cfg.Path), kept)
+				if i == 4 {
+					d.room = 1000 // space is made
+				}
+			}
+			if room < 80 && d.failures == 0 || len(kept) == 0 {
+				t.Fatalf("room %d: %d failures, %d kept: the test tests nothing", room, d.failures, len(kept))
+			}
+		}
+	}
+}
+
+// While a part of a record cannot be cut off nothing is written behind it.
+func TestNothingIsWrittenBehindAPartOfARecord(t *testing.T) {
+	t.Parallel()
+	d := &disk{room: 30, noCut: true}
+	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
+	e := start(t, cfg, d.seam)
+	first, second := request(10, 'a'), request(20, 'b')
+	mustConsume(t, e, first)
+	if err := consume(t, e, otlp.Traces, second); !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v", err)
+	}
+	d.room = 1000
+	if err := consume(t, e, otlp.Traces, second); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("got %v", err)
+	}
+	d.noCut = false
+	mustConsume(t, e, second)
+	equal(t, records(t, cfg.Path), [][]byte{first, second})
+}
+
+// With a flush_interval a full disk loses nothing that was said to be kept, as
+// long as there is space in the end.
+func TestFullDiskWithFlushInterval(t *testing.T) {
+	t.Parallel()
+	d := &disk{room: 500}
+	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
+	cfg.FlushInterval = time.Hour
+	e := start(t, cfg, d.seam)
+	var kept [][]byte
+	refused := 0
+	for i := range 30 {
+		r := request(100_000+i, 'x')
+		if err := consume(t, e, otlp.Traces, r); err == nil {
+			kept = append(kept, r)
+		} else if refused++; !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+	if len(kept) != 10 || refused != 20 {
+		t.Fatalf("%d kept, %d refused, expected memory for 10", len(kept), refused)
+	}
+	d.room = 10 << 20
+	stop(t, e)
+	equal(t, records(t, cfg.Path), kept)
+}
+
+func TestItemsAreCounted(t *testing.T) {
+	t.Parallel()
+	reader := sdkmetric.NewManualReader()
+	d := &disk{room: 100}
+	e, err := New(protoConfig(filepath.Join(t.TempDir(), "f")), pipeline.Settings{
+		ID: "file/x", Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.seam(e)
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, e)
+	var logs otlp.Encoder
+	sl := otlp.AppendExportLogsServiceRequest(&logs).AddResourceLogs()
+	scope := sl.AddScopeLogs()
+	for range 3 {
+		scope.AddLogRecords().Close()
+	}
+	scope.Close()
+	sl.Close()
+	for i := range 12 { // 14 bytes each: seven fit
+		if err := consume(t, e, otlp.Logs, logs.Buf); (err == nil) != (i < 7) {
+			t.Fatalf("record %d of %d bytes: %v", i, len(logs.Buf), err)
+		}
+	}
+	var got metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int64{"otelcol_exporter_sent_log_records": 21, "otelcol_exporter_send_failed_log_records": 15}
+	for _, m := range got.ScopeMetrics[0].Metrics {
+		if n := m.Data.(metricdata.Sum[int64]).DataPoints[0].Value; n != want[m.Name] {
+			t.Errorf("%s is %d, want %d", m.Name, n, want[m.Name])
+		}
+		delete(want, m.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("not counted: %v", want)
+	}
+}
+
+func TestShutdownSaysWhatIsLost(t *testing.T) {
+	t.Parallel()
+	d := &disk{}
+	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
+	cfg.FlushInterval = time.Hour
+	e, err := New(cfg, pipeline.Settings{ID: "file/x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.seam(e)
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustConsume(t, e, request(96, 'a'))
+	err = e.Shutdown(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "bytes in memory are lost") || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Devices are reached through a link in the test's own directory: should a device
+// ever be renamed or deleted, it is the link that goes.
+func TestDevices(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("/dev/full is Linux's")
+	}
+	for device, full := range map[string]bool{"/dev/full": true, "/dev/null": false} {
+		dir := t.TempDir()
+		cfg := protoConfig(filepath.Join(dir, "link"))
+		if err := os.Symlink(device, cfg.Path); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Rotation = &Rotation{MaxMegabytes: 1, MaxBackups: 1}
+		e := start(t, cfg)
+		for range 3 {
+			if err := consume(t, e, otlp.Logs, request(600_000, 'a')); errors.Is(err, syscall.ENOSPC) != full {
+				t.Errorf("%s: %v", device, err)
+			} else if full && strings.Contains(err.Error(), "cutting off") {
+				t.Errorf("a device was to be truncated: %v", err)
+			}
+		}
+		// A device has no size to reach: it is not rotated.
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+			t.Errorf("%s: %v, %v", device, entries, err)
+		}
+	}
+}
+
+func TestTailThatACrashLeftIsCutOff(t *testing.T) {
+	t.Parallel()
+	whole := [][]byte{request(10, 'a'), request(70_000, 'b'), request(20, 'c')}
+	for cut := range 27 { // of the last record: its length, or its bytes
+		cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
+		cfg.Append = true
+		e := start(t, cfg)
+		mustConsume(t, e, whole...)
+		stop(t, e)
+		info, err := os.Stat(cfg.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(cfg.Path, info.Size()-int64(cut)); err != nil {
+			t.Fatal(err)
+		}
+		e = start(t, cfg)
+		next := request(5, 'd')
+		mustConsume(t, e, next)
+		want := [][]byte{whole[0], whole[1], whole[2], next}
+		if cut > 0 {
+			want = [][]byte{whole[0], whole[1], next}
+		}
+		equal(t, records(t, cfg.Path), want)
+	}
+}
+
+// A file of another kind is not cut: it may be somebody's.
+func TestForeignFileIsPutAside(t *testing.T) {
+	t.Parallel()
+	for _, rotation := range []*Rotation{nil, {MaxMegabytes: 1}} {
+		foreign := []byte(`{"resourceSpans":[]}` + "\n")
+		cfg := protoConfig(filepath.Join(t.TempDir(), "traces.json"))
+		cfg.Append, cfg.Rotation = true, rotation
+		if err := os.WriteFile(cfg.Path, foreign, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e := start(t, cfg)
+		mustConsume(t, e, request(5, 'a'))
+		equal(t, records(t, cfg.Path), [][]byte{request(5, 'a')})
+		files := allFiles(t, cfg.Path)
+		if len(files) != 2 {
+			t.Fatalf("files: %v", files)
+		}
+		if got, err := os.ReadFile(files[0]); err != nil || !bytes.Equal(got, foreign) {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+}
