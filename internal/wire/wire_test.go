@@ -153,3 +153,20 @@ func TestReadingDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A message in many small parts costs as much to merge as it is long, not the
+// square of it: the buffer grows as append grows it.
+func TestMergingManyPartsIsLinear(t *testing.T) {
+	var b []byte
+	const parts = 10_000
+	for range parts {
+		b = AppendBytes(b, 1, "x")
+	}
+	if n := testing.AllocsPerRun(3, func() {
+		if len(Merged(b, 1)) != parts {
+			t.Fatal("parts are lost")
+		}
+	}); n > 50 {
+		t.Errorf("%v allocations for %d parts", n, parts)
+	}
+}

@@ -217,7 +217,7 @@ func TestEditEqualsTheSameEditOnDecodedRequests(t *testing.T) {
 				t.Parallel()
 				w := rewriterFor(t, actions)
 				changed := 0
-				for seed := range int64(300) {
+				for seed := range int64(150) {
 					r := random{rand.New(rand.NewSource(seed)), int(seed % 9)}
 					if verify(t, w, actions, s, r.request(s)) {
 						changed++
