@@ -1,0 +1,89 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/service"
+)
+
+const module = "github.com/penstock-telemetry/penstock"
+
+// The types below are the shape of the output, which is that of the Collector's
+// command.
+type componentList struct {
+	BuildInfo struct {
+		Command     string `yaml:"command"`
+		Description string `yaml:"description"`
+		Version     string `yaml:"version"`
+	} `yaml:"buildinfo"`
+	Receivers  []componentEntry `yaml:"receivers"`
+	Processors []componentEntry `yaml:"processors"`
+	Exporters  []componentEntry `yaml:"exporters"`
+	Connectors []componentEntry `yaml:"connectors"`
+	Extensions []componentEntry `yaml:"extensions"`
+	Providers  []provider       `yaml:"providers"`
+}
+
+type componentEntry struct {
+	Name      string            `yaml:"name"`
+	Aliases   []string          `yaml:"aliases,omitempty"`
+	Module    string            `yaml:"module"`
+	Stability map[string]string `yaml:"stability"`
+}
+
+type provider struct {
+	Scheme string `yaml:"scheme"`
+	Module string `yaml:"module"`
+}
+
+func (a *app) componentsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "components",
+		Short: "List what a configuration can use",
+		Long:  `Print the component types of this build as YAML, with how far each is for each signal.`,
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			enc := yaml.NewEncoder(a.stdout)
+			return enc.Encode(listComponents(buildInfo().Version))
+		},
+	}
+}
+
+func listComponents(version string) componentList {
+	var l componentList
+	l.BuildInfo.Command, l.BuildInfo.Description, l.BuildInfo.Version = "penstock", "The pipe for traces, metrics, logs and profiles", version
+	sections := map[service.Kind]*[]componentEntry{
+		service.Receiver: &l.Receivers, service.Processor: &l.Processors, service.Exporter: &l.Exporters,
+		service.Connector: &l.Connectors, service.Extension: &l.Extensions,
+	}
+	from := module + " " + version
+	for _, t := range service.ComponentTypes() {
+		section := sections[t.Kind]
+		*section = append(*section, componentEntry{t.Type, t.Aliases, from, stability(t)})
+	}
+	for _, scheme := range []string{"env", "file", "yaml"} {
+		l.Providers = append(l.Providers, provider{scheme, from})
+	}
+	return l
+}
+
+// stability is by signal; a connector's is by the signal on each side.
+func stability(t service.ComponentType) map[string]string {
+	if t.Kind == service.Extension {
+		return map[string]string{"extension": "Development"}
+	}
+	m := map[string]string{}
+	for _, s := range otlp.Signals() {
+		level, ok := t.Stability[s]
+		switch name := s.String(); {
+		case !ok:
+		case t.Kind == service.Connector:
+			m[name+"-to-"+name] = level
+		default:
+			m[name] = level
+		}
+	}
+	return m
+}

@@ -1,0 +1,100 @@
+// Command penstock receives OpenTelemetry traces, metrics, logs and profiles,
+// processes them and sends them on.
+//
+//	penstock                       run with the built-in configuration
+//	penstock --config file.yaml    run
+//	penstock validate --config ... say what is wrong with a configuration
+//	penstock print-config          show the configuration in effect
+//	penstock components            list what a configuration can use
+//	penstock loadgen               send made-up telemetry to a server
+//	penstock version
+//
+// Each command is a file of this folder. The exit code is 0 when all went well,
+// 1 when something failed at run time, 2 when the command line is wrong, and 78
+// (EX_CONFIG of sysexits) when the configuration is.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/penstock-telemetry/penstock/service"
+)
+
+// The exit codes, beside 0.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+	exitConfig  = 78
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the program without its process.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := untilSignalled(stderr)
+	defer stop()
+	a := &app{stdout: stdout, stderr: stderr}
+	root := a.command()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	return a.report(err)
+}
+
+// report prints an error as its reader needs it and returns the exit code.
+func (a *app) report(err error) int {
+	var problems service.ConfigErrors
+	switch {
+	case err == nil:
+		return 0
+	case !a.began:
+		fmt.Fprintf(a.stderr, "penstock: %v\nRun 'penstock --help' for usage.\n", err)
+		return exitUsage
+	case errors.As(err, &problems):
+		fmt.Fprintf(a.stderr, "%v\n%s in the configuration\n", problems, count(len(problems), "problem"))
+		return exitConfig
+	default:
+		fmt.Fprintf(a.stderr, "penstock: %v\n", err)
+		return exitFailure
+	}
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// untilSignalled returns a context that SIGINT and SIGTERM end. The second
+// signal ends the process at once.
+func untilSignalled(stderr io.Writer) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals, done := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		for range 2 {
+			select {
+			case s := <-signals:
+				if ctx.Err() != nil {
+					fmt.Fprintln(stderr, "penstock: second signal, ending at once")
+					os.Exit(exitFailure)
+				}
+				cancel(fmt.Errorf("got the signal %q", s))
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+	}
+}

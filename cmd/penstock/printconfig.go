@@ -1,0 +1,30 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func (a *app) printConfigCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "print-config",
+		Short: "Show the configuration in effect",
+		Long: `Print the configuration as YAML: all sources merged, variables expanded, defaults
+filled in, secrets hidden. Without --config it is the built-in one.`,
+		Args: cobra.NoArgs,
+		RunE: a.printConfig,
+	}
+	a.sourceFlags(cmd.Flags())
+	return cmd
+}
+
+func (a *app) printConfig(*cobra.Command, []string) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	text, err := cfg.YAML()
+	if err != nil {
+		return err
+	}
+	a.warn(cfg)
+	_, err = a.stdout.Write(text)
+	return err
+}

@@ -1,0 +1,212 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpclient"
+)
+
+const relay = `
+receivers: {otlp: {protocols: {grpc: {endpoint: "localhost:0"}}}}
+exporters: {otlp: {endpoint: "%s", tls: {insecure: true}, timeout: 0s}}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines: {logs: {receivers: [otlp], exporters: [otlp]}}
+`
+
+// child is penstock in a process of its own, in front of a backend that answers
+// when it is released.
+type child struct {
+	cmd     *exec.Cmd
+	lines   chan string // of its log; closed at its end
+	address string
+	backend *testkit.Backend
+	release chan struct{}
+}
+
+func startChild(t *testing.T, args ...string) *child {
+	t.Helper()
+	c := &child{backend: testkit.NewBackend(t, testkit.BackendConfig{}), lines: make(chan string, 1000), release: make(chan struct{})}
+	c.backend.Respond(func(testkit.Call) testkit.Answer {
+		<-c.release
+		return testkit.Answer{}
+	})
+	args = append([]string{"--config", "yaml:" + fmt.Sprintf(relay, c.backend.GRPCEndpoint())}, args...)
+	c.cmd = exec.Command("penstock", args...)
+	stderr, err := c.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go c.read(stderr)
+	t.Cleanup(func() {
+		_ = c.cmd.Process.Kill() // it has mostly ended
+		_ = c.cmd.Wait()
+	})
+	var line struct{ Address string }
+	if err := json.Unmarshal([]byte(c.await(t, `"msg":"receiving"`)), &line); err != nil {
+		t.Fatal(err)
+	}
+	c.address = line.Address
+	c.await(t, "everything is ready")
+	return c
+}
+
+func (c *child) read(r io.Reader) {
+	defer close(c.lines)
+	for s := bufio.NewScanner(r); s.Scan(); {
+		c.lines <- s.Text()
+	}
+}
+
+// await returns the next line of the log that contains text.
+func (c *child) await(t *testing.T, text string) string {
+	t.Helper()
+	late := time.NewTimer(30 * time.Second)
+	defer late.Stop()
+	var seen []string
+	for {
+		select {
+		case line, ok := <-c.lines:
+			if !ok {
+				t.Fatalf("it ended without saying %q:\n%s", text, strings.Join(seen, "\n"))
+			}
+			if strings.Contains(line, text) {
+				return line
+			}
+			seen = append(seen, line)
+		case <-late.C:
+			t.Fatalf("it does not say %q:\n%s", text, strings.Join(seen, "\n"))
+		}
+	}
+}
+
+// send begins a request and waits until the backend has it. The channel has its
+// outcome.
+func (c *child) send(t *testing.T) <-chan error {
+	t.Helper()
+	cfg := netcfg.DefaultGRPCClient()
+	cfg.Endpoint = "http://" + c.address
+	client, err := otlpclient.NewGRPC(cfg, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	done := make(chan error, 1)
+	go func() {
+		request := testkit.Request(rand.New(rand.NewPCG(1, 2)), otlp.Logs, 5)
+		_, err := client.Send(context.Background(), otlpclient.Request{Signal: otlp.Logs, Bytes: request})
+		done <- err
+	}()
+	c.backend.WaitArrived(t, 1)
+	return done
+}
+
+func (c *child) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := c.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exit waits for the end and returns the exit code.
+func (c *child) exit(t *testing.T) int {
+	t.Helper()
+	for range c.lines { // Wait closes the pipe
+	}
+	_ = c.cmd.Wait() // the code says it all
+	return c.cmd.ProcessState.ExitCode()
+}
+
+// The first signal lets the request under way finish: the client hears of
+// success, and then penstock ends.
+func TestFirstSignalDrains(t *testing.T) {
+	t.Parallel()
+	for _, s := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		c := startChild(t)
+		answered := c.send(t)
+		c.signal(t, s)
+		c.await(t, "shutting down")
+		select {
+		case err := <-answered:
+			t.Errorf("%s: the request was answered before the backend did: %v", s, err)
+		default:
+		}
+		close(c.release)
+		if err := <-answered; err != nil {
+			t.Errorf("%s: the request under way failed: %v", s, err)
+		}
+		if code := c.exit(t); code != 0 {
+			t.Errorf("%s: exit code %d, want 0", s, code)
+		}
+		if got := c.backend.Items(otlp.Logs); got != 5 {
+			t.Errorf("%s: %d log records arrived, want 5", s, got)
+		}
+	}
+}
+
+// The second signal ends at once, although a request is under way.
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	c := startChild(t, "--drain-within", "1h")
+	defer close(c.release)
+	c.send(t)
+	c.signal(t, os.Interrupt)
+	c.await(t, "shutting down")
+	c.signal(t, os.Interrupt)
+	c.await(t, "penstock: second signal, ending at once")
+	if code := c.exit(t); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+}
+
+// A drain that takes too long is cut short, and not called a success.
+func TestDrainHasADeadline(t *testing.T) {
+	t.Parallel()
+	c := startChild(t, "--drain-within", "50ms")
+	defer close(c.release)
+	answered := c.send(t)
+	c.signal(t, os.Interrupt)
+	c.await(t, `penstock: shut down receiver "otlp": 1 unfinished requests were broken off`)
+	if err := <-answered; err == nil {
+		t.Error("the client of the request that was cut short heard of success")
+	}
+	if code := c.exit(t); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+}
+
+// A port that is taken is a failure at run time, said in one line.
+func TestTakenPort(t *testing.T) {
+	t.Parallel()
+	c := startChild(t)
+	defer close(c.release)
+	out, err := exec.Command("penstock", "--config", "yaml:"+fmt.Sprintf(relay, "localhost:1"),
+		"--set", "receivers.otlp.protocols.grpc.endpoint="+c.address, "--set", "service.telemetry.logs.output_paths=[]").CombinedOutput()
+	var code int
+	if failed, ok := err.(*exec.ExitError); ok {
+		code = failed.ExitCode()
+	}
+	const want = `penstock: start receiver "otlp": protocols.grpc: listen on endpoint `
+	if code != 1 || !strings.HasPrefix(string(out), want) || !strings.Contains(string(out), "address already in use") || strings.Count(string(out), "\n") != 1 {
+		t.Errorf("exit code %d, want 1; it says\n%s", code, out)
+	}
+}

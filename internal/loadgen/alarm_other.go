@@ -1,0 +1,27 @@
+//go:build !linux
+
+package loadgen
+
+import (
+	"context"
+	"time"
+)
+
+// alarm wakes at a given time.
+type alarm struct{ ctx context.Context }
+
+// newAlarm returns an alarm that the end of ctx sets off.
+func newAlarm(ctx context.Context) (*alarm, error) { return &alarm{ctx}, nil }
+
+// sleep waits until due, or returns the error of ctx.
+func (a *alarm) sleep(due time.Time) error {
+	t := time.NewTimer(time.Until(due))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-a.ctx.Done():
+	}
+	return a.ctx.Err()
+}
+
+func (*alarm) close() {}

@@ -1,0 +1,116 @@
+package loadgen
+
+import (
+	"encoding/binary"
+
+	"github.com/penstock-telemetry/penstock/internal/wire"
+)
+
+// sites says, by field number, which fields of a message are patched, and which
+// lead to such fields.
+type sites map[uint32]site
+
+type site struct {
+	patch patchKind
+	in    sites // of a message
+}
+
+type patchKind uint8
+
+const (
+	patchInside patchKind = iota // nothing but what is in the message
+	patchID                      // bytes: the last 8 of them
+	patchTime                    // fixed64, or a packed list of them
+)
+
+// patchBytes is the width of everything that is patched.
+const patchBytes = 8
+
+func inside(in sites) site { return site{in: in} }
+
+var (
+	id   = site{patch: patchID}
+	when = site{patch: patchTime}
+)
+
+// items leads from a request to the items of one signal, whose path is the same
+// for all four.
+func items(item sites) sites { return sites{1: inside(sites{2: inside(sites{2: inside(item)})})} }
+
+func traceSites() sites {
+	event, link := sites{1: when}, sites{1: id, 2: id}
+	return items(sites{1: id, 2: id, 4: id, 7: when, 8: when, 11: inside(event), 13: inside(link)})
+}
+
+func metricSites() sites {
+	exemplar := inside(sites{2: when, 4: id, 5: id})
+	points := func(point sites) site { return inside(sites{1: inside(point)}) }
+	number := points(sites{3: when, 5: exemplar})
+	return items(sites{
+		5: number, 7: number,
+		9:  points(sites{3: when, 8: exemplar}),
+		10: points(sites{3: when, 11: exemplar}),
+		11: points(sites{3: when}),
+	})
+}
+
+func logSites() sites { return items(sites{1: when, 11: when, 9: id, 10: id}) }
+
+func profileSites() sites {
+	s := items(sites{3: when, 7: id, 2: inside(sites{5: when})})
+	s[2] = inside(sites{4: inside(sites{1: id, 2: id})}) // dictionary.link_table
+	return s
+}
+
+// patches are the places in a request to write to, as indices of its bytes.
+type patches struct{ ids, times []uint32 }
+
+// find notes the places in message, which begins at index base of the request.
+func (p *patches) find(s sites, message []byte, base int) {
+	for c := (wire.Cursor{Buf: message}); c.Next(); {
+		f, ok := s[c.Num]
+		switch {
+		case !ok:
+		case f.patch == patchInside:
+			p.find(f.in, c.Bytes, base+c.End-len(c.Bytes))
+		case f.patch == patchID && len(c.Bytes) >= patchBytes:
+			p.ids = append(p.ids, uint32(base+c.End-patchBytes))
+		case f.patch == patchTime && c.Type == wire.TypeFixed64:
+			p.times = append(p.times, uint32(base+c.End-patchBytes))
+		case f.patch == patchTime:
+			for i := c.End - len(c.Bytes); i < c.End; i += patchBytes {
+				p.times = append(p.times, uint32(base+i))
+			}
+		}
+	}
+}
+
+// saltMask leaves the last byte of an id alone. It is never 0, so that no salt
+// makes an id of zeros, which would be invalid.
+const saltMask = 1<<56 - 1
+
+// salt is what the ids of request n are mixed with. Multiplying by an odd number
+// is one to one modulo 2^56: no two requests of a run have the same.
+func salt(n uint64) uint64 { return n * 0x9E3779B97F4A7C15 & saltMask }
+
+// mix flips the bits of change in all ids. Doing it twice undoes it.
+func (p *patches) mix(request []byte, change uint64) {
+	if change == 0 {
+		return
+	}
+	for _, at := range p.ids {
+		b := request[at : at+patchBytes]
+		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^change)
+	}
+}
+
+// move adds nanoseconds to all times; modulo 2^64, so that it may also take off.
+func (p *patches) move(request []byte, nanos uint64) {
+	if nanos == 0 {
+		return
+	}
+	for _, at := range p.times {
+		b := request[at : at+patchBytes]
+		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)+nanos)
+	}
+}

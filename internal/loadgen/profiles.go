@@ -1,0 +1,155 @@
+package loadgen
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+// writeProfiles writes the request until it has the size asked for: with fewer
+// different stacks, or with an original payload beside the samples.
+func writeProfiles(a *author) {
+	want := a.shape.ItemBytes * a.shape.BatchItems
+	w := profileWriter{author: a, stacks: max(a.shape.BatchItems/2, 1)}
+	w.write()
+	for want > 0 && len(a.e.Buf) > want && w.stacks > 1 {
+		w.stacks /= 2
+		w.write()
+	}
+	// A payload has a format and lengths beside its bytes: about 20.
+	if room := want - len(a.e.Buf) - 20; room > 0 {
+		w.payloadBytes = room
+		w.write()
+	}
+}
+
+// profileWriter writes one request.
+type profileWriter struct {
+	*author
+	d            *dictionary
+	stacks       int // different stacks in the request, at most and about
+	payloadBytes int // of the first profile
+}
+
+func (w *profileWriter) write() {
+	w.restart()
+	w.d = newDictionary()
+	if w.stream%2 == 1 { // as the Collector's exporters write attributes
+		w.strings = w.d.strings
+	}
+	payload := w.payloadBytes
+	request := otlp.AppendExportProfilesServiceRequest(&w.e)
+	for _, scopes := range w.layout() {
+		s := pick(w.author, services)
+		rp := request.AddResourceProfiles()
+		r := rp.SetResource()
+		w.attributes(r, append(w.resource(s), attr{"process.executable.name", s.name}))
+		r.Close()
+		for _, samples := range scopes {
+			sp := rp.AddScopeProfiles()
+			scope := sp.SetScope()
+			scope.SetName("penstock.loadgen")
+			scope.Close()
+			w.profile(sp, s, samples, payload)
+			payload = 0
+			sp.SetSchemaURL(schemaURL)
+			sp.Close()
+		}
+		rp.SetSchemaURL(schemaURL)
+		rp.Close()
+	}
+	w.d.writeTo(request.SetDictionary())
+	request.Close()
+}
+
+// profileKind is what is sampled, and in which of the shapes that profiles.proto
+// allows (Sample).
+type profileKind struct {
+	name, unit, periodName, periodUnit string
+	period                             int64
+	values, times                      bool
+}
+
+var profileKinds = []profileKind{
+	{"samples", "count", "cpu", "nanoseconds", 52631578, false, true}, // 19 Hz
+	{"off_cpu", "nanoseconds", "events", "count", 1, true, true},
+	{"alloc_space", "bytes", "space", "bytes", 512 << 10, true, false},
+}
+
+const profileLength = 5 * time.Second
+
+func (w *profileWriter) profile(to otlp.ScopeProfilesBuilder, s service, samples, payloadBytes int) {
+	k := pick(w.author, profileKinds)
+	start := w.now - uint64(profileLength)
+	b := to.AddProfiles()
+	w.d.valueType(b.SetSampleType(), k.name, k.unit)
+	w.samples(b, k, w.program(w.d, s), samples, start)
+	b.SetTimeUnixNano(start)
+	b.SetDurationNano(uint64(profileLength))
+	w.d.valueType(b.SetPeriodType(), k.periodName, k.periodUnit)
+	b.SetPeriod(k.period)
+	b.SetProfileID(w.id(16))
+	if payloadBytes > 0 {
+		b.SetOriginalPayloadFormat("pprof")
+		b.SetOriginalPayload(w.payload(payloadBytes))
+	}
+	b.AddAttributeIndices(w.d.attribute("profiler.name", "penstock loadgen"))
+	b.Close()
+}
+
+// payload returns n bytes that do not compress, like a pprof file, which is
+// compressed.
+func (w *profileWriter) payload(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(w.Uint32())
+	}
+	return b
+}
+
+// samples writes n samples. Each use of a stack is another thread's: samples with
+// the same stack, attributes and link should be one (profiles.proto, Sample).
+func (w *profileWriter) samples(to otlp.ProfileBuilder, k profileKind, p *program, n int, start uint64) {
+	stacks := make([]int32, min(max(w.stacks*n/w.shape.BatchItems, 1), n))
+	for i := range stacks {
+		stacks[i] = p.stack()
+	}
+	threads := map[int32]int{}
+	for i := range n {
+		stack := stacks[i%len(stacks)]
+		w.sample(to, k, stack, threads[stack], start)
+		threads[stack]++
+	}
+}
+
+func (w *profileWriter) sample(to otlp.ProfileBuilder, k profileKind, stack int32, thread int, start uint64) {
+	b := to.AddSamples()
+	b.SetStackIndex(stack)
+	b.AddAttributeIndices(
+		w.d.attribute("thread.name", fmt.Sprintf("worker-%d", thread)),
+		w.d.attribute("thread.id", 1000+thread),
+	)
+	if w.oneIn(8) {
+		b.SetLinkIndex(w.d.link(w.id(16), w.id(8)))
+	}
+	events := 1
+	if k.times {
+		events += w.IntN(6)
+		times := make([]uint64, events)
+		at := w.Uint64N(uint64(profileLength) / 2)
+		for i := range times {
+			times[i] = start + at
+			at += w.Uint64N(uint64(profileLength) / 20)
+		}
+		b.AddTimestampsUnixNano(times...)
+	}
+	if k.values {
+		values := make([]int64, events)
+		for i := range values {
+			values[i] = 1 + w.Int64N(1e6)
+		}
+		b.AddValues(values...)
+	}
+	b.Close()
+}

@@ -1,0 +1,78 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// adminServer answers /metrics, /livez and /readyz on one address.
+type adminServer struct {
+	at     listener
+	server *http.Server
+	// bound is nil until start.
+	bound   net.Listener
+	serving sync.WaitGroup
+}
+
+func newAdminServer(at listener, registry *prometheus.Registry, ready func() bool) *adminServer {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if ready() {
+			answer(w, http.StatusOK, "ready")
+			return
+		}
+		answer(w, http.StatusServiceUnavailable, "not ready: starting or shutting down")
+	})
+	return &adminServer{at: at, server: &http.Server{
+		Handler: mux, MaxHeaderBytes: 64 << 10,
+		ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+	}}
+}
+
+func answer(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, text+"\n") // who asked may be gone
+}
+
+func (s *adminServer) start(log *slog.Logger) error {
+	l, err := net.Listen("tcp", s.at.address)
+	if err != nil {
+		return fmt.Errorf("listen for /metrics: %w; choose another address with %s, "+
+			"or --set service.telemetry.metrics.address=localhost:8889, or none with --set service.telemetry.metrics.level=none",
+			err, s.at.path)
+	}
+	s.bound = l
+	s.server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
+	s.serving.Go(func() {
+		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("the metrics endpoint stopped listening", slog.Any("error", err))
+		}
+	})
+	return nil
+}
+
+// shutdown lets a scrape finish until ctx ends.
+func (s *adminServer) shutdown(ctx context.Context) error {
+	if s.bound == nil {
+		return nil
+	}
+	err := s.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("shut down the metrics endpoint: %w", err), s.server.Close())
+	}
+	s.serving.Wait()
+	return err
+}

@@ -1,0 +1,190 @@
+package service
+
+import (
+	"fmt"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
+	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
+
+	"github.com/penstock-telemetry/penstock/exporter/debugexporter"
+	"github.com/penstock-telemetry/penstock/exporter/fileexporter"
+	"github.com/penstock-telemetry/penstock/exporter/nopexporter"
+	"github.com/penstock-telemetry/penstock/exporter/otlpexporter"
+	"github.com/penstock-telemetry/penstock/exporter/otlphttpexporter"
+)
+
+// A Kind is one of the five sorts of component. Its text is the noun; the
+// section of the configuration is its plural.
+type Kind string
+
+// The kinds, in the order in which reports list them.
+const (
+	Receiver  Kind = "receiver"
+	Processor Kind = "processor"
+	Exporter  Kind = "exporter"
+	Connector Kind = "connector"
+	Extension Kind = "extension"
+)
+
+func (k Kind) section() string { return string(k) + "s" }
+
+// A ComponentType is what a configuration can ask for.
+type ComponentType struct {
+	Kind Kind
+	// Type is the part of a component's id before the slash.
+	Type string
+	// Aliases are other names for Type.
+	Aliases []string
+	// Stability says how far each signal is, in the Collector's words. A signal
+	// that is not here is not supported. It is nil for extensions.
+	Stability map[otlp.Signal]string
+}
+
+func (t ComponentType) names() []string { return append([]string{t.Type}, t.Aliases...) }
+
+// ComponentTypes lists what this build knows, by kind and then by name.
+func ComponentTypes() []ComponentType {
+	all := func() map[otlp.Signal]string {
+		return map[otlp.Signal]string{
+			otlp.Traces: "Alpha", otlp.Metrics: "Alpha", otlp.Logs: "Alpha", otlp.Profiles: "Development",
+		}
+	}
+	return []ComponentType{
+		{Receiver, "otlp", nil, all()},
+		{Processor, "resource", nil, all()},
+		{Exporter, "debug", nil, all()},
+		{Exporter, "file", nil, all()},
+		{Exporter, "nop", nil, all()},
+		{Exporter, "otlp", []string{"otlp_grpc"}, all()},
+		{Exporter, "otlphttp", []string{"otlp_http"}, all()},
+		{Connector, "forward", nil, all()},
+		{Extension, "health_check", nil, nil},
+		{Extension, "pprof", nil, nil},
+		{Extension, "zpages", nil, nil},
+	}
+}
+
+// A catalog is the component types that a configuration is read with. Tests
+// bring their own.
+type catalog struct {
+	types  []ComponentType
+	decode func(k Kind, typ string, n *conf.Node) (plan, error)
+}
+
+func builtins() catalog { return catalog{types: ComponentTypes(), decode: decodeBuiltin} }
+
+// find returns the type that typ names, also by an alias, and all names of its
+// kind.
+func (c catalog) find(k Kind, typ string) (found ComponentType, known []string) {
+	for _, t := range c.types {
+		if t.Kind != k {
+			continue
+		}
+		for _, name := range t.names() {
+			known = append(known, name)
+			if name == typ {
+				found = t
+			}
+		}
+	}
+	return found, known
+}
+
+// What the graph needs of components.
+type (
+	receiver interface {
+		pipeline.Component
+		Register(otlp.Signal, pipeline.Consumer) error
+	}
+	consumer interface {
+		pipeline.Component
+		pipeline.Consumer
+	}
+)
+
+// A plan is a component's configuration and how to make the component from it.
+type plan struct {
+	config   any // for print-config
+	warnings []string
+	listens  []listener
+
+	// Of these the one that goes with the kind is set; connectors and extensions
+	// have none.
+	receiver  func(pipeline.Settings) (receiver, error)
+	processor func(pipeline.Settings, pipeline.Consumer) (consumer, error)
+	exporter  func(pipeline.Settings) (consumer, error)
+}
+
+// decodeBuiltin is where a new component is made known, beside ComponentTypes.
+func decodeBuiltin(k Kind, typ string, n *conf.Node) (plan, error) {
+	switch k.section() + "/" + typ {
+	case "receivers/otlp":
+		return planOTLPReceiver(n)
+	case "processors/resource":
+		return planProcessor(n, resourceprocessor.DefaultConfig(), resourceprocessor.New)
+	case "exporters/debug":
+		return planExporter(n, debugexporter.DefaultConfig(), debugexporter.New)
+	case "exporters/file":
+		return planExporter(n, fileexporter.DefaultConfig(), fileexporter.New)
+	case "exporters/nop":
+		return planExporter(n, nopexporter.DefaultConfig(), nopexporter.New)
+	case "exporters/otlp":
+		return planExporter(n, otlpexporter.DefaultConfig(), otlpexporter.New)
+	case "exporters/otlphttp":
+		return planExporter(n, otlphttpexporter.DefaultConfig(), otlphttpexporter.New)
+	case "connectors/forward":
+		cfg := struct{}{}
+		return plan{config: cfg}, n.Decode(&cfg)
+	case "extensions/health_check":
+		return laterExtension(n, "; until then ask /livez and /readyz at the metrics address"), nil
+	case "extensions/pprof", "extensions/zpages":
+		return laterExtension(n, ""), nil
+	}
+	panic("service: the component type " + string(k) + " " + typ + " is listed but not known")
+}
+
+func planProcessor[C any, P consumer](n *conf.Node, cfg C, create func(C, pipeline.Settings, pipeline.Consumer) (P, error)) (plan, error) {
+	err := n.Decode(&cfg)
+	return plan{config: cfg, warnings: warningsOf(&cfg), processor: func(s pipeline.Settings, next pipeline.Consumer) (consumer, error) {
+		return create(cfg, s, next)
+	}}, err
+}
+
+func planExporter[C any, E consumer](n *conf.Node, cfg C, create func(C, pipeline.Settings) (E, error)) (plan, error) {
+	err := n.Decode(&cfg)
+	return plan{config: cfg, warnings: warningsOf(&cfg), exporter: func(s pipeline.Settings) (consumer, error) {
+		return create(cfg, s)
+	}}, err
+}
+
+func planOTLPReceiver(n *conf.Node) (plan, error) {
+	cfg := otlpreceiver.DefaultConfig()
+	err := n.Decode(&cfg)
+	p := plan{config: cfg, warnings: warningsOf(&cfg), receiver: func(s pipeline.Settings) (receiver, error) {
+		return otlpreceiver.New(cfg, s)
+	}}
+	if g := cfg.Protocols.GRPC.Get(); g != nil {
+		p.listens = append(p.listens, listenerAt(n, g.Transport, g.Endpoint, "protocols", "grpc", "endpoint"))
+	}
+	if h := cfg.Protocols.HTTP.Get(); h != nil {
+		p.listens = append(p.listens, listenerAt(n, h.Transport, h.Endpoint, "protocols", "http", "endpoint"))
+	}
+	return p, err
+}
+
+// laterExtension accepts an extension of the Collector that does not exist here
+// yet, so that its users' configurations start.
+func laterExtension(n *conf.Node, instead string) plan {
+	return plan{config: n, warnings: []string{fmt.Sprintf("the extension %q does nothing yet in this release%s", n.Key(), instead)}}
+}
+
+// warningsOf asks a configuration for what is suspicious but not wrong.
+func warningsOf(cfg any) []string {
+	if w, ok := cfg.(interface{ Warnings() []string }); ok {
+		return w.Warnings()
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package service
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+// check finds what is wrong between components that are each right.
+func (l *loader) check(root *conf.Node) {
+	l.checkPipelines(root.Get("service", "pipelines"))
+	l.checkSignals()
+	l.checkConnectors()
+	l.checkUnused()
+	l.checkCycles()
+	l.checkListeners()
+}
+
+func (l *loader) checkPipelines(section *conf.Node) {
+	const text = "expected at least one pipeline, such as traces: {receivers: [otlp], exporters: [debug]}"
+	switch {
+	case section == nil:
+		l.missing("service.pipelines", text)
+	case section.Len() == 0 && (section.Kind() == conf.Map || section.Kind() == conf.Null):
+		l.problems.Add(section.KeyErrorf(text))
+	}
+	for _, p := range l.cfg.pipelines {
+		if p.broken {
+			continue
+		}
+		if len(p.receivers) == 0 {
+			l.problems.Add(p.node.KeyErrorf("expected at least one receiver, as in receivers: [otlp]"))
+		}
+		if len(p.exporters) == 0 {
+			l.problems.Add(p.node.KeyErrorf("expected at least one exporter, as in exporters: [debug]"))
+		}
+	}
+}
+
+// checkSignals finds components in pipelines of signals that they do not know.
+func (l *loader) checkSignals() {
+	for _, p := range l.cfg.pipelines {
+		for _, r := range slices.Concat(p.receivers, p.processors, p.exporters) {
+			if r.target == nil || r.target.broken || !p.signal.Valid() {
+				continue
+			}
+			if known := r.target.typ.Stability; known[p.signal] == "" {
+				l.problems.Add(r.node.Errorf("the %s %q does not support %s; it knows %s", r.target.kind, r.id, p.signal, signalList(known)))
+			}
+		}
+	}
+}
+
+func signalList(known map[otlp.Signal]string) string {
+	var names []string
+	for _, s := range otlp.Signals() {
+		if known[s] != "" {
+			names = append(names, s.String())
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// checkConnectors finds connectors that are fed and not read, or read and not
+// fed. What goes in as one signal comes out as the same.
+func (l *loader) checkConnectors() {
+	type end struct {
+		c *component
+		s otlp.Signal
+	}
+	fed, read := map[end]bool{}, map[end]bool{}
+	for _, p := range l.cfg.pipelines {
+		for _, r := range p.exporters {
+			fed[end{r.target, p.signal}] = true
+		}
+		for _, r := range p.receivers {
+			read[end{r.target, p.signal}] = true
+		}
+	}
+	for _, p := range l.cfg.pipelines {
+		if !p.signal.Valid() {
+			continue
+		}
+		for _, r := range p.exporters {
+			if e := (end{r.target, p.signal}); r.isConnector() && !read[e] {
+				read[e] = true // one report is enough
+				l.problems.Add(r.node.Errorf("the connector %q leads nowhere: no %s pipeline has it among its receivers", r.id, p.signal))
+			}
+		}
+		for _, r := range p.receivers {
+			if e := (end{r.target, p.signal}); r.isConnector() && !fed[e] {
+				fed[e] = true
+				l.problems.Add(r.node.Errorf("nothing comes out of the connector %q: no %s pipeline has it among its exporters", r.id, p.signal))
+			}
+		}
+	}
+}
+
+func (r ref) isConnector() bool { return r.target != nil && r.target.kind == Connector }
+
+// checkUnused finds components that are defined for nothing.
+func (l *loader) checkUnused() {
+	for _, c := range l.cfg.components {
+		switch {
+		case c.used || c.broken:
+		case c.kind == Extension:
+			l.problems.Add(c.node.KeyErrorf("the extension is not used: add it to service.extensions, or remove it here"))
+		default:
+			l.problems.Add(c.node.KeyErrorf("the %s is not used: add it to a pipeline under service.pipelines, or remove it here", c.kind))
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package service
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var update = flag.Bool("update", false, "write what the tests get into testdata as what they want")
+
+// Whatever is in a file, Load does not panic, and what it takes is printed as
+// something that it takes.
+func FuzzLoad(f *testing.F) {
+	cases, err := filepath.Glob("testdata/config/*.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range cases {
+		ar, err := txtar.ParseFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(ar.Files[0].Data))
+	}
+	f.Add(everything)
+	f.Add(builtInText)
+	f.Add("service: {telemetry: {metrics: {address: ':1', readers: []}}}")
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "${") {
+			t.Skip("no files, no variables")
+		}
+		cfg, err := Load("yaml:" + text)
+		if err != nil {
+			return
+		}
+		printed, err := cfg.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load("yaml:" + string(printed)); err != nil {
+			t.Fatalf("%v\nin what was printed:\n%s", err, printed)
+		}
+	})
+}
+
+// Each case in testdata/config is a configuration and what Load says to it:
+// errors, or if there are none, warnings.
+func TestLoadSays(t *testing.T) {
+	t.Parallel()
+	cases, err := filepath.Glob("testdata/config/*.txt")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, path := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			ar, err := txtar.ParseFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			file := filepath.Join(dir, "config.yaml")
+			if err := os.WriteFile(file, ar.Files[0].Data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := Load(file)
+			got := ""
+			if err != nil {
+				got = err.Error() + "\n"
+			} else {
+				got = "warnings:\n" + strings.Join(cfg.Warnings(), "\n") + "\n"
+			}
+			got = strings.ReplaceAll(got, dir+string(filepath.Separator), "")
+			if *update {
+				ar.Files[1].Data = []byte(got)
+				if err := os.WriteFile(path, txtar.Format(ar), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(string(ar.Files[1].Data), got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}

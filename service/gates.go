@@ -1,0 +1,35 @@
+package service
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// featureGates are those of the Collector that say nothing here: what they turn
+// on is always on, or does not exist.
+func featureGates() []string {
+	return []string{
+		"confmap.enableMergeAppendOption",
+		"pdata.useProtoPooling",
+		"receiverhelper.newReceiverMetrics",
+		"service.AllowNoPipelines",
+		"service.partialReload",
+		"service.partialReloadReceivers",
+		"service.profilesSupport",
+		"telemetry.newPipelineTelemetry",
+	}
+}
+
+// CheckFeatureGates reads a list of feature gates as the Collector does,
+// "+service.profilesSupport,-other", and returns a warning for each that is not
+// known. There is none yet that changes anything.
+func CheckFeatureGates(list string) (warnings []string) {
+	for gate := range strings.SplitSeq(list, ",") {
+		id := strings.TrimLeft(strings.TrimSpace(gate), "+-")
+		if id != "" && !slices.Contains(featureGates(), id) {
+			warnings = append(warnings, fmt.Sprintf("the feature gate %q is not known; it is ignored", id))
+		}
+	}
+	return warnings
+}

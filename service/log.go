@@ -1,0 +1,139 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+	"golang.org/x/term"
+)
+
+// logging is penstock's own log.
+type logging struct {
+	*slog.Logger
+	files    []*logFile
+	terminal io.Writer // where a person reads along, nil if nobody does
+	colours  bool
+}
+
+// newLogging makes the log that a configuration asks for. Nothing is opened yet.
+func newLogging(cfg logsConfig, res *sdkresource.Resource, opts Options) *logging {
+	if opts.Logger != nil {
+		return &logging{Logger: opts.Logger}
+	}
+	l := &logging{}
+	out := l.outputs(cfg.OutputPaths, opts)
+	person := isTerminal(out)
+	var h slog.Handler
+	if cfg.Encoding == "console" || cfg.Encoding == "" && person {
+		if person {
+			l.terminal, l.colours = out, wantsColours()
+		}
+		h = newConsoleHandler(out, cfg.Level, person, l.colours)
+	} else {
+		h = slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.Level})
+		if !cfg.DisableZapResource {
+			h = h.WithAttrs([]slog.Attr{resourceAttr(res)})
+		}
+	}
+	var fields []slog.Attr
+	for key, value := range cfg.InitialFields {
+		fields = append(fields, slog.Any(key, value))
+	}
+	slices.SortFunc(fields, func(a, b slog.Attr) int { return strings.Compare(a.Key, b.Key) })
+	l.Logger = slog.New(h.WithAttrs(fields))
+	return l
+}
+
+func resourceAttr(res *sdkresource.Resource) slog.Attr {
+	var attrs []any
+	for _, kv := range res.Attributes() {
+		attrs = append(attrs, slog.Any(string(kv.Key), kv.Value.AsInterface()))
+	}
+	return slog.Group("resource", attrs...)
+}
+
+func (l *logging) outputs(paths []string, opts Options) io.Writer {
+	var all []io.Writer
+	for _, path := range paths {
+		switch {
+		case path == "stderr" && opts.Stderr != nil:
+			all = append(all, opts.Stderr)
+		case path == "stderr":
+			all = append(all, os.Stderr)
+		case path == "stdout" && opts.Stdout != nil:
+			all = append(all, opts.Stdout)
+		case path == "stdout":
+			all = append(all, os.Stdout)
+		default:
+			f := &logFile{path: strings.TrimPrefix(path, "file://")}
+			l.files = append(l.files, f)
+			all = append(all, f)
+		}
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	return io.MultiWriter(all...)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// wantsColours follows no-color.org.
+func wantsColours() bool { return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" }
+
+func (l *logging) open() error {
+	for _, f := range l.files {
+		if err := f.open(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *logging) close() error {
+	var errs []error
+	for _, f := range l.files {
+		errs = append(errs, f.close())
+	}
+	return errors.Join(errs...)
+}
+
+// logFile is appended to between open and close. The handler above it writes one
+// line at a time.
+type logFile struct {
+	path string
+	file *os.File
+}
+
+func (f *logFile) open() error {
+	file, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("open the log file of service.telemetry.logs.output_paths: %w", err)
+	}
+	f.file = file
+	return nil
+}
+
+// Write drops what is logged while the file is not open.
+func (f *logFile) Write(p []byte) (int, error) {
+	if f.file == nil {
+		return len(p), nil
+	}
+	return f.file.Write(p)
+}
+
+func (f *logFile) close() error {
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Close()
+}

@@ -1,0 +1,193 @@
+package service
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// timestamps differ from run to run.
+var timestamps = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)|\d\d:\d\d:\d\d\.\d{3}`)
+
+// logged returns what a log of this configuration writes of the lines below.
+func logged(t *testing.T, yaml string) string {
+	t.Helper()
+	cfg, err := Load("yaml:"+builtInText, "yaml:service::telemetry: {logs: "+yaml+", resource: {service.instance.id: null}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	opts := Options{Stderr: &out, Stdout: &out, Version: "v1"}
+	l := newLogging(cfg.telemetry.Logs, cfg.telemetry.Resource.build(opts.Version, "id"), opts)
+	if err := l.open(); err != nil {
+		t.Fatal(err)
+	}
+	l.Debug("too much")
+	l.Info("started", "endpoint", "localhost:1", "text", "two words")
+	l.With("receiver", "otlp").WithGroup("tls").Warn("weak", "version", 1.0)
+	l.Error("failed", slog.Any("error", errors.New("no luck")))
+	if err := l.close(); err != nil {
+		t.Fatal(err)
+	}
+	return timestamps.ReplaceAllString(out.String(), "TIME")
+}
+
+func TestLogFormats(t *testing.T) {
+	t.Parallel()
+	const resource = `"resource":{"service.name":"penstock","service.version":"v1"}`
+	for yaml, want := range map[string]string{
+		"{encoding: console}": `TIME  INFO   started  endpoint=localhost:1 text="two words"
+TIME  WARN   weak  receiver=otlp tls.version=1
+TIME  ERROR  failed  error="no luck"
+`,
+		"{encoding: console, level: debug, initial_fields: {b: 2, a: x}, output_paths: [stdout]}": `TIME  DEBUG  too much  a=x b=2
+TIME  INFO   started  a=x b=2 endpoint=localhost:1 text="two words"
+TIME  WARN   weak  a=x b=2 receiver=otlp tls.version=1
+TIME  ERROR  failed  a=x b=2 error="no luck"
+`,
+		"{level: ERROR}":     `{"time":"TIME","level":"ERROR","msg":"failed",` + resource + `,"error":"no luck"}` + "\n",
+		"{level: fatal}":     `{"time":"TIME","level":"ERROR","msg":"failed",` + resource + `,"error":"no luck"}` + "\n",
+		"{output_paths: []}": "",
+		"{disable_zap_resource: true, encoding: json, level: warn}": `{"time":"TIME","level":"WARN","msg":"weak","receiver":"otlp","tls":{"version":1}}
+{"time":"TIME","level":"ERROR","msg":"failed","error":"no luck"}
+`,
+	} {
+		if diff := cmp.Diff(want, logged(t, yaml)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", yaml, diff)
+		}
+	}
+}
+
+func TestLogFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "penstock.log")
+	for range 2 {
+		if got := logged(t, "{output_paths: [stderr, '"+path+"'], encoding: console}"); strings.Count(got, "\n") != 3 {
+			t.Errorf("stderr has %q, want three lines", got)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || strings.Count(string(text), "started") != 2 {
+		t.Errorf("the file has %q (%v), want the lines of both runs", text, err)
+	}
+}
+
+func TestLogFileThatCannotBe(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "missing", "penstock.log")
+	cfg, err := LoadFrom(Sources{Set: []string{"service.telemetry.logs.output_paths=[" + path + "]"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(cfg, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "service.telemetry.logs.output_paths") || !strings.Contains(err.Error(), path) {
+		t.Errorf("Start says %v", err)
+	}
+}
+
+func TestConsoleColours(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := slog.New(newConsoleHandler(&out, slog.LevelDebug, true, true))
+	l.Debug("d")
+	l.Info("i")
+	l.Warn("w")
+	l.Error("e")
+	want := dim + "TIME" + plain + "  " + dim + "DEBUG" + plain + "  d\n" +
+		dim + "TIME" + plain + "  " + green + "INFO" + plain + "   i\n" +
+		dim + "TIME" + plain + "  " + yellow + "WARN" + plain + "   w\n" +
+		dim + "TIME" + plain + "  " + red + "ERROR" + plain + "  e\n"
+	if diff := cmp.Diff(want, timestamps.ReplaceAllString(out.String(), "TIME")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestNoColor(t *testing.T) {
+	for _, c := range []struct {
+		noColor, term string
+		want          bool
+	}{{"", "xterm", true}, {"1", "xterm", false}, {"", "dumb", false}} {
+		t.Setenv("NO_COLOR", c.noColor)
+		t.Setenv("TERM", c.term)
+		if got := wantsColours(); got != c.want {
+			t.Errorf("NO_COLOR=%q TERM=%q: colours %v", c.noColor, c.term, got)
+		}
+	}
+}
+
+var someSummary = summary{
+	version: "v1", builtIn: true,
+	listening: []Address{
+		{"otlp", "OTLP/gRPC", "127.0.0.1:4317", "traces, logs"}, {"otlp/2", "OTLP/HTTP", "http://127.0.0.1:4318", "traces"},
+	},
+	ways:    []way{{"traces", "otlp, otlp/2 → resource → debug"}, {"logs/front", "otlp → debug, file"}},
+	metrics: []string{"http://127.0.0.1:8888/metrics"},
+}
+
+func TestSummaryForPeople(t *testing.T) {
+	t.Parallel()
+	const want = `
+penstock v1 is ready.
+
+  receives  OTLP/gRPC  127.0.0.1:4317         traces, logs
+  receives  OTLP/HTTP  http://127.0.0.1:4318  traces
+
+  pipeline  traces      otlp, otlp/2 → resource → debug
+  pipeline  logs/front  otlp → debug, file
+
+  metrics   http://127.0.0.1:8888/metrics
+  health    http://127.0.0.1:8888/readyz
+
+  No configuration was given; this is the built-in one. See it with: penstock print-config
+  Ctrl-C finishes what is under way and ends.
+
+`
+	var out bytes.Buffer
+	(&logging{terminal: &out}).announce(someSummary)
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestSummaryForMachines(t *testing.T) {
+	t.Parallel()
+	const want = `TIME  INFO   receiving  receiver=otlp protocol=OTLP/gRPC address=127.0.0.1:4317 signals="traces, logs"
+TIME  INFO   receiving  receiver=otlp/2 protocol=OTLP/HTTP address=http://127.0.0.1:4318 signals=traces
+TIME  INFO   pipeline  pipeline=traces path="otlp, otlp/2 → resource → debug"
+TIME  INFO   pipeline  pipeline=logs/front path="otlp → debug, file"
+TIME  INFO   metrics of penstock itself  url=http://127.0.0.1:8888/metrics
+TIME  INFO   everything is ready  version=v1 configuration="the built-in one, since none was given; penstock print-config shows it"
+`
+	var out bytes.Buffer
+	(&logging{Logger: slog.New(newConsoleHandler(&out, slog.LevelInfo, false, false))}).announce(someSummary)
+	if diff := cmp.Diff(want, timestamps.ReplaceAllString(out.String(), "TIME")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestFeatureGates(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[string][]string{
+		"":                         nil,
+		"+service.profilesSupport": nil,
+		"service.profilesSupport, -telemetry.newPipelineTelemetry": nil,
+		"+service.profilSupport,x,-pdata.useProtoPooling": {
+			`the feature gate "service.profilSupport" is not known; it is ignored`,
+			`the feature gate "x" is not known; it is ignored`,
+		},
+	} {
+		if diff := cmp.Diff(want, CheckFeatureGates(list)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", list, diff)
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/otlptranslator"
+	"go.opentelemetry.io/otel/attribute"
+	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+)
+
+// metrics is what penstock measures of itself and the endpoints that show it.
+//
+//	components ─► provider ─┬─ reader ─► registry ─► admin server localhost:8888/metrics
+//	process    ─►           └─ reader ─► registry ─► admin server
+type metrics struct {
+	provider metric.MeterProvider
+	sdk      *sdkmetric.MeterProvider // nil if nothing is measured here
+	servers  []*adminServer
+}
+
+// newMetrics makes a provider with a reader and a server for each Prometheus
+// endpoint of the configuration. Nothing listens yet.
+func newMetrics(cfg *Config, res *sdkresource.Resource, given metric.MeterProvider, ready func() bool) (*metrics, error) {
+	if given != nil {
+		return &metrics{provider: given}, nil
+	}
+	if cfg.telemetry.Metrics.Level == "none" {
+		return &metrics{provider: metricnoop.NewMeterProvider()}, nil
+	}
+	m := &metrics{}
+	opts := []sdkmetric.Option{
+		sdkmetric.WithResource(res),
+		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter), // the endpoint could not show any
+	}
+	for _, r := range cfg.telemetry.Metrics.Readers {
+		if r.Pull == nil {
+			continue
+		}
+		at := cfg.listeners[len(m.servers)]
+		registry := prometheus.NewRegistry()
+		reader, err := otelprom.New(prometheusOptions(r.Pull.Exporter.Prometheus, registry)...)
+		if err != nil {
+			return nil, fmt.Errorf("make the Prometheus endpoint of %s: %w", at.path, err)
+		}
+		opts = append(opts, sdkmetric.WithReader(reader))
+		m.servers = append(m.servers, newAdminServer(at, registry, ready))
+	}
+	m.sdk = sdkmetric.NewMeterProvider(opts...)
+	m.provider = m.sdk
+	return m, measureProcess(m.sdk)
+}
+
+// prometheusOptions translate names as the Collector does.
+func prometheusOptions(c prometheusConfig, registry prometheus.Registerer) []otelprom.Option {
+	opts := []otelprom.Option{otelprom.WithRegisterer(registry)}
+	switch {
+	case c.WithoutTypeSuffix && c.WithoutUnits:
+		opts = append(opts, otelprom.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes))
+	case c.WithoutTypeSuffix:
+		//lint:ignore SA1019 half of that strategy has no other name
+		opts = append(opts, otelprom.WithoutCounterSuffixes())
+	case c.WithoutUnits:
+		//lint:ignore SA1019 as above
+		opts = append(opts, otelprom.WithoutUnits())
+	}
+	if c.WithoutScopeInfo {
+		opts = append(opts, otelprom.WithoutScopeInfo())
+	}
+	if labels := c.WithResourceConstantLabels; labels != nil {
+		opts = append(opts, otelprom.WithResourceAsConstantLabels(labels.filter))
+	}
+	return opts
+}
+
+// filter: without a list of what is included, everything is.
+func (s *includeExclude) filter(kv attribute.KeyValue) bool {
+	return (len(s.Included) == 0 || matches(s.Included, string(kv.Key))) && !matches(s.Excluded, string(kv.Key))
+}
+
+func matches(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if ok, err := path.Match(p, name); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *metrics) start(log *slog.Logger) error {
+	for _, s := range m.servers {
+		if err := s.start(log); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shutdown closes the endpoints last of all, so that the end can be watched.
+func (m *metrics) shutdown(ctx context.Context) error {
+	var errs []error
+	for _, s := range m.servers {
+		errs = append(errs, s.shutdown(ctx))
+	}
+	if m.sdk != nil {
+		errs = append(errs, m.sdk.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
+}

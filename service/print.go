@@ -1,0 +1,135 @@
+package service
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+)
+
+// YAML returns the configuration in effect, defaults included and secrets
+// hidden, in the order of the sections in which it was written. Load reads it
+// back.
+func (c *Config) YAML() ([]byte, error) {
+	top := mapping{}
+	for _, k := range []Kind{Receiver, Processor, Exporter, Connector, Extension} {
+		section := mapping{}
+		for _, comp := range c.components {
+			if comp.kind != k {
+				continue
+			}
+			n, err := section.add(comp.id, comp.config)
+			if err != nil {
+				return nil, err
+			}
+			prune(n, comp.node)
+		}
+		if len(section) > 0 {
+			top.put(k.section(), section.node())
+		}
+	}
+	svc, err := c.serviceYAML()
+	if err != nil {
+		return nil, err
+	}
+	top.put("service", svc)
+	return conf.Marshal(top.node())
+}
+
+func (c *Config) serviceYAML() (*yaml.Node, error) {
+	svc, pipelines := mapping{}, mapping{}
+	if len(c.extensions) > 0 {
+		var ids []string
+		for _, e := range c.extensions {
+			ids = append(ids, e.id)
+		}
+		svc.put("extensions", list(ids))
+	}
+	for _, p := range c.pipelines {
+		m := mapping{}
+		m.put("receivers", list(idsOf(p.receivers)))
+		if len(p.processors) > 0 {
+			m.put("processors", list(idsOf(p.processors)))
+		}
+		m.put("exporters", list(idsOf(p.exporters)))
+		pipelines.put(p.id, m.node())
+	}
+	svc.put("pipelines", pipelines.node())
+	if _, err := svc.add("telemetry", c.telemetry); err != nil {
+		return nil, err
+	}
+	return svc.node(), nil
+}
+
+func idsOf(refs []ref) []string {
+	var ids []string
+	for _, r := range refs {
+		ids = append(ids, r.id)
+	}
+	return ids
+}
+
+// mapping is a YAML map that keeps its order: keys and values in turn.
+type mapping []*yaml.Node
+
+func (m *mapping) put(key string, value *yaml.Node) {
+	k := &yaml.Node{}
+	k.SetString(key)
+	*m = append(*m, k, value)
+}
+
+// add puts a value of any type.
+func (m *mapping) add(key string, value any) (*yaml.Node, error) {
+	n := &yaml.Node{}
+	if err := n.Encode(value); err != nil {
+		return nil, fmt.Errorf("write the configuration of %s as YAML: %w", key, err)
+	}
+	m.put(key, n)
+	return n, nil
+}
+
+func (m *mapping) node() *yaml.Node {
+	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: *m}
+}
+
+// prune takes out of a component's printed configuration what is better not
+// said. A null stands for a section that is off, and would be read as on. What
+// is empty and was not written is a default that says nothing; for a secret it
+// would even be wrong, since it is printed as hidden. source is what was written.
+func prune(n *yaml.Node, source *conf.Node) {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		var kept []*yaml.Node
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, value := n.Content[i], n.Content[i+1]
+			written := source.Get(key.Value)
+			if value.ShortTag() == "!!null" || written == nil && saysNothing(value) {
+				continue
+			}
+			prune(value, written)
+			kept = append(kept, key, value)
+		}
+		n.Content = kept
+	case n.Kind == yaml.SequenceNode && source.Kind() == conf.List && source.Len() == len(n.Content):
+		for i, item := range source.Children() {
+			prune(n.Content[i], item)
+		}
+	}
+}
+
+func saysNothing(n *yaml.Node) bool {
+	return n.Kind != yaml.ScalarNode && len(n.Content) == 0 ||
+		n.ShortTag() == "!!str" && (n.Value == "" || n.Value == conf.Opaque("").String())
+}
+
+// list writes ids in one line.
+func list(ids []string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Style: yaml.FlowStyle}
+	for _, id := range ids {
+		item := &yaml.Node{}
+		item.SetString(id)
+		n.Content = append(n.Content, item)
+	}
+	return n
+}

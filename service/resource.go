@@ -1,0 +1,149 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+)
+
+// resourceConfig says what the self-telemetry is attributed to. The Collector
+// takes it in two forms: attributes by name, where null takes a default away, or
+// the key "attributes" with a list of name and value.
+type resourceConfig struct {
+	attributes []attribute.KeyValue
+	listed     bool     // they were given in the second form
+	without    []string // only in the first
+	detectors  accepted
+}
+
+// DecodeConf implements conf.Decoder.
+func (r *resourceConfig) DecodeConf(n *conf.Node) error {
+	if n.Kind() == conf.Null {
+		return nil
+	}
+	var errs conf.Errors
+	var single *conf.Node
+	*r = resourceConfig{}
+	if n.Kind() != conf.Map {
+		var m map[string]*conf.Node
+		return n.Decode(&m)
+	}
+	for _, c := range n.Children() {
+		switch c.Key() {
+		case "attributes":
+			r.listed = true
+			errs.Add(r.list(c))
+		case "attributes_list":
+			errs.Add(c.KeyErrorf("not supported; write the list under attributes, as name and value"))
+		case "schema_url":
+			var url string
+			errs.Add(c.Decode(&url))
+		case "detectors", "detection/development":
+			errs.Add(r.detectors.DecodeConf(c))
+		default:
+			errs.Add(r.single(c))
+			single = c
+		}
+	}
+	if r.listed && single != nil {
+		errs.Add(single.KeyErrorf("expected it in the list under attributes, since there is one"))
+	}
+	return errs.Err()
+}
+
+func (r *resourceConfig) single(n *conf.Node) error {
+	if n.Kind() == conf.Null {
+		r.without = append(r.without, n.Key())
+		return nil
+	}
+	var value string
+	if err := n.Decode(&value); err != nil {
+		return err
+	}
+	r.attributes = append(r.attributes, attribute.String(n.Key(), value))
+	return nil
+}
+
+func (r *resourceConfig) list(n *conf.Node) error {
+	var list []resourceAttribute
+	if err := n.Decode(&list); err != nil {
+		return err
+	}
+	for _, a := range list {
+		r.attributes = append(r.attributes, a.keyValue())
+	}
+	return nil
+}
+
+// resourceAttribute is an item of service.telemetry.resource.attributes.
+type resourceAttribute struct {
+	Name  string `yaml:"name"`
+	Value any    `yaml:"value"`
+	Type  string `yaml:"type,omitempty"` // as the value is written if empty
+}
+
+// Validate wants a name and a value that is no map.
+func (a *resourceAttribute) Validate() error {
+	if a.Name == "" {
+		return errors.New("expected a name")
+	}
+	if _, isMap := a.Value.(map[string]any); isMap || a.Value == nil {
+		return conf.At("value", errors.New("expected text, a number, true or false, or a list of them"))
+	}
+	return nil
+}
+
+func (a *resourceAttribute) keyValue() attribute.KeyValue {
+	switch v := a.Value.(type) {
+	case bool:
+		return attribute.Bool(a.Name, v)
+	case int:
+		return attribute.Int(a.Name, v)
+	case float64:
+		return attribute.Float64(a.Name, v)
+	case []any:
+		items := make([]string, len(v))
+		for i, item := range v {
+			items[i] = fmt.Sprint(item)
+		}
+		return attribute.StringSlice(a.Name, items)
+	}
+	return attribute.String(a.Name, fmt.Sprint(a.Value))
+}
+
+// MarshalYAML writes the form that was read.
+func (r resourceConfig) MarshalYAML() (any, error) {
+	m := map[string]any{}
+	if r.listed {
+		list := []resourceAttribute{}
+		for _, kv := range r.attributes {
+			list = append(list, resourceAttribute{Name: string(kv.Key), Value: kv.Value.AsInterface()})
+		}
+		m["attributes"] = list
+		return m, nil
+	}
+	for _, kv := range r.attributes {
+		m[string(kv.Key)] = kv.Value.String()
+	}
+	for _, key := range r.without {
+		m[key] = nil
+	}
+	return m, nil
+}
+
+// build adds the attributes that everybody expects: service.name,
+// service.version and service.instance.id.
+func (r *resourceConfig) build(version, instanceID string) *sdkresource.Resource {
+	all := []attribute.KeyValue{
+		attribute.String("service.name", "penstock"),
+		attribute.String("service.version", version),
+		attribute.String("service.instance.id", instanceID),
+	}
+	all = slices.DeleteFunc(all, func(kv attribute.KeyValue) bool { return slices.Contains(r.without, string(kv.Key)) })
+	return sdkresource.NewSchemaless(append(all, r.attributes...)...) // of two with one key the last counts
+}

@@ -1,0 +1,386 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpclient"
+)
+
+// rig is a running service on ports of its own.
+type rig struct {
+	*Service
+	grpc, http, metrics string
+}
+
+// start runs YAML, in which every listener has port 0.
+func start(t *testing.T, yaml string, set ...string) *rig {
+	t.Helper()
+	cfg, err := LoadFrom(Sources{URIs: []string{"yaml:" + yaml}, Set: append(set, "service.telemetry.metrics.address=localhost:0")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(cfg, Options{Version: "v1.2.3", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Errorf("shut down: %v", err)
+		}
+	})
+	r := &rig{Service: s}
+	for _, a := range s.Addresses() {
+		switch a.Protocol {
+		case "OTLP/gRPC":
+			r.grpc = a.Address
+		case "OTLP/HTTP":
+			r.http = a.Address
+		case "metrics":
+			r.metrics = strings.TrimSuffix(a.Address, "/metrics")
+		}
+	}
+	return r
+}
+
+// get returns status and body of a page of the metrics endpoint.
+func (r *rig) get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(r.metrics + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	return resp.StatusCode, string(body)
+}
+
+// clients sends over both transports.
+func (r *rig) clients(t *testing.T) map[string]otlpclient.Sender {
+	t.Helper()
+	onGRPC := netcfg.DefaultGRPCClient()
+	onGRPC.Endpoint = "http://" + r.grpc
+	g, err := otlpclient.NewGRPC(onGRPC, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	onHTTP := netcfg.DefaultHTTPClient()
+	onHTTP.Endpoint = r.http
+	h, err := otlpclient.NewHTTP(onHTTP, otlpclient.Endpoints{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		g.Close()
+		h.Close()
+	})
+	return map[string]otlpclient.Sender{"grpc": g, "http": h}
+}
+
+const twoWays = `
+receivers:
+  otlp: {protocols: {grpc: {endpoint: "localhost:0"}, http: {endpoint: "localhost:0"}}}
+processors:
+  resource: {attributes: [{key: edited.by, value: penstock, action: upsert}]}
+exporters:
+  otlp: {endpoint: "%s", tls: {insecure: true}}
+  otlphttp: {endpoint: "%s"}
+service:
+  pipelines:
+    traces: {receivers: [otlp], exporters: [otlp]}
+    traces/edited: {receivers: [otlp], processors: [resource], exporters: [otlphttp]}
+    metrics: {receivers: [otlp], exporters: [otlp]}
+    metrics/edited: {receivers: [otlp], processors: [resource], exporters: [otlphttp]}
+    logs: {receivers: [otlp], exporters: [otlp]}
+    logs/edited: {receivers: [otlp], processors: [resource], exporters: [otlphttp]}
+    profiles: {receivers: [otlp], exporters: [otlp]}
+    profiles/edited: {receivers: [otlp], processors: [resource], exporters: [otlphttp]}
+`
+
+// One receiver, two pipelines, one of them editing: the other's bytes arrive
+// untouched, unknown fields and all, and nothing is lost on either way.
+func TestTwoPipelinesOnOneReceiver(t *testing.T) {
+	t.Parallel()
+	untouched, edited := testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
+	r := start(t, fmt.Sprintf(twoWays, untouched.GRPCEndpoint(), edited.HTTPEndpoint()))
+	rng := rand.New(rand.NewPCG(1, 2))
+	sent, items := map[otlp.Signal][][]byte{}, map[otlp.Signal]int{}
+	clients := r.clients(t)
+	for i := range 40 {
+		s := otlp.Signals()[i%4]
+		request := testkit.Request(rng, s, 1+rng.IntN(20))
+		sender := clients[[]string{"grpc", "http"}[i/4%2]]
+		answer, err := sender.Send(t.Context(), otlpclient.Request{Signal: s, Bytes: request})
+		if err != nil || answer.Rejected != 0 {
+			t.Fatalf("request %d: %+v, %v", i, answer, err)
+		}
+		n, err := otlp.Check(s, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent[s], items[s] = append(sent[s], request), items[s]+n
+	}
+	for _, s := range otlp.Signals() {
+		if got := untouched.Requests(s); !slices.EqualFunc(got, sent[s], bytes.Equal) {
+			t.Errorf("%s: the %d requests of the plain pipeline are not the %d sent", s, len(got), len(sent[s]))
+		}
+		if got := edited.Items(s); got != items[s] {
+			t.Errorf("%s: %d items came through the editing pipeline, %d were sent", s, got, items[s])
+		}
+		for i, request := range edited.Requests(s) {
+			m := testkit.NewMessage(s)
+			if err := proto.Unmarshal(request, m); err != nil {
+				t.Fatal(err)
+			}
+			resources := resourceCount(m)
+			if n := bytes.Count(request, []byte("penstock")); resources > 0 && n == 0 {
+				t.Errorf("%s: request %d has %d resources and no sign of the processor", s, i, resources)
+			}
+		}
+	}
+}
+
+// resourceCount returns how many entries the list of a request has.
+func resourceCount(m proto.Message) int {
+	r := m.ProtoReflect()
+	return r.Get(r.Descriptor().Fields().Get(0)).List().Len()
+}
+
+// A failing branch is named to the sender, and the good one still has the data.
+func TestFailedPipelineIsNamed(t *testing.T) {
+	t.Parallel()
+	good, bad := testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
+	bad.Respond(func(testkit.Call) testkit.Answer { return testkit.Answer{HTTPStatus: 400, Message: "no"} })
+	r := start(t, fmt.Sprintf(twoWays, good.GRPCEndpoint(), bad.HTTPEndpoint()))
+	request := testkit.Request(rand.New(rand.NewPCG(1, 1)), otlp.Logs, 3)
+	_, err := r.clients(t)["grpc"].Send(t.Context(), otlpclient.Request{Signal: otlp.Logs, Bytes: request})
+	if err == nil || !strings.Contains(err.Error(), "1 of 2 branches failed: pipeline logs/edited: ") {
+		t.Errorf("the sender hears %v", err)
+	}
+	if got := good.Items(otlp.Logs); got != 3 {
+		t.Errorf("the good pipeline has %d log records, want 3", got)
+	}
+}
+
+// The Collector's names, as its dashboards ask for them, with their types.
+var wantMetrics = `otelcol_exporter_send_failed_log_records counter
+otelcol_exporter_send_failed_metric_points counter
+otelcol_exporter_send_failed_profile_samples counter
+otelcol_exporter_send_failed_spans counter
+otelcol_exporter_sent_log_records counter
+otelcol_exporter_sent_metric_points counter
+otelcol_exporter_sent_profile_samples counter
+otelcol_exporter_sent_spans counter
+otelcol_process_cpu_seconds counter
+otelcol_process_memory_rss gauge
+otelcol_process_runtime_heap_alloc_bytes gauge
+otelcol_process_runtime_total_alloc_bytes counter
+otelcol_process_runtime_total_sys_memory_bytes gauge
+otelcol_process_uptime counter
+otelcol_receiver_accepted_log_records counter
+otelcol_receiver_accepted_metric_points counter
+otelcol_receiver_accepted_profile_samples counter
+otelcol_receiver_accepted_spans counter
+otelcol_receiver_failed_log_records counter
+otelcol_receiver_failed_metric_points counter
+otelcol_receiver_failed_profile_samples counter
+otelcol_receiver_failed_spans counter
+otelcol_receiver_refused_log_records counter
+otelcol_receiver_refused_metric_points counter
+otelcol_receiver_refused_profile_samples counter
+otelcol_receiver_refused_spans counter
+promhttp_metric_handler_errors_total counter
+target_info gauge`
+
+func TestMetricsHaveTheCollectorsNames(t *testing.T) {
+	t.Parallel()
+	backend := testkit.NewBackend(t, testkit.BackendConfig{})
+	r := start(t, fmt.Sprintf(twoWays, backend.GRPCEndpoint(), backend.HTTPEndpoint()), "service.telemetry.resource.team=water")
+	rng := rand.New(rand.NewPCG(3, 4))
+	for transport, sender := range r.clients(t) {
+		for _, s := range otlp.Signals() {
+			if _, err := sender.Send(t.Context(), otlpclient.Request{Signal: s, Bytes: testkit.Request(rng, s, 7)}); err != nil {
+				t.Fatalf("%s %s: %v", transport, s, err)
+			}
+		}
+	}
+	status, page := r.get(t, "/metrics")
+	if status != http.StatusOK {
+		t.Fatalf("%d: %s", status, page)
+	}
+	var types []string
+	for line := range strings.Lines(page) {
+		if name, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			types = append(types, strings.TrimSpace(name))
+		}
+	}
+	if diff := cmp.Diff(strings.Split(wantMetrics, "\n"), types); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	for _, want := range []string{
+		`otelcol_receiver_accepted_spans{receiver="otlp",transport="grpc"} 7`,
+		`otelcol_receiver_accepted_profile_samples{receiver="otlp",transport="http"} 7`,
+		`otelcol_receiver_refused_log_records{receiver="otlp",transport="http"} 0`,
+		`otelcol_exporter_sent_metric_points{exporter="otlphttp"} 14`,
+		`service_name="penstock",service_version="v1.2.3",team="water"} 1`,
+	} {
+		if !strings.Contains(page, want+"\n") {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	for _, zero := range []string{"otelcol_process_memory_rss 0\n", "otelcol_process_cpu_seconds 0\n", "otelcol_process_uptime 0\n"} {
+		if strings.Contains(page, zero) {
+			t.Errorf("not measured: %s", zero)
+		}
+	}
+	if t.Failed() {
+		t.Log(page)
+	}
+}
+
+func TestMetricsAsOtherwiseConfigured(t *testing.T) {
+	t.Parallel()
+	const yaml = `
+receivers: {otlp: {protocols: {grpc: {endpoint: "localhost:0"}}}}
+exporters: {nop: }
+service:
+  pipelines: {traces: {receivers: [otlp], exporters: [nop]}}
+  telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {port: 0, %s}}}}]}}
+`
+	for settings, want := range map[string]string{
+		"without_type_suffix: false, without_units: false":           "otelcol_process_uptime_seconds_total ",
+		"without_type_suffix: false":                                 "otelcol_process_uptime_total ",
+		"without_units: false":                                       "otelcol_process_uptime_seconds ",
+		"without_scope_info: false":                                  `otelcol_process_uptime{otel_scope_name="github.com/penstock-telemetry/penstock/service"`,
+		`with_resource_constant_labels: {included: [service.n*]}`:    `otelcol_process_uptime{service_name="penstock"} `,
+		`with_resource_constant_labels: {excluded: ["service.*e*"]}`: "otelcol_process_uptime ",
+	} {
+		cfg, err := Load("yaml:" + fmt.Sprintf(yaml, settings))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(cfg, Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_, page := (&rig{metrics: strings.TrimSuffix(s.metricsURLs()[0], "/metrics")}).get(t, "/metrics")
+		if !strings.Contains(page, "\n"+want) {
+			t.Errorf("%s: no line begins with %q in\n%s", settings, want, page)
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestLevelNoneMeasuresNothing(t *testing.T) {
+	t.Parallel()
+	backend := testkit.NewBackend(t, testkit.BackendConfig{})
+	r := start(t, fmt.Sprintf(twoWays, backend.GRPCEndpoint(), backend.HTTPEndpoint()), "service.telemetry.metrics.level=none")
+	if r.metrics != "" {
+		t.Errorf("something listens at %s", r.metrics)
+	}
+}
+
+// Ready means that all listeners are bound and none is draining. While a request
+// is being finished, penstock is alive and not ready.
+func TestReadiness(t *testing.T) {
+	t.Parallel()
+	backend := testkit.NewBackend(t, testkit.BackendConfig{})
+	release := make(chan struct{})
+	backend.Respond(func(testkit.Call) testkit.Answer {
+		<-release
+		return testkit.Answer{}
+	})
+	r := start(t, fmt.Sprintf(twoWays, backend.GRPCEndpoint(), backend.HTTPEndpoint()))
+	if status, body := r.get(t, "/readyz"); status != http.StatusOK || body != "ready\n" {
+		t.Errorf("/readyz after Start: %d %q", status, body)
+	}
+	answered, stopped := make(chan error, 1), make(chan error, 1)
+	sender := r.clients(t)["grpc"]
+	go func() {
+		request := testkit.Request(rand.New(rand.NewPCG(1, 1)), otlp.Traces, 3)
+		_, err := sender.Send(context.Background(), otlpclient.Request{Signal: otlp.Traces, Bytes: request})
+		answered <- err
+	}()
+	backend.WaitArrived(t, 1)
+	go func() { stopped <- r.Shutdown(context.Background()) }()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		status, _ := r.get(t, "/readyz")
+		if status == http.StatusServiceUnavailable {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("/readyz is still %d while draining", status)
+		}
+	}
+	if status, body := r.get(t, "/livez"); status != http.StatusOK || body != "ok\n" {
+		t.Errorf("/livez while draining: %d %q", status, body)
+	}
+	close(release)
+	if err := <-answered; err != nil {
+		t.Errorf("the request under way failed: %v", err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("shut down: %v", err)
+	}
+}
+
+func TestTakenMetricsPortNamesTheKey(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	f := newFakes()
+	for set, want := range map[string]string{
+		"service.telemetry.metrics.address=localhost:" + port:                                        "choose another address with service.telemetry.metrics.address, ",
+		"service.telemetry.metrics.readers=[{pull: {exporter: {prometheus: {port: " + port + "}}}}]": "choose another address with service.telemetry.metrics.readers[0].pull.exporter.prometheus.port, ",
+	} {
+		cfg, err := f.catalog().load(Sources{URIs: []string{"yaml:" + threePipelines}, Set: []string{set}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(cfg, Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Start(t.Context())
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "address already in use") {
+			t.Errorf("Start says %v,\nwant %q", err, want)
+		}
+	}
+	if got := f.take(); got != "" {
+		t.Errorf("components were started all the same: %s", got)
+	}
+}

@@ -1,0 +1,68 @@
+package service
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+)
+
+// logsConfig says what of its log penstock writes, how and where.
+type logsConfig struct {
+	Level logLevel `yaml:"level"`
+	// Encoding is console or json. Empty is console on a terminal, else json.
+	Encoding string `yaml:"encoding,omitempty"`
+	// OutputPaths are files, stdout or stderr.
+	OutputPaths   []string       `yaml:"output_paths"`
+	InitialFields map[string]any `yaml:"initial_fields,omitempty"`
+	// DisableZapResource leaves the resource out of JSON logs.
+	DisableZapResource bool `yaml:"disable_zap_resource,omitempty"`
+
+	// These are about callers and stack traces in the log, which is without.
+	Development       bool `yaml:"development,omitempty"`
+	DisableCaller     bool `yaml:"disable_caller,omitempty"`
+	DisableStacktrace bool `yaml:"disable_stacktrace,omitempty"`
+
+	ErrorOutputPaths accepted `yaml:"error_output_paths,omitempty"`
+	Sampling         accepted `yaml:"sampling,omitempty"`
+	Processors       accepted `yaml:"processors,omitempty"`
+}
+
+// Validate checks the section "logs".
+func (c *logsConfig) Validate() error {
+	var errs []error
+	if !slices.Contains([]string{"", "console", "json"}, c.Encoding) {
+		errs = append(errs, conf.Atf("encoding", "expected console or json, found %q", c.Encoding))
+	}
+	if slices.Contains(c.OutputPaths, "") {
+		errs = append(errs, conf.Atf("output_paths", "expected stderr, stdout or file names, found an empty one"))
+	}
+	return errors.Join(errs...)
+}
+
+// logLevel is a slog.Level under zap's names.
+type logLevel slog.Level
+
+// UnmarshalText implements encoding.TextUnmarshaler. zap has levels above error
+// for its ways to end the program; they all mean error here.
+func (l *logLevel) UnmarshalText(text []byte) error {
+	name := strings.ToLower(string(text))
+	switch name {
+	case "dpanic", "panic", "fatal":
+		name = "error"
+	case "debug", "info", "warn", "error":
+	default:
+		return errors.New("expected debug, info, warn or error")
+	}
+	return (*slog.Level)(l).UnmarshalText([]byte(name))
+}
+
+// Level implements slog.Leveler.
+func (l logLevel) Level() slog.Level { return slog.Level(l) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (l logLevel) MarshalText() ([]byte, error) {
+	return []byte(strings.ToLower(l.Level().String())), nil
+}

@@ -1,0 +1,120 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+)
+
+// metricsConfig says how much is measured and where it can be read.
+type metricsConfig struct {
+	// Level is none, basic, normal or detailed. All but none measure the same in
+	// this release.
+	Level string `yaml:"level"`
+	// Address is the Collector's older key for one Prometheus endpoint. It
+	// replaces the default reader.
+	Address string         `yaml:"address,omitempty"`
+	Readers []readerConfig `yaml:"readers,omitempty"`
+	Views   accepted       `yaml:"views,omitempty"`
+}
+
+// Validate checks the section "metrics".
+func (c *metricsConfig) Validate() error {
+	var errs []error
+	c.Level = strings.ToLower(c.Level)
+	if !slices.Contains([]string{"none", "basic", "normal", "detailed"}, c.Level) {
+		errs = append(errs, conf.Atf("level", "expected none, basic, normal or detailed, found %q", c.Level))
+	}
+	if len(c.Readers) == 0 && c.Level != "none" {
+		errs = append(errs, conf.Atf("readers", "expected at least one, or level: none"))
+	}
+	if c.Address != "" {
+		if _, _, err := splitHostPort(c.Address); err != nil {
+			errs = append(errs, conf.At("address", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func splitHostPort(address string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, fmt.Errorf("expected host:port such as localhost:8888, found %q", address)
+	}
+	return host, port, nil
+}
+
+// readerConfig is one way in which metrics leave: pull is a Prometheus endpoint.
+type readerConfig struct {
+	Pull      *pullConfig `yaml:"pull,omitempty"`
+	Periodic  accepted    `yaml:"periodic,omitempty"`
+	Producers accepted    `yaml:"producers,omitempty"`
+}
+
+// Validate checks one of "readers".
+func (c *readerConfig) Validate() error {
+	if c.Pull == nil && c.Periodic.node == nil {
+		return errors.New("expected pull or periodic")
+	}
+	return nil
+}
+
+type pullConfig struct {
+	Exporter struct {
+		Prometheus prometheusConfig `yaml:"prometheus"`
+	} `yaml:"exporter"`
+}
+
+func defaultPull() *pullConfig {
+	p := &pullConfig{}
+	p.Exporter.Prometheus.SetDefaults()
+	return p
+}
+
+// SetDefaults implements conf.Defaulter.
+func (c *pullConfig) SetDefaults() { *c = *defaultPull() }
+
+// prometheusConfig is an endpoint for /metrics. The three flags are on unless
+// said otherwise, which is what gives metrics the names on people's dashboards:
+// otelcol_receiver_accepted_spans, without _total.
+type prometheusConfig struct {
+	Host              string `yaml:"host"`
+	Port              int    `yaml:"port"`
+	WithoutScopeInfo  bool   `yaml:"without_scope_info"`
+	WithoutTypeSuffix bool   `yaml:"without_type_suffix"`
+	WithoutUnits      bool   `yaml:"without_units"`
+	// WithResourceConstantLabels puts attributes of the resource on every series.
+	WithResourceConstantLabels *includeExclude `yaml:"with_resource_constant_labels,omitempty"`
+}
+
+// includeExclude selects names; * stands for any text.
+type includeExclude struct {
+	Included []string `yaml:"included,omitempty"`
+	Excluded []string `yaml:"excluded,omitempty"`
+}
+
+// SetDefaults implements conf.Defaulter.
+func (c *prometheusConfig) SetDefaults() {
+	*c = prometheusConfig{Host: "localhost", Port: 8888, WithoutScopeInfo: true, WithoutTypeSuffix: true, WithoutUnits: true}
+}
+
+// Validate checks the section "prometheus".
+func (c *prometheusConfig) Validate() error {
+	if c.Port < 0 || c.Port > 65535 {
+		return conf.Atf("port", "expected 0 to 65535, found %d", c.Port)
+	}
+	return nil
+}
+
+func (c *prometheusConfig) address() string {
+	host := strings.TrimSuffix(strings.TrimPrefix(c.Host, "["), "]")
+	return net.JoinHostPort(host, strconv.Itoa(c.Port))
+}
