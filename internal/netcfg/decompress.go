@@ -35,7 +35,8 @@ const minBuffer = 4 << 10
 // buffer of internal/bufpool that the caller now owns. At most maxBytes bytes
 // come out: one more is ErrTooLarge. Not more than maxBytes (rounded up to the
 // pool's next class), the smaller buffer it grew out of, and a fixed amount of
-// state are held, whatever the body claims about itself.
+// state are held, whatever the body claims about itself. A zstd body that grows
+// beyond what its length lets expect costs its window too, 8 MiB at most.
 //
 // encoding is an HTTP content coding: compared without case, "x-gzip" is gzip
 // (RFC 9110, section 8.4.1), "" and "identity" are the plain bytes. A list of

@@ -20,6 +20,11 @@ const (
 	// run-length block, takes 4 bytes (RFC 8878, section 3.1.1.2).
 	maxZstdBlockBytes = 128 << 10
 	minZstdBlockWire  = 4
+
+	// Telemetry in batches comes out 8 to 16 times as large as it came. Up to
+	// cheapRatio times what arrived may be tried in memory.
+	guessedRatio = 16
+	cheapRatio   = 64
 )
 
 // zstdWhole decodes bodies that are in memory. Its decoders write straight into
@@ -59,10 +64,13 @@ func unzstd(dst *[]byte, src io.Reader, maxBytes int) (*[]byte, error) {
 }
 
 // unzstdBytes decodes all frames of wire. Where the frame does not say how much
-// comes out, it guesses and starts again with four times the room if that was
-// too little: a third more work at worst.
+// comes out (stream encoders do not know), it guesses, and starts again with four
+// times the room if that was too little: a third more work at worst.
+//
+// The decoder calls a block that lacks room in the result corrupt, so any error
+// is taken for that as long as more room is cheap for what has arrived.
 func unzstdBytes(dst *[]byte, wire []byte, maxBytes int) (*[]byte, error) {
-	room := min(8*len(wire), maxBytes)
+	room := min(guessedRatio*len(wire), maxBytes)
 	var h zstd.Header
 	if h.Decode(wire) == nil && h.HasFCS && !h.Skippable {
 		switch n := h.FrameContentSize; {
@@ -81,23 +89,20 @@ func unzstdBytes(dst *[]byte, wire []byte, maxBytes int) (*[]byte, error) {
 		}
 		limit := min(cap(*dst), maxBytes)
 		out, err := zstdWhole().DecodeAll(wire, (*dst)[:0:limit])
-		switch {
-		case err == nil:
+		if err == nil {
 			*dst = (*dst)[:len(out)]
 			return dst, nil
-		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		}
+		if limit == maxBytes || limit > cheapRatio*len(wire) {
 			return unzstdSlowly(dst, wire, maxBytes)
-		case limit == maxBytes:
-			return dst, tooLarge(maxBytes)
 		}
 		room = min(4*max(limit, minBuffer), maxBytes)
 	}
 }
 
-// unzstdSlowly has the last word on a body that did not decode in one piece. The
-// decoder calls some blocks corrupt that only lack room in the result; as a
-// stream, into which they fit, it judges them rightly. It keeps a window beside
-// the result and is here for the rare.
+// unzstdSlowly has the last word on a body that did not decode in one piece. As a
+// stream every block has room, and the decoder judges rightly. It keeps a window
+// beside the result and is here for the rare.
 func unzstdSlowly(dst *[]byte, wire []byte, maxBytes int) (*[]byte, error) {
 	z, err := unzstdStream(bytes.NewReader(wire))
 	if err != nil {
