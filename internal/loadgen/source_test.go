@@ -36,14 +36,32 @@ func take(s *Source, n uint64, now time.Time) []byte {
 	return bytes.Clone(l.Bytes)
 }
 
+// few returns a source of a few templates, which takes less time to make.
+func few(t *testing.T, shape Shape, templates int) *Source {
+	t.Helper()
+	s := &Source{}
+	for _, signal := range shape.Signals {
+		var pool []*template
+		for i := range templates {
+			tm, err := newTemplate(shape, signal, i, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			pool = append(pool, tm)
+		}
+		s.pools = append(s.pools, pool)
+	}
+	return s
+}
+
 // Everything that a source can be asked for is right: by Check, by the official
 // module, and by the rules for profiles.
 func TestRequestsAreValid(t *testing.T) {
 	t.Parallel()
 	for _, items := range []int{1, 7, 100, 1000} {
 		for _, itemBytes := range []int{0, 60, 1500} {
-			s := newSource(t, Shape{Signals: all(), BatchItems: items, ItemBytes: itemBytes, Seed: 3})
-			for n := range uint64(min(4*8, max(1000/items, 8))) {
+			s := few(t, Shape{Signals: all(), BatchItems: items, ItemBytes: itemBytes, Seed: 3}, min(8, 1+1000/items))
+			for n := range uint64(4 * len(s.pools[0])) {
 				loan := s.Take(n, time.Now())
 				name := fmt.Sprintf("%s of %d items of %d bytes", loan.Signal, items, itemBytes)
 				got, err := otlp.Check(loan.Signal, loan.Bytes)
@@ -70,12 +88,13 @@ func TestItemsHaveTheSizeAskedFor(t *testing.T) {
 	t.Parallel()
 	for _, signal := range all() {
 		for _, want := range []int{300, 4000} {
-			s := newSource(t, Shape{Signals: []otlp.Signal{signal}, BatchItems: 250, ItemBytes: want, Seed: 1})
+			const templates, items = 4, 250
+			s := few(t, Shape{Signals: []otlp.Signal{signal}, BatchItems: items, ItemBytes: want, Seed: 1}, templates)
 			total := 0
-			for n := range uint64(8) {
+			for n := range uint64(templates) {
 				total += len(take(s, n, time.Now()))
 			}
-			got := float64(total) / 8 / 250
+			got := float64(total) / templates / items
 			low := 0.95
 			if want == 300 { // a histogram's point has 500, and they are not cut
 				low = 0.8
@@ -91,7 +110,7 @@ func TestItemsHaveTheSizeAskedFor(t *testing.T) {
 func TestRequestsAreDeterministic(t *testing.T) {
 	t.Parallel()
 	shape := Shape{Signals: all(), BatchItems: 20, Seed: 42, Deterministic: true}
-	a, b := newSource(t, shape), newSource(t, shape)
+	a, b, fresh := newSource(t, shape), newSource(t, shape), newSource(t, shape)
 	shape.Seed = 43
 	other := newSource(t, shape)
 	order := []uint64{0, 1, 2, 3, 700, 5, 300, 301, 302, 303, 3, 2, 1, 0}
@@ -105,7 +124,7 @@ func TestRequestsAreDeterministic(t *testing.T) {
 			t.Errorf("request %d: two seeds make the same", n)
 		}
 		// What was sent before has no influence.
-		if first := slices.Index(order, n); first < i && !bytes.Equal(x, take(newSource(t, Shape{Signals: all(), BatchItems: 20, Seed: 42, Deterministic: true}), n, time.Now())) {
+		if first := slices.Index(order, n); first < i && !bytes.Equal(x, take(fresh, n, time.Now())) {
 			t.Errorf("request %d: it depends on those before", n)
 		}
 	}
