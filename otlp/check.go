@@ -261,7 +261,10 @@ func plainKeyValues(b []byte, i int, tag uint32) int {
 // a key, then a value that is one short scalar, and nothing else. What it does
 // not recognise is walked.
 func plainKeyValue(b []byte) bool {
-	const key, value = 1<<3 | 2, 2<<3 | 2
+	const ( // tags
+		key, value                   = 1<<3 | 2, 2<<3 | 2
+		asText, asBool, asInt, asDbl = 1<<3 | 2, 2 << 3, 3 << 3, 4<<3 | 1
+	)
 	if len(b) < 4 || b[0] != key || b[1] >= 0x80 {
 		return false
 	}
@@ -270,9 +273,9 @@ func plainKeyValue(b []byte) bool {
 		return false
 	}
 	switch v += 2; b[v] {
-	case 1<<3 | 2: // string
+	case asText:
 		return len(b) > v+1 && b[v+1] < 0x80 && len(b) == v+2+int(b[v+1])
-	case 2<<3 | 0, 3<<3 | 0: // bool, int
+	case asBool, asInt:
 		last := len(b) - 1
 		if last-v > 9 || b[last] >= 0x80 {
 			return false
@@ -283,7 +286,7 @@ func plainKeyValue(b []byte) bool {
 			}
 		}
 		return last > v
-	case 4<<3 | 1: // double
+	case asDbl:
 		return len(b) == v+9
 	}
 	return false

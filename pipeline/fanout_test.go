@@ -345,5 +345,5 @@ func BenchmarkFanout(b *testing.B) {
 
 type nopConsumer struct{}
 
-func (nopConsumer) Capabilities() Capabilities             { return Capabilities{} }
+func (nopConsumer) Capabilities() Capabilities            { return Capabilities{} }
 func (nopConsumer) Consume(context.Context, *Batch) error { return nil }
