@@ -111,13 +111,31 @@ func tableSizes(request []byte) (n limits) {
 		if c.Num != dictionaryField || c.Type != wire.TypeBytes {
 			continue
 		}
-		for t := (wire.Cursor{Buf: c.Bytes}); t.Next(); {
-			if t.Num < uint32(len(n)) && t.Type == wire.TypeBytes {
-				n[t.Num]++
-			}
-		}
+		countTables(c.Bytes, &n)
 	}
 	return n
+}
+
+// countTables adds up the entries of one part of the dictionary.
+func countTables(b []byte, n *limits) {
+	for i := 0; i < len(b); {
+		if i+1 < len(b) && b[i] < uint8(len(n))<<3 && b[i]&7 == uint8(wire.TypeBytes) && b[i+1] < 0x80 {
+			n[b[i]>>3]++
+			i += 2 + int(b[i+1])
+			continue
+		}
+		num, t, next, err := wire.Tag(b, i)
+		if err == nil {
+			next, err = wire.Skip(b, next, num, t)
+		}
+		if err != nil {
+			return
+		}
+		if num < uint32(len(n)) && t == wire.TypeBytes {
+			n[num]++
+		}
+		i = next
+	}
 }
 
 // frame is a message that was left for one inside it.
@@ -176,14 +194,31 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			switch {
 			case e.op == opFixed64:
 				i += 8
-			case e.op == opVarint && i < end && b[i] < 0x80:
-				i++
+				continue
+			case e.op == opVarint:
+				n := i
+				for n < end && b[n] >= 0x80 {
+					n++
+				}
+				if n-i < 9 {
+					i = n + 1
+					continue
+				}
+			case e.op == opIndex && i+1 < end:
+				// Most take one byte or two.
+				if v := uint64(b[i]); v < 0x80 && v < w.limits[e.arg] {
+					i++
+					continue
+				} else if d := uint64(b[i+1]); v >= 0x80 && d < 0x80 && v&0x7f|d<<7 < w.limits[e.arg] {
+					i += 2
+					continue
+				}
 			case e.op == opFixed32:
 				i += 4
-			default:
-				if i, err = w.scalar(e, b[:end], start, i, tag); err != nil {
-					return 0, w.fail(start, top, msg, err)
-				}
+				continue
+			}
+			if i, err = w.scalar(e, b[:end], start, i, tag); err != nil {
+				return 0, w.fail(start, top, msg, err)
 			}
 			continue
 		}
@@ -300,11 +335,6 @@ func (w *walk) scalar(e tagEntry, b []byte, start, i int, tag uint32) (int, erro
 		_, next, err := wire.Varint(b, i)
 		return next, err
 	case opIndex:
-		if i+1 < len(b) && b[i+1] < 0x80 { // two bytes, as most are
-			if v := uint64(b[i])&0x7f | uint64(b[i+1])<<7; b[i] >= 0x80 && v < w.limits[e.arg] {
-				return i + 2, nil
-			}
-		}
 		v, next, err := wire.Varint(b, i)
 		if err == nil {
 			err = w.index(e.arg, v)
