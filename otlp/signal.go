@@ -38,6 +38,9 @@ type Spec struct {
 	Concatenable bool
 	// HasDictionary says that attributes may refer to a string table.
 	HasDictionary bool
+	// Header and HeaderValue go with every request of a signal that is still in
+	// development, so that both ends agree on the version; else empty.
+	Header, HeaderValue string
 }
 
 const collector = "opentelemetry.proto.collector."
@@ -65,6 +68,7 @@ var specs = [5]Spec{
 		Service: collector + "profiles.v1development.ProfilesService", Method: "/" + collector + "profiles.v1development.ProfilesService/Export",
 		Path: "/v1development/profiles", Aliases: []string{"/v1/profiles"},
 		ReceiveOp: "ProfilesReceived", HasDictionary: true,
+		Header: "otlp-profiles-development-version", HeaderValue: "1",
 	},
 }
 
