@@ -311,8 +311,8 @@ func plainKeyValue(b []byte) bool {
 	case asText:
 		return len(b) > v+1 && b[v+1] < 0x80 && len(b) == v+2+int(b[v+1])
 	case asBool, asInt:
-		last := len(b) - 1
-		if last-v > 9 || b[last] >= 0x80 {
+		last := len(b) - 1 // the varint is b[v+1:], if there is one
+		if last == v || last-v > 9 || b[last] >= 0x80 {
 			return false
 		}
 		for _, c := range b[v+1 : last] {
@@ -320,7 +320,7 @@ func plainKeyValue(b []byte) bool {
 				return false
 			}
 		}
-		return last > v
+		return true
 	case asDbl:
 		return len(b) == v+9
 	}

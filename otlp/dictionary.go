@@ -1,16 +1,31 @@
 package otlp
 
+import (
+	"github.com/penstock-telemetry/penstock/internal/wire"
+)
+
+// The tables, by their field numbers in ProfilesDictionary.
+const (
+	mappingTable = 1 + iota
+	locationTable
+	functionTable
+	linkTable
+	stringTable
+	attributeTable
+	stackTable
+)
+
 // Dictionary gives access by index to the tables of a profiles request. A nil
 // *Dictionary is that of the other signals: empty. An index that a table does
 // not have gives nil, which every view reads as a message without fields.
+//
+// It takes four bytes for each entry: where the entry begins. The smallest entry
+// takes two on the wire, so a hostile dictionary costs twice its size.
 type Dictionary struct {
-	strings    [][]byte
-	mappings   []Mapping
-	locations  []Location
-	functions  []Function
-	links      []Link
-	attributes []KeyValueAndUnit
-	stacks     []Stack
+	raw []byte
+	// starts holds for each table, by its field number in ProfilesDictionary,
+	// where in raw its entries' fields begin.
+	starts [8][]uint32
 }
 
 // DictionaryOf indexes the dictionary of a request of signal s; nil if the
@@ -19,55 +34,47 @@ func DictionaryOf(s Signal, request []byte) *Dictionary {
 	if !s.Spec().HasDictionary {
 		return nil
 	}
-	f := ExportProfilesServiceRequest(request).Dictionary().Decode()
-	return &Dictionary{
-		strings:    collect(f.StringTable),
-		mappings:   collect(f.MappingTable),
-		locations:  collect(f.LocationTable),
-		functions:  collect(f.FunctionTable),
-		links:      collect(f.LinkTable),
-		attributes: collect(f.AttributeTable),
-		stacks:     collect(f.StackTable),
+	d := &Dictionary{raw: ExportProfilesServiceRequest(request).Dictionary()}
+	var sizes limits
+	countTables(d.raw, &sizes)
+	for table := range d.starts {
+		d.starts[table] = make([]uint32, 0, sizes[table])
 	}
+	for c := (wire.Cursor{Buf: d.raw}); c.Next(); {
+		if c.Num < uint32(len(d.starts)) && c.Type == wire.TypeBytes {
+			d.starts[c.Num] = append(d.starts[c.Num], uint32(c.Start))
+		}
+	}
+	return d
 }
 
-func collect[T ~[]byte](l List[T]) []T {
-	out := make([]T, 0, l.Len())
-	for v := range l.All() {
-		out = append(out, v)
-	}
-	return out
-}
-
-func at[T ~[]byte](table []T, i int32) T {
-	if i < 0 || int(i) >= len(table) {
+// at returns entry i of a table.
+func (d *Dictionary) at(table int, i int32) []byte {
+	if d == nil || i < 0 || int(i) >= len(d.starts[table]) {
 		return nil
 	}
-	return table[i]
+	c := wire.Cursor{Buf: d.raw, End: int(d.starts[table][i])}
+	c.Next()
+	return c.Bytes
 }
 
 // String returns entry i of the string table.
-func (d *Dictionary) String(i int32) []byte {
-	if d == nil {
-		return nil
-	}
-	return at(d.strings, i)
-}
+func (d *Dictionary) String(i int32) []byte { return d.at(stringTable, i) }
 
 // Mapping returns entry i of the mapping table.
-func (d *Dictionary) Mapping(i int32) Mapping { return at(d.mappings, i) }
+func (d *Dictionary) Mapping(i int32) Mapping { return d.at(mappingTable, i) }
 
 // Location returns entry i of the location table.
-func (d *Dictionary) Location(i int32) Location { return at(d.locations, i) }
+func (d *Dictionary) Location(i int32) Location { return d.at(locationTable, i) }
 
 // Function returns entry i of the function table.
-func (d *Dictionary) Function(i int32) Function { return at(d.functions, i) }
+func (d *Dictionary) Function(i int32) Function { return d.at(functionTable, i) }
 
 // Link returns entry i of the link table.
-func (d *Dictionary) Link(i int32) Link { return at(d.links, i) }
+func (d *Dictionary) Link(i int32) Link { return d.at(linkTable, i) }
 
 // Attribute returns entry i of the attribute table.
-func (d *Dictionary) Attribute(i int32) KeyValueAndUnit { return at(d.attributes, i) }
+func (d *Dictionary) Attribute(i int32) KeyValueAndUnit { return d.at(attributeTable, i) }
 
 // Stack returns entry i of the stack table.
-func (d *Dictionary) Stack(i int32) Stack { return at(d.stacks, i) }
+func (d *Dictionary) Stack(i int32) Stack { return d.at(stackTable, i) }

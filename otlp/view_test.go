@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -80,6 +81,23 @@ func TestDictionaryOutOfRange(t *testing.T) {
 	var none *Dictionary
 	if none.String(0) != nil {
 		t.Error("no dictionary has a string")
+	}
+}
+
+// A hostile dictionary of empty entries costs little more than it is long.
+func TestDictionaryOfEmptyEntries(t *testing.T) {
+	const entries = 1 << 20
+	data := msg(2, bytes.Repeat([]byte{0x2a, 0}, entries))
+	r := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if d := DictionaryOf(Profiles, data); d.String(entries-1) == nil || d.String(entries) != nil {
+				b.Fatal("entries are lost, or made up")
+			}
+		}
+	})
+	if got := r.AllocedBytesPerOp(); got > 3*int64(len(data)) {
+		t.Errorf("%d bytes for a dictionary of %d", got, len(data))
 	}
 }
 

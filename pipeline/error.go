@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -63,18 +62,15 @@ func (e *Error) Unwrap() error { return e.Err }
 func Permanently(err error) error { return &Error{Kind: Permanent, Err: err} }
 
 // Classify tells what err asks of the sender. nil stays nil. An error that says
-// nothing is Retryable: losing data to a guess is worse than sending it twice.
-// A panic that a receiver caught is Permanent.
+// nothing, or nothing known, is Retryable: losing data to a guess is worse than
+// sending it twice. That goes for an ended context too.
 func Classify(err error) *Error {
 	if err == nil {
 		return nil
 	}
 	var e *Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && e.Kind >= Retryable && e.Kind <= Partial {
 		return e
-	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return &Error{Kind: Retryable, Err: err}
 	}
 	return &Error{Kind: Retryable, Err: err}
 }

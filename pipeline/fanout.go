@@ -116,7 +116,9 @@ func (e *FanoutError) Unwrap() []error {
 }
 
 // joinBranches decides what the sender should do: send again only if that is
-// right for every branch that failed, since a retry reaches them all.
+// right for every branch that failed, since a retry reaches them all. So a branch
+// that wanted another try goes without where one failed for good; its items are
+// in that branch's own count of failures.
 func joinBranches(failed []*BranchError, branches int) *FanoutError {
 	fe := &FanoutError{Failed: failed, Branches: branches}
 	v := &fe.verdict

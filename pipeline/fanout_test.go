@@ -250,6 +250,7 @@ func TestFanoutVerdict(t *testing.T) {
 		{"only permanent", []error{nil, Permanently(again)}, Error{Kind: Permanent}},
 		{"partial alone", []error{nil, partial(3)}, Error{Kind: Partial, Rejected: 3}},
 		{"partial twice", []error{partial(3), partial(7)}, Error{Kind: Partial, Rejected: 7}},
+		{"a kind nobody knows is retryable", []error{&Error{Kind: 77, Err: again}, &Error{Err: again}}, Error{Kind: Retryable}},
 		{"partial and retryable", []error{partial(3), again}, Error{Kind: Permanent}},
 	}
 	for _, tt := range tests {

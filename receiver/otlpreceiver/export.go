@@ -44,7 +44,7 @@ func (in *intake) export(ctx context.Context, lent *[]byte, client *pipeline.Cli
 	}
 	e := pipeline.Classify(err)
 	if e.Kind == pipeline.Partial {
-		return otlp.AppendPartialSuccess(nil, e.Rejected, clip(e.Error())), nil
+		return otlp.AppendPartialSuccess(nil, int64(out.Refused), clip(e.Error())), nil
 	}
 	return nil, refusalFor(e)
 }

@@ -23,15 +23,15 @@ import (
 
 var _ pipeline.Component = (*Receiver)(nil)
 
-// One configuration is one receiver, whose listeners live from the first Start
-// to the last Shutdown.
-func TestInstances(t *testing.T) {
+// Through pipeline.Shared one configuration is one receiver, whose listeners live
+// from the first Start to the last Shutdown.
+func TestShared(t *testing.T) {
 	t.Parallel()
-	var instances Instances
+	var all pipeline.Shared[*Config, *Receiver]
 	cfg, other := testConfig(), testConfig()
 	ctx := t.Context()
 	get := func(c *Config) *pipeline.Handle[*Config, *Receiver] {
-		h, err := Get(&instances, c, pipeline.Settings{ID: "otlp"})
+		h, err := all.Get(c, func() (*Receiver, error) { return New(*c, pipeline.Settings{ID: "otlp"}) })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -60,17 +60,6 @@ const (
 	stopped
 )
 
-// Instances holds the receivers in use, one to a configuration, whose identity
-// is its address: whoever asks with the same *Config for another signal shares
-// the receiver and its listeners. The zero value is ready.
-type Instances = pipeline.Shared[*Config, *Receiver]
-
-// Get returns a user's handle on the receiver of cfg, which New makes if there
-// is none.
-func Get(in *Instances, cfg *Config, set pipeline.Settings) (*pipeline.Handle[*Config, *Receiver], error) {
-	return in.Get(cfg, func() (*Receiver, error) { return New(*cfg, set) })
-}
-
 // New makes a receiver. It opens nothing.
 func New(cfg Config, set pipeline.Settings) (*Receiver, error) {
 	if err := cfg.check(); err != nil {
