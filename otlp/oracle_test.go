@@ -97,81 +97,83 @@ var indexFields = map[string]string{
 	"Profile.attribute_indices": "attribute_table",
 }
 
-// justified says whether Check refused, for one of the reasons that its
-// documentation lists, what the official module takes, and whether that reason
-// is there: want is what the official module made of the bytes.
-func justified(err error, want protoreflect.Message) bool {
+// faults are the listed reasons for which Check refuses what the official module
+// takes, as found in a request by a walk of the test's own: by descriptors, and
+// recursive.
+type faults struct{ mistyped, outside, deep bool }
+
+// justified says whether err is one of them, and found in the request.
+func (f faults) justified(err error) bool {
 	var typ *typeError
 	var index *indexError
 	switch {
 	case errors.As(err, &typ):
-		return anyMessage(want, 0, func(m protoreflect.Message, _ int) bool { return hasMistypedField(m) })
+		return f.mistyped
 	case errors.As(err, &index):
-		d := want.Get(want.Descriptor().Fields().ByName("dictionary")).Message()
-		return anyMessage(want, 0, func(m protoreflect.Message, _ int) bool { return pointsOutside(m, d) })
+		return f.outside
 	case errors.Is(err, errDepth):
-		return anyMessage(want, 0, func(_ protoreflect.Message, depth int) bool { return depth > MaxDepth })
+		return f.deep
 	}
-	return errors.Is(err, wire.ErrDepth) // of groups, which the official module does not show
+	return errors.Is(err, wire.ErrDepth)
 }
 
-// anyMessage says whether is holds for m or a message in it; depth counts the
-// AnyValues around a message, itself included.
-func anyMessage(m protoreflect.Message, depth int, is func(m protoreflect.Message, depth int) bool) (found bool) {
-	if m.Descriptor().Name() == "AnyValue" {
+func (f *faults) find(d protoreflect.MessageDescriptor, data []byte, sizes map[string]uint64, depth int) {
+	if d.Name() == "AnyValue" {
 		depth++
 	}
-	if is(m, depth) {
-		return true
-	}
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case f.Kind() != protoreflect.MessageKind:
-		case f.IsList():
-			for i := range v.List().Len() {
-				found = found || anyMessage(v.List().Get(i).Message(), depth, is)
-			}
-		default:
-			found = anyMessage(v.Message(), depth, is)
-		}
-		return !found
-	})
-	return found
-}
-
-// hasMistypedField: the official module keeps a known field of the wrong wire
-// type among the unknown ones.
-func hasMistypedField(m protoreflect.Message) bool {
-	for c := (wire.Cursor{Buf: m.GetUnknown()}); c.Next(); {
-		if m.Descriptor().Fields().ByNumber(protoreflect.FieldNumber(c.Num)) != nil {
-			return true
-		}
-	}
-	return false
-}
-
-func pointsOutside(m, dictionary protoreflect.Message) bool {
-	for name, table := range indexFields {
-		message, field, _ := strings.Cut(name, ".")
-		if string(m.Descriptor().Name()) != message {
+	f.deep = f.deep || depth > MaxDepth
+	for c := (wire.Cursor{Buf: data}); c.Next(); {
+		fd := d.Fields().ByNumber(protoreflect.FieldNumber(c.Num))
+		if fd == nil {
 			continue
 		}
-		size := int64(dictionary.Get(dictionary.Descriptor().Fields().ByName(protoreflect.Name(table))).List().Len())
-		bad := func(v protoreflect.Value) bool { return v.Int() < 0 || v.Int() > 0 && v.Int() >= size }
-		f := m.Descriptor().Fields().ByName(protoreflect.Name(field))
-		if !f.IsList() {
-			if bad(m.Get(f)) {
-				return true
-			}
+		own := wireTypes[fd.Kind()]
+		packed := fd.IsList() && own != wire.TypeBytes && c.Type == wire.TypeBytes
+		f.mistyped = f.mistyped || c.Type != own && !packed
+		if fd.Kind() == protoreflect.MessageKind && c.Type == wire.TypeBytes {
+			f.find(fd.Message(), c.Bytes, sizes, depth)
+		}
+		table := indexFields[string(d.Name())+"."+string(fd.Name())]
+		if table == "" || sizes == nil {
 			continue
 		}
-		for i := range m.Get(f).List().Len() {
-			if bad(m.Get(f).List().Get(i)) {
-				return true
+		values := []uint64{c.Scalar}
+		if packed {
+			values = nil
+			for v := range (Varints[uint64]{region{data[c.Start:c.End], c.Num}}).All() {
+				values = append(values, v)
+			}
+		}
+		for _, v := range values {
+			f.outside = f.outside || uint32(v) != 0 && uint64(uint32(v)) >= sizes[table]
+		}
+	}
+}
+
+var wireTypes = map[protoreflect.Kind]wire.Type{
+	protoreflect.DoubleKind: wire.TypeFixed64, protoreflect.Fixed64Kind: wire.TypeFixed64, protoreflect.Sfixed64Kind: wire.TypeFixed64,
+	protoreflect.Fixed32Kind: wire.TypeFixed32,
+	protoreflect.BytesKind:   wire.TypeBytes, protoreflect.MessageKind: wire.TypeBytes,
+} // all others are varints, which is the zero wire.Type
+
+// faultsIn looks for the listed reasons in a request of signal s.
+func (o oracle) faultsIn(s Signal, data []byte) (f faults) {
+	var sizes map[string]uint64
+	if d := o[s].Fields().ByName("dictionary"); d != nil {
+		sizes = map[string]uint64{}
+		for c := (wire.Cursor{Buf: data}); c.Next(); {
+			if c.Num != uint32(d.Number()) || c.Type != wire.TypeBytes {
+				continue
+			}
+			for t := (wire.Cursor{Buf: c.Bytes}); t.Next(); {
+				if fd := d.Message().Fields().ByNumber(protoreflect.FieldNumber(t.Num)); fd != nil && t.Type == wire.TypeBytes {
+					sizes[string(fd.Name())]++
+				}
 			}
 		}
 	}
-	return false
+	f.find(o[s], data, sizes, 0)
+	return f
 }
 
 // compare holds Check and the views of data against the official module.
@@ -181,12 +183,15 @@ func (o oracle) compare(t *testing.T, s Signal, data []byte) {
 	wantErr := proto.Unmarshal(data, want)
 	items, err := Check(s, data)
 	switch {
-	case err != nil && wantErr == nil && justified(err, want):
+	case err != nil && wantErr == nil && o.faultsIn(s, data).justified(err):
 		return
 	case (err == nil) != (wantErr == nil):
 		t.Fatalf("%s: Check says %v, the official module %v", s, err, wantErr)
 	case err != nil:
 		return
+	}
+	if f := o.faultsIn(s, data); f != (faults{}) {
+		t.Fatalf("%s: Check accepts what it should refuse: %+v", s, f)
 	}
 	if n := countItems(want); n != items {
 		t.Fatalf("%s: Check counts %d items, the official module %d", s, items, n)

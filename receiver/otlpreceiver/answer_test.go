@@ -97,7 +97,7 @@ var consumerAnswers = []struct {
 	{name: "partial, less than none", err: &pipeline.Error{Kind: pipeline.Partial, Rejected: -3, Err: errDown},
 		code: codes.OK, http: 200, rejected: 0, text: "-3 items rejected: backend is down", counts: [3]int64{10, 0, 0}},
 	{name: "of no known kind", err: &pipeline.Error{Kind: 77, Err: errDown},
-		code: codes.Unavailable, http: 503, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
 	{name: "panic", panics: true,
 		code: codes.Internal, http: 500, retry: -1, text: "internal error while the request was processed", counts: [3]int64{0, 0, 10}},
 	{name: "cancelled", err: context.Canceled, code: codes.Unavailable, http: 503, retry: -1, text: "context canceled", counts: [3]int64{0, 10, 0}},
