@@ -22,8 +22,8 @@ type Client struct {
 	Received time.Time
 }
 
-// Batch is one OTLP export request as checked wire bytes. Holding one proves
-// that its bytes passed otlp.Check.
+// Batch is one OTLP export request as checked wire bytes: they passed otlp.Check
+// at the door, or the processor that wrote them vouches for them (Derive).
 type Batch struct {
 	signal otlp.Signal
 	shared atomic.Bool
