@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"io"
 	"net"
@@ -21,10 +22,12 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// tap stands between a client and penstock and remembers each request's bytes.
+// tap stands between a client and penstock and remembers each request's bytes,
+// decompressed. Over HTTP the body goes on as it came; over gRPC it is made anew.
 type tap struct {
-	mu   sync.Mutex
-	sent map[otlp.Signal][]string
+	mu      sync.Mutex
+	sent    map[otlp.Signal][]string
+	gzipped map[otlp.Signal]int // HTTP bodies that came compressed
 
 	grpc, http string // where it listens
 }
@@ -35,10 +38,34 @@ func (p *tap) record(s otlp.Signal, b []byte) {
 	p.sent[s] = append(p.sent[s], string(b))
 }
 
-func newTap(t *testing.T, grpcTarget, httpTarget string) *tap {
+// recordHTTP records what a body is once its coding is undone.
+func (p *tap) recordHTTP(t *testing.T, s otlp.Signal, encoding string, b []byte) {
+	switch encoding {
+	case "":
+	case "gzip":
+		z, err := gzip.NewReader(bytes.NewReader(b))
+		if err == nil {
+			b, err = io.ReadAll(z)
+		}
+		if err != nil {
+			t.Errorf("%s: the client sent a gzip body that cannot be read: %v", s, err)
+			return
+		}
+		p.mu.Lock()
+		p.gzipped[s]++
+		p.mu.Unlock()
+	default:
+		t.Errorf("%s: the client sent a body in the coding %q", s, encoding)
+		return
+	}
+	p.record(s, b)
+}
+
+// newTap returns a tap that listens. The options are for what goes on by gRPC.
+func newTap(t *testing.T, grpcTarget, httpTarget string, forward ...grpc.CallOption) *tap {
 	t.Helper()
-	p := &tap{sent: map[otlp.Signal][]string{}}
-	p.serveGRPC(t, grpcTarget)
+	p := &tap{sent: map[otlp.Signal][]string{}, gzipped: map[otlp.Signal]int{}}
+	p.serveGRPC(t, grpcTarget, forward)
 	p.serveHTTP(t, httpTarget)
 	return p
 }
@@ -59,10 +86,10 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 
 func (rawCodec) Name() string { return "proto" }
 
-func (p *tap) serveGRPC(t *testing.T, target string) {
+func (p *tap) serveGRPC(t *testing.T, target string, options []grpc.CallOption) {
 	t.Helper()
 	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+		grpc.WithDefaultCallOptions(append(options, grpc.ForceCodecV2(rawCodec{}))...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,11 +127,9 @@ func (p *tap) serveHTTP(t *testing.T, target string) {
 		if err != nil {
 			t.Error(err)
 		}
-		if r.Header.Get("Content-Encoding") == "" {
-			for _, s := range otlp.Signals() {
-				if s.Spec().Path == r.URL.Path {
-					p.record(s, b)
-				}
+		for _, s := range otlp.Signals() {
+			if s.Spec().Path == r.URL.Path {
+				p.recordHTTP(t, s, r.Header.Get("Content-Encoding"), b)
 			}
 		}
 		r.Body = io.NopCloser(bytes.NewReader(b))

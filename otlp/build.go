@@ -81,26 +81,29 @@ func AppendPartialSuccess(dst []byte, rejected int64, message string) []byte {
 }
 
 // ParsePartialSuccess reads what AppendPartialSuccess wrote, from any server.
-// message points into response.
+// message points into response. What is split in several parts merges, each part
+// being a message of its own.
 func ParsePartialSuccess(response []byte) (rejected int64, message []byte, err error) {
 	c := wire.Cursor{Buf: response}
-	var body []byte
 	for c.Next() {
-		if c.Num == 1 && c.Type == wire.TypeBytes {
-			body = wire.Merge(body, c.Bytes)
+		if c.Num != 1 || c.Type != wire.TypeBytes {
+			continue
+		}
+		part := wire.Cursor{Buf: c.Bytes}
+		for part.Next() {
+			switch part.Tag() {
+			case 1<<3 | uint32(wire.TypeVarint):
+				rejected = int64(part.Scalar)
+			case 2<<3 | uint32(wire.TypeBytes):
+				message = part.Bytes
+			}
+		}
+		if part.Err != nil {
+			return 0, nil, part.Err
 		}
 	}
 	if c.Err != nil {
 		return 0, nil, c.Err
 	}
-	c = wire.Cursor{Buf: body}
-	for c.Next() {
-		switch c.Tag() {
-		case 1<<3 | uint32(wire.TypeVarint):
-			rejected = int64(c.Scalar)
-		case 2<<3 | uint32(wire.TypeBytes):
-			message = c.Bytes
-		}
-	}
-	return rejected, message, c.Err
+	return rejected, message, nil
 }

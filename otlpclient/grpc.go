@@ -22,13 +22,6 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// profilesVersion is the header that goes with profiles while the signal is in
-// development (OTLP specification, "OTLP/gRPC Profiles").
-const (
-	profilesVersionHeader = "otlp-profiles-development-version"
-	profilesVersion       = "1"
-)
-
 // GRPC sends over gRPC.
 type GRPC struct {
 	conn     *grpc.ClientConn
@@ -116,8 +109,8 @@ func dialOptions(cfg netcfg.GRPCClient) []grpc.DialOption {
 
 func staticMetadata(s otlp.Signal, headers netcfg.Headers) metadata.MD {
 	md := metadata.MD{}
-	if s == otlp.Profiles {
-		md.Set(profilesVersionHeader, profilesVersion)
+	if spec := s.Spec(); spec.Header != "" {
+		md.Set(spec.Header, spec.HeaderValue)
 	}
 	for _, h := range headers {
 		if name := strings.ToLower(h.Name); name != "user-agent" { // set on the connection

@@ -115,7 +115,7 @@ func newGRPC(t testing.TB, addr string, change func(*netcfg.GRPCClient)) *GRPC {
 	if change != nil {
 		change(&cfg)
 	}
-	c, err := NewGRPC(cfg, 10*time.Second)
+	c, err := NewGRPC(cfg, hangsAfter)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func send(t testing.TB, c Sender, s otlp.Signal, b []byte) (Answer, error) {
 	a, err := c.Send(context.Background(), Request{Signal: s, Bytes: l.bytes, Done: l.giveBack})
 	select {
 	case <-l.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(hangsAfter):
 		t.Error("the bytes were not given back")
 	}
 	return a, err

@@ -68,9 +68,9 @@ func NewHTTP(cfg netcfg.HTTPClient, endpoints Endpoints) (*HTTP, error) {
 		if row.url, err = SignalURL(cfg.Endpoint, endpoints[s], s); err != nil {
 			return nil, fmt.Errorf("%s: %w", s, err)
 		}
-		if s == otlp.Profiles {
+		if spec := s.Spec(); spec.Header != "" {
 			row.header = header.Clone()
-			row.header.Set(profilesVersionHeader, profilesVersion)
+			row.header.Set(spec.Header, spec.HeaderValue)
 		}
 		c.rows[s] = row
 	}

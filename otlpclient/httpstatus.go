@@ -52,7 +52,9 @@ func classifyHTTP(status int, retryAfter string, now time.Time) *Error {
 // section 10.2.3). Below 0 is 0, above an hour an hour.
 func parseRetryAfter(s string, now time.Time) (time.Duration, bool) {
 	s = strings.TrimSpace(s)
-	if seconds, err := strconv.ParseInt(s, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+	seconds, err := strconv.ParseInt(s, 10, 64)
+	// ParseInt stops at the digit that is too many, whatever follows.
+	if err == nil || errors.Is(err, strconv.ErrRange) && strings.Trim(s[1:], "0123456789") == "" {
 		seconds = min(max(seconds, 0), int64(maxRetryAfter/time.Second))
 		return time.Duration(seconds) * time.Second, true
 	}

@@ -15,6 +15,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// hangsAfter is when a test calls what has not happened a hang. Nothing waits
+// for it to pass; it is long since the machine may be starved.
+const hangsAfter = time.Minute
+
 // text is n bytes that compress about as telemetry does.
 func text(n int) []byte {
 	r := rand.New(rand.NewPCG(1, uint64(n)))
@@ -52,7 +56,7 @@ func (l *loan) giveBack() {
 // checks that it ended once.
 func (l *loan) mustBeBack(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(hangsAfter)
 	for l.dones.Load() == 0 && time.Now().Before(deadline) {
 		runtime.GC()
 		select {

@@ -1,7 +1,10 @@
 package otlpclient
 
 import (
+	"errors"
 	"math"
+	"math/big"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +17,9 @@ import (
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 func marshal(t testing.TB, m proto.Message) []byte {
@@ -33,7 +39,7 @@ func partial(t testing.TB, rejected int64, message string) []byte {
 }
 
 // One decoder reads the official answers of all four signals.
-func TestDecodeResponse(t *testing.T) {
+func TestSettleReadsEverySignal(t *testing.T) {
 	t.Parallel()
 	want := Answer{Rejected: 7, Message: "too old"}
 	for _, m := range []proto.Message{
@@ -42,8 +48,8 @@ func TestDecodeResponse(t *testing.T) {
 		&collogs.ExportLogsServiceResponse{PartialSuccess: &collogs.ExportLogsPartialSuccess{RejectedLogRecords: 7, ErrorMessage: "too old"}},
 		&colprofiles.ExportProfilesServiceResponse{PartialSuccess: &colprofiles.ExportProfilesPartialSuccess{RejectedProfiles: 7, ErrorMessage: "too old"}},
 	} {
-		if got, err := decodeResponse(marshal(t, m)); err != nil || got != want {
-			t.Errorf("%T: got %+v, %v, want %+v", m, got, err, want)
+		if got := settle(marshal(t, m)); got != want {
+			t.Errorf("%T: got %+v, want %+v", m, got, want)
 		}
 	}
 }
@@ -79,13 +85,17 @@ func TestSettle(t *testing.T) {
 	}
 }
 
+// Answers are read as the official decoder reads them.
 func FuzzDecodeResponse(f *testing.F) {
 	f.Add(partial(f, 7, "too old"))
 	f.Add(partial(f, -1, "ä"))
 	f.Add(append(partial(f, 2, ""), 0x0b, 0x0c))
 	f.Add([]byte{0x0a, 0x80})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := decodeResponse(b)
+		rejected, words, err := otlp.ParsePartialSuccess(b)
+		if errors.Is(err, wire.ErrDepth) {
+			return // groups in groups, which the official decoder follows further
+		}
 		var want coltrace.ExportTraceServiceResponse
 		wantErr := proto.Unmarshal(b, &want)
 		if wantErr != nil && strings.Contains(wantErr.Error(), "UTF-8") {
@@ -94,11 +104,19 @@ func FuzzDecodeResponse(f *testing.F) {
 		if (err == nil) != (wantErr == nil) {
 			t.Fatalf("got %v, the official decoder says %v", err, wantErr)
 		}
+		got := settle(b)
 		if err != nil {
+			if got.Warning == nil || got.Rejected != 0 || got.Message != "" {
+				t.Fatalf("got %+v of an answer that cannot be read: %v", got, err)
+			}
 			return
 		}
-		if p := want.GetPartialSuccess(); got.Rejected != p.GetRejectedSpans() || got.Message != printable([]byte(p.GetErrorMessage())) {
-			t.Fatalf("got %+v, the official decoder says %v", got, p)
+		p := want.GetPartialSuccess()
+		if rejected != p.GetRejectedSpans() || string(words) != p.GetErrorMessage() {
+			t.Fatalf("got %d, %q, the official decoder says %v", rejected, words, p)
+		}
+		if got.Rejected != max(rejected, 0) || got.Message != printable(words) || (got.Warning != nil) != (rejected < 0) {
+			t.Fatalf("got %+v of %v", got, p)
 		}
 		if !utf8.ValidString(got.Message) || len(got.Message) > 4*maxMessageBytes {
 			t.Fatalf("message %q is not fit for a log", got.Message)
@@ -127,9 +145,48 @@ func TestParseRetryAfter(t *testing.T) {
 			t.Errorf("%q: got %s, %t, want %s", s, got, ok, want)
 		}
 	}
-	for _, s := range []string{"", "soon", "1.5", "0x10", "1s", "2026-11-21T12:00:30Z"} {
+	for _, s := range []string{"", "soon", "1.5", "0x10", "1s", "99999999999999999999999x", "2026-11-21T12:00:30Z"} {
 		if got, ok := parseRetryAfter(s, now); ok {
 			t.Errorf("%q: got %s, want no wish", s, got)
 		}
 	}
+}
+
+// A wish is between nothing and an hour, whatever the header says.
+func FuzzParseRetryAfter(f *testing.F) {
+	for _, s := range []string{"13", "-5", "+7", "3601", "99999999999999999999999", "-99999999999999999999999", "99999999999999999999999x", "1_0", "0x10", "soon",
+		"Sat, 21 Nov 2026 12:00:30 GMT", "Saturday, 21-Nov-26 12:00:30 GMT", "Sat Nov 21 12:00:30 2026", "Mon, 01 Jan 0001 00:00:00 GMT"} {
+		f.Add(s, int64(1_795_262_400))
+		f.Add(" "+s+"\t", int64(1_795_262_401))
+	}
+	f.Fuzz(func(t *testing.T, s string, unixSeconds int64) {
+		unixSeconds %= 1 << 37 // some thousand years
+		got, ok := parseRetryAfter(s, time.Unix(unixSeconds, 0))
+		if got < 0 || got > time.Hour || !ok && got != 0 {
+			t.Fatalf("%q: %s, %t is out of range", s, got, ok)
+		}
+		want, wantOK := retryAfterOracle(strings.TrimSpace(s), unixSeconds)
+		if ok != wantOK || got != want {
+			t.Fatalf("%q at %d: got %s, %t, the oracle says %s, %t", s, unixSeconds, got, ok, want, wantOK)
+		}
+	})
+}
+
+// retryAfterOracle counts in numbers without a bound.
+func retryAfterOracle(s string, unixSeconds int64) (time.Duration, bool) {
+	wait, ok := new(big.Int).SetString(s, 10)
+	if !ok {
+		date, err := http.ParseTime(s)
+		if err != nil {
+			return 0, false
+		}
+		wait = big.NewInt(date.Unix() - unixSeconds)
+	}
+	switch {
+	case wait.Sign() < 0:
+		return 0, true
+	case wait.Cmp(big.NewInt(3600)) > 0:
+		return time.Hour, true
+	}
+	return time.Duration(wait.Int64()) * time.Second, true
 }

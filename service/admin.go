@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+const metricsAddressKey = "service.telemetry.metrics.address"
+
 // adminServer answers /metrics, /livez and /readyz on one address.
 type adminServer struct {
 	at     listener
@@ -50,9 +52,7 @@ func answer(w http.ResponseWriter, code int, text string) {
 func (s *adminServer) start(log *slog.Logger) error {
 	l, err := net.Listen("tcp", s.at.address)
 	if err != nil {
-		return fmt.Errorf("listen for /metrics: %w; choose another address with %s, "+
-			"or --set service.telemetry.metrics.address=localhost:8889, or none with --set service.telemetry.metrics.level=none",
-			err, s.at.path)
+		return fmt.Errorf("listen for /metrics: %w; %s, or none with --set service.telemetry.metrics.level=none", err, s.elsewhere())
 	}
 	s.bound = l
 	s.server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
@@ -62,6 +62,16 @@ func (s *adminServer) start(log *slog.Logger) error {
 		}
 	})
 	return nil
+}
+
+// elsewhere says how to choose another address. Where readers were written
+// --set has no way to it: it replaces lists whole, and refuses an address beside
+// them.
+func (s *adminServer) elsewhere() string {
+	if s.at.node != nil && s.at.path != metricsAddressKey {
+		return "choose another port with " + s.at.path
+	}
+	return "choose another address with " + s.at.path + ", or --set " + metricsAddressKey + "=localhost:8889"
 }
 
 // shutdown lets a scrape finish until ctx ends.

@@ -61,7 +61,7 @@ func ComponentTypes() []ComponentType {
 		{Exporter, "otlp", []string{"otlp_grpc"}, all()},
 		{Exporter, "otlphttp", []string{"otlp_http"}, all()},
 		{Connector, "forward", nil, all()},
-		{Extension, "health_check", nil, nil},
+		{Extension, "health_check", nil, nil}, // these do nothing yet, see laterExtension
 		{Extension, "pprof", nil, nil},
 		{Extension, "zpages", nil, nil},
 	}
@@ -110,6 +110,7 @@ type plan struct {
 	config   any // for print-config
 	warnings []string
 	listens  []listener
+	writes   string // the path of a file, of which it is the only writer
 
 	// Of these the one that goes with the kind is set; connectors and extensions
 	// have none.
@@ -128,7 +129,9 @@ func decodeBuiltin(k Kind, typ string, n *conf.Node) (plan, error) {
 	case "exporters/debug":
 		return planExporter(n, debugexporter.DefaultConfig(), debugexporter.New)
 	case "exporters/file":
-		return planExporter(n, fileexporter.DefaultConfig(), fileexporter.New)
+		p, err := planExporter(n, fileexporter.DefaultConfig(), fileexporter.New)
+		p.writes = p.config.(fileexporter.Config).Path
+		return p, err
 	case "exporters/nop":
 		return planExporter(n, nopexporter.DefaultConfig(), nopexporter.New)
 	case "exporters/otlp":

@@ -16,6 +16,7 @@ func (l *loader) check(root *conf.Node) {
 	l.checkUnused()
 	l.checkCycles()
 	l.checkListeners()
+	l.checkFiles()
 }
 
 func (l *loader) checkPipelines(section *conf.Node) {

@@ -2,14 +2,29 @@ package service
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"strings"
 
 	"github.com/penstock-telemetry/penstock/internal/conf"
 )
 
-// ConfigErrors is what Load returns: every problem of a configuration, each with
+// ConfigErrors is what a LoadError wraps: every problem of a configuration, each with
 // its file, line and column, sorted by place. Its text has one line for each.
 type ConfigErrors = conf.Errors
+
+// A LoadError says why there is no Config.
+type LoadError struct {
+	Problems ConfigErrors
+	// Warnings are what Config.Warnings would be. A variable that is not set is
+	// often the reason of a problem.
+	Warnings []string
+}
+
+func (e *LoadError) Error() string { return e.Problems.Error() }
+
+// Unwrap returns the problems as a ConfigErrors.
+func (e *LoadError) Unwrap() error { return e.Problems }
 
 // Sources say where a configuration comes from.
 type Sources struct {
@@ -32,19 +47,22 @@ type Config struct {
 }
 
 // Load reads a configuration from files and other sources and checks all of it.
-// Its error is a ConfigErrors.
+// Its error is a *LoadError, which wraps a ConfigErrors.
 func Load(uris ...string) (*Config, error) { return LoadFrom(Sources{URIs: uris}) }
 
 // LoadFrom is Load with all that can be said about sources.
 func LoadFrom(s Sources) (*Config, error) { return builtins().load(s) }
 
 // Warnings returns what is suspicious but not wrong, in source order.
-func (c *Config) Warnings() []string {
-	var sorted conf.Errors
-	sorted.Add(c.warnings)
-	texts := make([]string, len(sorted))
-	for i, w := range sorted {
-		texts[i] = w.Error()
+func (c *Config) Warnings() []string { return textsOf(c.warnings) }
+
+// textsOf returns one text for each part of a conf.Errors.
+func textsOf(err error) []string {
+	var all conf.Errors
+	all.Add(err)
+	texts := make([]string, len(all))
+	for i, e := range all {
+		texts[i] = e.Error()
 	}
 	return texts
 }
@@ -96,18 +114,20 @@ func (c catalog) load(s Sources) (*Config, error) {
 		opts.Sources = []string{builtInName}
 		opts.ReadFile = func(string) ([]byte, error) { return []byte(builtInText), nil }
 	}
-	tree, err := conf.Load(opts)
-	if err != nil {
-		return nil, err
-	}
 	l := &loader{catalog: c, cfg: &Config{builtIn: len(s.URIs) == 0}, byID: map[Kind]map[string]*component{}, sources: opts.Sources}
+	l.checkVariables(s.URIs)
+	tree, err := conf.Load(opts)
+	l.problems.Add(err)
+	if len(l.problems) > 0 {
+		return nil, l.refusal()
+	}
 	for _, w := range tree.Warnings() {
 		l.warnings.Add(&conf.Error{Pos: w.Pos, Err: errors.New(w.Text)})
 	}
 	l.read(tree.Root())
 	l.check(tree.Root())
-	if err := l.problems.Err(); err != nil {
-		return nil, err
+	if len(l.problems) > 0 {
+		return nil, l.refusal()
 	}
 	l.cfg.warnings = l.warnings.Err()
 	return l.cfg, nil
@@ -121,6 +141,28 @@ type loader struct {
 	sources  []string
 	problems conf.Errors
 	warnings conf.Errors // sorted and printed as the problems are
+}
+
+// refusal is the error of a Load that found problems.
+func (l *loader) refusal() *LoadError {
+	e := &LoadError{Warnings: textsOf(l.warnings.Err())}
+	errors.As(l.problems.Err(), &e.Problems)
+	return e
+}
+
+// checkVariables finds sources env:NAME that are not there. Unlike one within a
+// text, whoever names a variable as a source means it to hold something.
+func (l *loader) checkVariables(uris []string) {
+	for _, uri := range uris {
+		name, isEnv := strings.CutPrefix(uri, "env:")
+		if !isEnv || strings.Contains(name, ":-") {
+			continue
+		}
+		if _, ok := os.LookupEnv(name); !ok {
+			l.problems.Add(&conf.Error{Pos: conf.Pos{Source: uri}, Err: fmt.Errorf(
+				"cannot load the environment variable %q: it is not set; if it may be missing, write env:%s:-", name, name)})
+		}
+	}
 }
 
 // read decodes everything; what hangs together is checked later.

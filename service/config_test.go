@@ -2,6 +2,7 @@ package service
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +47,26 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("%v\nin what was printed:\n%s", err, printed)
 		}
 	})
+}
+
+// Nothing is kept in the null device, so that several may write there. An
+// absolute path is the same file as a relative one.
+func TestFilesOfTwo(t *testing.T) {
+	t.Parallel()
+	abs, err := filepath.Abs("x.otlp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ first, second, want string }{
+		{os.DevNull, os.DevNull, "<nil>"},
+		{"x.otlp", abs, ": exporters.file/2.path: the file " + abs + " is written already by exporters.file.path (x.otlp); expected a file of its own"},
+	} {
+		_, err := Load(fmt.Sprintf("yaml:{receivers: {otlp: {protocols: {grpc: }}}, exporters: {file: {format: proto, path: %q}, file/2: {format: proto, path: %q}}, "+
+			"service: {pipelines: {logs: {receivers: [otlp], exporters: [file, file/2]}}}}", c.first, c.second))
+		if got := fmt.Sprint(err); !strings.HasSuffix(got, c.want) {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
 }
 
 // Each case in testdata/config is a configuration and what Load says to it:

@@ -161,9 +161,7 @@ penstock v1 is ready.
 
 func TestSummaryForMachines(t *testing.T) {
 	t.Parallel()
-	const want = `TIME  INFO   receiving  receiver=otlp protocol=OTLP/gRPC address=127.0.0.1:4317 signals="traces, logs"
-TIME  INFO   receiving  receiver=otlp/2 protocol=OTLP/HTTP address=http://127.0.0.1:4318 signals=traces
-TIME  INFO   pipeline  pipeline=traces path="otlp, otlp/2 → resource → debug"
+	const want = `TIME  INFO   pipeline  pipeline=traces path="otlp, otlp/2 → resource → debug"
 TIME  INFO   pipeline  pipeline=logs/front path="otlp → debug, file"
 TIME  INFO   metrics of penstock itself  url=http://127.0.0.1:8888/metrics
 TIME  INFO   everything is ready  version=v1 configuration="the built-in one, since none was given; penstock print-config shows it"

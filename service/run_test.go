@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/internal/netcfg"
@@ -157,18 +159,29 @@ func TestTwoPipelinesOnOneReceiver(t *testing.T) {
 			if err := proto.Unmarshal(request, m); err != nil {
 				t.Fatal(err)
 			}
-			resources := resourceCount(m)
-			if n := bytes.Count(request, []byte("penstock")); resources > 0 && n == 0 {
-				t.Errorf("%s: request %d has %d resources and no sign of the processor", s, i, resources)
+			for j, res := range resources(m) {
+				if !slices.ContainsFunc(res.GetAttributes(), isEdit) {
+					t.Errorf("%s: resource %d of request %d has no sign of the processor: %v", s, j, i, res)
+				}
 			}
 		}
 	}
 }
 
-// resourceCount returns how many entries the list of a request has.
-func resourceCount(m proto.Message) int {
+// resources returns the resource of each entry in the list of a request.
+func resources(m proto.Message) (all []*resourcepb.Resource) {
 	r := m.ProtoReflect()
-	return r.Get(r.Descriptor().Fields().Get(0)).List().Len()
+	list := r.Get(r.Descriptor().Fields().ByNumber(1)).List()
+	for i := range list.Len() {
+		entry := list.Get(i).Message()
+		all = append(all, entry.Get(entry.Descriptor().Fields().ByName("resource")).Message().Interface().(*resourcepb.Resource))
+	}
+	return all
+}
+
+// isEdit says whether kv is what the processor of twoWays sets.
+func isEdit(kv *commonpb.KeyValue) bool {
+	return kv.GetKey() == "edited.by" && kv.GetValue().GetStringValue() == "penstock"
 }
 
 // A failing branch is named to the sender, and the good one still has the data.
@@ -364,8 +377,9 @@ func TestTakenMetricsPortNamesTheKey(t *testing.T) {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	f := newFakes()
 	for set, want := range map[string]string{
-		"service.telemetry.metrics.address=localhost:" + port:                                        "choose another address with service.telemetry.metrics.address, ",
-		"service.telemetry.metrics.readers=[{pull: {exporter: {prometheus: {port: " + port + "}}}}]": "choose another address with service.telemetry.metrics.readers[0].pull.exporter.prometheus.port, ",
+		"service.telemetry.metrics.address=localhost:" + port: "; choose another address with service.telemetry.metrics.address, or --set service.telemetry.metrics.address=localhost:8889, or none ",
+		// An address beside readers would be refused.
+		"service.telemetry.metrics.readers=[{pull: {exporter: {prometheus: {port: " + port + "}}}}]": "; choose another port with service.telemetry.metrics.readers[0].pull.exporter.prometheus.port, or none ",
 	} {
 		cfg, err := f.catalog().load(Sources{URIs: []string{"yaml:" + threePipelines}, Set: []string{set}})
 		if err != nil {

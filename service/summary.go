@@ -93,15 +93,11 @@ func signalNamesOf(signals []otlp.Signal) string {
 }
 
 // announce tells the summary: as a block to a person at a terminal, else line by
-// line to the log.
+// line to the log, in which the receivers have told their addresses already.
 func (l *logging) announce(s summary) {
 	if l.terminal != nil {
 		_, _ = io.WriteString(l.terminal, s.block(l.colours)) // as for the log: nobody to tell
 		return
-	}
-	for _, a := range s.listening {
-		l.Info("receiving", slog.String("receiver", a.Receiver), slog.String("protocol", a.Protocol),
-			slog.String("address", a.Address), slog.String("signals", a.Signals))
 	}
 	for _, w := range s.ways {
 		l.Info("pipeline", slog.String("pipeline", w.pipeline), slog.String("path", w.path))

@@ -24,7 +24,7 @@ func (a *app) printConfig(*cobra.Command, []string) error {
 	if err != nil {
 		return err
 	}
-	a.warn(cfg)
+	a.warn(cfg.Warnings())
 	_, err = a.stdout.Write(text)
 	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -73,12 +74,21 @@ func (a *app) sourceFlags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&a.featureGates, "feature-gates", nil, "`list` of the Collector's feature gates, as in +service.profilesSupport; accepted, nothing depends on them")
 }
 
-// load reads the configuration that the flags name.
-func (a *app) load() (*service.Config, error) { return service.LoadFrom(a.sources) }
+// load reads the configuration that the flags name. If it cannot be used, what is
+// suspicious is told first: it may be the reason.
+func (a *app) load() (*service.Config, error) {
+	cfg, err := service.LoadFrom(a.sources)
+	var bad *service.LoadError
+	if errors.As(err, &bad) {
+		a.warn(bad.Warnings)
+	}
+	return cfg, err
+}
 
-// warn prints what is suspicious, for the commands that have no log.
-func (a *app) warn(cfg *service.Config) {
-	for _, text := range append(cfg.Warnings(), service.CheckFeatureGates(strings.Join(a.featureGates, ","))...) {
+// warn prints what is suspicious about the configuration and the flags, for when
+// there is no log.
+func (a *app) warn(warnings []string) {
+	for _, text := range append(warnings, service.CheckFeatureGates(strings.Join(a.featureGates, ","))...) {
 		fmt.Fprintln(a.stderr, "warning:", text)
 	}
 }

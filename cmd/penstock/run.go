@@ -39,6 +39,7 @@ func (a *app) serve(cmd *cobra.Command, _ []string) error {
 		DrainWithin: a.drainWithin, FeatureGates: strings.Join(a.featureGates, ","),
 	})
 	if err != nil {
+		a.warn(cfg.Warnings()) // else Start logs them
 		return err
 	}
 	return svc.Run(cmd.Context())

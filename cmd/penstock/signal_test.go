@@ -61,11 +61,11 @@ func startChild(t *testing.T, args ...string) *child {
 		_ = c.cmd.Process.Kill() // it has mostly ended
 		_ = c.cmd.Wait()
 	})
-	var line struct{ Address string }
-	if err := json.Unmarshal([]byte(c.await(t, `"msg":"receiving"`)), &line); err != nil {
+	var line struct{ Endpoint string }
+	if err := json.Unmarshal([]byte(c.await(t, `"msg":"Starting GRPC server"`)), &line); err != nil {
 		t.Fatal(err)
 	}
-	c.address = line.Address
+	c.address = line.Endpoint
 	c.await(t, "everything is ready")
 	return c
 }

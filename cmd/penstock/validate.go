@@ -27,10 +27,10 @@ func (a *app) validate(*cobra.Command, []string) error {
 	if err != nil {
 		return err
 	}
+	a.warn(cfg.Warnings())
 	if _, err := service.New(cfg, service.Options{}); err != nil {
 		return err
 	}
-	a.warn(cfg)
 	fmt.Fprintln(a.stdout, "The configuration is valid.")
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 type disk struct {
 	mu       sync.Mutex
 	room     int
+	writes   int
 	short    bool // say nothing about a cut, against io.Writer's contract
 	noCut    bool // Truncate fails
 	noOpen   bool
@@ -48,6 +49,7 @@ type diskFile struct {
 func (f *diskFile) Write(p []byte) (int, error) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
+	f.disk.writes++
 	n := min(len(p), f.disk.room)
 	f.disk.room -= n
 	written, err := f.file.Write(p[:n])
@@ -65,6 +67,45 @@ func (f *diskFile) Truncate(size int64) error {
 		return syscall.EIO
 	}
 	return f.file.Truncate(size)
+}
+
+// Length and bytes go to the file together, since another process may append to
+// it. Only what is too long to be copied is two writes.
+func TestRecordIsOneWrite(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int]int{10: 1, 70_000: 1, maxPendingBytes - 100: 1, maxPendingBytes: 2} {
+		d := &disk{room: 10 << 20}
+		cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
+		e := start(t, cfg, d.seam)
+		r := request(size, 'a')
+		mustConsume(t, e, r, r)
+		if d.writes != 2*want {
+			t.Errorf("%d bytes: %d writes of a record, want %d", size, d.writes/2, want)
+		}
+		equal(t, records(t, cfg.Path), [][]byte{r, r})
+	}
+}
+
+// Two in one file, as two processes may be: no record is torn, and none is lost.
+func TestTwoWritersThatAppend(t *testing.T) {
+	t.Parallel()
+	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
+	cfg.Append = true
+	const each = 500
+	var writers sync.WaitGroup
+	for _, e := range []*Exporter{start(t, cfg), start(t, cfg)} {
+		writers.Go(func() {
+			for i := range each {
+				if err := consume(t, e, otlp.Traces, request(1+i*7%3000, 'a')); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	if got := len(records(t, cfg.Path)); got != 2*each {
+		t.Errorf("%d records in the file, want %d", got, 2*each)
+	}
 }
 
 // However much of a record fits on the disk, the file holds whole records, and

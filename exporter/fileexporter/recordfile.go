@@ -13,7 +13,8 @@ import (
 
 const (
 	prefixBytes = 4
-	// maxPendingBytes is how much may wait in memory with a flush_interval.
+	// maxPendingBytes is how much may wait in memory with a flush_interval, and how
+	// long a record is at most that is copied to be written in one go.
 	maxPendingBytes = 1 << 20
 	fileMode        = 0o600
 )
@@ -44,7 +45,7 @@ type recordFile struct {
 	size    int64             // bytes of f in whole records
 	torn    bool              // behind size there is a part of a record
 	pending []byte            // whole records on their way to f
-	prefix  [prefixBytes]byte // of the record being written
+	prefix  [prefixBytes]byte // of a record that is not copied to pending
 }
 
 func newRecordFile(cfg Config, log *slog.Logger) *recordFile {
@@ -123,17 +124,24 @@ func (r *recordFile) repair(size int64) error {
 	return nil
 }
 
-// append writes one record, or leaves it in memory. No request is longer than
+// append writes one record, or leaves it in memory. Length and bytes are one
+// write, so that another process that appends to the file comes before or after
+// them; a record too long to be copied is two. No request is longer than
 // 2^31-1 bytes, and zstd adds little to the worst, so any length fits.
 func (r *recordFile) append(record []byte) error {
 	n := prefixBytes + len(record)
 	if err := r.makeRoom(n); err != nil {
 		return err
 	}
-	if r.buffered && n <= maxPendingBytes {
+	if n <= maxPendingBytes {
 		r.pending = binary.BigEndian.AppendUint32(r.pending, uint32(len(record)))
 		r.pending = append(r.pending, record...)
-		return nil
+		if r.buffered {
+			return nil
+		}
+		err := r.flush()
+		r.pending = r.pending[:0] // a record that was refused does not wait
+		return err
 	}
 	binary.BigEndian.PutUint32(r.prefix[:], uint32(len(record)))
 	return r.write(r.prefix[:], record)

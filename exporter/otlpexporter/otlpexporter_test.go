@@ -30,10 +30,14 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
+// hangsAfter is when a test calls what has not happened a hang. Nothing waits
+// for it to pass; it is long since the machine may be starved.
+const hangsAfter = time.Minute
+
 func TestMain(m *testing.M) {
 	code := m.Run()
 	// What gRPC forgets on a broken connection, the garbage collector gives back.
-	for end := time.Now().Add(20 * time.Second); pipeline.Live() != 0 && time.Now().Before(end); {
+	for end := time.Now().Add(hangsAfter); pipeline.Live() != 0 && time.Now().Before(end); {
 		runtime.GC()
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -109,6 +113,9 @@ func start(t testing.TB, yaml string) *Exporter {
 	cfg, err := fromYAML(t, yaml)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if cfg.Timeout == DefaultConfig().Timeout { // the test is about something else
+		cfg.Timeout = hangsAfter
 	}
 	e, err := New(cfg, pipeline.Settings{ID: "otlp/2"})
 	if err != nil {

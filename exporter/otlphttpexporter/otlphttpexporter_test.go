@@ -23,9 +23,13 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
+// hangsAfter is when a test calls what has not happened a hang. Nothing waits
+// for it to pass; it is long since the machine may be starved.
+const hangsAfter = time.Minute
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for end := time.Now().Add(20 * time.Second); pipeline.Live() != 0 && time.Now().Before(end); {
+	for end := time.Now().Add(hangsAfter); pipeline.Live() != 0 && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond) // net/http may close a body after it has answered
 	}
 	if n := pipeline.Live(); n != 0 {
@@ -77,6 +81,9 @@ func start(t testing.TB, yaml string) *Exporter {
 	cfg, err := fromYAML(t, yaml)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if cfg.Timeout == DefaultConfig().Timeout { // the test is about something else
+		cfg.Timeout = hangsAfter
 	}
 	e, err := New(cfg, pipeline.Settings{ID: "otlphttp"})
 	if err != nil {

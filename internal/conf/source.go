@@ -122,7 +122,7 @@ func (l *loader) assign(assignment string) *Node {
 	src := l.source("--set " + key)
 	at := mark{src: src}
 	if !ok {
-		l.fail(at, errors.New(`expected key=value, as in --set processors.batch.timeout=2s`))
+		l.fail(at, errors.New(`expected key=value, as in --set exporters.otlp.timeout=2s`))
 		return nil
 	}
 	p := &parser{src: src, at: &at, nodes: &l.nodes}

@@ -54,6 +54,10 @@ func ParseGRPCTarget(endpoint string) (GRPCTarget, error) {
 		}
 		hostPort = strings.TrimSuffix(rest, "/")
 	}
+	if strings.Contains(hostPort, "@") {
+		// It is not repeated here: there may be a password in it.
+		return t, errors.New("the endpoint names a user: a gRPC endpoint is host:port, credentials go into the headers")
+	}
 	if strings.Contains(hostPort, "/") {
 		return t, fmt.Errorf("endpoint %q: a gRPC endpoint has no path: expected host:port (OTLP over HTTP is the otlphttp exporter's)", endpoint)
 	}
@@ -70,6 +74,12 @@ func isPort(s string) bool {
 	return err == nil
 }
 
+// validPort says whether something can listen there.
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
 func checkHostPort(s string) error {
 	host, port, err := net.SplitHostPort(s)
 	switch {
@@ -79,8 +89,13 @@ func checkHostPort(s string) error {
 		return errors.New("expected host:port, with an IPv6 address in brackets")
 	case host == "":
 		return errors.New("the host is missing: expected host:port")
-	case !isPort(port) || port == "0":
+	case !validPort(port):
 		return fmt.Errorf("invalid port %q: expected 1 to 65535", port)
+	}
+	// gRPC reads a target as a URL, and would look a host with a ? or a blank up
+	// for ever.
+	if u, err := url.Parse("//" + s); err != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("invalid host %q: expected a name or an IP address", host)
 	}
 	return nil
 }
@@ -100,7 +115,7 @@ func ParseHTTPEndpoint(endpoint string) (*url.URL, error) {
 		return nil, fmt.Errorf("endpoint %q: unknown scheme %q: expected http or https", u.Redacted(), u.Scheme)
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("endpoint %q: the host is missing: %s", u.Redacted(), want)
-	case u.Port() != "" && !isPort(u.Port()):
+	case u.Port() != "" && !validPort(u.Port()):
 		return nil, fmt.Errorf("endpoint %q: invalid port %q: expected 1 to 65535", u.Redacted(), u.Port())
 	case u.Fragment != "":
 		return nil, fmt.Errorf("endpoint %q: a fragment (#) is never sent: %s", u.Redacted(), want)

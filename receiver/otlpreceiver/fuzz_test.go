@@ -15,49 +15,109 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// FuzzHTTPHandler sends any body in any coding to any signal. The answer is one
-// of the documented statuses with a readable body, a success means that the
-// consumer saw a valid request, and nothing is leaked.
-func FuzzHTTPHandler(f *testing.F) {
-	encodings := []string{"", "gzip", "zstd"}
-	types := []string{"application/x-protobuf", "application/json", ""}
-	for _, s := range otlp.Signals() {
-		for e, encoding := range encodings {
-			f.Add(uint8(s), uint8(e), uint8(0), compress(encoding, request(s, 3)))
+// fuzzEncodings and fuzzTypes are what the fuzzer's numbers stand for.
+var (
+	fuzzEncodings = []string{"", "gzip", "zstd"}
+	fuzzTypes     = []string{"application/x-protobuf", "application/json", ""}
+)
+
+// fuzzLimit is the largest body, in bytes: the largest seed is well below it.
+const fuzzLimit = 1 << 17
+
+// fuzzSeed is one input of FuzzHTTPHandler, with the answer to it.
+type fuzzSeed struct {
+	signal, encoding, contentType uint8 // indices
+	body                          []byte
+	status                        int
+}
+
+func fuzzSeeds() (seeds []fuzzSeed) {
+	signals := otlp.Signals()
+	index := func(s otlp.Signal) uint8 { return uint8(slices.Index(signals[:], s)) }
+	for _, s := range signals {
+		for e, encoding := range fuzzEncodings {
+			seeds = append(seeds, fuzzSeed{index(s), uint8(e), 0, compress(encoding, request(s, 3)), http.StatusOK})
 		}
 	}
 	for _, bad := range badData() {
-		f.Add(uint8(bad.signal), uint8(0), uint8(0), bad.body)
+		seeds = append(seeds, fuzzSeed{index(bad.signal), 0, 0, bad.body, http.StatusBadRequest})
 	}
-	f.Add(uint8(1), uint8(1), uint8(1), []byte("{}"))
+	return append(seeds, fuzzSeed{1, 0, 1, []byte("{}"), http.StatusUnsupportedMediaType},
+		fuzzSeed{1, 1, 0, []byte("{}"), http.StatusBadRequest})
+}
 
-	const limit = 1 << 16
+func (s fuzzSeed) request() *http.Request {
+	signals := otlp.Signals()
+	spec := signals[int(s.signal)%len(signals)].Spec()
+	req := httptest.NewRequest(http.MethodPost, spec.Path, bytes.NewReader(s.body))
+	req.Header.Set("Content-Type", fuzzTypes[int(s.contentType)%len(fuzzTypes)])
+	req.Header.Set("Content-Encoding", fuzzEncodings[int(s.encoding)%len(fuzzEncodings)])
+	return req
+}
+
+// fuzzHandler answers for all four signals.
+func fuzzHandler(t testing.TB) (http.Handler, *sink) {
+	t.Helper()
 	c := DefaultHTTPConfig()
-	c.MaxRequestBodySize = limit
+	c.MaxRequestBodySize = fuzzLimit
 	r, err := New(testConfig(), pipeline.Settings{})
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	s := &sink{}
 	for _, sig := range otlp.Signals() {
 		if err := r.Register(sig, s); err != nil {
-			f.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 	intakes, err := r.intakes("http")
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	paths, err := c.routes()
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
-	h := newHTTPHandler(&c, paths, intakes, &r.gate)
+	return newHTTPHandler(&c, paths, intakes, &r.gate), s
+}
+
+// The fuzzer starts from requests that are taken, and from ones that fail late.
+func TestFuzzSeeds(t *testing.T) {
+	h, s := fuzzHandler(t)
+	good := map[otlp.Signal]int{}
+	for i, seed := range fuzzSeeds() {
+		s.seen = nil
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, seed.request())
+		if w.Code != seed.status {
+			t.Errorf("seed %d, %d bytes of %s: status %d, want %d: %s", i, len(seed.body), otlp.Signals()[seed.signal], w.Code, seed.status, w.Body)
+		}
+		if w.Code != http.StatusOK {
+			continue
+		}
+		if len(s.seen) != 1 {
+			t.Errorf("seed %d: the consumer saw %d requests, want 1", i, len(s.seen))
+		}
+		good[otlp.Signals()[seed.signal]]++
+	}
+	for _, sig := range otlp.Signals() {
+		if good[sig] < len(fuzzEncodings) {
+			t.Errorf("%s: %d good seeds, want one of each coding", sig, good[sig])
+		}
+	}
+}
+
+// FuzzHTTPHandler sends any body in any coding to any signal. The answer is one
+// of the documented statuses with a readable body, a success means that the
+// consumer saw a valid request, and nothing is leaked.
+func FuzzHTTPHandler(f *testing.F) {
+	for _, s := range fuzzSeeds() {
+		f.Add(s.signal, s.encoding, s.contentType, s.body)
+	}
+	h, s := fuzzHandler(f)
 	f.Fuzz(func(t *testing.T, signal, encoding, contentType uint8, body []byte) {
 		sig := otlp.Signals()[signal%4]
-		req := httptest.NewRequest(http.MethodPost, sig.Spec().Path, bytes.NewReader(body))
-		req.Header.Set("Content-Type", types[int(contentType)%len(types)])
-		req.Header.Set("Content-Encoding", encodings[int(encoding)%len(encodings)])
+		req := fuzzSeed{signal: signal, encoding: encoding, contentType: contentType, body: body}.request()
 		s.seen = nil
 		live := pipeline.Live()
 		w := httptest.NewRecorder()
@@ -73,7 +133,7 @@ func FuzzHTTPHandler(f *testing.F) {
 			return
 		}
 		for _, b := range s.seen {
-			if n, err := otlp.Check(sig, b.data); err != nil || n != b.items || len(b.data) > limit {
+			if n, err := otlp.Check(sig, b.data); err != nil || n != b.items || len(b.data) > fuzzLimit {
 				t.Errorf("the consumer saw %d bytes, %d items, which Check calls %d, %v", len(b.data), b.items, n, err)
 			}
 		}

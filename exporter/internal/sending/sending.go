@@ -6,6 +6,10 @@
 //
 // The one trap: the sender may read a batch's bytes after Send has returned. It
 // holds a reference of its own for that.
+//
+// What fails is told to the sender, who alone can do something with the data. The
+// operator is told too, now and then: this is the one place that both logs an
+// error and returns it, since a relay whose backend is down would else be silent.
 package sending
 
 import (
@@ -14,7 +18,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/obsreport"
@@ -22,9 +25,11 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// warnEvery bounds how often an exporter repeats what a destination complains
-// about while it takes the data.
-const warnEvery = time.Minute
+// How often an exporter repeats itself at most.
+const (
+	remarkEvery  = time.Minute
+	failureEvery = 10 * time.Second
+)
 
 var (
 	errNotStarted = errors.New("the exporter is not started")
@@ -38,7 +43,7 @@ type Exporter struct {
 	obs    *obsreport.Exporter
 	logger *slog.Logger
 
-	lastWarning atomic.Int64 // Unix nanoseconds
+	remarks, failures notice
 
 	mu       sync.RWMutex
 	sender   otlpclient.Sender // nil until started
@@ -56,7 +61,9 @@ func New(set pipeline.Settings, open func() (otlpclient.Sender, error)) (*Export
 	if err != nil {
 		return nil, err
 	}
-	return &Exporter{id: set.ID, open: open, obs: obs, logger: set.Logger}, nil
+	e := &Exporter{id: set.ID, open: open, obs: obs, logger: set.Logger}
+	e.remarks.every, e.failures.every = remarkEvery, failureEvery
+	return e, nil
 }
 
 // Name returns the exporter's id in the configuration.
@@ -137,7 +144,9 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	})
 	if err != nil {
 		e.obs.Sent(ctx, b.Signal(), 0, b.Items())
-		return refused(err)
+		out := refused(err)
+		e.warnOfFailure(ctx, b, out)
+		return out
 	}
 	rejected := int(min(answer.Rejected, int64(b.Items())))
 	e.obs.Sent(ctx, b.Signal(), b.Items()-rejected, rejected)
@@ -145,12 +154,12 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 		return &pipeline.Error{Kind: pipeline.Partial, Rejected: int64(rejected),
 			Err: fmt.Errorf("by the destination of exporter %q, which says %q", e.id, answer.Message)}
 	}
-	e.warn(ctx, b, answer)
+	e.warnOfRemark(ctx, b, answer)
 	return nil
 }
 
 // refused translates what a sender says into what a pipeline understands.
-func refused(err error) error {
+func refused(err error) *pipeline.Error {
 	out := &pipeline.Error{Kind: pipeline.Retryable, Err: err}
 	var e *otlpclient.Error
 	if !errors.As(err, &e) {
@@ -166,13 +175,28 @@ func refused(err error) error {
 	return out
 }
 
-// warn logs what a destination remarks on data that it took whole.
-func (e *Exporter) warn(ctx context.Context, b *pipeline.Batch, a otlpclient.Answer) {
+// warnOfFailure tells the operator what the sender is told. The error names the
+// endpoint.
+func (e *Exporter) warnOfFailure(ctx context.Context, b *pipeline.Batch, err *pipeline.Error) {
+	failures, tell := e.failures.due()
+	if !tell {
+		return
+	}
+	answer := "retry"
+	if err.Kind == pipeline.Permanent {
+		answer = "refused for good"
+	}
+	e.logger.LogAttrs(ctx, slog.LevelWarn, "the destination does not take the data (told at most once in "+failureEvery.String()+")",
+		slog.String("exporter", e.id), slog.String("signal", b.Signal().String()), slog.Any("error", err.Err),
+		slog.String("answer_to_sender", answer), slog.Int64("failures", failures))
+}
+
+// warnOfRemark logs what a destination remarks on data that it took whole.
+func (e *Exporter) warnOfRemark(ctx context.Context, b *pipeline.Batch, a otlpclient.Answer) {
 	if a.Message == "" && a.Warning == nil {
 		return
 	}
-	now, last := time.Now().UnixNano(), e.lastWarning.Load()
-	if last != 0 && now-last < int64(warnEvery) || !e.lastWarning.CompareAndSwap(last, now) {
+	if _, tell := e.remarks.due(); !tell {
 		return
 	}
 	e.logger.LogAttrs(ctx, slog.LevelWarn, "the destination took the data with a remark (told at most once a minute)",

@@ -9,7 +9,9 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -43,6 +45,7 @@ type scripted struct {
 	hold   chan struct{} // Send waits for it to be closed, if not nil
 	inside chan struct{} // gets one for each Send
 	keep   func(done func())
+	ended  atomic.Int32 // Sends that were held and are let go
 
 	mu     sync.Mutex
 	closed int
@@ -55,6 +58,7 @@ func (s *scripted) Send(_ context.Context, r otlpclient.Request) (otlpclient.Ans
 	}
 	if s.hold != nil {
 		<-s.hold
+		s.ended.Add(1)
 	}
 	if s.keep != nil {
 		s.keep(r.Done)
@@ -283,11 +287,10 @@ func TestShutdownDrains(t *testing.T) {
 		if err := <-down; late != errors.Is(err, context.Canceled) {
 			t.Errorf("late %t: %v", late, err)
 		}
-		select {
-		case <-consumed:
-		default:
+		if s.ended.Load() != 1 {
 			t.Error("Shutdown returned before the request did")
 		}
+		<-consumed
 		cancel()
 	}
 }
@@ -308,12 +311,50 @@ func TestRemarksAreLimited(t *testing.T) {
 	if n := strings.Count(log.String(), "remark=deprecated"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, log.String())
 	}
-	e.lastWarning.Add(-int64(warnEvery))
+	e.remarks.last.Add(-int64(remarkEvery))
 	e.Consume(t.Context(), b)
 	if n := strings.Count(log.String(), "remark=deprecated"); n != 2 {
 		t.Errorf("logged %d times in two minutes", n)
 	}
 	e.Shutdown(t.Context())
+}
+
+// A backend that is down is reported at once, and then every ten seconds with
+// how often it failed since. What the sender was told is said too.
+func TestFailuresAreToldNowAndThen(t *testing.T) {
+	t.Parallel()
+	for answer, cause := range map[string]*otlpclient.Error{
+		`answer_to_sender=retry`:              {Retryable: true, Err: errors.New("send traces to backend:4317: refused")},
+		`answer_to_sender="refused for good"`: {Err: errors.New("send traces to backend:4317: refused")},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			e := newExporter(t, &scripted{err: cause}, pipeline.Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			b := spans(t, 1)
+			defer b.Release()
+			for range 25 { // at 0 s, 1 s, ... 24 s
+				if err := e.Consume(t.Context(), b); !errors.Is(err, cause) {
+					t.Fatalf("the sender is told %v", err)
+				}
+				time.Sleep(time.Second)
+			}
+			var got []string
+			for line := range strings.Lines(log.String()) {
+				if !strings.Contains(line, `level=WARN msg="the destination does not take the data`) || !strings.Contains(line, "exporter=otlp/2 signal=traces "+
+					`error="send traces to backend:4317: refused" `+answer) {
+					t.Errorf("unexpected line %s", line)
+				}
+				_, failures, _ := strings.Cut(strings.TrimSpace(line), "failures=")
+				got = append(got, failures)
+			}
+			if diff := cmp.Diff([]string{"1", "10", "10"}, got); diff != "" {
+				t.Errorf("failures told (-want +got):\n%s", diff)
+			}
+			if err := e.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 func TestIgnored(t *testing.T) {
