@@ -30,9 +30,11 @@ type Exporter struct {
 	// signals is a bit for each signal that was written.
 	signals atomic.Uint32
 
-	mu    sync.Mutex
-	state state
-	file  *recordFile // guarded by mu
+	// turn holds a token while somebody has the exporter to itself. It is a lock
+	// that can be waited for with a deadline: a write to a pipe may take for ever.
+	turn  chan struct{}
+	state state       // guarded by turn
+	file  *recordFile // guarded by turn
 
 	stopFlushing context.CancelFunc
 	flushing     sync.WaitGroup
@@ -61,7 +63,7 @@ func New(cfg Config, set pipeline.Settings) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exporter{id: set.ID, cfg: cfg, log: set.Logger, obs: obs}
+	e := &Exporter{id: set.ID, cfg: cfg, log: set.Logger, obs: obs, turn: make(chan struct{}, 1)}
 	e.file = newRecordFile(cfg, set.Logger)
 	if cfg.Compression == compressionZstd {
 		if e.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(cfg.zstdLevel()), zstd.WithLowerEncoderMem(true)); err != nil {
@@ -77,10 +79,24 @@ func (e *Exporter) Name() string { return e.id }
 // Capabilities: it only reads.
 func (e *Exporter) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
 
+// lock waits for the exporter until ctx ends. Pair it with one unlock.
+func (e *Exporter) lock(ctx context.Context) error {
+	select {
+	case e.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for a write to %s that is under way: %w", e.cfg.Path, ctx.Err())
+	}
+}
+
+func (e *Exporter) unlock() { <-e.turn }
+
 // Start opens the file.
-func (e *Exporter) Start(context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+func (e *Exporter) Start(ctx context.Context) error {
+	if err := e.lock(ctx); err != nil {
+		return fmt.Errorf("%s: %w", e.id, err)
+	}
+	defer e.unlock()
 	switch e.state {
 	case running:
 		return nil
@@ -108,22 +124,23 @@ func (e *Exporter) Start(context.Context) error {
 	return nil
 }
 
-// Shutdown writes what waits in memory and closes the file. Writing to a disk
-// cannot be interrupted, so it does not heed the deadline.
-func (e *Exporter) Shutdown(context.Context) error {
-	e.mu.Lock()
-	wasRunning := e.state == running
-	e.state = stopped
-	e.mu.Unlock()
-	if !wasRunning {
+// Shutdown writes what waits in memory and closes the file. A write that is under
+// way it waits for until ctx ends, and then leaves it: writing cannot be
+// interrupted.
+func (e *Exporter) Shutdown(ctx context.Context) error {
+	if err := e.lock(ctx); err != nil {
+		return fmt.Errorf("%s: %w", e.id, err)
+	}
+	defer e.unlock()
+	if e.state != running {
+		e.state = stopped
 		return nil
 	}
+	e.state = stopped
 	if e.stopFlushing != nil {
-		e.stopFlushing()
+		e.stopFlushing() // it waits for its turn with this context
 	}
 	e.flushing.Wait()
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	if err := e.file.close(); err != nil {
 		return fmt.Errorf("%s: %w", e.id, err)
 	}
@@ -142,9 +159,11 @@ func (e *Exporter) flushRegularly(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		e.mu.Lock()
+		if e.lock(ctx) != nil {
+			return
+		}
 		err := e.file.flush()
-		e.mu.Unlock()
+		e.unlock()
 		if err != nil && !failing {
 			e.log.Warn("records wait in memory, since the file cannot be written", "error", err)
 		}
@@ -162,7 +181,7 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 		*lent = e.zstd.EncodeAll(record, (*lent)[:0])
 		record = *lent
 	}
-	err := e.append(record)
+	err := e.append(ctx, record)
 	bufpool.Put(lent)
 	if err != nil {
 		e.obs.Sent(ctx, b.Signal(), 0, b.Items())
@@ -174,9 +193,11 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 
 var errNotRunning = errors.New("the exporter is not running")
 
-func (e *Exporter) append(record []byte) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+func (e *Exporter) append(ctx context.Context, record []byte) error {
+	if err := e.lock(ctx); err != nil {
+		return err
+	}
+	defer e.unlock()
 	if e.state != running {
 		return errNotRunning
 	}

@@ -2,6 +2,7 @@ package fileexporter
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -327,4 +328,80 @@ func TestForeignFileIsPutAside(t *testing.T) {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
+}
+
+// A part of a record that could not be cut off at once does not go into a backup,
+// nor stay behind at the end.
+func TestPartOfARecordDoesNotOutliveTheFile(t *testing.T) {
+	t.Parallel()
+	for _, rotates := range []bool{true, false} {
+		d := &disk{room: 600_200, noCut: true}
+		cfg := rotating(t, Rotation{MaxMegabytes: 1, MaxBackups: 5})
+		e := start(t, cfg, d.seam)
+		first, second := request(600_000, 'a'), request(600_000, 'b')
+		mustConsume(t, e, first)
+		if err := consume(t, e, otlp.Traces, request(1000, 'x')); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("got %v", err)
+		}
+		d.room = 1 << 30
+		if rotates {
+			if err := consume(t, e, otlp.Traces, second); !errors.Is(err, syscall.EIO) {
+				t.Fatalf("rotated with a torn end: %v", err)
+			}
+		}
+		d.noCut = false
+		want := [][]byte{first}
+		if rotates {
+			mustConsume(t, e, second)
+			want = append(want, second)
+		}
+		stop(t, e)
+		equal(t, records(t, allFiles(t, cfg.Path)...), want)
+	}
+}
+
+// stuck is a file whose writes wait, as a pipe's do that nobody reads.
+type stuck struct {
+	file
+	writing, free chan struct{}
+}
+
+func (f *stuck) Write(p []byte) (int, error) {
+	close(f.writing)
+	<-f.free
+	return f.file.Write(p)
+}
+
+// While a write does not come back, others give up when their time is over, and
+// so does Shutdown.
+func TestAWriteThatDoesNotReturnHoldsUpNobodyForEver(t *testing.T) {
+	t.Parallel()
+	s := &stuck{writing: make(chan struct{}), free: make(chan struct{})}
+	e := start(t, protoConfig(filepath.Join(t.TempDir(), "f")), func(e *Exporter) {
+		open := e.file.open
+		e.file.open = func(path string, flag int) (file, error) {
+			f, err := open(path, flag)
+			s.file = f
+			return s, err
+		}
+	})
+	var writer sync.WaitGroup
+	writer.Go(func() { mustConsume(t, e, request(10, 'a')) })
+	<-s.writing
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	b, err := pipeline.NewBatch(otlp.Traces, request(10, 'b'), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Release()
+	if err := e.Consume(ended, b); !errors.Is(err, context.Canceled) || pipeline.Classify(err).Kind != pipeline.Retryable {
+		t.Errorf("Consume: %v", err)
+	}
+	if err := e.Shutdown(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown: %v", err)
+	}
+	close(s.free)
+	writer.Wait()
+	stop(t, e)
 }

@@ -161,6 +161,9 @@ func (r *recordFile) makeRoom(n int) error {
 		}
 	}
 	if full {
+		if err := r.cutTorn(); err != nil {
+			return err // else the part of a record would go into the backup
+		}
 		return r.rotate()
 	}
 	return nil
@@ -195,8 +198,12 @@ func (r *recordFile) write(parts ...[]byte) error {
 			err = io.ErrShortWrite
 		}
 		if err != nil {
+			err = fmt.Errorf("writing to %s: %w", r.path, err)
+			if !r.regular { // what a pipe has taken cannot be cut off; its reader starts anew
+				return errors.Join(err, r.letGo())
+			}
 			r.torn = written > 0
-			return errors.Join(fmt.Errorf("writing to %s: %w", r.path, err), r.cutTorn())
+			return errors.Join(err, r.cutTorn())
 		}
 	}
 	r.size += written
@@ -222,7 +229,7 @@ func (r *recordFile) close() error {
 	if err != nil {
 		err = fmt.Errorf("%d bytes in memory are lost: %w", len(r.pending), err)
 	}
-	return errors.Join(err, r.letGo())
+	return errors.Join(err, r.cutTorn(), r.letGo())
 }
 
 // letGo closes the file, if it is open.
