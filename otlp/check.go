@@ -179,8 +179,7 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			tab = &tables[msg]
 			continue
 		}
-		start := i
-		tag := uint32(b[i])
+		start, tag := i, uint32(b[i])
 		i++
 		if tag >= 0x80 {
 			if i < end && b[i] == 1 { // fields 16 to 31, as they are usually written
@@ -191,30 +190,12 @@ func (w *walk) run(msg uint8) (items int, err error) {
 		}
 		e := tab[uint8(tag)]
 		if e.op < opLength {
-			switch {
-			case e.op == opFixed64:
+			if e.op == opFixed64 {
 				i += 8
 				continue
-			case e.op == opVarint:
-				n := i
-				for n < end && b[n] >= 0x80 {
-					n++
-				}
-				if n-i < 9 {
-					i = n + 1
-					continue
-				}
-			case e.op == opIndex && i+1 < end:
-				// Most take one byte or two.
-				if v := uint64(b[i]); v < 0x80 && v < w.limits[e.arg] {
-					i++
-					continue
-				} else if d := uint64(b[i+1]); v >= 0x80 && d < 0x80 && v&0x7f|d<<7 < w.limits[e.arg] {
-					i += 2
-					continue
-				}
-			case e.op == opFixed32:
-				i += 4
+			}
+			if next := w.short(e, b[:end], i); next > 0 {
+				i = next
 				continue
 			}
 			if i, err = w.scalar(e, b[:end], start, i, tag); err != nil {
@@ -251,20 +232,12 @@ func (w *walk) run(msg uint8) (items int, err error) {
 				continue
 			}
 		case opMessage:
-		case opItem:
-			items++
+		case opItem, opMetric, opMetricData:
+			items = w.count(e.op, tag, items)
 		case opAnyValue:
 			if inner++; inner > MaxDepth {
 				return 0, w.fail(start, top, msg, errDepth)
 			}
-		case opMetric:
-			w.metricItems, w.metricTag = items, 0
-		case opMetricData:
-			// A member that displaces another takes its points away.
-			if w.metricTag != tag && w.metricTag != 0 {
-				items = w.metricItems
-			}
-			w.metricTag = tag
 		default:
 			if err := w.packed(e, b[i:next]); err != nil {
 				return 0, w.fail(start, top, msg, err)
@@ -277,6 +250,51 @@ func (w *walk) run(msg uint8) (items int, err error) {
 		end, msg, depth = next, e.arg, inner
 		tab = &tables[msg]
 	}
+}
+
+// count returns the number of items so far, as a message that matters to it
+// begins.
+func (w *walk) count(op tagOp, tag uint32, items int) int {
+	switch op {
+	case opItem:
+		return items + 1
+	case opMetric:
+		w.metricItems, w.metricTag = items, 0
+	case opMetricData:
+		// A member of the oneof that displaces another takes its points away.
+		if w.metricTag != tag && w.metricTag != 0 {
+			items = w.metricItems
+		}
+		w.metricTag = tag
+	}
+	return items
+}
+
+// short returns the index behind a scalar of the usual length, which may be
+// beyond the end of b; 0 if it takes a closer look.
+func (w *walk) short(e tagEntry, b []byte, i int) int {
+	switch e.op {
+	case opFixed32:
+		return i + 4
+	case opVarint:
+		n := i
+		for n < len(b) && b[n] >= 0x80 {
+			n++
+		}
+		if n-i < 9 {
+			return n + 1
+		}
+	case opIndex: // one byte or two
+		if i+1 >= len(b) {
+			return 0
+		}
+		if v := uint64(b[i]); v < 0x80 && v < w.limits[e.arg] {
+			return i + 1
+		} else if d := uint64(b[i+1]); v >= 0x80 && d < 0x80 && v&0x7f|d<<7 < w.limits[e.arg] {
+			return i + 2
+		}
+	}
+	return 0
 }
 
 // plainKeyValues returns the index behind the plain attributes that follow at
