@@ -127,7 +127,11 @@ func measure(bins binaries, confDir string, sc scenario, rounds, conns int) (res
 	baseline := sc
 	baseline.Transport, baseline.Compression = "grpc", ""
 	var mine, theirs, ratios []float64
-	for i := range rounds + 1 {
+	warmups := 1
+	if rounds == 1 {
+		warmups = 0 // a quick look
+	}
+	for i := range warmups + rounds {
 		d, err := round(discard, baseline, conns)
 		if err != nil {
 			return result{}, fmt.Errorf("discarding server: %w", err)
@@ -136,8 +140,8 @@ func measure(bins binaries, confDir string, sc scenario, rounds, conns int) (res
 		if err != nil {
 			return result{}, fmt.Errorf("penstock: %w", err)
 		}
-		if i == 0 && rounds > 1 {
-			continue // warm-up
+		if i < warmups {
+			continue
 		}
 		mine, theirs, ratios = append(mine, p), append(theirs, d), append(ratios, p/d)
 	}
