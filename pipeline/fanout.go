@@ -41,11 +41,11 @@ func (f *fanout) Capabilities() Capabilities { return Capabilities{MutatesData: 
 
 func (f *fanout) Consume(ctx context.Context, b *Batch) error {
 	var failed []*BranchError
-	wasShared, refs := b.shared.Load(), b.refs.Load()
+	wasShared := b.shared.Load()
 	b.shared.Store(true)
 	last := len(f.consumers) - 1
 	for i, c := range f.consumers {
-		if i == last && f.allMutate && !wasShared && b.refs.Load() == refs {
+		if i == last && f.allMutate && !wasShared { // if another retains it, Edit refuses
 			b.shared.Store(false)
 		}
 		if err := c.Consume(ctx, b); err != nil {
