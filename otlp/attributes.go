@@ -107,7 +107,8 @@ func (v Value) Map() iter.Seq2[[]byte, Value] {
 func Attributes(l List[KeyValue], d *Dictionary) iter.Seq2[[]byte, Value] {
 	return func(yield func([]byte, Value) bool) {
 		for kv := range l.All() {
-			if !yield(kv.Name(d), kv.Value().Resolve(d)) {
+			f := kv.Decode()
+			if !yield(f.name(d), f.Value.Resolve(d)) {
 				return
 			}
 		}
@@ -117,6 +118,10 @@ func Attributes(l List[KeyValue], d *Dictionary) iter.Seq2[[]byte, Value] {
 // Name returns the key, resolved through the dictionary if it is a reference.
 func (m KeyValue) Name(d *Dictionary) []byte {
 	f := m.Decode()
+	return f.name(d)
+}
+
+func (f *KeyValueFields) name(d *Dictionary) []byte {
 	if len(f.Key) == 0 && f.KeyStrindex != 0 && d != nil {
 		return d.String(f.KeyStrindex)
 	}

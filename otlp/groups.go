@@ -6,14 +6,18 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
 
-// Field numbers that the requests of all four signals share.
+// Field numbers that the requests of all four signals share, for who rewrites
+// them.
 const (
-	requestResources = 1 // ExportXServiceRequest.resource_x
-	resourceXSelf    = 1 // ResourceX.resource
-	resourceXScopes  = 2 // ResourceX.scope_x
-	schemaURLField   = 3 // of ResourceX and ScopeX
-	scopeXSelf       = 1 // ScopeX.scope
-	scopeXItems      = 2 // ScopeX.spans, metrics, log_records, profiles
+	FieldResources = 1 // ExportXServiceRequest.resource_x
+	FieldResource  = 1 // ResourceX.resource
+)
+
+const (
+	resourceXScopes = 2 // ResourceX.scope_x
+	schemaURLField  = 3 // of ResourceX and ScopeX
+	scopeXSelf      = 1 // ScopeX.scope
+	scopeXItems     = 2 // ScopeX.spans, metrics, log_records, profiles
 )
 
 // Group is one scope of one resource, in a request of any signal.
@@ -37,7 +41,7 @@ type Group struct {
 // which they stand. A resource without scopes is one group without a scope.
 func Groups(request []byte) iter.Seq[Group] {
 	return func(yield func(Group) bool) {
-		for rx := range (List[[]byte]{region{request, requestResources}}).All() {
+		for rx := range (List[[]byte]{region{request, FieldResources}}).All() {
 			if !resourceGroups(rx, yield) {
 				return
 			}
@@ -47,7 +51,7 @@ func Groups(request []byte) iter.Seq[Group] {
 
 func resourceGroups(rx []byte, yield func(Group) bool) bool {
 	g := Group{
-		Resource:          Resource(wire.Merged(rx, resourceXSelf)),
+		Resource:          Resource(wire.Merged(rx, FieldResource)),
 		ResourceSchemaURL: wire.LastBytes(rx, schemaURLField),
 		First:             true,
 	}

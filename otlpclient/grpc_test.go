@@ -325,7 +325,7 @@ func TestGRPCUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "otlp.sock")
 	lis, err := net.Listen("unix", path)
 	if err != nil {
-		t.Skip(err) // a system without them
+		t.Skipf("this system has no unix sockets: %v", err)
 	}
 	d := serveGRPC(t, lis, nil)
 	if _, err := send(t, newGRPC(t, "unix://"+path, nil), otlp.Traces, text(10)); err != nil {
@@ -544,7 +544,7 @@ func TestGRPCReconnects(t *testing.T) {
 	}
 	first.server.Stop()
 	if lis, err = net.Listen("tcp", addr); err != nil {
-		t.Skip(err) // somebody took the port
+		t.Skipf("another program took the port meanwhile: %v", err)
 	}
 	serveGRPC(t, lis, nil)
 	// A request may still meet the old connection; it then says "send again".

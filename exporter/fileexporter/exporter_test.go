@@ -181,7 +181,7 @@ func TestZstd(t *testing.T) {
 func TestFilesAreForTheOwnerAlone(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
-		t.Skip("no such permissions")
+		t.Skip("Windows has no such permissions")
 	}
 	cfg := protoConfig(filepath.Join(t.TempDir(), "new", "sub", "f"))
 	if e, err := New(cfg, pipeline.Settings{}); err != nil || e.Start(t.Context()) == nil {

@@ -554,7 +554,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("a: ${file:f}\nb: ${file:f}x", "k: ${file:f}", "x")
 	f.Fuzz(func(t *testing.T, text, env, set string) {
 		if len(text)+len(env)+len(set) > 4<<10 {
-			t.Skip()
+			t.Skip("longer than what is worth a run")
 		}
 		o := testOptions(map[string]string{"A": env, "B": "${env:A}${env:A}"}, map[string]string{"f": env, "t.yaml": text})
 		o.Sources, o.Set = []string{"t.yaml", "env:A"}, []string{set}

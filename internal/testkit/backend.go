@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -79,11 +80,8 @@ func NewBackend(t testing.TB, cfg BackendConfig) *Backend {
 	t.Helper()
 	b := &Backend{countOnly: cfg.CountOnly, grpcAddr: "127.0.0.1:0", httpAddr: "127.0.0.1:0"}
 	if cfg.TLS {
-		cert, ca, err := selfSigned()
-		if err != nil {
-			t.Fatalf("make a certificate: %v", err)
-		}
-		b.cert, b.ca = &cert, ca
+		authority := tlstest.New(t)
+		b.cert, b.ca = &authority.Server("127.0.0.1").Certificates[0], authority.PEM
 	}
 	b.Start(t)
 	t.Cleanup(b.Stop)

@@ -31,7 +31,7 @@ func oracleEdit(t testing.TB, m proto.Message, actions []Action) {
 		}
 	}
 	top := m.ProtoReflect()
-	list := top.Get(top.Descriptor().Fields().ByNumber(requestResources)).List()
+	list := top.Get(top.Descriptor().Fields().ByNumber(otlp.FieldResources)).List()
 	for i := range list.Len() {
 		rx := list.Get(i).Message()
 		oracleResourceX(t, rx, actions, table)
@@ -121,7 +121,7 @@ func oracleValue(t testing.TB, v any) *commonpb.AnyValue {
 func outside(request []byte) []byte {
 	var out []byte
 	for c := (wire.Cursor{Buf: request}); c.Next(); {
-		if c.Num != requestResources {
+		if c.Num != otlp.FieldResources {
 			out = append(out, request[c.Start:c.End]...)
 			continue
 		}
@@ -134,7 +134,7 @@ func outside(request []byte) []byte {
 		}
 		out = append(out, "|rest|"...)
 		for x := (wire.Cursor{Buf: c.Bytes}); x.Next(); {
-			if x.Num != resourceXSelf {
+			if x.Num != otlp.FieldResource {
 				out = append(out, c.Bytes[x.Start:x.End]...)
 			}
 		}

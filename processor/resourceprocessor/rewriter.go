@@ -9,12 +9,6 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// Field numbers that the requests of all four signals share.
-const (
-	requestResources = 1 // ExportXServiceRequest.resource_x
-	resourceXSelf    = 1 // ResourceX.resource
-)
-
 const (
 	// maxGrowthBytes is how much larger than it came a request may become. A
 	// resource takes two bytes at least, and each may be given all that the
@@ -52,7 +46,7 @@ func (w *rewriter) rewrite(s otlp.Signal, request []byte) (*[]byte, error) {
 	w.request, w.copied = request, 0
 	w.strings.request, w.strings.present = request, s.Spec().HasDictionary
 	for c := (wire.Cursor{Buf: request}); c.Next(); {
-		if c.Num != requestResources || c.Type != wire.TypeBytes {
+		if c.Num != otlp.FieldResources || c.Type != wire.TypeBytes {
 			continue
 		}
 		if err := w.resourceX(&c); err != nil {
@@ -86,14 +80,14 @@ func (w *rewriter) resourceX(c *wire.Cursor) error {
 	}
 	w.reserve(c.Start - w.copied + maxFieldHeadBytes + size)
 	out := append(*w.out, w.request[w.copied:c.Start]...)
-	out = wire.AppendTag(out, requestResources, wire.TypeBytes)
+	out = wire.AppendTag(out, otlp.FieldResources, wire.TypeBytes)
 	out = binary.AppendUvarint(out, uint64(size))
 	*w.out = appendWithResource(out, c.Bytes, w.resource.Buf)
 	w.copied = c.End
 	return nil
 }
 
-func isResource(c *wire.Cursor) bool { return c.Num == resourceXSelf && c.Type == wire.TypeBytes }
+func isResource(c *wire.Cursor) bool { return c.Num == otlp.FieldResource && c.Type == wire.TypeBytes }
 
 // findResource returns the resource of a ResourceX, nil if there is none, and
 // how many bytes its field takes. In several parts it is their merger.
@@ -119,7 +113,7 @@ func appendWithResource(dst, resourceX, resource []byte) []byte {
 		copied = at.Start
 	}
 	dst = append(dst, resourceX[:copied]...)
-	dst = wire.AppendBytes(dst, resourceXSelf, resource)
+	dst = wire.AppendBytes(dst, otlp.FieldResource, resource)
 	for c := (wire.Cursor{Buf: resourceX}); c.Next(); {
 		if isResource(&c) {
 			dst = append(dst, resourceX[copied:c.Start]...)
