@@ -21,8 +21,11 @@ const (
 // tagEntry is what to do with one tag of one message: tables[message][tag].
 type tagEntry struct {
 	op  tagOp
-	arg uint8 // the nested message, or the dictionary table of an index
+	arg uint8 // the nested message, the dictionary table of an index, or isText
 }
+
+// isText is the argument of opBytes for a string field, which should be UTF-8.
+const isText = 1
 
 type tagOp uint8
 

@@ -87,7 +87,7 @@ var tables = [numMessages][256]tagEntry{
 		23: {opBadType, 0},
 		24: {opBadType, 0},
 		25: {opBadType, 0},
-		26: {opBytes, 0}, // schema_url
+		26: {opBytes, isText}, // schema_url
 		27: {opBadType, 0},
 		28: {opBadType, 0},
 		29: {opBadType, 0},
@@ -123,7 +123,7 @@ var tables = [numMessages][256]tagEntry{
 	msgKeyValue: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opBytes, 0}, // key
+		10: {opBytes, isText}, // key
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -149,7 +149,7 @@ var tables = [numMessages][256]tagEntry{
 	msgAnyValue: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opBytes, 0}, // string_value
+		10: {opBytes, isText}, // string_value
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -235,7 +235,7 @@ var tables = [numMessages][256]tagEntry{
 	msgEntityRef: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opBytes, 0}, // schema_url
+		10: {opBytes, isText}, // schema_url
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -243,7 +243,7 @@ var tables = [numMessages][256]tagEntry{
 		15: {opBadType, 0},
 		16: {opBadType, 0},
 		17: {opBadType, 0},
-		18: {opBytes, 0}, // type
+		18: {opBytes, isText}, // type
 		19: {opBadType, 0},
 		20: {opBadType, 0},
 		21: {opBadType, 0},
@@ -251,7 +251,7 @@ var tables = [numMessages][256]tagEntry{
 		23: {opBadType, 0},
 		24: {opBadType, 0},
 		25: {opBadType, 0},
-		26: {opBytes, 0}, // id_keys
+		26: {opBytes, isText}, // id_keys
 		27: {opBadType, 0},
 		28: {opBadType, 0},
 		29: {opBadType, 0},
@@ -259,7 +259,7 @@ var tables = [numMessages][256]tagEntry{
 		31: {opBadType, 0},
 		32: {opBadType, 0},
 		33: {opBadType, 0},
-		34: {opBytes, 0}, // description_keys
+		34: {opBytes, isText}, // description_keys
 		35: {opBadType, 0},
 		36: {opBadType, 0},
 		37: {opBadType, 0},
@@ -285,7 +285,7 @@ var tables = [numMessages][256]tagEntry{
 		23: {opBadType, 0},
 		24: {opBadType, 0},
 		25: {opBadType, 0},
-		26: {opBytes, 0}, // schema_url
+		26: {opBytes, isText}, // schema_url
 		27: {opBadType, 0},
 		28: {opBadType, 0},
 		29: {opBadType, 0},
@@ -295,7 +295,7 @@ var tables = [numMessages][256]tagEntry{
 	msgInstrumentationScope: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opBytes, 0}, // name
+		10: {opBytes, isText}, // name
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -303,7 +303,7 @@ var tables = [numMessages][256]tagEntry{
 		15: {opBadType, 0},
 		16: {opBadType, 0},
 		17: {opBadType, 0},
-		18: {opBytes, 0}, // version
+		18: {opBytes, isText}, // version
 		19: {opBadType, 0},
 		20: {opBadType, 0},
 		21: {opBadType, 0},
@@ -345,7 +345,7 @@ var tables = [numMessages][256]tagEntry{
 		23:  {opBadType, 0},
 		24:  {opBadType, 0},
 		25:  {opBadType, 0},
-		26:  {opBytes, 0}, // trace_state
+		26:  {opBytes, isText}, // trace_state
 		27:  {opBadType, 0},
 		28:  {opBadType, 0},
 		29:  {opBadType, 0},
@@ -369,7 +369,7 @@ var tables = [numMessages][256]tagEntry{
 		135: {opBadType, 0},
 		40:  {opBadType, 0},
 		41:  {opBadType, 0},
-		42:  {opBytes, 0}, // name
+		42:  {opBytes, isText}, // name
 		43:  {opBadType, 0},
 		44:  {opBadType, 0},
 		45:  {opBadType, 0},
@@ -467,7 +467,7 @@ var tables = [numMessages][256]tagEntry{
 		15: {opBadType, 0},
 		16: {opBadType, 0},
 		17: {opBadType, 0},
-		18: {opBytes, 0}, // name
+		18: {opBytes, isText}, // name
 		19: {opBadType, 0},
 		20: {opBadType, 0},
 		21: {opBadType, 0},
@@ -509,7 +509,7 @@ var tables = [numMessages][256]tagEntry{
 		23: {opBadType, 0},
 		24: {opBadType, 0},
 		25: {opBadType, 0},
-		26: {opBytes, 0}, // trace_state
+		26: {opBytes, isText}, // trace_state
 		27: {opBadType, 0},
 		28: {opBadType, 0},
 		29: {opBadType, 0},
@@ -543,7 +543,7 @@ var tables = [numMessages][256]tagEntry{
 	msgStatus: {
 		16: {opBadType, 0},
 		17: {opBadType, 0},
-		18: {opBytes, 0}, // message
+		18: {opBytes, isText}, // message
 		19: {opBadType, 0},
 		20: {opBadType, 0},
 		21: {opBadType, 0},
@@ -587,7 +587,7 @@ var tables = [numMessages][256]tagEntry{
 		23: {opBadType, 0},
 		24: {opBadType, 0},
 		25: {opBadType, 0},
-		26: {opBytes, 0}, // schema_url
+		26: {opBytes, isText}, // schema_url
 		27: {opBadType, 0},
 		28: {opBadType, 0},
 		29: {opBadType, 0},
@@ -613,7 +613,7 @@ var tables = [numMessages][256]tagEntry{
 		23: {opBadType, 0},
 		24: {opBadType, 0},
 		25: {opBadType, 0},
-		26: {opBytes, 0}, // schema_url
+		26: {opBytes, isText}, // schema_url
 		27: {opBadType, 0},
 		28: {opBadType, 0},
 		29: {opBadType, 0},
@@ -623,7 +623,7 @@ var tables = [numMessages][256]tagEntry{
 	msgMetric: {
 		8:   {opBadType, 0},
 		9:   {opBadType, 0},
-		10:  {opBytes, 0}, // name
+		10:  {opBytes, isText}, // name
 		11:  {opBadType, 0},
 		12:  {opBadType, 0},
 		13:  {opBadType, 0},
@@ -631,7 +631,7 @@ var tables = [numMessages][256]tagEntry{
 		15:  {opBadType, 0},
 		16:  {opBadType, 0},
 		17:  {opBadType, 0},
-		18:  {opBytes, 0}, // description
+		18:  {opBytes, isText}, // description
 		19:  {opBadType, 0},
 		20:  {opBadType, 0},
 		21:  {opBadType, 0},
@@ -639,7 +639,7 @@ var tables = [numMessages][256]tagEntry{
 		23:  {opBadType, 0},
 		24:  {opBadType, 0},
 		25:  {opBadType, 0},
-		26:  {opBytes, 0}, // unit
+		26:  {opBytes, isText}, // unit
 		27:  {opBadType, 0},
 		28:  {opBadType, 0},
 		29:  {opBadType, 0},
@@ -1211,7 +1211,7 @@ var tables = [numMessages][256]tagEntry{
 		23: {opBadType, 0},
 		24: {opBadType, 0},
 		25: {opBadType, 0},
-		26: {opBytes, 0}, // schema_url
+		26: {opBytes, isText}, // schema_url
 		27: {opBadType, 0},
 		28: {opBadType, 0},
 		29: {opBadType, 0},
@@ -1237,7 +1237,7 @@ var tables = [numMessages][256]tagEntry{
 		23: {opBadType, 0},
 		24: {opBadType, 0},
 		25: {opBadType, 0},
-		26: {opBytes, 0}, // schema_url
+		26: {opBytes, isText}, // schema_url
 		27: {opBadType, 0},
 		28: {opBadType, 0},
 		29: {opBadType, 0},
@@ -1271,7 +1271,7 @@ var tables = [numMessages][256]tagEntry{
 		23:  {opBadType, 0},
 		24:  {opBadType, 0},
 		25:  {opBadType, 0},
-		26:  {opBytes, 0}, // severity_text
+		26:  {opBytes, isText}, // severity_text
 		27:  {opBadType, 0},
 		28:  {opBadType, 0},
 		29:  {opBadType, 0},
@@ -1327,7 +1327,7 @@ var tables = [numMessages][256]tagEntry{
 		87:  {opBadType, 0},
 		96:  {opBadType, 0},
 		97:  {opBadType, 0},
-		98:  {opBytes, 0}, // event_name
+		98:  {opBytes, isText}, // event_name
 		99:  {opBadType, 0},
 		100: {opBadType, 0},
 		101: {opBadType, 0},
@@ -1371,7 +1371,7 @@ var tables = [numMessages][256]tagEntry{
 		23: {opBadType, 0},
 		24: {opBadType, 0},
 		25: {opBadType, 0},
-		26: {opBytes, 0}, // schema_url
+		26: {opBytes, isText}, // schema_url
 		27: {opBadType, 0},
 		28: {opBadType, 0},
 		29: {opBadType, 0},
@@ -1397,7 +1397,7 @@ var tables = [numMessages][256]tagEntry{
 		23: {opBadType, 0},
 		24: {opBadType, 0},
 		25: {opBadType, 0},
-		26: {opBytes, 0}, // schema_url
+		26: {opBytes, isText}, // schema_url
 		27: {opBadType, 0},
 		28: {opBadType, 0},
 		29: {opBadType, 0},
@@ -1471,7 +1471,7 @@ var tables = [numMessages][256]tagEntry{
 		71: {opBadType, 0},
 		72: {opBadType, 0},
 		73: {opBadType, 0},
-		74: {opBytes, 0}, // original_payload_format
+		74: {opBytes, isText}, // original_payload_format
 		75: {opBadType, 0},
 		76: {opBadType, 0},
 		77: {opBadType, 0},
@@ -1589,7 +1589,7 @@ var tables = [numMessages][256]tagEntry{
 		39: {opBadType, 0},
 		40: {opBadType, 0},
 		41: {opBadType, 0},
-		42: {opBytes, 0}, // string_table
+		42: {opBytes, isText}, // string_table
 		43: {opBadType, 0},
 		44: {opBadType, 0},
 		45: {opBadType, 0},

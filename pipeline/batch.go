@@ -18,6 +18,8 @@ type Client struct {
 	// Metadata holds request headers, keys in lower case, where the receiver
 	// was asked to keep them; else nil.
 	Metadata map[string][]string
+	// Identity is who sent it, where the receiver asks; else nil.
+	Identity *Identity
 	// Received is when the request was read whole.
 	Received time.Time
 }
@@ -32,8 +34,12 @@ type Batch struct {
 	data   []byte
 	lent   *[]byte // the pooled buffer behind data, nil if the collector frees it
 	client *Client
+	held   Releaser
 	trace  liveTrace
 }
+
+// Releaser is something that is given back once.
+type Releaser interface{ Release() }
 
 // ErrShared is Edit's refusal: somebody else may be reading the same bytes.
 var ErrShared = errors.New("pipeline: the batch is shared, its bytes must not be written in place")
@@ -76,6 +82,11 @@ func (b *Batch) Derive(lent *[]byte, items int) *Batch {
 	return newBatch(b.signal, *lent, lent, items, b.client)
 }
 
+// Hold ties r to the batch: it is released after the bytes are, with the last
+// Release. A batch holds one thing, and it is tied before the batch is shown to
+// anybody.
+func (b *Batch) Hold(r Releaser) { b.held = r }
+
 // Signal returns which of the four signals the batch carries.
 func (b *Batch) Signal() otlp.Signal { return b.signal }
 
@@ -107,9 +118,12 @@ func (b *Batch) Release() {
 	default:
 		live.Add(-1)
 		b.trace.died(b)
-		lent := b.lent
-		b.data, b.lent = nil, nil
+		lent, held := b.lent, b.held
+		b.data, b.lent, b.held = nil, nil, nil
 		bufpool.Put(lent)
+		if held != nil {
+			held.Release()
+		}
 	}
 }
 

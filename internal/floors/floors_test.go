@@ -20,10 +20,10 @@ const module = "github.com/penstock-telemetry/penstock/"
 // stands for every folder below it. The first entry that matches counts.
 var floors = [][]string{
 	{"internal/wire", "internal/bufpool", "internal/conf"},
-	{"otlp", "internal/netcfg"},
+	{"otlp", "internal/netcfg", "admission"},
 	{"pipeline", "otlpclient", "obsreport"},
 	{"exporter/internal/…"}, // what exporters share, a landing below them
-	{"receiver/…", "processor/…", "exporter/…", "internal/loadgen"},
+	{"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen"},
 	{"service"},
 	{"cmd/…"},
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // The messages that Check treats apart: what it counts as items, and what needs
@@ -69,6 +71,9 @@ func (f *field) op(m *message) (op, arg string) {
 		return "opMessage", arg
 	case f.Table != 0:
 		return "opIndex", f.arg()
+	}
+	if f.Kind == protoreflect.StringKind {
+		return "opBytes", "isText"
 	}
 	return [...]string{"opVarint", "opFixed64", "opBytes", "", "", "opFixed32"}[f.Wire()], "0"
 }
