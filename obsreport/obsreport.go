@@ -1,27 +1,28 @@
-// Package obsreport counts what components did with their items and draws a
-// span around each request, under the names that the Collector's users have on
-// their dashboards.
+// Package obsreport tells what components did: counters and spans for their
+// items, counters and histograms for the requests of a receiver, its
+// connections, and a log of what it refused. Names are the Collector's where it
+// has one; docs/metrics.md lists them all.
 //
-//	receiver ─Start─► span ─┐                 ┌─► otelcol_receiver_accepted_spans{receiver,transport}
-//	consumer ─ error ───────┴─End(Outcome)────┼─► otelcol_receiver_refused_spans
-//	                                          └─► otelcol_receiver_failed_spans
+//	connection ─ConnOpened─────────────────────────ConnClosed─► active_connections, refused_connections
+//	request    ──Begin──────────────────────────────Done──────► active_requests, requests, refused_requests,
+//	                     │                        │              duration and size (http.server.*, rpc.server.*)
+//	items                └─Start─ consumer ─ End ─┘           ─► accepted, refused, failed, and a span
+//	refusal    ──Rejections.Note──────────────────────────────► the log, at most once in 10 s for a client and reason
+//
+// Every instrument is a row of the table in instruments.go, and every attribute
+// has a bounded number of values: what a client can choose freely never becomes
+// one. Attribute sets are made once, so a request costs what the SDK costs and
+// no more; where nobody measures, it costs nothing.
 //
 // Only the OpenTelemetry API is used here; who embeds penstock brings the
-// providers. Instruments and attribute sets are made once for each signal, so a
-// request costs what the SDK costs and no more.
+// providers.
 //
-// The one trap: a series exists only after its first Add. All counters of a
-// signal are therefore added to at every request, also with 0.
+// The one trap: a series exists only after its first Add, and an alert on the
+// growth of one that begins at 1 misses the first event. So all counters of a
+// signal and format begin with the first request, at 0.
 package obsreport
 
-import (
-	"strings"
-
-	"github.com/penstock-telemetry/penstock/otlp"
-)
+//go:generate go test -run ^TestMetricsPage$ -update .
 
 // scope names the meter of all instruments made here.
 const scope = "github.com/penstock-telemetry/penstock/obsreport"
-
-// noun is what prose calls a signal's items: "metric points".
-func noun(s otlp.Signal) string { return strings.ReplaceAll(s.Spec().Item, "_", " ") }

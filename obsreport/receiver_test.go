@@ -1,19 +1,17 @@
 package obsreport
 
 import (
-	"context"
 	"errors"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -34,36 +32,63 @@ func newBench(t *testing.T, id, transport string) bench {
 	if b.Receiver, err = NewReceiver(id, transport, tp, mp); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return b
 }
 
-type series struct {
-	Unit, Description string
-	Monotonic         bool
-	Values            map[string]int64 // by encoded attribute set
+// observed is what the SDK has of one instrument.
+type observed struct {
+	Kind, Unit, Description string
+	// Values are sums, or a histogram's counts, by encoded attribute set.
+	Values map[string]int64
 }
 
-func (b bench) collect(t *testing.T) map[string]series {
+func (b bench) collect(t *testing.T) map[string]observed {
 	t.Helper()
 	var rm metricdata.ResourceMetrics
 	if err := b.reader.Collect(t.Context(), &rm); err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]series{}
+	out := map[string]observed{}
 	for _, sm := range rm.ScopeMetrics {
 		for _, m := range sm.Metrics {
-			sum, ok := m.Data.(metricdata.Sum[int64])
-			if !ok {
-				t.Fatalf("%s is a %T, want a sum of int64", m.Name, m.Data)
+			o := observed{kindNames[seconds], m.Unit, m.Description, map[string]int64{}}
+			put := func(set attribute.Set, n int64) { o.Values[set.Encoded(attribute.DefaultEncoder())] = n }
+			switch data := m.Data.(type) {
+			case metricdata.Sum[int64]:
+				if o.Kind = kindNames[upDown]; data.IsMonotonic {
+					o.Kind = kindNames[counter]
+				}
+				for _, p := range data.DataPoints {
+					put(p.Attributes, p.Value)
+				}
+			case metricdata.Histogram[int64]:
+				for _, p := range data.DataPoints {
+					put(p.Attributes, int64(p.Count))
+				}
+			case metricdata.Histogram[float64]:
+				for _, p := range data.DataPoints {
+					put(p.Attributes, int64(p.Count))
+				}
+			default:
+				t.Fatalf("%s is a %T", m.Name, m.Data)
 			}
-			s := series{m.Unit, m.Description, sum.IsMonotonic, map[string]int64{}}
-			for _, p := range sum.DataPoints {
-				s.Values[p.Attributes.Encoded(attribute.DefaultEncoder())] = p.Value
-			}
-			out[m.Name] = s
+			out[m.Name] = o
 		}
 	}
 	return out
+}
+
+// counters leaves out the gauges, which are always there.
+func (b bench) counters(t *testing.T) map[string]observed {
+	t.Helper()
+	got := b.collect(t)
+	maps.DeleteFunc(got, func(_ string, o observed) bool { return o.Kind == kindNames[upDown] })
+	return got
 }
 
 // What the Collector's dashboards ask for, written out.
@@ -84,15 +109,22 @@ func TestReceiverCounts(t *testing.T) {
 				_, op := b.Start(t.Context(), s)
 				op.End("protobuf", o, nil)
 			}
-			const attrs = "receiver=otlp/2,transport=grpc"
-			row := func(text string, n int64) series {
-				return series{want.unit, text, true, map[string]int64{attrs: n}}
+			for _, format := range []string{"json", "yaml", "whatever"} {
+				_, op := b.Start(t.Context(), s)
+				op.End(format, Outcome{Accepted: 100}, nil)
 			}
-			if diff := cmp.Diff(map[string]series{
-				"otelcol_receiver_accepted_" + want.item: row("Number of "+want.noun+" successfully pushed into the pipeline.", 9),
-				"otelcol_receiver_refused_" + want.item:  row("Number of "+want.noun+" that could not be pushed into the pipeline.", 4),
-				"otelcol_receiver_failed_" + want.item:   row("The number of "+want.noun+" that failed to be processed by the receiver due to internal errors.", 7),
-			}, b.collect(t)); diff != "" {
+			row := func(text string, protobuf, json, unknown int64) observed {
+				return observed{"counter", want.unit, text, map[string]int64{
+					"format=protobuf,receiver=otlp/2,transport=grpc": protobuf,
+					"format=json,receiver=otlp/2,transport=grpc":     json,
+					"format=unknown,receiver=otlp/2,transport=grpc":  unknown,
+				}}
+			}
+			if diff := cmp.Diff(map[string]observed{
+				"otelcol_receiver_accepted_" + want.item: row("Number of "+want.noun+" successfully pushed into the pipeline.", 9, 100, 200),
+				"otelcol_receiver_refused_" + want.item:  row("Number of "+want.noun+" that could not be pushed into the pipeline.", 4, 0, 0),
+				"otelcol_receiver_failed_" + want.item:   row("The number of "+want.noun+" that failed to be processed by the receiver due to internal errors.", 7, 0, 0),
+			}, b.counters(t)); diff != "" {
 				t.Errorf("metrics (-want +got):\n%s", diff)
 			}
 		})
@@ -102,18 +134,20 @@ func TestReceiverCounts(t *testing.T) {
 // Alerts on a refused rate need the series before the first refusal.
 func TestReceiverSeriesExistAfterFirstRequest(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, "otlp", "http")
-	for _, s := range otlp.Signals() {
-		_, op := b.Start(t.Context(), s)
-		op.End("protobuf", Outcome{}, nil)
-	}
-	got := b.collect(t)
-	if len(got) != 12 {
-		t.Errorf("%d metrics after one request a signal, want 12", len(got))
-	}
-	for name, s := range got {
-		if v, ok := s.Values["receiver=otlp,transport=http"]; !ok || v != 0 {
-			t.Errorf("%s: %v, want one series at 0", name, s.Values)
+	for _, format := range []string{"protobuf", "json", "unknown"} {
+		b := newBench(t, "otlp", "http")
+		for _, s := range otlp.Signals() {
+			_, op := b.Start(t.Context(), s)
+			op.End(format, Outcome{}, nil)
+		}
+		got := b.counters(t)
+		if len(got) != 12 {
+			t.Errorf("%d metrics after one request a signal, want 12", len(got))
+		}
+		for name, s := range got {
+			if diff := cmp.Diff(map[string]int64{"format=" + format + ",receiver=otlp,transport=http": 0}, s.Values); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
 		}
 	}
 }
@@ -151,36 +185,5 @@ func TestReceiverSpan(t *testing.T) {
 				t.Errorf("status %v, want %v", sp.Status(), status)
 			}
 		}
-	}
-}
-
-// A request must not cost more than the API's own context. The SDK's counters
-// do not allocate; an unsampled span's context does.
-func TestReceiverAllocates(t *testing.T) {
-	reader := sdkmetric.NewManualReader()
-	r, err := NewReceiver("otlp", "grpc", tracenoop.NewTracerProvider(), sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, refused := context.Background(), errors.New("no")
-	bare := testing.AllocsPerRun(100, func() { r.tracer.Start(ctx, "x") })
-	full := testing.AllocsPerRun(100, func() {
-		_, op := r.Start(ctx, otlp.Traces)
-		op.End("protobuf", Outcome{Refused: 10}, refused)
-	})
-	if full > bare {
-		t.Errorf("%v allocations a request, the tracer alone makes %v", full, bare)
-	}
-}
-
-func BenchmarkReceiver(b *testing.B) {
-	r, err := NewReceiver("otlp", "grpc", tracenoop.NewTracerProvider(), metricnoop.NewMeterProvider())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		_, op := r.Start(b.Context(), otlp.Traces)
-		op.End("protobuf", Outcome{Accepted: 10}, nil)
 	}
 }

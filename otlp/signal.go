@@ -103,3 +103,13 @@ func SignalByName(name string) (Signal, bool) {
 	}
 	return 0, false
 }
+
+// SignalByMethod returns the signal that a gRPC method exports.
+func SignalByMethod(method string) (Signal, bool) {
+	for _, s := range Signals() {
+		if specs[s].Method == method {
+			return s, true
+		}
+	}
+	return 0, false
+}

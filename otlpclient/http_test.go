@@ -60,7 +60,7 @@ type seen struct {
 func recorder(arrivals chan<- seen) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		wire, _ := io.ReadAll(r.Body)
-		body, err := netcfg.Decompress(r.Header.Get("Content-Encoding"), nil, bytes.NewReader(wire), 64<<20)
+		body, err := netcfg.Decompress(r.Header.Get("Content-Encoding"), nil, bytes.NewReader(wire), 64<<20, nil)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return

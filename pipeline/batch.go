@@ -55,11 +55,10 @@ func NewBatch(s otlp.Signal, data []byte, client *Client) (*Batch, error) {
 }
 
 // NewPooledBatch is NewBatch over a buffer lent by internal/bufpool. The buffer
-// goes back with the last Release, or at once if the check fails.
+// goes back with the last Release. If the check fails it stays the caller's.
 func NewPooledBatch(s otlp.Signal, lent *[]byte, client *Client) (*Batch, error) {
 	items, err := otlp.Check(s, *lent)
 	if err != nil {
-		bufpool.Put(lent)
 		return nil, err
 	}
 	return newBatch(s, *lent, lent, items, client), nil
@@ -86,6 +85,9 @@ func (b *Batch) Derive(lent *[]byte, items int) *Batch {
 // Release. A batch holds one thing, and it is tied before the batch is shown to
 // anybody.
 func (b *Batch) Hold(r Releaser) { b.held = r }
+
+// Pass hands what the batch holds to another that takes its place.
+func (b *Batch) Pass(to *Batch) { b.held, to.held = nil, b.held }
 
 // Signal returns which of the four signals the batch carries.
 func (b *Batch) Signal() otlp.Signal { return b.signal }

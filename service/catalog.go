@@ -1,11 +1,10 @@
 package service
 
 import (
-	"fmt"
-
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
 
@@ -54,6 +53,7 @@ func ComponentTypes() []ComponentType {
 	}
 	return []ComponentType{
 		{Receiver, "otlp", nil, all()},
+		{Processor, "memory_limiter", nil, all()},
 		{Processor, "resource", nil, all()},
 		{Exporter, "debug", nil, all()},
 		{Exporter, "file", nil, all()},
@@ -61,7 +61,11 @@ func ComponentTypes() []ComponentType {
 		{Exporter, "otlp", []string{"otlp_grpc"}, all()},
 		{Exporter, "otlphttp", []string{"otlp_http"}, all()},
 		{Connector, "forward", nil, all()},
-		{Extension, "health_check", nil, nil}, // these do nothing yet, see laterExtension
+		{Extension, "basicauth", nil, nil},
+		{Extension, "bearertokenauth", nil, nil},
+		{Extension, "health_check", nil, nil},
+		{Extension, "memory_limiter", nil, nil},
+		{Extension, "oidc", nil, nil},
 		{Extension, "pprof", nil, nil},
 		{Extension, "zpages", nil, nil},
 	}
@@ -111,12 +115,18 @@ type plan struct {
 	warnings []string
 	listens  []listener
 	writes   string // the path of a file, of which it is the only writer
+	// memory is what a memory_limiter bounds the process by.
+	memory *memorylimiterprocessor.Config
 
-	// Of these the one that goes with the kind is set; connectors and extensions
-	// have none.
+	needs []pipeline.Need // the extensions that it names
+	role  pipeline.Role   // what an extension is to others, if anything
+
+	// Of these the one that goes with the kind is set; connectors and the
+	// extension memory_limiter have none.
 	receiver  func(pipeline.Settings) (receiver, error)
 	processor func(pipeline.Settings, pipeline.Consumer) (consumer, error)
 	exporter  func(pipeline.Settings) (consumer, error)
+	extension makeExtension
 }
 
 // decodeBuiltin is where a new component is made known, beside ComponentTypes.
@@ -124,6 +134,8 @@ func decodeBuiltin(k Kind, typ string, n *conf.Node) (plan, error) {
 	switch k.section() + "/" + typ {
 	case "receivers/otlp":
 		return planOTLPReceiver(n)
+	case "processors/memory_limiter":
+		return planMemoryLimiter(n)
 	case "processors/resource":
 		return planProcessor(n, resourceprocessor.DefaultConfig(), resourceprocessor.New)
 	case "exporters/debug":
@@ -141,24 +153,34 @@ func decodeBuiltin(k Kind, typ string, n *conf.Node) (plan, error) {
 	case "connectors/forward":
 		cfg := struct{}{}
 		return plan{config: cfg}, n.Decode(&cfg)
+	case "extensions/basicauth":
+		return planBasicAuth(n)
+	case "extensions/bearertokenauth":
+		return planBearerToken(n)
 	case "extensions/health_check":
-		return laterExtension(n, "; until then ask /livez and /readyz at the metrics address"), nil
-	case "extensions/pprof", "extensions/zpages":
-		return laterExtension(n, ""), nil
+		return planHealthCheck(n)
+	case "extensions/memory_limiter":
+		return planMemoryLimiterExtension(n)
+	case "extensions/oidc":
+		return planOIDC(n)
+	case "extensions/pprof":
+		return planPprof(n)
+	case "extensions/zpages":
+		return planZPages(n)
 	}
 	panic("service: the component type " + string(k) + " " + typ + " is listed but not known")
 }
 
 func planProcessor[C any, P consumer](n *conf.Node, cfg C, create func(C, pipeline.Settings, pipeline.Consumer) (P, error)) (plan, error) {
 	err := n.Decode(&cfg)
-	return plan{config: cfg, warnings: warningsOf(&cfg), processor: func(s pipeline.Settings, next pipeline.Consumer) (consumer, error) {
+	return plan{config: cfg, warnings: warningsOf(&cfg), needs: needsOf(&cfg), processor: func(s pipeline.Settings, next pipeline.Consumer) (consumer, error) {
 		return create(cfg, s, next)
 	}}, err
 }
 
 func planExporter[C any, E consumer](n *conf.Node, cfg C, create func(C, pipeline.Settings) (E, error)) (plan, error) {
 	err := n.Decode(&cfg)
-	return plan{config: cfg, warnings: warningsOf(&cfg), exporter: func(s pipeline.Settings) (consumer, error) {
+	return plan{config: cfg, warnings: warningsOf(&cfg), needs: needsOf(&cfg), exporter: func(s pipeline.Settings) (consumer, error) {
 		return create(cfg, s)
 	}}, err
 }
@@ -166,22 +188,16 @@ func planExporter[C any, E consumer](n *conf.Node, cfg C, create func(C, pipelin
 func planOTLPReceiver(n *conf.Node) (plan, error) {
 	cfg := otlpreceiver.DefaultConfig()
 	err := n.Decode(&cfg)
-	p := plan{config: cfg, warnings: warningsOf(&cfg), receiver: func(s pipeline.Settings) (receiver, error) {
+	p := plan{config: cfg, warnings: warningsOf(&cfg), needs: needsOf(&cfg), receiver: func(s pipeline.Settings) (receiver, error) {
 		return otlpreceiver.New(cfg, s)
 	}}
 	if g := cfg.Protocols.GRPC.Get(); g != nil {
 		p.listens = append(p.listens, listenerAt(n, g.Transport, g.Endpoint, "protocols", "grpc", "endpoint"))
 	}
-	if h := cfg.Protocols.HTTP.Get(); h != nil {
+	if h := cfg.Protocols.HTTP.Get(); h != nil && !cfg.OnePort() {
 		p.listens = append(p.listens, listenerAt(n, h.Transport, h.Endpoint, "protocols", "http", "endpoint"))
 	}
 	return p, err
-}
-
-// laterExtension accepts an extension of the Collector that does not exist here
-// yet, so that its users' configurations start.
-func laterExtension(n *conf.Node, instead string) plan {
-	return plan{config: n, warnings: []string{fmt.Sprintf("the extension %q does nothing yet in this release%s", n.Key(), instead)}}
 }
 
 // warningsOf asks a configuration for what is suspicious but not wrong.

@@ -13,6 +13,7 @@ func (l *loader) check(root *conf.Node) {
 	l.checkPipelines(root.Get("service", "pipelines"))
 	l.checkSignals()
 	l.checkConnectors()
+	l.checkNeeds()
 	l.checkUnused()
 	l.checkCycles()
 	l.checkListeners()

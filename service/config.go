@@ -126,6 +126,7 @@ func (c catalog) load(s Sources) (*Config, error) {
 	}
 	l.read(tree.Root())
 	l.check(tree.Root())
+	l.checkMemory()
 	if len(l.problems) > 0 {
 		return nil, l.refusal()
 	}
@@ -141,6 +142,8 @@ type loader struct {
 	sources  []string
 	problems conf.Errors
 	warnings conf.Errors // sorted and printed as the problems are
+
+	extensionsUnclear bool // service.extensions could not be read whole
 }
 
 // refusal is the error of a Load that found problems.

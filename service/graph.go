@@ -14,6 +14,7 @@ import (
 type graph struct {
 	parts     []part // in the order in which they start
 	receivers []builtReceiver
+	mutates   map[*pipelineConfig]bool // whether a pipeline changes what it is given
 }
 
 // A part is what starts and stops on its own.
@@ -33,6 +34,8 @@ type builtReceiver struct {
 type builder struct {
 	cfg      *Config
 	settings pipeline.Settings
+	host     host
+	started  *startedExtensions
 	problems conf.Errors
 
 	exporters  map[*component]consumer
@@ -43,9 +46,13 @@ type builder struct {
 
 // build makes all components of a configuration and starts none. What a
 // component does not like is reported at its place, all at once.
-func build(cfg *Config, s pipeline.Settings) (*graph, error) {
-	b := &builder{cfg: cfg, settings: s, exporters: map[*component]consumer{}, entries: map[*pipelineConfig]pipeline.Consumer{}}
-	g := &graph{}
+func build(cfg *Config, s pipeline.Settings, h host) (*graph, error) {
+	b := &builder{cfg: cfg, settings: s, host: h, started: &startedExtensions{}, exporters: map[*component]consumer{}, entries: map[*pipelineConfig]pipeline.Consumer{}}
+	b.settings.Extension = b.started.find
+	g := &graph{mutates: map[*pipelineConfig]bool{}}
+	for _, c := range cfg.extensions {
+		g.parts = append(g.parts, b.extension(c)...)
+	}
 	for _, c := range cfg.components {
 		if c.kind == Exporter {
 			g.parts = append(g.parts, b.exporter(c)...)
@@ -64,6 +71,9 @@ func build(cfg *Config, s pipeline.Settings) (*graph, error) {
 	}
 	if err := b.problems.Err(); err != nil {
 		return nil, err
+	}
+	for p, entry := range b.entries {
+		g.mutates[p] = entry.Capabilities().MutatesData
 	}
 	return g, nil
 }

@@ -19,15 +19,8 @@ type listener struct {
 // listenerAt is the listener whose address is, or by default would be, at keys
 // below n.
 func listenerAt(n *conf.Node, transport, address string, keys ...string) listener {
-	l := listener{transport: transport, address: address, path: n.Path() + "." + strings.Join(keys, "."), node: n}
-	for _, key := range keys {
-		next := l.node.Get(key)
-		if next == nil {
-			break
-		}
-		l.node = next
-	}
-	return l
+	at, path := nearest(n, keys...)
+	return listener{transport: transport, address: address, path: path, node: at}
 }
 
 // checkListeners finds addresses that two want. The second is told, unless it is

@@ -26,6 +26,7 @@ type metrics struct {
 	provider metric.MeterProvider
 	sdk      *sdkmetric.MeterProvider // nil if nothing is measured here
 	servers  []*adminServer
+	pages    *sdkmetric.ManualReader // for zpages; nil without
 }
 
 // newMetrics makes a provider with a reader and a server for each Prometheus
@@ -54,6 +55,10 @@ func newMetrics(cfg *Config, res *sdkresource.Resource, given metric.MeterProvid
 		}
 		opts = append(opts, sdkmetric.WithReader(reader))
 		m.servers = append(m.servers, newAdminServer(at, registry, ready))
+	}
+	if cfg.hasExtension("zpages") {
+		m.pages = sdkmetric.NewManualReader()
+		opts = append(opts, sdkmetric.WithReader(m.pages))
 	}
 	m.sdk = sdkmetric.NewMeterProvider(opts...)
 	m.provider = m.sdk

@@ -54,19 +54,6 @@ func (l *loader) pipelines(section *conf.Node) {
 	}
 }
 
-// extensions reads service.extensions.
-func (l *loader) extensions(list *conf.Node) {
-	p := &pipelineConfig{}
-	for _, r := range l.refs(p, list, Extension) {
-		if r.target != nil {
-			l.cfg.extensions = append(l.cfg.extensions, r.target)
-		}
-	}
-	if p.broken {
-		l.useAll(list)
-	}
-}
-
 // refs reads a list of ids and finds what they refer to among kinds.
 func (l *loader) refs(p *pipelineConfig, list *conf.Node, kinds ...Kind) []ref {
 	var ids []string

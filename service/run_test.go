@@ -201,7 +201,14 @@ func TestFailedPipelineIsNamed(t *testing.T) {
 }
 
 // The Collector's names, as its dashboards ask for them, with their types.
-var wantMetrics = `otelcol_exporter_send_failed_log_records counter
+var wantMetrics = `http_server_request_body_size histogram
+http_server_request_duration histogram
+otelcol_admission_bytes gauge
+otelcol_admission_limit_bytes gauge
+otelcol_admission_peak_bytes gauge
+otelcol_admission_refused_requests counter
+otelcol_admission_waiting_requests gauge
+otelcol_exporter_send_failed_log_records counter
 otelcol_exporter_send_failed_metric_points counter
 otelcol_exporter_send_failed_profile_samples counter
 otelcol_exporter_send_failed_spans counter
@@ -219,15 +226,22 @@ otelcol_receiver_accepted_log_records counter
 otelcol_receiver_accepted_metric_points counter
 otelcol_receiver_accepted_profile_samples counter
 otelcol_receiver_accepted_spans counter
+otelcol_receiver_active_connections gauge
+otelcol_receiver_active_requests gauge
 otelcol_receiver_failed_log_records counter
 otelcol_receiver_failed_metric_points counter
 otelcol_receiver_failed_profile_samples counter
 otelcol_receiver_failed_spans counter
+otelcol_receiver_invalid_utf8_requests counter
+otelcol_receiver_refused_connections counter
 otelcol_receiver_refused_log_records counter
 otelcol_receiver_refused_metric_points counter
 otelcol_receiver_refused_profile_samples counter
 otelcol_receiver_refused_spans counter
+otelcol_receiver_requests counter
 promhttp_metric_handler_errors_total counter
+rpc_server_call_duration histogram
+rpc_server_request_size histogram
 target_info gauge`
 
 func TestMetricsHaveTheCollectorsNames(t *testing.T) {
@@ -256,9 +270,9 @@ func TestMetricsHaveTheCollectorsNames(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	for _, want := range []string{
-		`otelcol_receiver_accepted_spans{receiver="otlp",transport="grpc"} 7`,
-		`otelcol_receiver_accepted_profile_samples{receiver="otlp",transport="http"} 7`,
-		`otelcol_receiver_refused_log_records{receiver="otlp",transport="http"} 0`,
+		`otelcol_receiver_accepted_spans{format="protobuf",receiver="otlp",transport="grpc"} 7`,
+		`otelcol_receiver_accepted_profile_samples{format="protobuf",receiver="otlp",transport="http"} 7`,
+		`otelcol_receiver_refused_log_records{format="protobuf",receiver="otlp",transport="http"} 0`,
 		`otelcol_exporter_sent_metric_points{exporter="otlphttp"} 14`,
 		`service_name="penstock",service_version="v1.2.3",team="water"} 1`,
 	} {

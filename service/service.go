@@ -52,8 +52,11 @@ type Service struct {
 	cfg     *Config
 	log     *logging
 	metrics *metrics
+	memory  *memory
 	graph   *graph
 	ready   atomic.Bool // all listeners are bound, and none is draining
+	// readySince is set before ready.
+	readySince time.Time
 
 	mu       sync.Mutex // held by Start and Shutdown
 	phase    phase
@@ -80,17 +83,25 @@ func New(cfg *Config, opts Options) (*Service, error) {
 	res := cfg.telemetry.Resource.build(opts.Version, newInstanceID())
 	s.log = newLogging(cfg.telemetry.Logs, res, opts)
 	var err error
-	if s.metrics, err = newMetrics(cfg, res, opts.Meter, s.ready.Load); err != nil {
+	if s.metrics, err = newMetrics(cfg, res, opts.Meter, s.isReady); err != nil {
 		return nil, err
 	}
-	settings := pipeline.Settings{Logger: s.log.Logger, Meter: s.metrics.provider, Tracer: opts.Tracer}.OrDefaults()
-	if s.graph, err = build(cfg, settings); err != nil {
+	if s.memory, err = newMemory(cfg, detectMemory(), thisRuntime()); err != nil {
+		return nil, err
+	}
+	if err = measureAdmission(s.metrics.provider, s.memory.budget); err != nil {
+		return nil, err
+	}
+	settings := pipeline.Settings{
+		Logger: s.log.Logger, Meter: s.metrics.provider, Tracer: opts.Tracer, Memory: s.memory.budget,
+	}.OrDefaults()
+	if s.graph, err = build(cfg, settings, host{readiness: s.readiness, snapshot: s.snapshot}); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// Start starts everything, receivers last, and returns when all listeners are
+// Start starts everything, extensions first and receivers last, and returns when all listeners are
 // bound. If a part does not start, those that did are shut down again. A second
 // call returns what the first did.
 func (s *Service) Start(ctx context.Context) error {
@@ -116,9 +127,10 @@ func (s *Service) start(ctx context.Context) error {
 	if err := s.log.open(); err != nil {
 		return err
 	}
-	for _, text := range append(CheckFeatureGates(s.opts.FeatureGates), s.cfg.Warnings()...) {
+	for _, text := range slices.Concat(CheckFeatureGates(s.opts.FeatureGates), s.cfg.Warnings(), s.memory.warnings) {
 		s.log.Warn(text)
 	}
+	s.memory.apply()
 	if err := s.metrics.start(s.log.Logger); err != nil {
 		return err
 	}
@@ -131,6 +143,7 @@ func (s *Service) start(ctx context.Context) error {
 		}
 		s.started = append(s.started, p)
 	}
+	s.readySince = time.Now()
 	s.ready.Store(true)
 	s.log.announce(s.summary())
 	return nil
@@ -163,6 +176,7 @@ func (s *Service) stop(ctx context.Context) error {
 	}
 	s.started = nil
 	errs = append(errs, within(ctx, "shut down the metrics endpoint", s.metrics.shutdown))
+	s.memory.restore()
 	return errors.Join(errs...)
 }
 

@@ -16,6 +16,7 @@ type summary struct {
 	builtIn   bool // no configuration was given
 	listening []Address
 	ways      []way
+	memory    *memory
 	metrics   []string // URLs
 }
 
@@ -74,7 +75,7 @@ func (s *Service) metricsURLs() []string {
 }
 
 func (s *Service) summary() summary {
-	sum := summary{version: s.opts.Version, builtIn: s.cfg.builtIn, listening: s.receiving(), metrics: s.metricsURLs()}
+	sum := summary{version: s.opts.Version, builtIn: s.cfg.builtIn, listening: s.receiving(), metrics: s.metricsURLs(), memory: s.memory}
 	for _, p := range s.cfg.pipelines {
 		steps := []string{strings.Join(idsOf(p.receivers), ", ")}
 		steps = append(steps, idsOf(p.processors)...)
@@ -101,6 +102,9 @@ func (l *logging) announce(s summary) {
 	}
 	for _, w := range s.ways {
 		l.Info("pipeline", slog.String("pipeline", w.pipeline), slog.String("path", w.path))
+	}
+	if m := s.memory; m != nil {
+		l.Info("memory", slog.String("in_flight", m.forInFlight()), slog.String("limit", m.forLimit()), slog.String("gomemlimit", m.goText))
 	}
 	for _, url := range s.metrics {
 		l.Info("metrics of penstock itself", slog.String("url", url))
@@ -132,6 +136,9 @@ func (s summary) block(colours bool) string {
 		rows = append(rows, []string{"pipeline", w.pipeline, w.path})
 	}
 	writeColumns(&b, rows)
+	if s.memory != nil {
+		writeColumns(&b, [][]string{{"memory  ", s.memory.line()}})
+	}
 	rows = nil
 	for _, url := range s.metrics {
 		rows = append(rows, []string{"metrics ", url})

@@ -17,11 +17,23 @@ const (
 	Detailed Verbosity = "detailed"
 )
 
+// Format is how a batch is shown.
+type Format string
+
+// The formats.
+const (
+	Text Format = "text"
+	JSON Format = "json"
+)
+
 func (v Verbosity) lower() Verbosity { return Verbosity(strings.ToLower(string(v))) }
 
 // Config is the exporter's configuration, with the Collector's keys.
 type Config struct {
 	Verbosity Verbosity `yaml:"verbosity"`
+	// Format is text, or json for one line of OTLP/JSON a batch, whatever the
+	// verbosity.
+	Format Format `yaml:"format"`
 	// SamplingInitial is how many batches of a signal are shown each second
 	// before sampling begins, SamplingThereafter which of the rest: 1 is all, n
 	// every nth, 0 none.
@@ -38,7 +50,7 @@ type Config struct {
 
 // DefaultConfig returns the Collector's defaults.
 func DefaultConfig() Config {
-	return Config{Verbosity: Basic, SamplingInitial: 2, SamplingThereafter: 1, UseInternalLogger: true}
+	return Config{Verbosity: Basic, Format: Text, SamplingInitial: 2, SamplingThereafter: 1, UseInternalLogger: true}
 }
 
 // Validate checks the configuration without opening files.
@@ -46,6 +58,12 @@ func (c *Config) Validate() error {
 	var errs []error
 	if v := c.Verbosity.lower(); v != Basic && v != Normal && v != Detailed {
 		errs = append(errs, conf.Atf("verbosity", "unknown verbosity %q, expected basic, normal or detailed", c.Verbosity))
+	}
+	switch {
+	case c.Format != Text && c.Format != JSON:
+		errs = append(errs, conf.Atf("format", "unknown format %q, expected text or json", c.Format))
+	case c.Format == JSON && c.UseInternalLogger:
+		errs = append(errs, conf.Atf("format", "format: json needs use_internal_logger: false"))
 	}
 	if c.SamplingInitial < 0 {
 		errs = append(errs, conf.Atf("sampling_initial", "%d is negative", c.SamplingInitial))

@@ -20,6 +20,8 @@
 //	          nouns, item printers  bounded,    log record, or
 //	                                escaped     stdout and files
 //
+// With format: json each batch is a line of OTLP/JSON instead, for jq and its like.
+//
 // The one trap: its nil means seen, not kept. An output that fails is reported
 // in the log, and does not hold up the pipeline.
 package debugexporter

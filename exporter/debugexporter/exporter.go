@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -23,6 +24,7 @@ const (
 type Exporter struct {
 	id        string
 	verbosity Verbosity
+	format    Format
 	limit     int // bytes of text for one batch
 	sampler   *sampler
 	obs       *obsreport.Exporter
@@ -47,7 +49,7 @@ func New(cfg Config, set pipeline.Settings) (*Exporter, error) {
 		return nil, err
 	}
 	e := &Exporter{
-		id: set.ID, verbosity: cfg.Verbosity.lower(), limit: maxTextBytes, obs: obs, log: set.Logger,
+		id: set.ID, verbosity: cfg.Verbosity.lower(), format: cfg.Format, limit: maxTextBytes, obs: obs, log: set.Logger,
 		sampler: newSampler(cfg.SamplingInitial, cfg.SamplingThereafter, time.Now),
 		stdout:  os.Stdout, stderr: os.Stderr,
 	}
@@ -99,6 +101,11 @@ func (e *Exporter) Shutdown(context.Context) error {
 	return nil
 }
 
+// jsonLine is a batch as OTLP/JSON. It is not cut: half of it would be of no use.
+func jsonLine(b *pipeline.Batch) []byte {
+	return append(otlp.AppendJSON(nil, b.Signal(), b.Bytes()), '\n')
+}
+
 // Consume shows the batch, unless sampling leaves it out. It never fails.
 func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	e.obs.Sent(ctx, b.Signal(), b.Items(), 0)
@@ -110,6 +117,10 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	case e.paths != nil && e.plain == nil:
 		return nil // not running: there is nowhere to show it
 	case !e.sampler.take(b.Signal()):
+		return nil
+	}
+	if e.format == JSON {
+		e.plain.print(jsonLine(b))
 		return nil
 	}
 	r := &rows[b.Signal()]

@@ -75,11 +75,15 @@ func (o *plainOutput) show(title string, counts []count, text []byte) {
 		line = append(strconv.AppendQuote(line, c.name), ": "...)
 		line = strconv.AppendInt(line, int64(c.n), 10)
 	}
-	line = append(append(line, "}\n"...), text...)
+	o.print(append(append(line, "}\n"...), text...))
+}
+
+// print writes text as it is.
+func (o *plainOutput) print(text []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i := range o.writers {
-		o.writers[i].write(line, o.log)
+		o.writers[i].write(text, o.log)
 	}
 }
 

@@ -15,8 +15,7 @@ import (
 type Config struct {
 	// Path is relative to the working directory.
 	Path string `yaml:"path"`
-	// Format is "proto". The default is the Collector's, "json", which is not
-	// there yet.
+	// Format is "json" or "proto".
 	Format string `yaml:"format"`
 	// Append continues a file that is there; else it is emptied. A file that is
 	// rotated is always continued, as in the Collector.
@@ -89,11 +88,9 @@ func (c *Config) Validate() error {
 		fail("path", "the path of the file to write is missing")
 	}
 	switch c.Format {
-	case formatProto:
-	case formatJSON:
-		fail("format", `format "json" (OTLP JSON lines) follows in the next release; "format: proto" (length-prefixed protobuf) works`)
+	case formatProto, formatJSON:
 	default:
-		fail("format", `unknown format %q, expected "proto"`, c.Format)
+		fail("format", `unknown format %q, expected "json" or "proto"`, c.Format)
 	}
 	if c.Compression != "" && c.Compression != compressionZstd {
 		fail("compression", `unknown compression %q, expected "zstd" or none`, c.Compression)
@@ -108,7 +105,7 @@ func (c *Config) Validate() error {
 		fail("group_by", "group_by is not supported; expected one exporter for each file")
 	}
 	if c.Encoding != "" {
-		fail("encoding", `encoding extensions are not supported; expected "format: proto"`)
+		fail("encoding", `encoding extensions are not supported; expected format: json or proto`)
 	}
 	if _, err := c.directoryMode(); err != nil {
 		errs = append(errs, conf.At("directory_permissions", err))

@@ -59,8 +59,6 @@ func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		`{format: proto}`:                                                                 "path: the path of the file to write is missing",
-		`{path: x}`:                                                                       `"format: proto" (length-prefixed protobuf) works`,
-		`{path: x, format: json}`:                                                         "JSON lines) follows in the next release",
 		`{path: x, format: xml}`:                                                          `unknown format "xml"`,
 		`{path: x, format: proto, compression: gzip}`:                                     `unknown compression "gzip"`,
 		`{path: x, format: proto, flush_interval: -1s}`:                                   "flush_interval: -1s is negative",

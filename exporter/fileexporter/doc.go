@@ -1,5 +1,5 @@
-// Package fileexporter is the Collector's `file` exporter in its `format: proto`:
-// requests in a file, one after the other, as they came.
+// Package fileexporter is the Collector's `file` exporter: requests in a file, one
+// after the other, as lines of OTLP/JSON or, with `format: proto`, as they came.
 //
 //	exporters:
 //	  file:
@@ -8,8 +8,9 @@
 //	    rotation: {max_megabytes: 100, max_backups: 10}
 //
 //	file   = record*
-//	record = length, 4 bytes, big endian
-//	         the bytes of an export request; with compression: zstd, one zstd frame
+//	record = one line of JSON                        format: json, the default
+//	       | length, 4 bytes, big endian, and the    format: proto, or
+//	         bytes of an export request              compression: zstd, a frame for each
 //
 // A file ends with a whole record, whatever happens to a write: what a failed one
 // left behind is cut off again, and what a crash left behind is cut off when the
@@ -22,6 +23,6 @@
 // the machine. With a flush_interval it is kept when it is in this process's
 // memory, and nil means no more than that.
 //
-// The one trap: a record does not say of which signal it is. Who wants to read
-// the file again gives each signal an exporter of its own.
+// The one trap: a record in protobuf does not say of which signal it is. Who
+// wants to read the file again gives each signal an exporter of its own.
 package fileexporter

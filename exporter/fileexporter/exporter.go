@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -171,18 +172,27 @@ func (e *Exporter) flushRegularly(ctx context.Context) {
 	}
 }
 
-// Consume appends the batch's bytes as one record. A refusal is Retryable: the
+// jsonRatio is how many times as long JSON is, for a first guess.
+const jsonRatio = 3
+
+// Consume appends the batch as one record. A refusal is Retryable: the
 // file does not hold the record, or any part of it.
 func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	e.noteSignal(b)
-	record, lent := b.Bytes(), (*[]byte)(nil)
+	record := b.Bytes()
+	if e.cfg.Format == formatJSON {
+		text := bufpool.Get(jsonRatio * len(record))
+		*text = otlp.AppendJSON((*text)[:0], b.Signal(), record)
+		defer bufpool.Put(text)
+		record = *text
+	}
 	if e.zstd != nil {
-		lent = bufpool.Get(len(record))
-		*lent = e.zstd.EncodeAll(record, (*lent)[:0])
-		record = *lent
+		packed := bufpool.Get(len(record))
+		*packed = e.zstd.EncodeAll(record, (*packed)[:0])
+		defer bufpool.Put(packed)
+		record = *packed
 	}
 	err := e.append(ctx, record)
-	bufpool.Put(lent)
 	if err != nil {
 		e.obs.Sent(ctx, b.Signal(), 0, b.Items())
 		return &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("%s: %w", e.id, err)}
@@ -204,8 +214,12 @@ func (e *Exporter) append(ctx context.Context, record []byte) error {
 	return e.file.append(record)
 }
 
-// noteSignal warns once if records of several signals share the file.
+// noteSignal warns once if records of several signals share the file. JSON says
+// by its first key of which signal it is.
 func (e *Exporter) noteSignal(b *pipeline.Batch) {
+	if e.cfg.Format == formatJSON {
+		return
+	}
 	bit := uint32(1) << b.Signal()
 	old := e.signals.Or(bit)
 	if bits.OnesCount32(old) == 1 && old != bit {

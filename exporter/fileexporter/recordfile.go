@@ -1,7 +1,6 @@
 package fileexporter
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +35,7 @@ type recordFile struct {
 	cont     bool // continue what is there
 	buffered bool
 	rotation *Rotation // nil: never
+	framing  framing
 	log      *slog.Logger
 	open     func(path string, flag int) (file, error)
 	now      func() time.Time
@@ -51,7 +51,7 @@ type recordFile struct {
 func newRecordFile(cfg Config, log *slog.Logger) *recordFile {
 	return &recordFile{
 		path: cfg.Path, cont: cfg.Append || cfg.Rotation != nil,
-		buffered: cfg.FlushInterval > 0, rotation: cfg.Rotation, log: log,
+		buffered: cfg.FlushInterval > 0, rotation: cfg.Rotation, framing: framingOf(&cfg), log: log,
 		open: func(path string, flag int) (file, error) { return os.OpenFile(path, flag, fileMode) },
 		now:  time.Now,
 	}
@@ -101,7 +101,7 @@ func (r *recordFile) reopen(empty bool) error {
 // a crash left behind it. A file in which there is no whole record at all may be
 // anything: it is put aside, not emptied.
 func (r *recordFile) repair(size int64) error {
-	whole, err := wholeRecords(r.f, size)
+	whole, err := r.framing.whole(r.f, size)
 	switch {
 	case err != nil:
 		return err
@@ -124,18 +124,18 @@ func (r *recordFile) repair(size int64) error {
 	return nil
 }
 
-// append writes one record, or leaves it in memory. Length and bytes are one
-// write, so that another process that appends to the file comes before or after
-// them; a record too long to be copied is two. No request is longer than
+// append writes one record, or leaves it in memory. It is one write with what
+// is around it, so that another process that appends to the file comes before or
+// after; a record too long to be copied is two. No request is longer than
 // 2^31-1 bytes, and zstd adds little to the worst, so any length fits.
 func (r *recordFile) append(record []byte) error {
-	n := prefixBytes + len(record)
+	n := r.framing.around + len(record)
+	before := r.framing.before(&r.prefix, len(record))
 	if err := r.makeRoom(n); err != nil {
 		return err
 	}
 	if n <= maxPendingBytes {
-		r.pending = binary.BigEndian.AppendUint32(r.pending, uint32(len(record)))
-		r.pending = append(r.pending, record...)
+		r.pending = append(append(append(r.pending, before...), record...), r.framing.after...)
 		if r.buffered {
 			return nil
 		}
@@ -143,8 +143,7 @@ func (r *recordFile) append(record []byte) error {
 		r.pending = r.pending[:0] // a record that was refused does not wait
 		return err
 	}
-	binary.BigEndian.PutUint32(r.prefix[:], uint32(len(record)))
-	return r.write(r.prefix[:], record)
+	return r.write(before, record, r.framing.after)
 }
 
 // makeRoom rotates the file and empties the memory if a record of n bytes asks
@@ -192,6 +191,9 @@ func (r *recordFile) write(parts ...[]byte) error {
 	}
 	written := int64(0)
 	for _, p := range parts {
+		if len(p) == 0 {
+			continue
+		}
 		n, err := r.f.Write(p)
 		written += int64(n)
 		if err == nil && n < len(p) {

@@ -52,7 +52,7 @@ func destination(t testing.TB, answer http.HandlerFunc) (base string, arrivals c
 	t.Helper()
 	arrivals = make(chan arrival, 100)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := netcfg.Decompress(r.Header.Get("Content-Encoding"), nil, r.Body, 64<<20)
+		body, err := netcfg.Decompress(r.Header.Get("Content-Encoding"), nil, r.Body, 64<<20, nil)
 		if err != nil {
 			return // the client has gone
 		}

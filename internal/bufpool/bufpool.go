@@ -65,6 +65,15 @@ func Grow(p *[]byte, extra int) *[]byte {
 	return q
 }
 
+// Class returns the capacity of a buffer that is made for n bytes. A buffer that
+// Get lends may be larger: one that Put took with an odd capacity is lent as it is.
+func Class(n int) int {
+	if c := classFor(n); c <= maxClass {
+		return 1 << c
+	}
+	return n
+}
+
 // classFor returns the exponent of the smallest class that holds n bytes.
 func classFor(n int) int {
 	if n <= 1<<minClass {

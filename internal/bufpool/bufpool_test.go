@@ -35,3 +35,16 @@ func TestGrowKeepsContents(t *testing.T) {
 		t.Error("Grow moved a buffer that had room")
 	}
 }
+
+// What Class says is what a fresh buffer holds.
+func TestClassIsTheCapacityOfAFreshBuffer(t *testing.T) {
+	for _, n := range []int{0, 1, 256, 257, 1 << 20, 1<<20 + 1, 1 << 24, 1<<24 + 1, 64 << 20} {
+		p := Get(n)
+		if got := Class(n); got != cap(*p) && (n > 1<<maxClass || cap(*p) < got) {
+			t.Errorf("Class(%d) = %d, a fresh buffer holds %d", n, got, cap(*p))
+		}
+		if Class(n) < n || Class(n) > max(2*n, 1<<minClass) {
+			t.Errorf("Class(%d) = %d", n, Class(n))
+		}
+	}
+}

@@ -4,10 +4,15 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/internal/conf"
@@ -16,20 +21,32 @@ import (
 // Compression names how a client compresses its requests.
 type Compression string
 
-// The choices. The empty string is NoCompression too.
+// The choices. The empty string is NoCompression too. A gRPC client has
+// NoCompression, Gzip, Zstd and Snappy, an HTTP client all.
 const (
 	NoCompression Compression = "none"
 	Gzip          Compression = "gzip"
 	Zstd          Compression = "zstd"
+	Zlib          Compression = "zlib"
+	Deflate       Compression = "deflate" // zlib by HTTP's name (RFC 9110, section 8.4.1.2)
+	// Snappy is the block format in HTTP and the framed one in gRPC, as in the
+	// Collector.
+	Snappy       Compression = "snappy"
+	SnappyFramed Compression = "x-snappy-framed"
+	LZ4          Compression = "lz4"
 )
 
 // Validate refuses what is none of the choices.
-func (c Compression) Validate() error {
-	switch c {
-	case "", NoCompression, Gzip, Zstd:
+func (c Compression) Validate() error { return c.oneOf(Encodings()) }
+
+// validateGRPC refuses what gRPC does not have.
+func (c Compression) validateGRPC() error { return c.oneOf(GRPCEncodings()) }
+
+func (c Compression) oneOf(known []string) error {
+	if c == "" || c == NoCompression || slices.Contains(known, string(c)) {
 		return nil
 	}
-	return fmt.Errorf("unknown compression %q: expected gzip, zstd or none", string(c))
+	return fmt.Errorf("unknown compression %q: expected %s or none", string(c), strings.Join(known, ", "))
 }
 
 // Encoding returns the name on the wire, the same in HTTP and in gRPC; "" is none.
@@ -42,16 +59,17 @@ func (c Compression) Encoding() string {
 
 // CompressionParams tune a compression.
 type CompressionParams struct {
-	// Level trades CPU for size: 1 to 9 for gzip, 1 to 22 for zstd, 0 is the
-	// compressor's own choice. gzip also knows -1 (that same choice) and -2
-	// (Huffman coding only).
+	// Level trades CPU for size: 1 to 9 for gzip, zlib and deflate, 1 to 22 for
+	// zstd, 0 is the compressor's own choice and all that the others know. gzip,
+	// zlib and deflate also know -1 (that same choice) and -2 (Huffman coding
+	// only).
 	Level int `yaml:"level"`
 }
 
 func (p CompressionParams) validateFor(c Compression) error {
 	lowest, highest := 0, 0
 	switch c {
-	case Gzip:
+	case Gzip, Zlib, Deflate:
 		lowest, highest = gzip.HuffmanOnly, gzip.BestCompression
 	case Zstd:
 		highest = 22
@@ -65,10 +83,11 @@ func (p CompressionParams) validateFor(c Compression) error {
 
 // Compressor compresses whole requests. It is safe for concurrent use.
 type Compressor struct {
-	encoding string
-	level    int
-	gzips    sync.Pool // of *gzip.Writer
-	zstd     *zstd.Encoder
+	encoding  string
+	newWriter func() (resetWriter, error) // nil for the two below
+	writers   sync.Pool                   // of resetWriter
+	zstd      *zstd.Encoder
+	block     bool // a snappy block
 }
 
 // NewCompressor returns the compressor for c, nil where c is no compression.
@@ -79,23 +98,25 @@ func NewCompressor(c Compression, p CompressionParams) (*Compressor, error) {
 	if err := p.validateFor(c); err != nil {
 		return nil, err
 	}
-	z := &Compressor{encoding: c.Encoding(), level: p.Level}
+	level := p.Level
+	if level == 0 {
+		level = gzip.DefaultCompression // zlib's too
+	}
+	z := &Compressor{encoding: c.Encoding()}
 	switch c {
 	case Gzip:
-		if z.level == 0 {
-			z.level = gzip.DefaultCompression
-		}
+		z.newWriter = func() (resetWriter, error) { return gzip.NewWriterLevel(nil, level) }
+	case Zlib, Deflate:
+		z.newWriter = func() (resetWriter, error) { return zlib.NewWriterLevel(nil, level) }
+	case SnappyFramed:
+		z.newWriter = newSnappyFramed
+	case LZ4:
+		z.newWriter = newLZ4
+	case Snappy:
+		z.block = true
 	case Zstd:
-		// Encoders beyond the first are made when they are first needed.
-		opts := []zstd.EOption{zstd.WithLowerEncoderMem(true), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0))}
-		if level := zstd.EncoderLevelFromZstd(z.level); z.level != 0 {
-			opts = append(opts, zstd.WithEncoderLevel(level))
-			if level > zstd.SpeedDefault { // these look back further than a decoder needs to
-				opts = append(opts, zstd.WithWindowSize(maxZstdWindowBytes))
-			}
-		}
 		var err error
-		if z.zstd, err = zstd.NewWriter(nil, opts...); err != nil {
+		if z.zstd, err = newZstdEncoder(p.Level); err != nil {
 			return nil, fmt.Errorf("set up zstd level %d: %w", p.Level, err)
 		}
 	default:
@@ -104,44 +125,70 @@ func NewCompressor(c Compression, p CompressionParams) (*Compressor, error) {
 	return z, nil
 }
 
+func newZstdEncoder(level int) (*zstd.Encoder, error) {
+	// Encoders beyond the first are made when they are first needed.
+	opts := []zstd.EOption{zstd.WithLowerEncoderMem(true), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0))}
+	if speed := zstd.EncoderLevelFromZstd(level); level != 0 {
+		opts = append(opts, zstd.WithEncoderLevel(speed))
+		if speed > zstd.SpeedDefault { // these look back further than a decoder needs to
+			opts = append(opts, zstd.WithWindowSize(maxZstdWindowBytes))
+		}
+	}
+	return zstd.NewWriter(nil, opts...)
+}
+
+// newLZ4 uses blocks that fit a request; the library's own choice takes 4 MiB.
+func newLZ4() (resetWriter, error) {
+	w := lz4.NewWriter(nil)
+	return w, w.Apply(lz4.BlockSizeOption(lz4.Block256Kb))
+}
+
 // Encoding returns the Content-Encoding of what Compress returns.
 func (z *Compressor) Encoding() string { return z.encoding }
 
 // Compress returns src compressed, in a buffer of internal/bufpool that the
 // caller owns. src is only read, and not after the return.
 func (z *Compressor) Compress(src []byte) (*[]byte, error) {
-	if z.zstd != nil {
+	switch {
+	case z.zstd != nil:
 		out := bufpool.Get(z.zstd.MaxEncodedSize(len(src)))
 		*out = z.zstd.EncodeAll(src, (*out)[:0])
 		return out, nil
-	}
-	w := &poolWriter{p: bufpool.Get(max(len(src)/4, minBuffer))}
-	*w.p = (*w.p)[:0]
-	g, _ := z.gzips.Get().(*gzip.Writer)
-	if g == nil {
-		var err error
-		if g, err = gzip.NewWriterLevel(w, z.level); err != nil {
-			bufpool.Put(w.p)
-			return nil, fmt.Errorf("set up gzip level %d: %w", z.level, err)
+	case z.block:
+		most := s2.MaxEncodedLen(len(src))
+		if most < 0 {
+			return nil, fmt.Errorf("%s: %d bytes are more than a block holds", z.encoding, len(src))
 		}
-	} else {
-		g.Reset(w)
+		out := bufpool.Get(most)
+		*out = s2.EncodeSnappy(*out, src)
+		return out, nil
 	}
-	defer z.putGzip(g)
-	if _, err := g.Write(src); err != nil {
-		bufpool.Put(w.p)
-		return nil, fmt.Errorf("gzip: %w", err)
+	out := &poolWriter{p: bufpool.Get(max(len(src)/4, minBuffer))}
+	*out.p = (*out.p)[:0]
+	if err := z.stream(out, src); err != nil {
+		bufpool.Put(out.p)
+		return nil, fmt.Errorf("%s: %w", z.encoding, err)
 	}
-	if err := g.Close(); err != nil {
-		bufpool.Put(w.p)
-		return nil, fmt.Errorf("gzip: %w", err)
-	}
-	return w.p, nil
+	return out.p, nil
 }
 
-func (z *Compressor) putGzip(g *gzip.Writer) {
-	g.Reset(io.Discard) // lets go of the buffer
-	z.gzips.Put(g)
+func (z *Compressor) stream(out io.Writer, src []byte) error {
+	w, _ := z.writers.Get().(resetWriter)
+	if w == nil {
+		var err error
+		if w, err = z.newWriter(); err != nil {
+			return err
+		}
+	}
+	w.Reset(out)
+	defer func() {
+		w.Reset(io.Discard) // lets go of the buffer
+		z.writers.Put(w)
+	}()
+	if _, err := w.Write(src); err != nil {
+		return err
+	}
+	return w.Close()
 }
 
 // poolWriter appends to a buffer of internal/bufpool.

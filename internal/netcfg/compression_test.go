@@ -18,13 +18,18 @@ func TestCompressor(t *testing.T) {
 	for _, c := range []struct {
 		compression Compression
 		levels      []int
-	}{{Gzip, []int{-2, -1, 0, 1, 9}}, {Zstd, []int{0, 1, 3, 7, 11, 22}}} {
+	}{{Gzip, []int{-2, -1, 0, 1, 9}}, {Zstd, []int{0, 1, 3, 7, 11, 22}}, {Zlib, []int{-2, -1, 0, 1, 9}}, {Deflate, []int{0, 9}},
+		{Snappy, []int{0}}, {SnappyFramed, []int{0}}, {LZ4, []int{0}}} {
 		for _, level := range c.levels {
 			z, err := NewCompressor(c.compression, CompressionParams{Level: level})
 			if err != nil {
 				t.Fatalf("%s level %d: %v", c.compression, level, err)
 			}
-			for _, plain := range [][]byte{nil, text(1), text(1000), make([]byte, 9<<20)} { // the last above the window
+			plains := [][]byte{nil, text(1), text(1000), text(1 << 18)}
+			if c.compression == Zstd {
+				plains = append(plains, make([]byte, 9<<20)) // above the window
+			}
+			for _, plain := range plains {
 				n := len(plain)
 				wire, err := z.Compress(plain)
 				if err != nil {
@@ -56,7 +61,10 @@ func TestCompressorRefuses(t *testing.T) {
 		level       int
 		want        string
 	}{
-		{"snappy", 0, `unknown compression "snappy": expected gzip, zstd or none`},
+		{"brotli", 0, `unknown compression "brotli": expected gzip, zstd, zlib, deflate, snappy, x-snappy-framed, lz4 or none`},
+		{Snappy, 1, "expected 0 to 0"},
+		{LZ4, -1, "expected 0 to 0"},
+		{Deflate, 10, "expected -2 to 9"},
 		{"GZIP", 0, `unknown compression "GZIP"`},
 		{Gzip, 10, "expected -2 to 9"},
 		{Gzip, -3, "expected -2 to 9"},
@@ -71,7 +79,7 @@ func TestCompressorRefuses(t *testing.T) {
 
 func TestCompressorConcurrently(t *testing.T) {
 	t.Parallel()
-	for _, c := range []Compression{Gzip, Zstd} {
+	for _, c := range []Compression{Gzip, Zstd, Zlib, Deflate, Snappy, SnappyFramed, LZ4} {
 		z, err := NewCompressor(c, CompressionParams{})
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +108,7 @@ func TestCompressorConcurrently(t *testing.T) {
 // Importing the package is what registers them.
 func TestGRPCCompressors(t *testing.T) {
 	t.Parallel()
-	for _, name := range Encodings() {
+	for _, name := range GRPCEncodings() {
 		c := encoding.GetCompressor(name)
 		if c == nil || c.Name() != name {
 			t.Fatalf("gRPC has no compressor called %q", name)
@@ -165,9 +173,9 @@ func TestGRPCZstdWindow(t *testing.T) {
 // What is closed twice must not be lent to two messages at a time.
 func TestGRPCCloseTwice(t *testing.T) {
 	t.Parallel()
-	for _, name := range Encodings() {
+	for _, name := range GRPCEncodings() {
 		c := encoding.GetCompressor(name)
-		wire := map[string][]byte{"gzip": gzipped(text(100)), "zstd": zstdSized(text(100))}[name]
+		wire := map[string][]byte{"gzip": gzipped(text(100)), "zstd": zstdSized(text(100)), "snappy": snappyFramed(text(100))}[name]
 		for range 50 {
 			var discard bytes.Buffer
 			w, err := c.Compress(&discard)
@@ -214,7 +222,7 @@ func TestGRPCCloseTwice(t *testing.T) {
 
 func BenchmarkCompress(b *testing.B) {
 	plain := text(437 << 10)
-	for _, c := range []Compression{Gzip, Zstd} {
+	for _, c := range []Compression{Gzip, Zstd, Zlib, Deflate, Snappy, SnappyFramed, LZ4} {
 		b.Run(string(c), func(b *testing.B) {
 			z, err := NewCompressor(c, CompressionParams{})
 			if err != nil {

@@ -238,6 +238,8 @@ func TestClientsValidate(t *testing.T) {
 		"endpoint: h:1\ntls:\n  cipher_suites: [RC4]":                  ":3: tls.cipher_suites: ",
 		"endpoint: h:1\ntls:\n  curve_preferences: [P1]":               ":3: tls.curve_preferences: ",
 		"endpoint: h:1\ntls:\n  reload_interval: -1s":                  ":3: tls.reload_interval: ",
+		"endpoint: h:1\ncompression: zlib":                             `:2: compression: unknown compression "zlib": expected gzip, zstd, snappy or none`,
+		"endpoint: h:1\ntls:\n  tpm:\n    enabled: true":               ":4: tls.tpm.enabled: a key in a TPM is not supported",
 		"endpoint: h:1\ntls:\n  insecur: true":                         `did you mean "insecure"`,
 	} {
 		c := DefaultGRPCClient()
@@ -249,7 +251,7 @@ func TestClientsValidate(t *testing.T) {
 		"proxy_url: ftp://u:secret@proxy": ":1: proxy_url: unknown scheme",
 		"timeout: -1s":                    ":1: timeout: timeout -1s is negative",
 		"max_idle_conns: -1":              ":1: max_idle_conns: ",
-		"compression: zlib":               ":1: compression: unknown compression",
+		"compression: brotli":             ":1: compression: unknown compression",
 		"compression: gzip\ncompression_params:\n  level: 10": ":3: compression_params.level: ",
 	} {
 		c := DefaultHTTPClient()

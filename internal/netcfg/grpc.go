@@ -2,10 +2,12 @@ package netcfg
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"google.golang.org/grpc/encoding"
 )
@@ -14,6 +16,7 @@ import (
 func init() {
 	encoding.RegisterCompressor(&grpcCompressor{name: "gzip", newWriter: newGRPCGzip, decompress: gunzipStream})
 	encoding.RegisterCompressor(&grpcCompressor{name: "zstd", newWriter: newGRPCZstd, decompress: unzstdStream})
+	encoding.RegisterCompressor(&grpcCompressor{name: "snappy", newWriter: newSnappyFramed, decompress: unsnappyStream})
 }
 
 // zstdGRPCWindowBytes bounds what a peer must keep to read our messages.
@@ -104,13 +107,17 @@ func (h *writeHandle) Close() error {
 	return err
 }
 
+func newSnappyFramed() (resetWriter, error) {
+	return s2.NewWriter(nil, s2.WriterSnappyCompat(), s2.WriterConcurrency(1)), nil
+}
+
 func gunzipStream(r io.Reader) (io.ReadCloser, error) {
-	g := gunzippers.Get().(*gunzipper)
-	if err := g.reset(r); err != nil {
-		g.release()
+	z := newInflater(r)
+	if err := z.member(); err != nil {
+		z.release()
 		return nil, corrupt("gzip", err)
 	}
-	return &readHandle{Reader: g, release: g.release}, nil
+	return &readHandle{r: gunzipper{z}, release: z.release}, nil
 }
 
 // zstdStreams is a cache and nothing more.
@@ -127,23 +134,45 @@ func unzstdStream(r io.Reader) (io.ReadCloser, error) {
 		release()
 		return nil, corrupt("zstd", err)
 	}
-	return &readHandle{Reader: z, release: release}, nil
+	return &readHandle{r: z, release: release}, nil
+}
+
+// snappyStreams is a cache and nothing more.
+var snappyStreams = sync.Pool{New: func() any { return s2.NewReader(nil, s2.ReaderMaxBlockSize(maxSnappyChunkBytes)) }}
+
+func unsnappyStream(r io.Reader) (io.ReadCloser, error) {
+	z := snappyStreams.Get().(*s2.Reader)
+	z.Reset(r)
+	return &readHandle{r: z, release: func() {
+		z.Reset(nil)
+		snappyStreams.Put(z)
+	}}, nil
 }
 
 // readHandle is a pooled reader until the first Close.
 type readHandle struct {
-	io.Reader
+	r       io.Reader
 	release func() // nil once closed
+}
+
+// Read turns a decoder's panic into an error. That decoder is not used again.
+func (h *readHandle) Read(p []byte) (n int, err error) {
+	if h.release == nil {
+		return 0, io.ErrClosedPipe
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			h.r, h.release = nil, nil
+			n, err = 0, fmt.Errorf("%w, the decoder gave up on it: %v", ErrCorrupt, p)
+		}
+	}()
+	return h.r.Read(p)
 }
 
 func (h *readHandle) Close() error {
 	if h.release != nil {
 		h.release()
-		h.Reader, h.release = closedReader{}, nil
+		h.r, h.release = nil, nil
 	}
 	return nil
 }
-
-type closedReader struct{}
-
-func (closedReader) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }

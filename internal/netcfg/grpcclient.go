@@ -54,7 +54,7 @@ func (c GRPCClient) Validate() error {
 	problems := []error{
 		conf.At("endpoint", err),
 		conf.At("tls", c.TLS.Validate()),
-		conf.At("compression", c.Compression.Validate()),
+		conf.At("compression", c.Compression.validateGRPC()),
 		conf.At("headers", errors.Join(c.Headers.Validate(), c.Headers.reservedByGRPC())),
 		conf.At("read_buffer_size", notNegative("read_buffer_size", c.ReadBufferSize)),
 		conf.At("write_buffer_size", notNegative("write_buffer_size", c.WriteBufferSize)),

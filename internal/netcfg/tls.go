@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/internal/conf"
@@ -36,9 +35,27 @@ type TLS struct {
 	// CurvePreferences are X25519MLKEM768, X25519, P256, P384, P521.
 	CurvePreferences []string `yaml:"curve_preferences"`
 	// ReloadInterval is how long a loaded certificate and key are used before
-	// they are read again; 0 is for ever. If the new ones cannot be read, the
-	// old ones are used until they expire.
+	// they are read again; 0 is for ever. If the new ones cannot be read, or do
+	// not fit each other, the old ones stay in use.
 	ReloadInterval time.Duration `yaml:"reload_interval"`
+	// TPM is read only to be refused.
+	TPM TPM `yaml:"tpm"`
+}
+
+// TPM is a key in a trusted platform module, which the Collector can use.
+type TPM struct {
+	Enabled   bool        `yaml:"enabled"`
+	Path      string      `yaml:"path"`
+	OwnerAuth conf.Opaque `yaml:"owner_auth"`
+	Auth      conf.Opaque `yaml:"auth"`
+}
+
+// Validate refuses a TPM that is switched on.
+func (t TPM) Validate() error {
+	if t.Enabled {
+		return conf.Atf("enabled", "a key in a TPM is not supported: expected key_file or key_pem")
+	}
+	return nil
 }
 
 // ClientTLS is a client's TLS settings. The zero value is TLS with the system's
@@ -64,9 +81,19 @@ var (
 )
 
 // Validate checks what can be checked without reading files.
+func (c ClientTLS) Validate() error {
+	err := c.TLS.Validate()
+	if c.hasCert() != c.hasKey() {
+		err = errors.Join(err, errors.New("a certificate needs its key: expected both of cert and key, or neither"))
+	}
+	return err
+}
+
+// Validate checks what servers and clients share.
 func (t TLS) Validate() error {
 	var problems []error
 	add := func(err error) { problems = append(problems, err) }
+	add(conf.At("tpm", t.TPM.Validate()))
 	for _, p := range []struct {
 		key, file string
 		pem       conf.Opaque
@@ -74,9 +101,6 @@ func (t TLS) Validate() error {
 		if p.file != "" && p.pem != "" {
 			add(conf.Atf(p.key+"_pem", "%[1]s_pem and %[1]s_file are both set: expected one", p.key))
 		}
-	}
-	if t.hasCert() != t.hasKey() {
-		add(errors.New("a certificate needs its key: expected both of cert and key, or neither"))
 	}
 	lowest, err := version(t.MinVersion, tls.VersionTLS12)
 	add(conf.At("min_version", err))
@@ -147,24 +171,30 @@ func (c ClientTLS) Load() (*tls.Config, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
-	out := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: c.InsecureSkipVerify}
-	// Validate has been through these three.
-	out.MinVersion, _ = version(c.MinVersion, tls.VersionTLS12)
-	out.MaxVersion, _ = version(c.MaxVersion, 0)
-	out.CipherSuites, _ = c.cipherSuites()
-	out.CurvePreferences, _ = c.curvePreferences()
+	out := c.base()
+	out.ServerName, out.InsecureSkipVerify = c.ServerName, c.InsecureSkipVerify
 	var err error
 	if out.RootCAs, err = c.authorities(); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
 	if c.hasCert() {
-		pair := &certificate{settings: c.TLS}
-		if _, err := pair.get(); err != nil {
+		pair := &reloaded[tls.Certificate]{read: c.readPair, every: c.ReloadInterval}
+		if err := pair.load(); err != nil {
 			return nil, fmt.Errorf("tls: %w", err)
 		}
-		out.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair.get() }
+		out.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair.get(), nil }
 	}
 	return out, nil
+}
+
+// base returns what needs no file. Validate has been through all of it.
+func (t TLS) base() *tls.Config {
+	out := &tls.Config{}
+	out.MinVersion, _ = version(t.MinVersion, tls.VersionTLS12)
+	out.MaxVersion, _ = version(t.MaxVersion, 0)
+	out.CipherSuites, _ = t.cipherSuites()
+	out.CurvePreferences, _ = t.curvePreferences()
+	return out
 }
 
 // authorities returns whom to trust; nil is the system's choice.
@@ -176,6 +206,11 @@ func (t TLS) authorities() (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the CA certificate: %w", err)
 	}
+	return t.poolOf(pem)
+}
+
+// poolOf returns the authorities in pem, and the system's if they are included.
+func (t TLS) poolOf(pem []byte) (_ *x509.CertPool, err error) {
 	pool := x509.NewCertPool()
 	if t.IncludeSystemCACertsPool {
 		if pool, err = x509.SystemCertPool(); err != nil {
@@ -200,33 +235,6 @@ func whence(file, key string) string {
 		return key
 	}
 	return file
-}
-
-// certificate is a certificate with its key that is read again from time to
-// time.
-type certificate struct {
-	settings TLS
-	mu       sync.Mutex
-	loaded   *tls.Certificate
-	at       time.Time // of loaded, or of the last attempt
-}
-
-func (c *certificate) get() (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	if c.loaded != nil && (c.settings.ReloadInterval == 0 || now.Sub(c.at) < c.settings.ReloadInterval) {
-		return c.loaded, nil
-	}
-	c.at = now
-	pair, err := c.settings.readPair()
-	switch {
-	case err == nil:
-		c.loaded = pair
-	case c.loaded == nil || now.After(c.loaded.Leaf.NotAfter):
-		return nil, err
-	}
-	return c.loaded, nil
 }
 
 func (t TLS) readPair() (*tls.Certificate, error) {

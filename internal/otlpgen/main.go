@@ -48,20 +48,27 @@ func run(dir string, check bool) error {
 			return err
 		}
 	}
+	j, err := newJSONModel(&m)
+	if err != nil {
+		return err
+	}
 	t, err := template.ParseFS(templates, "*.tmpl")
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"views", "builders", "tables", "enums"} {
+	for _, file := range []struct {
+		name string
+		data any
+	}{{"views", &m}, {"builders", &m}, {"tables", &m}, {"enums", &m}, {"json", j}} {
 		var out bytes.Buffer
-		if err := t.ExecuteTemplate(&out, name+".tmpl", &m); err != nil {
+		if err := t.ExecuteTemplate(&out, file.name+".tmpl", file.data); err != nil {
 			return err
 		}
 		src, err := format.Source(out.Bytes())
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", file.name, err)
 		}
-		if err := put(filepath.Join(dir, name+".gen.go"), src, check); err != nil {
+		if err := put(filepath.Join(dir, file.name+".gen.go"), src, check); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,7 @@ type field struct {
 	Num     uint32
 	Name    string // Go name: "TraceID"
 	Proto   string // "trace_id"
+	JSON    string // "traceId"
 	Kind    protoreflect.Kind
 	Type    string // Go type of the message or enum
 	List    bool
@@ -100,7 +101,7 @@ func newOneof(o protoreflect.OneofDescriptor, msg *message) *oneof {
 func (m *model) field(d protoreflect.FieldDescriptor) (*field, error) {
 	f := &field{
 		Num: uint32(d.Number()), Name: camel(string(d.Name())), Proto: string(d.Name()),
-		Kind: d.Kind(), List: d.IsList(),
+		JSON: d.JSONName(), Kind: d.Kind(), List: d.IsList(),
 		Has: d.HasOptionalKeyword(),
 	}
 	switch {

@@ -33,7 +33,7 @@ func (h httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	encoding := r.Header.Get("Content-Encoding")
-	lent, err := netcfg.Decompress(encoding, nil, r.Body, maxBackendBytes)
+	lent, err := netcfg.Decompress(encoding, nil, r.Body, maxBackendBytes, nil)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return

@@ -4,12 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
-	"slices"
-	"strings"
+	"reflect"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -17,91 +16,172 @@ import (
 // meaning that the OpenTelemetry Collector gives them. Start from DefaultConfig.
 type Config struct {
 	Protocols Protocols `yaml:"protocols"`
+	// InvalidUTF8 is what happens to strings that are not UTF-8: accept passes
+	// them on as they are, repair puts U+FFFD in their place, reject refuses the
+	// request.
+	InvalidUTF8 TextPolicy `yaml:"invalid_utf8"`
 }
 
 // Protocols enables each server by the presence of its key: absent is off,
-// null or {} is on with defaults.
+// null or {} is on with defaults. If both have the same endpoint, they share the
+// port.
 type Protocols struct {
 	GRPC conf.Optional[GRPCConfig] `yaml:"grpc"`
 	HTTP conf.Optional[HTTPConfig] `yaml:"http"`
 }
 
-// GRPCConfig configures the gRPC server.
-type GRPCConfig struct {
+// ServerConfig is what both servers have.
+type ServerConfig struct {
 	// Endpoint is host:port, or the path of a socket for transport unix.
 	Endpoint string `yaml:"endpoint"`
 	// Transport is tcp, tcp4, tcp6 or unix.
 	Transport string `yaml:"transport"`
+	// SocketMode is the file mode of the socket for transport unix, as "0660".
+	SocketMode FileMode `yaml:"socket_mode,omitempty"`
+	// Dialer is legal in the Collector and means nothing to a server.
+	Dialer struct {
+		Timeout time.Duration `yaml:"timeout"`
+	} `yaml:"dialer,omitempty"`
+	TLS  conf.Optional[netcfg.ServerTLS] `yaml:"tls,omitempty"`
+	Auth conf.Optional[AuthConfig]       `yaml:"auth,omitempty"`
+	// IncludeMetadata hands request headers to the pipeline: all, or those named.
+	IncludeMetadata Metadata     `yaml:"include_metadata"`
+	Middlewares     []Middleware `yaml:"middlewares,omitempty"`
+	// MaxConnections is how many clients may be connected at a time. 0 is three
+	// quarters of the files that the process may open.
+	MaxConnections int `yaml:"max_connections"`
+}
+
+// AuthConfig names who decides which requests come in.
+type AuthConfig struct {
+	// Authenticator is the id of an extension.
+	Authenticator string `yaml:"authenticator"`
+	// RequestParams are the query parameters that the authenticator sees beside
+	// the headers, over HTTP.
+	RequestParams []string `yaml:"request_params,omitempty"`
+}
+
+// Validate checks the section "auth".
+func (c *AuthConfig) Validate() error {
+	if c.Authenticator == "" {
+		return conf.Atf("authenticator", "expected the id of an extension, such as basicauth")
+	}
+	return nil
+}
+
+// Middleware names an extension that requests pass.
+type Middleware struct {
+	ID string `yaml:"id"`
+}
+
+// GRPCConfig configures the gRPC server.
+type GRPCConfig struct {
+	ServerConfig `yaml:",inline"`
 	// MaxRecvMsgSizeMiB limits a request, compressed and decompressed, in MiB.
 	// 0 is 64, what OTLP recommends.
 	MaxRecvMsgSizeMiB int `yaml:"max_recv_msg_size_mib"`
 	// MaxConcurrentStreams limits the requests in progress on one connection.
-	// 0 is 1024.
+	// 0 is 256.
 	MaxConcurrentStreams uint32 `yaml:"max_concurrent_streams"`
 	// ReadBufferSize and WriteBufferSize are in bytes for each busy connection.
 	// 0 is gRPC's own default.
-	ReadBufferSize  int `yaml:"read_buffer_size"`
-	WriteBufferSize int `yaml:"write_buffer_size"`
-	// IncludeMetadata hands request headers to the pipeline.
-	IncludeMetadata bool            `yaml:"include_metadata"`
-	Keepalive       KeepaliveConfig `yaml:"keepalive"`
-
-	TLS         later `yaml:"tls,omitempty"`
-	Auth        later `yaml:"auth,omitempty"`
-	Middlewares later `yaml:"middlewares,omitempty"`
-	Dialer      later `yaml:"dialer,omitempty"`
+	ReadBufferSize  int                            `yaml:"read_buffer_size"`
+	WriteBufferSize int                            `yaml:"write_buffer_size"`
+	Keepalive       conf.Optional[KeepaliveConfig] `yaml:"keepalive"`
 }
 
 // KeepaliveConfig is how gRPC tells dead connections, and sheds old ones.
 type KeepaliveConfig struct {
-	ServerParameters struct {
-		// Each is off at 0.
-		MaxConnectionIdle     time.Duration `yaml:"max_connection_idle"`
-		MaxConnectionAge      time.Duration `yaml:"max_connection_age"`
-		MaxConnectionAgeGrace time.Duration `yaml:"max_connection_age_grace"`
-		// Time without traffic until the server pings, 0 is 2h.
-		Time time.Duration `yaml:"time"`
-		// Timeout for the answer, 0 is 20s.
-		Timeout time.Duration `yaml:"timeout"`
-	} `yaml:"server_parameters"`
-	EnforcementPolicy struct {
-		// MinTime between a client's pings, 0 is 5m.
-		MinTime             time.Duration `yaml:"min_time"`
-		PermitWithoutStream bool          `yaml:"permit_without_stream"`
-	} `yaml:"enforcement_policy"`
+	ServerParameters  conf.Optional[KeepaliveParameters] `yaml:"server_parameters,omitempty"`
+	EnforcementPolicy conf.Optional[EnforcementPolicy]   `yaml:"enforcement_policy,omitempty"`
+}
+
+// KeepaliveParameters are what the server does about its connections.
+type KeepaliveParameters struct {
+	// Each is off at 0.
+	MaxConnectionIdle     time.Duration `yaml:"max_connection_idle"`
+	MaxConnectionAge      time.Duration `yaml:"max_connection_age"`
+	MaxConnectionAgeGrace time.Duration `yaml:"max_connection_age_grace"`
+	// Time without traffic until the server pings, 0 is 2h.
+	Time time.Duration `yaml:"time"`
+	// Timeout for the answer, 0 is 20s.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+// Validate checks the section "server_parameters".
+func (c *KeepaliveParameters) Validate() error {
+	return errors.Join(
+		checkDuration("max_connection_idle", c.MaxConnectionIdle),
+		checkDuration("max_connection_age", c.MaxConnectionAge),
+		checkDuration("max_connection_age_grace", c.MaxConnectionAgeGrace),
+		checkDuration("time", c.Time),
+		checkDuration("timeout", c.Timeout))
+}
+
+// EnforcementPolicy is what the server takes from its clients.
+type EnforcementPolicy struct {
+	// MinTime between a client's pings, 0 is 5m.
+	MinTime             time.Duration `yaml:"min_time"`
+	PermitWithoutStream bool          `yaml:"permit_without_stream"`
+}
+
+// Validate checks the section "enforcement_policy".
+func (c *EnforcementPolicy) Validate() error { return checkDuration("min_time", c.MinTime) }
+
+// parts returns both sections, with their zero values where they are not there.
+func (c *KeepaliveConfig) parts() (p KeepaliveParameters, e EnforcementPolicy) {
+	if c == nil {
+		return p, e
+	}
+	if found := c.ServerParameters.Get(); found != nil {
+		p = *found
+	}
+	if found := c.EnforcementPolicy.Get(); found != nil {
+		e = *found
+	}
+	return p, e
 }
 
 // HTTPConfig configures the HTTP server.
 type HTTPConfig struct {
-	// Endpoint is host:port, or the path of a socket for transport unix.
-	Endpoint string `yaml:"endpoint"`
-	// Transport is tcp, tcp4, tcp6 or unix.
-	Transport string `yaml:"transport"`
+	ServerConfig `yaml:",inline"`
 	// MaxRequestBodySize limits a request, compressed and decompressed, in bytes.
 	// 0 or less is 64 MiB, what OTLP recommends.
 	MaxRequestBodySize int64 `yaml:"max_request_body_size"`
-	// IncludeMetadata hands request headers to the pipeline.
-	IncludeMetadata bool `yaml:"include_metadata"`
 
-	// No limit at 0.
+	// No limit at 0. A body must come at 64 KiB/s on average after its first ten
+	// seconds in any case.
 	ReadTimeout       time.Duration `yaml:"read_timeout"`        // of a whole request
 	ReadHeaderTimeout time.Duration `yaml:"read_header_timeout"` // of its header
 	WriteTimeout      time.Duration `yaml:"write_timeout"`       // from the header's end to the response's
 	IdleTimeout       time.Duration `yaml:"idle_timeout"`        // between two requests
+	// MaxConnectionAge is when a client is asked to connect anew, give or take a
+	// tenth; 0 is never. Behind a load balancer it is what spreads clients over
+	// new servers.
+	MaxConnectionAge  time.Duration `yaml:"max_connection_age"`
 	KeepAlivesEnabled bool          `yaml:"keep_alives_enabled"`
+
+	CORS            conf.Optional[CORSConfig] `yaml:"cors,omitempty"`
+	ResponseHeaders netcfg.Headers            `yaml:"response_headers,omitempty"`
+	// CompressionAlgorithms are the content codings that are undone, with "" for
+	// none. Without the key all are; an empty list undoes none.
+	CompressionAlgorithms []string `yaml:"compression_algorithms,omitempty"`
 
 	TracesURLPath   string `yaml:"traces_url_path"`
 	MetricsURLPath  string `yaml:"metrics_url_path"`
 	LogsURLPath     string `yaml:"logs_url_path"`
 	ProfilesURLPath string `yaml:"profiles_url_path"`
+}
 
-	TLS                   later `yaml:"tls,omitempty"`
-	CORS                  later `yaml:"cors,omitempty"`
-	Auth                  later `yaml:"auth,omitempty"`
-	ResponseHeaders       later `yaml:"response_headers,omitempty"`
-	CompressionAlgorithms later `yaml:"compression_algorithms,omitempty"`
-	Middlewares           later `yaml:"middlewares,omitempty"`
-	Dialer                later `yaml:"dialer,omitempty"`
+// CORSConfig says which web pages may send from a browser.
+type CORSConfig struct {
+	// AllowedOrigins are origins such as https://*.example.com, * for a part.
+	AllowedOrigins []string `yaml:"allowed_origins"`
+	// AllowedHeaders are request headers beside those that need no leave.
+	AllowedHeaders []string `yaml:"allowed_headers"`
+	ExposedHeaders []string `yaml:"exposed_headers"`
+	// MaxAge is how long a browser may remember the answer, in seconds.
+	MaxAge int `yaml:"max_age"`
 }
 
 // defaultMaxRequestBytes is for both transports (OTLP specification, "64 MiB is
@@ -111,20 +191,21 @@ const defaultMaxRequestBytes = 64 << 20
 // DefaultConfig returns a configuration in which both protocols are off and have
 // their defaults once their key is there.
 func DefaultConfig() Config {
-	return Config{Protocols: Protocols{
-		GRPC: conf.Default(DefaultGRPCConfig()),
-		HTTP: conf.Default(DefaultHTTPConfig()),
-	}}
+	return Config{
+		Protocols:   Protocols{GRPC: conf.Default(DefaultGRPCConfig()), HTTP: conf.Default(DefaultHTTPConfig())},
+		InvalidUTF8: AcceptText,
+	}
 }
 
 // DefaultGRPCConfig returns what an empty key "grpc" stands for. The read buffer
 // is smaller than the Collector's 512 KiB, which measured no faster.
 func DefaultGRPCConfig() GRPCConfig {
 	return GRPCConfig{
-		Endpoint: "localhost:4317", Transport: "tcp",
+		ServerConfig:         ServerConfig{Endpoint: "localhost:4317", Transport: "tcp"},
 		MaxRecvMsgSizeMiB:    defaultMaxRequestBytes >> 20,
-		MaxConcurrentStreams: 1024,
+		MaxConcurrentStreams: 256,
 		ReadBufferSize:       64 << 10,
+		Keepalive:            conf.Some(KeepaliveConfig{}),
 	}
 }
 
@@ -133,52 +214,79 @@ func DefaultGRPCConfig() GRPCConfig {
 // is longer than the minute at which SDKs send metrics.
 func DefaultHTTPConfig() HTTPConfig {
 	return HTTPConfig{
-		Endpoint: "localhost:4318", Transport: "tcp",
+		ServerConfig:       ServerConfig{Endpoint: "localhost:4318", Transport: "tcp"},
 		MaxRequestBodySize: defaultMaxRequestBytes,
-		ReadTimeout:        time.Minute, ReadHeaderTimeout: 10 * time.Second,
-		WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
+		ReadHeaderTimeout:  10 * time.Second,
+		WriteTimeout:       2 * time.Minute, IdleTimeout: 2 * time.Minute,
 		KeepAlivesEnabled: true,
 		TracesURLPath:     otlp.Traces.Spec().Path, MetricsURLPath: otlp.Metrics.Spec().Path,
 		LogsURLPath: otlp.Logs.Spec().Path, ProfilesURLPath: otlp.Profiles.Spec().Path,
 	}
 }
 
+// OnePort says whether gRPC and HTTP share a port: they are both on and have the
+// same endpoint.
+func (c *Config) OnePort() bool {
+	g, h := c.Protocols.GRPC.Get(), c.Protocols.HTTP.Get()
+	return g != nil && h != nil && g.Transport == h.Transport && g.Endpoint == h.Endpoint && !isAnyPort(g.Endpoint)
+}
+
 // Validate checks what is about the whole; the sections check themselves.
 func (c *Config) Validate() error {
-	if !c.Protocols.GRPC.HasValue() && !c.Protocols.HTTP.HasValue() {
+	g, h := c.Protocols.GRPC.Get(), c.Protocols.HTTP.Get()
+	if g == nil && h == nil {
 		return errors.New("must specify at least one protocol when using the OTLP receiver")
+	}
+	if c.OnePort() {
+		const text = "grpc and http share the port %s, so %[2]s must be the same in both: found %[2]s that differ"
+		for _, s := range []struct {
+			key        string
+			grpc, http any
+		}{{"tls", g.TLS, h.TLS}, {"auth", g.Auth, h.Auth}, {"socket_mode", g.SocketMode, h.SocketMode}} {
+			if !reflect.DeepEqual(s.grpc, s.http) {
+				return conf.At("protocols", fmt.Errorf(text, g.Endpoint, s.key))
+			}
+		}
 	}
 	return nil
 }
 
 // check is Validate of c and of its sections, for a Config that was not decoded.
 func (c *Config) check() error {
-	errs := []error{c.Validate()}
+	errs := []error{c.Validate(), conf.At("invalid_utf8", c.InvalidUTF8.check())}
 	if g := c.Protocols.GRPC.Get(); g != nil {
-		errs = append(errs, conf.At("protocols.grpc", g.Validate()))
+		errs = append(errs, conf.At("protocols.grpc", errors.Join(g.Validate(), g.checkSections(), g.checkKeepalive())))
 	}
 	if h := c.Protocols.HTTP.Get(); h != nil {
-		errs = append(errs, conf.At("protocols.http", h.Validate()))
+		errs = append(errs, conf.At("protocols.http", errors.Join(h.Validate(), h.checkSections(), h.ResponseHeaders.Validate())))
 	}
 	return errors.Join(errs...)
 }
 
+// checkSections checks the sections that decoding checks by itself.
+func (c *ServerConfig) checkSections() error {
+	var errs []error
+	if t := c.TLS.Get(); t != nil {
+		errs = append(errs, conf.At("tls", t.Validate()))
+	}
+	if a := c.Auth.Get(); a != nil {
+		errs = append(errs, conf.At("auth", a.Validate()))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *GRPCConfig) checkKeepalive() error {
+	p, e := c.Keepalive.Get().parts()
+	return conf.At("keepalive", errors.Join(conf.At("server_parameters", p.Validate()), conf.At("enforcement_policy", e.Validate())))
+}
+
 // Validate checks the section "grpc".
 func (c *GRPCConfig) Validate() error {
-	server := &c.Keepalive.ServerParameters
 	return errors.Join(
-		checkAddress(c.Transport, c.Endpoint),
+		c.ServerConfig.validate(),
 		checkRange("max_recv_msg_size_mib", c.MaxRecvMsgSizeMiB, math.MaxInt32>>20),
 		checkRange("read_buffer_size", c.ReadBufferSize, math.MaxInt32),
 		checkRange("write_buffer_size", c.WriteBufferSize, math.MaxInt32),
-		conf.At("keepalive.server_parameters", errors.Join(
-			checkDuration("max_connection_idle", server.MaxConnectionIdle),
-			checkDuration("max_connection_age", server.MaxConnectionAge),
-			checkDuration("max_connection_age_grace", server.MaxConnectionAgeGrace),
-			checkDuration("time", server.Time),
-			checkDuration("timeout", server.Timeout))),
-		conf.At("keepalive.enforcement_policy",
-			checkDuration("min_time", c.Keepalive.EnforcementPolicy.MinTime)),
 	)
 }
 
@@ -189,57 +297,41 @@ func (c *HTTPConfig) Validate() error {
 		tooLarge = conf.Atf("max_request_body_size", "expected at most %d, found %d", math.MaxInt32, c.MaxRequestBodySize)
 	}
 	_, paths := c.routes()
+	_, codings := netcfg.ParseCodings(c.CompressionAlgorithms)
 	return errors.Join(
-		checkAddress(c.Transport, c.Endpoint),
+		c.ServerConfig.validate(),
 		tooLarge,
 		checkDuration("read_timeout", c.ReadTimeout),
 		checkDuration("read_header_timeout", c.ReadHeaderTimeout),
 		checkDuration("write_timeout", c.WriteTimeout),
 		checkDuration("idle_timeout", c.IdleTimeout),
+		checkDuration("max_connection_age", c.MaxConnectionAge),
+		conf.At("compression_algorithms", codings),
 		paths,
 	)
 }
 
-var transports = []string{"tcp", "tcp4", "tcp6", "unix"}
-
-func checkAddress(transport, endpoint string) error {
-	if !slices.Contains(transports, transport) {
-		return conf.Atf("transport", "expected one of %s, found %q", strings.Join(transports, ", "), transport)
-	}
-	if transport == "unix" {
-		if endpoint == "" {
-			return conf.Atf("endpoint", "expected the path of a socket, found nothing")
+// Warnings says what is suspicious but not wrong.
+func (c *Config) Warnings() []string {
+	var all []string
+	if g := c.Protocols.GRPC.Get(); g != nil {
+		all = append(all, g.warnings("protocols.grpc")...)
+		if a := g.Auth.Get(); a != nil && len(a.RequestParams) > 0 {
+			all = append(all, "protocols.grpc.auth.request_params has no effect: gRPC requests have no query")
 		}
-		return nil
 	}
-	if _, _, err := net.SplitHostPort(endpoint); err != nil {
-		return conf.Atf("endpoint", "expected host:port such as localhost:4317, found %q", endpoint)
+	if h := c.Protocols.HTTP.Get(); h != nil {
+		all = append(all, h.warnings("protocols.http")...)
+		if o := h.CORS.Get(); o != nil && len(o.AllowedOrigins) == 0 && len(o.AllowedHeaders) > 0 {
+			all = append(all, "protocols.http.cors specifies allowed headers but no allowed origins, and is therefore ignored")
+		}
 	}
-	return nil
+	return all
 }
 
-func checkRange(key string, found, most int) error {
-	if found < 0 || found > most {
-		return conf.Atf(key, "expected 0 to %d, found %d", most, found)
+func (c *ServerConfig) warnings(path string) []string {
+	if c.Dialer.Timeout != 0 {
+		return []string{path + ".dialer.timeout has no effect on a server"}
 	}
 	return nil
-}
-
-func checkDuration(key string, found time.Duration) error {
-	if found < 0 {
-		return conf.Atf(key, "expected 0 or more, found %s", found)
-	}
-	return nil
-}
-
-// later is a section that the Collector knows and this release does not. It is
-// refused rather than ignored, unless it says nothing.
-type later struct{}
-
-// DecodeConf implements conf.Decoder.
-func (later) DecodeConf(n *conf.Node) error {
-	if n.Kind() == conf.Null || n.Get("enabled").Kind() == conf.Bool && n.Get("enabled").Raw() == false {
-		return nil
-	}
-	return fmt.Errorf("%s is not supported yet in this release", n.Key())
 }

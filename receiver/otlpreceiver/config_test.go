@@ -1,6 +1,7 @@
 package otlpreceiver
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -43,10 +45,10 @@ func TestConfigDefaults(t *testing.T) {
 		if (g != nil) != want.grpc || (h != nil) != want.http {
 			t.Errorf("%s: grpc %v, http %v, want %v", yaml, g != nil, h != nil, want)
 		}
-		if g != nil && *g != DefaultGRPCConfig() {
+		if g != nil && !reflect.DeepEqual(*g, DefaultGRPCConfig()) {
 			t.Errorf("%s: grpc is not the default: %+v", yaml, *g)
 		}
-		if h != nil && *h != DefaultHTTPConfig() {
+		if h != nil && !reflect.DeepEqual(*h, DefaultHTTPConfig()) {
 			t.Errorf("%s: http is not the default: %+v", yaml, *h)
 		}
 	}
@@ -54,7 +56,7 @@ func TestConfigDefaults(t *testing.T) {
 	if g.Endpoint != "localhost:4317" || h.Endpoint != "localhost:4318" || g.MaxRecvMsgSizeMiB != 64 || h.MaxRequestBodySize != 64<<20 {
 		t.Errorf("defaults %+v %+v", g, h)
 	}
-	if h.ReadTimeout == 0 || h.ReadHeaderTimeout == 0 || h.WriteTimeout == 0 || h.IdleTimeout == 0 {
+	if h.ReadHeaderTimeout == 0 || h.WriteTimeout == 0 || h.IdleTimeout == 0 {
 		t.Errorf("a client may trickle: %+v", h)
 	}
 }
@@ -62,6 +64,7 @@ func TestConfigDefaults(t *testing.T) {
 func TestConfigKeys(t *testing.T) {
 	t.Parallel()
 	cfg, err := decode(t, `
+invalid_utf8: repair
 protocols:
   grpc:
     endpoint: 0.0.0.0:14317
@@ -71,14 +74,24 @@ protocols:
     read_buffer_size: 1024
     write_buffer_size: 2048
     include_metadata: true
+    max_connections: 7
+    auth: {authenticator: basicauth}
+    middlewares: [{id: memory_limiter}]
     keepalive:
       server_parameters: {max_connection_idle: 11s, max_connection_age: 12s, max_connection_age_grace: 13s, time: 30s, timeout: 5s}
       enforcement_policy: {min_time: 10s, permit_without_stream: true}
   http:
     endpoint: /run/otlp.sock
     transport: unix
+    socket_mode: "0660"
     max_request_body_size: 1000
-    include_metadata: true
+    max_connection_age: 5m
+    include_metadata: [X-Tenant, host]
+    auth: {authenticator: oidc/a, request_params: [token]}
+    tls: {cert_file: c, key_file: k, min_version: "1.3", client_ca_file: ca}
+    cors: {allowed_origins: ["https://*.example.com"], allowed_headers: [x-a], exposed_headers: [x-b], max_age: 7200}
+    response_headers: {x-served-by: penstock}
+    compression_algorithms: ["", gzip]
     read_timeout: 1s
     read_header_timeout: 2s
     write_timeout: 3s
@@ -92,19 +105,35 @@ protocols:
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := GRPCConfig{Endpoint: "0.0.0.0:14317", Transport: "tcp4", MaxRecvMsgSizeMiB: 32, MaxConcurrentStreams: 16,
-		ReadBufferSize: 1024, WriteBufferSize: 2048, IncludeMetadata: true}
-	sp, ep := &g.Keepalive.ServerParameters, &g.Keepalive.EnforcementPolicy
-	sp.MaxConnectionIdle, sp.MaxConnectionAge, sp.MaxConnectionAgeGrace = 11*time.Second, 12*time.Second, 13*time.Second
-	sp.Time, sp.Timeout, ep.MinTime, ep.PermitWithoutStream = 30*time.Second, 5*time.Second, 10*time.Second, true
-	if diff := cmp.Diff(g, *cfg.Protocols.GRPC.Get()); diff != "" {
-		t.Errorf("grpc (-want +got):\n%s", diff)
+	g := GRPCConfig{
+		ServerConfig: ServerConfig{Endpoint: "0.0.0.0:14317", Transport: "tcp4", IncludeMetadata: Metadata{All: true}, MaxConnections: 7,
+			Auth: conf.Some(AuthConfig{Authenticator: "basicauth"}), Middlewares: []Middleware{{ID: "memory_limiter"}}},
+		MaxRecvMsgSizeMiB: 32, MaxConcurrentStreams: 16, ReadBufferSize: 1024, WriteBufferSize: 2048,
+		Keepalive: conf.Some(KeepaliveConfig{
+			ServerParameters: conf.Some(KeepaliveParameters{MaxConnectionIdle: 11 * time.Second, MaxConnectionAge: 12 * time.Second,
+				MaxConnectionAgeGrace: 13 * time.Second, Time: 30 * time.Second, Timeout: 5 * time.Second}),
+			EnforcementPolicy: conf.Some(EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		})}
+	if got := *cfg.Protocols.GRPC.Get(); !reflect.DeepEqual(g, got) {
+		t.Errorf("grpc:\nwant %+v\n got %+v", g, got)
 	}
-	h := HTTPConfig{Endpoint: "/run/otlp.sock", Transport: "unix", MaxRequestBodySize: 1000, IncludeMetadata: true,
+	h := HTTPConfig{
+		ServerConfig: ServerConfig{Endpoint: "/run/otlp.sock", Transport: "unix", SocketMode: 0o660,
+			IncludeMetadata: Metadata{Names: []string{"x-tenant", "host"}},
+			Auth:            conf.Some(AuthConfig{Authenticator: "oidc/a", RequestParams: []string{"token"}}),
+			TLS:             conf.Some(netcfg.ServerTLS{TLS: netcfg.TLS{CertFile: "c", KeyFile: "k", MinVersion: "1.3"}, ClientCAFile: "ca"})},
+		CORS: conf.Some(CORSConfig{AllowedOrigins: []string{"https://*.example.com"}, AllowedHeaders: []string{"x-a"},
+			ExposedHeaders: []string{"x-b"}, MaxAge: 7200}),
+		ResponseHeaders:       netcfg.Headers{{Name: "x-served-by", Value: "penstock"}},
+		CompressionAlgorithms: []string{"", "gzip"},
+		MaxRequestBodySize:    1000, MaxConnectionAge: 5 * time.Minute,
 		ReadTimeout: time.Second, ReadHeaderTimeout: 2 * time.Second, WriteTimeout: 3 * time.Second, IdleTimeout: 4 * time.Second,
 		TracesURLPath: "traces", MetricsURLPath: "/m", LogsURLPath: "https://host/l?x=y", ProfilesURLPath: "/p"}
-	if diff := cmp.Diff(h, *cfg.Protocols.HTTP.Get()); diff != "" {
-		t.Errorf("http (-want +got):\n%s", diff)
+	if got := *cfg.Protocols.HTTP.Get(); !reflect.DeepEqual(h, got) {
+		t.Errorf("http:\nwant %+v\n got %+v", h, got)
+	}
+	if cfg.InvalidUTF8 != RepairText {
+		t.Errorf("invalid_utf8 is %q", cfg.InvalidUTF8)
 	}
 	routes, err := cfg.Protocols.HTTP.Get().routes()
 	if err != nil {
@@ -127,28 +156,31 @@ func TestConfigErrors(t *testing.T) {
 		"protocols: {}":         "must specify at least one protocol when using the OTLP receiver",
 		"protocols: {thrift: }": `protocols.thrift: unknown key`,
 		"protocols: {htttp: }":  `protocols.htttp: unknown key, did you mean "http"?`,
-		"protocols: {grpc: {tls: {cert_file: x}}}":                         "protocols.grpc.tls: tls is not supported yet in this release",
-		"protocols: {grpc: {auth: {authenticator: x}}}":                    "protocols.grpc.auth: auth is not supported yet in this release",
-		"protocols: {grpc: {middlewares: [{id: x}]}}":                      "protocols.grpc.middlewares: middlewares is not supported yet in this release",
-		"protocols: {http: {tls: {}}}":                                     "protocols.http.tls: tls is not supported yet in this release",
-		"protocols: {http: {cors: {allowed_origins: ['*']}}}":              "protocols.http.cors: cors is not supported yet in this release",
-		"protocols: {http: {auth: {enabled: true}}}":                       "protocols.http.auth: auth is not supported yet in this release",
-		"protocols: {http: {response_headers: {a: b}}}":                    "protocols.http.response_headers: response_headers is not supported yet",
-		"protocols: {http: {compression_algorithms: []}}":                  "protocols.http.compression_algorithms: compression_algorithms is not supported yet",
-		"protocols: {http: {middlewares: []}}":                             "protocols.http.middlewares: middlewares is not supported yet",
-		"protocols: {grpc: {endpoint: localhost}}":                         `protocols.grpc.endpoint: expected host:port such as localhost:4317, found "localhost"`,
-		"protocols: {http: {endpoint: ''}}":                                `protocols.http.endpoint: expected host:port`,
-		"protocols: {http: {transport: unix, endpoint: ''}}":               "protocols.http.endpoint: expected the path of a socket",
-		"protocols: {grpc: {transport: udp}}":                              `protocols.grpc.transport: expected one of tcp, tcp4, tcp6, unix, found "udp"`,
-		"protocols: {grpc: {max_recv_msg_size_mib: -1}}":                   "protocols.grpc.max_recv_msg_size_mib: expected 0 to 2047, found -1",
-		"protocols: {grpc: {max_recv_msg_size_mib: 2048}}":                 "protocols.grpc.max_recv_msg_size_mib: expected 0 to 2047, found 2048",
-		"protocols: {grpc: {read_buffer_size: -1}}":                        "protocols.grpc.read_buffer_size: expected 0 to",
-		"protocols: {grpc: {write_buffer_size: -1}}":                       "protocols.grpc.write_buffer_size: expected 0 to",
-		"protocols: {grpc: {keepalive: {server_parameters: {time: -1s}}}}": "protocols.grpc.keepalive.server_parameters.time: expected 0 or more",
-		"protocols: {http: {max_request_body_size: 3000000000}}":           "protocols.http.max_request_body_size: expected at most",
-		"protocols: {http: {idle_timeout: -1s}}":                           "protocols.http.idle_timeout: expected 0 or more, found -1s",
-		"protocols: {http: {traces_url_path: ':invalid'}}":                 `invalid HTTP URL path set for signal: parse ":invalid": missing protocol scheme`,
-		"protocols: {http: {logs_url_path: v1/traces}}":                    `protocols.http.logs_url_path: traces and logs cannot have the same path "/v1/traces"`,
+		"protocols: {grpc: {tls: {cert_file: x}}}":                                                      "TLS configuration must include both certificate and key for server connections",
+		"protocols: {http: {tls: {}}}":                                                                  "TLS configuration must include both certificate and key for server connections",
+		"protocols: {grpc: {middlewares: [{id: x}]}}":                                                   `protocols.grpc.middlewares: entry 0: the extension "x" is not supported as a middleware`,
+		"protocols: {http: {auth: {enabled: true}}}":                                                    "protocols.http.auth.authenticator: expected the id of an extension",
+		"protocols: {http: {response_headers: {a b: c}}}":                                               `header "a b": the name may hold`,
+		"protocols: {http: {compression_algorithms: [gzipp]}}":                                          `protocols.http.compression_algorithms: unknown compression "gzipp", did you mean "gzip"?`,
+		"protocols: {http: {include_metadata: 5}}":                                                      "protocols.http.include_metadata",
+		"protocols: {http: {socket_mode: '0660'}}":                                                      "protocols.http.socket_mode: only a socket has a mode",
+		"protocols: {http: {transport: unix, endpoint: x, socket_mode: 9}}":                             `expected permissions in octal such as 0660, found "9"`,
+		"{invalid_utf8: no, protocols: {http: }}":                                                       `invalid_utf8: expected accept, repair or reject, found "no"`,
+		"protocols: {http: {max_connection_age: -1s}}":                                                  "protocols.http.max_connection_age: expected 0 or more",
+		"protocols: {grpc: {endpoint: 'h:1', tls: {cert_pem: c, key_pem: k}}, http: {endpoint: 'h:1'}}": "grpc and http share the port h:1, so tls must be the same in both",
+		"protocols: {grpc: {endpoint: localhost}}":                                                      `protocols.grpc.endpoint: expected host:port such as localhost:4317, found "localhost"`,
+		"protocols: {http: {endpoint: ''}}":                                                             `protocols.http.endpoint: expected host:port`,
+		"protocols: {http: {transport: unix, endpoint: ''}}":                                            "protocols.http.endpoint: expected the path of a socket",
+		"protocols: {grpc: {transport: udp}}":                                                           `protocols.grpc.transport: expected one of tcp, tcp4, tcp6, unix, found "udp"`,
+		"protocols: {grpc: {max_recv_msg_size_mib: -1}}":                                                "protocols.grpc.max_recv_msg_size_mib: expected 0 to 2047, found -1",
+		"protocols: {grpc: {max_recv_msg_size_mib: 2048}}":                                              "protocols.grpc.max_recv_msg_size_mib: expected 0 to 2047, found 2048",
+		"protocols: {grpc: {read_buffer_size: -1}}":                                                     "protocols.grpc.read_buffer_size: expected 0 to",
+		"protocols: {grpc: {write_buffer_size: -1}}":                                                    "protocols.grpc.write_buffer_size: expected 0 to",
+		"protocols: {grpc: {keepalive: {server_parameters: {time: -1s}}}}":                              "protocols.grpc.keepalive.server_parameters.time: expected 0 or more",
+		"protocols: {http: {max_request_body_size: 3000000000}}":                                        "protocols.http.max_request_body_size: expected at most",
+		"protocols: {http: {idle_timeout: -1s}}":                                                        "protocols.http.idle_timeout: expected 0 or more, found -1s",
+		"protocols: {http: {traces_url_path: ':invalid'}}":                                              `invalid HTTP URL path set for signal: parse ":invalid": missing protocol scheme`,
+		"protocols: {http: {logs_url_path: v1/traces}}":                                                 `protocols.http.logs_url_path: traces and logs cannot have the same path "/v1/traces"`,
 	} {
 		_, err := decode(t, yaml)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -14,27 +15,25 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// intake takes the requests of one signal over one transport. It is where bytes
-// become a Batch; what comes before differs by transport, what comes after
-// does not.
+// intake is where the requests of one signal go.
 type intake struct {
 	signal otlp.Signal
-	next   pipeline.Consumer
-	obs    *obsreport.Receiver
-	gate   *gate
-	log    *slog.Logger
+	next   pipeline.Consumer // nil where no pipeline is
 }
 
 // errPanic is what a client hears of a panic. The log has the rest.
 var errPanic = pipeline.Permanently(errors.New("internal error while the request was processed"))
 
-// export takes one request to the consumer. lent is a buffer of bufpool that
-// belongs to export from the call on. The result is the body of the response in
-// protobuf (empty is plain success), or a refusal.
-func (in *intake) export(ctx context.Context, lent *[]byte, client *pipeline.Client) ([]byte, *refusal) {
-	ctx, op := in.obs.Start(ctx, in.signal)
-	out, err := in.deliver(ctx, lent, client)
-	op.End(client.Format, out, err)
+// export takes the request to the consumer. lent is a buffer of bufpool with the
+// request in protobuf; it belongs to export from the call on. The result is the
+// body of the response in protobuf (empty is plain success), or a refusal.
+func (v *visit) export(ctx context.Context, lent *[]byte) ([]byte, *refusal) {
+	v.bytes = len(*lent)
+	v.ticket.Shrink(requestBytes + cap(*lent))
+	v.client.Received = time.Now()
+	ctx, op := v.obs.Start(ctx, v.in.signal)
+	out, err := v.deliver(ctx, lent)
+	op.End(v.format, out, err)
 	if err == nil {
 		return nil, nil
 	}
@@ -51,29 +50,53 @@ func (in *intake) export(ctx context.Context, lent *[]byte, client *pipeline.Cli
 
 // deliver checks the bytes, calls the consumer and says what became of the
 // items. Its error is a *refusal or the consumer's.
-func (in *intake) deliver(ctx context.Context, lent *[]byte, client *pipeline.Client) (out obsreport.Outcome, err error) {
-	items := 0
+func (v *visit) deliver(ctx context.Context, lent *[]byte) (out obsreport.Outcome, err error) {
 	defer func() { // after the Release below, which a consumer may have broken
 		if p := recover(); p != nil {
-			in.log.LogAttrs(ctx, slog.LevelError, "panic while a request was processed",
-				slog.String("signal", in.signal.String()), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			out, err = obsreport.Outcome{Failed: items}, errPanic
+			v.log.LogAttrs(ctx, slog.LevelError, "panic while a request was processed",
+				slog.String("signal", v.in.signal.String()), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			out, err = obsreport.Outcome{Failed: v.items}, errPanic
 		}
 	}()
-	if len(*lent) == 0 {
-		bufpool.Put(lent)
-		return obsreport.Outcome{}, nil
-	}
-	b, err := pipeline.NewPooledBatch(in.signal, lent, client)
-	if err != nil {
-		return obsreport.Outcome{}, refuseData(err)
+	b, err := v.batch(lent)
+	if b == nil {
+		return obsreport.Outcome{}, err
 	}
 	defer b.Release()
-	items = b.Items()
-	if !in.gate.isOpen() {
-		return obsreport.Outcome{Refused: items}, errShuttingDown()
+	v.items = b.Items()
+	if !v.gate.isOpen() {
+		return obsreport.Outcome{Refused: v.items}, errShuttingDown()
 	}
-	return outcome(items, in.next.Consume(ctx, b))
+	return outcome(v.items, v.in.next.Consume(ctx, b))
+}
+
+// batch makes a Batch of a request's bytes, nil if there are none. The batch has
+// the visit's ticket from then on: its bytes count until it is released.
+func (v *visit) batch(lent *[]byte) (*pipeline.Batch, error) {
+	if len(*lent) == 0 {
+		bufpool.Put(lent)
+		return nil, nil
+	}
+	client := v.client // outlives the visit
+	b, err := pipeline.NewPooledBatch(v.in.signal, lent, &client)
+	if err != nil {
+		r := refuseData(err)
+		if v.in.signal.Spec().HasDictionary {
+			if older := otlp.OlderProfiles(*lent); older != "" {
+				r.message = older + " (" + r.message + ")"
+			}
+		}
+		bufpool.Put(lent)
+		return nil, r
+	}
+	if v.ticket != nil {
+		b.Hold(v.ticket)
+		v.ticket = nil
+	}
+	if v.text.due(v.conn) {
+		return v.text.apply(b, v.conn)
+	}
+	return b, nil
 }
 
 // outcome splits a request's items by the consumer's answer.
@@ -89,5 +112,5 @@ func outcome(items int, err error) (obsreport.Outcome, error) {
 }
 
 func errShuttingDown() *refusal {
-	return &refusal{code: codes.Unavailable, message: "the receiver is shutting down"}
+	return &refusal{code: codes.Unavailable, message: "the receiver is shutting down", reason: obsreport.ReasonShutdown}
 }

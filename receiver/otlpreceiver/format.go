@@ -1,23 +1,30 @@
 package otlpreceiver
 
 import (
+	"errors"
 	"mime"
+	"net/http"
 	"strings"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 // format is one way to write requests and responses over HTTP.
 type format struct {
-	name      string // for Client.Format and spans
+	name      string // for Client.Format, metrics and spans
 	mediaType string
-	// toWire turns the body of a request into protobuf, in the same buffer or
-	// another of bufpool; the one that it was given is no longer the caller's.
-	// nil: requests in this format are refused, responses are not.
-	toWire func(s otlp.Signal, body *[]byte) (*[]byte, error)
+	// toWire turns the body of a request into protobuf, in another buffer of
+	// bufpool; the one that it was given is no longer the caller's. nil: it is
+	// protobuf.
+	toWire func(v *visit, body *[]byte) (*[]byte, *refusal)
+	// response turns the body of a response from protobuf.
+	response func(s otlp.Signal, wire []byte) []byte
 	// marshal writes a google.rpc.Status.
 	marshal func(m proto.Message) ([]byte, error)
 }
@@ -28,9 +35,34 @@ func formats() []*format {
 	return []*format{
 		{
 			name: "protobuf", mediaType: "application/x-protobuf", marshal: proto.Marshal,
-			toWire: func(_ otlp.Signal, body *[]byte) (*[]byte, error) { return body, nil },
+			response: func(_ otlp.Signal, wire []byte) []byte { return wire },
 		},
-		{name: "json", mediaType: "application/json", marshal: protojson.Marshal},
+		{
+			name: "json", mediaType: "application/json", marshal: protojson.Marshal, toWire: fromJSON,
+			response: func(s otlp.Signal, wire []byte) []byte { return otlp.AppendResponseJSON(nil, s, wire) },
+		},
+	}
+}
+
+// fromJSON decodes a body of JSON. The wire form is nearly always the shorter
+// one; lists of small numbers grow, eightfold at most.
+func fromJSON(v *visit, body *[]byte) (*[]byte, *refusal) {
+	defer bufpool.Put(body)
+	most := 8*len(*body) + 64
+	for room := len(*body) + 64; ; room = min(4*room, most) {
+		if err := v.Reserve(cap(*body) + bufpool.Class(room)); err != nil {
+			return nil, refuseOverload(err)
+		}
+		lent := bufpool.Get(room)
+		out, err := otlp.DecodeJSON((*lent)[:0], v.in.signal, *body)
+		if err == nil {
+			*lent = out
+			return lent, nil
+		}
+		bufpool.Put(lent)
+		if !errors.Is(err, otlp.ErrNoRoom) || room == most {
+			return nil, refuseData(err)
+		}
 	}
 }
 
@@ -53,19 +85,15 @@ func formatFor(all []*format, contentType string) (f *format, known bool) {
 }
 
 // refuseFormat explains which formats are read.
-func refuseFormat(all []*format, f *format, known bool, contentType string) *refusal {
+func refuseFormat(all []*format, contentType string) *refusal {
 	var read []string
 	for _, f := range all {
-		if f.toWire != nil {
-			read = append(read, f.mediaType)
-		}
+		read = append(read, f.mediaType)
 	}
-	expected := "expected " + strings.Join(read, " or ")
-	switch {
-	case known:
-		return unsupportedMedia(f.mediaType + " requests are not supported yet in this release: " + expected)
-	case contentType == "":
-		return unsupportedMedia("the request has no Content-Type: " + expected)
+	message := "unsupported Content-Type " + quote(contentType)
+	if contentType == "" {
+		message = "the request has no Content-Type"
 	}
-	return unsupportedMedia("unsupported Content-Type " + quote(contentType) + ": " + expected)
+	return &refusal{code: codes.InvalidArgument, http: http.StatusUnsupportedMediaType, reason: obsreport.ReasonMediaType,
+		message: message + ": expected " + strings.Join(read, " or ")}
 }

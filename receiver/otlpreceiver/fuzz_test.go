@@ -2,10 +2,12 @@ package otlpreceiver
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"testing"
+	"time"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -42,7 +44,7 @@ func fuzzSeeds() (seeds []fuzzSeed) {
 	for _, bad := range badData() {
 		seeds = append(seeds, fuzzSeed{index(bad.signal), 0, 0, bad.body, http.StatusBadRequest})
 	}
-	return append(seeds, fuzzSeed{1, 0, 1, []byte("{}"), http.StatusUnsupportedMediaType},
+	return append(seeds, fuzzSeed{1, 0, 2, []byte("{}"), http.StatusUnsupportedMediaType}, fuzzSeed{1, 0, 1, []byte("{"), http.StatusBadRequest},
 		fuzzSeed{1, 1, 0, []byte("{}"), http.StatusBadRequest})
 }
 
@@ -70,15 +72,23 @@ func fuzzHandler(t testing.TB) (http.Handler, *sink) {
 			t.Fatal(err)
 		}
 	}
-	intakes, err := r.intakes("http")
+	d, _, err := r.door("http", &c.ServerConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths, err := c.routes()
+	t.Cleanup(r.forget)
+	routes, err := c.routes()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newHTTPHandler(&c, paths, intakes, &r.gate), s
+	h, err := newHTTPHandler(&c, d, routes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer := &conn{client: "192.0.2.1", addr: "192.0.2.1:1234", since: time.Now()}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), connKey{}, peer)))
+	}), s
 }
 
 // The fuzzer starts from requests that are taken, and from ones that fail late.

@@ -1,6 +1,9 @@
 package otlpreceiver
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // gate counts the requests that are inside the receiver, so that Shutdown can
 // wait for them. Once closed it lets nobody in.
@@ -8,56 +11,44 @@ import "sync"
 // A request enters before its body is read. Whoever was inside when the gate
 // closed may finish, but must not begin a consumer call any more: see isOpen.
 type gate struct {
-	mu     sync.Mutex
-	inside int
-	closed bool
-	empty  chan struct{} // made by close, closed when closed and nobody is inside
+	state   atomic.Int64 // the requests inside times two, and gateClosed
+	drained sync.Once
+	empty   chan struct{} // closed when the gate is, and nobody is inside
 }
+
+const (
+	gateClosed = 1
+	gateOne    = 2
+)
+
+func newGate() *gate { return &gate{empty: make(chan struct{})} }
 
 // enter says whether a request may come in. Pair true with one leave.
 func (g *gate) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return false
+	if g.state.Add(gateOne)&gateClosed == 0 {
+		return true
 	}
-	g.inside++
-	return true
+	g.leave()
+	return false
 }
 
 func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.inside--
-	if g.closed && g.inside == 0 {
-		close(g.empty)
+	if g.state.Add(-gateOne) == gateClosed {
+		g.drained.Do(func() { close(g.empty) })
 	}
 }
 
 // isOpen says whether consumers may still be called.
-func (g *gate) isOpen() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return !g.closed
-}
+func (g *gate) isOpen() bool { return g.state.Load()&gateClosed == 0 }
 
 // count returns how many requests are inside.
-func (g *gate) count() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.inside
-}
+func (g *gate) count() int { return int(g.state.Load() / gateOne) }
 
 // close shuts the gate and returns a channel that is closed when the last
 // request has left.
 func (g *gate) close() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.closed {
-		g.closed, g.empty = true, make(chan struct{})
-		if g.inside == 0 {
-			close(g.empty)
-		}
+	if g.state.Or(gateClosed)/gateOne == 0 {
+		g.drained.Do(func() { close(g.empty) })
 	}
 	return g.empty
 }

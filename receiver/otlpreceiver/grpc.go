@@ -2,40 +2,34 @@ package otlpreceiver
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/obsreport"
 )
 
-// rawCodec hands a request's bytes to the handler as they are. It is the
-// server's only codec.
+// rawCodec hands a response's bytes to gRPC as they are. It is the server's only
+// codec; requests are not read through it.
 type rawCodec struct{}
-
-// rawRequest is what the handler asks gRPC to decode into.
-type rawRequest struct{ lent *[]byte }
 
 // rawResponse is the body of a response in protobuf.
 type rawResponse []byte
 
 // Name is the content subtype that stands for protobuf.
 func (rawCodec) Name() string { return "proto" }
-
-// Unmarshal copies the message into one buffer of bufpool. gRPC holds it in
-// pieces, as the frames arrived.
-func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	r := v.(*rawRequest)
-	bufpool.Put(r.lent) // of an earlier message: gRPC refuses two only after reading both
-	r.lent = bufpool.Get(data.Len())
-	data.CopyTo(*r.lent)
-	return nil
-}
 
 // Marshal wraps the response's bytes.
 func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
@@ -46,36 +40,298 @@ func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.SliceBuffer(body)}, nil
 }
 
-// grpcHandler serves one signal over gRPC.
-type grpcHandler struct {
-	in              *intake
-	includeMetadata bool
+// Unmarshal is never called.
+func (rawCodec) Unmarshal(mem.BufferSlice, any) error {
+	return errors.New("otlpreceiver: requests are not read through the codec")
 }
 
-// export is a grpc.MethodHandler. gRPC calls it before the message is there.
-func (h *grpcHandler) export(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-	if !h.in.gate.enter() {
-		return nil, status.FromProto(errShuttingDown().status()).Err()
-	}
-	defer h.in.gate.leave()
+// messageStream is what gRPC's transport stream can do beyond its public face:
+// it lets us see how long a message is before it is read, and read it piece by
+// piece. gRPC's own way is to read, join and decompress a message before anybody
+// is asked.
+type messageStream interface {
+	// ReadMessageHeader reads the five bytes in front of a message.
+	ReadMessageHeader(header []byte) error
+	// Read waits for the next n bytes.
+	Read(n int) (mem.BufferSlice, error)
+	RecvCompress() string
+	// WriteStatus ends the stream. A Read that waits returns.
+	WriteStatus(*status.Status) error
+}
 
-	var request rawRequest
-	if err := decode(&request); err != nil {
-		bufpool.Put(request.lent)
-		return nil, err // gRPC's own status: too large, broken off, corrupt compression
+// errNoMessageStream cannot happen with the version of gRPC that we are built
+// with; a test sees to it.
+var errNoMessageStream = errors.New("otlpreceiver: gRPC's stream cannot be read piece by piece")
+
+// grpcHandler serves one signal over gRPC, or those that nobody serves.
+type grpcHandler struct {
+	*door
+	in              *intake // nil: nobody
+	maxRequestBytes int
+}
+
+// serve is a grpc.StreamHandler. Export is declared as a stream of requests,
+// which is the same on the wire, so that gRPC calls before the message is there.
+func (h *grpcHandler) serve(_ any, stream grpc.ServerStream) error {
+	ctx := stream.Context()
+	c := connOf(ctx)
+	if c == nil {
+		return status.Error(codes.Internal, errNoMessageStream.Error())
 	}
-	client := &pipeline.Client{Transport: "grpc", Format: "protobuf", Received: time.Now()}
-	if p, ok := peer.FromContext(ctx); ok {
-		client.Addr = p.Addr.String()
+	v, refused := h.enter(c, "protobuf")
+	entered := refused == nil
+	var response []byte
+	if entered {
+		v.in = h.in
+		response, refused = h.take(ctx, &v, stream)
 	}
-	if h.includeMetadata {
-		client.Metadata = grpcMetadata(ctx)
-	}
-	response, refused := h.in.export(ctx, request.lent, client)
+	method, _ := grpc.MethodFromServerStream(stream)
 	if refused != nil {
-		return nil, status.FromProto(refused.status()).Err()
+		v.leave(ctx, refused, int(refused.code), "", method, entered)
+		return status.FromProto(refused.status()).Err()
 	}
-	return rawResponse(response), nil
+	err := stream.SendMsg(rawResponse(response))
+	v.leave(ctx, nil, int(status.Code(err)), "", method, entered)
+	return err
+}
+
+// connOf returns the connection of a request.
+func connOf(ctx context.Context) *conn {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+	info, _ := p.AuthInfo.(*connInfo)
+	if info == nil {
+		return nil
+	}
+	return info.conn
+}
+
+func (h *grpcHandler) take(ctx context.Context, v *visit, stream grpc.ServerStream) ([]byte, *refusal) {
+	get := func(name string) []string { return metadata.ValueFromIncomingContext(ctx, name) }
+	if refused := v.authenticate(ctx, get); refused != nil {
+		return nil, refused
+	}
+	if refused := h.routed(stream); refused != nil {
+		return nil, refused
+	}
+	if refused := v.version(get); refused != nil {
+		return nil, refused
+	}
+	if refused := v.admit(ctx, streamWindowBytes); refused != nil {
+		return nil, refused
+	}
+	s, ok := grpc.ServerTransportStreamFromContext(ctx).(messageStream)
+	if !ok {
+		return nil, &refusal{code: codes.Internal, message: errNoMessageStream.Error(), reason: obsreport.ReasonInternal}
+	}
+	m := grpcMessage{stream: s, visit: v, most: h.maxRequestBytes}
+	lent, refused := m.read()
+	if refused != nil {
+		return nil, refused
+	}
+	if h.metadata.wanted() {
+		v.client.Metadata = h.metadata.pick(get, func() map[string][]string { return grpcMetadata(ctx) })
+	}
+	return v.export(h.remoteParent(ctx, grpcCarrier{ctx}), lent)
+}
+
+// routed says whether somebody takes the request.
+func (h *grpcHandler) routed(stream grpc.ServerStream) *refusal {
+	if h.in != nil && h.in.next != nil {
+		return nil
+	}
+	if h.in != nil {
+		return &refusal{code: codes.Unimplemented, message: "no pipeline takes " + h.in.signal.String(), reason: obsreport.ReasonNotFound}
+	}
+	method, _ := grpc.MethodFromServerStream(stream)
+	return unknownTarget("method", method)
+}
+
+// grpcMessage is one message on its way in (gRPC over HTTP/2, "Length-Prefixed-
+// Message").
+type grpcMessage struct {
+	stream messageStream
+	visit  *visit
+	most   int // bytes, compressed and decompressed
+
+	encoding string
+	wire     int // bytes of the compressed message that are held
+}
+
+// pieceBytes is how much of a message is asked for at a time. gRPC grants the
+// client as much window.
+const pieceBytes = 1 << 20
+
+// read returns the message, decompressed.
+func (m *grpcMessage) read() (*[]byte, *refusal) {
+	slow := watch(m.stream)
+	defer slow.stop()
+	lent, refused := m.compressed(slow)
+	if refused != nil {
+		return nil, refused
+	}
+	return m.decompress(lent)
+}
+
+// decompress undoes the encoding. lent is no longer the caller's.
+func (m *grpcMessage) decompress(lent *[]byte) (*[]byte, *refusal) {
+	if m.encoding == "" {
+		return lent, nil
+	}
+	defer bufpool.Put(lent)
+	m.wire = cap(*lent)
+	out, err := netcfg.DecompressBytes(m.encoding, nil, *lent, m.most, m)
+	if err != nil {
+		return nil, refuseBody(err, m.encoding, m.most)
+	}
+	return out, nil
+}
+
+// Reserve is netcfg.Room for what comes out beside what came in.
+func (m *grpcMessage) Reserve(n int) error { return m.visit.Reserve(m.wire + n) }
+
+// compressed returns the message as it came.
+func (m *grpcMessage) compressed(slow *slowWatch) (*[]byte, *refusal) {
+	var header [5]byte
+	if err := m.stream.ReadMessageHeader(header[:]); err != nil {
+		if err == io.EOF {
+			return nil, cardinality("no request message")
+		}
+		return nil, cutShort(err)
+	}
+	n := int(binary.BigEndian.Uint32(header[1:]))
+	m.visit.wireBytes = n
+	if refused := m.check(header[0], n, m.stream.RecvCompress()); refused != nil {
+		return nil, refused
+	}
+	if err := m.visit.Reserve(bufpool.Class(n)); err != nil {
+		return nil, refuseOverload(err)
+	}
+	lent := bufpool.Get(n)
+	if refused := m.fill(*lent, slow); refused != nil {
+		bufpool.Put(lent)
+		return nil, refused
+	}
+	return lent, nil
+}
+
+// check looks at the header of a message of n bytes, and at the encoding that
+// the request has for those that are flagged.
+func (m *grpcMessage) check(flag byte, n int, encoding string) *refusal {
+	if encoding != "identity" {
+		m.encoding = encoding
+	}
+	switch {
+	case flag > 1:
+		return &refusal{code: codes.Internal, reason: obsreport.ReasonDecode, message: fmt.Sprintf("expected 0 or 1 for the compressed flag of a gRPC message, found %d", flag)}
+	case flag == 1 && m.encoding == "":
+		return &refusal{code: codes.Internal, reason: obsreport.ReasonDecode, message: "the message is flagged as compressed, and grpc-encoding does not say how"}
+	case n > m.most:
+		return refuseSize(m.most)
+	case flag == 0:
+		m.encoding = ""
+	}
+	return nil
+}
+
+// fill reads a message of len(p) bytes and sees that no other follows.
+func (m *grpcMessage) fill(p []byte, slow *slowWatch) *refusal {
+	for got := 0; got < len(p); {
+		n := min(len(p)-got, pieceBytes)
+		slow.expect(got + n)
+		piece, err := m.stream.Read(n)
+		if err != nil {
+			return cutShort(err)
+		}
+		got += piece.CopyTo(p[got:])
+		piece.Free()
+	}
+	var next [5]byte
+	switch err := m.stream.ReadMessageHeader(next[:]); err {
+	case io.EOF:
+		return nil
+	case nil:
+		return cardinality("more than one request message")
+	default:
+		return cutShort(err)
+	}
+}
+
+func cardinality(found string) *refusal {
+	return &refusal{code: codes.Internal, reason: obsreport.ReasonDecode, message: "expected one request message, found " + found}
+}
+
+// cutShort is the refusal of a gRPC message that could not be read. The client
+// may have ended the stream as if that were all, or have gone.
+func cutShort(err error) *refusal {
+	if err == io.ErrUnexpectedEOF {
+		return cardinality("one that ends before its length")
+	}
+	return brokenOff(err)
+}
+
+// brokenOff is the refusal of a body that ended too early or came too slowly.
+// The data may be fine.
+func brokenOff(err error) *refusal {
+	return &refusal{code: codes.Unavailable, reason: obsreport.ReasonBrokenOff, message: "the request broke off: " + err.Error()}
+}
+
+const (
+	// patience is how long a body may take however small it is.
+	patience = 10 * time.Second
+	// leastRate is what it must come at beyond that, on average.
+	leastRateBytes = 64 << 10 // per second
+)
+
+// bodyDeadline is by when the first n bytes of a body that began at began must be
+// there, and something after them.
+func bodyDeadline(began time.Time, n int) time.Time {
+	return began.Add(patience + time.Duration(n)*time.Second/leastRateBytes)
+}
+
+// slowWatch ends a stream whose message comes too slowly.
+type slowWatch struct {
+	began time.Time
+	timer *time.Timer
+
+	mu      sync.Mutex
+	stopped bool
+	stream  messageStream
+}
+
+func watch(s messageStream) *slowWatch {
+	w := &slowWatch{began: time.Now(), stream: s}
+	w.timer = time.AfterFunc(patience, w.end)
+	return w
+}
+
+// expect gives the client the time that n bytes may take in all.
+func (w *slowWatch) expect(n int) {
+	if n >= leastRateBytes {
+		w.timer.Reset(time.Until(bodyDeadline(w.began, n)))
+	}
+}
+
+func (w *slowWatch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped {
+		return
+	}
+	// Read will return an error that says that the stream was cancelled. What the
+	// client hears is this.
+	_ = w.stream.WriteStatus(status.New(codes.Unavailable, slowBody)) // it may have gone
+}
+
+const slowBody = "the request came too slowly: expected 64 KiB/s after the first ten seconds"
+
+func (w *slowWatch) stop() {
+	w.timer.Stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
 }
 
 // grpcMetadata returns the request's headers, keys in lower case as HTTP/2 has
@@ -87,3 +343,20 @@ func grpcMetadata(ctx context.Context) map[string][]string {
 	}
 	return md
 }
+
+// grpcCarrier reads headers for the propagation of traces.
+type grpcCarrier struct{ ctx context.Context }
+
+// Get implements propagation.TextMapCarrier.
+func (c grpcCarrier) Get(key string) string {
+	if values := metadata.ValueFromIncomingContext(c.ctx, key); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// Set is not for servers.
+func (grpcCarrier) Set(string, string) {}
+
+// Keys is not asked for.
+func (grpcCarrier) Keys() []string { return nil }

@@ -2,11 +2,9 @@ package otlpreceiver
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
-	"net"
 	"runtime"
-	"slices"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -16,59 +14,73 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 )
 
-// handshakeTimeout is how long a connection may take to greet. A connection that
-// does not holds up a graceful stop for as long; see handshakes.
-const handshakeTimeout = 10 * time.Second
+const (
+	// handshakeTimeout is how long a connection may take to greet.
+	handshakeTimeout = 10 * time.Second
+	// streamWindowBytes is how much of a body gRPC reads ahead of us, and thus
+	// what a request costs before it is admitted. Once admitted it is granted its
+	// own length.
+	streamWindowBytes = 64 << 10
+	// connWindowBytes is what a connection may have under way. gRPC gives it back
+	// as bytes arrive, so that it costs no memory; less would slow down a distant
+	// client.
+	connWindowBytes = 8 << 20
+	// workersPerProcessor is the number of goroutines that wait for requests. One
+	// that has served before has a stack of the right size: measured on requests
+	// of 10 spans, a tenth less CPU. If all are busy gRPC starts others.
+	workersPerProcessor = 4
+)
 
 // grpcServer is the listener and what serves it.
 type grpcServer struct {
-	listener *handshakes
+	listener *conns
 	server   *grpc.Server
 	drained  chan struct{} // closed when the graceful stop is over
 }
 
-// newGRPCServer makes a server for those of intakes that have a consumer. gRPC
-// answers Unimplemented for the others.
-func newGRPCServer(l net.Listener, c *GRPCConfig, intakes []*intake) *grpcServer {
-	s := grpc.NewServer(grpcOptions(c)...)
-	for _, in := range intakes {
-		if in.next == nil {
+// newGRPCServer makes a server for all signals, and for methods that nobody
+// knows, which are counted too.
+func newGRPCServer(l *conns, c *GRPCConfig, d *door, secure *tls.Config) *grpcServer {
+	creds := &greetings{tls: secure, obs: d.obs, log: d.log}
+	strangers := &grpcHandler{door: d, maxRequestBytes: c.maxRequestBytes()}
+	s := grpc.NewServer(append(grpcOptions(c), grpc.Creds(creds), grpc.UnknownServiceHandler(strangers.serve))...)
+	for _, in := range d.intakes {
+		if in == nil {
 			continue
 		}
-		h := &grpcHandler{in: in, includeMetadata: c.IncludeMetadata}
+		h := &grpcHandler{door: d, in: in, maxRequestBytes: c.maxRequestBytes()}
 		s.RegisterService(&grpc.ServiceDesc{
 			ServiceName: in.signal.Spec().Service,
 			HandlerType: (*any)(nil),
-			Methods:     []grpc.MethodDesc{{MethodName: "Export", Handler: h.export}},
+			Streams:     []grpc.StreamDesc{{StreamName: "Export", Handler: h.serve, ClientStreams: true}},
 		}, h)
 	}
-	return &grpcServer{listener: &handshakes{Listener: l}, server: s, drained: make(chan struct{})}
+	return &grpcServer{listener: l, server: s, drained: make(chan struct{})}
 }
 
-// workersPerProcessor is the number of goroutines that wait for requests. One
-// that has served before has a stack of the right size: measured on requests of
-// 10 spans, a tenth less CPU. If all are busy gRPC starts others.
-const workersPerProcessor = 4
+func (c *GRPCConfig) maxRequestBytes() int {
+	if c.MaxRecvMsgSizeMiB == 0 {
+		return defaultMaxRequestBytes
+	}
+	return c.MaxRecvMsgSizeMiB << 20
+}
 
 // grpcOptions translates the configuration. gRPC's own buffer pool clears what it
 // lends; measured on requests of 1000 spans, bufpool takes a tenth less CPU.
 func grpcOptions(c *GRPCConfig) []grpc.ServerOption {
-	maxRecv := c.MaxRecvMsgSizeMiB << 20
-	if maxRecv == 0 {
-		maxRecv = defaultMaxRequestBytes
-	}
 	streams := c.MaxConcurrentStreams
 	if streams == 0 {
 		streams = DefaultGRPCConfig().MaxConcurrentStreams
 	}
-	sp, ep := c.Keepalive.ServerParameters, c.Keepalive.EnforcementPolicy
+	sp, ep := c.Keepalive.Get().parts()
 	opts := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rawCodec{}),
 		experimental.BufferPool(bufpool.GRPC{}),
 		grpc.NumStreamWorkers(uint32(workersPerProcessor * runtime.GOMAXPROCS(0))),
-		grpc.MaxRecvMsgSize(maxRecv),
 		grpc.MaxConcurrentStreams(streams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.StaticStreamWindowSize(streamWindowBytes),
+		grpc.StaticConnWindowSize(connWindowBytes),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: sp.MaxConnectionIdle, MaxConnectionAge: sp.MaxConnectionAge,
@@ -101,6 +113,7 @@ func (s *grpcServer) drain(ctx context.Context) bool {
 		defer close(s.drained)
 		s.server.GracefulStop()
 	}()
+	s.listener.closeSilent()
 	select {
 	case <-s.drained:
 		return true
@@ -112,50 +125,6 @@ func (s *grpcServer) drain(ctx context.Context) bool {
 // abort breaks off what drain left: streams, and connections that have not
 // greeted yet.
 func (s *grpcServer) abort() {
-	s.listener.closeRecent()
+	s.listener.closeSilent()
 	s.server.Stop()
-}
-
-// handshakes is a listener that remembers the connections which may still be
-// greeting. gRPC does not: both its ways to stop wait for them, and neither
-// closes them. They are remembered by age, since gRPC reads a connection of a
-// foreign type with a buffer of its own, and a *net.TCPConn without.
-type handshakes struct {
-	net.Listener
-	mu     sync.Mutex
-	recent []acceptedConn // oldest first; at least half are younger than handshakeTimeout
-}
-
-type acceptedConn struct {
-	net.Conn
-	at time.Time
-}
-
-// Accept remembers the connection for as long as it may be greeting.
-func (l *handshakes) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	old := 0
-	for old < len(l.recent) && now.Sub(l.recent[old].at) > handshakeTimeout {
-		old++
-	}
-	if 2*old >= len(l.recent) {
-		l.recent = slices.Delete(l.recent, 0, old)
-	}
-	l.recent = append(l.recent, acceptedConn{c, now})
-	return c, nil
-}
-
-func (l *handshakes) closeRecent() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range l.recent {
-		_ = c.Close() // most are closed already
-	}
-	l.recent = nil
 }

@@ -1,152 +1,292 @@
 package otlpreceiver
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-const (
-	// trustedBytes is how much of a Content-Length is believed before the bytes
-	// are there. Larger bodies grow their buffer as they arrive.
-	trustedBytes = 1 << 20
-	// maxHeaderBytes limits the header of a request, of both transports.
-	maxHeaderBytes = 1 << 20
-)
+// maxHeaderBytes limits the header of a request, of both transports.
+const maxHeaderBytes = 64 << 10
 
 // httpHandler serves OTLP/HTTP.
 //
-//	path ─► method ─► Content-Type ─► body, decompressed and bounded ─► export
-//	 404     405         415            413, 400                         by code
+//	authentication ─► path ─► method ─► Content-Type ─► admission ─► body, decompressed ─► export
+//	      401          404     405         415             503            413, 400        by code
 type httpHandler struct {
+	*door
 	formats         []*format
-	routes          map[string]*intake // next is nil where no pipeline is
-	gate            *gate
+	routes          map[string]otlp.Signal
+	codings         netcfg.Codings
 	maxRequestBytes int
-	includeMetadata bool
+	maxAge          time.Duration // of a connection; 0: any
+	requestParams   []string
+	// grpc takes the gRPC requests where the port is shared; else nil.
+	grpc http.Handler
 }
 
 // newHTTPHandler joins paths with the intakes of their signals.
-func newHTTPHandler(c *HTTPConfig, paths map[string]otlp.Signal, intakes []*intake, g *gate) *httpHandler {
+func newHTTPHandler(c *HTTPConfig, d *door, routes map[string]otlp.Signal) (*httpHandler, error) {
+	codings, err := netcfg.ParseCodings(c.CompressionAlgorithms)
+	if err != nil {
+		return nil, err
+	}
 	h := &httpHandler{
-		formats: formats(), routes: make(map[string]*intake, len(paths)), gate: g,
-		maxRequestBytes: defaultMaxRequestBytes, includeMetadata: c.IncludeMetadata,
+		door: d, formats: formats(), routes: routes, codings: codings,
+		maxRequestBytes: defaultMaxRequestBytes, maxAge: c.MaxConnectionAge,
+	}
+	if a := c.Auth.Get(); a != nil {
+		h.requestParams = a.RequestParams
 	}
 	if c.MaxRequestBodySize > 0 {
 		h.maxRequestBytes = int(c.MaxRequestBodySize)
 	}
-	for path, s := range paths {
-		for _, in := range intakes {
-			if in.signal == s {
-				h.routes[path] = in
-			}
-		}
-	}
-	return h
+	return h, nil
 }
 
 func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	contentType := r.Header.Get("Content-Type")
-	f, known := formatFor(h.formats, contentType)
-	if !h.gate.enter() {
-		refuse(w, f, errShuttingDown())
+	c := connOfHTTP(r.Context())
+	if h.maxAge > 0 && time.Since(c.since) > h.maxAge+c.jitter(h.maxAge) {
+		w.Header().Set("Connection", "close")
+	}
+	if isGRPC(r) {
+		h.overGRPC(w, r, c)
 		return
 	}
-	defer h.gate.leave()
-
-	in, refused := h.route(r)
-	if refused == nil && f.toWire == nil {
-		refused = refuseFormat(h.formats, f, known, contentType)
+	f, known := formatFor(h.formats, r.Header.Get("Content-Type"))
+	name := f.name
+	if !known {
+		name = ""
 	}
+	v, refused := h.enter(c, name)
+	entered := refused == nil
 	var response []byte
-	if refused == nil {
-		response, refused = h.take(w, r, in, f)
+	if entered {
+		response, refused = h.take(w, r, &v, f, known)
 	}
+	status := http.StatusOK
 	if refused != nil {
-		refuse(w, f, refused)
+		status = refuse(w, f, refused)
+	} else {
+		reply(w, f, status, f.response(v.in.signal, response))
+	}
+	v.leave(r.Context(), refused, status, r.Method, r.URL.Path, entered)
+}
+
+// jitter is up to a tenth of d either way, the same for each call, so that
+// connections which began together do not end together.
+func (c *conn) jitter(d time.Duration) time.Duration {
+	return d / 10 * time.Duration(c.since.UnixNano()/1000%201-100) / 100
+}
+
+func isGRPC(r *http.Request) bool {
+	return r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
+}
+
+// overGRPC is for gRPC requests on the port of HTTP.
+func (h *httpHandler) overGRPC(w http.ResponseWriter, r *http.Request, c *conn) {
+	if h.grpc != nil {
+		h.grpc.ServeHTTP(w, r)
 		return
 	}
-	w.Header().Set("Content-Type", f.mediaType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(response)))
-	_, _ = w.Write(response) // a client that has gone cannot be told
-}
-
-// route finds whom the request is for.
-func (h *httpHandler) route(r *http.Request) (*intake, *refusal) {
-	in := h.routes[r.URL.Path]
-	switch {
-	case in == nil:
-		return nil, &refusal{code: codes.Unimplemented, message: "nothing is served at path " + quote(r.URL.Path)}
-	case in.next == nil:
-		return nil, &refusal{code: codes.Unimplemented, message: "no pipeline takes " + in.signal.String()}
-	case r.Method != http.MethodPost:
-		return nil, &refusal{code: codes.Unimplemented, http: http.StatusMethodNotAllowed,
-			message: "method " + quote(r.Method) + " is not allowed: expected POST"}
+	v, refused := h.enter(c, "protobuf")
+	entered := refused == nil
+	if entered {
+		refused = &refusal{code: codes.Unimplemented, reason: obsreport.ReasonNotFound,
+			message: "this is the OTLP/HTTP port: send OTLP/gRPC to the gRPC port, by default 4317, or give both protocols the same endpoint"}
 	}
-	return in, nil
+	answerGRPC(w, nil, refused)
+	v.leave(r.Context(), refused, http.StatusOK, r.Method, r.URL.Path, entered)
 }
 
-// take reads the body and exports it.
-func (h *httpHandler) take(w http.ResponseWriter, r *http.Request, in *intake, f *format) ([]byte, *refusal) {
-	body, refused := h.readBody(w, r)
+// take is a request from its header on.
+func (h *httpHandler) take(w http.ResponseWriter, r *http.Request, v *visit, f *format, known bool) ([]byte, *refusal) {
+	ctx := r.Context()
+	if refused := v.authenticate(ctx, h.credentials(r)); refused != nil {
+		return nil, refused
+	}
+	if refused := h.route(r, v); refused != nil {
+		return nil, refused
+	}
+	if !known {
+		return nil, refuseFormat(h.formats, r.Header.Get("Content-Type"))
+	}
+	get := headerOf(r)
+	if refused := v.version(get); refused != nil {
+		return nil, refused
+	}
+	lent, refused := h.body(w, r, v)
 	if refused != nil {
 		return nil, refused
 	}
-	client := &pipeline.Client{Addr: r.RemoteAddr, Transport: "http", Format: f.name, Received: time.Now()}
-	if h.includeMetadata {
-		client.Metadata = httpMetadata(r)
+	if f.toWire != nil {
+		if lent, refused = f.toWire(v, lent); refused != nil {
+			return nil, refused
+		}
 	}
-	lent, err := f.toWire(in.signal, body)
-	if err != nil {
-		return nil, refuseData(err)
+	if h.metadata.wanted() {
+		v.client.Metadata = h.metadata.pick(get, func() map[string][]string { return httpMetadata(r) })
 	}
-	return in.export(r.Context(), lent, client)
+	return v.export(h.remoteParent(ctx, propagation.HeaderCarrier(r.Header)), lent)
 }
 
-// readBody returns the decompressed body in a buffer of bufpool.
-func (h *httpHandler) readBody(w http.ResponseWriter, r *http.Request) (*[]byte, *refusal) {
+// route finds whom the request is for.
+func (h *httpHandler) route(r *http.Request, v *visit) *refusal {
+	s, ok := h.routes[r.URL.Path]
+	if !ok {
+		return unknownTarget("path", r.URL.Path)
+	}
+	v.in = h.intakes[s]
+	switch {
+	case v.in.next == nil:
+		return &refusal{code: codes.Unimplemented, message: "no pipeline takes " + s.String(), reason: obsreport.ReasonNotFound}
+	case r.Method != http.MethodPost:
+		return &refusal{code: codes.Unimplemented, http: http.StatusMethodNotAllowed, reason: obsreport.ReasonMethod,
+			message: "method " + quote(r.Method) + " is not allowed: expected POST"}
+	}
+	return nil
+}
+
+// unknownTarget is the refusal of a path or method that nobody serves.
+func unknownTarget(kind, found string) *refusal {
+	message := "nothing is served at " + kind + " " + quote(found)
+	if strings.Contains(found, "v1experimental") {
+		message += ": this is OTLP profiles of an older wire format; expected " + otlp.Profiles.Spec().Service +
+			" or " + otlp.Profiles.Spec().Path
+	}
+	return &refusal{code: codes.Unimplemented, message: message, reason: obsreport.ReasonNotFound}
+}
+
+// body returns the request's decompressed body in a buffer of bufpool. The
+// request is admitted first.
+func (h *httpHandler) body(w http.ResponseWriter, r *http.Request, v *visit) (*[]byte, *refusal) {
 	limit := h.maxRequestBytes
+	encoding := strings.Join(r.Header.Values("Content-Encoding"), ", ")
+	switch {
+	case h.codings.Off():
+		encoding = ""
+	case !h.codings.Allows(encoding):
+		return nil, &refusal{code: codes.InvalidArgument, reason: obsreport.ReasonEncoding, message: fmt.Sprintf(
+			"unsupported Content-Encoding %s: expected %s", quote(encoding), h.codings)}
+	}
 	if r.ContentLength > int64(limit) {
 		return nil, refuseSize(limit)
 	}
-	encoding := strings.Join(r.Header.Values("Content-Encoding"), ", ")
-	var guess *[]byte
-	if encoding == "" && r.ContentLength > 0 {
-		guess = bufpool.Get(int(min(r.ContentLength, trustedBytes)))
+	plain := encoding == "" || strings.EqualFold(encoding, "identity")
+	var dst *[]byte
+	first := 0
+	if r.ContentLength > 0 && plain {
+		first = bufpool.Class(int(r.ContentLength))
 	}
-	lent, err := netcfg.Decompress(encoding, guess, http.MaxBytesReader(w, r.Body, int64(limit)), limit)
-	var tooLong *http.MaxBytesError
+	if refused := v.admit(r.Context(), first); refused != nil {
+		return nil, refused
+	}
+	if first > 0 {
+		dst = bufpool.Get(int(r.ContentLength))
+	}
+	src := &paced{r: r.Body, w: http.NewResponseController(w), began: v.began, most: int64(limit)}
+	lent, err := netcfg.Decompress(encoding, dst, src, limit, v)
+	src.done()
+	v.wireBytes = int(src.n)
+	if err != nil {
+		return nil, refuseBody(err, encoding, limit)
+	}
+	return lent, nil
+}
+
+// refuseBody says why a body could not be read.
+func refuseBody(err error, encoding string, limit int) *refusal {
 	switch {
-	case err == nil:
-		return lent, nil
-	case errors.Is(err, netcfg.ErrTooLarge), errors.As(err, &tooLong):
-		return nil, refuseSize(limit)
+	case errors.Is(err, netcfg.ErrTooLarge), errors.Is(err, errWireTooLarge):
+		return refuseSize(limit)
 	case errors.Is(err, netcfg.ErrUnknownEncoding):
-		return nil, &refusal{code: codes.InvalidArgument, message: fmt.Sprintf("unsupported Content-Encoding %s: expected %s or none",
-			quote(encoding), strings.Join(netcfg.Encodings(), ", "))}
+		return &refusal{code: codes.InvalidArgument, message: err.Error(), reason: obsreport.ReasonEncoding}
 	case errors.Is(err, netcfg.ErrCorrupt):
-		return nil, refuseData(err)
+		r := refuseData(err)
+		r.reason = obsreport.ReasonDecompress
+		return r
+	case isOverload(err):
+		return refuseOverload(err)
 	}
-	// The connection broke or was too slow. The data may be fine.
-	return nil, &refusal{code: codes.Unavailable, message: err.Error()}
+	return brokenOff(err)
+}
+
+// paced is a body that must come at leastRateBytes, and not be longer than most.
+type paced struct {
+	r     io.Reader
+	w     *http.ResponseController
+	began time.Time
+	most  int64
+	n     int64
+	until time.Time // the read deadline
+}
+
+var errWireTooLarge = errors.New("the body is larger than the limit")
+
+func (p *paced) Read(b []byte) (int, error) {
+	if by := bodyDeadline(p.began, int(p.n)); by.Sub(p.until) > time.Second {
+		p.until = by
+		_ = p.w.SetReadDeadline(by) // a server that cannot has no slow clients: tests
+	}
+	n, err := p.r.Read(b)
+	if p.n += int64(n); p.n > p.most {
+		return 0, errWireTooLarge
+	}
+	return n, err
+}
+
+// done takes the deadline away: net/http watches the connection while the
+// request is worked on.
+func (p *paced) done() { _ = p.w.SetReadDeadline(time.Time{}) }
+
+// credentials are the headers that the authenticator sees, with the query
+// parameters that it was promised.
+func (h *httpHandler) credentials(r *http.Request) func(string) []string {
+	if len(h.requestParams) == 0 {
+		return headerOf(r)
+	}
+	query := r.URL.Query()
+	return func(name string) []string {
+		for _, p := range h.requestParams {
+			if values := query[p]; strings.EqualFold(p, name) && len(values) > 0 {
+				return values
+			}
+		}
+		return headerOf(r)(name)
+	}
+}
+
+// headerOf reads a request's headers. net/http keeps the host apart.
+func headerOf(r *http.Request) func(string) []string {
+	return func(name string) []string {
+		if name == "host" {
+			return []string{r.Host}
+		}
+		return r.Header.Values(name)
+	}
 }
 
 // httpMetadata returns the request's headers with keys in lower case, and the
-// Host, which net/http keeps apart.
+// host.
 func httpMetadata(r *http.Request) map[string][]string {
 	md := make(map[string][]string, len(r.Header)+1)
-	for k, v := range r.Header {
-		md[strings.ToLower(k)] = v
+	for _, k := range slices.Collect(maps.Keys(r.Header)) {
+		md[strings.ToLower(k)] = r.Header[k]
 	}
 	if _, ok := md["host"]; !ok && r.Host != "" {
 		md["host"] = []string{r.Host}
@@ -154,8 +294,8 @@ func httpMetadata(r *http.Request) map[string][]string {
 	return md
 }
 
-// refuse writes r as a google.rpc.Status in format f.
-func refuse(w http.ResponseWriter, f *format, r *refusal) {
+// refuse writes r as a google.rpc.Status in format f and returns the HTTP status.
+func refuse(w http.ResponseWriter, f *format, r *refusal) int {
 	code := r.httpStatus()
 	header := w.Header()
 	if r.retryAfter > 0 {
@@ -164,10 +304,19 @@ func refuse(w http.ResponseWriter, f *format, r *refusal) {
 	if code == http.StatusMethodNotAllowed {
 		header.Set("Allow", http.MethodPost)
 	}
+	if code == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", "Bearer, Basic")
+	}
 	body, err := f.marshal(r.status())
 	if err != nil { // status holds valid UTF-8 and known details only
 		panic("otlpreceiver: write a status: " + err.Error())
 	}
+	reply(w, f, code, body)
+	return code
+}
+
+func reply(w http.ResponseWriter, f *format, code int, body []byte) {
+	header := w.Header()
 	header.Set("Content-Type", f.mediaType)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(code)
@@ -175,12 +324,8 @@ func refuse(w http.ResponseWriter, f *format, r *refusal) {
 }
 
 func refuseSize(limitBytes int) *refusal {
-	return &refusal{code: codes.ResourceExhausted, http: http.StatusRequestEntityTooLarge,
+	return &refusal{code: codes.ResourceExhausted, http: http.StatusRequestEntityTooLarge, reason: obsreport.ReasonTooLarge,
 		message: fmt.Sprintf("the request is larger than the limit of %d bytes", limitBytes)}
-}
-
-func unsupportedMedia(message string) *refusal {
-	return &refusal{code: codes.InvalidArgument, http: http.StatusUnsupportedMediaType, message: message}
 }
 
 // quote puts a client's text into a message.
@@ -190,4 +335,12 @@ func quote(s string) string {
 		return strconv.Quote(s[:most]) + "…"
 	}
 	return strconv.Quote(s)
+}
+
+// connKey finds the connection in a request's context.
+type connKey struct{}
+
+func connOfHTTP(ctx context.Context) *conn {
+	c, _ := ctx.Value(connKey{}).(*conn)
+	return c
 }

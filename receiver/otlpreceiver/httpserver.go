@@ -2,11 +2,27 @@ package otlpreceiver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
+
+	"github.com/rs/cors"
+
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
+)
+
+const (
+	// httpStreams is the number of requests in progress on one HTTP/2 connection.
+	httpStreams = 256
+	// The windows of HTTP/2 bound what a connection may send ahead of being read.
+	httpConnWindowBytes   = 1 << 20
+	httpStreamWindowBytes = 256 << 10
+	// writeStall is how long a client may take nothing of what is written to it.
+	writeStall = 30 * time.Second
 )
 
 // httpServer is the listener and what serves it.
@@ -16,21 +32,68 @@ type httpServer struct {
 	cancel   context.CancelFunc // of all requests' contexts
 }
 
-func newHTTPServer(l net.Listener, c *HTTPConfig, h *httpHandler, log *slog.Logger) *httpServer {
+func newHTTPServer(l *conns, c *HTTPConfig, h http.Handler, secure *tls.Config, log *slog.Logger) *httpServer {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &http.Server{
-		Handler: h, MaxHeaderBytes: maxHeaderBytes,
+		Handler: outer(c, h), MaxHeaderBytes: maxHeaderBytes, TLSConfig: secure,
 		ReadTimeout: c.ReadTimeout, ReadHeaderTimeout: c.ReadHeaderTimeout,
 		WriteTimeout: c.WriteTimeout, IdleTimeout: c.IdleTimeout,
 		BaseContext: func(net.Listener) context.Context { return ctx },
-		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ConnContext: rememberConn,
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Protocols:   new(http.Protocols),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          httpStreams,
+			MaxReceiveBufferPerConnection: httpConnWindowBytes,
+			MaxReceiveBufferPerStream:     httpStreamWindowBytes,
+			WriteByteTimeout:              writeStall,
+		},
 	}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetHTTP2(secure != nil)
+	s.Protocols.SetUnencryptedHTTP2(secure == nil)
 	s.SetKeepAlivesEnabled(c.KeepAlivesEnabled)
 	return &httpServer{listener: l, server: s, cancel: cancel}
 }
 
+// rememberConn puts the connection where requests find it.
+func rememberConn(ctx context.Context, c net.Conn) context.Context {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// outer is what is around the handler, outermost first as in the Collector:
+// response_headers, cors.
+func outer(c *HTTPConfig, h http.Handler) http.Handler {
+	if o := c.CORS.Get(); o != nil && len(o.AllowedOrigins) > 0 {
+		h = cors.New(cors.Options{
+			AllowedOrigins: o.AllowedOrigins, AllowedHeaders: o.AllowedHeaders, ExposedHeaders: o.ExposedHeaders,
+			MaxAge: o.MaxAge, AllowCredentials: true,
+		}).Handler(h)
+	}
+	if len(c.ResponseHeaders) > 0 {
+		h = withHeaders(c.ResponseHeaders, h)
+	}
+	return h
+}
+
+func withHeaders(all netcfg.Headers, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, h := range all {
+			w.Header().Set(h.Name, string(h.Value))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 func (s *httpServer) serve() error {
-	if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := s.server.Serve
+	if s.server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return s.server.ServeTLS(l, "", "") }
+	}
+	if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve OTLP/HTTP on %s: %w", s.listener.Addr(), err)
 	}
 	return nil

@@ -66,7 +66,9 @@ func TestMaxConcurrentStreams(t *testing.T) {
 
 func TestMaxConnectionIdle(t *testing.T) {
 	t.Parallel()
-	r := grpcRig(t, func(g *GRPCConfig) { g.Keepalive.ServerParameters.MaxConnectionIdle = 50 * time.Millisecond })
+	r := grpcRig(t, func(g *GRPCConfig) {
+		g.Keepalive = conf.Some(KeepaliveConfig{ServerParameters: conf.Some(KeepaliveParameters{MaxConnectionIdle: 50 * time.Millisecond})})
+	})
 	if a := r.sendGRPC(otlp.Logs, "", request(otlp.Logs, 1)); !a.ok() {
 		t.Fatal(a.status)
 	}
@@ -148,17 +150,19 @@ func BenchmarkExport(b *testing.B) {
 	if err := r.Register(otlp.Traces, discard{}); err != nil {
 		b.Fatal(err)
 	}
-	intakes, err := r.intakes("grpc")
+	d, _, err := r.door("grpc", &ServerConfig{})
 	if err != nil {
 		b.Fatal(err)
 	}
+	peer := &conn{}
 	body := request(otlp.Traces, 100)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(body)))
 	for b.Loop() {
 		lent := bufpool.Get(len(body))
 		copy(*lent, body)
-		if _, refused := intakes[0].export(b.Context(), lent, &pipeline.Client{}); refused != nil {
+		v := visit{door: d, in: d.intakes[otlp.Traces], format: "protobuf", conn: peer}
+		if _, refused := v.export(b.Context(), lent); refused != nil {
 			b.Fatal(refused)
 		}
 	}

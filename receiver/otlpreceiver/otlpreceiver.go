@@ -2,9 +2,9 @@
 // all signals that somebody wants, and hands each request to a consumer as the
 // bytes that it arrived in.
 //
-//	gRPC :4317 ─► rawCodec ──────────────┐              ┌─► Batch ─► Consumer
-//	                  one pooled buffer  ├─► intake ────┤
-//	HTTP :4318 ─► path, type, body ──────┘   .export    └─► answer: success, partial, refusal
+//	gRPC :4317 ─► conns ─► grpcHandler ─┐  visit: authenticate ─► admit ─► body  ┌─► Batch ─► Consumer
+//	                                    ├──────────────────────────────────────┤
+//	HTTP :4318 ─► conns ─► httpHandler ─┘  in one pooled buffer ─► export        └─► answer: success, partial, refusal
 //
 // The client hears of success when the consumer has returned nil, not before.
 // What a consumer's error means to the client is decided in refusal.go, once for
@@ -17,13 +17,23 @@ package otlpreceiver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
+	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -38,7 +48,10 @@ const abortGrace = time.Second
 type Receiver struct {
 	cfg  Config
 	set  pipeline.Settings
-	gate gate
+	gate *gate
+
+	rejections *obsreport.Rejections
+	broken     atomic.Pointer[error] // why a server stopped listening by itself
 
 	mu        sync.Mutex
 	phase     phase
@@ -46,6 +59,7 @@ type Receiver struct {
 	consumers [otlp.Profiles + 1]pipeline.Consumer
 	grpc      *grpcServer // nil if off or not started, as http
 	http      *httpServer
+	doors     []*obsreport.Receiver
 	serving   sync.WaitGroup // the servers' accept loops
 
 	stop    sync.Once
@@ -65,7 +79,8 @@ func New(cfg Config, set pipeline.Settings) (*Receiver, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("receiver %q: %w", set.ID, err)
 	}
-	return &Receiver{cfg: cfg, set: set.OrDefaults()}, nil
+	set = set.OrDefaults()
+	return &Receiver{cfg: cfg, set: set, gate: newGate(), rejections: obsreport.NewRejections(set.Logger)}, nil
 }
 
 // Name returns the receiver's id in the configuration.
@@ -101,6 +116,7 @@ func (r *Receiver) Start(ctx context.Context) error {
 	}
 	r.phase = started
 	if err := r.open(ctx); err != nil {
+		r.forget()
 		r.startErr = fmt.Errorf("start receiver %q: %w", r.set.ID, err)
 		return r.startErr
 	}
@@ -109,91 +125,200 @@ func (r *Receiver) Start(ctx context.Context) error {
 		r.serve(r.grpc.serve)
 	}
 	if r.http != nil {
+		if r.cfg.OnePort() {
+			r.set.Logger.Info("Starting GRPC server on the port of HTTP", "receiver", r.set.ID)
+		}
 		r.set.Logger.Info("Starting HTTP server", "receiver", r.set.ID, "endpoint", r.http.listener.Addr().String())
 		r.serve(r.http.serve)
 	}
 	return nil
 }
 
-// open makes both servers, or none.
+// open makes both servers, or none. One of them serves both protocols if they
+// share a port.
 func (r *Receiver) open(ctx context.Context) error {
-	grpcConfig, httpConfig := r.cfg.Protocols.GRPC.Get(), r.cfg.Protocols.HTTP.Get()
-	if grpcConfig != nil {
-		intakes, err := r.intakes("grpc")
-		if err != nil {
-			return err
-		}
-		l, err := listen(ctx, grpcConfig.Transport, grpcConfig.Endpoint)
-		if err != nil {
+	g, h := r.cfg.Protocols.GRPC.Get(), r.cfg.Protocols.HTTP.Get()
+	shared := g
+	if g != nil && !r.cfg.OnePort() {
+		shared = nil
+		if err := r.openGRPC(ctx, g); err != nil {
 			return fmt.Errorf("protocols.grpc: %w", err)
 		}
-		r.grpc = newGRPCServer(l, grpcConfig, intakes)
 	}
-	if httpConfig == nil {
+	if h == nil {
 		return nil
 	}
-	var err error
-	if r.http, err = r.openHTTP(ctx, httpConfig); err != nil && r.grpc != nil {
-		err = errors.Join(err, r.grpc.listener.Close())
-		r.grpc.server.Stop()
-		r.grpc = nil
+	if err := r.openHTTP(ctx, h, shared); err != nil {
+		return errors.Join(fmt.Errorf("protocols.http: %w", err), r.closeGRPC())
 	}
+	return nil
+}
+
+func (r *Receiver) openGRPC(ctx context.Context, c *GRPCConfig) error {
+	d, secure, err := r.door("grpc", &c.ServerConfig)
+	if err != nil {
+		return err
+	}
+	l, err := r.listen(ctx, &c.ServerConfig, d, writeStall)
+	if err != nil {
+		return err
+	}
+	r.grpc = newGRPCServer(l, c, d, secure)
+	return nil
+}
+
+// closeGRPC undoes openGRPC.
+func (r *Receiver) closeGRPC() error {
+	if r.grpc == nil {
+		return nil
+	}
+	err := r.grpc.listener.Close()
+	r.grpc.server.Stop()
+	r.grpc = nil
 	return err
 }
 
-func (r *Receiver) openHTTP(ctx context.Context, c *HTTPConfig) (*httpServer, error) {
-	intakes, err := r.intakes("http")
+func (r *Receiver) openHTTP(ctx context.Context, c *HTTPConfig, shared *GRPCConfig) error {
+	routes, err := c.routes()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	paths, err := c.routes()
+	d, secure, err := r.door("http", &c.ServerConfig, slices.Sorted(maps.Keys(routes))...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	h := newHTTPHandler(c, paths, intakes, &r.gate)
-	l, err := listen(ctx, c.Transport, c.Endpoint)
+	h, err := newHTTPHandler(c, d, routes)
 	if err != nil {
-		return nil, fmt.Errorf("protocols.http: %w", err)
+		return err
 	}
-	return newHTTPServer(l, c, h, r.set.Logger), nil
+	if shared != nil {
+		if h.grpc, err = r.grpcOverHTTP(shared); err != nil {
+			return err
+		}
+	}
+	l, err := r.listen(ctx, &c.ServerConfig, d, 0)
+	if err != nil {
+		return err
+	}
+	r.http = newHTTPServer(l, c, h, secure, r.set.Logger)
+	return nil
 }
 
-// intakes makes the intake of each signal over one transport, also for signals
-// without a consumer.
-func (r *Receiver) intakes(transport string) ([]*intake, error) {
-	obs, err := obsreport.NewReceiver(r.set.ID, transport, r.set.Tracer, r.set.Meter)
+func (r *Receiver) grpcOverHTTP(c *GRPCConfig) (http.Handler, error) {
+	d, _, err := r.door("grpc", &c.ServerConfig)
 	if err != nil {
 		return nil, err
 	}
-	var all []*intake
+	return &grpcOverHTTP{door: d, maxRequestBytes: c.maxRequestBytes()}, nil
+}
+
+// door makes what all requests over one transport pass, with TLS if it is set.
+func (r *Receiver) door(transport string, c *ServerConfig, routes ...string) (*door, *tls.Config, error) {
+	obs, err := obsreport.NewReceiver(r.set.ID, transport, r.set.Tracer, r.set.Meter, routes...)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.doors = append(r.doors, obs)
+	d := &door{
+		transport: transport, gate: r.gate, obs: obs, rejections: r.rejections, budget: r.set.Memory,
+		text:   newTextCheck(r.cfg.InvalidUTF8, obs, r.set.Logger),
+		traced: traces(r.set.Tracer), metadata: c.IncludeMetadata, log: r.set.Logger,
+	}
 	for _, s := range otlp.Signals() {
-		all = append(all, &intake{signal: s, next: r.consumers[s], obs: obs, gate: &r.gate, log: r.set.Logger})
+		d.intakes[s] = &intake{signal: s, next: r.consumers[s]}
 	}
-	return all, nil
+	if d.auth, err = r.authenticator(c); err != nil {
+		return nil, nil, err
+	}
+	t := c.TLS.Get()
+	if t == nil {
+		return d, nil, nil
+	}
+	secure, err := t.LoadReporting(func(err error) {
+		r.set.Logger.Warn("cannot reload the TLS files, going on with the old ones", slog.String("receiver", r.set.ID), slog.Any("error", err))
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	secure.NextProtos = []string{"h2"}
+	if transport == "http" {
+		secure.NextProtos = []string{"h2", "http/1.1"}
+	}
+	return d, secure, nil
 }
 
-func listen(ctx context.Context, network, endpoint string) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, network, endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("listen on endpoint %s: %w", endpoint, err)
+// authenticator finds who decides about requests; nil is nobody. The texts are
+// the Collector's.
+func (r *Receiver) authenticator(c *ServerConfig) (pipeline.Authenticator, error) {
+	a := c.Auth.Get()
+	if a == nil {
+		return nil, nil
 	}
-	return l, nil
+	found, ok := r.set.Extension(a.Authenticator)
+	if !ok {
+		return nil, fmt.Errorf("failed to resolve authenticator %q: authenticator not found", a.Authenticator)
+	}
+	auth, ok := found.(pipeline.Authenticator)
+	if !ok {
+		return nil, fmt.Errorf("failed to resolve authenticator %q: requested authenticator is not a server authenticator", a.Authenticator)
+	}
+	return auth, nil
+}
+
+// traces says whether anybody looks at spans.
+func traces(tp trace.TracerProvider) bool {
+	_, noop := tp.(tracenoop.TracerProvider)
+	return !noop
+}
+
+func (r *Receiver) listen(ctx context.Context, c *ServerConfig, d *door, writeTimeout time.Duration) (*conns, error) {
+	l, err := netcfg.Listen(ctx, netcfg.ListenOptions{Transport: c.Transport, Endpoint: c.Endpoint, SocketMode: fs.FileMode(c.SocketMode)})
+	if err != nil {
+		return nil, err
+	}
+	most := c.MaxConnections
+	if most == 0 {
+		most = defaultMaxConnections()
+	}
+	return newConns(l, most, writeTimeout, d.obs), nil
+}
+
+// forget ends the measurements.
+func (r *Receiver) forget() {
+	for _, d := range r.doors {
+		if err := d.Close(); err != nil {
+			r.set.Logger.Warn("the receiver's gauges stay behind", slog.String("receiver", r.set.ID), slog.Any("error", err))
+		}
+	}
+	r.rejections.Close()
 }
 
 // serve runs an accept loop, which ends by Shutdown.
 func (r *Receiver) serve(loop func() error) {
 	r.serving.Go(func() {
 		if err := loop(); err != nil {
+			r.broken.Store(&err)
 			r.set.Logger.LogAttrs(context.Background(), slog.LevelError, "the OTLP receiver stopped listening",
 				slog.String("receiver", r.set.ID), slog.Any("error", err))
 		}
 	})
 }
 
+// Healthy says why the receiver no longer serves what it was started for; nil if
+// it does.
+func (r *Receiver) Healthy() error {
+	if err := r.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // GRPCAddr returns the address that the gRPC server is bound to, nil if it is
 // not running.
 func (r *Receiver) GRPCAddr() net.Addr {
+	if r.cfg.OnePort() {
+		return r.HTTPAddr()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.grpc == nil {

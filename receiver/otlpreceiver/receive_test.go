@@ -169,7 +169,7 @@ func TestIncludeMetadata(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig()
 	g, h := *cfg.Protocols.GRPC.Get(), *cfg.Protocols.HTTP.Get()
-	g.IncludeMetadata, h.IncludeMetadata = true, true
+	g.IncludeMetadata.All, h.IncludeMetadata.All = true, true
 	cfg.Protocols.GRPC, cfg.Protocols.HTTP = conf.Some(g), conf.Some(h)
 	r := newRig(t, cfg)
 

@@ -15,7 +15,8 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -34,6 +35,8 @@ type refusal struct {
 	// "Bad Data"); field is the part of it, if that is known.
 	badData bool
 	field   string
+	// reason is what metrics and logs call it.
+	reason obsreport.Reason
 }
 
 func (r *refusal) Error() string { return r.message }
@@ -41,7 +44,10 @@ func (r *refusal) Error() string { return r.message }
 // refusalFor translates a consumer's error. It is not for those of kind
 // Partial, which are answered with success.
 func refusalFor(e *pipeline.Error) *refusal {
-	r := &refusal{code: codes.Unavailable, message: e.Error(), retryAfter: e.RetryAfter}
+	r := &refusal{code: codes.Unavailable, message: e.Error(), retryAfter: e.RetryAfter, reason: obsreport.ReasonPipeline}
+	if e == errPanic {
+		r.reason = obsreport.ReasonInternal
+	}
 	switch e.Kind {
 	case pipeline.Permanent:
 		r.code, r.retryAfter = codes.Internal, 0
@@ -66,16 +72,6 @@ func isPermanent(c codes.Code) bool {
 		return true
 	}
 	return false
-}
-
-// refuseData is the refusal of bytes that are not a valid request.
-func refuseData(err error) *refusal {
-	r := &refusal{code: codes.InvalidArgument, message: err.Error(), badData: true}
-	var ce *otlp.CheckError
-	if errors.As(err, &ce) {
-		r.field = ce.Path
-	}
-	return r
 }
 
 // httpStatus returns the HTTP status. Those that the specification calls
@@ -149,4 +145,9 @@ func clip(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s, "?")
+}
+
+func isOverload(err error) bool {
+	var o *admission.Overload
+	return errors.As(err, &o)
 }

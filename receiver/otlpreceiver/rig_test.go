@@ -298,7 +298,7 @@ func (r *rig) counts(s otlp.Signal, transport string) [3]int64 {
 	if err := r.reader.Collect(context.Background(), &rm); err != nil {
 		r.t.Fatal(err)
 	}
-	want := attribute.NewSet(attribute.String("receiver", r.Name()), attribute.String("transport", transport))
+	want := attribute.NewSet(attribute.String("receiver", r.Name()), attribute.String("transport", transport), attribute.String("format", "protobuf"))
 	out := [3]int64{-1, -1, -1} // no such series
 	for i, outcome := range []string{"accepted", "refused", "failed"} {
 		for _, sm := range rm.ScopeMetrics {

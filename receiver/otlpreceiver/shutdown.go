@@ -18,6 +18,7 @@ func (r *Receiver) Shutdown(ctx context.Context) error {
 		r.phase = stopped
 		g, h := r.grpc, r.http
 		r.mu.Unlock()
+		defer r.forget()
 		if err := r.shutdown(ctx, g, h); err != nil {
 			r.stopErr = fmt.Errorf("shut down receiver %q: %w", r.set.ID, err)
 		}

@@ -63,6 +63,12 @@ func (a *Authority) newKey() *ecdsa.PrivateKey {
 // server as well as a client.
 func (a *Authority) Pair(host string) (cert, key []byte) {
 	a.t.Helper()
+	return a.PairWith(host, func(*x509.Certificate) {})
+}
+
+// PairWith is Pair with a certificate that edit has changed before it is signed.
+func (a *Authority) PairWith(host string, edit func(*x509.Certificate)) (cert, key []byte) {
+	a.t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: host},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
@@ -74,6 +80,7 @@ func (a *Authority) Pair(host string) (cert, key []byte) {
 	} else {
 		template.DNSNames = []string{host}
 	}
+	edit(template)
 	own := a.newKey()
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &own.PublicKey, a.key)
 	if err != nil {

@@ -1,0 +1,142 @@
+package admission
+
+import (
+	"slices"
+	"time"
+)
+
+// alpha is how many times the free bytes a client may hold.
+const alpha = 2
+
+func (b *Budget) free() int64 { return b.limit - b.used }
+
+// fits says whether t may have what it wants, by the rule of the package comment.
+func (b *Budget) fits(t *Ticket) bool {
+	free := b.free()
+	if t.more > free {
+		return false
+	}
+	c := t.client
+	return c.used == t.held || c.used+t.more <= alpha*(free-t.more)
+}
+
+// enqueue makes t wait: in its client's queue, or by age among those that grow.
+func (b *Budget) enqueue(t *Ticket) {
+	t.since, t.verdict = time.Now(), nil
+	if t.state == idle {
+		t.state = queued
+		b.queued++
+		if len(t.client.queue) == 0 {
+			b.line = append(b.line, t.client)
+		}
+		t.client.queue = append(t.client.queue, t)
+		return
+	}
+	t.state = growing
+	t.client.growing++
+	at := len(b.growing)
+	for at > 0 && b.growing[at-1].age > t.age {
+		at--
+	}
+	b.growing = slices.Insert(b.growing, at, t)
+}
+
+// dequeue takes back what enqueue did, for one that gave up or was turned away,
+// and sees to those behind it.
+func (b *Budget) dequeue(t *Ticket) {
+	if t.state == growing {
+		b.stopGrowing(slices.Index(b.growing, t))
+		t.more = 0
+	} else {
+		c := t.client
+		c.queue = remove(c.queue, slices.Index(c.queue, t))
+		b.queued--
+		if len(c.queue) == 0 {
+			b.line = remove(b.line, slices.Index(b.line, c))
+		}
+		b.drop(t)
+	}
+	b.settle()
+}
+
+func (b *Budget) stopGrowing(i int) {
+	t := b.growing[i]
+	b.growing = remove(b.growing, i)
+	t.client.growing--
+	t.state = running
+}
+
+// drop puts a ticket away that holds nothing and waits for nothing.
+func (b *Budget) drop(t *Ticket) {
+	b.forget(t.client)
+	t.state, t.client, t.ctx, t.more, t.verdict = idle, nil, nil, 0, nil
+	b.idleTickets.put(t)
+}
+
+// settle gives what is free to those that wait, until none of them may have any.
+// It runs after every change that may help one of them.
+func (b *Budget) settle() {
+	if len(b.growing) > 0 && b.letGrow() {
+		return // what is free is saved up for one that grows
+	}
+	if b.queued > 0 {
+		b.letIn()
+	}
+}
+
+// letGrow goes through those that grow, eldest first. It says whether one that
+// has its share must wait all the same: then nobody is let in before it.
+func (b *Budget) letGrow() (saving bool) {
+	b.round++
+	for i := 0; i < len(b.growing); {
+		t := b.growing[i]
+		c := t.client
+		eldest := c.seen != b.round
+		c.seen = b.round
+		stuck := eldest && c.growing == c.tickets
+		if !b.fits(t) && (!stuck || t.more > b.free()) {
+			saving = saving || c.used == t.held
+			i++
+			continue
+		}
+		b.stopGrowing(i)
+		b.take(t)
+		t.wake(nil)
+	}
+	if n := len(b.growing); n > 0 && n == b.tickets {
+		t := b.growing[n-1]
+		o := b.overload(t, ", and all of them wait for more")
+		b.stopGrowing(n - 1)
+		t.more = 0
+		t.wake(o)
+	}
+	return saving
+}
+
+// letIn admits from each client in line in turn. Whoever did not fit does not
+// fit later in the same pass either, since what is free becomes less.
+func (b *Budget) letIn() {
+	now := time.Now()
+	for i := 0; i < len(b.line); {
+		c := b.line[i]
+		t := c.queue[0]
+		if !b.fits(t) {
+			if c.used == 0 && now.Sub(t.since) >= b.maxWait/2 {
+				return // bytes are saved up for it
+			}
+			i++
+			continue
+		}
+		c.queue = remove(c.queue, 0)
+		b.queued--
+		b.line = remove(b.line, i)
+		if len(c.queue) > 0 {
+			b.line = append(b.line, c)
+		}
+		b.admit(t)
+		t.wake(nil)
+	}
+}
+
+// remove is slices.Delete for one element.
+func remove[T any](s []T, i int) []T { return slices.Delete(s, i, i+1) }

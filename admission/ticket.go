@@ -1,0 +1,203 @@
+package admission
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Ticket is what one request holds. A nil *Ticket holds nothing and may grow
+// without bound. A ticket is used by one goroutine at a time.
+type Ticket struct {
+	budget *Budget
+	client *client
+	ctx    context.Context // of the request, which ends its waits
+
+	held     int64 // bytes; changed by others only while the owner waits
+	more     int64 // bytes that it wants beyond held
+	age      uint64
+	state    state
+	patience time.Duration // that is left for waiting
+	since    time.Time     // it waits
+
+	parked  bool          // the owner waits for ready
+	ready   chan struct{} // has room for the one word that the wait is over
+	verdict error         // of that wait
+}
+
+type state uint8
+
+const (
+	idle    state = iota // nobody's
+	queued               // wants to be let in
+	running              // holds its bytes
+	growing              // holds its bytes and wants more
+)
+
+// Reserve makes the ticket hold at least total bytes, waiting for them if it
+// must. After an error, as of Acquire, it holds what it held before.
+func (t *Ticket) Reserve(total int) error {
+	if t == nil || int64(total) <= t.held {
+		return nil
+	}
+	parked, err := t.grow(int64(total))
+	if parked {
+		return t.await()
+	}
+	return err
+}
+
+func (t *Ticket) grow(total int64) (parked bool, err error) {
+	b := t.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t.mustBeHeld("Reserve")
+	if total > b.limit {
+		return false, b.tooLarge(total)
+	}
+	t.more = total - t.held
+	if b.fits(t) { // others that grow do not, or they would not wait
+		b.take(t)
+		return false, nil
+	}
+	b.enqueue(t)
+	b.settle()
+	switch {
+	case t.state == running:
+		return false, t.verdict
+	case t.patience <= 0:
+		err = b.overload(t, "")
+		b.dequeue(t)
+		return false, err
+	}
+	t.park()
+	return true, nil
+}
+
+// Shrink gives back what is above total.
+func (t *Ticket) Shrink(total int) {
+	if t == nil || int64(total) >= t.held {
+		return
+	}
+	t.budget.mu.Lock()
+	defer t.budget.mu.Unlock()
+	t.mustBeHeld("Shrink")
+	t.budget.giveBack(t, t.held-max(int64(total), 0))
+	t.budget.settle()
+}
+
+// Release gives everything back. The ticket must not be used after.
+func (t *Ticket) Release() {
+	if t == nil {
+		return
+	}
+	b := t.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t.mustBeHeld("Release")
+	b.giveBack(t, t.held)
+	b.tickets--
+	t.client.tickets--
+	b.drop(t)
+	b.settle()
+}
+
+// mustBeHeld catches uses after Release, and from two goroutines.
+func (t *Ticket) mustBeHeld(doing string) {
+	if t.state != running {
+		panic("admission: " + doing + " of a ticket that is released, or in use by another goroutine")
+	}
+}
+
+// park makes ready for await. The lock is held.
+func (t *Ticket) park() {
+	if t.ready == nil {
+		t.ready = make(chan struct{}, 1)
+	}
+	t.parked = true
+}
+
+// wake ends a wait. The lock is held.
+func (t *Ticket) wake(verdict error) {
+	t.verdict = verdict
+	if t.parked {
+		t.parked = false
+		t.ready <- struct{}{}
+	}
+}
+
+// await waits until the ticket is let in or grown, refused, or out of patience.
+// One that is not let in is gone after.
+func (t *Ticket) await() error {
+	timer := time.NewTimer(t.patience)
+	defer timer.Stop()
+	select {
+	case <-t.ready:
+		return t.awoken()
+	case <-timer.C:
+	case <-t.ctx.Done():
+	}
+	b := t.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !t.parked { // woken in the same moment
+		<-t.ready
+		return t.awokenLocked()
+	}
+	var err error
+	waited := time.Since(t.since)
+	if t.ctx.Err() != nil && waited < t.patience {
+		b.left++
+		err = fmt.Errorf("wait for %s of the memory budget: %w", size(t.more), context.Cause(t.ctx))
+	} else {
+		err = b.overload(t, fmt.Sprintf(", after waiting %s", waited.Round(time.Millisecond)))
+	}
+	t.parked = false
+	t.patience -= waited
+	b.dequeue(t)
+	return err
+}
+
+func (t *Ticket) awoken() error {
+	t.budget.mu.Lock()
+	defer t.budget.mu.Unlock()
+	return t.awokenLocked()
+}
+
+func (t *Ticket) awokenLocked() error {
+	t.patience -= time.Since(t.since)
+	return t.verdict
+}
+
+// maxIdle is how many tickets and clients are kept for the next requests, and
+// restFor how many others are used before a released ticket is again.
+const (
+	maxIdle = 1024
+	restFor = 64
+)
+
+// idleTickets is a queue, so that a ticket rests as long as it can.
+type idleTickets struct {
+	ring  [maxIdle]*Ticket
+	next  int // to be used
+	count int
+}
+
+func (q *idleTickets) get() *Ticket {
+	if q.count <= restFor {
+		return &Ticket{}
+	}
+	t := q.ring[q.next]
+	q.ring[q.next] = nil
+	q.next = (q.next + 1) % maxIdle
+	q.count--
+	return t
+}
+
+func (q *idleTickets) put(t *Ticket) {
+	if q.count == maxIdle {
+		return
+	}
+	q.ring[(q.next+q.count)%maxIdle] = t
+	q.count++
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/hostile"
+)
+
+// scenarios is the catalogue.
+func scenarios() []scenario {
+	var all []scenario
+	for _, p := range ports {
+		for _, encoding := range hostile.Codecs(p) {
+			all = append(all, bombs(p, encoding, "beyond", 4*bombLimit).scenario(), bombs(p, encoding, "below", bombLimit).scenario())
+		}
+	}
+	for _, tls := range []bool{false, true} {
+		for _, p := range ports {
+			all = append(all, idle(p, tls).scenario())
+		}
+	}
+	for _, tls := range []bool{false, true} {
+		for _, p := range ports {
+			all = append(all, slow(p, tls).scenario())
+		}
+	}
+	for _, p := range ports {
+		for _, a := range hostile.Attacks() {
+			if a.Kind == hostile.Flood && slices.Contains(a.Ports, p) {
+				all = append(all, flood(p, a).scenario())
+			}
+		}
+	}
+	for _, p := range ports {
+		all = append(all, churn(p).scenario(), tiny(p).scenario())
+	}
+	all = append(all, rotation("atomically", atomically).scenario(), rotation("in pieces", inPieces).scenario())
+	for _, p := range ports {
+		all = append(all, overload(p), fairness(p))
+	}
+	return all
+}
+
+// bombLimit is the receivers' limit of a request in the scenarios of bombs, the
+// default of both.
+const bombLimit = 64 << 20
+
+// bombs throws 64 at once.
+func bombs(p hostile.Port, encoding, name string, bytes int) course {
+	c := course{name: fmt.Sprintf("bombs %s %s %s", p, encoding, name)}
+	c.attack = func(ctx context.Context, h *host, srv *server, r *result) error {
+		const salvo = 64
+		c, err := h.do(ctx, srv, job{Port: p, Bomb: &bombJob{Encoding: encoding, Bytes: bytes, Salvo: salvo}})
+		r.Offered = fmt.Sprintf("%d at once of %d MiB each", salvo, bytes>>20)
+		r.Outcome = tallyOf(c.Answers)
+		if c.Failed > 0 {
+			r.fault("%d bombs had no answer: %s", c.Failed, strings.Join(c.Errors, "; "))
+		}
+		if c.Bad > 0 {
+			r.fault("%d bombs were answered otherwise than with \"too large\" or \"come again\"", c.Bad)
+		}
+		return err
+	}
+	return c
+}
+
+// perConnection is the most memory of an idle connection, in KiB.
+func perConnection(tls bool) float64 {
+	if tls {
+		return 96
+	}
+	return 64
+}
+
+// idle holds 10,000 connections that have made one request each.
+func idle(p hostile.Port, tls bool) course {
+	c := course{name: fmt.Sprintf("idle %s%s", p, ifTLS(tls)), setup: setup{tls: tls, limitMiB: 2048}, ratio: 2}
+	var crowd *child
+	var n int
+	c.open = func(ctx context.Context, h *host, srv *server, r *result) (func(), error) {
+		n = h.opt.of(10_000)
+		before := srv.rss()
+		var err error
+		if crowd, err = h.spawn(ctx, srv, job{Port: p, Idle: n}); err != nil {
+			return nil, err
+		}
+		if err := crowd.awaitReady(); err != nil {
+			return nil, err
+		}
+		time.Sleep(settling)
+		each := (srv.rss() - before) * 1024 / float64(n)
+		r.Offered = fmt.Sprintf("%d connections, each idle after one request", n)
+		r.note("%.1f KiB of RSS a connection, expected at most %.0f", each, perConnection(tls))
+		if each > perConnection(tls) {
+			r.fault("%.1f KiB of RSS a connection, expected at most %.0f", each, perConnection(tls))
+		}
+		return func() {}, nil
+	}
+	c.attack = func(ctx context.Context, h *host, _ *server, r *result) error {
+		wait(ctx, max(h.opt.window, 2*time.Second))
+		rep, err := crowd.finish()
+		r.Outcome = fmt.Sprintf("%d held, %d ended by the server", n-rep.Lost, rep.Lost)
+		return err
+	}
+	return c
+}
+
+// settling is how long after the last connection its cost is taken: by then the
+// server has collected the garbage of the handshakes, if it ever does.
+const settling = 3 * time.Second
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+func ifTLS(tls bool) string {
+	if tls {
+		return " TLS"
+	}
+	return ""
+}
+
+// slow sets all the slow and stalled clients on one port at once.
+func slow(p hostile.Port, tls bool) course {
+	c := course{name: fmt.Sprintf("slow and stalled %s%s", p, ifTLS(tls)), setup: setup{tls: tls}}
+	c.attack = func(ctx context.Context, h *host, srv *server, r *result) error {
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		outcome := map[string]string{}
+		n := h.opt.of(200)
+		r.Offered = fmt.Sprintf("%d connections of each kind, a byte a second, %s", n, h.opt.slow)
+		for _, a := range hostile.Attacks() {
+			if a.Kind == hostile.Flood || !slices.Contains(a.Ports, p) || a.OnlyTLS && !tls || a.HTTP2 && p == hostile.HTTP && !tls {
+				continue
+			}
+			o := hostile.Options{Connections: n, Every: time.Second}
+			if a.Kind == hostile.Stall {
+				o.Frames = stallFrames(a.Name)
+				o.Connections = max(n/10, 2)
+			}
+			all.Go(func() {
+				rep, err := h.do(ctx, srv, job{Port: p, Attack: &attackJob{Name: a.Name, Options: o, Hold: h.opt.slow}})
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					r.fault("%s: %v", a.Name, err)
+				}
+				outcome[a.Name] = fatesOf(r, a, rep.Fates)
+			})
+		}
+		all.Wait()
+		for _, name := range slices.Sorted(maps.Keys(outcome)) {
+			r.note("%s", outcome[name])
+		}
+		return nil
+	}
+	return c
+}
+
+// stallFrames is how many requests it takes to fill what there is of buffers, or
+// the streams of a connection.
+func stallFrames(name string) int {
+	if name == "zero-window" {
+		return 100
+	}
+	return 600_000
+}
+
+// mustEnd are the floods that no good client causes by accident.
+var mustEnd = []string{"rapid-reset", "made-you-reset", "continuation-flood", "ping-flood"}
+
+// fatesOf sums up what became of the offenders, and finds fault with a server
+// that bears with those that it should end.
+func fatesOf(r *result, a hostile.Attack, fates []hostile.Fate) string {
+	reasons := map[string]int{}
+	var cut, failed, sent int
+	var longest time.Duration
+	for _, f := range fates {
+		sent += f.Sent
+		switch {
+		case f.Err != "":
+			failed++
+			reasons[f.Err]++
+		case f.CutOff:
+			cut++
+			reasons[f.Reason]++
+			longest = max(longest, f.After)
+		default:
+			reasons["still there"]++
+		}
+	}
+	text := fmt.Sprintf("%s: %d of %d cut off", a.Name, cut, len(fates))
+	if cut > 0 {
+		text += fmt.Sprintf(", the last after %s", longest.Round(100*time.Millisecond))
+	}
+	text += fmt.Sprintf(", %d units sent (%s)", sent, tallyOf(reasons))
+	if failed > 0 {
+		r.fault("%s: %d offenders could not begin", a.Name, failed)
+	}
+	if cut < len(fates)-failed && (a.Kind != hostile.Flood || slices.Contains(mustEnd, a.Name)) {
+		r.fault("%s: %d of %d offenders are not cut off", a.Name, len(fates)-failed-cut, len(fates))
+	}
+	return text
+}
+
+// flood sets ten connections on a port, which send as fast as they are read.
+func flood(p hostile.Port, a hostile.Attack) course {
+	const connections = 10
+	c := course{name: fmt.Sprintf("%s %s", a.Name, p), setup: setup{tls: p == hostile.HTTP}}
+	c.attack = func(ctx context.Context, h *host, srv *server, r *result) error {
+		frames := h.opt.of(100_000)
+		switch a.Name {
+		case "header-bomb", "binary-header-bomb", "unread-body-flood":
+			frames = h.opt.of(10_000) // each is much
+		}
+		r.Offered = fmt.Sprintf("%d connections of %d", connections, frames)
+		began := time.Now()
+		rep, err := h.do(ctx, srv, job{Port: p, Attack: &attackJob{Name: a.Name,
+			Options: hostile.Options{Connections: connections, Frames: frames}, Hold: 2 * time.Second}})
+		r.Outcome = fatesOf(r, a, rep.Fates) + fmt.Sprintf(" in %s", time.Since(began).Round(100*time.Millisecond))
+		return err
+	}
+	return c
+}

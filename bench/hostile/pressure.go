@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/hostile"
+)
+
+// churn opens a connection for each request.
+func churn(p hostile.Port) course {
+	return loaded(fmt.Sprintf("connection churn %s", p), p, loadJob{Clients: 10, FirstAddr: 100, Senders: 4, Items: 1, Reconnect: true})
+}
+
+// tiny sends requests of one item.
+func tiny(p hostile.Port) course {
+	return loaded(fmt.Sprintf("tiny requests %s", p), p, loadJob{Clients: 10, FirstAddr: 200, Senders: 10, Items: 1})
+}
+
+// loaded is a course of honest requests, all of which must be taken.
+func loaded(name string, p hostile.Port, l loadJob) course {
+	c := course{name: name}
+	c.attack = func(ctx context.Context, h *host, srv *server, r *result) error {
+		l.For = h.opt.load
+		rep, err := h.do(ctx, srv, job{Port: p, Load: &l})
+		r.Offered = fmt.Sprintf("%d clients with %d senders each", l.Clients, l.Senders)
+		r.Outcome = rep.Load.String()
+		if rep.Load.OK < rep.Load.Sent {
+			r.fault("%d of %d requests were not taken: %s %s", rep.Load.Sent-rep.Load.OK, rep.Load.Sent, tallyOf(rep.Load.Answers), strings.Join(rep.Load.Errors, "; "))
+		}
+		return err
+	}
+	return c
+}
+
+// rotations is how often the certificate changes.
+const rotations = 100
+
+// rotation changes the server's certificate again and again while clients that
+// connect anew for each request, and some that do not, must not notice.
+func rotation(how string, write func(string, []byte) error) course {
+	c := course{name: "certificates rotated " + how, setup: setup{tls: true}}
+	c.attack = func(ctx context.Context, h *host, srv *server, r *result) error {
+		began := time.Now()
+		good, stop := context.WithCancel(ctx)
+		var all sync.WaitGroup
+		reports := make([]hostile.Report, len(ports))
+		for i, p := range ports {
+			g := hostile.Good{Target: srv.target, Port: p, PerSecond: h.opt.perSecond, Reconnect: true}
+			all.Go(func() { reports[i] = g.Run(good) })
+		}
+		seen := map[string]bool{}
+		every := max(h.opt.load/rotations, 50*time.Millisecond)
+		var err error
+		for range rotations {
+			if err = h.auth.write(srv.certs, write); err != nil || ctx.Err() != nil {
+				break
+			}
+			wait(ctx, every)
+			if serial, err := serialOf(srv); err == nil {
+				seen[serial] = true
+			}
+		}
+		current := fmt.Sprint(h.auth.serial)
+		fresh := eventually(5*time.Second, func() bool { s, err := serialOf(srv); return err == nil && s == current })
+		stop()
+		all.Wait()
+		r.Offered = fmt.Sprintf("%d certificates in %s, read every %s", rotations, time.Since(began).Round(100*time.Millisecond), reloadInterval)
+		r.Outcome = fmt.Sprintf("%d of them seen", len(seen))
+		if !fresh {
+			r.fault("5 s after the last rotation the server still shows another certificate")
+		}
+		for i, p := range ports {
+			r.note("clients that connect anew over %s: %d of %d requests succeeded", p, reports[i].OK, reports[i].Sent)
+			if reports[i].OK < reports[i].Sent {
+				r.fault("%s: %d of %d requests on new connections failed: %s", p, reports[i].Sent-reports[i].OK, reports[i].Sent, strings.Join(reports[i].Errors, "; "))
+			}
+		}
+		return err
+	}
+	return c
+}
+
+// serialOf returns the serial number of the certificate that the server shows.
+func serialOf(srv *server) (string, error) {
+	c, err := tls.Dial("tcp", srv.target.HTTP, srv.target.TLS)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	return c.ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
+}
+
+// eventually asks until the answer is yes, or until it takes too long.
+func eventually(patience time.Duration, is func() bool) bool {
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
+}
+
+// The requests of overload: packed, so that they cost the server ten times what
+// they cost the sender, and large, so that memory is what runs out first.
+const (
+	overloadItems    = 1000
+	overloadEncoding = "gzip"
+	overloadClients  = 20
+	// overloadSenders of each client make for more bytes on their way than any
+	// ceiling of a few hundred MiB has room for.
+	overloadSenders = 60
+	keptGoodput     = 0.9
+)
+
+// overload finds the most that the server takes, and then offers ten times that.
+func overload(p hostile.Port) scenario {
+	name := fmt.Sprintf("overload %s", p)
+	return scenario{name, func(ctx context.Context, h *host) result {
+		r := result{Scenario: name}
+		srv, err := h.start(setup{})
+		if err != nil {
+			r.fault("%v", err)
+			return r
+		}
+		defer srv.stop()
+		r.RSSBefore = srv.rss()
+		best, senders, err := h.best(ctx, srv, p)
+		if err != nil {
+			r.fault("%v", err)
+			return r
+		}
+		watch, cpu := srv.watch(), srv.cpu()
+		rep, err := h.do(ctx, srv, job{Port: p, Load: &loadJob{Clients: overloadClients, FirstAddr: 300, Senders: overloadSenders,
+			PerSecond: 10 * best / overloadClients, Items: overloadItems, Encoding: overloadEncoding, For: h.opt.load}})
+		if err != nil {
+			r.fault("%v", err)
+			return r
+		}
+		l := rep.Load
+		r.CPU, r.RSSPeak, r.HighWater = srv.cpu()-cpu, watch(), srv.highWater()
+		r.Offered = fmt.Sprintf("%.0f requests/s of %d items for %s from %d senders; the most taken before was %.0f/s from %d",
+			10*best, overloadItems, h.opt.load, overloadClients*overloadSenders, best, senders)
+		r.Outcome = l.String() + ": " + tallyOf(l.Answers)
+		r.note("goodput is %.0f %% of the most, expected at least %.0f %%", 100*l.goodput()/best, 100*keptGoodput)
+		r.note("really sent: %.1f times the most (the senders share the processors)", float64(l.Sent)/l.Seconds/best)
+		if l.goodput() < keptGoodput*best {
+			r.fault("goodput is %.0f requests/s, %.0f %% of the most", l.goodput(), 100*l.goodput()/best)
+		}
+		if l.Mute > 0 {
+			r.fault("%d of %d refusals carry no hint to retry", l.Mute, l.Mute+l.Later)
+		}
+		if l.Failed > 0 {
+			r.fault("%d requests had no answer: %s", l.Failed, strings.Join(l.Errors, "; "))
+		}
+		r.judgeServer(srv, course{})
+		return r
+	}}
+}
+
+// best returns the highest rate of requests that are all taken, and from how many
+// senders.
+func (h *host) best(ctx context.Context, srv *server, p hostile.Port) (rate float64, senders int, err error) {
+	for _, n := range []int{2, 4, 8, 16} {
+		rep, err := h.do(ctx, srv, job{Port: p, Load: &loadJob{Clients: n, FirstAddr: 10, Senders: 1,
+			Items: overloadItems, Encoding: overloadEncoding, For: max(h.opt.load/8, 2*time.Second)}})
+		if err != nil {
+			return 0, 0, err
+		}
+		if g := rep.Load.goodput(); g > rate {
+			rate, senders = g, n
+		}
+	}
+	if rate == 0 {
+		err = fmt.Errorf("no request was taken before the overload began")
+	}
+	return rate, senders, err
+}
+
+// fairShare is the share of their requests that modest clients get through beside
+// a greedy one.
+const fairShare = 0.99
+
+// fairness sets one client with a hundred times the requests beside nine modest
+// ones.
+func fairness(p hostile.Port) scenario {
+	name := fmt.Sprintf("fairness %s", p)
+	return scenario{name, func(ctx context.Context, h *host) result {
+		r := result{Scenario: name}
+		srv, err := h.start(setup{})
+		if err != nil {
+			r.fault("%v", err)
+			return r
+		}
+		defer srv.stop()
+		r.RSSBefore = srv.rss()
+		best, _, err := h.best(ctx, srv, p)
+		if err != nil {
+			r.fault("%v", err)
+			return r
+		}
+		watch := srv.watch()
+		modest := best / 100 // the nine take a tenth of what there is
+		greedy := loadJob{Clients: 1, FirstAddr: 600, Senders: overloadClients * overloadSenders, PerSecond: 100 * modest,
+			Items: overloadItems, Encoding: overloadEncoding, For: h.opt.load + 2*time.Second}
+		crowd, err := h.spawn(ctx, srv, job{Port: p, Load: &greedy})
+		if err != nil {
+			r.fault("%v", err)
+			return r
+		}
+		wait(ctx, time.Second) // until it is in full swing
+		rep, err := h.do(ctx, srv, job{Port: p, Honest: true, Load: &loadJob{Clients: 9, FirstAddr: 700, Senders: 16, PerSecond: modest,
+			Items: overloadItems, Encoding: overloadEncoding, For: h.opt.load}})
+		other, greedyErr := crowd.finish()
+		if err != nil || greedyErr != nil {
+			r.fault("%v %v", err, greedyErr)
+			return r
+		}
+		r.RSSPeak, r.HighWater = watch(), srv.highWater()
+		r.Offered = fmt.Sprintf("nine clients of %.1f requests/s, one of %.0f/s", modest, 100*modest)
+		r.Outcome = "the nine: " + rep.Load.String()
+		r.note("the greedy one: %s", other.Load)
+		r.note("the nine got %.0f %% of what they had to send through in time", 100*rep.Load.goodput()/(9*modest))
+		r.note("the least fortunate of the nine got %.1f %% through, expected at least %.0f %%", 100*rep.Load.LeastOK, 100*fairShare)
+		if rep.Load.LeastOK < fairShare {
+			r.fault("one of the nine got only %.1f %% of its requests through: %s", 100*rep.Load.LeastOK, tallyOf(rep.Load.Answers))
+		}
+		r.judgeServer(srv, course{})
+		return r
+	}}
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/hostile"
+)
+
+// scenario is one row of the table.
+type scenario struct {
+	name    string
+	measure func(ctx context.Context, h *host) result
+}
+
+// result is what a scenario came to.
+type result struct {
+	Scenario  string
+	Offered   string
+	Outcome   string // of the offenders
+	Good      []good
+	RSSBefore float64 // MiB
+	RSSPeak   float64
+	HighWater float64
+	Bound     float64 // of the rise, or of HighWater if Ceiling
+	Ceiling   bool
+	CPU       float64 // seconds of the server, beside the good clients
+	FilesLeft int     // descriptors more than before, some time after
+	Seconds   float64
+	Notes     []string
+	Faults    []string // why the verdict is bad
+}
+
+// good is what a good client saw.
+type good struct {
+	Port                  hostile.Port
+	Before, Beside, After hostile.Report
+	Ratio                 float64 // p99 beside to p99 alone
+}
+
+func (r *result) fault(format string, args ...any) {
+	r.Faults = append(r.Faults, fmt.Sprintf(format, args...))
+}
+
+func (r *result) note(format string, args ...any) {
+	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+}
+
+// course is the usual course of a scenario.
+type course struct {
+	name  string
+	setup setup
+	// open happens before the good clients are measured beside, and what it
+	// returns is undone after.
+	open func(ctx context.Context, h *host, srv *server, r *result) (undo func(), err error)
+	// attack happens beside the good clients.
+	attack func(ctx context.Context, h *host, srv *server, r *result) error
+	// riseMiB bounds the growth of RSS; 0 is the ceiling of the memory limiter
+	// for the process.
+	riseMiB float64
+	// ratio bounds p99 beside to alone, 0 for none.
+	ratio float64
+}
+
+// floor is a latency below which a ratio says nothing: the timer's and the
+// scheduler's own.
+const floor = 2 * time.Millisecond
+
+func (c course) scenario() scenario { return scenario{c.name, c.measure} }
+
+func (c course) measure(ctx context.Context, h *host) (r result) {
+	r = result{Scenario: c.name}
+	srv, err := h.start(c.setup)
+	if err != nil {
+		r.fault("%v", err)
+		return r
+	}
+	defer srv.stop()
+	h.alone(ctx, srv, time.Second) // warms up
+	before := h.alone(ctx, srv, h.opt.window)
+	files := srv.files()
+	r.RSSBefore = srv.rss()
+	highest := srv.watch()
+	cpu := srv.cpu()
+	beside, err := c.run(ctx, h, srv, &r)
+	if err != nil {
+		r.fault("%v", err)
+	}
+	r.CPU = srv.cpu() - cpu
+	r.FilesLeft = leftover(srv, files)
+	after := h.alone(ctx, srv, h.opt.window)
+	r.RSSPeak, r.HighWater = highest(), srv.highWater()
+	for i, p := range ports {
+		r.judgeGood(p, before[i], beside[i], after[i], c.ratio)
+	}
+	r.judgeServer(srv, c)
+	return r
+}
+
+// run has the attack take place while the good clients send.
+func (c course) run(ctx context.Context, h *host, srv *server, r *result) ([]hostile.Report, error) {
+	if c.open != nil {
+		undo, err := c.open(ctx, h, srv, r)
+		if err != nil {
+			return make([]hostile.Report, len(ports)), err
+		}
+		defer undo()
+	}
+	good, stop := context.WithCancel(ctx)
+	reports := make(chan []hostile.Report, 1)
+	go func() { reports <- h.good(good, srv) }()
+	err := c.attack(ctx, h, srv, r)
+	stop()
+	return <-reports, err
+}
+
+// patience is how long the server may take to close what the offenders left.
+const patience = 5 * time.Second
+
+// leftover returns how many descriptors more than before are open when it has
+// settled.
+func leftover(srv *server, before int) int {
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		left := srv.files() - before
+		if left <= 0 || time.Now().After(deadline) {
+			return max(left, 0)
+		}
+	}
+}
+
+var ports = []hostile.Port{hostile.GRPC, hostile.HTTP}
+
+// alone measures the good clients for a while.
+func (h *host) alone(ctx context.Context, srv *server, d time.Duration) []hostile.Report {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return h.good(ctx, srv)
+}
+
+// good runs a good client on each port until ctx ends.
+func (h *host) good(ctx context.Context, srv *server) []hostile.Report {
+	reports := make([]hostile.Report, len(ports))
+	var all sync.WaitGroup
+	for i, p := range ports {
+		g := hostile.Good{Target: srv.target, Port: p, PerSecond: h.opt.perSecond}
+		all.Go(func() { reports[i] = g.Run(ctx) })
+	}
+	all.Wait()
+	return reports
+}
+
+func (r *result) judgeGood(p hostile.Port, before, beside, after hostile.Report, most float64) {
+	g := good{Port: p, Before: before, Beside: beside, After: after}
+	if alone := (before.P99 + after.P99) / 2; alone > 0 {
+		g.Ratio = float64(beside.P99) / float64(alone)
+	}
+	r.Good = append(r.Good, g)
+	if beside.OK < beside.Sent || beside.Sent == 0 {
+		r.fault("good %s client: %d of %d requests failed: %s", p, beside.Sent-beside.OK, beside.Sent, strings.Join(beside.Errors, "; "))
+	}
+	if after.OK < after.Sent {
+		r.fault("good %s client, after the attack: %d of %d requests failed: %s", p, after.Sent-after.OK, after.Sent, strings.Join(after.Errors, "; "))
+	}
+	if most > 0 && g.Ratio >= most && beside.P99 > floor {
+		r.fault("good %s client: p99 %s beside is %.1f times that alone, expected less than %g", p, beside.P99, g.Ratio, most)
+	}
+}
+
+func (r *result) judgeServer(srv *server, c course) {
+	if !srv.alive() {
+		r.fault("penstock died: %s; its log: %s", srv.cmd.ProcessState, srv.tail())
+		return
+	}
+	r.Bound, r.Ceiling = c.riseMiB, false
+	if r.Bound == 0 && srv.limit > 0 {
+		r.Bound, r.Ceiling = float64(srv.limit), true
+	}
+	switch rise := r.RSSPeak - r.RSSBefore; {
+	case r.Ceiling && r.HighWater > r.Bound:
+		r.fault("VmHWM %.0f MiB, expected at most %.0f", r.HighWater, r.Bound)
+	case !r.Ceiling && r.Bound > 0 && rise > r.Bound:
+		r.fault("RSS rose by %.0f MiB, expected at most %.0f", rise, r.Bound)
+	}
+	if r.FilesLeft > 0 {
+		r.fault("%d connections more than before the attack are still open %s after it", r.FilesLeft, patience)
+	}
+}
+
+// tallyOf prints a count of things by name.
+func tallyOf(m map[string]int) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, fmt.Sprintf("%d× %s", m[k], k))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,218 @@
+package basicauthextension
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode"
+
+	"github.com/penstock-telemetry/penstock/extension/internal/credential"
+	"github.com/penstock-telemetry/penstock/extension/internal/watched"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// The bounds on hashing.
+const (
+	// maxPasswordBytes is far above what anybody types; some of the older hashes
+	// cost the square of it.
+	maxPasswordBytes = 256
+	// maxWaiting requests may wait for a slot, each no longer than maxWait.
+	maxWaiting = 256
+	maxWait    = 2 * time.Second
+)
+
+// What clients are told; the first four are the Collector's words.
+var (
+	errNoAuth       = errors.New("no basic auth provided")
+	errScheme       = errors.New("invalid authorization scheme prefix")
+	errFormat       = errors.New("invalid authorization format")
+	errInvalid      = errors.New("invalid credentials")
+	errTooMany      = errors.New("too many passwords are being checked; try again")
+	errNotRead      = errors.New("the htpasswd file has not been read yet; try again")
+	errInterruption = errors.New("the request ended before its password was checked")
+)
+
+// Extension is a pipeline.Authenticator.
+type Extension struct {
+	cfg  Config
+	file *watched.File[*table] // nil without a file
+	only *table                // without a file
+	key  [sha256.Size]byte     // made up by New; no hash means anything to another process
+
+	slots   chan struct{} // holds one token for each password being hashed
+	waiting atomic.Int32
+}
+
+// New makes an authenticator. It reads no file.
+func New(cfg Config, set pipeline.Settings) (*Extension, error) {
+	set = set.OrDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
+	}
+	// Two hashes at a time where that leaves cores for the others.
+	e := &Extension{cfg: cfg, slots: make(chan struct{}, min(2, max(1, runtime.GOMAXPROCS(0)/2)))}
+	if _, err := rand.Read(e.key[:]); err != nil {
+		return nil, fmt.Errorf("extension %q: make a key: %w", set.ID, err)
+	}
+	h := cfg.Htpasswd.Get()
+	var err error
+	if h.File == "" {
+		e.only, err = parse(nil, []byte(h.Inline))
+		return e, err
+	}
+	e.file = watched.New(h.File, set.Logger.With(slog.String("extension", set.ID)), func(content []byte) (*table, error) {
+		return parse(content, []byte(h.Inline))
+	})
+	return e, nil
+}
+
+// Warnings says what is suspicious but not wrong.
+func (c *Config) Warnings() []string {
+	h := c.Htpasswd.Get()
+	if h == nil {
+		return nil
+	}
+	if t, err := parse(nil, []byte(h.Inline)); err == nil && t.plain > 0 {
+		return []string{fmt.Sprintf("htpasswd.inline: %d of %d passwords are in plain text; htpasswd -nB makes hashes", t.plain, len(t.users))}
+	}
+	return nil
+}
+
+// Start reads the file.
+func (e *Extension) Start(context.Context) error {
+	if e.file == nil {
+		return nil
+	}
+	if err := e.file.Load(); err != nil {
+		return fmt.Errorf("htpasswd.file: %w", err)
+	}
+	return nil
+}
+
+// Shutdown has nothing to stop.
+func (e *Extension) Shutdown(context.Context) error { return nil }
+
+// Authenticate implements pipeline.Authenticator.
+func (e *Extension) Authenticate(ctx context.Context, header func(string) []string) (*pipeline.Identity, error) {
+	name, password, err := credentials(header)
+	if err != nil {
+		return nil, err
+	}
+	t := e.only
+	if e.file != nil {
+		read := e.file.Get()
+		if read == nil {
+			return nil, later(errNotRead)
+		}
+		t = *read
+	}
+	if err := e.verify(ctx, t, name, password); err != nil {
+		return nil, err
+	}
+	return &pipeline.Identity{Subject: name, Attributes: map[string]string{"username": name}}, nil
+}
+
+// credentials reads the header.
+func credentials(header func(string) []string) (name, password string, err error) {
+	value, err := credential.Value(header, "authorization")
+	switch {
+	case errors.Is(err, credential.ErrMissing):
+		return "", "", errNoAuth
+	case err != nil:
+		return "", "", fmt.Errorf("%w: the header authorization: %w", errFormat, err)
+	}
+	encoded, ok := credential.Split(value, "Basic")
+	if !ok {
+		return "", "", errScheme
+	}
+	decoded, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	if err != nil {
+		return "", "", errFormat // the cause would say what the client sent
+	}
+	// RFC 7617, section 2: neither part holds control characters.
+	name, password, ok = strings.Cut(string(decoded), ":")
+	if !ok || name == "" || strings.ContainsFunc(string(decoded), unicode.IsControl) {
+		return "", "", errFormat
+	}
+	if len(password) > maxPasswordBytes {
+		return "", "", errInvalid
+	}
+	return name, password, nil
+}
+
+// verify says whether the password is the user's.
+func (e *Extension) verify(ctx context.Context, t *table, name, password string) error {
+	d := e.digest(name, password)
+	u, known := t.users[name]
+	if !known {
+		u = t.stranger
+	}
+	if u == nil {
+		return errInvalid // there is nobody at all
+	}
+	if answered, err := t.recall(u, known, &d); answered {
+		return err
+	}
+	if err := e.take(ctx); err != nil {
+		return err
+	}
+	defer e.give()
+	// Who had the slot before may have found the answer.
+	if answered, err := t.recall(u, known, &d); answered {
+		return err
+	}
+	if u.hash.MatchesPassword(password) && known {
+		u.verified.Store(&d)
+		return nil
+	}
+	t.refused[d[0]].Store(&d)
+	return errInvalid
+}
+
+func (e *Extension) digest(name, password string) (d digest) {
+	h := hmac.New(sha256.New, e.key[:])
+	h.Write([]byte(name))
+	h.Write([]byte{0}) // neither holds one
+	h.Write([]byte(password))
+	h.Sum(d[:0])
+	return d
+}
+
+// take waits for a slot.
+func (e *Extension) take(ctx context.Context) error {
+	select {
+	case e.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	defer e.waiting.Add(-1)
+	if e.waiting.Add(1) > maxWaiting {
+		return later(errTooMany)
+	}
+	patience := time.NewTimer(maxWait)
+	defer patience.Stop()
+	select {
+	case e.slots <- struct{}{}:
+		return nil
+	case <-patience.C:
+		return later(errTooMany)
+	case <-ctx.Done():
+		return &pipeline.Error{Kind: pipeline.Retryable, Err: errInterruption}
+	}
+}
+
+func (e *Extension) give() { <-e.slots }
+
+// later tells that nothing is known about the client.
+func later(err error) error {
+	return &pipeline.Error{Kind: pipeline.Retryable, RetryAfter: time.Second, Err: err}
+}

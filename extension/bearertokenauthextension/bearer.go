@@ -1,0 +1,152 @@
+package bearertokenauthextension
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/extension/internal/credential"
+	"github.com/penstock-telemetry/penstock/extension/internal/watched"
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// maxTokens bounds what one request is compared with.
+const maxTokens = 10_000
+
+var (
+	errWrong   = errors.New("provided authorization does not match expected scheme or token")
+	errNotRead = errors.New("the token file has not been read yet; try again")
+)
+
+// A digest stands for a token: all are as long, so that comparing them tells
+// nothing, not even a length.
+type digest [sha256.Size]byte
+
+// Extension is a pipeline.Authenticator.
+type Extension struct {
+	cfg    Config
+	log    *slog.Logger
+	header string                  // in lower case
+	file   *watched.File[[]digest] // nil without a file
+	only   []digest                // without a file
+
+	// equal is subtle.ConstantTimeCompare; tests count its calls.
+	equal func(x, y []byte) int
+}
+
+// New makes an authenticator. It reads no file.
+func New(cfg Config, set pipeline.Settings) (*Extension, error) {
+	set = set.OrDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
+	}
+	e := &Extension{cfg: cfg, header: strings.ToLower(cfg.Header), equal: subtle.ConstantTimeCompare}
+	e.log = set.Logger.With(slog.String("extension", set.ID))
+	switch {
+	case cfg.Filename != "":
+		e.file = watched.New(cfg.Filename, e.log, parse)
+	case cfg.Token != "":
+		e.only = digests([]conf.Opaque{cfg.Token})
+	default:
+		e.only = digests(cfg.Tokens)
+	}
+	return e, nil
+}
+
+func digests(tokens []conf.Opaque) []digest {
+	var all []digest
+	for _, t := range tokens {
+		all = append(all, sha256.Sum256([]byte(strings.TrimSpace(string(t)))))
+	}
+	return all
+}
+
+// parse takes the first word of each line. Unlike in the Collector, a line that
+// starts with # is a comment; there, "#" would be a token.
+func parse(content []byte) ([]digest, error) {
+	all := []digest{}
+	for line := range strings.Lines(string(content)) {
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		if all = append(all, sha256.Sum256([]byte(words[0]))); len(all) > maxTokens {
+			return nil, fmt.Errorf("expected at most %d tokens, found more", maxTokens)
+		}
+	}
+	return all, nil
+}
+
+// Start reads the file.
+func (e *Extension) Start(ctx context.Context) error {
+	if e.file == nil {
+		return nil
+	}
+	err := e.file.Load()
+	retry := e.cfg.RetryOnFailure
+	if err != nil && retry.Enabled && !e.cfg.WaitForTokenFile {
+		e.log.Warn("the token file cannot be read yet; clients are told to try again until it can", slog.Any("error", err))
+		return nil
+	}
+	interval := cmp.Or(retry.Interval, time.Second)
+	for tries := 0; err != nil && retry.Enabled && (retry.MaxRetries == 0 || tries < retry.MaxRetries); tries++ {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("filename: %w (waiting for it: %w)", err, context.Cause(ctx))
+		case <-time.After(interval):
+			err = e.file.Load()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("filename: %w", err)
+	}
+	return nil
+}
+
+// Shutdown has nothing to stop.
+func (e *Extension) Shutdown(context.Context) error { return nil }
+
+// Authenticate implements pipeline.Authenticator. The subject is "token 1", the
+// place of the token among all.
+func (e *Extension) Authenticate(_ context.Context, header func(string) []string) (*pipeline.Identity, error) {
+	value, err := credential.Value(header, e.header)
+	switch {
+	case errors.Is(err, credential.ErrMissing):
+		return nil, fmt.Errorf("missing or empty authorization header: %s", e.cfg.Header)
+	case err != nil:
+		return nil, fmt.Errorf("the authorization header %s cannot be used: %w", e.cfg.Header, err)
+	}
+	token, ok := credential.Split(value, e.cfg.Scheme)
+	if !ok {
+		return nil, errWrong
+	}
+	known := e.only
+	if e.file != nil {
+		read := e.file.Get()
+		if read == nil {
+			return nil, &pipeline.Error{Kind: pipeline.Retryable, RetryAfter: time.Second, Err: errNotRead}
+		}
+		known = *read
+	}
+	if place := e.find(known, sha256.Sum256([]byte(token))); place > 0 {
+		return &pipeline.Identity{Subject: fmt.Sprint("token ", place)}, nil
+	}
+	return nil, errWrong
+}
+
+// find returns the place of d among known, from 1, or 0. It always looks at all.
+func (e *Extension) find(known []digest, d digest) int {
+	place := 0
+	for i := range known {
+		same := e.equal(known[i][:], d[:])
+		place = subtle.ConstantTimeSelect(same, i+1, place)
+	}
+	return place
+}

@@ -1,0 +1,126 @@
+// Package healthcheckextension is the extension "health_check": an HTTP endpoint
+// that says whether penstock takes data, for load balancers and Kubernetes.
+//
+//	GET / ─► Source ─┬─ ready:     200 {"status":"Server available","upSince":…,"uptime":…}
+//	                 └─ not ready: 503 {"status":"Server not available",…,"reason":…}
+//
+// It is asked at each request; nothing is polled in between.
+//
+// The one trap: it is up before the receivers are and after they are gone, so an
+// answer of any kind does not mean ready.
+package healthcheckextension
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/extension/internal/webserver"
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// Config is the extension's section of a configuration, with the keys and the
+// meaning that the OpenTelemetry Collector gives them. Start from DefaultConfig.
+type Config struct {
+	Server webserver.Config `yaml:",inline"`
+	// Path is what is asked for; "/" stands for every path.
+	Path         string                      `yaml:"path"`
+	ResponseBody conf.Optional[ResponseBody] `yaml:"response_body"`
+
+	CheckCollectorPipeline webserver.Ignored `yaml:"check_collector_pipeline,omitempty"`
+	UseV2                  webserver.Ignored `yaml:"use_v2,omitempty"`
+	HTTP                   webserver.Refused `yaml:"http,omitempty"`
+	GRPC                   webserver.Refused `yaml:"grpc,omitempty"`
+}
+
+// ResponseBody replaces the JSON of an answer.
+type ResponseBody struct {
+	Healthy   string `yaml:"healthy"`
+	Unhealthy string `yaml:"unhealthy"`
+}
+
+// DefaultConfig returns what an empty section stands for.
+func DefaultConfig() Config {
+	return Config{Server: webserver.Config{Endpoint: "localhost:13133", Transport: "tcp"}, Path: "/"}
+}
+
+// Validate checks the section.
+func (c *Config) Validate() error {
+	if !strings.HasPrefix(c.Path, "/") || strings.ContainsAny(c.Path, "{} ?#") {
+		return conf.Atf("path", "expected a path such as /health, found %q", c.Path)
+	}
+	return nil
+}
+
+// Warnings says what is suspicious but not wrong.
+func (c *Config) Warnings() []string {
+	all := c.Server.Warnings()
+	if c.CheckCollectorPipeline.Written() {
+		all = append(all, "check_collector_pipeline has no effect (nor does it work in the Collector): what exporters fail to send is counted in otelcol_exporter_send_failed_*")
+	}
+	if c.UseV2.Written() {
+		all = append(all, "use_v2 has no effect")
+	}
+	return all
+}
+
+// A Source says since when penstock takes data, or why it does not.
+type Source func() (since time.Time, err error)
+
+// Extension is the endpoint.
+type Extension struct {
+	*webserver.Server
+	source Source
+	body   *ResponseBody
+}
+
+// New makes the endpoint. It opens nothing.
+func New(cfg Config, set pipeline.Settings, source Source) (*Extension, error) {
+	set = set.OrDefaults()
+	if err := errors.Join(cfg.Validate(), cfg.Server.Validate()); err != nil {
+		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
+	}
+	e := &Extension{source: source, body: cfg.ResponseBody.Get()}
+	mux := http.NewServeMux()
+	mux.HandleFunc(cfg.Path, e.answer)
+	e.Server = webserver.New(webserver.Options{Config: cfg.Server, ID: set.ID, Log: set.Logger, Handler: mux, OpenWhenPublic: true})
+	return e, nil
+}
+
+// state is the body of an answer, with the Collector's keys.
+type state struct {
+	Status  string    `json:"status"`
+	UpSince time.Time `json:"upSince"`
+	Uptime  string    `json:"uptime"`
+	// Reason is ours.
+	Reason string `json:"reason,omitempty"`
+}
+
+func (e *Extension) answer(w http.ResponseWriter, _ *http.Request) {
+	since, err := e.source()
+	code, now := http.StatusOK, state{Status: "Server available", UpSince: since}
+	if err != nil {
+		code, now = http.StatusServiceUnavailable, state{Status: "Server not available", Reason: err.Error()}
+	} else {
+		now.Uptime = time.Since(since).String()
+	}
+	if e.body == nil {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		text, _ := json.Marshal(now) // texts and a time: nothing that JSON cannot say
+		_, _ = w.Write(text)         // who asked may be gone
+		return
+	}
+	text := e.body.Healthy
+	if err != nil {
+		text = e.body.Unhealthy
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, text)
+}

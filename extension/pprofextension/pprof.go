@@ -1,0 +1,195 @@
+// Package pprofextension is the extension "pprof": Go's profiles of the running
+// process, for go tool pprof.
+//
+//	go tool pprof http://localhost:1777/debug/pprof/profile
+//	              http://localhost:1777/debug/pprof/heap
+//	                                               /trace?seconds=5
+//
+// The one trap: whoever reaches the port reads memory addresses, function names
+// and contents of goroutine stacks, and can slow the process down. It is for
+// localhost. The command line, in which a secret may stand, is not shown.
+package pprofextension
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"path/filepath"
+	"runtime"
+	runtimepprof "runtime/pprof"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/extension/internal/webserver"
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// maxProfile is how long a profile or trace may be. net/http/pprof itself has no
+// bound: it moves the server's write timeout out of the way.
+const maxProfile = 10 * time.Minute
+
+// Config is the extension's section of a configuration, with the keys and the
+// meaning that the OpenTelemetry Collector gives them. Start from DefaultConfig.
+type Config struct {
+	Server webserver.Config `yaml:",inline"`
+	// BlockProfileFraction is the mean time in nanoseconds that goroutines are
+	// blocked between two samples; 0 is off (runtime.SetBlockProfileRate).
+	BlockProfileFraction int `yaml:"block_profile_fraction"`
+	// MutexProfileFraction samples one of so many contentions of a mutex; 0 is
+	// off (runtime.SetMutexProfileFraction).
+	MutexProfileFraction int `yaml:"mutex_profile_fraction"`
+	// SaveToFile takes a CPU profile from start to end.
+	SaveToFile string `yaml:"save_to_file"`
+
+	DialerConfig webserver.Ignored `yaml:"dialer,omitempty"`
+}
+
+// DefaultConfig returns what an empty section stands for.
+func DefaultConfig() Config {
+	return Config{Server: webserver.Config{Endpoint: "localhost:1777", Transport: "tcp"}}
+}
+
+// Validate checks the section.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.BlockProfileFraction < 0 {
+		errs = append(errs, conf.Atf("block_profile_fraction", "expected 0 or more, found %d", c.BlockProfileFraction))
+	}
+	if c.MutexProfileFraction < 0 {
+		errs = append(errs, conf.Atf("mutex_profile_fraction", "expected 0 or more, found %d", c.MutexProfileFraction))
+	}
+	return errors.Join(errs...)
+}
+
+// Warnings says what is suspicious but not wrong.
+func (c *Config) Warnings() []string {
+	all := c.Server.Warnings()
+	if c.DialerConfig.Written() {
+		all = append(all, "dialer has no effect")
+	}
+	return all
+}
+
+// Extension is the endpoint. What it samples is the process's: of two
+// extensions of this type the last one started decides.
+type Extension struct {
+	*webserver.Server
+	cfg Config
+
+	mu    sync.Mutex
+	phase phase
+	err   error    // of Start
+	file  *os.File // of SaveToFile, while it is written
+}
+
+type phase uint8
+
+const (
+	created phase = iota
+	started
+	stopped
+)
+
+// New makes the endpoint. It opens nothing.
+func New(cfg Config, set pipeline.Settings) (*Extension, error) {
+	set = set.OrDefaults()
+	if err := errors.Join(cfg.Validate(), cfg.Server.Validate()); err != nil {
+		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
+	}
+	mux := http.NewServeMux() // not the default one, which serves what anybody registers
+	mux.Handle("/{$}", http.RedirectHandler("/debug/pprof/", http.StatusFound))
+	mux.HandleFunc("/debug/pprof/", bounded(pprof.Index))
+	mux.HandleFunc("/debug/pprof/cmdline", programName)
+	mux.HandleFunc("/debug/pprof/profile", bounded(pprof.Profile))
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", bounded(pprof.Trace))
+	return &Extension{cfg: cfg, Server: webserver.New(webserver.Options{
+		Config: cfg.Server, ID: set.ID, Log: set.Logger, Handler: mux,
+	})}, nil
+}
+
+// bounded refuses profiles that would take too long.
+func bounded(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if seconds, err := strconv.ParseFloat(r.FormValue("seconds"), 64); err == nil && !(seconds <= maxProfile.Seconds()) {
+			http.Error(w, fmt.Sprintf("Expected seconds up to %v.", maxProfile.Seconds()), http.StatusBadRequest)
+			return
+		}
+		h(w, r)
+	}
+}
+
+// programName answers with the command line's first word alone: the others may
+// be secrets (--set exporters.otlp.headers.authorization=…).
+func programName(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, filepath.Base(os.Args[0])) // who asked may be gone
+}
+
+// Start binds the endpoint and begins to sample. A second call returns what the
+// first did.
+func (e *Extension) Start(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.phase == created {
+		e.phase = started
+		e.err = e.start(ctx)
+	}
+	return e.err
+}
+
+func (e *Extension) start(ctx context.Context) error {
+	if err := e.Server.Start(ctx); err != nil {
+		return err
+	}
+	if err := e.save(); err != nil {
+		return errors.Join(fmt.Errorf("save_to_file: %w", err), e.Server.Shutdown(ctx))
+	}
+	runtime.SetBlockProfileRate(e.cfg.BlockProfileFraction)
+	runtime.SetMutexProfileFraction(e.cfg.MutexProfileFraction)
+	return nil
+}
+
+func (e *Extension) save() error {
+	if e.cfg.SaveToFile == "" {
+		return nil
+	}
+	f, err := os.OpenFile(e.cfg.SaveToFile, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := runtimepprof.StartCPUProfile(f); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	e.file = f
+	return nil
+}
+
+// Shutdown ends the samples and the endpoint.
+func (e *Extension) Shutdown(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.phase == started && e.err == nil {
+		runtime.SetBlockProfileRate(0)
+		runtime.SetMutexProfileFraction(0)
+	}
+	e.phase = stopped
+	if e.err == nil {
+		e.err = errors.New("start pprof: it was shut down")
+	}
+	var err error
+	if e.file != nil {
+		runtimepprof.StopCPUProfile() // which writes the file
+		if err = e.file.Close(); err != nil {
+			err = fmt.Errorf("save_to_file: %w", err)
+		}
+		e.file = nil
+	}
+	return errors.Join(err, e.Server.Shutdown(ctx))
+}

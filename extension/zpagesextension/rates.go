@@ -1,0 +1,88 @@
+package zpagesextension
+
+import (
+	"sync"
+	"time"
+)
+
+// shortest is the shortest time over which a rate says anything.
+const shortest = time.Second
+
+// rates remembers counters from one look at the page to the next. All who look
+// share one memory.
+type rates struct {
+	mu           sync.Mutex
+	base, latest Snapshot
+}
+
+// against returns the snapshot that s is to be compared with: the last one that
+// was taken at least a second before. It is the zero Snapshot at the first look.
+func (r *rates) against(s Snapshot) Snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.Taken.Sub(r.latest.Taken) >= shortest {
+		r.base, r.latest = r.latest, s
+	}
+	return r.base
+}
+
+// rate is a number of items a second; Known is false at the first look.
+type rate struct {
+	PerSecond float64
+	Known     bool
+}
+
+func rateOf(now, before int64, over time.Duration) rate {
+	if over <= 0 {
+		return rate{}
+	}
+	return rate{float64(max(0, now-before)) / over.Seconds(), true}
+}
+
+// over is the time between two looks, 0 if there was none before.
+func over(before, now Snapshot) time.Duration {
+	if before.Taken.IsZero() {
+		return 0
+	}
+	return now.Taken.Sub(before.Taken)
+}
+
+type receivedRow struct {
+	Received
+	AcceptedRate, RefusedRate, FailedRate rate
+}
+
+func receivedRows(before, now Snapshot) []receivedRow {
+	type key struct{ receiver, transport, signal string }
+	old := map[key]Received{}
+	for _, r := range before.Received {
+		old[key{r.Receiver, r.Transport, r.Signal}] = r
+	}
+	var rows []receivedRow
+	d := over(before, now)
+	for _, r := range now.Received {
+		o := old[key{r.Receiver, r.Transport, r.Signal}]
+		rows = append(rows, receivedRow{r, rateOf(r.Accepted, o.Accepted, d), rateOf(r.Refused, o.Refused, d), rateOf(r.Failed, o.Failed, d)})
+	}
+	return rows
+}
+
+type sentRow struct {
+	Sent
+	SentRate, FailedRate rate
+}
+
+func sentRows(before, now Snapshot) []sentRow {
+	type key struct{ exporter, signal string }
+	old := map[key]Sent{}
+	for _, s := range before.Sent {
+		old[key{s.Exporter, s.Signal}] = s
+	}
+	var rows []sentRow
+	d := over(before, now)
+	for _, s := range now.Sent {
+		o := old[key{s.Exporter, s.Signal}]
+		rows = append(rows, sentRow{s, rateOf(s.Delivered, o.Delivered, d), rateOf(s.Failed, o.Failed, d)})
+	}
+	return rows
+}

@@ -1,0 +1,213 @@
+package zpagesextension
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed" // of page.html
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"math"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/extension/internal/webserver"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// Config is the extension's section of a configuration, with the keys and the
+// meaning that the OpenTelemetry Collector gives them. Start from DefaultConfig.
+type Config struct {
+	Server webserver.Config  `yaml:",inline"`
+	Expvar webserver.Ignored `yaml:"expvar,omitempty"`
+}
+
+// DefaultConfig returns what an empty section stands for.
+func DefaultConfig() Config {
+	return Config{Server: webserver.Config{Endpoint: "localhost:55679", Transport: "tcp"}}
+}
+
+// Warnings says what is suspicious but not wrong.
+func (c *Config) Warnings() []string {
+	all := c.Server.Warnings()
+	if c.Expvar.Written() {
+		all = append(all, "expvar has no effect: what it would show holds the command line, where secrets may stand; pprof and /metrics show the rest")
+	}
+	return all
+}
+
+//go:embed page.html
+var pageText string
+
+// maxRefresh bounds ?refresh=, in seconds.
+const maxRefresh = 3600
+
+// Extension is the endpoint.
+type Extension struct {
+	*webserver.Server
+	id     string
+	log    *slog.Logger
+	source Source
+	page   *template.Template
+	policy string // the Content-Security-Policy
+	rates  rates
+}
+
+// New makes the endpoint. It opens nothing.
+func New(cfg Config, set pipeline.Settings, source Source) (*Extension, error) {
+	set = set.OrDefaults()
+	if err := cfg.Server.Validate(); err != nil {
+		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
+	}
+	e := &Extension{id: set.ID, log: set.Logger, source: source, policy: policyOf(pageText)}
+	var err error
+	if e.page, err = template.New("page").Funcs(template.FuncMap{
+		"duration": roughly, "count": count, "count64": func(n int) string { return count(int64(n)) },
+		"rate": perSecond, "bytes": byteSize, "join": func(ids []string) string { return strings.Join(ids, ", ") },
+	}).Parse(pageText); err != nil {
+		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/{$}", http.RedirectHandler("/debug/statusz", http.StatusFound))
+	for _, p := range pages() {
+		mux.HandleFunc(p.Path, func(w http.ResponseWriter, r *http.Request) { e.show(w, r, p) })
+	}
+	e.Server = webserver.New(webserver.Options{Config: cfg.Server, ID: set.ID, Log: set.Logger, Handler: mux})
+	return e, nil
+}
+
+// policyOf allows a page its own style sheet, by hash, and nothing else.
+func policyOf(text string) string {
+	_, style, _ := strings.Cut(text, "<style>")
+	style, _, _ = strings.Cut(style, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
+
+type page struct{ Path, Title string }
+
+func pages() []page {
+	return []page{
+		{"/debug/statusz", "Status"}, {"/debug/servicez", "Service"}, {"/debug/pipelinez", "Pipelines"},
+		{"/debug/extensionz", "Extensions"}, {"/debug/featurez", "Features"}, {"/debug/tracez", "Traces"},
+	}
+}
+
+// view is what the template sees.
+type view struct {
+	page
+	Nav      []page
+	Now      Snapshot
+	Up       time.Duration
+	Refresh  int // seconds, 0 for none
+	Over     time.Duration
+	Received []receivedRow
+	Sent     []sentRow
+	Process  process
+}
+
+func (e *Extension) show(w http.ResponseWriter, r *http.Request, p page) {
+	now, err := e.source(r.Context())
+	if err != nil {
+		e.log.Warn("cannot make a page", slog.String("extension", e.id), slog.Any("error", err))
+		http.Error(w, "The service cannot be asked; the log says why.", http.StatusInternalServerError)
+		return
+	}
+	v := view{page: p, Nav: pages(), Now: now, Process: lookAtProcess()}
+	if !now.Since.IsZero() {
+		v.Up = now.Taken.Sub(now.Since)
+	}
+	if p.Path == pages()[0].Path {
+		before := e.rates.against(now)
+		v.Over, v.Received, v.Sent = over(before, now), receivedRows(before, now), sentRows(before, now)
+		if n, err := strconv.Atoi(r.URL.Query().Get("refresh")); err == nil && n > 0 && n <= maxRefresh {
+			v.Refresh = n
+		}
+	}
+	var b bytes.Buffer // an error half way must not be half a page
+	if err := e.page.ExecuteTemplate(&b, "page", v); err != nil {
+		e.log.Error("cannot make a page", slog.String("extension", e.id), slog.Any("error", err))
+		http.Error(w, "The page cannot be made; the log says why.", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", e.policy)
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	_, _ = w.Write(b.Bytes()) // who asked may be gone
+}
+
+// process is what Go knows of the process without stopping it.
+type process struct {
+	Go          string
+	PID, CPUs   int
+	Goroutines  int
+	Heap, Total int64 // bytes
+}
+
+func lookAtProcess() process {
+	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
+	metrics.Read(samples)
+	bytes := func(i int) int64 {
+		if samples[i].Value.Kind() != metrics.KindUint64 {
+			return 0
+		}
+		return int64(samples[i].Value.Uint64())
+	}
+	return process{
+		Go: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, PID: os.Getpid(), CPUs: runtime.GOMAXPROCS(0),
+		Goroutines: runtime.NumGoroutine(), Heap: bytes(0), Total: bytes(1),
+	}
+}
+
+// roughly leaves out what nobody reads: "3d4h", "2h5m", "12s".
+func roughly(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", (d+time.Second/2)/time.Second)
+}
+
+// count groups digits: "1,234,567".
+func count(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+func perSecond(r rate) string {
+	switch {
+	case !r.Known:
+		return "–"
+	case r.PerSecond > 0 && r.PerSecond < 10:
+		return strconv.FormatFloat(r.PerSecond, 'f', 1, 64)
+	}
+	return count(int64(math.Round(r.PerSecond)))
+}
+
+func byteSize(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	size, i := float64(n)/unit, 0
+	for ; size >= unit && i < 3; i++ {
+		size /= unit
+	}
+	return fmt.Sprintf("%.1f %ciB", size, "KMGT"[i])
+}

@@ -1,0 +1,67 @@
+package badinput
+
+import (
+	"bufio"
+	"net"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// sendRaw puts the case's bytes on a connection of their own.
+func sendRaw(c *Case, address string, raw []byte, timeout time.Duration) (*answer, error) {
+	conn, err := dialH1(address, timeout)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if c.shut {
+		_ = conn.SetDeadline(time.Now().Add(timeout))
+		if _, err := conn.Write(raw); err == nil {
+			_ = conn.Conn.(*net.TCPConn).CloseWrite()
+		}
+		raw = nil
+	}
+	if c.Transport == overRawHTTP {
+		method, _, _ := strings.Cut(string(raw[:min(len(raw), 10)]), " ")
+		return conn.exchange(raw, method), nil
+	}
+	_ = conn.SetDeadline(time.Now().Add(timeout))
+	if _, err := conn.Write(raw); err != nil {
+		return failed(err), nil
+	}
+	return readH2(conn.in), nil
+}
+
+// readH2 reads what a server on the gRPC port says to raw bytes, until it is
+// clear how it ends.
+func readH2(in *bufio.Reader) *answer {
+	first, err := in.Peek(5)
+	if err != nil {
+		return failed(err)
+	}
+	if string(first) == "HTTP/" {
+		return (&h1Conn{in: in}).read("POST")
+	}
+	framer := http2.NewFramer(nil, in)
+	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	s := &stream{}
+	for {
+		f, err := framer.ReadFrame()
+		if err != nil {
+			return failed(err)
+		}
+		switch f := f.(type) {
+		case *http2.GoAwayFrame:
+			return &answer{outcome: "goaway", detail: f.ErrCode.String(), closed: true}
+		case *http2.RSTStreamFrame:
+			return &answer{outcome: "rst", detail: f.ErrCode.String()}
+		case *http2.MetaHeadersFrame:
+			if s.headers(f); s.ended {
+				return (&h2Conn{asGRPC: true}).answer(s, nil)
+			}
+		}
+	}
+}

@@ -1,0 +1,219 @@
+package hostile
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// Answer is what a client heard.
+type Answer struct {
+	HTTP      int        // 0 over gRPC
+	GRPC      codes.Code // over gRPC
+	RetryHint bool       // Retry-After, or RetryInfo
+}
+
+func (a Answer) String() string {
+	s := strconv.Itoa(a.HTTP)
+	if a.HTTP == 0 {
+		s = a.GRPC.String()
+	}
+	if a.RetryHint {
+		s += " with a hint"
+	}
+	return s
+}
+
+// OK says whether the request was taken.
+func (a Answer) OK() bool { return a.HTTP == http.StatusOK || a.HTTP == 0 && a.GRPC == codes.OK }
+
+// TooLarge says whether it was refused for good because of its size (OTLP
+// specification, "413" and RESOURCE_EXHAUSTED without RetryInfo).
+func (a Answer) TooLarge() bool {
+	return a.HTTP == http.StatusRequestEntityTooLarge || a.HTTP == 0 && a.GRPC == codes.ResourceExhausted && !a.RetryHint
+}
+
+// Later says whether it was refused for now, with a word on when to come again.
+func (a Answer) Later() bool {
+	switch {
+	case !a.RetryHint:
+		return false
+	case a.HTTP == 0:
+		return a.GRPC == codes.ResourceExhausted || a.GRPC == codes.Unavailable
+	}
+	return a.HTTP == http.StatusTooManyRequests || a.HTTP == http.StatusServiceUnavailable
+}
+
+// Refused says whether it was not taken, whatever was said.
+func (a Answer) Refused() bool { return !a.OK() }
+
+func answerOf(s *status.Status) Answer {
+	a := Answer{GRPC: s.Code()}
+	for _, d := range s.Details() {
+		if _, ok := d.(*errdetails.RetryInfo); ok {
+			a.RetryHint = true
+		}
+	}
+	return a
+}
+
+// Bomb is a small body that wants to be a large one.
+type Bomb struct {
+	Port     Port
+	Encoding string
+	Bytes    int    // when unpacked
+	Body     []byte // as it travels, without gRPC's prefix
+}
+
+// Codecs returns the names of the codings that a port knows.
+func Codecs(p Port) []string {
+	if p == GRPC {
+		return []string{"gzip", "zstd", "snappy"}
+	}
+	return []string{"gzip", "zstd", "zlib", "deflate", "snappy", "x-snappy-framed", "lz4"}
+}
+
+// NewBomb packs a request of n bytes that holds nothing.
+func NewBomb(p Port, encoding string, n int) (Bomb, error) {
+	body, err := Compress(p, encoding, padding(n))
+	return Bomb{Port: p, Encoding: encoding, Bytes: n, Body: body}, err
+}
+
+// Compress packs b as the port's clients do: "snappy" is a block over HTTP and a
+// framed stream over gRPC, as the Collector has it.
+func Compress(p Port, encoding string, b []byte) ([]byte, error) {
+	var out bytes.Buffer
+	var w io.WriteCloser
+	switch encoding {
+	case "":
+		return b, nil
+	case "gzip":
+		w = gzip.NewWriter(&out)
+	case "zlib", "deflate":
+		w = zlib.NewWriter(&out)
+	case "lz4":
+		w = lz4.NewWriter(&out)
+	case "zstd":
+		// A window that servers take (RFC 9659 allows 8 MiB).
+		z, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+		if err != nil {
+			return nil, err
+		}
+		w = z
+	case "snappy", "x-snappy-framed":
+		if encoding == "snappy" && p == HTTP {
+			return s2.EncodeSnappy(nil, b), nil
+		}
+		w = snappy.NewBufferedWriter(&out)
+	default:
+		return nil, fmt.Errorf("hostile: pack with %q: no such coding", encoding)
+	}
+	if _, err := w.Write(b); err != nil {
+		return nil, fmt.Errorf("hostile: pack with %s: %w", encoding, err)
+	}
+	err := w.Close()
+	return out.Bytes(), err
+}
+
+// Send throws the bomb, on a connection of its own.
+func (b Bomb) Send(ctx context.Context, t Target) (Answer, error) {
+	if b.Port == HTTP {
+		c := DialHTTP(t, "")
+		defer c.CloseIdleConnections()
+		return post(ctx, c, t.url(), b.Encoding, b.Body)
+	}
+	return b.sendGRPC(ctx, t)
+}
+
+// sendGRPC speaks gRPC by hand, since a client of gRPC compresses by itself.
+func (b Bomb) sendGRPC(ctx context.Context, t Target) (Answer, error) {
+	var p http.Protocols
+	p.SetHTTP2(t.TLS != nil)
+	p.SetUnencryptedHTTP2(t.TLS == nil)
+	tr := &http.Transport{Protocols: &p, TLSClientConfig: t.TLS,
+		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return dialTCP(ctx, addr, "") }}
+	defer tr.CloseIdleConnections()
+	scheme := "http://"
+	if t.TLS != nil {
+		scheme = "https://"
+	}
+	body := message(true, b.Body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+t.GRPC+grpcPath, bytes.NewReader(body))
+	if err != nil {
+		return Answer{}, err
+	}
+	req.Header = http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "Grpc-Encoding": {b.Encoding}}
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return Answer{}, err
+	}
+	trailer := resp.Trailer
+	if trailer.Get("Grpc-Status") == "" {
+		trailer = resp.Header // an answer of trailers only
+	}
+	code, err := strconv.Atoi(trailer.Get("Grpc-Status"))
+	if err != nil {
+		return Answer{}, fmt.Errorf("hostile: the answer of %s has the gRPC status %q", t.GRPC, trailer.Get("Grpc-Status"))
+	}
+	return answerOf(status.FromProto(&spb.Status{Code: int32(code), Details: details(trailer.Get("Grpc-Status-Details-Bin")).GetDetails()})), nil
+}
+
+func details(header string) *spb.Status {
+	s := &spb.Status{}
+	raw, err := base64.RawStdEncoding.DecodeString(header)
+	if err != nil || proto.Unmarshal(raw, s) != nil {
+		return nil
+	}
+	return s
+}
+
+// bombPatience is how long the sender of a bomb waits for an answer.
+const bombPatience = time.Minute
+
+// Salvo throws n copies at once and returns the answers, with errors for those
+// that had none.
+func (b Bomb) Salvo(ctx context.Context, t Target, n int) (answers []Answer, errs []error) {
+	ctx, cancel := context.WithTimeout(ctx, bombPatience)
+	defer cancel()
+	type result struct {
+		Answer
+		err error
+	}
+	results := make(chan result, n)
+	for range n {
+		go func() {
+			a, err := b.Send(ctx, t)
+			results <- result{a, err}
+		}()
+	}
+	for range n {
+		if r := <-results; r.err != nil {
+			errs = append(errs, r.err)
+		} else {
+			answers = append(answers, r.Answer)
+		}
+	}
+	return answers, errs
+}

@@ -1,0 +1,230 @@
+package hostile
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// offender is one connection of a bad client. Its owner writes; a goroutine
+// reads and notices the end, if the attack reads at all.
+type offender struct {
+	net.Conn
+	write sync.Mutex
+
+	ended     chan struct{} // closed when the server has ended the connection, or the stream under attack
+	once      sync.Once
+	mu        sync.Mutex
+	reason    string
+	at        time.Time
+	reading   sync.WaitGroup
+	maxHeader uint32        // the server's SETTINGS_MAX_HEADER_LIST_SIZE, once settled is closed
+	settled   chan struct{} // closed at the server's first SETTINGS
+	resets    int
+	quiet     atomic.Bool // answers nothing: a header block is open, or it has not greeted yet
+	hpackBuf  bytes.Buffer
+	hpack     *hpack.Encoder
+}
+
+func newOffender(c net.Conn) *offender {
+	o := &offender{Conn: c, ended: make(chan struct{}), settled: make(chan struct{})}
+	o.hpack = hpack.NewEncoder(&o.hpackBuf)
+	return o
+}
+
+// end notes that the server ended it.
+func (o *offender) end(reason string) {
+	o.once.Do(func() {
+		o.mu.Lock()
+		o.at = time.Now()
+		if o.reason == "" {
+			o.reason = reason
+		}
+		o.mu.Unlock()
+		close(o.ended)
+	})
+}
+
+// note keeps the first word of the server that may explain the end.
+func (o *offender) note(reason string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.reason == "" {
+		o.reason = reason
+	}
+}
+
+// send writes b as a whole. A failure is the end, unless it is the attack's own.
+func (o *offender) send(ctx context.Context, b []byte) error {
+	o.write.Lock()
+	defer o.write.Unlock()
+	_, err := o.Write(b)
+	if err != nil && ctx.Err() == nil {
+		o.end(ending(err))
+	}
+	return err
+}
+
+// readHTTP1 reads until the server ends the connection.
+func (o *offender) readHTTP1(ctx context.Context) {
+	r := bufio.NewReader(o.Conn)
+	if line, err := r.ReadString('\n'); err == nil {
+		o.note(strings.TrimSpace(line))
+	} else {
+		o.ifServer(ctx, err)
+		return
+	}
+	_, err := io.Copy(io.Discard, r)
+	o.ifServer(ctx, err)
+}
+
+// ifServer notes the end of reading, unless it was the attack's own.
+func (o *offender) ifServer(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		o.end(ending(err))
+	}
+}
+
+// readHTTP2 answers SETTINGS and PING as it should and notices what ends the
+// attack: the connection's end, or, if stream is not 0, that of the stream.
+func (o *offender) readHTTP2(ctx context.Context, stream uint32) {
+	fr := http2.NewFramer(io.Discard, o.Conn)
+	for {
+		f, err := fr.ReadFrame()
+		if err != nil {
+			o.ifServer(ctx, err)
+			return
+		}
+		switch f := f.(type) {
+		case *http2.SettingsFrame:
+			if f.IsAck() {
+				continue
+			}
+			o.answer(ctx, frame(http2.FrameSettings, http2.FlagSettingsAck, 0, nil))
+			o.settle(f)
+		case *http2.PingFrame:
+			if !f.IsAck() {
+				o.answer(ctx, frame(http2.FramePing, http2.FlagPingAck, 0, f.Data[:]))
+			}
+		case *http2.GoAwayFrame:
+			o.note(strings.TrimSpace("GOAWAY " + f.ErrCode.String() + " " + string(f.DebugData())))
+		case *http2.RSTStreamFrame:
+			o.mu.Lock()
+			o.resets++
+			o.mu.Unlock()
+			if f.StreamID == stream && stream != 0 {
+				o.end("RST_STREAM " + f.ErrCode.String())
+			}
+		case *http2.HeadersFrame:
+			if f.StreamID == stream && stream != 0 && f.StreamEnded() {
+				o.end("answered")
+			}
+		case *http2.DataFrame:
+			if f.StreamID == stream && stream != 0 && f.StreamEnded() {
+				o.end("answered")
+			}
+		}
+	}
+}
+
+// answer writes what politeness asks for, where it does not end the attack.
+func (o *offender) answer(ctx context.Context, b []byte) {
+	if !o.quiet.Load() {
+		_ = o.send(ctx, b)
+	}
+}
+
+// openBlock waits until the server's SETTINGS are acknowledged and answers nothing
+// from then on: in a header block there is room for CONTINUATION only.
+func (o *offender) openBlock(ctx context.Context) {
+	o.headerLimit(ctx)
+	o.quiet.Store(true)
+}
+
+func (o *offender) settle(f *http2.SettingsFrame) {
+	select {
+	case <-o.settled:
+		return
+	default:
+	}
+	if v, ok := f.Value(http2.SettingMaxHeaderListSize); ok {
+		o.maxHeader = v
+	}
+	close(o.settled)
+}
+
+// headerLimit returns the server's limit of a header, 1 MiB if it names none.
+func (o *offender) headerLimit(ctx context.Context) int {
+	select {
+	case <-o.settled:
+	case <-o.ended:
+	case <-ctx.Done():
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.maxHeader > 0 {
+		return int(o.maxHeader)
+	}
+	return 1 << 20
+}
+
+// drain looks for the end of a connection that was not read: it comes after what
+// the server had written, or not at all within patience.
+func (o *offender) drain(patience time.Duration) {
+	_ = o.SetReadDeadline(time.Now().Add(patience))
+	_, err := io.Copy(io.Discard, o.Conn)
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() {
+		o.end(ending(err))
+	}
+}
+
+// ending names how a connection ended.
+func ending(err error) string {
+	switch {
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "closed"
+	case strings.Contains(err.Error(), "connection reset"), strings.Contains(err.Error(), "broken pipe"):
+		return "reset"
+	}
+	return err.Error()
+}
+
+// frame returns an HTTP/2 frame.
+func frame(t http2.FrameType, flags http2.Flags, stream uint32, payload []byte) []byte {
+	n := len(payload)
+	b := make([]byte, 0, 9+n)
+	b = append(b, byte(n>>16), byte(n>>8), byte(n), byte(t), byte(flags),
+		byte(stream>>24), byte(stream>>16), byte(stream>>8), byte(stream))
+	return append(b, payload...)
+}
+
+// block returns the header block of an export request over port p with more
+// fields after the usual ones.
+func (o *offender) block(p Port, more ...hpack.HeaderField) []byte {
+	o.hpackBuf.Reset()
+	path, contentType := grpcPath, "application/grpc"
+	if p == HTTP {
+		path, contentType = httpPath, "application/x-protobuf"
+	}
+	for _, f := range append([]hpack.HeaderField{
+		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: path},
+		{Name: ":authority", Value: "penstock.test"}, {Name: "content-type", Value: contentType}, {Name: "te", Value: "trailers"},
+	}, more...) {
+		if err := o.hpack.WriteField(f); err != nil {
+			panic(fmt.Sprintf("hostile: encode header %s: %v", f.Name, err)) // a bytes.Buffer takes all
+		}
+	}
+	return bytes.Clone(o.hpackBuf.Bytes())
+}

@@ -1,0 +1,54 @@
+package hostile
+
+import (
+	"encoding/binary"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+var (
+	grpcPath = otlp.Logs.Spec().Method
+	httpPath = otlp.Logs.Spec().Path
+)
+
+// Request returns a good request of n log records.
+func Request(n int) []byte {
+	var e otlp.Encoder
+	req := otlp.AppendExportLogsServiceRequest(&e)
+	rl := req.AddResourceLogs()
+	sl := rl.AddScopeLogs()
+	for i := range n {
+		r := sl.AddLogRecords()
+		r.SetTimeUnixNano(1_790_000_000_000_000_000 + uint64(i))
+		r.SetSeverityText("INFO")
+		b := r.SetBody()
+		b.SetStringValue("request handled in 12 ms: GET /api/v1/products/OLJCESPC7Z")
+		b.Close()
+		r.Close()
+	}
+	sl.Close()
+	rl.Close()
+	req.Close()
+	return e.Buf
+}
+
+// message puts gRPC's prefix before a body.
+func message(compressed bool, body []byte) []byte {
+	b := make([]byte, 5, 5+len(body))
+	if compressed {
+		b[0] = 1
+	}
+	binary.BigEndian.PutUint32(b[1:], uint32(len(body)))
+	return append(b, body...)
+}
+
+// padding returns a valid request of at most n bytes, five fewer at least, that
+// holds nothing: one field that nobody knows, full of zeros. It compresses to
+// next to nothing.
+func padding(n int) []byte {
+	const field = 1023<<3 | 2 // length-delimited
+	head := binary.AppendUvarint(nil, field)
+	size := max(n-len(head)-binary.MaxVarintLen32, 0)
+	head = binary.AppendUvarint(head, uint64(size))
+	return append(head, make([]byte, size)...)
+}

@@ -1,0 +1,115 @@
+package hostile
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// dialZeroWindow forbids the server to send a body: SETTINGS_INITIAL_WINDOW_SIZE
+// is 0. All else is read and answered.
+func dialZeroWindow(ctx context.Context, t Target, p Port, from string) (*offender, error) {
+	return greet(ctx, t, p, from, setting(http2.SettingInitialWindowSize, 0))
+}
+
+// runZeroWindow sends good requests, whose answers cannot be sent. One of HTTP
+// must have an answer with a body, so it asks for what is not there.
+func runZeroWindow(ctx context.Context, o *offender, p Port, opt Options) int {
+	return flood(ctx, o, opt.Frames, func(i int) []byte { return o.request(p, i) })
+}
+
+// request returns one good request: HEADERS and DATA.
+func (o *offender) request(p Port, i int) []byte {
+	body := Request(1)
+	if p == GRPC {
+		body = message(false, body)
+	} else {
+		body = []byte("no protobuf") // so that the answer has a body
+	}
+	b := frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, stream(i), o.block(p))
+	return append(b, frame(http2.FrameData, http2.FlagDataEndStream, stream(i), body)...)
+}
+
+// dialDeaf opens a connection with a small buffer to receive, and reads nothing
+// but the TLS handshake.
+func dialDeaf(ctx context.Context, t Target, p Port, from string) (*offender, error) {
+	c, err := dial(ctx, t, p, from, "h2")
+	if err != nil {
+		return nil, err
+	}
+	if err := deafen(c); err != nil {
+		return nil, err
+	}
+	return hello(ctx, c, setting(http2.SettingInitialWindowSize, 1<<30))
+}
+
+func dialDeafHTTP1(ctx context.Context, t Target, p Port, from string) (*offender, error) {
+	c, err := dial(ctx, t, p, from, "http/1.1")
+	if err != nil {
+		return nil, err
+	}
+	if err := deafen(c); err != nil {
+		return nil, err
+	}
+	return newOffender(c), nil
+}
+
+// deafBytes is more than two segments of the loopback network: with less the
+// kernel would not tell the server of the room that drain makes.
+const deafBytes = 192 << 10
+
+func deafen(c net.Conn) error {
+	if inner, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = inner.NetConn()
+	}
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return fmt.Errorf("shrink the receive buffer of a %T: expected a TCP connection", c)
+	}
+	return tcp.SetReadBuffer(deafBytes)
+}
+
+// stuck is how long a write may hang before a client that reads nothing takes it
+// that the server has stopped reading too.
+const stuck = 2 * time.Second
+
+// runNeverReadHTTP2 sends requests and SETTINGS, which a server must acknowledge,
+// and reads none of the answers, until the server takes no more.
+func runNeverReadHTTP2(ctx context.Context, o *offender, p Port, opt Options) int {
+	again := frame(http2.FrameSettings, 0, 0, setting(http2.SettingInitialWindowSize, 1<<30))
+	return untilStuck(ctx, o, opt.Frames, func(i int) []byte {
+		if i%2 == 1 {
+			return again
+		}
+		return o.request(p, i/2)
+	})
+}
+
+// runNeverReadHTTP1 is the same over HTTP/1, with requests one behind the other.
+func runNeverReadHTTP1(ctx context.Context, o *offender, _ Port, opt Options) int {
+	body := Request(1)
+	one := append([]byte(httpHead+"Content-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"), body...)
+	return untilStuck(ctx, o, opt.Frames, func(int) []byte { return one })
+}
+
+// untilStuck is flood for a client that reads nothing: it ends when a write
+// hangs, and leaves the connection open.
+func untilStuck(ctx context.Context, o *offender, n int, next func(i int) []byte) int {
+	for i := range n {
+		if ctx.Err() != nil {
+			return i
+		}
+		_ = o.SetWriteDeadline(time.Now().Add(stuck))
+		if _, err := o.Write(next(i)); err != nil {
+			if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
+				o.end(ending(err))
+			}
+			return i
+		}
+	}
+	return n
+}

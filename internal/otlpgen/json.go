@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	colprofiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
+	coltraces "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// jsonModel is what json.tmpl prints: the messages of the requests, which have
+// their constants already, and those of the responses, which need some.
+type jsonModel struct {
+	All, Responses []*message
+	Enums          []*enum
+}
+
+func newJSONModel(requests *model) (*jsonModel, error) {
+	responses := model{seen: requests.seen}
+	for _, r := range []proto.Message{
+		&coltraces.ExportTraceServiceResponse{}, &colmetrics.ExportMetricsServiceResponse{},
+		&collogs.ExportLogsServiceResponse{}, &colprofiles.ExportProfilesServiceResponse{},
+	} {
+		if err := responses.add(r.ProtoReflect().Descriptor()); err != nil {
+			return nil, err
+		}
+	}
+	j := &jsonModel{Responses: responses.Messages, Enums: requests.Enums}
+	j.All = append(append(j.All, requests.Messages...), responses.Messages...)
+	for _, m := range j.All {
+		if len(m.Oneofs) > 1 {
+			return nil, fmt.Errorf("%s has more than one oneof; the JSON tables keep one apart from the other fields", m.Proto)
+		}
+	}
+	return j, nil
+}
+
+// hexFields are the bytes that JSON shows as hex digits, by OTLP's "JSON Protobuf
+// Encoding" and, for profile_id, by what the Collector does.
+var hexFields = map[string]bool{"trace_id": true, "span_id": true, "parent_span_id": true, "profile_id": true}
+
+// JSONKind is the field's kind in the JSON tables.
+func (f *field) JSONKind() string {
+	if f.Kind == protoreflect.BytesKind && hexFields[f.Proto] {
+		return "jsonHex"
+	}
+	k := f.Kind.String()
+	return "json" + strings.ToUpper(k[:1]) + k[1:]
+}
+
+// JSONArg is what the kind needs besides: the nested message, or the enum.
+func (f *field) JSONArg() string {
+	switch f.Kind {
+	case protoreflect.MessageKind:
+		return "msg" + f.Type
+	case protoreflect.EnumKind:
+		return "json" + f.Type
+	}
+	return "0"
+}
+
+// JSONForm says what surrounds the value.
+func (f *field) JSONForm() string {
+	switch {
+	case f.List:
+		return "formList"
+	case f.Oneof != "":
+		return "formOneof"
+	case f.Has:
+		return "formPresent"
+	}
+	return "formPlain"
+}

@@ -1,0 +1,116 @@
+package obsreport
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+// measuring is a provider as the service makes it.
+func measuring() metric.MeterProvider {
+	return sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()),
+		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
+}
+
+func newSilent(tb testing.TB, transport string, mp metric.MeterProvider) *Receiver {
+	tb.Helper()
+	r, err := NewReceiver("otlp", transport, tracenoop.NewTracerProvider(), mp)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return r
+}
+
+// receive is all that one request costs.
+func (r *Receiver) receive(ctx context.Context, q Request, out Outcome, err error) {
+	r.Begin()
+	q.Began = time.Now()
+	consumer, op := r.Start(ctx, q.Signal)
+	op.End(q.Format, out, err)
+	r.Done(consumer, q)
+}
+
+// A request must not cost more memory than the API's own context: the SDK's
+// counters do not allocate; an unsampled span's context does.
+func TestReceiverAllocates(t *testing.T) {
+	ctx, refused := context.Background(), errors.New("no")
+	for name, mp := range map[string]metric.MeterProvider{"sdk": measuring(), "noop": metricnoop.NewMeterProvider()} {
+		for _, transport := range []string{"grpc", "http"} {
+			r := newSilent(t, transport, mp)
+			bare := testing.AllocsPerRun(100, func() { r.tracer.Start(ctx, "x") })
+			full := testing.AllocsPerRun(100, func() {
+				r.ConnOpened()
+				r.receive(ctx, Request{Signal: otlp.Traces, Format: "json", Method: "POST", Route: "/v1/traces", Status: 200, WireBytes: 9, Bytes: 9},
+					Outcome{Accepted: 10}, nil)
+				r.ConnClosed()
+			}) - bare
+			full += testing.AllocsPerRun(100, func() {
+				r.receive(ctx, Request{Signal: otlp.Logs, Format: "protobuf", Method: "BREW", Status: 503, Reason: ReasonPipeline, Bytes: 9},
+					Outcome{Refused: 10}, refused)
+			}) - bare
+			full += testing.AllocsPerRun(100, func() {
+				r.Begin()
+				r.Done(ctx, Request{Method: "GET", Route: "/whatever", Status: 404, Reason: ReasonNotFound, Began: time.Now()})
+				r.ConnRefused(ConnLimit)
+				r.InvalidUTF8(ctx, otlp.Metrics, "json")
+			})
+			if full > 0 {
+				t.Errorf("%s, %s: %v allocations beyond those of the tracer", name, transport, full)
+			}
+		}
+	}
+}
+
+func TestExporterAllocates(t *testing.T) {
+	ctx := t.Context()
+	for name, mp := range map[string]metric.MeterProvider{"sdk": measuring(), "noop": metricnoop.NewMeterProvider()} {
+		e, err := NewExporter("otlp", mp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := testing.AllocsPerRun(100, func() { e.Sent(ctx, otlp.Logs, 10, 1) }); n > 0 {
+			t.Errorf("%s: %v allocations a request, want none", name, n)
+		}
+	}
+}
+
+// Where nobody measures, sets of attributes are not made either.
+func TestNothingIsSpentOnNobody(t *testing.T) {
+	r := newSilent(t, "http", metricnoop.NewMeterProvider())
+	r.receive(t.Context(), Request{Signal: otlp.Traces, Format: "json", Method: "POST", Status: 200}, Outcome{Accepted: 1}, nil)
+	r.InvalidUTF8(t.Context(), otlp.Traces, "json")
+	if r.requests.cells[otlp.Traces][formatJSON].Load() != nil || len(*r.server.sets.Load()) > 0 {
+		t.Error("attributes were made for a meter that does nothing")
+	}
+}
+
+func BenchmarkReceiver(b *testing.B) {
+	for _, m := range []struct {
+		name string
+		mp   metric.MeterProvider
+	}{{"sdk", measuring()}, {"noop", metricnoop.NewMeterProvider()}} {
+		for _, transport := range []string{"grpc", "http"} {
+			b.Run(m.name+"/"+transport, func(b *testing.B) {
+				r := newSilent(b, transport, m.mp)
+				ctx := context.Background()
+				q := Request{Signal: otlp.Traces, Format: "protobuf", Method: "POST", Route: "/v1/traces", WireBytes: 5800, Bytes: 5800}
+				if transport == "http" {
+					q.Status = 200
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					r.receive(ctx, q, Outcome{Accepted: 100}, nil)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package obsreport
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+// instrument is a row of the table from which both the instruments and
+// docs/metrics.md are made. In a row that there is for each signal, "%s" stands
+// for the signal's Item in the name and for its noun in the text.
+type instrument struct {
+	name       string
+	kind       kind
+	unit       string // empty: the unit of the signal's items
+	text       string
+	attributes []*attr
+	collector  string // empty: penstock only; else where the Collector has it from
+	note       string // for the page only
+}
+
+func (i *instrument) perSignal() bool { return strings.Contains(i.name, "%s") }
+
+// of returns the row as it is for signal s.
+func (i instrument) of(s otlp.Signal) instrument {
+	if i.perSignal() {
+		i.name, i.text = fmt.Sprintf(i.name, s.Spec().Item), fmt.Sprintf(i.text, noun(s))
+		i.unit = s.Spec().Unit
+	}
+	return i
+}
+
+// noun is what prose calls a signal's items: "metric points".
+func noun(s otlp.Signal) string { return strings.ReplaceAll(s.Spec().Item, "_", " ") }
+
+// kind is how an instrument is made and read.
+type kind uint8
+
+const (
+	counter kind = iota
+	upDown       // observed from an atomic; Prometheus has it as a gauge
+	seconds      // histogram
+	size         // histogram of bytes
+)
+
+var kindNames = [...]string{counter: "counter", upDown: "up-down counter", seconds: "histogram", size: "histogram"}
+
+// Boundaries of the histograms. A request served from memory takes some
+// microseconds; one that takes a minute has met every timeout there is.
+var (
+	secondsBounds = []float64{
+		5e-6, 10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3,
+		0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+	}
+	sizeBounds = []float64{64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}
+)
+
+// attr is an attribute and, for the page, what it can be.
+type attr struct {
+	key    attribute.Key
+	values []string // all there are; empty: see text
+	text   string
+}
+
+var (
+	attrReceiver  = attr{key: "receiver", text: "the receiver's id in the configuration, such as `otlp/2`"}
+	attrExporter  = attr{key: "exporter", text: "the exporter's id in the configuration, such as `otlphttp`"}
+	attrTransport = attr{key: "transport", values: []string{"grpc", "http"}}
+	attrFormat    = attr{key: "format", values: formatNames[:], text: "What the body is in; `unknown` also if the request was refused before that was clear."}
+	attrSignal    = attr{key: "signal", values: signalNames(), text: "`unknown` if the request named none that is received."}
+	attrOutcome   = attr{key: "outcome", values: outcomeNames[:], text: "`failure` is a fault of penstock, or a client that left or was too slow; a partial success is a success."}
+	attrReason    = attr{key: "reason", values: reasonNames[1:], text: "Of refused requests."}
+	attrConn      = attr{key: "reason", values: connReasonNames[:], text: "Of refused connections."}
+	attrMethod    = attr{key: "http.request.method", values: methodNames[:]}
+	attrStatus    = attr{key: "http.response.status_code", text: "a number; absent if the request was broken off"}
+	attrRoute     = attr{key: "http.route", text: "the path of a signal as configured; absent for any other path"}
+	attrSystem    = attr{key: "rpc.system.name", values: []string{"grpc"}}
+	attrRPC       = attr{key: "rpc.method", text: "the full method of a signal, such as `opentelemetry.proto.collector.trace.v1.TraceService/Export`; `_OTHER` for any other"}
+	attrCode      = attr{key: "rpc.response.status_code", values: codeNames[:]}
+)
+
+func signalNames() []string {
+	names := []string{signalName(0)}
+	for _, s := range otlp.Signals() {
+		names = append(names, signalName(s))
+	}
+	return names
+}
+
+// signalName is the value of the attribute "signal".
+func signalName(s otlp.Signal) string {
+	if !s.Valid() {
+		return "unknown"
+	}
+	return s.String()
+}
+
+// Rows of the table.
+const (
+	itemsAccepted = iota
+	itemsRefused
+	itemsFailed
+	requestsDone
+	requestsRefused
+	requestsInvalidUTF8
+	requestsActive
+	connectionsActive
+	connectionsRefused
+	httpDuration
+	httpSize
+	rpcDuration
+	rpcSize
+	itemsSent
+	itemsSendFailed
+)
+
+const (
+	byCollector = "Collector"
+	byOtelhttp  = "Collector (otelhttp, level detailed)"
+	byOtelgrpc  = "Collector (otelgrpc, level detailed)"
+)
+
+var (
+	ofItems       = []*attr{&attrReceiver, &attrTransport, &attrFormat}
+	ofRequests    = []*attr{&attrReceiver, &attrTransport, &attrFormat, &attrSignal}
+	ofConnections = []*attr{&attrReceiver, &attrTransport}
+	ofHTTP        = []*attr{&attrReceiver, &attrMethod, &attrStatus, &attrRoute}
+	ofRPC         = []*attr{&attrReceiver, &attrSystem, &attrRPC, &attrCode}
+	ofExporters   = []*attr{&attrExporter}
+)
+
+// instruments is the table.
+var instruments = [...]instrument{
+	itemsAccepted: {name: "otelcol_receiver_accepted_%s", attributes: ofItems, collector: byCollector,
+		text: "Number of %s successfully pushed into the pipeline."},
+	itemsRefused: {name: "otelcol_receiver_refused_%s", attributes: ofItems, collector: byCollector,
+		text: "Number of %s that could not be pushed into the pipeline."},
+	itemsFailed: {name: "otelcol_receiver_failed_%s", attributes: ofItems, collector: byCollector,
+		text: "The number of %s that failed to be processed by the receiver due to internal errors."},
+	requestsDone: {name: "otelcol_receiver_requests", unit: "{request}", attributes: append(ofRequests[:4:4], &attrOutcome), collector: byCollector,
+		text: "The number of requests performed.",
+		note: "Each request that reached the server, once. The Collector has it behind a feature gate, without `format` and `signal`."},
+	requestsRefused: {name: "otelcol_receiver_refused_requests", unit: "{request}", attributes: append(ofRequests[:4:4], &attrReason),
+		text: "Number of requests that got no success, by reason.",
+		note: "Adds up to the requests whose outcome is not success. A reason has a series from its first request on."},
+	requestsInvalidUTF8: {name: "otelcol_receiver_invalid_utf8_requests", unit: "{request}", attributes: ofRequests,
+		text: "Number of requests taken with strings that are not valid UTF-8."},
+	requestsActive: {name: "otelcol_receiver_active_requests", kind: upDown, unit: "{request}", attributes: ofConnections,
+		text: "Number of requests that are being received or processed."},
+	connectionsActive: {name: "otelcol_receiver_active_connections", kind: upDown, unit: "{connection}", attributes: ofConnections,
+		text: "Number of open connections."},
+	connectionsRefused: {name: "otelcol_receiver_refused_connections", unit: "{connection}", attributes: append(ofConnections[:2:2], &attrConn),
+		text: "Number of connections turned away or cut off, by reason.",
+		note: "All reasons have a series from the first connection on."},
+	httpDuration: {name: "http.server.request.duration", kind: seconds, unit: "s", attributes: ofHTTP, collector: byOtelhttp,
+		text: "Duration of HTTP server requests.",
+		note: "From the head of the request to the end of the answer. In the Collector without `receiver` and `http.route`, but with the server's address and the protocol's version."},
+	httpSize: {name: "http.server.request.body.size", kind: size, unit: "By", attributes: ofHTTP, collector: byOtelhttp,
+		text: "Size of HTTP server request bodies.",
+		note: "As it came, compressed. A request refused before its body was read is not in it."},
+	rpcDuration: {name: "rpc.server.call.duration", kind: seconds, unit: "s", attributes: ofRPC, collector: byOtelgrpc,
+		text: "Measures the duration of an incoming Remote Procedure Call (RPC).",
+		note: "In the Collector without `receiver`, and with whatever method a client names."},
+	rpcSize: {name: "rpc.server.request.size", kind: size, unit: "By", attributes: ofRPC, collector: "Collector (otelgrpc before semantic conventions 1.40)",
+		text: "Measures the size of RPC request messages (uncompressed).",
+		note: "The conventions dropped it; streams, which made it unclear, do not exist in OTLP. A request refused before it was read is not in it."},
+	itemsSent: {name: "otelcol_exporter_sent_%s", attributes: ofExporters, collector: byCollector,
+		text: "Number of %s successfully sent to destination."},
+	itemsSendFailed: {name: "otelcol_exporter_send_failed_%s", attributes: ofExporters, collector: byCollector,
+		text: "Number of %s in failed attempts to send to destination."},
+}
+
+// maker makes instruments for one component and keeps the errors.
+type maker struct {
+	meter metric.Meter
+	owner string // for errors: `receiver "otlp/2"`
+	errs  []error
+}
+
+func (m *maker) err() error { return errors.Join(m.errs...) }
+
+func (m *maker) check(name string, err error) {
+	if err != nil {
+		m.errs = append(m.errs, fmt.Errorf("create metric %s of %s: %w", name, m.owner, err))
+	}
+}
+
+// counter makes the counter of a row; s is 0 where the row is not for each signal.
+func (m *maker) counter(row int, s otlp.Signal) metric.Int64Counter {
+	in := instruments[row].of(s)
+	c, err := m.meter.Int64Counter(in.name, metric.WithUnit(in.unit), metric.WithDescription(in.text))
+	m.check(in.name, err)
+	return c
+}
+
+func (m *maker) upDown(row int) metric.Int64ObservableUpDownCounter {
+	in := &instruments[row]
+	c, err := m.meter.Int64ObservableUpDownCounter(in.name, metric.WithUnit(in.unit), metric.WithDescription(in.text))
+	m.check(in.name, err)
+	return c
+}
+
+func (m *maker) seconds(row int) metric.Float64Histogram {
+	in := &instruments[row]
+	h, err := m.meter.Float64Histogram(in.name, metric.WithUnit(in.unit), metric.WithDescription(in.text),
+		metric.WithExplicitBucketBoundaries(secondsBounds...))
+	m.check(in.name, err)
+	return h
+}
+
+func (m *maker) size(row int) metric.Int64Histogram {
+	in := &instruments[row]
+	h, err := m.meter.Int64Histogram(in.name, metric.WithUnit(in.unit), metric.WithDescription(in.text),
+		metric.WithExplicitBucketBoundaries(sizeBounds...))
+	m.check(in.name, err)
+	return h
+}

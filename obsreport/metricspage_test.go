@@ -1,0 +1,297 @@
+package obsreport
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/otlptranslator"
+	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+var update = flag.Bool("update", false, "write docs/metrics.md anew")
+
+// section is a part of docs/metrics.md.
+type section struct {
+	title, text string
+	rows        []int
+}
+
+var sections = []section{
+	{"Items of the receivers", "Spans, data points, log records and samples, by what became of them. The three add up to what was received. " +
+		"The Collector has no `format`; what sums over labels does not notice.",
+		[]int{itemsAccepted, itemsRefused, itemsFailed}},
+	{"Requests of the receivers", "", []int{requestsDone, requestsRefused, requestsInvalidUTF8, requestsActive}},
+	{"Connections of the receivers", "", []int{connectionsActive, connectionsRefused}},
+	{"Durations and sizes of requests", "Named by the semantic conventions of OpenTelemetry, version 1.43. " +
+		fmt.Sprintf("A receiver has at most %d sets of attributes in each; the rest goes to one with `otel.metric.overflow`.", maxServerSets),
+		[]int{httpDuration, httpSize, rpcDuration, rpcSize}},
+	{"Items of the exporters", "", []int{itemsSent, itemsSendFailed}},
+}
+
+// expand returns the rows of the table as they are for each signal.
+func expand(rows ...int) (all []instrument) {
+	for _, i := range rows {
+		in := instruments[i]
+		if !in.perSignal() {
+			all = append(all, in)
+			continue
+		}
+		for _, s := range otlp.Signals() {
+			all = append(all, in.of(s))
+		}
+	}
+	return all
+}
+
+func allRows() []int {
+	rows := make([]int, len(instruments))
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
+}
+
+// prometheusName is how the endpoint on localhost:8888 shows a name unless it is
+// configured otherwise.
+func prometheusName(t *testing.T, name string) string {
+	t.Helper()
+	namer := otlptranslator.NewMetricNamer("", otlptranslator.UnderscoreEscapingWithoutSuffixes)
+	out, err := namer.Build(otlptranslator.Metric{Name: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func renderPage(t *testing.T) string {
+	t.Helper()
+	var p strings.Builder
+	p.WriteString(`# Metrics
+
+<!-- Written by "go generate ./obsreport" from the table in obsreport/instruments.go. Do not edit. -->
+
+What penstock measures of itself. The names are the Collector's where it has one, so that dashboards and alerts go on
+working. The name in Prometheus is that of the default endpoint, localhost:8888/metrics; a histogram has ` + "`_bucket`, `_sum`\nand `_count`" + ` behind it. The flags ` + "`without_units` and `without_type_suffix`" + ` of an endpoint change these names, as in the
+Collector; dots in attributes become underscores, too. All attributes have a bounded number of values.
+
+The series of a counter exist from the first request of their signal and format on, at 0, unless said otherwise.
+`)
+	used := map[*attr]bool{}
+	for _, s := range sections {
+		fmt.Fprintf(&p, "\n## %s\n\n", s.title)
+		if s.text != "" {
+			p.WriteString(s.text + "\n\n")
+		}
+		p.WriteString("| name | in Prometheus | kind | unit | attributes | meaning | also in |\n|---|---|---|---|---|---|---|\n")
+		for _, in := range expand(s.rows...) {
+			var attributes []string
+			for _, a := range in.attributes {
+				used[a] = true
+				attributes = append(attributes, "`"+string(a.key)+"`")
+			}
+			fmt.Fprintf(&p, "| `%s` | `%s` | %s | `%s` | %s | %s | %s |\n", in.name, prometheusName(t, in.name), kindNames[in.kind], in.unit,
+				strings.Join(attributes, ", "), strings.TrimSpace(in.text+" "+in.note), orDefault(in.collector, "penstock only"))
+		}
+	}
+	p.WriteString("\n## Attributes\n\n| attribute | values |\n|---|---|\n")
+	for _, a := range []*attr{
+		&attrReceiver, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOutcome, &attrReason, &attrConn,
+		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode,
+	} {
+		if !used[a] {
+			t.Errorf("nothing has attribute %s", a.key)
+		}
+		delete(used, a)
+		values := ""
+		for i, v := range a.values {
+			if i > 0 {
+				values += ", "
+			}
+			values += "`" + v + "`"
+		}
+		if values != "" && a.text != "" {
+			values += ". "
+		}
+		fmt.Fprintf(&p, "| `%s` | %s%s |\n", a.key, values, a.text)
+	}
+	for a := range used {
+		t.Errorf("attribute %s is not on the page", a.key)
+	}
+	fmt.Fprintf(&p, "\nBuckets of durations end at %s; of sizes at %s.\n", bounds(secondsBounds, "s"), bounds(sizeBounds, "bytes"))
+	p.WriteString(`
+## The process
+
+Not from this table, but on the same endpoint and as in the Collector: ` + "`otelcol_process_uptime`, `otelcol_process_cpu_seconds`,\n`otelcol_process_memory_rss`, `otelcol_process_runtime_heap_alloc_bytes`, `otelcol_process_runtime_total_alloc_bytes` and\n`otelcol_process_runtime_total_sys_memory_bytes`" + `.
+`)
+	return p.String()
+}
+
+func orDefault(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func bounds(of []float64, unit string) string {
+	var out []string
+	for _, b := range of {
+		out = append(out, fmt.Sprintf("%v", b))
+		if b >= 1 {
+			out[len(out)-1] = fmt.Sprintf("%.12g", b)
+		}
+	}
+	return strings.Join(out, ", ") + " " + unit
+}
+
+func TestMetricsPage(t *testing.T) {
+	file := filepath.Join("..", "docs", "metrics.md")
+	page := renderPage(t)
+	if *update {
+		if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(found), page); diff != "" {
+		t.Errorf("docs/metrics.md is stale; run go generate ./obsreport (-found +wanted):\n%s", diff)
+	}
+	var shown []int
+	for _, s := range sections {
+		shown = append(shown, s.rows...)
+	}
+	if slices.Sort(shown); !slices.Equal(shown, allRows()) {
+		t.Errorf("the page has rows %v, the table %v", shown, allRows())
+	}
+}
+
+// What the Collector calls things, written out: its metadata.yaml of receivers
+// and exporters, and otelhttp and otelgrpc v0.70.
+func TestCollectorNames(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"otelcol_exporter_send_failed_log_records", "otelcol_exporter_send_failed_metric_points",
+		"otelcol_exporter_send_failed_profile_samples", "otelcol_exporter_send_failed_spans",
+		"otelcol_exporter_sent_log_records", "otelcol_exporter_sent_metric_points",
+		"otelcol_exporter_sent_profile_samples", "otelcol_exporter_sent_spans",
+		"otelcol_receiver_accepted_log_records", "otelcol_receiver_accepted_metric_points",
+		"otelcol_receiver_accepted_profile_samples", "otelcol_receiver_accepted_spans",
+		"otelcol_receiver_failed_log_records", "otelcol_receiver_failed_metric_points",
+		"otelcol_receiver_failed_profile_samples", "otelcol_receiver_failed_spans",
+		"otelcol_receiver_refused_log_records", "otelcol_receiver_refused_metric_points",
+		"otelcol_receiver_refused_profile_samples", "otelcol_receiver_refused_spans",
+		"otelcol_receiver_requests",
+		"http.server.request.body.size", "http.server.request.duration",
+		"rpc.server.call.duration", "rpc.server.request.size",
+	}
+	var got []string
+	for _, in := range expand(allRows()...) {
+		if in.collector != "" {
+			got = append(got, in.name)
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// exerciseAll makes every instrument say something with every attribute.
+func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
+	t.Helper()
+	ctx := t.Context()
+	for _, transport := range attrTransport.values {
+		r := newSilent(t, transport, mp)
+		r.ConnOpened()
+		for _, s := range otlp.Signals() {
+			q := Request{Signal: s, Format: "json", Method: "POST", Route: s.Spec().Path, Status: 200, Reason: ReasonPipeline, WireBytes: 1, Bytes: 1}
+			r.receive(ctx, q, Outcome{1, 1, 1}, nil)
+		}
+	}
+	e, err := NewExporter("otlp", mp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range otlp.Signals() {
+		e.Sent(ctx, s, 1, 1)
+	}
+}
+
+// The page says what is measured: names, kinds, units, texts and attributes.
+func TestPageIsTrue(t *testing.T) {
+	t.Parallel()
+	b := bench{reader: sdkmetric.NewManualReader()}
+	exerciseAll(t, sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)))
+	got := b.collect(t)
+	for _, in := range expand(allRows()...) {
+		o, ok := got[in.name]
+		if !ok {
+			t.Errorf("%s is on the page, but not measured", in.name)
+			continue
+		}
+		delete(got, in.name)
+		if o.Kind != kindNames[in.kind] || o.Unit != in.unit || o.Description != in.text {
+			t.Errorf("%s is a %s of %s, %q; on the page a %s of %s, %q", in.name, o.Kind, o.Unit, o.Description, kindNames[in.kind], in.unit, in.text)
+		}
+		for set := range o.Values {
+			keys := map[string]string{}
+			for pair := range strings.SplitSeq(set, ",") {
+				key, value, _ := strings.Cut(pair, "=")
+				keys[key] = value
+			}
+			for _, a := range in.attributes {
+				if v, ok := keys[string(a.key)]; !ok || a.values != nil && !slices.Contains(a.values, v) {
+					t.Errorf("%s{%s}: %s is %q, on the page one of %v", in.name, set, a.key, v, a.values)
+				}
+				delete(keys, string(a.key))
+			}
+			if len(keys) > 0 {
+				t.Errorf("%s{%s}: %v is not on the page", in.name, set, slices.Collect(maps.Keys(keys)))
+			}
+		}
+	}
+	for name := range got {
+		t.Errorf("%s is measured, but not on the page", name)
+	}
+}
+
+// The exporter of the default endpoint gives the names in the second column.
+func TestPrometheusNames(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	reader, err := otelprom.New(otelprom.WithRegisterer(registry), otelprom.WithoutScopeInfo(), otelprom.WithoutTargetInfo(),
+		otelprom.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exerciseAll(t, sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := map[string]string{}, map[string]string{}
+	for _, f := range families {
+		got[f.GetName()] = f.GetType().String()
+	}
+	for _, in := range expand(allRows()...) {
+		want[prometheusName(t, in.name)] = map[kind]string{counter: "COUNTER", upDown: "GAUGE", seconds: "HISTOGRAM", size: "HISTOGRAM"}[in.kind]
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,52 @@
+package obsreport
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// series is a counter with one of its attribute sets.
+type series struct {
+	counter metric.Int64Counter
+	options []metric.AddOption
+}
+
+func newSeries(c metric.Int64Counter, attributes ...attribute.KeyValue) series {
+	return series{c, []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}}
+}
+
+// add spends nothing on 0, and nothing where nobody measures.
+func (s *series) add(ctx context.Context, n int64) {
+	if n > 0 && s.counter.Enabled(ctx) {
+		s.counter.Add(ctx, n, s.options...)
+	}
+}
+
+// group is series that exist from the same moment on.
+type group struct {
+	series []series
+	begun  atomic.Bool
+}
+
+// begin brings the series into being, at 0. Only the first call costs anything,
+// unless nobody measures yet: a provider may get its reader later.
+func (g *group) begin(ctx context.Context) {
+	if g.begun.Load() {
+		return
+	}
+	for i := range g.series {
+		if s := &g.series[i]; s.counter.Enabled(ctx) {
+			s.counter.Add(ctx, 0, s.options...)
+			g.begun.Store(true)
+		}
+	}
+}
+
+// with returns the attributes of base and more, in memory of its own.
+func with(base []attribute.KeyValue, more ...attribute.KeyValue) []attribute.KeyValue {
+	return slices.Concat(base, more)
+}

@@ -1,0 +1,286 @@
+package otlp
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"unsafe"
+)
+
+var (
+	errNumber   = errors.New("a number is malformed")
+	errIntegral = errors.New("the number is not an integer, or too large")
+	errRange    = errors.New("the number is too large for a double")
+)
+
+// integer reads an integer, plain or in quotes, and returns its amount and sign.
+func (d *jsonDecoder) integer(i int) (mag uint64, neg bool, next int) {
+	b, k := d.text, i
+	quoted := k < len(b) && b[k] == '"'
+	if quoted {
+		k++
+	}
+	if k < len(b) && b[k] == '-' {
+		neg = true
+		k++
+	}
+	start := k
+	mag, k = digits(b, k)
+	if k < len(b) && k > start && (b[start] != '0' || k == start+1) {
+		switch c := b[k]; {
+		case quoted && c == '"':
+			return mag, neg, k + 1
+		case !quoted && c != '.' && c|0x20 != 'e' && c-'0' > 9:
+			return mag, neg, k
+		}
+	}
+	return d.longInteger(i)
+}
+
+// digits reads up to 19 digits, which fit a uint64 whatever they are.
+func digits(b []byte, i int) (v uint64, next int) {
+	end := min(len(b), i+19)
+	for ; i+8 <= end; i += 8 {
+		w := load8(b, i)
+		if (w&(0xf0*ones))|((w+6*ones)&(0xf0*ones))>>4 != 0x33*ones {
+			break
+		}
+		v = v*1e8 + eightDigits(w)
+	}
+	for ; i < end && b[i]-'0' <= 9; i++ {
+		v = v*10 + uint64(b[i]-'0')
+	}
+	return v, i
+}
+
+// eightDigits returns the number that the digits in w are, the first in the
+// lowest byte: pairs are added up, then pairs of pairs, then those.
+func eightDigits(w uint64) uint64 {
+	w -= '0' * ones
+	w = w*10 + (w >> 8)
+	const pairs = 0x000000ff000000ff
+	return ((w&pairs)*(100+1_000_000<<32) + (w>>16&pairs)*(1+10_000<<32)) >> 32
+}
+
+// longInteger is integer for everything else: fractions, exponents, escapes,
+// twenty digits, and what is wrong.
+func (d *jsonDecoder) longInteger(i int) (mag uint64, neg bool, next int) {
+	n, next := d.literalNumber(i)
+	if next == failed {
+		return 0, false, failed
+	}
+	mag, ok := n.integer()
+	if !ok {
+		return 0, false, d.fail(i, errIntegral)
+	}
+	return mag, n.neg, next
+}
+
+// double reads a double: a number, plain or in quotes, or one of the names of
+// what is none.
+func (d *jsonDecoder) double(i int) (v float64, next int) {
+	n, next := d.literalNumber(i)
+	if next == failed {
+		return d.notANumber(i)
+	}
+	if v, ok := n.exactDouble(); ok {
+		return v, next
+	}
+	// The string lives no longer than the call; an error copies it.
+	v, err := strconv.ParseFloat(unsafe.String(&n.literal[0], len(n.literal)), 64)
+	if err != nil {
+		return 0, d.fail(i, errRange)
+	}
+	return v, next
+}
+
+// notANumber reads the names that stand for what is no number; else the failure
+// stays that of literalNumber.
+func (d *jsonDecoder) notANumber(i int) (v float64, next int) {
+	err, at := d.err, d.at
+	s, next := d.content(i, "a number")
+	if next != failed {
+		switch string(s) {
+		case "NaN":
+			return math.NaN(), next
+		case "Infinity":
+			return math.Inf(1), next
+		case "-Infinity":
+			return math.Inf(-1), next
+		}
+	}
+	return 0, d.fail(at, err)
+}
+
+// number is a JSON number taken to pieces.
+type jsonNumber struct {
+	literal []byte
+	neg     bool
+	whole   []byte // the digits ahead of the point; empty if that is a zero
+	frac    []byte // those behind it, without the zeros at their end
+	exp     int    // at most maxExponent in size
+}
+
+// maxExponent is beyond what any number here can have that is not zero.
+const maxExponent = math.MaxInt32
+
+// literalNumber reads a number, plain or in quotes.
+func (d *jsonDecoder) literalNumber(i int) (n jsonNumber, next int) {
+	if i >= len(d.text) || d.text[i] != '"' {
+		n, next = splitNumber(d.text, i)
+		if next == i {
+			return n, d.badNumber(i)
+		}
+		return n, next
+	}
+	s, next := d.content(i, "a number")
+	if next == failed {
+		return n, failed
+	}
+	if n, end := splitNumber(s, 0); end != len(s) || end == 0 {
+		return n, d.fail(i, errNumber)
+	} else {
+		return n, next
+	}
+}
+
+func (d *jsonDecoder) badNumber(i int) int {
+	if i < len(d.text) && (d.text[i] == '-' || d.text[i]-'0' <= 9) {
+		return d.fail(i, errNumber)
+	}
+	return d.expected(i, "a number")
+}
+
+// splitNumber reads a number by JSON's grammar. If there is none at b[i:], next
+// is i.
+func splitNumber(b []byte, i int) (n jsonNumber, next int) {
+	k := i
+	if k < len(b) && b[k] == '-' {
+		n.neg = true
+		k++
+	}
+	start := k
+	k = digitsEnd(b, k)
+	if k == start || b[start] == '0' && k > start+1 {
+		return n, i
+	}
+	if b[start] != '0' {
+		n.whole = b[start:k]
+	}
+	if k < len(b) && b[k] == '.' {
+		start = k + 1
+		if k = digitsEnd(b, start); k == start {
+			return n, i
+		}
+		n.frac = trimZeros(b[start:k])
+	}
+	if k < len(b) && b[k]|0x20 == 'e' {
+		if n.exp, k = exponent(b, k+1); k == 0 {
+			return n, i
+		}
+	}
+	n.literal = b[i:k]
+	return n, k
+}
+
+// exponent reads what follows an e; next is 0 if that is none.
+func exponent(b []byte, i int) (exp, next int) {
+	neg := i < len(b) && b[i] == '-'
+	if neg || i < len(b) && b[i] == '+' {
+		i++
+	}
+	start := i
+	for ; i < len(b) && b[i]-'0' <= 9; i++ {
+		exp = min(exp*10+int(b[i]-'0'), maxExponent)
+	}
+	if i == start {
+		return 0, 0
+	}
+	if neg {
+		exp = -exp
+	}
+	return exp, i
+}
+
+func digitsEnd(b []byte, i int) int {
+	for i < len(b) && b[i]-'0' <= 9 {
+		i++
+	}
+	return i
+}
+
+func trimZeros(b []byte) []byte {
+	for len(b) > 0 && b[len(b)-1] == '0' {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// integer returns the number's amount, if it is an integer of at most 64 bits.
+func (n *jsonNumber) integer() (mag uint64, ok bool) {
+	const maxDigits = 20 // of the largest
+	if len(n.whole) == 0 && len(n.frac) == 0 {
+		return 0, true
+	}
+	shift := n.exp - len(n.frac) // zeros that follow the digits
+	whole := n.whole
+	switch {
+	case len(whole)+n.exp > maxDigits:
+		return 0, false
+	case shift < 0 && len(n.frac) > 0:
+		return 0, false
+	case shift < 0:
+		keep := len(whole) + shift
+		if keep <= 0 || len(trimZeros(whole)) > keep {
+			return 0, false
+		}
+		whole, shift = whole[:keep], 0
+	}
+	ok = true
+	add := func(c byte) {
+		ok = ok && mag <= (math.MaxUint64-uint64(c))/10
+		mag = mag*10 + uint64(c)
+	}
+	for _, c := range whole {
+		add(c - '0')
+	}
+	for _, c := range n.frac {
+		add(c - '0')
+	}
+	for range shift {
+		add(0)
+	}
+	return mag, ok
+}
+
+// exactDouble returns the number if arithmetic on doubles gets it without
+// rounding twice: an integer below 2⁵³ times or through a power of ten that is
+// exact (William Clinger, "How to Read Floating Point Numbers Accurately").
+func (n *jsonNumber) exactDouble() (v float64, ok bool) {
+	if len(n.whole)+len(n.frac) > 19 {
+		return 0, false
+	}
+	mag, _ := digits(n.whole, 0)
+	for _, c := range n.frac {
+		mag = mag*10 + uint64(c-'0')
+	}
+	exp := n.exp - len(n.frac)
+	if mag >= 1<<53 || exp < -22 || exp > 22 {
+		return 0, false
+	}
+	v = float64(mag)
+	if exp < 0 {
+		v /= powersOfTen[-exp]
+	} else {
+		v *= powersOfTen[exp]
+	}
+	if n.neg {
+		v = -v
+	}
+	return v, true
+}
+
+var powersOfTen = [...]float64{
+	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
+	1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+}

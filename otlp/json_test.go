@@ -1,0 +1,643 @@
+package otlp
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"testing"
+
+	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	colprofiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
+	coltraces "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	"github.com/penstock-telemetry/penstock/internal/wire"
+)
+
+// spanJSON puts fields into the one span of a request.
+func spanJSON(fields string) string {
+	return `{"resourceSpans":[{"scopeSpans":[{"spans":[{` + fields + `}]}]}]}`
+}
+
+// valueJSON puts fields into the value of the one attribute of a span.
+func valueJSON(fields string) string {
+	return spanJSON(`"attributes":[{"key":"k","value":{` + fields + `}}]`)
+}
+
+func value(fields ...[]byte) []byte {
+	return span(msg(9, msg(1, []byte("k")), msg(2, fields...)))
+}
+
+// pointJSON puts fields into the one data point of a histogram.
+func pointJSON(fields string) string {
+	return `{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"histogram":{"dataPoints":[{` + fields + `}]}}]}]}]}`
+}
+
+func point(fields ...[]byte) []byte { return metricsIn(msg(9, msg(1, fields...))) }
+
+func fixed64(num uint32, v uint64) []byte {
+	var e wire.Encoder
+	e.Fixed64(num, v)
+	return e.Buf
+}
+
+func double(num uint32, v float64) []byte { return fixed64(num, math.Float64bits(v)) }
+
+// deepJSON returns an attribute's value at depth n.
+func deepJSON(n int, open, shut string) string {
+	return strings.Repeat(open, n-1) + `"stringValue":"leaf"` + strings.Repeat(shut, n-1)
+}
+
+const (
+	arrayOpen, arrayShut   = `"arrayValue":{"values":[{`, `}]}`
+	kvlistOpen, kvlistShut = `"kvlistValue":{"values":[{"value":{`, `}}]}`
+)
+
+// The choices that DecodeJSON documents, with the bytes that come out.
+func TestDecodeJSONTakes(t *testing.T) {
+	id := []byte{0x5b, 0x8e, 0xff, 0xf7}
+	inf, nan := math.Inf(1), math.NaN()
+	for _, c := range []struct {
+		name   string
+		signal Signal
+		text   string
+		want   []byte
+	}{
+		{"nothing", Traces, `{}`, nil},
+		{"white space", Traces, " \t\r\n{ \"resourceSpans\" : [ { } , { } ] } \n", join(msg(1), msg(1))},
+		{"all signals: metrics", Metrics, `{"resourceMetrics":[{}]}`, msg(1)},
+		{"all signals: logs", Logs, `{"resourceLogs":[{}]}`, msg(1)},
+		{"all signals: profiles", Profiles, `{"dictionary":{"stringTable":["","a"]},"resourceProfiles":[{}]}`, join(msg(2, msg(5), msg(5, []byte("a"))), msg(1))},
+		{"the original names", Traces, `{"resource_spans":[{"scope_spans":[{"schema_url":"u"}]}]}`, msg(1, msg(2, msg(3, []byte("u"))))},
+		{"an escaped key", Traces, `{"resource\u0053pans":[{}]}`, msg(1)},
+		{"unknown fields", Traces, `{"x":{"y":[1,-2.5e+3,"\u00e9\"",null,true,{}]},"resourceSpans":[{"z":[]}],"":false}`, msg(1)},
+		{"an empty key does not end the object", Traces, `{"":0,"resourceSpans":[{}]}`, msg(1)},
+		{"names have their case", Traces, `{"ResourceSpans":[{}]}`, nil},
+		{"null is absent", Traces, spanJSON(`"traceId":null,"name":null,"kind":null,"flags":null,"attributes":null,"status":null,"startTimeUnixNano":null`), span()},
+		{"null in a list of messages", Traces, `{"resourceSpans":[null,{}]}`, join(msg(1), msg(1))},
+		{"null in a list of values", Traces, valueJSON(`"arrayValue":{"values":[null]}`), value(msg(5, msg(1)))},
+		{"null in a list of strings", Profiles, `{"dictionary":{"stringTable":[null]}}`, msg(2, msg(5))},
+		{"ids in hex", Traces, spanJSON(`"traceId":"5B8efff7","spanId":"5b8EFFF7","parentSpanId":"5b8efff7"`), span(msg(1, id), msg(2, id), msg(4, id))},
+		{"ids with escapes", Traces, spanJSON(`"traceId":"\u0035b8efff7"`), span(msg(1, id))},
+		{"ids of links", Traces, spanJSON(`"links":[{"traceId":"5b8efff7","spanId":""}]`), span(msg(13, msg(1, id)))},
+		{"the id of a profile", Profiles, `{"resourceProfiles":[{"scopeProfiles":[{"profiles":[{"profileId":"5b8efff7"}]}]}]}`, msg(1, msg(2, msg(2, msg(7, id))))},
+		{"enums as numbers", Traces, spanJSON(`"kind":2,"status":{"code":2}`), span(varint(6, 2), msg(15, varint(3, 2)))},
+		{"enums as names", Traces, spanJSON(`"kind":"SPAN_KIND_SERVER","status":{"code":"STATUS_CODE_ERROR"}`), span(varint(6, 2), msg(15, varint(3, 2)))},
+		{"enums that are new", Traces, spanJSON(`"kind":-7`), span(varint(6, math.MaxUint64-6))},
+		{"64 bits as a string", Traces, spanJSON(`"startTimeUnixNano":"18446744073709551615"`), span(fixed64(7, math.MaxUint64))},
+		{"64 bits as a number", Traces, spanJSON(`"startTimeUnixNano":18446744073709551615`), span(fixed64(7, math.MaxUint64))},
+		{"32 bits as a string", Traces, spanJSON(`"droppedEventsCount":"4294967295"`), span(varint(12, math.MaxUint32))},
+		{"an integer with an exponent", Traces, valueJSON(`"intValue":-1.50e3`), value(varint(3, math.MaxUint64-1499))},
+		{"an integer with a fraction of zeros", Traces, valueJSON(`"intValue":"7.000"`), value(varint(3, 7))},
+		{"an integer with escapes", Traces, valueJSON(`"intValue":"\u0037"`), value(varint(3, 7))},
+		{"the smallest integer", Traces, valueJSON(`"intValue":"-9223372036854775808"`), value(varint(3, 1<<63))},
+		{"zero in a oneof is written", Traces, valueJSON(`"intValue":0`), value(varint(3, 0))},
+		{"false in a oneof", Traces, valueJSON(`"boolValue":false`), value(varint(2, 0))},
+		{"the empty string in a oneof", Traces, valueJSON(`"stringValue":""`), value(msg(1))},
+		{"an empty value", Traces, valueJSON(``), value()},
+		{"zero is not", Traces, spanJSON(`"droppedEventsCount":0,"name":"","kind":0,"endTimeUnixNano":"0","traceId":"","attributes":[]`), span()},
+		{"zero of an optional field is", Metrics, pointJSON(`"sum":0,"min":"-0.0"`), point(double(5, 0), double(11, math.Copysign(0, -1)))},
+		{"doubles", Metrics, pointJSON(`"sum":1.5,"min":"2.5e-1","max":9007199254740993`), point(double(5, 1.5), double(11, 0.25), double(12, 9007199254740993))},
+		{"doubles that are none", Metrics, pointJSON(`"sum":"NaN","min":"-Infinity","max":"\u0049nfinity"`), point(double(5, nan), double(11, -inf), double(12, inf))},
+		{"packed lists", Metrics, pointJSON(`"bucketCounts":["1",2, "3"],"explicitBounds":[]`), point(msg(6, fixed64(0, 1)[1:], fixed64(0, 2)[1:], fixed64(0, 3)[1:]))},
+		{"base64", Traces, valueJSON(`"bytesValue":"+/8="`), value(msg(7, []byte{0xfb, 0xff}))},
+		{"base64 for URLs, unpadded", Traces, valueJSON(`"bytesValue":"-_8"`), value(msg(7, []byte{0xfb, 0xff}))},
+		{"base64 with escapes", Traces, valueJSON(`"bytesValue":"+\/8\u003d"`), value(msg(7, []byte{0xfb, 0xff}))},
+		{"escapes", Traces, valueJSON(`"stringValue":"\"\\\/\b\f\n\r\t\u0000\u00e9\ud83d\ude00"`), value(msg(1, []byte("\"\\/\b\f\n\r\t\x00é😀")))},
+		{"half surrogate pairs", Traces, valueJSON(`"stringValue":"\ud83d \ude00 \ud83d\u0041 \ud83d\ud83d\ude00 \ud83d"`), value(msg(1, []byte("\ufffd \ufffd \ufffdA \ufffd😀 \ufffd")))},
+		{"text that is not UTF-8", Traces, valueJSON("\"stringValue\":\"a\xff\""), value(msg(1, []byte("a\xff")))},
+		{"a key twice: the last one counts", Traces, spanJSON(`"name":"a","name":"","kind":1,"kind":0`), span(msg(5, []byte("a")), msg(5), varint(6, 1), varint(6, 0))},
+		{"a list twice: they append", Traces, `{"resourceSpans":[{}],"resource_spans":[{}]}`, join(msg(1), msg(1))},
+		{"a message twice: they merge", Traces, spanJSON(`"status":{"code":1,"message":"m"},"status":{"code":0}`), span(msg(15, varint(3, 1), msg(2, []byte("m"))), msg(15, varint(3, 0)))},
+		{"two members of a oneof", Traces, valueJSON(`"intValue":1,"stringValue":"a"`), value(varint(3, 1), msg(1, []byte("a")))},
+		{"a deep array", Traces, valueJSON(deepJSON(MaxDepth, arrayOpen, arrayShut)), nil},
+		{"a deep map", Traces, valueJSON(deepJSON(MaxDepth, kvlistOpen, kvlistShut)), nil},
+		{"a deep unknown field", Traces, `{"x":` + strings.Repeat("[", maxUnknownDepth) + strings.Repeat("]", maxUnknownDepth) + `}`, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := decode(t, c.signal, []byte(c.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.want != nil && !bytes.Equal(got, c.want) {
+				t.Errorf("got  %x\nwant %x", got, c.want)
+			}
+			newOracle(t).compareJSON(t, c.signal, []byte(c.text))
+		})
+	}
+}
+
+// What DecodeJSON refuses, with the byte and the field at which it does.
+func TestDecodeJSONRefuses(t *testing.T) {
+	const inSpan = "resourceSpans[0].scopeSpans[0].spans[0]"
+	for _, c := range []struct {
+		text string
+		at   string // the text from the offset on
+		path string
+		want string
+	}{
+		{"", "", "", "the text ends where an object is expected"},
+		{"null", "null", "", "expected an object, found 'n'"},
+		{"[]", "[]", "", "expected an object"},
+		{"\ufeff{}", "\ufeff{}", "", "byte order mark"},
+		{"{} {}", "{}", "", "something behind the request"},
+		{"{", "", "", "the text ends where a key is expected"},
+		{`{"resourceSpans"}`, "}", "", "expected a colon"},
+		{`{"resourceSpans":[]`, "", "", "the text ends where a comma or the end of the object"},
+		{`{"resourceSpans":[],}`, "}", "", "expected a key"},
+		{`{"resourceSpans":{}}`, "{}}", "resourceSpans", "expected a list"},
+		{`{"resourceSpans":[{},]}`, "]}", "resourceSpans[1]", "expected an object"},
+		{`{"resourceSpans":[{},{} {}]}`, "{}]}", "resourceSpans[1]", "a comma or the end of the list"},
+		{`{"resourceSpans":[{},{"resource":[]}]}`, "[]}]}", "resourceSpans[1].resource", "expected an object"},
+		{`{"x":}`, "}", "", "expected a value"},
+		{`{"x":[1,]}`, "]}", "", "expected a value"},
+		{`{"x":{"a" 1}}`, "1}}", "", "expected a colon"},
+		{`{"x":{"a":1,}}`, "}}", "", "expected a key"},
+		{`{"x":[1}}`, "}}", "", "end of the list"},
+		{`{"x":{"a":1]}`, "]}", "", "end of the object"},
+		{`{"x":"\q"}`, `\q"}`, "", "escape"},
+		{`{"x":01}`, "01}", "", "malformed"},
+		{`{"x":-}`, "-}", "", "malformed"},
+		{`{"x":1e}`, "1e}", "", "malformed"},
+		{`{"x":nul}`, "nul}", "", "expected null"},
+		{`{"x":` + strings.Repeat("[", maxUnknownDepth+1), "[", "", "nested deeper than 512"},
+		{spanJSON(`"traceId":"0"`), `"0"}]}]}]}`, inSpan + ".traceId", "hex"},
+		{spanJSON(`"name":"x","traceId":"W47/95gDgQPSabYzgT/GDA=="`), `"W47/95gDgQPSabYzgT/GDA=="}]}]}]}`, inSpan + ".traceId", "hex"},
+		{spanJSON(`"trace_id":7`), `7}]}]}]}`, inSpan + ".traceId", "a string of hex"},
+		{spanJSON(`"name":7`), `7}]}]}]}`, inSpan + ".name", "a string"},
+		{spanJSON("\"name\":\"a\nb\""), "\nb\"}]}]}]}", inSpan + ".name", `control character '\n'`},
+		{spanJSON(`"name":"\u12"`), `\u12"}]}]}]}`, inSpan + ".name", "four hex digits"},
+		{spanJSON(`"name":"a`)[:len(spanJSON(`"name":"a`))-7], "", inSpan + ".name", "ends inside a string"},
+		{spanJSON(`"name":"a" "kind":1`), `"kind":1}]}]}]}`, inSpan, "a comma"},
+		{spanJSON(`"name":"a",,`), `,}]}]}]}`, inSpan, "a key"},
+		{spanJSON(`"kind":"2"`), `"2"}]}]}]}`, inSpan + ".kind", "no value of the enum"},
+		{spanJSON(`"kind":"SERVER"`), `"SERVER"}]}]}]}`, inSpan + ".kind", "no value of the enum"},
+		{spanJSON(`"kind":2147483648`), `2147483648}]}]}]}`, inSpan + ".kind", "does not fit into an enum"},
+		{spanJSON(`"kind":1.5`), `1.5}]}]}]}`, inSpan + ".kind", "not an integer"},
+		{spanJSON(`"flags":-1`), `-1}]}]}]}`, inSpan + ".flags", "does not fit into a uint32"},
+		{spanJSON(`"startTimeUnixNano":"18446744073709551616"`), `"18446744073709551616"}]}]}]}`, inSpan + ".startTimeUnixNano", "too large"},
+		{spanJSON(`"startTimeUnixNano":" 1"`), `" 1"}]}]}]}`, inSpan + ".startTimeUnixNano", "malformed"},
+		{spanJSON(`"startTimeUnixNano":""`), `""}]}]}]}`, inSpan + ".startTimeUnixNano", "malformed"},
+		{spanJSON(`"startTimeUnixNano":true`), `true}]}]}]}`, inSpan + ".startTimeUnixNano", "expected a number"},
+		{spanJSON(`"events":[{},{"attributes":[{"key":"a","value":{"intValue":"1"}},{"key":"b","value":{"intValue":"x"}}]}]`), `"x"}}]}]}]}]}]}`, inSpan + ".events[1].attributes[1].value.intValue", "malformed"},
+		{valueJSON(`"intValue":9223372036854775808`), `9223372036854775808}}]}]}]}]}`, inSpan + ".attributes[0].value.intValue", "does not fit into an int64"},
+		{valueJSON(`"boolValue":"true"`), `"true"}}]}]}]}]}`, inSpan + ".attributes[0].value.boolValue", "expected true or false"},
+		{valueJSON(`"doubleValue":1e999`), `1e999}}]}]}]}]}`, inSpan + ".attributes[0].value.doubleValue", "too large for a double"},
+		{valueJSON(`"doubleValue":"nan"`), `"nan"}}]}]}]}]}`, inSpan + ".attributes[0].value.doubleValue", "malformed"},
+		{valueJSON(`"bytesValue":"a"`), `"a"}}]}]}]}]}`, inSpan + ".attributes[0].value.bytesValue", "base64"},
+		{valueJSON(deepJSON(MaxDepth+1, arrayOpen, arrayShut)), `{"stringValue"`, "", "values are nested deeper than 64"},
+		{valueJSON(deepJSON(MaxDepth+1, kvlistOpen, kvlistShut)), `{"stringValue"`, "", "values are nested deeper than 64"},
+		{valueJSON(strings.Repeat(kvlistOpen, 100_000)), "", "", "values are nested deeper than 64"},
+	} {
+		t.Run(c.text[:min(len(c.text), 100)], func(t *testing.T) {
+			_, err := decode(t, Traces, []byte(c.text))
+			var bad *JSONError
+			if !errors.As(err, &bad) {
+				t.Fatalf("%v", err)
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the error is %q, want %q in it", err, c.want)
+			}
+			if rest := c.text[bad.Offset:]; rest != c.at && !(len(c.at) > 0 && len(c.text) > 500 && strings.HasPrefix(rest, c.at)) && len(c.text) < 100_000 {
+				t.Errorf("the error is at %q, want %q", rest, c.at)
+			}
+			if bad.Path != c.path && len(c.text) < 500 {
+				t.Errorf("the path is %q, want %q", bad.Path, c.path)
+			}
+			newOracle(t).compareJSON(t, Traces, []byte(c.text))
+		})
+	}
+	if _, err := DecodeJSON(nil, 0, []byte("{}")); err == nil {
+		t.Error("no signal: no error")
+	}
+}
+
+// seedTexts returns the JSON of small requests of each signal.
+func seedTexts(t testing.TB) map[Signal][]byte {
+	texts := map[Signal][]byte{}
+	for s, request := range seeds(t) {
+		texts[s] = AppendJSON(nil, s, request)
+	}
+	return texts
+}
+
+// Every truncation and many flips of a request are judged as the oracle does.
+func TestDecodeJSONTruncationsAndFlips(t *testing.T) {
+	o := newOracle(t)
+	for s, text := range seedTexts(t) {
+		step := max(1, len(text)/600)
+		for i := 0; i < len(text); i += step {
+			if _, err := decode(t, s, text[:i]); err == nil {
+				t.Fatalf("%s: the first %d bytes of %d are taken", s, i, len(text))
+			}
+			for _, c := range []byte{text[i] ^ 0x01, text[i] ^ 0x80, '"', ',', '}', '\\', ' ', '0'} {
+				bad := append([]byte(nil), text...)
+				bad[i] = c
+				if json.Valid(bad) == json.Valid(text) || i%7 == 0 {
+					o.compareJSON(t, s, bad)
+				} else if _, err := decode(t, s, bad); err == nil {
+					t.Fatalf("%s: taken, but no JSON: %q", s, bad)
+				}
+			}
+		}
+	}
+}
+
+// realRequests are the official types, for what oracle's descriptors change.
+func realRequest(s Signal) proto.Message {
+	return map[Signal]func() proto.Message{
+		Traces:   func() proto.Message { return &coltraces.ExportTraceServiceRequest{} },
+		Metrics:  func() proto.Message { return &colmetrics.ExportMetricsServiceRequest{} },
+		Logs:     func() proto.Message { return &collogs.ExportLogsServiceRequest{} },
+		Profiles: func() proto.Message { return &colprofiles.ExportProfilesServiceRequest{} },
+	}[s]()
+}
+
+var idInBase64 = regexp.MustCompile(`"(traceId|spanId|parentSpanId|profileId)":"([A-Za-z0-9+/=]*)"`)
+
+// officialJSON is protojson's text of a request, with the changes that OTLP asks
+// for: enums as numbers, ids in hex.
+func officialJSON(t testing.TB, s Signal, request []byte) []byte {
+	t.Helper()
+	m := realRequest(s)
+	if err := proto.Unmarshal(request, m); err != nil {
+		t.Fatal(err)
+	}
+	loose, err := protojson.MarshalOptions{UseEnumNumbers: true}.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	if err := json.Compact(&text, loose); err != nil {
+		t.Fatal(err)
+	}
+	return idInBase64.ReplaceAllFunc(text.Bytes(), func(b []byte) []byte {
+		part := idInBase64.FindSubmatch(b)
+		id, err := base64.StdEncoding.DecodeString(string(part[2]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Appendf(nil, `"%s":"%s"`, part[1], hex.EncodeToString(id))
+	})
+}
+
+// roundTrip holds AppendJSON of a request against the official text, and
+// DecodeJSON of that text against the request.
+func (o oracle) roundTrip(t *testing.T, s Signal, request []byte) {
+	t.Helper()
+	text := AppendJSON(nil, s, request)
+	if want := officialJSON(t, s, request); !bytes.Equal(text, want) {
+		t.Fatalf("%s: %x\nis     %s\nshould be %s", s, request, text, want)
+	}
+	back, err := decode(t, s, text)
+	if err != nil {
+		t.Fatalf("%s: %s: %v", s, text, err)
+	}
+	if got, want := canonical(t, o[s], back), canonical(t, o[s], request); !bytes.Equal(got, want) {
+		t.Fatalf("%s: %s\nis   %x\nwant %x", s, text, got, want)
+	}
+}
+
+// A request in which every field of the protocol is set comes back from JSON as
+// it was, and its JSON is the official module's.
+func TestJSONOfEveryField(t *testing.T) {
+	o := newOracle(t)
+	for s, d := range o {
+		set := map[protoreflect.FullName]bool{}
+		f := filler{rng: rand.New(rand.NewPCG(3, 4))}
+		for range 16 {
+			m := dynamicpb.NewMessage(d)
+			f.message(m, 9)
+			asciiOnly(m)
+			note(m, set)
+			o.roundTrip(t, s, marshal(t, m))
+			o.compareJSON(t, s, AppendJSON(nil, s, marshal(t, m)))
+		}
+		if missing := unset(d, set, map[protoreflect.FullName]bool{}); len(missing) > 0 {
+			t.Errorf("%s: never set: %v", s, missing)
+		}
+	}
+}
+
+// asciiOnly clears the high bits of all bytes in m, so that strings are UTF-8.
+func asciiOnly(m protoreflect.Message) {
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		each := func(v protoreflect.Value) {
+			switch f.Kind() {
+			case protoreflect.MessageKind:
+				asciiOnly(v.Message())
+			case protoreflect.BytesKind:
+				for i, b := 0, v.Bytes(); i < len(b); i++ {
+					b[i] &= 0x7f
+				}
+			}
+		}
+		if !f.IsList() {
+			each(v)
+			return true
+		}
+		for i := range v.List().Len() {
+			each(v.List().Get(i))
+		}
+		return true
+	})
+}
+
+// Requests in every form that the wire allows (fields out of order, split,
+// repeated, packed and not) have the official module's JSON.
+func TestJSONOfGeneratedRequests(t *testing.T) {
+	o := newOracle(t)
+	n := 0
+	for seed := range uint64(300) {
+		g := &generator{rng: rand.New(rand.NewPCG(seed, 5))}
+		for _, s := range Signals() {
+			b := g.request(s)
+			if _, err := Check(s, b); err == nil {
+				o.roundTrip(t, s, b)
+				n++
+			}
+		}
+	}
+	if n < 500 {
+		t.Errorf("only %d requests", n)
+	}
+}
+
+func TestJSONOfWholeRequests(t *testing.T) {
+	o := newOracle(t)
+	for s, request := range seeds(t) {
+		if s == Logs { // has a string that is not UTF-8
+			text := AppendJSON(nil, s, request)
+			if !bytes.Contains(text, []byte("started \ufffd not UTF-8")) || !json.Valid(text) {
+				t.Errorf("%s", text)
+			}
+			continue
+		}
+		o.roundTrip(t, s, request)
+	}
+}
+
+func TestAppendJSONText(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		request []byte
+		want    string
+	}{
+		{"nothing", nil, `{}`},
+		{"controls", value(msg(1, []byte("\"\\\b\f\n\r\t\x00\x1f\x7f/<é"))), valueJSON(`"stringValue":"\"\\\b\f\n\r\t\u0000\u001f` + "\x7f" + `/<é"`)},
+		{"bytes that are not UTF-8", value(msg(1, []byte("a\xff\xc3(\xed\xa0\x80"))), valueJSON(`"stringValue":"a` + "\ufffd\ufffd(\ufffd\ufffd\ufffd" + `"`)},
+		{"doubles", value(double(4, 1e-7)), valueJSON(`"doubleValue":1e-7`)},
+		{"large doubles", value(double(4, -1e21)), valueJSON(`"doubleValue":-1e+21`)},
+		{"minus zero", value(double(4, math.Copysign(0, -1))), valueJSON(`"doubleValue":-0`)},
+		{"not a number", value(double(4, math.NaN())), valueJSON(`"doubleValue":"NaN"`)},
+		{"infinity", value(double(4, math.Inf(-1))), valueJSON(`"doubleValue":"-Infinity"`)},
+		{"a split message", span(msg(15, varint(3, 1)), msg(15, msg(2, []byte("m")))), spanJSON(`"status":{"message":"m","code":1}`)},
+		{"a list in parts", span(msg(9), msg(15), msg(9)), spanJSON(`"attributes":[{},{}],"status":{}`)},
+		{"the order of fields", span(varint(6, 1), msg(5, []byte("n"))), spanJSON(`"name":"n","kind":1`)},
+		{"members of a oneof", value(msg(5, msg(1)), varint(3, 1), msg(5)), valueJSON(`"arrayValue":{}`)},
+		{"a member of a oneof in parts", value(msg(5, msg(1)), msg(5, msg(1))), valueJSON(`"arrayValue":{"values":[{},{}]}`)},
+		{"unknown fields", span(msg(1000, []byte("new"))), spanJSON(``)},
+		{"defaults", span(varint(6, 0), msg(5), varint(12, 1<<32)), spanJSON(``)},
+	} {
+		if got := string(AppendJSON([]byte("x"), Traces, c.request)); got != "x"+c.want {
+			t.Errorf("%s:\n got %s\nwant x%s", c.name, got, c.want)
+		}
+	}
+	if got := string(AppendJSON(nil, 0, nil)) + string(AppendResponseJSON(nil, 0, nil)); got != "nullnull" {
+		t.Errorf("no signal: %s", got)
+	}
+}
+
+// Bytes that Check never saw do no harm: the JSON may say anything, but is JSON.
+func TestAppendJSONOfGarbage(t *testing.T) {
+	for seed := range uint64(300) {
+		g := &generator{rng: rand.New(rand.NewPCG(seed, 6)), evil: true}
+		for _, s := range Signals() {
+			b := g.request(s)
+			if text := AppendJSON(nil, s, b); !json.Valid(text) {
+				t.Fatalf("%s: %x: %s", s, b, text)
+			}
+		}
+	}
+	deep := []byte{}
+	for range 5000 {
+		deep = msg(5, msg(1, deep))
+	}
+	if text := AppendJSON(nil, Traces, value(deep)); !json.Valid(text) || len(text) > 100_000 {
+		t.Errorf("%d bytes", len(text))
+	}
+}
+
+func TestAppendResponseJSON(t *testing.T) {
+	for s, name := range map[Signal]string{
+		Traces: "rejectedSpans", Metrics: "rejectedDataPoints", Logs: "rejectedLogRecords", Profiles: "rejectedProfiles",
+	} {
+		for _, c := range []struct {
+			response []byte
+			want     string
+		}{
+			{nil, `{}`},
+			{msg(1), `{"partialSuccess":{}}`},
+			{msg(1, varint(1, 3), msg(2, []byte("a \"why\""))), `{"partialSuccess":{"` + name + `":"3","errorMessage":"a \"why\""}}`},
+			{msg(1, msg(2, []byte("a warning"))), `{"partialSuccess":{"errorMessage":"a warning"}}`},
+		} {
+			if got := string(AppendResponseJSON(nil, s, c.response)); got != c.want {
+				t.Errorf("%s: %x: got %s, want %s", s, c.response, got, c.want)
+			}
+		}
+	}
+}
+
+// With any room, the result is whole or ErrNoRoom, nothing is written beyond the
+// room, and more than the result and twice the slack is never asked for.
+func TestDecodeJSONStaysInItsRoom(t *testing.T) {
+	texts := seedTexts(t)
+	texts[Traces] = []byte(valueJSON(`"bytesValue":"\u0041QID` + strings.Repeat("BAUG", 60) + `","stringValue":"` + strings.Repeat(`\n`, 200) + `"`))
+	for s, text := range texts {
+		want, err := decode(t, s, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		step := max(1, len(want)/400)
+		for room := 0; room < len(want)+300; room += step {
+			memory := bytes.Repeat([]byte{0xa5}, room+64)
+			got, err := DecodeJSON(memory[:0:room], s, text)
+			switch {
+			case err == nil && !bytes.Equal(got, want):
+				t.Fatalf("%s: in %d bytes: %x, want %x", s, room, got, want)
+			case err == nil && room < len(want), err != nil && room >= len(want)+250:
+				t.Fatalf("%s: a result of %d bytes in %d: %v", s, len(want), room, err)
+			case err != nil && (err != ErrNoRoom || len(got) != 0):
+				t.Fatalf("%s: in %d bytes: %v, %d bytes", s, room, err, len(got))
+			}
+			if !bytes.Equal(memory[room:], bytes.Repeat([]byte{0xa5}, 64)) {
+				t.Fatalf("%s: wrote beyond %d bytes", s, room)
+			}
+		}
+	}
+}
+
+func TestJSONDoesNotAllocate(t *testing.T) {
+	texts := seedTexts(t)
+	// What has a path of its own: escapes, long numbers, names, base64, unknown
+	// fields, white space.
+	texts[Traces] = []byte(" " + valueJSON(`"x":[{"a":"\n"}], "bytesValue":"\u0041QID","stringValue":"`+strings.Repeat(`x\n`, 200)+
+		`","doubleValue":123456789.12345678901234567890123456789012345678901234567890,"intValue":"1234567890e-1"`))
+	for s, text := range texts {
+		room := make([]byte, 0, MaxWireBytes(len(text)))
+		if n := testing.AllocsPerRun(20, func() {
+			if _, err := DecodeJSON(room, s, text); err != nil {
+				t.Error(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: DecodeJSON: %v allocations", s, n)
+		}
+		request, _ := decode(t, s, text)
+		out := make([]byte, 0, 4*len(text))
+		if n := testing.AllocsPerRun(20, func() { AppendJSON(out, s, request) }); n != 0 {
+			t.Errorf("%s: AppendJSON: %v allocations", s, n)
+		}
+	}
+}
+
+// Below a few levels, lengths may be longer than they need be, so that a large
+// text nested deep is not moved once for each level. The official module reads
+// them, and above those levels all are as short as can be.
+func TestLengthsOfDeepValues(t *testing.T) {
+	long := strings.Repeat("x", 1<<16)
+	leaf := `"stringValue":"` + long + `"`
+	for _, depth := range []int{1, shallow, shallow + 1, MaxDepth} {
+		text := valueJSON(strings.Repeat(arrayOpen, depth-1) + leaf + strings.Repeat(arrayShut, depth-1))
+		got, err := decode(t, Traces, []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		canon := canonical(t, official(t, Traces), got)
+		if padded := len(got) - len(canon); padded > 3*max(0, depth-shallow) {
+			t.Errorf("depth %d: %d bytes more than needed", depth, padded)
+		}
+		if !bytes.Contains(canon, []byte(long)) {
+			t.Errorf("depth %d: the text is lost", depth)
+		}
+	}
+}
+
+func TestFieldsFitTheTables(t *testing.T) {
+	for m, fields := range jsonMessages {
+		if len(fields) >= maxJSONFields {
+			t.Errorf("message %d has %d fields, the table of guesses %d", m, len(fields), maxJSONFields)
+		}
+	}
+}
+
+// Numbers are read as strconv reads them.
+func FuzzJSONNumbers(f *testing.F) {
+	for _, s := range []string{"0", "-0", "1", "12345678", "1234567890123456789", "18446744073709551615", "18446744073709551616", "1e3", "1.5e1", "15e-1",
+		"0.1", "1e-400", "9007199254740993", "2.2250738585072011e-308", "123456789012345678901234567890", "1e99999999999999999999", "1.", ".1", "01", "--1", "1e+"} {
+		f.Add(s)
+	}
+	o := newOracle(f)
+	f.Fuzz(func(t *testing.T, number string) {
+		quoted, err := json.Marshal(number)
+		if err != nil || len(number) > 100 {
+			return
+		}
+		for _, n := range []string{number, string(quoted)} {
+			o.compareJSON(t, Traces, []byte(valueJSON(`"doubleValue":`+n)))
+			o.compareJSON(t, Traces, []byte(valueJSON(`"intValue":`+n)))
+			o.compareJSON(t, Traces, []byte(spanJSON(`"startTimeUnixNano":`+n)))
+			o.compareJSON(t, Traces, []byte(spanJSON(`"flags":`+n)))
+			o.compareJSON(t, Traces, []byte(`{"x":`+n+`}`))
+		}
+	})
+}
+
+// Strings are read as encoding/json reads them, in all the places that strings
+// have.
+func FuzzJSONStrings(f *testing.F) {
+	for _, s := range []string{"", "plain", `\n`, `\u00e9`, `\ud83d\ude00`, `\ud83d`, `\ude00\ud83d`, `\u12`, `\`, "\x1f", "é", "\xff", "0a0B", "AQID", "-_8=",
+		strings.Repeat("x", 130), strings.Repeat(`\/`, 130), "12345678\"", "1234567\\\""} {
+		f.Add(s)
+	}
+	o := newOracle(f)
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, text := range []string{
+			valueJSON(`"stringValue":"` + s + `"`), valueJSON(`"bytesValue":"` + s + `"`), spanJSON(`"traceId":"` + s + `"`),
+			spanJSON(`"kind":"` + s + `"`), spanJSON(`"attributes":[{"key":"` + s + `","value":{"stringValue":"` + s + `"}}]`),
+			`{"` + s + `":"` + s + `"}`,
+		} {
+			o.compareJSON(t, Traces, []byte(text))
+		}
+	})
+}
+
+func FuzzDecodeJSON(f *testing.F) {
+	for s, text := range seedTexts(f) {
+		if len(text) < 1<<12 {
+			f.Add(uint8(s-1), text)
+		}
+	}
+	for seed := range uint64(8) {
+		g := &jsonGenerator{rng: rand.New(rand.NewPCG(seed, 7)), evil: seed%4 == 3, loose: seed%2 == 1}
+		for _, s := range Signals() {
+			f.Add(uint8(s-1), g.request(s))
+		}
+	}
+	o := newOracle(f)
+	f.Fuzz(func(t *testing.T, s uint8, text []byte) { o.compareJSON(t, Signal(s%4)+1, text) })
+}
+
+func FuzzGeneratedJSON(f *testing.F) {
+	f.Add(uint64(1))
+	o := newOracle(f)
+	f.Fuzz(func(t *testing.T, seed uint64) { o.compareGeneratedJSON(t, seed) })
+}
+
+// A request that Check takes comes back from JSON as it was, but for fields that
+// the protocol does not know and text that is not UTF-8; and its JSON is JSON.
+func FuzzJSONRoundTrip(f *testing.F) {
+	for s, request := range seeds(f) {
+		if len(request) < 1<<12 {
+			f.Add(uint8(s-1), request)
+		}
+	}
+	for _, c := range nastyCases() {
+		if c.want == "" {
+			f.Add(uint8(c.signal-1), c.data)
+		}
+	}
+	o := newOracle(f)
+	f.Fuzz(func(t *testing.T, n uint8, request []byte) {
+		s := Signal(n%4) + 1
+		text := AppendJSON(nil, s, request)
+		if !json.Valid(text) {
+			t.Fatalf("%s: %x: %s", s, request, text)
+		}
+		if _, err := Check(s, request); err != nil {
+			return
+		}
+		if proto.Unmarshal(request, realRequest(s)) == nil {
+			o.roundTrip(t, s, request)
+			return
+		}
+		// Not UTF-8: what was repaired on the way stays as it is.
+		again, err := decode(t, s, text)
+		if err != nil {
+			t.Fatalf("%s: %s: %v", s, text, err)
+		}
+		if twice := AppendJSON(nil, s, again); !bytes.Equal(twice, text) {
+			t.Fatalf("%s: %s\nbecame %s", s, text, twice)
+		}
+	})
+}

@@ -1,0 +1,282 @@
+package otlp
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Eight bytes at a time.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+func load8(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
+
+// plainEnd returns the index of the first byte at b[i:] that ends a run of plain
+// text in a string: a quote, a backslash or a control character; else len(b).
+func plainEnd(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		w := load8(b, i)
+		quote, slash := w^('"'*ones), w^('\\'*ones)
+		// x-ones sets the high bit of a byte that was 0. It may set others above
+		// that one, so only the lowest counts.
+		if hit := ((quote-ones)&^quote | (slash-ones)&^slash | (w-' '*ones)&^w) & highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c == '"' || c == '\\' || c < ' ' {
+			return i
+		}
+	}
+	return i
+}
+
+// string reads a string and writes it as the field tag; if sparse, not the empty
+// one.
+func (d *jsonDecoder) string(tag uint8, sparse bool, i int) int {
+	if i >= len(d.text) || d.text[i] != '"' {
+		return d.expected(i, "a string")
+	}
+	start := i + 1
+	end := plainEnd(d.text, start)
+	if end < len(d.text) && d.text[end] == '\\' {
+		return d.escapedString(tag, i)
+	}
+	if end == len(d.text) || d.text[end] != '"' {
+		return d.badString(end)
+	}
+	if sparse && start == end {
+		return end + 1
+	}
+	if !d.room(end - start) {
+		return failed
+	}
+	d.putTag(tag)
+	d.putVarint(uint64(end - start))
+	d.n += copy(d.out[d.n:], d.text[start:end])
+	return end + 1
+}
+
+// escapedString is string for one with escapes, the length of which is not known
+// ahead.
+func (d *jsonDecoder) escapedString(tag uint8, i int) int {
+	if !d.room(0) {
+		return failed
+	}
+	d.putTag(tag)
+	d.n++ // for the length
+	mark := d.n
+	n, next := d.unescape(i+1, mark)
+	if next == failed {
+		return failed
+	}
+	d.n += n
+	if d.closeLength(mark, 1, false) == 0 {
+		return failed
+	}
+	return next
+}
+
+// content reads a string and returns its contents: a part of the text, or if
+// there are escapes, of the room that is not written yet.
+func (d *jsonDecoder) content(i int, what string) (s []byte, next int) {
+	if i >= len(d.text) || d.text[i] != '"' {
+		return nil, d.expected(i, what)
+	}
+	end := plainEnd(d.text, i+1)
+	switch {
+	case end == len(d.text) || d.text[end] < ' ':
+		return nil, d.badString(end)
+	case d.text[end] == '"':
+		return d.text[i+1 : end], end + 1
+	case !d.room(0):
+		return nil, failed
+	}
+	at := d.n + jsonSlack/2
+	n, next := d.unescape(i+1, at)
+	if next == failed {
+		return nil, failed
+	}
+	return d.out[at : at+n], next
+}
+
+// unescape writes the contents of the string that begins at d.text[i:] to
+// d.out[at:]. It returns how many bytes these are, and the index behind the
+// closing quote.
+func (d *jsonDecoder) unescape(i, at int) (n, next int) {
+	start := at
+	for {
+		end := plainEnd(d.text, i)
+		if len(d.out)-at < end-i+jsonSlack {
+			d.err = ErrNoRoom
+			return 0, failed
+		}
+		at += copy(d.out[at:], d.text[i:end])
+		switch {
+		case end == len(d.text) || d.text[end] < ' ':
+			return 0, d.badString(end)
+		case d.text[end] == '"':
+			return at - start, end + 1
+		}
+		r, next := d.escape(end)
+		if next == failed {
+			return 0, failed
+		}
+		at += utf8.EncodeRune(d.out[at:], r)
+		i = next
+	}
+}
+
+// escape reads the escape at d.text[i:], which begins with a backslash. Half of
+// a surrogate pair is U+FFFD.
+func (d *jsonDecoder) escape(i int) (r rune, next int) {
+	if i+1 >= len(d.text) {
+		return 0, d.badString(len(d.text))
+	}
+	switch c := d.text[i+1]; c {
+	case '"', '\\', '/':
+		return rune(c), i + 2
+	case 'b':
+		return '\b', i + 2
+	case 'f':
+		return '\f', i + 2
+	case 'n':
+		return '\n', i + 2
+	case 'r':
+		return '\r', i + 2
+	case 't':
+		return '\t', i + 2
+	case 'u':
+		return d.unicodeEscape(i)
+	}
+	return 0, d.fail(i, errors.New("an escape is unknown"))
+}
+
+func (d *jsonDecoder) unicodeEscape(i int) (r rune, next int) {
+	r, ok := utf16Unit(d.text, i)
+	if !ok {
+		return 0, d.fail(i, errors.New(`\u is not followed by four hex digits`))
+	}
+	if !utf16.IsSurrogate(r) {
+		return r, i + 6
+	}
+	if low, ok := utf16Unit(d.text, i+6); ok {
+		if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
+			return pair, i + 12
+		}
+	}
+	return utf8.RuneError, i + 6
+}
+
+// utf16Unit reads \u and four hex digits at b[i:].
+func utf16Unit(b []byte, i int) (r rune, ok bool) {
+	if len(b)-i < 6 || b[i] != '\\' || b[i+1] != 'u' {
+		return 0, false
+	}
+	for _, c := range b[i+2 : i+6] {
+		v := hexValues[c]
+		if v > 0xf {
+			return 0, false
+		}
+		r = r<<4 | rune(v)
+	}
+	return r, true
+}
+
+// badString fails where a string cannot go on.
+func (d *jsonDecoder) badString(at int) int {
+	if at >= len(d.text) {
+		return d.fail(len(d.text), errors.New("the text ends inside a string"))
+	}
+	return d.fail(at, fmt.Errorf("a string has the control character %q in it", d.text[at]))
+}
+
+// hexValues holds the value of each hex digit, and 0xff for all other bytes.
+var hexValues = func() (v [256]uint8) {
+	for c := range v {
+		v[c] = 0xff
+	}
+	for k := range uint8(10) {
+		v['0'+k] = k
+	}
+	for k := range uint8(6) {
+		v['a'+k], v['A'+k] = 10+k, 10+k
+	}
+	return v
+}()
+
+var errHex = errors.New("an id has to be hex digits, two for each byte")
+
+// hex reads an id.
+func (d *jsonDecoder) hex(tag uint8, sparse bool, i int) int {
+	s, next := d.content(i, "a string of hex digits")
+	if next == failed || len(s) == 0 && sparse {
+		return next
+	}
+	if len(s)%2 != 0 {
+		return d.fail(i, errHex)
+	}
+	if !d.room(len(s) / 2) {
+		return failed
+	}
+	d.putTag(tag)
+	d.putVarint(uint64(len(s) / 2))
+	// s may lie behind in the same room: each byte is written where its digits
+	// have been, or ahead of that.
+	out, bad := d.out[d.n:d.n+len(s)/2], uint8(0)
+	for k := range out {
+		hi, lo := hexValues[s[2*k]], hexValues[s[2*k+1]]
+		out[k] = hi<<4 | lo
+		bad |= hi | lo
+	}
+	if bad > 0xf {
+		return d.fail(i, errHex)
+	}
+	d.n += len(out)
+	return next
+}
+
+// base64 reads bytes, in the standard or the URL alphabet, with padding or
+// without, as the official module does.
+func (d *jsonDecoder) base64(tag uint8, sparse bool, i int) int {
+	s, next := d.content(i, "a string of base64")
+	if next == failed || len(s) == 0 && sparse {
+		return next
+	}
+	encoding := [2][2]*base64.Encoding{
+		{base64.StdEncoding, base64.RawStdEncoding}, {base64.URLEncoding, base64.RawURLEncoding},
+	}[oneIf(bytes.ContainsAny(s, "-_"))][oneIf(len(s)%4 != 0)]
+	most := encoding.DecodedLen(len(s))
+	if !d.room(most) {
+		return failed
+	}
+	d.putTag(tag)
+	d.n++ // for the length
+	mark := d.n
+	// s may lie in the same room, jsonSlack/2 behind: what is written stays
+	// behind what is read.
+	n, err := encoding.Decode(d.out[mark:], s)
+	if err != nil {
+		return d.fail(i, fmt.Errorf("bytes have to be base64: %w", err))
+	}
+	d.n += n
+	if d.closeLength(mark, 1, false) == 0 {
+		return failed
+	}
+	return next
+}
+
+func oneIf(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,231 @@
+package otlp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/penstock-telemetry/penstock/internal/wire"
+)
+
+// scalar reads the one value of a field that is no message, and writes it.
+func (d *jsonDecoder) scalar(fr *jsonFrame, f *jsonField, i int) int {
+	// The default need not be written, unless it takes back what was.
+	bit := uint32(1) << f.num()
+	sparse := f.form == formPlain && fr.seen&bit == 0
+	fr.seen |= bit
+	switch f.kind {
+	case jsonString:
+		return d.string(f.tag, sparse, i)
+	case jsonHex:
+		return d.hex(f.tag, sparse, i)
+	case jsonBytes:
+		return d.base64(f.tag, sparse, i)
+	}
+	v, next := d.number(f, i)
+	if next == failed || v == 0 && sparse {
+		return next
+	}
+	if !d.room(0) {
+		return failed
+	}
+	d.putTag(f.tag)
+	d.putScalar(f, v)
+	return next
+}
+
+// list reads a list of values that are no messages. Numbers are written packed.
+func (d *jsonDecoder) list(f *jsonField, i int) int {
+	if i == len(d.text) || d.text[i] != '[' {
+		return d.expected(i, "a list")
+	}
+	if i = skipSpace(d.text, i+1); i < len(d.text) && d.text[i] == ']' {
+		return i + 1
+	}
+	if f.kind == jsonString {
+		return d.strings(f, i)
+	}
+	if !d.room(0) {
+		return failed
+	}
+	d.putTag(f.packedTag())
+	kept := d.packedWidth
+	d.n += kept
+	mark := d.n
+	for more := true; more; {
+		v, next := d.number(f, i)
+		if next == failed || !d.room(0) {
+			return failed
+		}
+		d.putScalar(f, v)
+		if i, more = d.comma(next); i == failed {
+			return failed
+		}
+	}
+	if d.packedWidth = d.closeLength(mark, kept, false); d.packedWidth == 0 {
+		return failed
+	}
+	return i
+}
+
+// strings reads the elements of a list of strings that is not empty.
+func (d *jsonDecoder) strings(f *jsonField, i int) int {
+	for more := true; more; {
+		if i < len(d.text) && d.text[i] == 'n' {
+			i = d.null(f, i)
+		} else {
+			i = d.string(f.tag, false, i)
+		}
+		if i == failed {
+			return failed
+		}
+		if i, more = d.comma(i); i == failed {
+			return failed
+		}
+	}
+	return i
+}
+
+// comma reads what stands behind an element of a list, and says whether there is
+// another one.
+func (d *jsonDecoder) comma(i int) (next int, more bool) {
+	i = skipSpace(d.text, i)
+	if i < len(d.text) {
+		switch d.text[i] {
+		case ',':
+			return skipSpace(d.text, i+1), true
+		case ']':
+			return i + 1, false
+		}
+	}
+	return d.expected(i, "a comma or the end of the list"), false
+}
+
+// number reads a value that is no string and returns it as the wire has it: the
+// bits of a double, or an integer with its sign extended to 64 bits.
+func (d *jsonDecoder) number(f *jsonField, i int) (v uint64, next int) {
+	switch f.kind {
+	case jsonDouble:
+		x, next := d.double(i)
+		return math.Float64bits(x), next
+	case jsonBool:
+		return d.bool(i)
+	case jsonEnum:
+		if i < len(d.text) && d.text[i] == '"' {
+			return d.enumName(f, i)
+		}
+	}
+	mag, neg, next := d.integer(i)
+	if next == failed {
+		return 0, failed
+	}
+	limit := integerLimits[f.kind]
+	if neg {
+		limit.max = limit.min
+	}
+	if mag > limit.max {
+		return 0, d.fail(i, fmt.Errorf("the number does not fit into %s", limit.name))
+	}
+	if neg {
+		mag = -mag
+	}
+	if f.kind == jsonSint32 {
+		mag = unzigzag(int32(mag))
+	}
+	return mag, next
+}
+
+// integerLimits holds the largest number of each kind, and the amount of the
+// smallest.
+var integerLimits = [...]struct {
+	max, min uint64
+	name     string
+}{
+	jsonEnum:     {math.MaxInt32, 1 << 31, "an enum"},
+	jsonInt32:    {math.MaxInt32, 1 << 31, "an int32"},
+	jsonSint32:   {math.MaxInt32, 1 << 31, "an int32"},
+	jsonUint32:   {math.MaxUint32, 0, "a uint32"},
+	jsonFixed32:  {math.MaxUint32, 0, "a uint32"},
+	jsonInt64:    {math.MaxInt64, 1 << 63, "an int64"},
+	jsonSfixed64: {math.MaxInt64, 1 << 63, "an int64"},
+	jsonUint64:   {math.MaxUint64, 0, "a uint64"},
+	jsonFixed64:  {math.MaxUint64, 0, "a uint64"},
+}
+
+func (d *jsonDecoder) bool(i int) (v uint64, next int) {
+	if i < len(d.text) {
+		switch d.text[i] {
+		case 't':
+			return 1, d.literal(i, "true")
+		case 'f':
+			return 0, d.literal(i, "false")
+		}
+	}
+	return 0, d.expected(i, "true or false")
+}
+
+// enumName reads the name of an enum's value.
+func (d *jsonDecoder) enumName(f *jsonField, i int) (v uint64, next int) {
+	name, next := d.content(i, "a name")
+	if next == failed {
+		return 0, failed
+	}
+	for _, e := range jsonEnums[f.arg] {
+		if e.name == string(name) {
+			return uint64(e.number), next
+		}
+	}
+	return 0, d.fail(i, fmt.Errorf("%q is no value of the enum", name))
+}
+
+// literal reads null, true or false.
+func (d *jsonDecoder) literal(i int, word string) int {
+	if i+len(word) <= len(d.text) && string(d.text[i:i+len(word)]) == word {
+		return i + len(word)
+	}
+	return d.expected(i, word)
+}
+
+// room says whether n bytes fit and jsonSlack more, which is enough for a tag
+// and any value or length that is not a string.
+func (d *jsonDecoder) room(n int) bool {
+	if len(d.out)-d.n >= n+jsonSlack {
+		return true
+	}
+	d.err = ErrNoRoom
+	return false
+}
+
+// putTag writes a tag. Numbers above 15 take two bytes.
+func (d *jsonDecoder) putTag(tag uint8) {
+	d.out[d.n] = tag
+	d.n++
+	if tag >= 0x80 {
+		d.out[d.n] = 1
+		d.n++
+	}
+}
+
+func (d *jsonDecoder) putVarint(v uint64) {
+	for v >= 0x80 {
+		d.out[d.n] = byte(v) | 0x80
+		d.n++
+		v >>= 7
+	}
+	d.out[d.n] = byte(v)
+	d.n++
+}
+
+// putScalar writes a number without its tag.
+func (d *jsonDecoder) putScalar(f *jsonField, v uint64) {
+	switch f.wireType() {
+	case wire.TypeFixed64:
+		binary.LittleEndian.PutUint64(d.out[d.n:], v)
+		d.n += 8
+	case wire.TypeFixed32:
+		binary.LittleEndian.PutUint32(d.out[d.n:], uint32(v))
+		d.n += 4
+	default:
+		d.putVarint(v)
+	}
+}

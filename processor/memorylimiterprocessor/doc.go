@@ -1,0 +1,24 @@
+// Package memorylimiterprocessor is the Collector's `memory_limiter`: its
+// configuration, which bounds the memory of the process, and its place in a
+// pipeline, where it does nothing but count.
+//
+//	processors:
+//	  memory_limiter:
+//	    check_interval: 1s
+//	    limit_mib: 400
+//	    spike_limit_mib: 80
+//
+// The Collector samples its heap and refuses in the middle of the pipeline, when
+// the request is in memory already. Here the service makes a budget of bytes from
+// the same settings, and receivers take from it before they read:
+//
+//	limit_mib ──────────────┐
+//	   − spike_limit_mib ───┴─► soft limit ──► GOMEMLIMIT
+//	                                    └────► budget of requests in flight
+//	client ──► receiver ──► budget? ──► body is read ──► pipeline ──► memory_limiter ──► ...
+//	                          └─ no: 429, 503, UNAVAILABLE        passes everything
+//
+// The one trap: refused_* of this processor stays 0. What is refused at the door
+// has not been read, so nobody knows how many items it was; it is counted in
+// otelcol_admission_refused_requests.
+package memorylimiterprocessor

@@ -1,0 +1,128 @@
+package otlpreceiver
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/obsreport"
+)
+
+// conns is a listener that knows its connections: how many there are, so that
+// there is a bound, and which have not greeted yet, so that a stop need not wait
+// for them.
+type conns struct {
+	net.Listener
+	most         int           // connections at a time
+	writeTimeout time.Duration // see conn; 0: none
+	obs          *obsreport.Receiver
+
+	mu       sync.Mutex
+	open     map[*conn]struct{}
+	stopping bool // who comes now is not let in
+}
+
+func newConns(l net.Listener, most int, writeTimeout time.Duration, obs *obsreport.Receiver) *conns {
+	return &conns{Listener: l, most: most, writeTimeout: writeTimeout, obs: obs, open: map[*conn]struct{}{}}
+}
+
+// Accept takes the next connection. Those above the bound are closed at once:
+// left in the backlog they would wait for somebody who does not come.
+func (l *conns) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if ours := l.admit(c); ours != nil {
+			return ours, nil
+		}
+		l.obs.ConnRefused(obsreport.ConnLimit)
+		_ = c.Close() // nothing was said on it
+	}
+}
+
+func (l *conns) admit(c net.Conn) *conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.open) >= l.most || l.stopping {
+		return nil
+	}
+	ours := &conn{Conn: c, owner: l, client: clientOf(c.RemoteAddr()), addr: c.RemoteAddr().String(), since: time.Now()}
+	l.open[ours] = struct{}{}
+	l.obs.ConnOpened()
+	return ours
+}
+
+func (l *conns) forget(c *conn) {
+	l.mu.Lock()
+	delete(l.open, c)
+	l.mu.Unlock()
+	l.obs.ConnClosed()
+}
+
+// closeSilent closes the connections that have not greeted, and those to come.
+// gRPC waits for them in both its ways to stop and closes them in neither.
+func (l *conns) closeSilent() {
+	l.mu.Lock()
+	l.stopping = true
+	var silent []*conn
+	for c := range l.open {
+		if !c.greeted.Load() {
+			silent = append(silent, c)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range silent {
+		_ = c.Close() // nothing was said on it
+	}
+}
+
+// conn is one connection of a client.
+type conn struct {
+	net.Conn
+	owner  *conns
+	client string // whom fair shares and logs know the peer by: its IP address
+	addr   string // its address and port
+	since  time.Time
+
+	greeted  atomic.Bool   // a gRPC client has said what it should first
+	requests atomic.Uint32 // see invalidText
+	closed   atomic.Bool
+	writeBy  atomic.Int64 // the write deadline, Unix nanoseconds
+	ready    readyState
+}
+
+// clientOf returns the peer's IP address. All peers of a unix socket are one.
+func clientOf(a net.Addr) string {
+	if ap, err := netip.ParseAddrPort(a.String()); err == nil {
+		return ap.Addr().Unmap().WithZone("").String()
+	}
+	return a.Network()
+}
+
+// Write fails if the peer takes nothing for the listener's write timeout. The
+// deadline moves on in steps, since setting it costs as much as a small write.
+func (c *conn) Write(p []byte) (int, error) {
+	if timeout := c.owner.writeTimeout; timeout > 0 {
+		now := time.Now()
+		if by := now.Add(timeout); by.UnixNano()-c.writeBy.Load() > int64(timeout/4) {
+			c.writeBy.Store(by.UnixNano())
+			if err := c.Conn.SetWriteDeadline(by); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return c.Conn.Write(p)
+}
+
+// Close may be called more than once.
+func (c *conn) Close() error {
+	if c.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	c.owner.forget(c)
+	return c.Conn.Close()
+}

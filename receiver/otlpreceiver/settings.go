@@ -1,0 +1,160 @@
+package otlpreceiver
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+)
+
+// Metadata selects request headers: none, all, or those named, in lower case.
+type Metadata struct {
+	All   bool
+	Names []string
+}
+
+// DecodeConf implements conf.Decoder: a bool as in the Collector, or a list of
+// names.
+func (m *Metadata) DecodeConf(n *conf.Node) error {
+	if n.Kind() != conf.List {
+		return n.Decode(&m.All)
+	}
+	if err := n.Decode(&m.Names); err != nil {
+		return err
+	}
+	for i, name := range m.Names {
+		m.Names[i] = strings.ToLower(name)
+	}
+	return nil
+}
+
+// MarshalYAML implements yaml.Marshaler.
+func (m Metadata) MarshalYAML() (any, error) {
+	if m.Names != nil {
+		return m.Names, nil
+	}
+	return m.All, nil
+}
+
+func (m *Metadata) wanted() bool { return m.All || len(m.Names) > 0 }
+
+// pick returns the headers that are selected. get returns all values of one;
+// all returns every header, for the caller to keep.
+func (m *Metadata) pick(get func(name string) []string, all func() map[string][]string) map[string][]string {
+	if m.All {
+		return all()
+	}
+	picked := make(map[string][]string, len(m.Names))
+	for _, name := range m.Names {
+		if values := get(name); len(values) > 0 {
+			picked[name] = slices.Clone(values)
+		}
+	}
+	return picked
+}
+
+// FileMode is the permission bits of a file, written in octal: "0660" or 0660.
+// 0 is the default.
+type FileMode fs.FileMode
+
+// DecodeConf implements conf.Decoder.
+func (m *FileMode) DecodeConf(n *conf.Node) error {
+	text := strings.TrimPrefix(strings.ToLower(n.Text()), "0o")
+	bits, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || bits > uint64(fs.ModePerm) {
+		return n.Errorf("expected permissions in octal such as 0660, found %q", n.Text())
+	}
+	*m = FileMode(bits)
+	return nil
+}
+
+// MarshalYAML implements yaml.Marshaler.
+func (m FileMode) MarshalYAML() (any, error) {
+	if m == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("%04o", uint32(m)), nil
+}
+
+// TextPolicy is what happens to strings that are not UTF-8.
+type TextPolicy string
+
+// The policies. The zero value is AcceptText.
+const (
+	AcceptText TextPolicy = "accept"
+	RepairText TextPolicy = "repair"
+	RejectText TextPolicy = "reject"
+)
+
+func (p TextPolicy) check() error {
+	switch p {
+	case "", AcceptText, RepairText, RejectText:
+		return nil
+	}
+	return fmt.Errorf("expected accept, repair or reject, found %q", string(p))
+}
+
+// Validate checks the value.
+func (p *TextPolicy) Validate() error { return p.check() }
+
+var transports = []string{"tcp", "tcp4", "tcp6", "unix"}
+
+// validate checks what the servers share, but for the sections.
+func (c *ServerConfig) validate() error {
+	errs := []error{
+		checkAddress(c.Transport, c.Endpoint),
+		checkRange("max_connections", c.MaxConnections, 1<<24),
+		checkDuration("dialer.timeout", c.Dialer.Timeout),
+	}
+	if c.SocketMode != 0 && c.Transport != "unix" {
+		errs = append(errs, conf.Atf("socket_mode", "only a socket has a mode: expected transport: unix, found %s", c.Transport))
+	}
+	for i, m := range c.Middlewares {
+		if typ, _, _ := strings.Cut(m.ID, "/"); typ != "memory_limiter" {
+			errs = append(errs, conf.Atf("middlewares", "entry %d: the extension %q is not supported as a middleware: expected memory_limiter", i, m.ID))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkAddress(transport, endpoint string) error {
+	if !slices.Contains(transports, transport) {
+		return conf.Atf("transport", "expected one of %s, found %q", strings.Join(transports, ", "), transport)
+	}
+	if transport == "unix" {
+		if endpoint == "" {
+			return conf.Atf("endpoint", "expected the path of a socket, found nothing")
+		}
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(endpoint); err != nil {
+		return conf.Atf("endpoint", "expected host:port such as localhost:4317, found %q", endpoint)
+	}
+	return nil
+}
+
+// isAnyPort says whether each listener on endpoint gets a port of its own.
+func isAnyPort(endpoint string) bool {
+	_, port, err := net.SplitHostPort(endpoint)
+	return err == nil && (port == "0" || port == "")
+}
+
+func checkRange(key string, found, most int) error {
+	if found < 0 || found > most {
+		return conf.Atf(key, "expected 0 to %d, found %d", most, found)
+	}
+	return nil
+}
+
+func checkDuration(key string, found time.Duration) error {
+	if found < 0 {
+		return conf.Atf(key, "expected 0 or more, found %s", found)
+	}
+	return nil
+}

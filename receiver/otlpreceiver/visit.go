@@ -1,0 +1,158 @@
+package otlpreceiver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+	"google.golang.org/grpc/codes"
+
+	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// door is what all requests over one transport pass.
+type door struct {
+	transport  string
+	gate       *gate
+	obs        *obsreport.Receiver
+	rejections *obsreport.Rejections
+	budget     *admission.Budget
+	auth       pipeline.Authenticator // nil: everybody may come in
+	text       *textCheck
+	intakes    [otlp.Profiles + 1]*intake
+	traced     bool // somebody looks at spans
+	metadata   Metadata
+	log        *slog.Logger
+}
+
+// visit is one request on its way through the door:
+//
+//	enter ─► authenticate ─► admit ─► body, decompressed ─► export ─► leave
+//
+// Nothing of the body has been read before it is admitted.
+type visit struct {
+	*door
+	began  time.Time
+	conn   *conn
+	in     *intake // nil until the signal is known
+	format string
+	client pipeline.Client
+	ticket *admission.Ticket
+
+	wireBytes, bytes int // as it came, and decompressed
+	items            int // 0 until they are counted
+}
+
+// requestBytes is what a request costs beside its body: a goroutine, the
+// transport's state, and the part of the body that the transport has read ahead.
+const requestBytes = 16 << 10
+
+// enter begins a visit. Whether it may go on is the result; leave ends it either
+// way.
+func (d *door) enter(c *conn, format string) (visit, *refusal) {
+	v := visit{door: d, began: time.Now(), conn: c, format: format}
+	d.obs.Begin()
+	if !d.gate.enter() {
+		return v, errShuttingDown()
+	}
+	return v, nil
+}
+
+// leave ends a visit with the answer that was sent. entered is whether enter let
+// it in.
+func (v *visit) leave(ctx context.Context, r *refusal, status int, method, route string, entered bool) {
+	v.ticket.Release()
+	if entered {
+		v.gate.leave()
+	}
+	done := obsreport.Request{
+		Format: v.format, Began: v.began, WireBytes: v.wireBytes, Bytes: v.bytes, Status: status, Method: method, Route: route,
+	}
+	if v.in != nil {
+		done.Signal = v.in.signal
+	}
+	if r != nil {
+		done.Reason = r.reason
+		v.rejections.Note(v.conn.client, done.Signal, r.reason, r.message, v.items, max(v.bytes, v.wireBytes))
+	}
+	v.obs.Done(ctx, done)
+}
+
+// authenticate asks who sends, by the headers. get returns all values of one.
+func (v *visit) authenticate(ctx context.Context, get func(name string) []string) *refusal {
+	v.client = pipeline.Client{Addr: v.conn.addr, Transport: v.transport, Format: v.format}
+	if v.auth == nil {
+		return nil
+	}
+	id, err := v.auth.Authenticate(ctx, get)
+	if err == nil {
+		v.client.Identity = id
+		return nil
+	}
+	var e *pipeline.Error
+	if errors.As(err, &e) && (e.Kind == pipeline.Retryable || e.Kind == pipeline.Overloaded) {
+		r := refusalFor(e)
+		r.reason = obsreport.ReasonAuth
+		return r
+	}
+	return &refusal{code: codes.Unauthenticated, message: err.Error(), reason: obsreport.ReasonAuth}
+}
+
+// version checks the header by which both ends of a signal in development agree
+// on its version: absent is the one that we speak.
+func (v *visit) version(get func(name string) []string) *refusal {
+	spec := v.in.signal.Spec()
+	if spec.Header == "" {
+		return nil
+	}
+	if found := get(spec.Header); len(found) > 0 && (len(found) > 1 || found[0] != spec.HeaderValue) {
+		return &refusal{code: codes.InvalidArgument, reason: obsreport.ReasonDecode, badData: true, field: spec.Header,
+			message: spec.Header + ": expected " + quote(spec.HeaderValue) + ", found " + quote(strings.Join(found, ", ")) +
+				": sender and server speak different versions of OTLP " + spec.Name}
+	}
+	return nil
+}
+
+// admit takes a request's bytes from the budget, for a body of n bytes, or of a
+// length that will show.
+func (v *visit) admit(ctx context.Context, n int) *refusal {
+	who := v.conn.client
+	if id := v.client.Identity; id != nil && id.Subject != "" {
+		who = id.Subject
+	}
+	var err error
+	if v.ticket, err = v.budget.Acquire(ctx, who, requestBytes+n); err != nil {
+		return refuseOverload(err)
+	}
+	return nil
+}
+
+// Reserve makes room for bodies of n bytes in all. It is netcfg.Room.
+func (v *visit) Reserve(n int) error { return v.ticket.Reserve(requestBytes + n) }
+
+// remoteParent puts the sender's span into ctx (W3C Trace Context).
+func (d *door) remoteParent(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
+	if !d.traced {
+		return ctx
+	}
+	return propagation.TraceContext{}.Extract(ctx, carrier)
+}
+
+// refuseOverload is the refusal of a request that the budget has no room for.
+func refuseOverload(err error) *refusal {
+	var o *admission.Overload
+	if !errors.As(err, &o) { // the client went away while it waited
+		return &refusal{code: codes.Unavailable, message: err.Error(), reason: obsreport.ReasonBrokenOff}
+	}
+	r := &refusal{code: codes.Unavailable, message: o.Error(), retryAfter: o.RetryAfter, reason: obsreport.ReasonAdmission}
+	if o.TooLarge {
+		return &refusal{code: codes.ResourceExhausted, message: o.Error(), reason: obsreport.ReasonTooLarge}
+	}
+	return r
+}
