@@ -48,7 +48,7 @@ func TestSmallOneBesideAGreedyOne(t *testing.T) {
 				stop := make(chan struct{})
 				hold(t, b, &wg, stop, "greedy", 100, c.greedy, 300*time.Millisecond)
 				time.Sleep(10 * time.Millisecond)
-				for range 200 {
+				for range 50 {
 					k, err := b.Acquire(t.Context(), "small", c.small)
 					if err != nil {
 						t.Error(err)
@@ -319,7 +319,7 @@ func TestOnlyTheEldestIsSpared(t *testing.T) {
 // every moment, nobody is forgotten, everything comes back.
 func TestRandomOperations(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		synctest.Test(t, func(t *testing.T) { randomOperations(t, seed) })
 	}
 }

@@ -94,22 +94,11 @@ func (d *jsonDecoder) plainString(tag uint8, key []byte, i int) int {
 // plainInt writes an attribute whose integer begins at d.text[i:], in quotes or
 // without.
 func (d *jsonDecoder) plainInt(tag uint8, key []byte, i int) int {
-	b := d.text
-	quoted := b[i] == '"'
-	if quoted {
-		i++
-	}
-	v, end := digits(b, i)
-	if end == i || end-i > 18 || b[i] == '0' && end != i+1 {
+	v, end := plainInteger(d.text, i)
+	if end == 0 || len(d.text)-end < 2 || string(d.text[end:end+2]) != endOfPlainKeyValue {
 		return 0
 	}
-	if quoted {
-		if end == len(b) || b[end] != '"' {
-			return 0
-		}
-		end++
-	}
-	if len(b)-end < 2 || string(b[end:end+2]) != endOfPlainKeyValue || !d.putKey(tag, key, 1+wire.SizeVarint(v)) {
+	if !d.putKey(tag, key, 1+wire.SizeVarint(v)) {
 		return 0
 	}
 	d.out[d.n] = tagInt

@@ -3,6 +3,7 @@ package otlp
 import (
 	"errors"
 	"math"
+	"math/bits"
 	"strconv"
 	"unsafe"
 )
@@ -37,21 +38,53 @@ func (d *jsonDecoder) integer(i int) (mag uint64, neg bool, next int) {
 	return d.longInteger(i)
 }
 
+// plainInteger reads what nearly all integers are: at most 18 digits, in quotes
+// or not. next is 0 if that is not what stands at b[i:].
+func plainInteger(b []byte, i int) (v uint64, next int) {
+	quoted := i < len(b) && b[i] == '"'
+	if quoted {
+		i++
+	}
+	v, end := digits(b, i)
+	if end == len(b) || end == i || end-i > 18 || b[i] == '0' && end != i+1 {
+		return 0, 0
+	}
+	switch c := b[end]; {
+	case quoted && c == '"':
+		return v, end + 1
+	case quoted, c == '.', c|0x20 == 'e':
+		return 0, 0
+	}
+	return v, end
+}
+
 // digits reads up to 19 digits, which fit a uint64 whatever they are.
 func digits(b []byte, i int) (v uint64, next int) {
-	end := min(len(b), i+19)
-	for ; i+8 <= end; i += 8 {
+	end := i + 19
+	for i+8 <= len(b) {
 		w := load8(b, i)
-		if (w&(0xf0*ones))|((w+6*ones)&(0xf0*ones))>>4 != 0x33*ones {
+		// A digit is 0x30 to 0x39: its high half is 3, and stays 3 with 6 added.
+		// Where that fails, bits are left over.
+		other := (w&(0xf0*ones) | (w+6*ones)&(0xf0*ones)>>4) ^ 0x33*ones
+		n := bits.TrailingZeros64(other) / 8
+		if i+n > end {
 			break
 		}
+		if n < 8 {
+			// Digits to the upper end, zeros below.
+			w = w<<(64-8*n) | '0'*ones>>(8*n)
+			return v*tens[n] + eightDigits(w), i + n
+		}
 		v = v*1e8 + eightDigits(w)
+		i += 8
 	}
-	for ; i < end && b[i]-'0' <= 9; i++ {
+	for ; i < min(end, len(b)) && b[i]-'0' <= 9; i++ {
 		v = v*10 + uint64(b[i]-'0')
 	}
 	return v, i
 }
+
+var tens = [...]uint64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
 // eightDigits returns the number that the digits in w are, the first in the
 // lowest byte: pairs are added up, then pairs of pairs, then those.
@@ -79,6 +112,9 @@ func (d *jsonDecoder) longInteger(i int) (mag uint64, neg bool, next int) {
 // double reads a double: a number, plain or in quotes, or one of the names of
 // what is none.
 func (d *jsonDecoder) double(i int) (v float64, next int) {
+	if v, next = plainDouble(d.text, i); next != 0 {
+		return v, next
+	}
 	n, next := d.literalNumber(i)
 	if next == failed {
 		return d.notANumber(i)
@@ -92,6 +128,38 @@ func (d *jsonDecoder) double(i int) (v float64, next int) {
 		return 0, d.fail(i, errRange)
 	}
 	return v, next
+}
+
+// plainDouble reads what nearly all doubles are: digits, perhaps a point and more
+// of them, few enough for exactDouble. next is 0 if that is not what stands at
+// b[i:].
+func plainDouble(b []byte, i int) (v float64, next int) {
+	neg := i < len(b) && b[i] == '-'
+	if neg {
+		i++
+	}
+	whole, point := digits(b, i)
+	if point == len(b) || point == i || b[i] == '0' && point != i+1 {
+		return 0, 0
+	}
+	mag, end, n := whole, point, 0
+	if b[point] == '.' {
+		var frac uint64
+		frac, end = digits(b, point+1)
+		n = end - point - 1
+		if n == 0 || n > 15 || point-i > 15 || end == len(b) {
+			return 0, 0
+		}
+		mag = whole*tens[n] + frac
+	}
+	if c := b[end]; end-i > 16 || c-'0' <= 9 || c|0x20 == 'e' || mag >= 1<<53 {
+		return 0, 0
+	}
+	v = float64(mag) / powersOfTen[n]
+	if neg {
+		v = -v
+	}
+	return v, end
 }
 
 // notANumber reads the names that stand for what is no number; else the failure

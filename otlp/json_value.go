@@ -58,7 +58,9 @@ func (d *jsonDecoder) list(f *jsonField, i int) int {
 			return failed
 		}
 		d.putScalar(f, v)
-		if i, more = d.comma(next); i == failed {
+		if next+1 < len(d.text) && d.text[next] == ',' && d.text[next+1] > ' ' {
+			i = next + 1
+		} else if i, more = d.comma(next); i == failed {
 			return failed
 		}
 	}
@@ -115,15 +117,15 @@ func (d *jsonDecoder) number(f *jsonField, i int) (v uint64, next int) {
 			return d.enumName(f, i)
 		}
 	}
+	limit := &integerLimits[f.kind]
+	if v, next = plainInteger(d.text, i); next != 0 && v <= limit.max && f.kind != jsonSint32 {
+		return v, next
+	}
 	mag, neg, next := d.integer(i)
 	if next == failed {
 		return 0, failed
 	}
-	limit := integerLimits[f.kind]
-	if neg {
-		limit.max = limit.min
-	}
-	if mag > limit.max {
+	if !neg && mag > limit.max || neg && mag > limit.min {
 		return 0, d.fail(i, fmt.Errorf("the number does not fit into %s", limit.name))
 	}
 	if neg {

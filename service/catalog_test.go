@@ -23,6 +23,9 @@ func TestCatalogAgreesWithItself(t *testing.T) {
 				t.Errorf("%s %s: makes a %s: %v", typ.Kind, typ.Type, k, can)
 			}
 		}
+		if typ.Kind == Extension && (p.extension == nil) != (typ.Type == "memory_limiter") {
+			t.Errorf("extension %s: it cannot be made", typ.Type)
+		}
 		if (typ.Stability == nil) != (typ.Kind == Extension) {
 			t.Errorf("%s %s: stability %v", typ.Kind, typ.Type, typ.Stability)
 		}

@@ -30,6 +30,8 @@ type fakeConfig struct {
 	Refuse    string `yaml:"refuse"`
 	Mutates   bool   `yaml:"mutates"`
 	Listen    string `yaml:"listen"`
+	Auth      string `yaml:"auth"` // an authenticator that it names
+	Role      string `yaml:"role"` // of an extension
 }
 
 type fake struct {
@@ -37,6 +39,7 @@ type fake struct {
 	id        string
 	cfg       fakeConfig
 	next      pipeline.Consumer
+	extension func(string) (any, bool)
 	consumers map[otlp.Signal]pipeline.Consumer
 	batches   []string // signal and bytes
 }
@@ -62,6 +65,11 @@ func (f *fakes) decode(k Kind, typ string, n *conf.Node) (plan, error) {
 	if cfg.Listen != "" {
 		p.listens = []listener{listenerAt(n, "tcp", cfg.Listen, "listen")}
 	}
+	if cfg.Auth != "" {
+		p.needs = []pipeline.Need{{Key: "auth", ID: cfg.Auth, Role: pipeline.RoleAuthenticator}}
+	}
+	p.role = pipeline.Role(cfg.Role)
+	p.extension = func(_ host, s pipeline.Settings) (pipeline.Component, error) { return f.make(s, cfg, nil) }
 	p.receiver = func(s pipeline.Settings) (receiver, error) { return f.make(s, cfg, nil) }
 	p.processor = func(s pipeline.Settings, next pipeline.Consumer) (consumer, error) { return f.make(s, cfg, next) }
 	p.exporter = func(s pipeline.Settings) (consumer, error) { return f.make(s, cfg, nil) }
@@ -72,7 +80,7 @@ func (f *fakes) make(s pipeline.Settings, cfg fakeConfig, next pipeline.Consumer
 	if cfg.FailNew != "" {
 		return nil, errors.New(cfg.FailNew)
 	}
-	c := &fake{fakes: f, id: s.ID, cfg: cfg, next: next, consumers: map[otlp.Signal]pipeline.Consumer{}}
+	c := &fake{fakes: f, id: s.ID, cfg: cfg, next: next, extension: s.Extension, consumers: map[otlp.Signal]pipeline.Consumer{}}
 	f.made[s.ID] = append(f.made[s.ID], c)
 	return c, nil
 }
@@ -105,11 +113,19 @@ func (c *fake) Start(context.Context) error {
 		return errors.New(c.cfg.FailStart)
 	}
 	c.note("start %s", c.id)
+	if c.cfg.Auth != "" {
+		_, ok := c.extension(c.cfg.Auth)
+		c.note("%s finds %s: %v", c.id, c.cfg.Auth, ok)
+	}
 	return nil
 }
 
 func (c *fake) Shutdown(ctx context.Context) error {
 	c.note("stop %s", c.id)
+	if c.cfg.Auth != "" {
+		_, ok := c.extension(c.cfg.Auth)
+		c.note("%s finds %s: %v", c.id, c.cfg.Auth, ok)
+	}
 	if ctx.Err() != nil {
 		c.note("too late")
 	}

@@ -20,6 +20,9 @@ func scenarios() []scenario {
 			all = append(all, bombs(p, encoding, "beyond", 4*bombLimit).scenario(), bombs(p, encoding, "below", bombLimit).scenario())
 		}
 	}
+	for _, p := range ports {
+		all = append(all, lies(p).scenario())
+	}
 	for _, tls := range []bool{false, true} {
 		for _, p := range ports {
 			all = append(all, idle(p, tls).scenario())
@@ -66,6 +69,32 @@ func bombs(p hostile.Port, encoding, name string, bytes int) course {
 			r.fault("%d bombs were answered otherwise than with \"too large\" or \"come again\"", c.Bad)
 		}
 		return err
+	}
+	return c
+}
+
+// lies sends bodies that claim to be large, 64 at once of each kind.
+func lies(p hostile.Port) course {
+	c := course{name: fmt.Sprintf("lying bodies %s", p)}
+	c.attack = func(ctx context.Context, h *host, srv *server, r *result) error {
+		const salvo = 64
+		kinds, err := hostile.Lies(p)
+		if err != nil {
+			return err
+		}
+		r.Offered = fmt.Sprintf("%d at once of %d kinds", salvo, len(kinds))
+		for _, k := range kinds {
+			began := time.Now()
+			c, err := h.do(ctx, srv, job{Port: p, Bomb: &bombJob{Lie: k.Name, Salvo: salvo}})
+			if err != nil {
+				return err
+			}
+			r.note("%s: %s in %s", k.Name, tallyOf(c.Answers), time.Since(began).Round(10*time.Millisecond))
+			if c.Failed+c.Bad > 0 {
+				r.fault("%s: %d had no answer, %d were taken: %s", k.Name, c.Failed, c.Bad, strings.Join(c.Errors, "; "))
+			}
+		}
+		return nil
 	}
 	return c
 }

@@ -42,6 +42,7 @@ type attackJob struct {
 type bombJob struct {
 	Encoding string
 	Bytes    int
+	Lie      string // the name of one, instead of both
 	Salvo    int
 }
 
@@ -141,7 +142,7 @@ func ready(in *json.Decoder) error {
 
 func (j job) bomb(ctx context.Context) (report, error) {
 	r := report{Answers: map[string]int{}}
-	b, err := hostile.NewBomb(j.Port, j.Bomb.Encoding, j.Bomb.Bytes)
+	b, err := j.Bomb.make(j.Port)
 	if err != nil {
 		return r, err
 	}
@@ -151,11 +152,25 @@ func (j job) bomb(ctx context.Context) (report, error) {
 	}
 	for _, a := range answers {
 		r.Answers[a.String()]++
-		if !a.TooLarge() && !a.Later() && !(a.OK() && j.Bomb.Bytes <= bombLimit) {
+		harmless := a.OK() && b.Bytes <= bombLimit || a.Refused() && j.Bomb.Lie != ""
+		if !a.TooLarge() && !a.Later() && !harmless {
 			r.Bad++
 		}
 	}
 	return r, nil
+}
+
+func (b *bombJob) make(p hostile.Port) (hostile.Bomb, error) {
+	if b.Lie == "" {
+		return hostile.NewBomb(p, b.Encoding, b.Bytes)
+	}
+	lies, err := hostile.Lies(p)
+	for _, l := range lies {
+		if l.Name == b.Lie {
+			return l, err
+		}
+	}
+	return hostile.Bomb{}, errors.Join(err, fmt.Errorf("no lie is called %q", b.Lie))
 }
 
 // child is a running one.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -8,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 
 	"github.com/penstock-telemetry/penstock/bench/payload"
@@ -66,7 +69,7 @@ func (l *loadReport) share() float64 { return float64(l.OK) / float64(max(l.Sent
 
 // load runs the job.
 func (j job) load(ctx context.Context) (loadReport, error) {
-	body, err := hostile.Compress(j.Port, j.Load.Encoding, payload.Logs(j.Load.Items))
+	body, err := hostile.Compress(j.Port, j.Load.Encoding, records(j.Load.Items))
 	if err != nil {
 		return loadReport{}, err
 	}
@@ -86,6 +89,16 @@ func (j job) load(ctx context.Context) (loadReport, error) {
 		sum.merge(c)
 	}
 	return sum, nil
+}
+
+// records returns a request of n records. Beyond the first hundred they repeat:
+// requests laid end to end are one request, and packed they take next to no room.
+func records(n int) []byte {
+	const unit = 100
+	if n <= unit {
+		return payload.Logs(n)
+	}
+	return bytes.Repeat(payload.Logs(unit), n/unit)
 }
 
 // merge adds a client's report.
@@ -146,8 +159,9 @@ func (j job) send(ctx context.Context, i int, send func(context.Context) (hostil
 		cancel()
 		r.Sent++
 		switch {
-		case err != nil:
+		case err != nil || a.HTTP == 0 && a.GRPC == codes.DeadlineExceeded: // a client's own
 			r.Failed++
+			err = cmp.Or(err, context.DeadlineExceeded)
 			if len(r.Errors) < 2 {
 				r.Errors = append(r.Errors, err.Error())
 			}

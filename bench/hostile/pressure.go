@@ -105,10 +105,10 @@ func eventually(patience time.Duration, is func() bool) bool {
 	return true
 }
 
-// The requests of overload: packed, so that they cost the server ten times what
-// they cost the sender, and large, so that memory is what runs out first.
+// The requests of overload: packed, so that they cost the server more than ten
+// times what they cost the sender, and large, so that memory runs out.
 const (
-	overloadItems    = 1000
+	overloadItems    = 10_000
 	overloadEncoding = "gzip"
 	overloadClients  = 20
 	// overloadSenders of each client make for more bytes on their way than any

@@ -2,6 +2,7 @@ package oidcextension
 
 import (
 	"context"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,23 +68,25 @@ func (s keySet) has(kid string) bool {
 
 // checker checks one token's signature. It implements oidc.KeySet.
 type checker struct {
-	keys     keySet
-	kid, alg string // as the token's header has them
+	keys   keySet
+	of     header
+	failed bool // go-oidc's error does not say
 }
 
 var errSignature = errors.New("the signature is wrong")
 
 // VerifySignature implements oidc.KeySet.
-func (c checker) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+func (c *checker) VerifySignature(ctx context.Context, token string) ([]byte, error) {
 	for _, k := range c.keys {
-		if c.kid != "" && k.KeyID != c.kid || k.Algorithm != "" && k.Algorithm != c.alg {
+		if c.of.KeyID != "" && k.KeyID != c.of.KeyID || k.Algorithm != "" && k.Algorithm != c.of.Algorithm {
 			continue
 		}
-		static := oidc.StaticKeySet{PublicKeys: []any{k.Key}}
+		static := oidc.StaticKeySet{PublicKeys: []crypto.PublicKey{k.Key}}
 		if payload, err := static.VerifySignature(ctx, token); err == nil {
 			return payload, nil
 		}
 	}
+	c.failed = true
 	return nil, errSignature
 }
 

@@ -47,13 +47,22 @@ type provider struct {
 	waiting atomic.Int32
 
 	mu      sync.Mutex
-	attempt time.Time       // the beginning of the last one
-	under   chan struct{}   // closed when the attempt under way, or the next, ends
-	absent  map[string]bool // kids that the last successful attempt did not bring
+	running bool            // an attempt is under way
+	attempt time.Time       // when the last one began, or ended
+	next    *outcome        // of the attempt under way, or of the next
+	absent  map[string]bool // keys that tokens named and the last good attempt did not bring
 }
 
+// An outcome is what becomes of one attempt; err is read after done is closed.
+type outcome struct {
+	done chan struct{}
+	err  error
+}
+
+func newOutcome() *outcome { return &outcome{done: make(chan struct{})} }
+
 func newProvider(cfg Provider, log *slog.Logger) *provider {
-	p := &provider{cfg: cfg, log: log.With(slog.String("issuer", cfg.IssuerURL)), asked: make(chan struct{}, 1), under: make(chan struct{})}
+	p := &provider{cfg: cfg, log: log.With(slog.String("issuer", cfg.IssuerURL)), asked: make(chan struct{}, 1), next: newOutcome()}
 	if cfg.PublicKeysFile != "" {
 		p.file = watched.New(cfg.PublicKeysFile, p.log, parseKeys)
 	}
@@ -114,7 +123,11 @@ func (p *provider) run(ctx context.Context) {
 // refresh makes one attempt. It alone fetches anything.
 func (p *provider) refresh(ctx context.Context) error {
 	p.mu.Lock()
-	p.attempt = time.Now()
+	p.running, p.attempt = true, time.Now()
+	select {
+	case <-p.asked: // this attempt is the answer
+	default:
+	}
 	p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, 2*fetchTimeout)
 	defer cancel()
@@ -125,9 +138,10 @@ func (p *provider) refresh(ctx context.Context) error {
 		p.trust.Store(t)
 		p.absent = map[string]bool{}
 	}
-	p.attempt = time.Now()
-	close(p.under)
-	p.under = make(chan struct{})
+	p.running, p.attempt = false, time.Now()
+	p.next.err = err
+	close(p.next.done)
+	p.next = newOutcome()
 	return err
 }
 
@@ -136,39 +150,91 @@ var (
 	errUnknownKey = errors.New("the token is signed with a key that the issuer does not have")
 )
 
-// keysFor returns what to check a token with that names the key kid. Its error is
-// errUnknownKey, or says to try again after a time.
+// keysFor returns what to check a token with that names the key kid.
 func (p *provider) keysFor(ctx context.Context, kid string) (*trust, error) {
 	if p.file != nil {
 		return p.fromFile(kid)
 	}
-	if t := p.trust.Load(); t != nil && t.keys.has(kid) {
+	t := p.trust.Load()
+	switch {
+	case t != nil && t.keys.has(kid):
 		return t, nil
+	case t != nil && p.isAbsent(kid):
+		return nil, errUnknownKey
 	}
-	ended, wait, err := p.ask(kid)
-	if err != nil {
+	if err := p.fresh(ctx); err != nil {
 		return nil, err
 	}
-	if wait > 0 || p.waiting.Add(1) > maxWaiting {
-		if wait <= 0 {
-			p.waiting.Add(-1)
-		}
-		return nil, again{errNoKeys, max(wait, time.Second)}
+	if t = p.trust.Load(); t.keys.has(kid) {
+		return t, nil
+	}
+	p.setAbsent(kid)
+	return nil, errUnknownKey
+}
+
+func (p *provider) fromFile(kid string) (*trust, error) {
+	set := p.file.Get()
+	switch {
+	case set == nil:
+		return nil, later(errNoKeys, time.Second)
+	case !set.has(kid):
+		return nil, errUnknownKey
+	}
+	return &trust{keys: *set, algorithms: algorithms()}, nil
+}
+
+// fresh waits for an attempt that succeeds, if one may be made now. Its error
+// says when to come back.
+func (p *provider) fresh(ctx context.Context) error {
+	o, wait := p.ask()
+	if wait > 0 {
+		return later(errNoKeys, wait)
 	}
 	defer p.waiting.Add(-1)
+	if p.waiting.Add(1) > maxWaiting {
+		return later(errNoKeys, time.Second)
+	}
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	select {
-	case <-ended:
+	case <-o.done:
+		if o.err == nil {
+			return nil
+		}
 	case <-timeout.C:
 	case <-ctx.Done():
 	}
-	t := p.trust.Load()
-	if t != nil && t.keys.has(kid) {
-		return t, nil
+	return later(errNoKeys, time.Second)
+}
+
+// ask wants an attempt. If the last one is too young, it says how long to wait.
+func (p *provider) ask() (*outcome, time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.running && !p.attempt.IsZero() {
+		if age := time.Since(p.attempt); age < refreshAfter {
+			return nil, refreshAfter - age
+		}
+		select {
+		case p.asked <- struct{}{}:
+		default:
+		}
 	}
-	if p.isAbsent(kid, ended) {
-		return nil, errUnknownKey
+	return p.next, 0
+}
+
+// isAbsent says whether the issuer was asked for a key a moment ago and did not
+// have it.
+func (p *provider) isAbsent(kid string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.absent[kid] && time.Since(p.attempt) < refreshAfter
+}
+
+func (p *provider) setAbsent(kid string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.absent) < maxAbsent {
+		p.absent[kid] = true
 	}
-	return nil, again{errNoKeys, time.Second}
 }

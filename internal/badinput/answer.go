@@ -19,7 +19,8 @@ import (
 type answer struct {
 	// outcome is the HTTP status ("400"), the name of the gRPC code
 	// ("InvalidArgument"), or how it ended without one: "closed", "goaway",
-	// "rst", "h2" (the server began to speak HTTP/2), "timeout".
+	// "rst", "h2" (the server began to speak HTTP/2), "ignored" (it answered the
+	// PING behind), "timeout".
 	outcome string
 	detail  string // more about an outcome without a status
 	http    int    // 0: none came

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
@@ -132,18 +133,6 @@ var levels = map[string][]uint32{
 func protobufFunctions() map[string]function {
 	field := func(num uint32, v []byte) []byte { return wire.AppendBytes(nil, num, v) }
 	tag := func(a *arguments, t int64) []byte { return binary.AppendUvarint(nil, uint64(a.int(0)<<3|t)) }
-	nest := func(list uint32, more ...uint32) func(a *arguments) ([]byte, error) {
-		return func(a *arguments) ([]byte, error) {
-			v := []byte{0x10, 1} // bool_value: true
-			for range a.int(0) - 1 {
-				for _, num := range more {
-					v = field(num, v)
-				}
-				v = field(list, field(1, v))
-			}
-			return v, nil
-		}
-	}
 	return map[string]function{
 		"uvarint": {least: 1, most: 1, usage: "uvarint(N)", run: func(a *arguments) ([]byte, error) {
 			return binary.AppendUvarint(nil, uint64(a.int(0))), nil
@@ -181,8 +170,27 @@ func protobufFunctions() map[string]function {
 			}
 			return b, nil
 		}},
-		"arrays":  {least: 1, most: 1, usage: "arrays(DEPTH): an AnyValue at that depth, in arrays", run: nest(5)},
-		"kvlists": {least: 1, most: 1, usage: "kvlists(DEPTH): an AnyValue at that depth, in maps", run: nest(6, 2)},
+		"arrays":  {least: 1, most: 1, usage: "arrays(DEPTH): an AnyValue at that depth, in arrays", run: nest(1, 5)},
+		"kvlists": {least: 1, most: 1, usage: "kvlists(DEPTH): an AnyValue at that depth, in maps", run: nest(2, 1, 6)},
+	}
+}
+
+// nest makes an AnyValue at a depth. Each level around it is the fields given,
+// inside out. The headers are collected first: most of what is nested deeply is
+// headers.
+func nest(around ...uint32) func(a *arguments) ([]byte, error) {
+	return func(a *arguments) ([]byte, error) {
+		innermost := []byte{0x10, 1} // bool_value: true
+		var headers [][]byte
+		size := len(innermost)
+		for range a.int(0) - 1 {
+			for _, num := range around {
+				h := binary.AppendUvarint(wire.AppendTag(nil, num, wire.TypeBytes), uint64(size))
+				headers, size = append(headers, h), size+len(h)
+			}
+		}
+		slices.Reverse(headers)
+		return append(bytes.Join(headers, nil), innermost...), nil
 	}
 }
 

@@ -1,8 +1,9 @@
 package badinput
 
 import (
-	"bufio"
+	"errors"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -32,28 +33,40 @@ func sendRaw(c *Case, address string, raw []byte, timeout time.Duration) (*answe
 	if _, err := conn.Write(raw); err != nil {
 		return failed(err), nil
 	}
-	return readH2(conn.in), nil
+	return readH2(conn), nil
 }
+
+// settleFor is how long after the answer to a PING a stream may still be
+// answered.
+const settleFor = 100 * time.Millisecond
 
 // readH2 reads what a server on the gRPC port says to raw bytes, until it is
 // clear how it ends.
-func readH2(in *bufio.Reader) *answer {
-	first, err := in.Peek(5)
+func readH2(conn *h1Conn) *answer {
+	first, err := conn.in.Peek(5)
 	if err != nil {
 		return failed(err)
 	}
 	if string(first) == "HTTP/" {
-		return (&h1Conn{in: in}).read("POST")
+		return conn.read("POST")
 	}
-	framer := http2.NewFramer(nil, in)
+	framer := http2.NewFramer(nil, conn.in)
 	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	s := &stream{}
+	s, alive := &stream{}, false
 	for {
 		f, err := framer.ReadFrame()
+		if alive && errors.Is(err, os.ErrDeadlineExceeded) {
+			return &answer{outcome: "ignored"}
+		}
 		if err != nil {
 			return failed(err)
 		}
 		switch f := f.(type) {
+		case *http2.PingFrame:
+			if f.IsAck() {
+				alive = true
+				_ = conn.SetReadDeadline(time.Now().Add(settleFor))
+			}
 		case *http2.GoAwayFrame:
 			return &answer{outcome: "goaway", detail: f.ErrCode.String(), closed: true}
 		case *http2.RSTStreamFrame:

@@ -54,8 +54,8 @@ type Fate struct {
 const drainPatience = 5 * time.Second
 
 // Launch runs an attack on all its connections at once and returns what became
-// of each. The attack is over when the server has ended it, when its frames are
-// sent and hold has passed, or when ctx ends.
+// of each. The attack is over when the server has ended it, when it has lasted for
+// hold (counted from the last frame of a flood), or when ctx ends.
 func Launch(ctx context.Context, a Attack, t Target, p Port, hold time.Duration, opt Options) []Fate {
 	fates := make([]Fate, max(opt.Connections, 1))
 	var all sync.WaitGroup
@@ -90,8 +90,15 @@ func launch(ctx context.Context, a Attack, t Target, p Port, hold time.Duration,
 			}
 		})
 	}
-	sent := a.run(over, o, p, opt)
+	running := over
+	if a.Kind == Slow {
+		var enough context.CancelFunc
+		running, enough = context.WithTimeout(over, hold)
+		defer enough()
+	}
+	sent := a.run(running, o, p, opt)
 	select {
+	case <-running.Done():
 	case <-o.ended:
 	case <-ctx.Done():
 	case <-time.After(hold):

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -77,6 +79,7 @@ func answerOf(s *status.Status) Answer {
 
 // Bomb is a small body that wants to be a large one.
 type Bomb struct {
+	Name     string
 	Port     Port
 	Encoding string
 	Bytes    int    // when unpacked
@@ -91,10 +94,35 @@ func Codecs(p Port) []string {
 	return []string{"gzip", "zstd", "zlib", "deflate", "snappy", "x-snappy-framed", "lz4"}
 }
 
+// Lies returns small bodies that claim to be large, or cost much for what they
+// are. None is a good request, but for those that hold nothing at all.
+func Lies(p Port) ([]Bomb, error) {
+	oneByte := []byte{9, 0, 0, 'x'} // a zstd block: the last, raw, one byte (RFC 8878, 3.1.1.2)
+	window := append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0, 19 << 3}, oneByte...)
+	size := append(append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0xe0}, binary.LittleEndian.AppendUint64(nil, 4<<30)...), oneByte...)
+	empty, err := Compress(p, "gzip", nil)
+	lies := []Bomb{
+		{Name: "zstd window of 512 MiB", Port: p, Encoding: "zstd", Bytes: 512 << 20, Body: window},
+		{Name: "zstd content of 4 GiB", Port: p, Encoding: "zstd", Bytes: 4 << 30, Body: size},
+		{Name: "150,000 empty gzip members", Port: p, Encoding: "gzip", Body: bytes.Repeat(empty, 150_000)},
+	}
+	if p == HTTP {
+		var framed bytes.Buffer
+		w := lz4.NewWriter(&framed)
+		err = errors.Join(err, w.Apply(lz4.SizeOption(1<<40), lz4.BlockSizeOption(lz4.Block4Mb)))
+		_, _ = w.Write(make([]byte, 10)) // a bytes.Buffer takes all
+		err = errors.Join(err, w.Flush())
+		lies = append(lies,
+			Bomb{Name: "snappy block of 4 GiB", Port: p, Encoding: "snappy", Bytes: 4 << 30, Body: append(binary.AppendUvarint(nil, 1<<32-1), "0123456789"...)},
+			Bomb{Name: "lz4 content of 1 TiB", Port: p, Encoding: "lz4", Bytes: 1 << 40, Body: framed.Bytes()})
+	}
+	return lies, err
+}
+
 // NewBomb packs a request of n bytes that holds nothing.
 func NewBomb(p Port, encoding string, n int) (Bomb, error) {
 	body, err := Compress(p, encoding, padding(n))
-	return Bomb{Port: p, Encoding: encoding, Bytes: n, Body: body}, err
+	return Bomb{Name: encoding, Port: p, Encoding: encoding, Bytes: n, Body: body}, err
 }
 
 // Compress packs b as the port's clients do: "snappy" is a block over HTTP and a

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/internal/hostile"
 )
@@ -62,6 +64,42 @@ func TestBombs(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// What a body claims about itself is not believed: it costs what it is, and is
+// answered soon. An empty request may be taken.
+func TestLies(t *testing.T) {
+	const beside = 96 << 20 // as in TestBombs, and zstd's windows of 8 MiB at most for a salvo of 8
+	for _, p := range []hostile.Port{hostile.GRPC, hostile.HTTP} {
+		lies, err := hostile.Lies(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range lies {
+			t.Run(fmt.Sprintf("%s/%s", p, b.Name), func(t *testing.T) {
+				r := newRig(t, nil, false, ", max_recv_msg_size_mib: 4", ", max_request_body_size: 4194304")
+				runtime.GC()
+				before := heap()
+				highest := peak(heap)
+				r.beside(func(ctx context.Context) {
+					ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+					defer cancel()
+					answers, errs := b.Salvo(ctx, r.target, 8)
+					for _, err := range errs {
+						t.Errorf("no answer: %v", err)
+					}
+					for _, a := range answers {
+						if a.OK() && b.Bytes > 0 || a.HTTP >= 500 || a.GRPC == codes.Unknown {
+							t.Errorf("answered %s, expected a refusal for good", a)
+						}
+					}
+				})
+				if rise := highest() - before; rise > beside {
+					t.Errorf("the heap grew by %d MiB, expected at most %d", rise>>20, beside>>20)
+				}
+			})
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,8 +71,8 @@ func (o *offender) send(ctx context.Context, b []byte) error {
 	o.write.Lock()
 	defer o.write.Unlock()
 	_, err := o.Write(b)
-	if err != nil && ctx.Err() == nil {
-		o.end(ending(err))
+	if err != nil {
+		o.ifServer(ctx, err)
 	}
 	return err
 }
@@ -89,9 +90,10 @@ func (o *offender) readHTTP1(ctx context.Context) {
 	o.ifServer(ctx, err)
 }
 
-// ifServer notes the end of reading, unless it was the attack's own.
+// ifServer notes the end of reading, unless it was the attack's own. Deadlines
+// are.
 func (o *offender) ifServer(ctx context.Context, err error) {
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		o.end(ending(err))
 	}
 }
@@ -184,8 +186,7 @@ func (o *offender) headerLimit(ctx context.Context) int {
 func (o *offender) drain(patience time.Duration) {
 	_ = o.SetReadDeadline(time.Now().Add(patience))
 	_, err := io.Copy(io.Discard, o.Conn)
-	var timeout net.Error
-	if !errors.As(err, &timeout) || !timeout.Timeout() {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		o.end(ending(err))
 	}
 }

@@ -33,9 +33,9 @@ type Good struct {
 // SDK waits ten.
 const requestTimeout = 5 * time.Second
 
-// maxWaiting is how many requests a good client has open before those that are
+// MaxWaiting is how many requests a good client has open before those that are
 // due count as failed.
-const maxWaiting = 256
+const MaxWaiting = 256
 
 // Report is what a good client saw.
 type Report struct {
@@ -60,7 +60,7 @@ func (g Good) Run(ctx context.Context) Report {
 	defer stop()
 	t := &tally{}
 	interval := time.Second / time.Duration(max(g.PerSecond, 1))
-	room := make(chan struct{}, maxWaiting)
+	room := make(chan struct{}, MaxWaiting)
 	var open sync.WaitGroup
 	for due := time.Now(); ; due = due.Add(interval) {
 		select {
@@ -72,7 +72,7 @@ func (g Good) Run(ctx context.Context) Report {
 		select {
 		case room <- struct{}{}:
 		default:
-			t.add(0, fmt.Errorf("%d requests are waiting already", maxWaiting))
+			t.add(0, fmt.Errorf("%d requests are waiting already", MaxWaiting))
 			continue
 		}
 		open.Go(func() {
@@ -176,7 +176,7 @@ func (g Good) grpcSender() (func(context.Context) error, func()) {
 // not "". It keeps as many connections as it needs at a time.
 func DialHTTP(t Target, from string) *http.Client {
 	return &http.Client{Transport: &http.Transport{
-		TLSClientConfig: t.TLS, MaxIdleConnsPerHost: maxWaiting,
+		TLSClientConfig: t.TLS, MaxIdleConnsPerHost: MaxWaiting,
 		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return dialTCP(ctx, addr, from) },
 	}}
 }

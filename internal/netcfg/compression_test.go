@@ -18,15 +18,15 @@ func TestCompressor(t *testing.T) {
 	for _, c := range []struct {
 		compression Compression
 		levels      []int
-	}{{Gzip, []int{-2, -1, 0, 1, 9}}, {Zstd, []int{0, 1, 3, 7, 11, 22}}, {Zlib, []int{-2, -1, 0, 1, 9}}, {Deflate, []int{0, 9}},
+	}{{Gzip, []int{-2, -1, 0, 1, 9}}, {Zstd, []int{0, 1, 7, 22}}, {Zlib, []int{-2, -1, 0, 1, 9}}, {Deflate, []int{0, 9}},
 		{Snappy, []int{0}}, {SnappyFramed, []int{0}}, {LZ4, []int{0}}} {
 		for _, level := range c.levels {
 			z, err := NewCompressor(c.compression, CompressionParams{Level: level})
 			if err != nil {
 				t.Fatalf("%s level %d: %v", c.compression, level, err)
 			}
-			plains := [][]byte{nil, text(1), text(1000), text(1 << 18)}
-			if c.compression == Zstd {
+			plains := [][]byte{nil, text(1), text(1000), text(1 << 16)}
+			if c.compression == Zstd && level > 7 {
 				plains = append(plains, make([]byte, 9<<20)) // above the window
 			}
 			for _, plain := range plains {

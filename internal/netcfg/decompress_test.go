@@ -525,7 +525,7 @@ func TestDecompressEmptyMembers(t *testing.T) {
 // A bomb takes no more than its room, however high the limit is. Not parallel: it
 // measures.
 func TestDecompressBombsInARoom(t *testing.T) {
-	const size, limit, state = 32 << 20, 1 << 20, 1 << 20
+	const size, limit, state = 6 << 20, 1 << 20, 1 << 20
 	zeros := make([]byte, size)
 	for _, c := range bodies(zeros) {
 		if c.encoding == "" || c.encoding == "identity" {

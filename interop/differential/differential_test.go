@@ -44,7 +44,11 @@ func newTally() *tally { return &tally{accepted: map[string]int{}, reasons: map[
 
 func (a *tally) String() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%d requests; accepted by penstock %d, official %d, pdata %d\n", a.requests, a.accepted["penstock"], a.accepted["official"], a.accepted["pdata"])
+	fmt.Fprintf(&out, "%d requests; accepted by", a.requests)
+	for _, who := range slices.Sorted(maps.Keys(a.accepted)) {
+		fmt.Fprintf(&out, " %s: %d", who, a.accepted[who])
+	}
+	out.WriteByte('\n')
 	for _, k := range slices.Sorted(maps.Keys(a.reasons)) {
 		fmt.Fprintf(&out, "%9d  %s\n", a.reasons[k], k)
 	}

@@ -118,6 +118,15 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// SetDeadline leaves writing to Write, which would not notice that its deadline
+// is gone: gRPC takes all deadlines away after its handshake.
+func (c *conn) SetDeadline(t time.Time) error {
+	if c.owner.writeTimeout > 0 {
+		return c.Conn.SetReadDeadline(t)
+	}
+	return c.Conn.SetDeadline(t)
+}
+
 // Close may be called more than once.
 func (c *conn) Close() error {
 	if c.closed.Swap(true) {

@@ -3,8 +3,6 @@ package otlpreceiver
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -53,8 +51,7 @@ func (v *visit) export(ctx context.Context, lent *[]byte) ([]byte, *refusal) {
 func (v *visit) deliver(ctx context.Context, lent *[]byte) (out obsreport.Outcome, err error) {
 	defer func() { // after the Release below, which a consumer may have broken
 		if p := recover(); p != nil {
-			v.log.LogAttrs(ctx, slog.LevelError, "panic while a request was processed",
-				slog.String("signal", v.in.signal.String()), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			v.tellOfPanic(ctx, p)
 			out, err = obsreport.Outcome{Failed: v.items}, errPanic
 		}
 	}()

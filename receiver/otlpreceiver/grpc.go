@@ -108,7 +108,8 @@ func connOf(ctx context.Context) *conn {
 	return info.conn
 }
 
-func (h *grpcHandler) take(ctx context.Context, v *visit, stream grpc.ServerStream) ([]byte, *refusal) {
+func (h *grpcHandler) take(ctx context.Context, v *visit, stream grpc.ServerStream) (response []byte, refused *refusal) {
+	defer v.rescue(ctx, &refused)
 	get := func(name string) []string { return metadata.ValueFromIncomingContext(ctx, name) }
 	if refused := v.authenticate(ctx, get); refused != nil {
 		return nil, refused
@@ -166,7 +167,7 @@ const pieceBytes = 1 << 20
 
 // read returns the message, decompressed.
 func (m *grpcMessage) read() (*[]byte, *refusal) {
-	slow := watch(m.stream)
+	slow := watch(m.stream, &m.visit.pace)
 	defer slow.stop()
 	lent, refused := m.compressed(slow)
 	if refused != nil {
@@ -278,39 +279,27 @@ func brokenOff(err error) *refusal {
 	return &refusal{code: codes.Unavailable, reason: obsreport.ReasonBrokenOff, message: "the request broke off: " + err.Error()}
 }
 
-const (
-	// patience is how long a body may take however small it is.
-	patience = 10 * time.Second
-	// leastRate is what it must come at beyond that, on average.
-	leastRateBytes = 64 << 10 // per second
-)
-
-// bodyDeadline is by when the first n bytes of a body that began at began must be
-// there, and something after them.
-func bodyDeadline(began time.Time, n int) time.Time {
-	return began.Add(patience + time.Duration(n)*time.Second/leastRateBytes)
-}
-
 // slowWatch ends a stream whose message comes too slowly.
 type slowWatch struct {
 	began time.Time
 	timer *time.Timer
+	pace  *pace
 
 	mu      sync.Mutex
 	stopped bool
 	stream  messageStream
 }
 
-func watch(s messageStream) *slowWatch {
-	w := &slowWatch{began: time.Now(), stream: s}
-	w.timer = time.AfterFunc(patience, w.end)
+func watch(s messageStream, p *pace) *slowWatch {
+	w := &slowWatch{began: time.Now(), stream: s, pace: p}
+	w.timer = time.AfterFunc(p.patience, w.end)
 	return w
 }
 
 // expect gives the client the time that n bytes may take in all.
 func (w *slowWatch) expect(n int) {
-	if n >= leastRateBytes {
-		w.timer.Reset(time.Until(bodyDeadline(w.began, n)))
+	if n >= w.pace.leastRateBytes {
+		w.timer.Reset(time.Until(w.pace.bodyDeadline(w.began, n)))
 	}
 }
 
@@ -322,10 +311,8 @@ func (w *slowWatch) end() {
 	}
 	// Read will return an error that says that the stream was cancelled. What the
 	// client hears is this.
-	_ = w.stream.WriteStatus(status.New(codes.Unavailable, slowBody)) // it may have gone
+	_ = w.stream.WriteStatus(status.New(codes.Unavailable, w.pace.slowBody())) // it may have gone
 }
-
-const slowBody = "the request came too slowly: expected 64 KiB/s after the first ten seconds"
 
 func (w *slowWatch) stop() {
 	w.timer.Stop()

@@ -25,6 +25,8 @@ type greetings struct {
 	tls *tls.Config // nil: plaintext
 	obs *obsreport.Receiver
 	log *slog.Logger
+	// stalledFor is the pace's.
+	stalledFor time.Duration
 
 	notice obsreport.Notice // of clients that speak something else
 }
@@ -44,7 +46,7 @@ func (g *greetings) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 	if !ok {
 		return nil, nil, fmt.Errorf("a connection of type %T did not come from our listener", raw)
 	}
-	h := &h2conn{Conn: c, raw: c, window: newSendWindow(c)}
+	h := &h2conn{Conn: c, raw: c, window: newSendWindow(c, g.stalledFor)}
 	info := &connInfo{credentials.CommonAuthInfo{SecurityLevel: credentials.NoSecurity}, c}
 	if g.tls != nil {
 		secure := tls.Server(c, g.tls)

@@ -86,8 +86,9 @@ func percentEncode(s string) string {
 	return b.String()
 }
 
-func (h *grpcOverHTTP) take(w http.ResponseWriter, r *http.Request, v *visit) ([]byte, *refusal) {
+func (h *grpcOverHTTP) take(w http.ResponseWriter, r *http.Request, v *visit) (response []byte, refused *refusal) {
 	ctx, get := r.Context(), headerOf(r)
+	defer v.rescue(ctx, &refused)
 	if refused := v.authenticate(ctx, get); refused != nil {
 		return nil, refused
 	}
@@ -120,7 +121,7 @@ func (h *grpcOverHTTP) take(w http.ResponseWriter, r *http.Request, v *visit) ([
 
 // message reads the one message of the request.
 func (h *grpcOverHTTP) message(w http.ResponseWriter, r *http.Request, v *visit) (*[]byte, *refusal) {
-	src := &paced{r: r.Body, w: http.NewResponseController(w), began: v.began, most: int64(h.maxRequestBytes) + 6}
+	src := &paced{r: r.Body, w: http.NewResponseController(w), visit: v, most: int64(h.maxRequestBytes) + 6}
 	defer src.done()
 	var prefix [5]byte
 	if _, err := io.ReadFull(src, prefix[:]); err == io.EOF {

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"runtime"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/experimental"
@@ -15,8 +14,6 @@ import (
 )
 
 const (
-	// handshakeTimeout is how long a connection may take to greet.
-	handshakeTimeout = 10 * time.Second
 	// streamWindowBytes is how much of a body gRPC reads ahead of us, and thus
 	// what a request costs before it is admitted. Once admitted it is granted its
 	// own length.
@@ -41,9 +38,10 @@ type grpcServer struct {
 // newGRPCServer makes a server for all signals, and for methods that nobody
 // knows, which are counted too.
 func newGRPCServer(l *conns, c *GRPCConfig, d *door, secure *tls.Config) *grpcServer {
-	creds := &greetings{tls: secure, obs: d.obs, log: d.log}
+	creds := &greetings{tls: secure, obs: d.obs, log: d.log, stalledFor: d.pace.stalledFor}
 	strangers := &grpcHandler{door: d, maxRequestBytes: c.maxRequestBytes()}
-	s := grpc.NewServer(append(grpcOptions(c), grpc.Creds(creds), grpc.UnknownServiceHandler(strangers.serve))...)
+	s := grpc.NewServer(append(grpcOptions(c), grpc.Creds(creds), grpc.ConnectionTimeout(d.pace.handshake),
+		grpc.UnknownServiceHandler(strangers.serve))...)
 	for _, in := range d.intakes {
 		if in == nil {
 			continue
@@ -81,7 +79,6 @@ func grpcOptions(c *GRPCConfig) []grpc.ServerOption {
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.StaticStreamWindowSize(streamWindowBytes),
 		grpc.StaticConnWindowSize(connWindowBytes),
-		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: sp.MaxConnectionIdle, MaxConnectionAge: sp.MaxConnectionAge,
 			MaxConnectionAgeGrace: sp.MaxConnectionAgeGrace, Time: sp.Time, Timeout: sp.Timeout,

@@ -81,6 +81,9 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	status := http.StatusOK
 	if refused != nil {
+		if !v.read { // net/http looks for the rest of the body before it answers
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.pace.unread))
+		}
 		status = refuse(w, f, refused)
 	} else {
 		reply(w, f, status, f.response(v.in.signal, response))
@@ -115,8 +118,9 @@ func (h *httpHandler) overGRPC(w http.ResponseWriter, r *http.Request, c *conn) 
 }
 
 // take is a request from its header on.
-func (h *httpHandler) take(w http.ResponseWriter, r *http.Request, v *visit, f *format, known bool) ([]byte, *refusal) {
+func (h *httpHandler) take(w http.ResponseWriter, r *http.Request, v *visit, f *format, known bool) (response []byte, refused *refusal) {
 	ctx := r.Context()
+	defer v.rescue(ctx, &refused)
 	if refused := v.authenticate(ctx, h.credentials(r)); refused != nil {
 		return nil, refused
 	}
@@ -199,13 +203,14 @@ func (h *httpHandler) body(w http.ResponseWriter, r *http.Request, v *visit) (*[
 	if first > 0 {
 		dst = bufpool.Get(int(r.ContentLength))
 	}
-	src := &paced{r: r.Body, w: http.NewResponseController(w), began: v.began, most: int64(limit)}
+	src := &paced{r: r.Body, w: http.NewResponseController(w), visit: v, most: int64(limit)}
 	lent, err := netcfg.Decompress(encoding, dst, src, limit, v)
-	src.done()
 	v.wireBytes = int(src.n)
 	if err != nil {
 		return nil, refuseBody(err, encoding, limit)
 	}
+	src.done()
+	v.read = true
 	return lent, nil
 }
 
@@ -230,7 +235,7 @@ func refuseBody(err error, encoding string, limit int) *refusal {
 type paced struct {
 	r     io.Reader
 	w     *http.ResponseController
-	began time.Time
+	visit *visit
 	most  int64
 	n     int64
 	until time.Time // the read deadline
@@ -239,7 +244,8 @@ type paced struct {
 var errWireTooLarge = errors.New("the body is larger than the limit")
 
 func (p *paced) Read(b []byte) (int, error) {
-	if by := bodyDeadline(p.began, int(p.n)); by.Sub(p.until) > time.Second {
+	pace := &p.visit.pace
+	if by := pace.bodyDeadline(p.visit.began, int(p.n)); by.Sub(p.until) > pace.patience/10 {
 		p.until = by
 		_ = p.w.SetReadDeadline(by) // a server that cannot has no slow clients: tests
 	}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/rs/cors"
 
@@ -21,8 +20,6 @@ const (
 	// The windows of HTTP/2 bound what a connection may send ahead of being read.
 	httpConnWindowBytes   = 1 << 20
 	httpStreamWindowBytes = 256 << 10
-	// writeStall is how long a client may take nothing of what is written to it.
-	writeStall = 30 * time.Second
 )
 
 // httpServer is the listener and what serves it.
@@ -32,7 +29,7 @@ type httpServer struct {
 	cancel   context.CancelFunc // of all requests' contexts
 }
 
-func newHTTPServer(l *conns, c *HTTPConfig, h http.Handler, secure *tls.Config, log *slog.Logger) *httpServer {
+func newHTTPServer(l *conns, c *HTTPConfig, h http.Handler, secure *tls.Config, p pace, log *slog.Logger) *httpServer {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &http.Server{
 		Handler: outer(c, h), MaxHeaderBytes: maxHeaderBytes, TLSConfig: secure,
@@ -46,7 +43,7 @@ func newHTTPServer(l *conns, c *HTTPConfig, h http.Handler, secure *tls.Config, 
 			MaxConcurrentStreams:          httpStreams,
 			MaxReceiveBufferPerConnection: httpConnWindowBytes,
 			MaxReceiveBufferPerStream:     httpStreamWindowBytes,
-			WriteByteTimeout:              writeStall,
+			WriteByteTimeout:              p.writeStall,
 		},
 	}
 	s.Protocols.SetHTTP1(true)

@@ -49,6 +49,7 @@ type Receiver struct {
 	cfg  Config
 	set  pipeline.Settings
 	gate *gate
+	pace pace
 
 	rejections *obsreport.Rejections
 	broken     atomic.Pointer[error] // why a server stopped listening by itself
@@ -80,7 +81,7 @@ func New(cfg Config, set pipeline.Settings) (*Receiver, error) {
 		return nil, fmt.Errorf("receiver %q: %w", set.ID, err)
 	}
 	set = set.OrDefaults()
-	return &Receiver{cfg: cfg, set: set, gate: newGate(), rejections: obsreport.NewRejections(set.Logger)}, nil
+	return &Receiver{cfg: cfg, set: set, gate: newGate(), pace: defaultPace(), rejections: obsreport.NewRejections(set.Logger)}, nil
 }
 
 // Name returns the receiver's id in the configuration.
@@ -159,7 +160,7 @@ func (r *Receiver) openGRPC(ctx context.Context, c *GRPCConfig) error {
 	if err != nil {
 		return err
 	}
-	l, err := r.listen(ctx, &c.ServerConfig, d, writeStall)
+	l, err := r.listen(ctx, &c.ServerConfig, d, d.pace.writeStall)
 	if err != nil {
 		return err
 	}
@@ -187,12 +188,13 @@ func (r *Receiver) openHTTP(ctx context.Context, c *HTTPConfig, shared *GRPCConf
 	if err != nil {
 		return err
 	}
+	d.pace.request = c.ReadTimeout
 	h, err := newHTTPHandler(c, d, routes)
 	if err != nil {
 		return err
 	}
 	if shared != nil {
-		if h.grpc, err = r.grpcOverHTTP(shared); err != nil {
+		if h.grpc, err = r.grpcOverHTTP(shared, d.pace); err != nil {
 			return err
 		}
 	}
@@ -200,15 +202,16 @@ func (r *Receiver) openHTTP(ctx context.Context, c *HTTPConfig, shared *GRPCConf
 	if err != nil {
 		return err
 	}
-	r.http = newHTTPServer(l, c, h, secure, r.set.Logger)
+	r.http = newHTTPServer(l, c, h, secure, d.pace, r.set.Logger)
 	return nil
 }
 
-func (r *Receiver) grpcOverHTTP(c *GRPCConfig) (http.Handler, error) {
+func (r *Receiver) grpcOverHTTP(c *GRPCConfig, p pace) (http.Handler, error) {
 	d, _, err := r.door("grpc", &c.ServerConfig)
 	if err != nil {
 		return nil, err
 	}
+	d.pace = p
 	return &grpcOverHTTP{door: d, maxRequestBytes: c.maxRequestBytes()}, nil
 }
 
@@ -220,7 +223,7 @@ func (r *Receiver) door(transport string, c *ServerConfig, routes ...string) (*d
 	}
 	r.doors = append(r.doors, obs)
 	d := &door{
-		transport: transport, gate: r.gate, obs: obs, rejections: r.rejections, budget: r.set.Memory,
+		transport: transport, gate: r.gate, pace: r.pace, obs: obs, rejections: r.rejections, budget: r.set.Memory,
 		text:   newTextCheck(r.cfg.InvalidUTF8, obs, r.set.Logger),
 		traced: traces(r.set.Tracer), metadata: c.IncludeMetadata, log: r.set.Logger,
 	}

@@ -8,12 +8,16 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -38,6 +42,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -99,6 +104,7 @@ type rig struct {
 	reader *sdkmetric.ManualReader
 	spans  *tracetest.SpanRecorder
 	logs   *lockedBuffer
+	budget *admission.Budget
 	conn   *grpc.ClientConn
 	web    *http.Client
 }
@@ -129,6 +135,30 @@ func testConfig() Config {
 
 func newRig(t *testing.T, cfg Config, signals ...otlp.Signal) *rig {
 	t.Helper()
+	r := makeRig(t, cfg, setup{signals: signals})
+	r.start()
+	return r
+}
+
+// setup is what a rig has beside its configuration.
+type setup struct {
+	signals []otlp.Signal // nil: all
+	budget  *admission.Budget
+	auth    any // the extension "auth"
+	pace    func(*pace)
+}
+
+// newRigWith is newRig, and ends with the budget empty.
+func newRigWith(t *testing.T, cfg Config, with setup) *rig {
+	t.Helper()
+	r := makeRig(t, cfg, with)
+	r.start()
+	return r
+}
+
+// makeRig makes a receiver that is not started yet.
+func makeRig(t *testing.T, cfg Config, with setup) *rig {
+	t.Helper()
 	r := &rig{t: t, sink: &sink{}, reader: sdkmetric.NewManualReader(), spans: tracetest.NewSpanRecorder(), logs: &lockedBuffer{}}
 	var err error
 	r.Receiver, err = New(cfg, pipeline.Settings{
@@ -136,10 +166,21 @@ func newRig(t *testing.T, cfg Config, signals ...otlp.Signal) *rig {
 		Logger: slog.New(slog.NewTextHandler(r.logs, nil)),
 		Tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)),
 		Meter:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader)),
+		Memory: with.budget,
+		Extension: func(id string) (any, bool) {
+			if id != "auth" || with.auth == nil {
+				return nil, false
+			}
+			return with.auth, true
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if with.pace != nil {
+		with.pace(&r.pace)
+	}
+	signals := with.signals
 	if signals == nil {
 		all := otlp.Signals()
 		signals = all[:]
@@ -149,6 +190,13 @@ func newRig(t *testing.T, cfg Config, signals ...otlp.Signal) *rig {
 			t.Fatal(err)
 		}
 	}
+	r.budget = with.budget
+	return r
+}
+
+func (r *rig) start() {
+	t := r.t
+	t.Helper()
 	if err := r.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -159,8 +207,10 @@ func newRig(t *testing.T, cfg Config, signals ...otlp.Signal) *rig {
 	t.Cleanup(func() {
 		r.web.CloseIdleConnections()
 		r.shutdownIn(10 * time.Second)
+		if used := r.budget.Stats().Used; used != 0 {
+			t.Errorf("%d bytes of the budget were not given back", used)
+		}
 	})
-	return r
 }
 
 func dial(t *testing.T, target string) *grpc.ClientConn {
@@ -275,6 +325,7 @@ func readAnswer(t *testing.T, resp *http.Response) answer {
 	return a
 }
 
+// compress returns body as it is where nobody knows the encoding.
 func compress(encoding string, body []byte) []byte {
 	var out bytes.Buffer
 	var w io.WriteCloser
@@ -283,6 +334,14 @@ func compress(encoding string, body []byte) []byte {
 		w = gzip.NewWriter(&out)
 	case "zstd":
 		w, _ = zstd.NewWriter(&out)
+	case "zlib", "deflate":
+		w = zlib.NewWriter(&out)
+	case "snappy":
+		return snappy.Encode(nil, body)
+	case "x-snappy-framed":
+		w = snappy.NewBufferedWriter(&out)
+	case "lz4":
+		w = lz4.NewWriter(&out)
 	default:
 		return body
 	}
@@ -291,14 +350,18 @@ func compress(encoding string, body []byte) []byte {
 	return out.Bytes()
 }
 
-// counts reads the three counters of a signal over one transport.
+// counts reads the three counters of a signal over one transport, for protobuf.
 func (r *rig) counts(s otlp.Signal, transport string) [3]int64 {
+	return r.countsOf(s, transport, "protobuf")
+}
+
+func (r *rig) countsOf(s otlp.Signal, transport, format string) [3]int64 {
 	r.t.Helper()
 	var rm metricdata.ResourceMetrics
 	if err := r.reader.Collect(context.Background(), &rm); err != nil {
 		r.t.Fatal(err)
 	}
-	want := attribute.NewSet(attribute.String("receiver", r.Name()), attribute.String("transport", transport), attribute.String("format", "protobuf"))
+	want := attribute.NewSet(attribute.String("receiver", r.Name()), attribute.String("transport", transport), attribute.String("format", format))
 	out := [3]int64{-1, -1, -1} // no such series
 	for i, outcome := range []string{"accepted", "refused", "failed"} {
 		for _, sm := range rm.ScopeMetrics {
@@ -315,6 +378,34 @@ func (r *rig) counts(s otlp.Signal, transport string) [3]int64 {
 		}
 	}
 	return out
+}
+
+// metric returns the sum of a counter's or gauge's points whose attributes have
+// all of want, written as "key=value".
+func (r *rig) metric(name string, want ...string) (sum int64) {
+	r.t.Helper()
+	var rm metricdata.ResourceMetrics
+	if err := r.reader.Collect(context.Background(), &rm); err != nil {
+		r.t.Fatal(err)
+	}
+	for _, sm := range rm.ScopeMetrics {
+		for _, m := range sm.Metrics {
+			data, ok := m.Data.(metricdata.Sum[int64])
+			if m.Name != name || !ok {
+				continue
+			}
+			for _, p := range data.DataPoints {
+				has := map[string]bool{}
+				for _, kv := range p.Attributes.ToSlice() {
+					has[string(kv.Key)+"="+kv.Value.String()] = true
+				}
+				if !slices.ContainsFunc(want, func(w string) bool { return !has[w] }) {
+					sum += p.Value
+				}
+			}
+		}
+	}
+	return sum
 }
 
 // message returns a request of signal s with n items.

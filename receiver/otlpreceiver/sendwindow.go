@@ -12,16 +12,14 @@ const (
 	// leastWindowBytes is what a client must let us send at any time, on the
 	// connection and on each of its streams. All our answers are shorter.
 	leastWindowBytes = 2 << 10
-	// stalledFor is how long a client may let us send less, before its connection
-	// is closed.
-	stalledFor = 10 * time.Second
 )
 
 // sendWindow follows how much a client lets us send (RFC 9113, section 5.2). A
 // client that closes its windows and goes on asking makes answers pile up, which
 // gRPC keeps without a bound in time.
 type sendWindow struct {
-	conn interface{ Close() error }
+	conn       interface{ Close() error }
+	stalledFor time.Duration // that a client may let us send less, before its connection is closed
 
 	in, out frames
 
@@ -32,12 +30,12 @@ type sendWindow struct {
 	tight   bool
 }
 
-func newSendWindow(conn interface{ Close() error }) *sendWindow {
+func newSendWindow(conn interface{ Close() error }, stalledFor time.Duration) *sendWindow {
 	const initial = 65535 // RFC 9113, section 6.9.2
-	return &sendWindow{conn: conn, credit: initial, initial: initial, in: frames{skip: len(http2.ClientPreface)}}
+	return &sendWindow{conn: conn, stalledFor: stalledFor, credit: initial, initial: initial}
 }
 
-// received is told of everything that the client sent, in order. One goroutine
+// received is told of everything that the client sent after its preface, in order. One goroutine
 // calls it.
 func (w *sendWindow) received(p []byte) {
 	for len(p) > 0 {
@@ -80,9 +78,9 @@ func (w *sendWindow) update(f func()) {
 	case !tight:
 		w.stalled.Stop()
 	case w.stalled == nil:
-		w.stalled = time.AfterFunc(stalledFor, func() { _ = w.conn.Close() })
+		w.stalled = time.AfterFunc(w.stalledFor, func() { _ = w.conn.Close() })
 	default:
-		w.stalled.Reset(stalledFor)
+		w.stalled.Reset(w.stalledFor)
 	}
 	w.tight = tight
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 type door struct {
 	transport  string
 	gate       *gate
+	pace       pace
 	obs        *obsreport.Receiver
 	rejections *obsreport.Rejections
 	budget     *admission.Budget
@@ -45,8 +47,9 @@ type visit struct {
 	client pipeline.Client
 	ticket *admission.Ticket
 
-	wireBytes, bytes int // as it came, and decompressed
-	items            int // 0 until they are counted
+	wireBytes, bytes int  // as it came, and decompressed
+	read             bool // the body is no longer under way
+	items            int  // 0 until they are counted
 }
 
 // requestBytes is what a request costs beside its body: a goroutine, the
@@ -131,6 +134,24 @@ func (v *visit) admit(ctx context.Context, n int) *refusal {
 		return refuseOverload(err)
 	}
 	return nil
+}
+
+// rescue is deferred: it makes a refusal of a panic, which would end the process.
+// The buffer of the request is lost to the pool.
+func (v *visit) rescue(ctx context.Context, refused **refusal) {
+	if p := recover(); p != nil {
+		v.tellOfPanic(ctx, p)
+		*refused = refusalFor(pipeline.Classify(errPanic))
+	}
+}
+
+func (v *visit) tellOfPanic(ctx context.Context, p any) {
+	signal := ""
+	if v.in != nil {
+		signal = v.in.signal.String()
+	}
+	v.log.LogAttrs(ctx, slog.LevelError, "panic while a request was processed",
+		slog.String("signal", signal), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 }
 
 // Reserve makes room for bodies of n bytes in all. It is netcfg.Room.

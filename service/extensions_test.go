@@ -1,0 +1,327 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+const withExtensions = `
+receivers: {in: {auth: ext/b}}
+exporters: {out: }
+extensions: {ext/a: {auth: ext/b}, ext/b: {role: authenticator}}
+service:
+  extensions: [ext/b, ext/a]
+  pipelines:
+    traces: {receivers: [in], exporters: [out]}
+`
+
+// Extensions start first, in the order of their list, and end last. Who starts
+// later finds them.
+func TestExtensionsFrameTheRest(t *testing.T) {
+	t.Parallel()
+	f := newFakes()
+	s := f.service(t, withExtensions)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const started = "start ext/b; start ext/a; ext/a finds ext/b: true; start out; start in; in finds ext/b: true"
+	if diff := cmp.Diff(started, f.take()); diff != "" {
+		t.Errorf("start (-want +got):\n%s", diff)
+	}
+	if _, ok := f.made["in"][0].extension("ext/none"); ok {
+		t.Error("an extension is found that is not there")
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const stopped = "stop in; in finds ext/b: true; stop out; stop ext/a; ext/a finds ext/b: true; stop ext/b"
+	if diff := cmp.Diff(stopped, f.take()); diff != "" {
+		t.Errorf("stop (-want +got):\n%s", diff)
+	}
+	if _, ok := f.made["in"][0].extension("ext/b"); ok {
+		t.Error("an extension is found that has ended")
+	}
+}
+
+func TestAnExtensionThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	f := newFakes()
+	s := f.service(t, strings.Replace(withExtensions, "ext/a: {", "ext/a: {fail_start: boom, ", 1))
+	if err := s.Start(t.Context()); err == nil || err.Error() != `start extension "ext/a": boom` {
+		t.Errorf("got %v", err)
+	}
+	if got := f.take(); got != "start ext/b; stop ext/b" {
+		t.Errorf("got %s", got)
+	}
+	_, err := New(f.config(t, strings.Replace(withExtensions, "ext/a: {", "ext/a: {fail_new: boom, ", 1)), Options{Logger: s.log.Logger})
+	if err == nil || !strings.HasSuffix(err.Error(), "4:14: extensions.ext/a: boom") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Who names an authenticator that cannot be one is told when the configuration
+// is read, at the line.
+func TestAuthenticatorsThatAreNone(t *testing.T) {
+	t.Parallel()
+	const yaml = `
+receivers: {in: {auth: %s}}
+exporters: {out: }
+extensions: {ext: , ext/auth: {role: authenticator}}
+service:
+  extensions: [%s]
+  pipelines:
+    traces: {receivers: [in], exporters: [out]}
+`
+	for _, c := range []struct{ name, enabled, want string }{
+		{"ext/auth", "ext, ext/auth", "<nil>"},
+		{"ext/none", "ext, ext/auth", `2:24: receivers.in.auth: failed to resolve authenticator "ext/none": authenticator not found (known: ext/auth)`},
+		{"ext/atuh", "ext, ext/auth", `2:24: receivers.in.auth: failed to resolve authenticator "ext/atuh": authenticator not found, did you mean "ext/auth"? (known: ext/auth)`},
+		{"ext/auth", "ext", `2:24: receivers.in.auth: failed to resolve authenticator "ext/auth": authenticator not found: it is defined at yaml:…:4:21, but not listed in service.extensions`},
+		{"ext", "ext, ext/auth", `2:24: receivers.in.auth: requested authenticator is not a server authenticator: "ext" is of type ext`},
+		{"ext/auth", "ext, ext/auth: x", `6:22: service.extensions[1]: expected text, found a map`},
+	} {
+		_, err := newFakes().catalog().load(Sources{URIs: []string{"yaml:" + fmt.Sprintf(yaml, c.name, c.enabled)}})
+		got := fmt.Sprint(err)
+		want := strings.ReplaceAll(c.want, "yaml:…", "")
+		if i := strings.Index(got, ":4:21"); i > 0 { // the place of the other names the whole text
+			got = got[:strings.LastIndex(got[:i], "at ")+3] + got[i:]
+		}
+		if !strings.HasSuffix(got, want) || strings.Contains(got, "\n") {
+			t.Errorf("%s of [%s]:\ngot  %s\nwant %s", c.name, c.enabled, got, want)
+		}
+	}
+}
+
+// allExtensions is a configuration as people have it for the Collector.
+const allExtensions = `
+extensions:
+  health_check:
+    endpoint: localhost:0
+    path: /health/status
+    check_collector_pipeline: {enabled: false, interval: 5m, exporter_failure_threshold: 5}
+  pprof:
+    endpoint: localhost:0
+    block_profile_fraction: 0
+    mutex_profile_fraction: 0
+  zpages:
+    endpoint: localhost:0
+    expvar: {enabled: false}
+  basicauth/server:
+    htpasswd:
+      file: HTPASSWD
+      inline: |
+        bob:s3cret-canary
+  bearertokenauth:
+    scheme: Bearer
+    tokens: [s3cret-canary]
+  bearertokenauth/file:
+    filename: TOKENS
+  oidc:
+    issuer_url: https://localhost:1/auth/realms/opentelemetry
+    audience: account
+    username_claim: email
+receivers:
+  otlp:
+    protocols:
+      http: {endpoint: "localhost:0"}
+exporters:
+  nop:
+service:
+  extensions: [health_check, pprof, zpages, basicauth/server, bearertokenauth, bearertokenauth/file, oidc]
+  telemetry: {metrics: {address: "localhost:0"}}
+  pipelines:
+    traces: {receivers: [otlp], exporters: [nop]}
+    logs: {receivers: [otlp], exporters: [nop]}
+`
+
+func allExtensionsYAML(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"htpasswd", "tokens"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("ann:s3cret-canary"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return strings.NewReplacer("HTPASSWD", filepath.Join(dir, "htpasswd"), "TOKENS", filepath.Join(dir, "tokens")).Replace(allExtensions)
+}
+
+func TestAllExtensionsRun(t *testing.T) {
+	t.Parallel()
+	r := start(t, allExtensionsYAML(t))
+	health, zpages := r.extensionURL(t, "health_check"), r.extensionURL(t, "zpages")
+	if code, body := fetch(t, health+"/health/status"); code != 200 || !strings.Contains(body, `"Server available"`) {
+		t.Errorf("health: %d %s", code, body)
+	}
+	if code, _ := fetch(t, r.extensionURL(t, "pprof")+"/debug/pprof/heap"); code != 200 {
+		t.Errorf("pprof: %d", code)
+	}
+	for _, id := range []string{"basicauth/server", "bearertokenauth", "bearertokenauth/file", "oidc"} {
+		if e, _ := r.find(id); e == nil {
+			t.Errorf("%s is not found", id)
+		} else if _, ok := e.(pipeline.Authenticator); !ok {
+			t.Errorf("%s is a %T", id, e)
+		}
+	}
+	// Seven spans without anything in them.
+	request := append([]byte{0x0a, 16, 0x12, 14}, bytes.Repeat([]byte{0x12, 0}, 7)...)
+	resp, err := http.Post(r.http+"/v1/traces", "application/x-protobuf", bytes.NewReader(request))
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("send: %v, %v", resp, err)
+	}
+	resp.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	for page, want := range map[string][]string{
+		"/debug/statusz":    {"<td>otlp<td>http<td>traces<td class=\"n\">7<", "<td>nop<td>traces<td class=\"n\">7<", " of "},
+		"/debug/servicez":   {"endpoint: localhost:0", "[REDACTED]"},
+		"/debug/pipelinez":  {"<tr><td>traces<td>traces<td>otlp<td><td>nop<td>false</tr>"},
+		"/debug/extensionz": {"<tr><td>basicauth/server<td>basicauth</tr>"},
+		"/debug/featurez":   {"service.profilesSupport"},
+		"/debug/tracez":     {"not recorded"},
+	} {
+		code, body := fetch(t, zpages+page)
+		if code != 200 || strings.Contains(body, "s3cret-canary") {
+			t.Errorf("%s: %d\n%s", page, code, body)
+		}
+		for _, text := range want {
+			if !strings.Contains(body, text) {
+				t.Errorf("%s: %q is missing in\n%s", page, text, body)
+			}
+		}
+	}
+}
+
+// Without metrics there are pages all the same.
+func TestPagesWithoutMetrics(t *testing.T) {
+	t.Parallel()
+	r := start(t, `
+extensions: {zpages: {endpoint: "localhost:0"}}
+receivers: {otlp: {protocols: {http: {endpoint: "localhost:0"}}}}
+exporters: {nop: }
+service:
+  extensions: [zpages]
+  telemetry: {metrics: {level: none}}
+  pipelines: {traces: {receivers: [otlp], exporters: [nop]}}
+`)
+	if code, body := fetch(t, r.extensionURL(t, "zpages")+"/debug/statusz"); code != 200 || !strings.Contains(body, "No figures") {
+		t.Errorf("%d\n%s", code, body)
+	}
+}
+
+func TestSecretsOfExtensionsAreNotPrinted(t *testing.T) {
+	t.Parallel()
+	cfg, err := Load("yaml:" + allExtensionsYAML(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := cfg.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "s3cret-canary") || strings.Count(string(text), "[REDACTED]") != 2 {
+		t.Errorf("printed as\n%s", text)
+	}
+	if warnings := strings.Join(cfg.Warnings(), "\n"); !strings.Contains(warnings, "plain text") || strings.Contains(warnings, "s3cret-canary") {
+		t.Errorf("warnings:\n%s", warnings)
+	}
+}
+
+// An address that two extensions want is found when the configuration is read.
+func TestExtensionsWantingOneAddress(t *testing.T) {
+	t.Parallel()
+	_, err := Load(`yaml:{extensions: {pprof: , zpages: {endpoint: "localhost:1777"}}, receivers: {otlp: {protocols: {grpc: }}}, exporters: {nop: }, ` +
+		`service: {extensions: [pprof, zpages], pipelines: {logs: {receivers: [otlp], exporters: [nop]}}}}`)
+	if got := fmt.Sprint(err); !strings.HasSuffix(got, "extensions.zpages.endpoint: localhost:1777 is taken already by extensions.pprof.endpoint (localhost:1777)") {
+		t.Errorf("got %s", got)
+	}
+}
+
+// sick is a receiver whose listener has died.
+type sick struct {
+	*fake
+	err error
+}
+
+func (s *sick) Healthy() error { return s.err }
+
+func TestReadinessAsksTheReceivers(t *testing.T) {
+	t.Parallel()
+	f := newFakes()
+	s := f.service(t, withExtensions)
+	if _, err := s.readiness(); err == nil {
+		t.Error("ready before Start")
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	since, err := s.readiness()
+	if err != nil || since.IsZero() || !s.isReady() {
+		t.Errorf("since %v, %v", since, err)
+	}
+	patient := &sick{fake: f.made["in"][0]}
+	s.graph.receivers[0].instance = patient
+	if _, err := s.readiness(); err != nil {
+		t.Errorf("a receiver that is well: %v", err)
+	}
+	patient.err = errors.New("no longer listening")
+	if _, err := s.readiness(); err == nil || err.Error() != `receiver "in": no longer listening` || s.isReady() {
+		t.Errorf("a receiver that is not: %v", err)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.readiness(); err == nil {
+		t.Error("ready after Shutdown")
+	}
+}
+
+// find is what components are given to find extensions with.
+func (r *rig) find(id string) (any, bool) {
+	for _, p := range r.graph.parts {
+		if e, ok := p.Component.(extensionPart); ok {
+			return e.among.find(id)
+		}
+	}
+	return nil, false
+}
+
+func (r *rig) extensionURL(t *testing.T, id string) string {
+	t.Helper()
+	e, _ := r.find(id)
+	a, ok := e.(interface{ Addr() net.Addr })
+	if !ok {
+		t.Fatalf("the extension %s is a %T", id, e)
+	}
+	return "http://" + a.Addr().String()
+}
+
+func fetch(t *testing.T, url string) (code int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
