@@ -144,38 +144,43 @@ var (
 )
 
 // field reads a key and the value of that field, or up to where the messages in
-// it begin.
+// it begin; then the fields that follow without white space.
 func (d *jsonDecoder) field(i int, state jsonState) (int, jsonState) {
 	i = skipSpace(d.text, i)
 	if state == atFirstKey && i < len(d.text) && d.text[i] == '}' {
 		return d.leave(i + 1)
 	}
 	fr := &d.stack[d.top]
-	f, i := d.key(fr, i)
-	if i == failed {
-		return failed, 0
-	}
-	i = skipSpace(d.text, i)
-	switch {
-	case f == nil:
-		d.between = true
-		i = d.skip(i)
-		d.between = false
-		return i, afterValue
-	case i < len(d.text) && d.text[i] == 'n':
-		return d.literal(i, "null"), afterValue
-	case f.form == formList && f.kind == jsonMessage:
-		if i == len(d.text) || d.text[i] != '[' {
-			return d.expected(i, "a list"), afterValue
+	for {
+		f, next := d.key(fr, i)
+		if next == failed {
+			return failed, 0
 		}
-		fr.list, fr.index = true, 0
-		return i + 1, atFirstElement
-	case f.form == formList:
-		return d.list(f, i), afterValue
-	case f.kind == jsonMessage:
-		return d.enter(f, i)
+		i = skipSpace(d.text, next)
+		switch {
+		case f == nil:
+			i = d.skip(i)
+		case i < len(d.text) && d.text[i] == 'n':
+			i = d.literal(i, "null")
+		case f.form != formList && f.kind == jsonMessage:
+			return d.enter(f, i)
+		case f.form != formList:
+			i = d.scalar(fr, f, i)
+		case i == len(d.text) || d.text[i] != '[':
+			i = d.expected(i, "a list")
+		case f.kind == jsonMessage:
+			fr.list, fr.index = true, 0
+			return i + 1, atFirstElement
+		default:
+			i = d.list(f, i+1)
+		}
+		if i == failed || i == len(d.text) || d.text[i] != ',' {
+			return i, afterValue
+		}
+		if i = skipSpace(d.text, i+1); i == len(d.text) || d.text[i] != '"' {
+			return i, atKey // which fails
+		}
 	}
-	return d.scalar(fr, f, i), afterValue
 }
 
 // next reads what stands behind the value of a field.

@@ -1,11 +1,14 @@
 package otlp
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 	"math/bits"
 	"strconv"
 	"unsafe"
+
+	"github.com/penstock-telemetry/penstock/internal/wire"
 )
 
 var (
@@ -39,14 +42,27 @@ func (d *jsonDecoder) integer(i int) (mag uint64, neg bool, next int) {
 }
 
 // plainInteger reads what nearly all integers are: at most 18 digits, in quotes
-// or not. next is 0 if that is not what stands at b[i:].
+// or not. next is 0 if that is not what stands at b[i:], or the text is about to
+// end.
 func plainInteger(b []byte, i int) (v uint64, next int) {
-	quoted := i < len(b) && b[i] == '"'
+	if len(b)-i < 32 {
+		return 0, 0
+	}
+	quoted := b[i] == '"'
 	if quoted {
 		i++
 	}
-	v, end := digits(b, i)
-	if end == len(b) || end == i || end-i > 18 || b[i] == '0' && end != i+1 {
+	w := load8(b, i)
+	n := digitCount(w)
+	v = leadingDigits(w, n)
+	end := i + n
+	for k := 0; n == 8 && k < 2; k++ {
+		w = load8(b, end)
+		n = digitCount(w)
+		v = v*tens[n] + leadingDigits(w, n)
+		end += n
+	}
+	if end == i || end-i > 18 || b[i] == '0' && end != i+1 {
 		return 0, 0
 	}
 	switch c := b[end]; {
@@ -60,28 +76,34 @@ func plainInteger(b []byte, i int) (v uint64, next int) {
 
 // digits reads up to 19 digits, which fit a uint64 whatever they are.
 func digits(b []byte, i int) (v uint64, next int) {
-	end := i + 19
-	for i+8 <= len(b) {
+	end := min(len(b), i+19)
+	for i+8 <= end {
 		w := load8(b, i)
-		// A digit is 0x30 to 0x39: its high half is 3, and stays 3 with 6 added.
-		// Where that fails, bits are left over.
-		other := (w&(0xf0*ones) | (w+6*ones)&(0xf0*ones)>>4) ^ 0x33*ones
-		n := bits.TrailingZeros64(other) / 8
-		if i+n > end {
-			break
+		n := digitCount(w)
+		v = v*tens[n] + leadingDigits(w, n)
+		if i += n; n < 8 {
+			return v, i
 		}
-		if n < 8 {
-			// Digits to the upper end, zeros below.
-			w = w<<(64-8*n) | '0'*ones>>(8*n)
-			return v*tens[n] + eightDigits(w), i + n
-		}
-		v = v*1e8 + eightDigits(w)
-		i += 8
 	}
-	for ; i < min(end, len(b)) && b[i]-'0' <= 9; i++ {
+	for ; i < end && b[i]-'0' <= 9; i++ {
 		v = v*10 + uint64(b[i]-'0')
 	}
 	return v, i
+}
+
+// digitCount returns how many of the bytes in w are digits ahead of any other,
+// counted from the lowest.
+func digitCount(w uint64) int {
+	// A digit is 0x30 to 0x39: its high half is 3, and stays 3 with 6 added. Where
+	// that fails, bits are left over.
+	other := (w&(0xf0*ones) | (w+6*ones)&(0xf0*ones)>>4) ^ 0x33*ones
+	return bits.TrailingZeros64(other) / 8
+}
+
+// leadingDigits returns the number that the first n bytes of w are, if they are
+// digits.
+func leadingDigits(w uint64, n int) uint64 {
+	return eightDigits(w<<(64-8*n) | '0'*ones>>(8*n))
 }
 
 var tens = [...]uint64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
@@ -107,6 +129,54 @@ func (d *jsonDecoder) longInteger(i int) (mag uint64, neg bool, next int) {
 		return 0, false, d.fail(i, errIntegral)
 	}
 	return mag, n.neg, next
+}
+
+// shortInteger is plainInteger for at most four digits without quotes and with a
+// comma behind, of which indices in lists are.
+func shortInteger(b []byte, i int) (v uint64, next int) {
+	if len(b)-i < 8 {
+		return 0, 0
+	}
+	for k, c := range b[i : i+5] {
+		if c == ',' && k > 0 {
+			return v, i + k
+		}
+		if c -= '0'; c > 9 || v == 0 && k > 0 {
+			break
+		}
+		v = v*10 + uint64(c)
+	}
+	return 0, 0
+}
+
+// plainIntegers reads elements of a list of integers, and writes them, for as
+// long as they are plain and another one follows. It returns the index of the
+// next element.
+func (d *jsonDecoder) plainIntegers(f *jsonField, i int) int {
+	limit, fixed := integerLimits[f.kind].max, f.wireType() == wire.TypeFixed64
+	b, out, n := d.text, d.out, d.n
+	for len(out)-n >= jsonSlack {
+		v, next := shortInteger(b, i)
+		if next == 0 {
+			v, next = plainInteger(b, i)
+		}
+		if next == 0 || v > limit || b[next] != ',' {
+			break
+		}
+		switch {
+		case fixed:
+			binary.LittleEndian.PutUint64(out[n:], v)
+			n += 8
+		case v < 0x80:
+			out[n] = byte(v)
+			n++
+		default:
+			n += binary.PutUvarint(out[n:], v)
+		}
+		i = skipSpace(b, next+1)
+	}
+	d.n = n
+	return i
 }
 
 // double reads a double: a number, plain or in quotes, or one of the names of

@@ -9,9 +9,18 @@ const maxUnknownDepth = 512
 
 var errUnknownDepth = fmt.Errorf("an unknown field is nested deeper than %d", maxUnknownDepth)
 
-// skip reads a value of any kind and returns the index behind it. What is open
-// stands in a stack of bits: 1 for an object, 0 for a list.
+// skip reads the value of an unknown field, of any kind, and returns the index
+// behind it. What is open stands in a stack of bits: 1 for an object, 0 for a
+// list.
 func (d *jsonDecoder) skip(i int) int {
+	d.between = true
+	if i = d.skipValue(i); i != failed {
+		d.between = false
+	}
+	return i
+}
+
+func (d *jsonDecoder) skipValue(i int) int {
 	var open [maxUnknownDepth / 64]uint64
 	for depth := 0; ; {
 		i = skipSpace(d.text, i)

@@ -229,19 +229,39 @@ func (d *jsonDecoder) hex(tag uint8, sparse bool, i int) int {
 	}
 	d.putTag(tag)
 	d.putVarint(uint64(len(s) / 2))
-	// s may lie behind in the same room: each byte is written where its digits
-	// have been, or ahead of that.
-	out, bad := d.out[d.n:d.n+len(s)/2], uint8(0)
-	for k := range out {
+	// s may lie behind in the same room: what is written stays behind what is
+	// read.
+	out, k, ok := d.out[d.n:d.n+len(s)/2], 0, true
+	for ; k+4 <= len(out) && ok; k += 4 {
+		var v uint32
+		v, ok = fourHexBytes(load8(s, 2*k))
+		binary.LittleEndian.PutUint32(out[k:], v)
+	}
+	for ; k < len(out) && ok; k++ {
 		hi, lo := hexValues[s[2*k]], hexValues[s[2*k+1]]
 		out[k] = hi<<4 | lo
-		bad |= hi | lo
+		ok = hi|lo <= 0xf
 	}
-	if bad > 0xf {
+	if !ok {
 		return d.fail(i, errHex)
 	}
 	d.n += len(out)
 	return next
+}
+
+// fourHexBytes returns the bytes that eight hex digits stand for, both with the
+// first lowest.
+func fourHexBytes(w uint64) (v uint32, ok bool) {
+	// Sums set the high bit of each byte from a certain character on; the bytes
+	// themselves must not have theirs, so that none carries into the next.
+	low := w | ' '*ones
+	digit := (w + (0x80-'0')*ones) &^ (w + (0x80-'9'-1)*ones)
+	letter := (low + (0x80-'a')*ones) &^ (low + (0x80-'f'-1)*ones)
+	ok = (digit|letter)&^w&highs == highs
+	w = w&(0xf*ones) + w>>6&ones*9
+	w = (w<<4 | w>>8) & 0x00ff00ff00ff00ff
+	w = (w | w>>8) & 0x0000ffff0000ffff
+	return uint32(w | w>>16), ok
 }
 
 // base64 reads bytes, in the standard or the URL alphabet, with padding or

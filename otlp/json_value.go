@@ -34,12 +34,10 @@ func (d *jsonDecoder) scalar(fr *jsonFrame, f *jsonField, i int) int {
 	return next
 }
 
-// list reads a list of values that are no messages. Numbers are written packed.
+// list reads the elements of a list of values that are no messages. Numbers are
+// written packed.
 func (d *jsonDecoder) list(f *jsonField, i int) int {
-	if i == len(d.text) || d.text[i] != '[' {
-		return d.expected(i, "a list")
-	}
-	if i = skipSpace(d.text, i+1); i < len(d.text) && d.text[i] == ']' {
+	if i = skipSpace(d.text, i); i < len(d.text) && d.text[i] == ']' {
 		return i + 1
 	}
 	if f.kind == jsonString {
@@ -52,15 +50,16 @@ func (d *jsonDecoder) list(f *jsonField, i int) int {
 	kept := d.packedWidth
 	d.n += kept
 	mark := d.n
+	if f.kind > jsonSint32 || f.kind == jsonInt32 {
+		i = d.plainIntegers(f, i)
+	}
 	for more := true; more; {
 		v, next := d.number(f, i)
 		if next == failed || !d.room(0) {
 			return failed
 		}
 		d.putScalar(f, v)
-		if next+1 < len(d.text) && d.text[next] == ',' && d.text[next+1] > ' ' {
-			i = next + 1
-		} else if i, more = d.comma(next); i == failed {
+		if i, more = d.comma(next); i == failed {
 			return failed
 		}
 	}

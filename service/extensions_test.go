@@ -91,7 +91,7 @@ service:
 		{"ext/atuh", "ext, ext/auth", `2:24: receivers.in.auth: failed to resolve authenticator "ext/atuh": authenticator not found, did you mean "ext/auth"? (known: ext/auth)`},
 		{"ext/auth", "ext", `2:24: receivers.in.auth: failed to resolve authenticator "ext/auth": authenticator not found: it is defined at yaml:…:4:21, but not listed in service.extensions`},
 		{"ext", "ext, ext/auth", `2:24: receivers.in.auth: requested authenticator is not a server authenticator: "ext" is of type ext`},
-		{"ext/auth", "ext, ext/auth: x", `6:22: service.extensions[1]: expected text, found a map`},
+		{"ext/auth", "ext, [ext/auth]", `service.extensions[1]: expected a string, found a list`},
 	} {
 		_, err := newFakes().catalog().load(Sources{URIs: []string{"yaml:" + fmt.Sprintf(yaml, c.name, c.enabled)}})
 		got := fmt.Sprint(err)
@@ -138,13 +138,13 @@ receivers:
     protocols:
       http: {endpoint: "localhost:0"}
 exporters:
-  nop:
+  file: {path: OUT}
 service:
   extensions: [health_check, pprof, zpages, basicauth/server, bearertokenauth, bearertokenauth/file, oidc]
   telemetry: {metrics: {address: "localhost:0"}}
   pipelines:
-    traces: {receivers: [otlp], exporters: [nop]}
-    logs: {receivers: [otlp], exporters: [nop]}
+    traces: {receivers: [otlp], exporters: [file]}
+    logs: {receivers: [otlp], exporters: [file]}
 `
 
 func allExtensionsYAML(t *testing.T) string {
@@ -155,7 +155,7 @@ func allExtensionsYAML(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	return strings.NewReplacer("HTPASSWD", filepath.Join(dir, "htpasswd"), "TOKENS", filepath.Join(dir, "tokens")).Replace(allExtensions)
+	return strings.NewReplacer("HTPASSWD", filepath.Join(dir, "htpasswd"), "TOKENS", filepath.Join(dir, "tokens"), "OUT", filepath.Join(dir, "out")).Replace(allExtensions)
 }
 
 func TestAllExtensionsRun(t *testing.T) {
@@ -184,9 +184,9 @@ func TestAllExtensionsRun(t *testing.T) {
 	resp.Body.Close()
 	http.DefaultClient.CloseIdleConnections()
 	for page, want := range map[string][]string{
-		"/debug/statusz":    {"<td>otlp<td>http<td>traces<td class=\"n\">7<", "<td>nop<td>traces<td class=\"n\">7<", " of "},
+		"/debug/statusz":    {"<td>otlp<td>http<td>traces<td class=\"n\">7<", "<td>file<td>traces<td class=\"n\">7<", " of "},
 		"/debug/servicez":   {"endpoint: localhost:0", "[REDACTED]"},
-		"/debug/pipelinez":  {"<tr><td>traces<td>traces<td>otlp<td><td>nop<td>false</tr>"},
+		"/debug/pipelinez":  {"<tr><td>traces<td>traces<td>otlp<td><td>file<td>false</tr>"},
 		"/debug/extensionz": {"<tr><td>basicauth/server<td>basicauth</tr>"},
 		"/debug/featurez":   {"service.profilesSupport"},
 		"/debug/tracez":     {"not recorded"},

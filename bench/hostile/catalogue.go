@@ -205,7 +205,7 @@ func stallFrames(name string) int {
 }
 
 // mustEnd are the floods that no good client causes by accident.
-var mustEnd = []string{"rapid-reset", "made-you-reset", "continuation-flood", "ping-flood"}
+var mustEnd = []string{"rapid-reset", "made-you-reset", "continuation-flood"}
 
 // fatesOf sums up what became of the offenders, and finds fault with a server
 // that bears with those that it should end.

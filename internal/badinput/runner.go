@@ -197,7 +197,7 @@ func (r *runner) dial(transport string) (client, error) {
 
 // counted waits until the counters have moved as they should.
 func (r *runner) counted(ctx context.Context, c *Case, before Counts) string {
-	for until := time.Now().Add(r.CountsWithin); ; time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(r.CountsWithin); ; time.Sleep(time.Millisecond) {
 		after, err := r.Counts(ctx)
 		if err != nil {
 			return err.Error()

@@ -183,11 +183,13 @@ func (b Bomb) sendGRPC(ctx context.Context, t Target) (Answer, error) {
 	if t.TLS != nil {
 		scheme = "https://"
 	}
-	body := message(true, b.Body)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+t.GRPC+grpcPath, bytes.NewReader(body))
+	prefix := binary.BigEndian.AppendUint32([]byte{1}, uint32(len(b.Body)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+t.GRPC+grpcPath,
+		io.MultiReader(bytes.NewReader(prefix), bytes.NewReader(b.Body))) // a salvo shares the one body
 	if err != nil {
 		return Answer{}, err
 	}
+	req.ContentLength = int64(len(prefix) + len(b.Body))
 	req.Header = http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "Grpc-Encoding": {b.Encoding}}
 	resp, err := tr.RoundTrip(req)
 	if err != nil {

@@ -177,6 +177,7 @@ func (g Good) grpcSender() (func(context.Context) error, func()) {
 func DialHTTP(t Target, from string) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig: t.TLS, MaxIdleConnsPerHost: MaxWaiting,
+		IdleConnTimeout: time.Second, // sooner than the server's, so that no request meets a connection's end
 		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return dialTCP(ctx, addr, from) },
 	}}
 }

@@ -32,14 +32,9 @@ func Request(n int) []byte {
 	return e.Buf
 }
 
-// message puts gRPC's prefix before a body.
-func message(compressed bool, body []byte) []byte {
-	b := make([]byte, 5, 5+len(body))
-	if compressed {
-		b[0] = 1
-	}
-	binary.BigEndian.PutUint32(b[1:], uint32(len(body)))
-	return append(b, body...)
+// message puts gRPC's prefix before a body that is not packed.
+func message(body []byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body))), body...)
 }
 
 // padding returns a valid request of at most n bytes, five fewer at least, that

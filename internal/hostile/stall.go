@@ -26,7 +26,7 @@ func runZeroWindow(ctx context.Context, o *offender, p Port, opt Options) int {
 func (o *offender) request(p Port, i int) []byte {
 	body := Request(1)
 	if p == GRPC {
-		body = message(false, body)
+		body = message(body)
 	} else {
 		body = []byte("no protobuf") // so that the answer has a body
 	}

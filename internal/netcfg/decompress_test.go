@@ -292,6 +292,7 @@ func TestDecompressRefuses(t *testing.T) {
 		"lz4, content checksum":     {"lz4", flipped(lz4ed(plain), -1), ErrCorrupt},
 		"lz4, block checksum":       {"lz4", flipped(lz4ed(plain, lz4.BlockChecksumOption(true), lz4.ChecksumOption(false)), -5), ErrCorrupt},
 		"lz4, other size than said": {"lz4", lz4Says(plain, 4999), ErrCorrupt},
+		"lz4, block above said":     {"lz4", lz4Shrunk(make([]byte, 200<<10)), ErrCorrupt},
 		"lz4, 1 TiB said":           {"lz4", lz4Says(plain, 1<<40), ErrCorrupt},
 	} {
 		both(func(way string, decompress func(string, *[]byte, []byte, int, Room) (*[]byte, error)) {
@@ -318,6 +319,14 @@ func flipped(b []byte, i int) []byte {
 func chunk(block []byte) []byte {
 	n := len(block) + 4
 	return append([]byte{0, byte(n), byte(n >> 8), byte(n >> 16), 0, 0, 0, 0}, block...)
+}
+
+// lz4Shrunk is a frame whose header says that blocks are at most 64 KiB long.
+func lz4Shrunk(b []byte) []byte {
+	wire := lz4ed(b, lz4.BlockSizeOption(lz4.Block256Kb))
+	wire[5] = 0x40
+	wire[6] = byte(xxh32(wire[4:6]) >> 8)
+	return wire
 }
 
 // lz4Says is a frame with b that says it holds n bytes.

@@ -163,15 +163,15 @@ func TestConfigErrors(t *testing.T) {
 		"protocols: {http: {response_headers: {a b: c}}}":                                               `header "a b": the name may hold`,
 		"protocols: {http: {compression_algorithms: [gzipp]}}":                                          `protocols.http.compression_algorithms: unknown compression "gzipp", did you mean "gzip"?`,
 		"protocols: {http: {include_metadata: 5}}":                                                      "protocols.http.include_metadata",
-		"protocols: {http: {socket_mode: '0660'}}":                                                      "protocols.http.socket_mode: only a socket has a mode",
+		"protocols: {http: {socket_mode: '0660'}}":                                                      "protocols.http.socket_mode: only a unix socket has a mode",
 		"protocols: {http: {transport: unix, endpoint: x, socket_mode: 9}}":                             `expected permissions in octal such as 0660, found "9"`,
 		"{invalid_utf8: no, protocols: {http: }}":                                                       `invalid_utf8: expected accept, repair or reject, found "no"`,
 		"protocols: {http: {max_connection_age: -1s}}":                                                  "protocols.http.max_connection_age: expected 0 or more",
 		"protocols: {grpc: {endpoint: 'h:1', tls: {cert_pem: c, key_pem: k}}, http: {endpoint: 'h:1'}}": "grpc and http share the port h:1, so tls must be the same in both",
-		"protocols: {grpc: {endpoint: localhost}}":                                                      `protocols.grpc.endpoint: expected host:port such as localhost:4317, found "localhost"`,
-		"protocols: {http: {endpoint: ''}}":                                                             `protocols.http.endpoint: expected host:port`,
-		"protocols: {http: {transport: unix, endpoint: ''}}":                                            "protocols.http.endpoint: expected the path of a socket",
-		"protocols: {grpc: {transport: udp}}":                                                           `protocols.grpc.transport: expected one of tcp, tcp4, tcp6, unix, found "udp"`,
+		"protocols: {grpc: {endpoint: localhost}}":                                                      `protocols.grpc.endpoint: endpoint "localhost": the port is missing: expected host:port`,
+		"protocols: {http: {endpoint: ''}}":                                                             `protocols.http.endpoint: no endpoint is set: expected host:port`,
+		"protocols: {http: {transport: unix, endpoint: ''}}":                                            "protocols.http.endpoint: no endpoint is set: expected the path of a socket",
+		"protocols: {grpc: {transport: udp}}":                                                           `protocols.grpc.transport: unknown transport "udp" (known: tcp, tcp4, tcp6, unix)`,
 		"protocols: {grpc: {max_recv_msg_size_mib: -1}}":                                                "protocols.grpc.max_recv_msg_size_mib: expected 0 to 2047, found -1",
 		"protocols: {grpc: {max_recv_msg_size_mib: 2048}}":                                              "protocols.grpc.max_recv_msg_size_mib: expected 0 to 2047, found 2048",
 		"protocols: {grpc: {read_buffer_size: -1}}":                                                     "protocols.grpc.read_buffer_size: expected 0 to",
@@ -198,7 +198,7 @@ func TestNewChecksConfig(t *testing.T) {
 	g, h := DefaultGRPCConfig(), DefaultHTTPConfig()
 	g.Endpoint, h.IdleTimeout = "nowhere", -1
 	_, err := New(Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}, pipeline.Settings{ID: "otlp"})
-	for _, want := range []string{`receiver "otlp"`, "protocols.grpc: endpoint: expected host:port", "protocols.http: idle_timeout: expected 0 or more"} {
+	for _, want := range []string{`receiver "otlp"`, `protocols.grpc: endpoint: endpoint "nowhere": the port is missing`, "protocols.http: idle_timeout: expected 0 or more"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}

@@ -158,7 +158,6 @@ type grpcMessage struct {
 	most   int // bytes, compressed and decompressed
 
 	encoding string
-	wire     int // bytes of the compressed message that are held
 }
 
 // pieceBytes is how much of a message is asked for at a time. gRPC grants the
@@ -182,16 +181,12 @@ func (m *grpcMessage) decompress(lent *[]byte) (*[]byte, *refusal) {
 		return lent, nil
 	}
 	defer bufpool.Put(lent)
-	m.wire = cap(*lent)
-	out, err := netcfg.DecompressBytes(m.encoding, nil, *lent, m.most, m)
+	out, err := netcfg.DecompressBytes(m.encoding, nil, *lent, m.most, m.visit)
 	if err != nil {
 		return nil, refuseBody(err, m.encoding, m.most)
 	}
 	return out, nil
 }
-
-// Reserve is netcfg.Room for what comes out beside what came in.
-func (m *grpcMessage) Reserve(n int) error { return m.visit.Reserve(m.wire + n) }
 
 // compressed returns the message as it came.
 func (m *grpcMessage) compressed(slow *slowWatch) (*[]byte, *refusal) {

@@ -20,7 +20,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -275,7 +274,7 @@ func traces(tp trace.TracerProvider) bool {
 }
 
 func (r *Receiver) listen(ctx context.Context, c *ServerConfig, d *door, writeTimeout time.Duration) (*conns, error) {
-	l, err := netcfg.Listen(ctx, netcfg.ListenOptions{Transport: c.Transport, Endpoint: c.Endpoint, SocketMode: fs.FileMode(c.SocketMode)})
+	l, err := netcfg.Listen(ctx, c.listenOptions())
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
 )
 
 // Metadata selects request headers: none, all, or those named, in lower case.
@@ -103,17 +104,12 @@ func (p TextPolicy) check() error {
 // Validate checks the value.
 func (p *TextPolicy) Validate() error { return p.check() }
 
-var transports = []string{"tcp", "tcp4", "tcp6", "unix"}
-
 // validate checks what the servers share, but for the sections.
 func (c *ServerConfig) validate() error {
 	errs := []error{
-		checkAddress(c.Transport, c.Endpoint),
+		c.listenOptions().Validate(),
 		checkRange("max_connections", c.MaxConnections, 1<<24),
 		checkDuration("dialer.timeout", c.Dialer.Timeout),
-	}
-	if c.SocketMode != 0 && c.Transport != "unix" {
-		errs = append(errs, conf.Atf("socket_mode", "only a socket has a mode: expected transport: unix, found %s", c.Transport))
 	}
 	for i, m := range c.Middlewares {
 		if typ, _, _ := strings.Cut(m.ID, "/"); typ != "memory_limiter" {
@@ -123,20 +119,8 @@ func (c *ServerConfig) validate() error {
 	return errors.Join(errs...)
 }
 
-func checkAddress(transport, endpoint string) error {
-	if !slices.Contains(transports, transport) {
-		return conf.Atf("transport", "expected one of %s, found %q", strings.Join(transports, ", "), transport)
-	}
-	if transport == "unix" {
-		if endpoint == "" {
-			return conf.Atf("endpoint", "expected the path of a socket, found nothing")
-		}
-		return nil
-	}
-	if _, _, err := net.SplitHostPort(endpoint); err != nil {
-		return conf.Atf("endpoint", "expected host:port such as localhost:4317, found %q", endpoint)
-	}
-	return nil
+func (c *ServerConfig) listenOptions() netcfg.ListenOptions {
+	return netcfg.ListenOptions{Transport: c.Transport, Endpoint: c.Endpoint, SocketMode: fs.FileMode(c.SocketMode)}
 }
 
 // isAnyPort says whether each listener on endpoint gets a port of its own.

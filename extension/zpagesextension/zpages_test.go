@@ -1,0 +1,208 @@
+package zpagesextension
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/net/html"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// hostile is what a name or an error could hold.
+const hostile = `<img src=x onerror=alert(1)>"'` + "\x1b[31m"
+
+// full fills every part of a page; texts are as bad as can be.
+func full(text string) Snapshot {
+	return Snapshot{
+		Taken: time.Unix(1e9, 0), Version: text, NotReady: text, Config: text, Gates: []string{text},
+		Pipelines:  []Pipeline{{ID: text, Signal: text, MutatesData: true, Receivers: []string{text, text}, Processors: []string{text}, Exporters: []string{text}}},
+		Extensions: []Info{{ID: text, Type: text}},
+		Received:   []Received{{Receiver: text, Transport: text, Signal: text, Accepted: 1234567, Refused: 2, Failed: 3}},
+		Sent:       []Sent{{Exporter: text, Signal: text, Delivered: 1, Failed: 9}},
+		Budget:     Budget{Limit: 1 << 30, Used: 3 << 20, Peak: 5 << 20, Requests: 7, Waiting: 1, RefusedSoFar: 4},
+	}
+}
+
+func start(t *testing.T, source Source) (url string) {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.Server.Endpoint = "localhost:0"
+	e, err := New(cfg, pipeline.Settings{ID: "zpages"}, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		for range 2 {
+			if err := e.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return "http://" + e.Addr().String()
+}
+
+func get(t *testing.T, url string) (*http.Response, string) {
+	t.Helper()
+	r, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, string(body)
+}
+
+// Every page is HTML with a style sheet that its policy allows, and nothing that
+// came from outside is more than text.
+func TestPagesAreSafe(t *testing.T) {
+	url := start(t, func(context.Context) (Snapshot, error) { return full(hostile), nil })
+	for _, p := range pages() {
+		r, body := get(t, url+p.Path)
+		if r.StatusCode != 200 || r.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s: %d %s", p.Path, r.StatusCode, r.Header.Get("Content-Type"))
+		}
+		policy := r.Header.Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"} {
+			if !strings.Contains(policy, want) {
+				t.Errorf("%s: %s is missing in %q", p.Path, want, policy)
+			}
+		}
+		styles := 0
+		for z := html.NewTokenizer(strings.NewReader(body)); ; {
+			kind := z.Next()
+			if kind == html.ErrorToken {
+				break
+			}
+			tag := z.Token()
+			if kind != html.StartTagToken {
+				continue
+			}
+			if strings.Contains("img script iframe object link form", tag.Data) {
+				t.Errorf("%s: a tag %s", p.Path, tag.Data)
+			}
+			for _, a := range tag.Attr {
+				if strings.HasPrefix(a.Key, "on") || a.Key == "style" || a.Key == "href" && !strings.HasPrefix(a.Val, "/debug/") {
+					t.Errorf("%s: an attribute %s=%q", p.Path, a.Key, a.Val)
+				}
+			}
+			if tag.Data == "style" {
+				styles++
+				z.Next()
+				sum := sha256.Sum256(z.Raw())
+				if !strings.Contains(policy, base64.StdEncoding.EncodeToString(sum[:])) {
+					t.Errorf("%s: the policy %q does not allow the style sheet", p.Path, policy)
+				}
+			}
+		}
+		if styles != 1 {
+			t.Errorf("%s: %d style sheets", p.Path, styles)
+		}
+	}
+}
+
+func TestStatus(t *testing.T) {
+	now := full("otlp")
+	url := start(t, func(context.Context) (Snapshot, error) { return now, nil })
+	_, first := get(t, url+"/")
+	for _, want := range []string{"1,234,567", "Rates come with the next look", "not ready: otlp", "3.0 MiB of 1.0 GiB, 7 requests, at most 5.0 MiB so far"} {
+		if !strings.Contains(first, want) {
+			t.Errorf("first look: %q is missing in\n%s", want, first)
+		}
+	}
+	now.Taken = now.Taken.Add(10 * time.Second)
+	now.Received = []Received{{Receiver: "otlp", Transport: "otlp", Signal: "otlp", Accepted: 1234567 + 25_000, Refused: 2 + 5, Failed: 3}}
+	_, second := get(t, url+"/debug/statusz?refresh=7")
+	for _, want := range []string{`>1,259,567<td class="n">2,500<`, `>7<td class="n">0.5<`, "since the look 10s before", `content="7"`, "Stop refreshing"} {
+		if !strings.Contains(second, want) {
+			t.Errorf("second look: %q is missing in\n%s", want, second)
+		}
+	}
+	now.Taken = now.Taken.Add(time.Millisecond) // too soon for other rates
+	for _, refresh := range []string{"x", "0", "-1", "99999999"} {
+		_, third := get(t, url+"/debug/statusz?refresh="+refresh)
+		if !strings.Contains(third, `<td class="n">2,5`) || strings.Contains(third, "http-equiv") {
+			t.Errorf("third look with refresh=%s:\n%s", refresh, third)
+		}
+	}
+	if r, _ := get(t, url+"/debug/other"); r.StatusCode != 404 {
+		t.Errorf("another page: %d", r.StatusCode)
+	}
+}
+
+func TestASourceThatFails(t *testing.T) {
+	url := start(t, func(context.Context) (Snapshot, error) { return Snapshot{}, errors.New("s3cret-canary") })
+	if r, body := get(t, url+"/debug/statusz"); r.StatusCode != 500 || strings.Contains(body, "s3cret-canary") {
+		t.Errorf("%d %s", r.StatusCode, body)
+	}
+}
+
+func TestNothingToShow(t *testing.T) {
+	now := Snapshot{Taken: time.Now(), Since: time.Now()}
+	url := start(t, func(context.Context) (Snapshot, error) { return now, nil })
+	if _, body := get(t, url); strings.Count(body, "Nothing yet.") != 2 || !strings.Contains(body, "no limit") {
+		t.Errorf("got %s", body)
+	}
+	now.Unmeasured = "metrics are off"
+	if _, body := get(t, url); strings.Count(body, "No figures: metrics are off.") != 2 {
+		t.Errorf("got %s", body)
+	}
+}
+
+func TestWords(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{count(0), "0"}, {count(999), "999"}, {count(1000), "1,000"}, {count(-1234567), "-1,234,567"}, {count(-100), "-100"},
+		{byteSize(0), "0 B"}, {byteSize(1023), "1023 B"}, {byteSize(1536), "1.5 KiB"}, {byteSize(5 << 40), "5.0 TiB"},
+		{roughly(1499 * time.Millisecond), "1s"}, {roughly(61 * time.Second), "1m1s"}, {roughly(3*time.Hour + 5*time.Minute), "3h5m"}, {roughly(76 * time.Hour), "3d4h"},
+		{perSecond(rate{}), "–"}, {perSecond(rate{0, true}), "0"}, {perSecond(rate{0.25, true}), "0.2"}, {perSecond(rate{12345.6, true}), "12,346"},
+		{perSecond(rateOf(5, 9, time.Second)), "0"}, // a counter that began anew
+	} {
+		if c.got != c.want {
+			t.Errorf("got %q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	for yaml, want := range map[string]string{
+		"{}":                         "<nil>",
+		"{endpoint: ''}":             "endpoint: expected host:port",
+		"{auth: {authenticator: x}}": "auth is not supported here",
+	} {
+		tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := DefaultConfig()
+		if err := tree.Root().Decode(&cfg); !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%s: got %v, want %s", yaml, err, want)
+		}
+	}
+	if cfg := DefaultConfig(); cfg.Server.Endpoint != "localhost:55679" {
+		t.Errorf("%+v", cfg)
+	}
+	if _, err := New(Config{}, pipeline.Settings{}, nil); err == nil {
+		t.Error("an empty Config was taken")
+	}
+}
