@@ -5,4 +5,10 @@
 //	client ──► tap ──► penstock A ──OTLP──► penstock B ──► files
 //	            │records bytes        /metrics │            │
 //	            └──────────── the same bytes, the same counts ┘
+//
+// The clients are the Go SDK, the JS SDK (in js, installed by npm), telemetrygen
+// and payloads of an eBPF profiler. What a client sends as JSON cannot arrive to
+// the byte: there the Collector's pdata reads both ends and has to read the same.
+//
+// Package differential compares verdicts instead, on generated requests.
 package interop

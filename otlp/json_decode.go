@@ -234,18 +234,18 @@ func (d *jsonDecoder) nextElement(i int) (int, jsonState) {
 
 // enter begins the message that f holds at i.
 func (d *jsonDecoder) enter(f *jsonField, i int) (int, jsonState) {
-	if i == len(d.text) || d.text[i] != '{' {
-		if d.stack[d.top].list && i < len(d.text) && d.text[i] == 'n' {
-			return d.null(f, i), afterElement
-		}
-		return d.expected(i, "an object"), 0
-	}
 	parent := &d.stack[d.top]
 	depth := parent.depth
 	if f.arg == msgAnyValue {
 		if depth++; depth > MaxDepth {
 			return d.fail(i, errDepth), 0
 		}
+	}
+	if i == len(d.text) || d.text[i] != '{' {
+		if parent.list && i < len(d.text) && d.text[i] == 'n' {
+			return d.null(f, i), afterElement
+		}
+		return d.expected(i, "an object"), 0
 	}
 	if !d.room(0) {
 		return failed, 0
@@ -289,7 +289,9 @@ func (d *jsonDecoder) leave(i int) (int, jsonState) {
 	if width == 0 {
 		return failed, 0
 	}
-	d.widths[fr.message] = uint8(width)
+	if fr.depth <= shallow {
+		d.widths[fr.message] = uint8(width)
+	}
 	d.top--
 	if d.stack[d.top].list {
 		return i, afterElement

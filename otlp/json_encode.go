@@ -13,18 +13,18 @@ import (
 
 // AppendJSON appends an export request of signal s, which Check has taken, in
 // OTLP's JSON form: lowerCamelCase, ids in hex, 64-bit integers as strings, enums
-// as numbers, no white space. Fields stand in the order of the protocol's
-// descriptors, defaults are left out, and what the wire splits or repeats is
-// merged. Fields that the protocol does not know are left out. Text that is not
-// UTF-8 becomes U+FFFD, since JSON must be UTF-8. It allocates nothing but room
-// in dst, unless an embedded message is split.
+// as numbers, no white space. Defaults are left out, and what the wire splits or
+// repeats is merged, as the official module does. Fields that the protocol does
+// not know are left out. Text that is not UTF-8 becomes U+FFFD, since JSON must
+// be UTF-8. It allocates nothing but room in dst, unless an embedded message is
+// split.
 //
 // Of a signal that is none of the four it appends null.
 func AppendJSON(dst []byte, s Signal, request []byte) []byte {
 	if !s.Valid() {
 		return append(dst, "null"...)
 	}
-	return appendJSONMessage(dst, roots[s], request, 0)
+	return appendJSON(dst, roots[s], request)
 }
 
 // AppendResponseJSON appends the response to an export of signal s in JSON: {},
@@ -33,7 +33,7 @@ func AppendResponseJSON(dst []byte, s Signal, response []byte) []byte {
 	if !s.Valid() {
 		return append(dst, "null"...)
 	}
-	return appendJSONMessage(dst, responses[s], response, 0)
+	return appendJSON(dst, responses[s], response)
 }
 
 var responses = [5]uint8{
@@ -51,6 +51,110 @@ var jsonNumbers = func() (at [numJSONMessages][32]uint8) {
 	}
 	return at
 }()
+
+// jsonEncoder writes messages in one of two ways: as they come, which is right
+// for what nearly all senders write, or merged, which takes a look ahead. Who
+// comes upon something that has to be merged makes it start again with merge set.
+type jsonEncoder struct {
+	merge bool
+}
+
+func appendJSON(dst []byte, message uint8, b []byte) []byte {
+	var e jsonEncoder
+	out := e.message(dst, message, b, 0)
+	if e.merge {
+		out = e.message(dst, message, b, 0)
+	}
+	return out
+}
+
+// message and those it calls call themselves for the messages inside, of which
+// there are no more than maxFrames around each other in a request that Check has
+// taken.
+func (e *jsonEncoder) message(dst []byte, message uint8, b []byte, depth int) []byte {
+	switch {
+	case depth > maxFrames:
+		return append(dst, "{}"...)
+	case e.merge:
+		return e.merged(dst, message, b, depth)
+	}
+	return e.streamed(dst, message, b, depth)
+}
+
+// streamed writes fields in the order of the wire. It asks for merging if a field
+// comes again that is no list, or a list after something else, or two members of
+// a oneof.
+func (e *jsonEncoder) streamed(dst []byte, message uint8, b []byte, depth int) []byte {
+	const aMember = 1 << 0 // in seen: of the oneof; no field has the number 0
+	seen, list := uint32(0), uint32(0)
+	dst = append(dst, '{')
+	open := len(dst)
+	for c := (wire.Cursor{Buf: b}); c.Next(); {
+		if c.Num >= 32 || jsonNumbers[message][c.Num] == 0 {
+			continue
+		}
+		f := &jsonMessages[message][jsonNumbers[message][c.Num]-1]
+		if f.packsNothing(&c) {
+			continue
+		}
+		if c.Num == list {
+			dst = e.element(append(dst, ','), f, &c, depth)
+			continue
+		}
+		if list != 0 {
+			dst, list = append(dst, ']'), 0
+		}
+		bit := uint32(1) << c.Num
+		if f.form == formOneof {
+			bit |= aMember
+		}
+		if seen&bit != 0 {
+			e.merge = true
+			return dst
+		}
+		seen |= bit
+		before := len(dst)
+		if before > open {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, f.key...)
+		wrote := true
+		switch {
+		case f.form == formList:
+			dst, list = e.element(append(dst, '['), f, &c, depth), c.Num
+		case f.kind == jsonMessage:
+			dst = e.message(dst, f.arg, c.Bytes, depth+1)
+		default:
+			dst, wrote = appendJSONScalar(dst, f, &c)
+		}
+		if !wrote {
+			dst = dst[:before]
+		}
+	}
+	if list != 0 {
+		dst = append(dst, ']')
+	}
+	return append(dst, '}')
+}
+
+// packsNothing says whether c stands on a packed list, f, without elements.
+func (f *jsonField) packsNothing(c *wire.Cursor) bool {
+	return c.Type == wire.TypeBytes && len(c.Bytes) == 0 && f.form == formList && f.wireType() != wire.TypeBytes
+}
+
+// element appends the element of a list that c stands on, or the elements if it
+// is packed, of which there is one at least.
+func (e *jsonEncoder) element(dst []byte, f *jsonField, c *wire.Cursor, depth int) []byte {
+	switch {
+	case f.kind == jsonMessage:
+		return e.message(dst, f.arg, c.Bytes, depth+1)
+	case f.kind == jsonString:
+		return appendJSONString(dst, c.Bytes)
+	case c.Type == wire.TypeBytes:
+		return appendJSONPacked(dst, f, c.Bytes)
+	}
+	return appendJSONNumber(dst, f.kind, c.Scalar)
+}
 
 // jsonPlace is where a field occurs in a message.
 type jsonPlace struct {
@@ -82,14 +186,11 @@ func (p *jsonPlaces) find(message uint8, b []byte) {
 	}
 }
 
-// appendJSONMessage calls itself for the messages inside, of which there are no
-// more than maxFrames around each other in a request that Check has taken.
-func appendJSONMessage(dst []byte, message uint8, b []byte, depth int) []byte {
-	dst = append(dst, '{')
+// merged writes fields in the order of the descriptors.
+func (e *jsonEncoder) merged(dst []byte, message uint8, b []byte, depth int) []byte {
 	var places jsonPlaces
-	if depth <= maxFrames {
-		places.find(message, b)
-	}
+	places.find(message, b)
+	dst = append(dst, '{')
 	open := len(dst)
 	for k := range jsonMessages[message] {
 		f := &jsonMessages[message][k]
@@ -105,10 +206,9 @@ func appendJSONMessage(dst []byte, message uint8, b []byte, depth int) []byte {
 		wrote := true
 		switch {
 		case f.form == formList:
-			dst, wrote = appendJSONList(dst, f, b[at.first:at.end], depth)
+			dst, wrote = e.list(dst, f, b[at.first:at.end], depth)
 		case f.kind == jsonMessage:
-			inner := wire.Merged(b[at.first:at.end], f.num())
-			dst = appendJSONMessage(dst, f.arg, inner, depth+1)
+			dst = e.message(dst, f.arg, wire.Merged(b[at.first:at.end], f.num()), depth+1)
 		default:
 			c := wire.Cursor{Buf: b, End: int(at.last)}
 			c.Next()
@@ -121,47 +221,42 @@ func appendJSONMessage(dst []byte, message uint8, b []byte, depth int) []byte {
 	return append(dst, '}')
 }
 
-// appendJSONList appends the elements of f that are in b, among other fields. It
-// says whether there are any.
-func appendJSONList(dst []byte, f *jsonField, b []byte, depth int) (out []byte, wrote bool) {
+// list appends the elements of f that are in b, among other fields. It says
+// whether there are any.
+func (e *jsonEncoder) list(dst []byte, f *jsonField, b []byte, depth int) (out []byte, wrote bool) {
 	dst = append(dst, '[')
 	open := len(dst)
 	for c := (wire.Cursor{Buf: b}); c.Next(); {
-		switch {
-		case c.Num != f.num():
+		if c.Num != f.num() || f.packsNothing(&c) {
 			continue
-		case f.kind == jsonMessage:
-			dst = append(appendJSONMessage(dst, f.arg, c.Bytes, depth+1), ',')
-		case f.kind == jsonString:
-			dst = append(appendJSONString(dst, c.Bytes), ',')
-		case c.Type == wire.TypeBytes:
-			dst = appendJSONPacked(dst, f, c.Bytes)
-		default:
-			dst = append(appendJSONNumber(dst, f.kind, c.Scalar), ',')
 		}
+		if len(dst) > open {
+			dst = append(dst, ',')
+		}
+		dst = e.element(dst, f, &c, depth)
 	}
-	if len(dst) == open {
-		return dst, false
-	}
-	dst[len(dst)-1] = ']'
-	return dst, true
+	return append(dst, ']'), len(dst) > open
 }
 
-// appendJSONPacked appends the elements of a packed list, each with a comma.
+// appendJSONPacked appends the elements of a packed list, separated by commas.
 func appendJSONPacked(dst []byte, f *jsonField, b []byte) []byte {
-	for len(b) > 0 {
+	for comma := false; len(b) > 0; comma = true {
 		var v uint64
 		n := 8
-		if f.wireType() == wire.TypeFixed64 {
-			if len(b) < n {
-				break
-			}
+		switch {
+		case f.wireType() != wire.TypeFixed64:
+			v, n = binary.Uvarint(b)
+		case len(b) >= n:
 			v = binary.LittleEndian.Uint64(b)
-		} else if v, n = binary.Uvarint(b); n <= 0 {
-			break
+		}
+		if comma {
+			dst = append(dst, ',')
+		}
+		dst = appendJSONNumber(dst, f.kind, v)
+		if n <= 0 || n > len(b) {
+			break // what Check would have refused
 		}
 		b = b[n:]
-		dst = append(appendJSONNumber(dst, f.kind, v), ',')
 	}
 	return dst
 }
@@ -208,15 +303,32 @@ func appendJSONNumber(dst []byte, kind jsonKind, v uint64) []byte {
 	case jsonBool:
 		return strconv.AppendBool(dst, v != 0)
 	case jsonEnum, jsonInt32:
+		if v < 1000 {
+			return appendDecimal(dst, v)
+		}
 		return strconv.AppendInt(dst, int64(int32(v)), 10)
 	case jsonSint32:
 		return strconv.AppendInt(dst, int64(zigzag(v)), 10)
 	case jsonUint32, jsonFixed32:
-		return strconv.AppendUint(dst, uint64(uint32(v)), 10)
+		return appendDecimal(dst, uint64(uint32(v)))
 	case jsonInt64, jsonSfixed64:
 		return append(strconv.AppendInt(append(dst, '"'), int64(v), 10), '"')
 	}
-	return append(strconv.AppendUint(append(dst, '"'), v, 10), '"')
+	return append(appendDecimal(append(dst, '"'), v), '"')
+}
+
+// appendDecimal is strconv.AppendUint, with a short cut for small numbers, as
+// indices and counts are.
+func appendDecimal(dst []byte, v uint64) []byte {
+	switch {
+	case v < 10:
+		return append(dst, '0'+byte(v))
+	case v < 100:
+		return append(dst, '0'+byte(v/10), '0'+byte(v%10))
+	case v < 1000:
+		return append(dst, '0'+byte(v/100), '0'+byte(v/10%10), '0'+byte(v%10))
+	}
+	return strconv.AppendUint(dst, v, 10)
 }
 
 // appendJSONDouble appends v as JavaScript and encoding/json write it.

@@ -255,7 +255,7 @@ func (o oracle) compareGeneratedJSON(t *testing.T, seed uint64) (accepted int) {
 
 func TestGeneratedJSON(t *testing.T) {
 	o := newOracle(t)
-	const seeds = 600
+	const seeds = 300
 	accepted := 0
 	for seed := range uint64(seeds) {
 		accepted += o.compareGeneratedJSON(t, seed)

@@ -131,24 +131,6 @@ func (d *jsonDecoder) longInteger(i int) (mag uint64, neg bool, next int) {
 	return mag, n.neg, next
 }
 
-// shortInteger is plainInteger for at most four digits without quotes and with a
-// comma behind, of which indices in lists are.
-func shortInteger(b []byte, i int) (v uint64, next int) {
-	if len(b)-i < 8 {
-		return 0, 0
-	}
-	for k, c := range b[i : i+5] {
-		if c == ',' && k > 0 {
-			return v, i + k
-		}
-		if c -= '0'; c > 9 || v == 0 && k > 0 {
-			break
-		}
-		v = v*10 + uint64(c)
-	}
-	return 0, 0
-}
-
 // plainIntegers reads elements of a list of integers, and writes them, for as
 // long as they are plain and another one follows. It returns the index of the
 // next element.
@@ -156,10 +138,7 @@ func (d *jsonDecoder) plainIntegers(f *jsonField, i int) int {
 	limit, fixed := integerLimits[f.kind].max, f.wireType() == wire.TypeFixed64
 	b, out, n := d.text, d.out, d.n
 	for len(out)-n >= jsonSlack {
-		v, next := shortInteger(b, i)
-		if next == 0 {
-			v, next = plainInteger(b, i)
-		}
+		v, next := plainInteger(b, i)
 		if next == 0 || v > limit || b[next] != ',' {
 			break
 		}

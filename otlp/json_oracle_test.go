@@ -175,6 +175,8 @@ func (n *jsonNode) readList(dec *json.Decoder, f protoreflect.FieldDescriptor, t
 		switch {
 		case err != nil || tok == json.Delim(']'):
 			return err
+		case tok == nil && f.Kind() == protoreflect.MessageKind && f.Message().Name() == "AnyValue" && depth == MaxDepth:
+			return errDepth
 		case tok == nil && f.Kind() == protoreflect.MessageKind:
 			e.tree = &jsonTree{desc: f.Message()}
 		case tok == nil && isStringField(f):

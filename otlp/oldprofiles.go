@@ -119,8 +119,8 @@ func (s *seenTypes) add(message uint8, c *wire.Cursor) bool {
 type profilesShape struct {
 	profile, sample     seenTypes
 	profiles, samples   int
-	badProfiles         int // with a field that today's format cannot have
-	badSamples          int
+	badProfile          bool   // one has a field that today's format cannot have
+	badSamples          int    // so many have
 	attributes          uint64 // entries of today's attribute table
 	onlyOne, likeValues int    // samples, see sampleFields
 	outside             bool   // a sample's attribute is outside the table
@@ -159,17 +159,13 @@ func (s *profilesShape) look(request []byte) bool {
 
 func (s *profilesShape) addProfile(b []byte) bool {
 	s.profiles++
-	bad := 0
 	c := wire.Cursor{Buf: b}
 	for c.Next() {
-		if !s.profile.add(msgProfile, &c) {
-			bad = 1
-		}
+		s.badProfile = !s.profile.add(msgProfile, &c) || s.badProfile
 		if c.Num == 2 && c.Type == wire.TypeBytes && !s.addSample(c.Bytes) {
 			return false
 		}
 	}
-	s.badProfiles += bad
 	return c.Err == nil
 }
 
@@ -207,10 +203,10 @@ func (s *profilesShape) addSample(b []byte) bool {
 	return c.Err == nil
 }
 
-// mismatched says whether at least half of the profiles or of the samples have a
-// field that today's format cannot have. A few more likely are today's, broken.
+// mismatched says whether a profile or at least half of the samples have a field
+// that today's format cannot have. Fewer samples more likely are today's, broken.
 func (s *profilesShape) mismatched() bool {
-	return s.badProfiles > 0 && 2*s.badProfiles >= s.profiles || s.badSamples > 0 && 2*s.badSamples >= s.samples
+	return s.badProfile || s.badSamples > 0 && 2*s.badSamples >= s.samples
 }
 
 // valuesAsAttributes says whether all samples look like those of v1.9, and, as

@@ -160,7 +160,9 @@ func decodeBuiltin(k Kind, typ string, n *conf.Node) (plan, error) {
 	case "extensions/health_check":
 		return planHealthCheck(n)
 	case "extensions/memory_limiter":
-		return planMemoryLimiterExtension(n)
+		p, err := planMemoryLimiterExtension(n)
+		p.role = pipeline.RoleMiddleware
+		return p, err
 	case "extensions/oidc":
 		return planOIDC(n)
 	case "extensions/pprof":

@@ -19,9 +19,9 @@
 // The files read in this order: config.go (Load), catalog.go (the component
 // types), id.go, pipelines.go, check.go, cycles.go and listeners.go (what can be
 // wrong), telemetry*.go and resource.go (the section service.telemetry), print.go;
-// then graph.go (pipelines out of a Config) and service.go (their life); then
-// metrics.go, process.go, admin.go, log.go, console.go and summary.go (what the
-// service tells about itself).
+// then graph.go and extensions.go (what a Config asks for, made) and service.go
+// (its life); then metrics.go, process.go, admin.go, pages.go, log.go, console.go
+// and summary.go (what the service tells about itself).
 //
 // The one trap: a Config holds places in the files that it came from, so it is
 // only made by Load; its zero value is no configuration.

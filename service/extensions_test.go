@@ -203,6 +203,57 @@ func TestAllExtensionsRun(t *testing.T) {
 	}
 }
 
+// A receiver lets in whom its authenticator knows.
+func TestAuthenticatorsGuardReceivers(t *testing.T) {
+	t.Parallel()
+	r := start(t, `
+extensions:
+  basicauth: {htpasswd: {inline: "ann:secret"}}
+  bearertokenauth: {token: secret}
+receivers:
+  otlp: {protocols: {http: {endpoint: "localhost:0", auth: {authenticator: basicauth}}}}
+  otlp/2: {protocols: {http: {endpoint: "localhost:0", auth: {authenticator: bearertokenauth}}}}
+exporters: {nop: }
+service:
+  extensions: [basicauth, bearertokenauth]
+  pipelines: {traces: {receivers: [otlp, otlp/2], exporters: [nop]}}
+`)
+	urls := map[string]string{}
+	for _, a := range r.Addresses() {
+		urls[a.Receiver] = a.Address
+	}
+	for _, c := range []struct {
+		receiver, authorization string
+		want                    int
+	}{
+		{"otlp", "", 401},
+		{"otlp", "Basic YW5uOnNlY3JldA==", 200}, // ann:secret
+		{"otlp", "Basic YW5uOndyb25n", 401},
+		{"otlp", "Bearer secret", 401},
+		{"otlp/2", "", 401},
+		{"otlp/2", "Bearer secret", 200},
+		{"otlp/2", "Basic YW5uOnNlY3JldA==", 401},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, urls[c.receiver]+"/v1/traces", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Close = true
+		req.Header.Set("Content-Type", "application/json")
+		if c.authorization != "" {
+			req.Header.Set("Authorization", c.authorization)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != c.want {
+			t.Errorf("%s with %q: %d, want %d", c.receiver, c.authorization, resp.StatusCode, c.want)
+		}
+	}
+}
+
 // Without metrics there are pages all the same.
 func TestPagesWithoutMetrics(t *testing.T) {
 	t.Parallel()

@@ -201,7 +201,7 @@ func stallFrames(name string) int {
 	if name == "zero-window" {
 		return 100
 	}
-	return 600_000
+	return 200_000
 }
 
 // mustEnd are the floods that no good client causes by accident.

@@ -72,7 +72,7 @@ func listComponents(version string) componentList {
 // stability is by signal; a connector's is by the signal on each side.
 func stability(t service.ComponentType) map[string]string {
 	if t.Kind == service.Extension {
-		return map[string]string{"extension": "No effect yet"} // none has, in this release
+		return map[string]string{"extension": "Alpha"}
 	}
 	m := map[string]string{}
 	for _, s := range otlp.Signals() {

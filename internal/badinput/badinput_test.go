@@ -207,6 +207,8 @@ otelcol_receiver_refused_requests_total{reason="method",transport="grpc"} 1
 otelcol_receiver_accepted_spans_total{receiver="otlp",transport="http"} 10
 otelcol_receiver_failed_spans_total{receiver="otlp",transport="http"} 0
 go_goroutines 7
+otelcol_receiver_duration_sum{transport="http"} 9.8e-05
+otelcol_receiver_duration_bucket{transport="http",le="+Inf"} 1
 `
 	after, err := ParsePrometheus(strings.NewReader(page))
 	if err != nil {

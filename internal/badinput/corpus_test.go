@@ -144,7 +144,7 @@ func counts(reader sdkmetric.Reader) func(context.Context) (badinput.Counts, err
 				for _, p := range sum.DataPoints {
 					labels := map[string]string{}
 					for _, kv := range p.Attributes.ToSlice() {
-						labels[string(kv.Key)] = kv.Value.Emit()
+						labels[string(kv.Key)] = kv.Value.String()
 					}
 					c.Add(m.Name, labels, p.Value)
 				}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -35,8 +36,17 @@ type function struct {
 var functions = makeFunctions()
 
 func makeFunctions() map[string]function {
-	all := map[string]function{
-		// Plain bytes.
+	all := map[string]function{}
+	for _, some := range []map[string]function{
+		byteFunctions(), requestFunctions(), protobufFunctions(), jsonFunctions(), codecFunctions(), framingFunctions(),
+	} {
+		maps.Copy(all, some)
+	}
+	return all
+}
+
+func byteFunctions() map[string]function {
+	return map[string]function{
 		"cat": {least: 1, most: -1, usage: "cat(EXPR, ...): one behind the other", run: func(a *arguments) (out []byte, _ error) {
 			for i := range a.args {
 				out = append(out, a.bytes(i)...)
@@ -83,8 +93,11 @@ func makeFunctions() map[string]function {
 			out[i] ^= 0xff
 			return out, nil
 		}},
+	}
+}
 
-		// Requests.
+func requestFunctions() map[string]function {
+	return map[string]function{
 		"valid": {most: 1, usage: "valid or valid(SIGNAL): a request in the case's format", run: func(a *arguments) ([]byte, error) {
 			s := a.signal
 			if len(a.args) == 1 {
@@ -109,12 +122,6 @@ func makeFunctions() map[string]function {
 			return compress(name, a.in)
 		}},
 	}
-	for _, more := range []map[string]function{protobufFunctions(), jsonFunctions(), codecFunctions(), framingFunctions()} {
-		for name, f := range more {
-			all[name] = f
-		}
-	}
-	return all
 }
 
 // levels are where a request's messages nest. All four signals have the same

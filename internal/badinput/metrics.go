@@ -99,7 +99,7 @@ func checkMetric(c *Case, before, after Counts) string {
 	return fmt.Sprintf("counted %d accepted items and the refusals %v, want %s once", accepted, refused, strings.Join(c.metric, " or "))
 }
 
-var sampleLine = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? ([0-9.e+]+)`)
+var sampleLine = regexp.MustCompile(`^(otelcol_receiver_[a-z_]+)(?:\{(.*)\})? (\S+)`)
 var labelPair = regexp.MustCompile(`([a-zA-Z0-9_]+)="((?:[^"\\]|\\.)*)"`)
 
 // ParsePrometheus reads the counters from the text that /metrics serves.

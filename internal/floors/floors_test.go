@@ -22,7 +22,7 @@ var floors = [][]string{
 	{"internal/wire", "internal/bufpool", "internal/conf"},
 	{"otlp", "internal/netcfg", "admission"},
 	{"pipeline", "otlpclient", "obsreport"},
-	{"exporter/internal/…"}, // what exporters share, a landing below them
+	{"exporter/internal/…", "extension/internal/…"}, // what exporters, and what extensions share, a landing below them
 	{"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen"},
 	{"service"},
 	{"cmd/…"},

@@ -49,10 +49,6 @@ type Fate struct {
 	Err    string        // why it could not even begin
 }
 
-// drainPatience is how long the end of a connection that was not read may take to
-// come through.
-const drainPatience = 5 * time.Second
-
 // Launch runs an attack on all its connections at once and returns what became
 // of each. The attack is over when the server has ended it, when it has lasted for
 // hold (counted from the last frame of a flood), or when ctx ends.
@@ -77,7 +73,10 @@ func launch(ctx context.Context, a Attack, t Target, p Port, hold time.Duration,
 	// The end of ctx unblocks a write that the server does not take.
 	stop := context.AfterFunc(ctx, func() { _ = o.SetDeadline(time.Now()) })
 	defer stop()
-	if a.Kind != Stall || a.Name == zeroWindow {
+	deaf := a.Kind == Stall && a.Name != zeroWindow
+	if deaf {
+		o.reading.Go(func() { o.watch(over) })
+	} else {
 		stream := uint32(0)
 		if a.Kind == Slow {
 			stream = 1
@@ -102,9 +101,6 @@ func launch(ctx context.Context, a Attack, t Target, p Port, hold time.Duration,
 	case <-o.ended:
 	case <-ctx.Done():
 	case <-time.After(hold):
-	}
-	if a.Kind == Stall && a.Name != zeroWindow {
-		o.drain(drainPatience)
 	}
 	cancel()
 	_ = o.Close()

@@ -181,13 +181,21 @@ func (o *offender) headerLimit(ctx context.Context) int {
 	return 1 << 20
 }
 
-// drain looks for the end of a connection that was not read: it comes after what
-// the server had written, or not at all within patience.
-func (o *offender) drain(patience time.Duration) {
-	_ = o.SetReadDeadline(time.Now().Add(patience))
-	_, err := io.Copy(io.Discard, o.Conn)
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		o.end(ending(err))
+// watch waits for the end of a connection that is not read.
+func (o *offender) watch(ctx context.Context) {
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-o.ended:
+			return
+		case <-tick.C:
+		}
+		if gone, known := serverLetGo(o.Conn); gone && known {
+			o.end("closed")
+		}
 	}
 }
 
@@ -214,13 +222,21 @@ func frame(t http2.FrameType, flags http2.Flags, stream uint32, payload []byte) 
 // block returns the header block of an export request over port p with more
 // fields after the usual ones.
 func (o *offender) block(p Port, more ...hpack.HeaderField) []byte {
-	o.hpackBuf.Reset()
-	path, contentType := grpcPath, "application/grpc"
 	if p == HTTP {
-		path, contentType = httpPath, "application/x-protobuf"
+		return o.blockFor(p, httpPath, more...)
+	}
+	return o.blockFor(p, grpcPath, more...)
+}
+
+// blockFor is block for a path of the attack's choice.
+func (o *offender) blockFor(p Port, path string, more ...hpack.HeaderField) []byte {
+	o.hpackBuf.Reset()
+	contentType := "application/grpc"
+	if p == HTTP {
+		contentType = "application/x-protobuf"
 	}
 	for _, f := range append([]hpack.HeaderField{
-		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: path},
+		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: path, Sensitive: true},
 		{Name: ":authority", Value: "penstock.test"}, {Name: "content-type", Value: contentType}, {Name: "te", Value: "trailers"},
 	}, more...) {
 		if err := o.hpack.WriteField(f); err != nil {

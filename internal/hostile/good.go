@@ -178,7 +178,7 @@ func DialHTTP(t Target, from string) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig: t.TLS, MaxIdleConnsPerHost: MaxWaiting,
 		IdleConnTimeout: time.Second, // sooner than the server's, so that no request meets a connection's end
-		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return dialTCP(ctx, addr, from) },
+		DialContext:     func(ctx context.Context, _, addr string) (net.Conn, error) { return dialTCP(ctx, addr, from) },
 	}}
 }
 

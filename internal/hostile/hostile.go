@@ -6,9 +6,9 @@
 //	Bomb   ──Send────► one request   ──► Answer: status, hint to retry
 //	Good   ──Run─────► a steady rate ──► Report: successes, latencies
 //
-// The one trap: an offender that reads nothing cannot see that it was cut off.
-// Such attacks look for the end only when their time is over, and their Fate has
-// that time, not the server's.
+// The one trap: an offender that reads nothing cannot see that it was cut off. The
+// kernel is asked in its place, by /proc/net/tcp, so that such attacks need Linux
+// and a server on the same machine.
 package hostile
 
 import (

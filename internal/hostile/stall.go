@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -58,9 +59,8 @@ func dialDeafHTTP1(ctx context.Context, t Target, p Port, from string) (*offende
 	return newOffender(c), nil
 }
 
-// deafBytes is more than two segments of the loopback network: with less the
-// kernel would not tell the server of the room that drain makes.
-const deafBytes = 192 << 10
+// deafBytes is what a deaf client's kernel takes in its place.
+const deafBytes = 64 << 10
 
 func deafen(c net.Conn) error {
 	if inner, ok := c.(interface{ NetConn() net.Conn }); ok {
@@ -77,15 +77,13 @@ func deafen(c net.Conn) error {
 // that the server has stopped reading too.
 const stuck = 2 * time.Second
 
-// runNeverReadHTTP2 sends requests and SETTINGS, which a server must acknowledge,
-// and reads none of the answers, until the server takes no more.
+// runNeverReadHTTP2 asks for what is not there, by long names which the answers
+// repeat, and reads none of them, until the server takes no more.
 func runNeverReadHTTP2(ctx context.Context, o *offender, p Port, opt Options) int {
-	again := frame(http2.FrameSettings, 0, 0, setting(http2.SettingInitialWindowSize, 1<<30))
+	name := strings.Repeat("no-such-service/", 50)
 	return untilStuck(ctx, o, opt.Frames, func(i int) []byte {
-		if i%2 == 1 {
-			return again
-		}
-		return o.request(p, i/2)
+		path := fmt.Sprintf("/%d-%s", i, name)
+		return frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, stream(i), o.blockFor(p, path))
 	})
 }
 
@@ -96,20 +94,31 @@ func runNeverReadHTTP1(ctx context.Context, o *offender, _ Port, opt Options) in
 	return untilStuck(ctx, o, opt.Frames, func(int) []byte { return one })
 }
 
+// atOnce is how many units a client that reads nothing writes at a time, and
+// pause is what it leaves the server to answer them: requests beyond the limit of
+// streams have shorter answers.
+const (
+	atOnce = 32
+	pause  = time.Millisecond
+)
+
 // untilStuck is flood for a client that reads nothing: it ends when a write
 // hangs, and leaves the connection open.
 func untilStuck(ctx context.Context, o *offender, n int, next func(i int) []byte) int {
-	for i := range n {
+	for i := 0; i < n; i += atOnce {
 		if ctx.Err() != nil {
 			return i
 		}
+		var burst []byte
+		for j := range atOnce {
+			burst = append(burst, next(i+j)...)
+		}
 		_ = o.SetWriteDeadline(time.Now().Add(stuck))
-		if _, err := o.Write(next(i)); err != nil {
-			if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
-				o.end(ending(err))
-			}
+		if _, err := o.Write(burst); err != nil {
+			o.ifServer(ctx, err) // a deadline is not
 			return i
 		}
+		time.Sleep(pause)
 	}
 	return n
 }

@@ -23,6 +23,7 @@ type jsonOddities struct {
 	emptyKey  bool // pdata takes it for the end of the object
 	fraction  bool // an integer with a fraction or an exponent, or -0, quoted or not
 	looseText bool // a quoted number that Go reads and JSON does not: +7, 007, inf, 0x1p-2, 1_000
+	huge      bool // a number beyond a double
 	id        bool // an id that is not hex digits of its length
 	escape    bool // a backslash in an id, a number or base64
 	base64    bool // base64 without padding, or for URLs
@@ -102,6 +103,8 @@ func scanJSON(text []byte) *jsonOddities {
 			o.values = append(o.values, here)
 		case json.Number:
 			o.fraction = o.fraction || jsonKinds[at()].integer && oddInteger(v.String())
+			_, err := v.Float64()
+			o.huge = o.huge || err != nil
 			o.values = append(o.values, here)
 		case nil:
 			o.null = o.null || len(open) == 0 || jsonKinds[at()] != kinds{}

@@ -37,6 +37,8 @@ var jsonReasons = []jsonReason{
 		func(o *jsonOddities) bool { return o.fraction }},
 	{[]side{jsonPdataOnly}, "a quoted number that Go reads and JSON does not have, such as +7, 007, inf, 0x1p-2",
 		func(o *jsonOddities) bool { return o.looseText }},
+	{[]side{jsonPdataNot}, "a number beyond a double in an unknown field: pdata reads it to skip it",
+		func(o *jsonOddities) bool { return o.huge }},
 	{[]side{jsonPdataNot}, "an id that is neither empty nor of its length: penstock hands it on",
 		func(o *jsonOddities) bool { return o.id }},
 	{[]side{jsonPdataNot}, "an escape in an id, a number or base64: pdata takes it as it stands",

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -15,11 +16,13 @@ import (
 	"testing"
 	"time"
 
+	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/internal/conf"
@@ -354,6 +357,18 @@ func (a h2Answer) code() codes.Code {
 		return codes.Unavailable
 	}
 	return codes.Unknown
+}
+
+// details is the status that gRPC's answer has in binary, if it has one.
+func (a h2Answer) details(t *testing.T) *spb.Status {
+	t.Helper()
+	text := a.Header.Get("Grpc-Status-Details-Bin") + a.Trailer.Get("Grpc-Status-Details-Bin")
+	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
+	st := &spb.Status{}
+	if err != nil || proto.Unmarshal(b, st) != nil {
+		t.Errorf("the details are %q, %v", text, err)
+	}
+	return st
 }
 
 func TestAuthRequestParams(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -255,48 +255,43 @@ func TestBadGRPCRequests(t *testing.T) {
 		{"gzip bomb", traces, "application/grpc", "gzip", frame(1, len(bomb), bomb), codes.ResourceExhausted},
 		{"zstd bomb at the limit", traces, "application/grpc", "zstd", frame(1, len(atLimit), atLimit), codes.InvalidArgument},
 	}
-	r := newRig(t, limitedConfig())
-	web := h2Client(t)
-	good := 0
-	withGoodNeighbour(t, r, func() {
-		for _, tt := range tests {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.GRPCAddr().String()+tt.path, bytes.NewReader(tt.body))
-			if err != nil {
-				t.Fatal(err)
+	// gRPC's own server, and ours on the port of HTTP, say the same.
+	one := limitedConfig()
+	one.Protocols.GRPC.Get().Endpoint = freePort(t)
+	one.Protocols.HTTP.Get().Endpoint = one.Protocols.GRPC.Get().Endpoint
+	for ports, cfg := range map[string]Config{"two ports": limitedConfig(), "one port": one} {
+		r := newRigWith(t, cfg, setup{budget: admission.New(admission.Config{Bytes: 64 << 20})})
+		good := 0
+		withGoodNeighbour(t, r, func() {
+			for _, tt := range tests {
+				header := http.Header{"Content-Type": {tt.contentType}, "Te": {"trailers"}}
+				if tt.encoding != "" {
+					header.Set("Grpc-Encoding", tt.encoding)
+				}
+				if ports == "one port" && tt.contentType != "application/grpc" {
+					continue // what is not gRPC is for OTLP/HTTP there
+				}
+				a := h2Do(t, nil, r.GRPCAddr(), tt.path, header, bytes.NewReader(tt.body))
+				if a.code() != tt.code {
+					t.Errorf("%s, %s: status %s (%s%s), want %s", ports, tt.name, a.code(), a.Trailer.Get("Grpc-Message"), a.Header.Get("Grpc-Message"), tt.code)
+				}
+				if tt.code == codes.OK {
+					good++
+				}
+				if st := a.details(t); retryDelay(st) >= 0 {
+					t.Errorf("%s, %s: %v asks for a retry", ports, tt.name, st)
+				}
 			}
-			req.Header = http.Header{"Content-Type": {tt.contentType}, "Te": {"trailers"}}
-			if tt.encoding != "" {
-				req.Header.Set("Grpc-Encoding", tt.encoding)
-			}
-			resp, err := web.Do(req)
-			if err != nil {
-				t.Errorf("%s: %v", tt.name, err)
-				continue
-			}
-			_, _ = io.Copy(io.Discard, resp.Body)
-			_ = resp.Body.Close()
-			got := resp.Trailer.Get("Grpc-Status")
-			if got == "" {
-				got = resp.Header.Get("Grpc-Status")
-			}
-			if got != strconv.Itoa(int(tt.code)) {
-				t.Errorf("%s: status %s (%s%s), want %d", tt.name, got, resp.Trailer.Get("Grpc-Message"), resp.Header.Get("Grpc-Message"), tt.code)
-			}
-			if tt.code == codes.OK {
-				good++
-			}
-			if strings.Contains(resp.Trailer.Get("Grpc-Status-Details-Bin"), "RetryInfo") {
-				t.Errorf("%s: asks for a retry", tt.name)
+		})
+		for _, b := range r.sink.batches() {
+			if b.signal != otlp.Metrics {
+				good--
 			}
 		}
-	})
-	for _, b := range r.sink.batches() {
-		if b.signal != otlp.Metrics {
-			good--
+		if good != 0 {
+			t.Errorf("%s: the consumer saw %d bad requests", ports, -good)
 		}
-	}
-	if good != 0 {
-		t.Errorf("the consumer saw %d bad requests", -good)
+		r.idle()
 	}
 }
 

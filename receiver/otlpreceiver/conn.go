@@ -1,8 +1,10 @@
 package otlpreceiver
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,6 +107,7 @@ func clientOf(a net.Addr) string {
 
 // Write fails if the peer takes nothing for the listener's write timeout. The
 // deadline moves on in steps, since setting it costs as much as a small write.
+// Who fails is cut off: gRPC writes no more and goes on reading.
 func (c *conn) Write(p []byte) (int, error) {
 	if timeout := c.owner.writeTimeout; timeout > 0 {
 		now := time.Now()
@@ -115,7 +118,17 @@ func (c *conn) Write(p []byte) (int, error) {
 			}
 		}
 	}
-	return c.Conn.Write(p)
+	n, err := c.Conn.Write(p)
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		c.cutOff()
+	}
+	return n, err
+}
+
+// cutOff ends a connection on which nothing useful happens any more.
+func (c *conn) cutOff() {
+	c.owner.obs.ConnRefused(obsreport.ConnTimeout)
+	_ = c.Close() // it may have gone
 }
 
 // SetDeadline leaves writing to Write, which would not notice that its deadline

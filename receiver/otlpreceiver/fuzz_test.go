@@ -13,13 +13,15 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // fuzzEncodings and fuzzTypes are what the fuzzer's numbers stand for.
 var (
-	fuzzEncodings = []string{"", "gzip", "zstd"}
+	fuzzEncodings = append([]string{""}, netcfg.Encodings()...)
 	fuzzTypes     = []string{"application/x-protobuf", "application/json", ""}
 )
 
@@ -38,12 +40,14 @@ func fuzzSeeds() (seeds []fuzzSeed) {
 	index := func(s otlp.Signal) uint8 { return uint8(slices.Index(signals[:], s)) }
 	for _, s := range signals {
 		for e, encoding := range fuzzEncodings {
-			seeds = append(seeds, fuzzSeed{index(s), uint8(e), 0, compress(encoding, request(s, 3)), http.StatusOK})
+			seeds = append(seeds, fuzzSeed{index(s), uint8(e), 0, compress(encoding, request(s, 3)), http.StatusOK},
+				fuzzSeed{index(s), uint8(e), 1, compress(encoding, []byte(jsonRequests[s])), http.StatusOK})
 		}
 	}
 	for _, bad := range badData() {
 		seeds = append(seeds, fuzzSeed{index(bad.signal), 0, 0, bad.body, http.StatusBadRequest})
 	}
+	seeds = append(seeds, fuzzSeed{index(otlp.Metrics), 0, 1, []byte(growing(2000)), http.StatusOK})
 	return append(seeds, fuzzSeed{1, 0, 2, []byte("{}"), http.StatusUnsupportedMediaType}, fuzzSeed{1, 0, 1, []byte("{"), http.StatusBadRequest},
 		fuzzSeed{1, 1, 0, []byte("{}"), http.StatusBadRequest})
 }
@@ -62,7 +66,28 @@ func fuzzHandler(t testing.TB) (http.Handler, *sink) {
 	t.Helper()
 	c := DefaultHTTPConfig()
 	c.MaxRequestBodySize = fuzzLimit
-	r, err := New(testConfig(), pipeline.Settings{})
+	d, s := fuzzDoor(t, "http")
+	routes, err := c.routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := newHTTPHandler(&c, d, routes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer := fuzzPeer()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), connKey{}, peer)))
+		if used := d.budget.Stats().Used; used != 0 || d.gate.count() != 0 {
+			t.Errorf("%d bytes are held, %d requests inside", used, d.gate.count())
+		}
+	}), s
+}
+
+// fuzzDoor has a sink behind all signals, and a budget.
+func fuzzDoor(t testing.TB, transport string) (*door, *sink) {
+	t.Helper()
+	r, err := New(testConfig(), pipeline.Settings{Memory: admission.New(admission.Config{Bytes: 1 << 30})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,24 +97,15 @@ func fuzzHandler(t testing.TB) (http.Handler, *sink) {
 			t.Fatal(err)
 		}
 	}
-	d, _, err := r.door("http", &c.ServerConfig)
+	d, _, err := r.door(transport, &ServerConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.forget)
-	routes, err := c.routes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := newHTTPHandler(&c, d, routes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	peer := &conn{client: "192.0.2.1", addr: "192.0.2.1:1234", since: time.Now()}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), connKey{}, peer)))
-	}), s
+	return d, s
 }
+
+func fuzzPeer() *conn { return &conn{client: "192.0.2.1", addr: "192.0.2.1:1234", since: time.Now()} }
 
 // The fuzzer starts from requests that are taken, and from ones that fail late.
 func TestFuzzSeeds(t *testing.T) {
@@ -111,8 +127,8 @@ func TestFuzzSeeds(t *testing.T) {
 		good[otlp.Signals()[seed.signal]]++
 	}
 	for _, sig := range otlp.Signals() {
-		if good[sig] < len(fuzzEncodings) {
-			t.Errorf("%s: %d good seeds, want one of each coding", sig, good[sig])
+		if good[sig] < 2*len(fuzzEncodings) {
+			t.Errorf("%s: %d good seeds, want one of each coding and format", sig, good[sig])
 		}
 	}
 }

@@ -110,7 +110,7 @@ func connOf(ctx context.Context) *conn {
 
 func (h *grpcHandler) take(ctx context.Context, v *visit, stream grpc.ServerStream) (response []byte, refused *refusal) {
 	defer v.rescue(ctx, &refused)
-	get := func(name string) []string { return metadata.ValueFromIncomingContext(ctx, name) }
+	get := func(name string) []string { return grpcHeader(ctx, name) }
 	if refused := v.authenticate(ctx, get); refused != nil {
 		return nil, refused
 	}
@@ -183,7 +183,7 @@ func (m *grpcMessage) decompress(lent *[]byte) (*[]byte, *refusal) {
 	defer bufpool.Put(lent)
 	out, err := netcfg.DecompressBytes(m.encoding, nil, *lent, m.most, m.visit)
 	if err != nil {
-		return nil, refuseBody(err, m.encoding, m.most)
+		return nil, refuseBody(err, m.most)
 	}
 	return out, nil
 }
@@ -262,7 +262,7 @@ func cardinality(found string) *refusal {
 // cutShort is the refusal of a gRPC message that could not be read. The client
 // may have ended the stream as if that were all, or have gone.
 func cutShort(err error) *refusal {
-	if err == io.ErrUnexpectedEOF {
+	if err == io.ErrUnexpectedEOF || err == io.EOF {
 		return cardinality("one that ends before its length")
 	}
 	return brokenOff(err)
@@ -314,6 +314,16 @@ func (w *slowWatch) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stopped = true
+}
+
+// grpcHeader returns all values of one header. As for HTTP/1 the authority is the
+// host.
+func grpcHeader(ctx context.Context, name string) []string {
+	values := metadata.ValueFromIncomingContext(ctx, name)
+	if name == "host" && len(values) == 0 {
+		return metadata.ValueFromIncomingContext(ctx, ":authority")
+	}
+	return values
 }
 
 // grpcMetadata returns the request's headers, keys in lower case as HTTP/2 has

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -46,7 +47,7 @@ func (g *greetings) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 	if !ok {
 		return nil, nil, fmt.Errorf("a connection of type %T did not come from our listener", raw)
 	}
-	h := &h2conn{Conn: c, raw: c, window: newSendWindow(c, g.stalledFor)}
+	h := &h2conn{Conn: c, raw: c, window: newSendWindow(c.cutOff, g.stalledFor)}
 	info := &connInfo{credentials.CommonAuthInfo{SecurityLevel: credentials.NoSecurity}, c}
 	if g.tls != nil {
 		secure := tls.Server(c, g.tls)
@@ -76,8 +77,11 @@ func (g *greetings) greet(h *h2conn) error {
 			return g.refuse(h, said)
 		}
 		if err != nil {
-			if n == 0 {
+			if n == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
 				return io.EOF // a health check of a load balancer, which gRPC keeps quiet about
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				g.obs.ConnRefused(obsreport.ConnTimeout)
 			}
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -207,7 +208,11 @@ func (h *httpHandler) body(w http.ResponseWriter, r *http.Request, v *visit) (*[
 	lent, err := netcfg.Decompress(encoding, dst, src, limit, v)
 	v.wireBytes = int(src.n)
 	if err != nil {
-		return nil, refuseBody(err, encoding, limit)
+		refused := refuseBody(err, limit)
+		if refused.reason == obsreport.ReasonBrokenOff && badChunks(r, err) {
+			refused = refuseData(err)
+		}
+		return nil, refused
 	}
 	src.done()
 	v.read = true
@@ -215,7 +220,7 @@ func (h *httpHandler) body(w http.ResponseWriter, r *http.Request, v *visit) (*[
 }
 
 // refuseBody says why a body could not be read.
-func refuseBody(err error, encoding string, limit int) *refusal {
+func refuseBody(err error, limit int) *refusal {
 	switch {
 	case errors.Is(err, netcfg.ErrTooLarge), errors.Is(err, errWireTooLarge):
 		return refuseSize(limit)
@@ -229,6 +234,15 @@ func refuseBody(err error, encoding string, limit int) *refusal {
 		return refuseOverload(err)
 	}
 	return brokenOff(err)
+}
+
+// badChunks says whether a body could not be read since its chunks are none (RFC
+// 9112, section 7.1): the same bytes would fail again. net/http's errors for that
+// have no type, while those of a connection that breaks or is too slow do.
+func badChunks(r *http.Request, err error) bool {
+	var network net.Error
+	return r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 && r.Context().Err() == nil &&
+		!errors.As(err, &network) && !errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // paced is a body that must come at leastRateBytes, and not be longer than most.

@@ -18,8 +18,8 @@ const (
 // client that closes its windows and goes on asking makes answers pile up, which
 // gRPC keeps without a bound in time.
 type sendWindow struct {
-	conn       interface{ Close() error }
-	stalledFor time.Duration // that a client may let us send less, before its connection is closed
+	cutOff     func()        // ends the connection
+	stalledFor time.Duration // that a client may let us send less, before that
 
 	in, out frames
 
@@ -30,9 +30,9 @@ type sendWindow struct {
 	tight   bool
 }
 
-func newSendWindow(conn interface{ Close() error }, stalledFor time.Duration) *sendWindow {
+func newSendWindow(cutOff func(), stalledFor time.Duration) *sendWindow {
 	const initial = 65535 // RFC 9113, section 6.9.2
-	return &sendWindow{conn: conn, stalledFor: stalledFor, credit: initial, initial: initial}
+	return &sendWindow{cutOff: cutOff, stalledFor: stalledFor, credit: initial, initial: initial}
 }
 
 // received is told of everything that the client sent after its preface, in order. One goroutine
@@ -78,7 +78,7 @@ func (w *sendWindow) update(f func()) {
 	case !tight:
 		w.stalled.Stop()
 	case w.stalled == nil:
-		w.stalled = time.AfterFunc(w.stalledFor, func() { _ = w.conn.Close() })
+		w.stalled = time.AfterFunc(w.stalledFor, w.cutOff)
 	default:
 		w.stalled.Reset(w.stalledFor)
 	}

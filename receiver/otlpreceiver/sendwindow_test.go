@@ -13,10 +13,10 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// closeCount counts closes.
+// closeCount counts connections that are cut off.
 type closeCount struct{ n atomic.Int32 }
 
-func (c *closeCount) Close() error { c.n.Add(1); return nil }
+func (c *closeCount) cutOff() { c.n.Add(1) }
 
 // h2frame is any frame.
 func h2frame(kind http2.FrameType, stream uint32, payload []byte) []byte {
@@ -81,7 +81,7 @@ func TestSendWindow(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var c closeCount
-				w := newSendWindow(&c, 10*time.Second)
+				w := newSendWindow(c.cutOff, 10*time.Second)
 				defer w.stop()
 				for i, s := range steps {
 					w.received(s.in)
@@ -102,7 +102,7 @@ func TestSendWindowStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var c closeCount
-		w := newSendWindow(&c, time.Second)
+		w := newSendWindow(c.cutOff, time.Second)
 		w.stop()
 		w.received(settings(uint32(http2.SettingInitialWindowSize), 0))
 		w.stop()
@@ -191,7 +191,7 @@ func FuzzFrames(f *testing.F) {
 		}
 		// And none of it upsets the watch.
 		var c closeCount
-		w := newSendWindow(&c, time.Hour)
+		w := newSendWindow(c.cutOff, time.Hour)
 		w.received(b)
 		w.sent(b)
 		w.stop()

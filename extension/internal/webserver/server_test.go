@@ -280,7 +280,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"{auth: {authenticator: x}}":                             "auth: auth is not supported here",
 		"{middlewares: [{id: x}]}":                               "middlewares: middlewares is not supported here",
 		"{auth: , middlewares: , allowed_hosts: ['[::1]', a.b]}": "<nil>",
-		"{tls: {cert_file: x}}":                                  "a certificate needs its key",
+		"{tls: {cert_file: x}}":                                  "TLS configuration must include both certificate and key",
 	} {
 		cfg := Config{Endpoint: "localhost:1", Transport: "tcp"}
 		if got := fmt.Sprint(decode(t, yaml, &cfg)); !strings.Contains(got, want) {

@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	flags.StringVar(&s.opts.GRPC, "grpc", "", "`host:port` of OTLP/gRPC; without it those cases are left out")
 	flags.StringVar(&s.opts.HTTP, "http", "", "`host:port` of OTLP/HTTP; without it those cases are left out")
-	flags.StringVar(&s.metrics, "metrics", "", "`URL` of the server's Prometheus page; without it counters are not looked at")
+	flags.StringVar(&s.metrics, "metrics", "", "`URL` of the server's Prometheus page, read around each case, which takes minutes; without it counters are not looked at")
 	flags.StringVar(&s.only, "only", "", "run cases that match the `regexp`")
 	flags.StringVar(&s.signals, "signals", "traces,metrics,logs,profiles", "signals that the server takes")
 	flags.StringVar(&s.dir, "cases", "", "`folder` of *.cases files; without it those built in")

@@ -1,0 +1,44 @@
+package hostile
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+)
+
+// serverLetGo says whether the server's end of a connection on this machine is
+// closed, where the kernel tells (known). A client that reads nothing cannot see
+// it: behind what it has not read, the end of the connection waits for its turn,
+// and once the kernel has tried in vain for half a minute it tries seldom.
+func serverLetGo(c net.Conn) (gone, known bool) {
+	mine, ok := c.LocalAddr().(*net.TCPAddr)
+	theirs, ok2 := c.RemoteAddr().(*net.TCPAddr)
+	f, err := os.Open("/proc/net/tcp")
+	if err != nil || !ok || !ok2 {
+		return false, false
+	}
+	defer f.Close()
+	from, to := kernelAddr(theirs), kernelAddr(mine)
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		// sl local_address rem_address st …
+		if w := strings.Fields(lines.Text()); len(w) > 3 && w[1] == from && w[2] == to {
+			const established, closeWait = "01", "08"
+			return w[3] != established && w[3] != closeWait, true
+		}
+	}
+	return true, lines.Err() == nil
+}
+
+// kernelAddr prints an address as /proc/net/tcp does: the bytes of the IPv4
+// address as a number of this machine.
+func kernelAddr(a *net.TCPAddr) string {
+	ip := a.IP.To4()
+	if ip == nil {
+		return ""
+	}
+	return fmt.Sprintf("%08X:%04X", binary.NativeEndian.Uint32(ip), a.Port)
+}
