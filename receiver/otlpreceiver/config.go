@@ -10,6 +10,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // Config is the receiver's section of a configuration, with the keys and the
@@ -309,6 +310,29 @@ func (c *HTTPConfig) Validate() error {
 		conf.At("compression_algorithms", codings),
 		paths,
 	)
+}
+
+// Needs lists the extensions that the configuration names.
+func (c *Config) Needs() []pipeline.Need {
+	var all []pipeline.Need
+	if g := c.Protocols.GRPC.Get(); g != nil {
+		all = append(all, g.needs("protocols.grpc")...)
+	}
+	if h := c.Protocols.HTTP.Get(); h != nil {
+		all = append(all, h.needs("protocols.http")...)
+	}
+	return all
+}
+
+func (c *ServerConfig) needs(path string) []pipeline.Need {
+	var all []pipeline.Need
+	if a := c.Auth.Get(); a != nil {
+		all = append(all, pipeline.Need{Key: path + ".auth.authenticator", ID: a.Authenticator, Role: pipeline.RoleAuthenticator})
+	}
+	for _, m := range c.Middlewares {
+		all = append(all, pipeline.Need{Key: path + ".middlewares", ID: m.ID, Role: pipeline.RoleMiddleware})
+	}
+	return all
 }
 
 // Warnings says what is suspicious but not wrong.
