@@ -201,7 +201,8 @@ func plainDouble(b []byte, i int) (v float64, next int) {
 		}
 		mag = whole*tens[n] + frac
 	}
-	if c := b[end]; end-i > 16 || c-'0' <= 9 || c|0x20 == 'e' || mag >= 1<<53 {
+	// Sixteen digits may be more than 2⁵³; without a point they are rounded once.
+	if c := b[end]; end-i > 16 || c-'0' <= 9 || c|0x20 == 'e' {
 		return 0, 0
 	}
 	v = float64(mag) / powersOfTen[n]

@@ -122,6 +122,7 @@ func TestDecodeJSONTakes(t *testing.T) {
 		{"a list twice: they append", Traces, `{"resourceSpans":[{}],"resource_spans":[{}]}`, join(msg(1), msg(1))},
 		{"a message twice: they merge", Traces, spanJSON(`"status":{"code":1,"message":"m"},"status":{"code":0}`), span(msg(15, varint(3, 1), msg(2, []byte("m"))), msg(15, varint(3, 0)))},
 		{"two members of a oneof", Traces, valueJSON(`"intValue":1,"stringValue":"a"`), value(varint(3, 1), msg(1, []byte("a")))},
+		{"the largest growth", Metrics, pointJSON(`"explicitBounds":[0` + strings.Repeat(",0", 1000) + `]`), point(msg(7, make([]byte, 8008)))},
 		{"a deep array", Traces, valueJSON(deepJSON(MaxDepth, arrayOpen, arrayShut)), nil},
 		{"a deep map", Traces, valueJSON(deepJSON(MaxDepth, kvlistOpen, kvlistShut)), nil},
 		{"a deep unknown field", Traces, `{"x":` + strings.Repeat("[", maxUnknownDepth) + strings.Repeat("]", maxUnknownDepth) + `}`, nil},
@@ -192,6 +193,7 @@ func TestDecodeJSONRefuses(t *testing.T) {
 		{spanJSON(`"startTimeUnixNano":""`), `""}]}]}]}`, inSpan + ".startTimeUnixNano", "malformed"},
 		{spanJSON(`"startTimeUnixNano":true`), `true}]}]}]}`, inSpan + ".startTimeUnixNano", "expected a number"},
 		{spanJSON(`"events":[{},{"attributes":[{"key":"a","value":{"intValue":"1"}},{"key":"b","value":{"intValue":"x"}}]}]`), `"x"}}]}]}]}]}]}`, inSpan + ".events[1].attributes[1].value.intValue", "malformed"},
+		{spanJSON(`"attributes":[{"key":"a","value":{"intValue":"1"}},{"key":"b","value":{"stringValue":"x"}},{"key":"c","value":{"stringValue":7}}]`), `7}}]}]}]}]}`, inSpan + ".attributes[2].value.stringValue", "a string"},
 		{valueJSON(`"intValue":9223372036854775808`), `9223372036854775808}}]}]}]}]}`, inSpan + ".attributes[0].value.intValue", "does not fit into an int64"},
 		{valueJSON(`"boolValue":"true"`), `"true"}}]}]}]}]}`, inSpan + ".attributes[0].value.boolValue", "expected true or false"},
 		{valueJSON(`"doubleValue":1e999`), `1e999}}]}]}]}]}`, inSpan + ".attributes[0].value.doubleValue", "too large for a double"},
@@ -480,15 +482,33 @@ func TestAppendResponseJSON(t *testing.T) {
 // With any room, the result is whole or ErrNoRoom, nothing is written beyond the
 // room, and more than the result and twice the slack is never asked for.
 func TestDecodeJSONStaysInItsRoom(t *testing.T) {
-	texts := seedTexts(t)
-	texts[Traces] = []byte(valueJSON(`"bytesValue":"\u0041QID` + strings.Repeat("BAUG", 60) + `","stringValue":"` + strings.Repeat(`\n`, 200) + `"`))
-	for s, text := range texts {
+	type request struct {
+		s    Signal
+		text []byte
+	}
+	// Small messages, then one in which each length takes more than was guessed.
+	nested := func(s string) string {
+		return `{"scopeSpans":[{"spans":[{"events":[{"attributes":[{"value":{` +
+			strings.Repeat(kvlistOpen, shallow-1) + `"stringValue":"` + s + `"` + strings.Repeat(kvlistShut, shallow-1) + `}}]}]}]}]}`
+	}
+	requests := []request{
+		{Traces, []byte(valueJSON(`"bytesValue":"\u0041QID` + strings.Repeat("BAUG", 60) + `","stringValue":"` + strings.Repeat(`\n`, 200) + `"`))},
+		{Traces, []byte(`{"resourceSpans":[` + nested("x") + "," + nested(strings.Repeat("x", 20_000)) + "]}")},
+	}
+	for s, text := range seedTexts(t) {
+		requests = append(requests, request{s, text})
+	}
+	for _, r := range requests {
+		s, text := r.s, r.text
 		want, err := decode(t, s, text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		step := max(1, len(want)/400)
 		for room := 0; room < len(want)+300; room += step {
+			if room > len(want)-100 {
+				step = 1
+			}
 			memory := bytes.Repeat([]byte{0xa5}, room+64)
 			got, err := DecodeJSON(memory[:0:room], s, text)
 			switch {
@@ -536,7 +556,9 @@ func TestLengthsOfDeepValues(t *testing.T) {
 	leaf := `"stringValue":"` + strings.Repeat("x", 200) + `"`
 	rest := `],"name":"` + strings.Repeat("y", 1<<20) + `"`
 	for _, depth := range []int{1, shallow, shallow + 1, MaxDepth} {
-		text := spanJSON(`"attributes":[{"value":{` + strings.Repeat(arrayOpen, depth-1) + leaf + strings.Repeat(arrayShut, depth-1) + `}}` + rest)
+		// A small value first, so that the lengths of large ones are guessed wrong.
+		small := `{"value":{` + strings.Repeat(arrayOpen, shallow-1) + strings.Repeat(arrayShut, shallow-1) + `}},`
+		text := spanJSON(`"attributes":[` + small + `{"value":{` + strings.Repeat(arrayOpen, depth-1) + leaf + strings.Repeat(arrayShut, depth-1) + `}}` + rest)
 		got, err := decode(t, Traces, []byte(text))
 		if err != nil {
 			t.Fatal(err)
@@ -562,7 +584,7 @@ func TestFieldsFitTheTables(t *testing.T) {
 // Numbers are read as strconv reads them.
 func FuzzJSONNumbers(f *testing.F) {
 	for _, s := range []string{"0", "-0", "1", "12345678", "1234567890123456789", "18446744073709551615", "18446744073709551616", "1e3", "1.5e1", "15e-1",
-		"0.1", "1e-400", "9007199254740993", "2.2250738585072011e-308", "123456789012345678901234567890", "1e99999999999999999999", "1.", ".1", "01", "--1", "1e+"} {
+		"0.1", "1e-400", "9007199254740993", "9007199254740.993", "900719925474.0993", "007", "00", "-01", "12345678.", "123456789012345e", "2.2250738585072011e-308", "123456789012345678901234567890", "1e99999999999999999999", "1.", ".1", "01", "--1", "1e+"} {
 		f.Add(s)
 	}
 	o := newOracle(f)
@@ -572,11 +594,11 @@ func FuzzJSONNumbers(f *testing.F) {
 			return
 		}
 		for _, n := range []string{number, string(quoted)} {
-			o.compareJSON(t, Traces, []byte(valueJSON(`"doubleValue":`+n)))
-			o.compareJSON(t, Traces, []byte(valueJSON(`"intValue":`+n)))
-			o.compareJSON(t, Traces, []byte(spanJSON(`"startTimeUnixNano":`+n)))
-			o.compareJSON(t, Traces, []byte(spanJSON(`"flags":`+n)))
-			o.compareJSON(t, Traces, []byte(`{"x":`+n+`}`))
+			for _, text := range []string{valueJSON(`"doubleValue":` + n), valueJSON(`"intValue":` + n), spanJSON(`"startTimeUnixNano":` + n), spanJSON(`"flags":` + n), `{"x":` + n + `}`} {
+				o.compareJSON(t, Traces, []byte(text))
+				// The short cuts look ahead.
+				o.compareJSON(t, Traces, []byte(text+strings.Repeat(" ", 40)))
+			}
 		}
 	})
 }

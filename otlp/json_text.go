@@ -252,12 +252,13 @@ func (d *jsonDecoder) hex(tag uint8, sparse bool, i int) int {
 // fourHexBytes returns the bytes that eight hex digits stand for, both with the
 // first lowest.
 func fourHexBytes(w uint64) (v uint32, ok bool) {
-	// Sums set the high bit of each byte from a certain character on; the bytes
-	// themselves must not have theirs, so that none carries into the next.
+	// Sums set the high bit of each byte from a certain character on. A byte that
+	// has it already is neither digit nor letter, so what it carries into the next
+	// one does not matter.
 	low := w | ' '*ones
 	digit := (w + (0x80-'0')*ones) &^ (w + (0x80-'9'-1)*ones)
 	letter := (low + (0x80-'a')*ones) &^ (low + (0x80-'f'-1)*ones)
-	ok = (digit|letter)&^w&highs == highs
+	ok = (digit|letter)&highs == highs
 	w = w&(0xf*ones) + w>>6&ones*9
 	w = (w<<4 | w>>8) & 0x00ff00ff00ff00ff
 	w = (w | w>>8) & 0x0000ffff0000ffff

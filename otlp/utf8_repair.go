@@ -3,6 +3,7 @@ package otlp
 import (
 	"encoding/binary"
 	"slices"
+	"unsafe"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
@@ -15,18 +16,53 @@ const replacement = "\uFFFD"
 // change with it; everything else is copied to the byte, in its order, unknown
 // fields included. A request without faults comes out as it is.
 //
-// The result is about twice as long at most. Beside it RepairUTF8 takes 24 bytes
-// for each repaired string and each message around one.
+// RepairSpace tells what that takes.
 func RepairUTF8(dst []byte, s Signal, request []byte) []byte {
 	if !s.Valid() {
 		return append(dst, request...)
 	}
-	r := repair{request: request}
+	n, _ := countEdits(s, request)
+	r := repair{request: request, edits: make([]edit, 0, n)}
 	for t := newTexts(s, request); t.next(); {
 		r.add(t)
 	}
 	dst = slices.Grow(dst, len(request)+r.settle())
 	return r.write(dst)
+}
+
+// RepairSpace returns how many bytes RepairUTF8 takes at most for such a request:
+// for the result, about twice the request, and beside it, 24 for each repaired
+// string and each message around one.
+func RepairSpace(s Signal, request []byte) (result, beside int) {
+	edits, grows := countEdits(s, request)
+	return len(request) + grows + edits, edits * int(unsafe.Sizeof(edit{})) // a length grows by one byte
+}
+
+// countEdits returns how many lengths change, and what the texts gain.
+func countEdits(s Signal, request []byte) (edits, grows int) {
+	if !s.Valid() {
+		return 0, 0
+	}
+	for t := newTexts(s, request); t.next(); {
+		edits++
+		for i := range t.stack[1 : t.top+1] {
+			if f := &t.stack[1+i]; f.edit == 0 {
+				f.edit = 1
+				edits++
+			}
+		}
+		grows += t.grows()
+	}
+	return edits, grows
+}
+
+// grows returns what the string that t has found gains by its repair.
+func (t *texts) grows() (n int) {
+	text := t.request[t.start:t.end]
+	for from, to := invalidRun(text, 0); from < to; from, to = invalidRun(text, to) {
+		n += len(replacement) - (to - from)
+	}
+	return n
 }
 
 // repair is what to change in a request, in the order of its bytes. A length
@@ -62,11 +98,7 @@ func (r *repair) add(t *texts) {
 		}
 		parent = f.edit
 	}
-	text, grows := t.request[t.start:t.end], 0
-	for from, to := invalidRun(text, 0); from < to; from, to = invalidRun(text, to) {
-		grows += len(replacement) - (to - from)
-	}
-	r.edits = append(r.edits, edit{at: int32(t.length), parent: parent, grows: grows, text: true})
+	r.edits = append(r.edits, edit{at: int32(t.length), parent: parent, grows: t.grows(), text: true})
 }
 
 // settle adds up what each message gains, and returns what the request does.

@@ -86,9 +86,6 @@ func (b *Batch) Derive(lent *[]byte, items int) *Batch {
 // anybody.
 func (b *Batch) Hold(r Releaser) { b.held = r }
 
-// Pass hands what the batch holds to another that takes its place.
-func (b *Batch) Pass(to *Batch) { b.held, to.held = nil, b.held }
-
 // Signal returns which of the four signals the batch carries.
 func (b *Batch) Signal() otlp.Signal { return b.signal }
 

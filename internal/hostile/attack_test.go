@@ -18,7 +18,7 @@ const patient = 45 * time.Second
 // what it is, and not because nothing follows it: there is no bound on idleness.
 const (
 	fastGRPC  = ", keepalive: {server_parameters: {max_connection_idle: 1s}}"
-	fastHTTP  = ", read_header_timeout: 1s, read_timeout: 3s, write_timeout: 5s, idle_timeout: 5s"
+	fastHTTP  = ", read_header_timeout: 3s, read_timeout: 5s, write_timeout: 10s, idle_timeout: 5s"
 	floodGRPC = ", max_concurrent_streams: 20" // an HTTP port has 250, as net/http
 	floodHTTP = ", idle_timeout: 1h"
 )
@@ -78,7 +78,7 @@ func TestStalledReadersAreCutOff(t *testing.T) {
 // must merely cost nothing that lasts.
 var mustEnd = map[string]bool{"rapid-reset": true, "made-you-reset": true, "continuation-flood": true}
 
-// floodFrames is how many units of an attack are enough: 10,000, but for those
+// floodFrames is how many units of an attack are enough: 3,000, but for those
 // that are large.
 func floodFrames(name string) int {
 	switch name {
@@ -87,7 +87,7 @@ func floodFrames(name string) int {
 	case "unread-body-flood":
 		return 200
 	}
-	return 10_000
+	return 3_000
 }
 
 // A flood ends, and no goroutine outlives it. While it lasts there are no more

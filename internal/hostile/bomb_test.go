@@ -34,7 +34,7 @@ func TestBombs(t *testing.T) {
 	)
 	for _, p := range []hostile.Port{hostile.GRPC, hostile.HTTP} {
 		for _, encoding := range hostile.Codecs(p) {
-			for name, size := range map[string]int{"beyond": 32 * limit, "below": limit} {
+			for name, size := range map[string]int{"beyond": 16 * limit, "below": limit} {
 				t.Run(fmt.Sprintf("%s/%s/%s", p, encoding, name), func(t *testing.T) {
 					b, err := hostile.NewBomb(p, encoding, size)
 					if err != nil {

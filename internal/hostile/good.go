@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -27,11 +28,9 @@ type Good struct {
 	PerSecond int
 	// Reconnect makes it open a connection for every request.
 	Reconnect bool
+	// Timeout is how long it waits for an answer, 0 is five seconds. SDKs wait ten.
+	Timeout time.Duration
 }
-
-// requestTimeout is how long a good client waits for an answer. A profiler or an
-// SDK waits ten.
-const requestTimeout = 5 * time.Second
 
 // MaxWaiting is how many requests a good client has open before those that are
 // due count as failed.
@@ -77,7 +76,7 @@ func (g Good) Run(ctx context.Context) Report {
 		}
 		open.Go(func() {
 			defer func() { <-room }()
-			call, cancel := context.WithTimeout(context.Background(), requestTimeout)
+			call, cancel := context.WithTimeout(context.Background(), cmp.Or(g.Timeout, 5*time.Second))
 			defer cancel()
 			err := send(call)
 			t.add(time.Since(due), err)

@@ -100,7 +100,9 @@ func (r *rig) beside(attack func(ctx context.Context)) {
 	ports := []hostile.Port{hostile.GRPC, hostile.HTTP}
 	reports := make(chan hostile.Report, len(ports))
 	for _, p := range ports {
-		good := hostile.Good{Target: r.target, Port: p, PerSecond: 50}
+		// The bounds are for the server, not for a busy machine: it is patient, and
+		// over HTTP never meets the end of an idle connection.
+		good := hostile.Good{Target: r.target, Port: p, PerSecond: 10, Timeout: 30 * time.Second, Reconnect: p == hostile.HTTP}
 		go func() { reports <- good.Run(ctx) }()
 	}
 	attack(ctx)

@@ -344,10 +344,35 @@ func (c *Config) Warnings() []string {
 			all = append(all, "protocols.grpc.auth.request_params has no effect: gRPC requests have no query")
 		}
 	}
+	if c.OnePort() {
+		all = append(all, onePortWarnings(c.Protocols.GRPC.Get())...)
+	}
 	if h := c.Protocols.HTTP.Get(); h != nil {
 		all = append(all, h.warnings("protocols.http")...)
 		if o := h.CORS.Get(); o != nil && len(o.AllowedOrigins) == 0 && len(o.AllowedHeaders) > 0 {
 			all = append(all, "protocols.http.cors specifies allowed headers but no allowed origins, and is therefore ignored")
+		}
+	}
+	return all
+}
+
+// onePortWarnings lists the keys of grpc that say nothing on a shared port: the
+// connections are those of http.
+func onePortWarnings(c *GRPCConfig) []string {
+	d := DefaultGRPCConfig()
+	var all []string
+	for _, s := range []struct {
+		key         string
+		set, normal any
+	}{
+		{"max_concurrent_streams", c.MaxConcurrentStreams, d.MaxConcurrentStreams},
+		{"max_connections", c.MaxConnections, d.MaxConnections},
+		{"read_buffer_size", c.ReadBufferSize, d.ReadBufferSize},
+		{"write_buffer_size", c.WriteBufferSize, d.WriteBufferSize},
+		{"keepalive", c.Keepalive, d.Keepalive},
+	} {
+		if !reflect.DeepEqual(s.set, s.normal) {
+			all = append(all, "protocols.grpc."+s.key+" has no effect: grpc and http share a port, and its connections are those of http")
 		}
 	}
 	return all

@@ -52,7 +52,7 @@ func (l *conns) admit(c net.Conn) *conn {
 	if len(l.open) >= l.most || l.stopping {
 		return nil
 	}
-	ours := &conn{Conn: c, owner: l, client: clientOf(c.RemoteAddr()), addr: c.RemoteAddr().String(), since: time.Now()}
+	ours := &conn{Conn: c, owner: l, client: clientOf(c.RemoteAddr()), share: shareOf(c.RemoteAddr()), addr: c.RemoteAddr().String(), since: time.Now()}
 	l.open[ours] = struct{}{}
 	l.obs.ConnOpened()
 	return ours
@@ -86,12 +86,13 @@ func (l *conns) closeSilent() {
 type conn struct {
 	net.Conn
 	owner  *conns
-	client string // whom fair shares and logs know the peer by: its IP address
+	client string // whom logs know the peer by: its IP address
+	share  string // whom fair shares know it by, see shareOf
 	addr   string // its address and port
 	since  time.Time
 
-	greeted  atomic.Bool   // a gRPC client has said what it should first
-	requests atomic.Uint32 // see invalidText
+	greeted  atomic.Bool   // the client has said what it should first
+	requests atomic.Uint32 // see textCheck.due
 	closed   atomic.Bool
 	writeBy  atomic.Int64 // the write deadline, Unix nanoseconds
 	ready    readyState
@@ -103,6 +104,29 @@ func clientOf(a net.Addr) string {
 		return ap.Addr().Unmap().WithZone("").String()
 	}
 	return a.Network()
+}
+
+// shareOf returns what stands for the peer in fair shares: its address, of which
+// IPv6 gives a peer 2^64 (RFC 6177) that count as one.
+func shareOf(a net.Addr) string {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return a.Network()
+	}
+	ip := ap.Addr().Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	const networkBits = 64
+	return netip.PrefixFrom(ip, networkBits).Masked().String()
+}
+
+// CloseWrite is how net/http ends a connection whose peer may still be writing.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 // Write fails if the peer takes nothing for the listener's write timeout. The
@@ -131,9 +155,12 @@ func (c *conn) cutOff() {
 	_ = c.Close() // it may have gone
 }
 
-// SetDeadline leaves writing to Write, which would not notice that its deadline
-// is gone: gRPC takes all deadlines away after its handshake.
+// SetDeadline is what gRPC calls around its handshake: without a time, it is over.
+// Writing is left to Write, which would not notice that its deadline is gone.
 func (c *conn) SetDeadline(t time.Time) error {
+	if t.IsZero() {
+		c.greeted.Store(true)
+	}
 	if c.owner.writeTimeout > 0 {
 		return c.Conn.SetReadDeadline(t)
 	}

@@ -27,7 +27,7 @@ var errPanic = pipeline.Permanently(errors.New("internal error while the request
 // body of the response in protobuf (empty is plain success), or a refusal.
 func (v *visit) export(ctx context.Context, lent *[]byte) ([]byte, *refusal) {
 	v.bytes = len(*lent)
-	v.ticket.Shrink(requestBytes + cap(*lent))
+	v.ticket.Shrink(visitBytes + cap(*lent))
 	v.client.Received = time.Now()
 	ctx, op := v.obs.Start(ctx, v.in.signal)
 	out, err := v.deliver(ctx, lent)
@@ -59,16 +59,21 @@ func (v *visit) deliver(ctx context.Context, lent *[]byte) (out obsreport.Outcom
 	if b == nil {
 		return obsreport.Outcome{}, err
 	}
-	defer b.Release()
+	defer func() { b.Release() }()
 	v.items = b.Items()
+	if v.text.due(v.conn) {
+		if b, err = v.text.apply(v, b); err != nil {
+			return obsreport.Outcome{}, err
+		}
+	}
+	v.hold(b)
 	if !v.gate.isOpen() {
 		return obsreport.Outcome{Refused: v.items}, errShuttingDown()
 	}
 	return outcome(v.items, v.in.next.Consume(ctx, b))
 }
 
-// batch makes a Batch of a request's bytes, nil if there are none. The batch has
-// the visit's ticket from then on: its bytes count until it is released.
+// batch makes a Batch of a request's bytes, nil if there are none.
 func (v *visit) batch(lent *[]byte) (*pipeline.Batch, error) {
 	if len(*lent) == 0 {
 		bufpool.Put(lent)
@@ -86,14 +91,15 @@ func (v *visit) batch(lent *[]byte) (*pipeline.Batch, error) {
 		bufpool.Put(lent)
 		return nil, r
 	}
+	return b, nil
+}
+
+// hold gives the batch the visit's ticket: its bytes count until it is released.
+func (v *visit) hold(b *pipeline.Batch) {
 	if v.ticket != nil {
 		b.Hold(v.ticket)
 		v.ticket = nil
 	}
-	if v.text.due(v.conn) {
-		return v.text.apply(b, v.conn)
-	}
-	return b, nil
 }
 
 // outcome splits a request's items by the consumer's answer.

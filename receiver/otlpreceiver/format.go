@@ -48,20 +48,23 @@ func formats() []*format {
 // one; lists of small numbers grow, eightfold at most.
 func fromJSON(v *visit, body *[]byte) (*[]byte, *refusal) {
 	defer bufpool.Put(body)
-	most := 8*len(*body) + 64
-	for room := len(*body) + 64; ; room = min(4*room, most) {
-		if err := v.Reserve(cap(*body) + bufpool.Class(room)); err != nil {
+	most := min(otlp.MaxWireBytes(len(*body)), v.most)
+	for room := min(len(*body)/2+64, most); ; room = min(4*room, most) {
+		lent, err := v.lend(cap(*body), room)
+		if err != nil {
 			return nil, refuseOverload(err)
 		}
-		lent := bufpool.Get(room)
-		out, err := otlp.DecodeJSON((*lent)[:0], v.in.signal, *body)
+		out, err := otlp.DecodeJSON((*lent)[:0:room], v.in.signal, *body)
 		if err == nil {
 			*lent = out
 			return lent, nil
 		}
 		bufpool.Put(lent)
-		if !errors.Is(err, otlp.ErrNoRoom) || room == most {
+		switch {
+		case !errors.Is(err, otlp.ErrNoRoom):
 			return nil, refuseData(err)
+		case room == most:
+			return nil, refuseSize(v.most)
 		}
 	}
 }

@@ -50,10 +50,11 @@ func (rawCodec) Unmarshal(mem.BufferSlice, any) error {
 // piece. gRPC's own way is to read, join and decompress a message before anybody
 // is asked.
 type messageStream interface {
-	// ReadMessageHeader reads the five bytes in front of a message.
-	ReadMessageHeader(header []byte) error
-	// Read waits for the next n bytes.
-	Read(n int) (mem.BufferSlice, error)
+	Method() string
+	// ReadMessageHeader reads len(p) bytes, with the errors of io.ReadFull. It is
+	// made for the five bytes in front of a message, and takes any number without
+	// keeping the frames that they came in.
+	ReadMessageHeader(p []byte) error
 	RecvCompress() string
 	// WriteStatus ends the stream. A Read that waits returns.
 	WriteStatus(*status.Status) error
@@ -78,17 +79,25 @@ func (h *grpcHandler) serve(_ any, stream grpc.ServerStream) error {
 	if c == nil {
 		return status.Error(codes.Internal, errNoMessageStream.Error())
 	}
+	s, ok := grpc.ServerTransportStreamFromContext(ctx).(messageStream)
+	if !ok {
+		return status.Error(codes.Internal, errNoMessageStream.Error())
+	}
 	v, refused := h.enter(c, "protobuf")
 	entered := refused == nil
 	var response []byte
 	if entered {
 		v.in = h.in
-		response, refused = h.take(ctx, &v, stream)
+		response, refused = h.take(ctx, &v, s)
 	}
-	method, _ := grpc.MethodFromServerStream(stream)
+	method := s.Method()
 	if refused != nil {
+		st := status.FromProto(refused.status())
+		if !v.read {
+			dismiss(s, st, &h.pace)
+		}
 		v.leave(ctx, refused, int(refused.code), "", method, entered)
-		return status.FromProto(refused.status()).Err()
+		return st.Err()
 	}
 	err := stream.SendMsg(rawResponse(response))
 	v.leave(ctx, nil, int(status.Code(err)), "", method, entered)
@@ -108,27 +117,22 @@ func connOf(ctx context.Context) *conn {
 	return info.conn
 }
 
-func (h *grpcHandler) take(ctx context.Context, v *visit, stream grpc.ServerStream) (response []byte, refused *refusal) {
+func (h *grpcHandler) take(ctx context.Context, v *visit, s messageStream) (response []byte, refused *refusal) {
 	defer v.rescue(ctx, &refused)
 	get := func(name string) []string { return grpcHeader(ctx, name) }
 	if refused := v.authenticate(ctx, get); refused != nil {
 		return nil, refused
 	}
-	if refused := h.routed(stream); refused != nil {
+	if refused := h.routed(s); refused != nil {
 		return nil, refused
 	}
 	if refused := v.version(get); refused != nil {
 		return nil, refused
 	}
-	if refused := v.admit(ctx, streamWindowBytes); refused != nil {
+	if refused := v.admit(ctx, 0); refused != nil {
 		return nil, refused
 	}
-	s, ok := grpc.ServerTransportStreamFromContext(ctx).(messageStream)
-	if !ok {
-		return nil, &refusal{code: codes.Internal, message: errNoMessageStream.Error(), reason: obsreport.ReasonInternal}
-	}
-	m := grpcMessage{stream: s, visit: v, most: h.maxRequestBytes}
-	lent, refused := m.read()
+	lent, refused := h.message(v, s)
 	if refused != nil {
 		return nil, refused
 	}
@@ -139,40 +143,123 @@ func (h *grpcHandler) take(ctx context.Context, v *visit, stream grpc.ServerStre
 }
 
 // routed says whether somebody takes the request.
-func (h *grpcHandler) routed(stream grpc.ServerStream) *refusal {
+func (h *grpcHandler) routed(s messageStream) *refusal {
 	if h.in != nil && h.in.next != nil {
 		return nil
 	}
 	if h.in != nil {
 		return &refusal{code: codes.Unimplemented, message: "no pipeline takes " + h.in.signal.String(), reason: obsreport.ReasonNotFound}
 	}
-	method, _ := grpc.MethodFromServerStream(stream)
-	return unknownTarget("method", method)
+	return unknownTarget("method", s.Method())
+}
+
+// message reads the one message of the request.
+func (h *grpcHandler) message(v *visit, s messageStream) (*[]byte, *refusal) {
+	slow := watch(s, &v.pace)
+	m := grpcMessage{visit: v, most: h.maxRequestBytes, encoding: s.RecvCompress(), fill: slow.fill}
+	lent, refused := m.compressed()
+	slow.stop()
+	if refused != nil {
+		return nil, refused
+	}
+	return m.decompress(lent)
 }
 
 // grpcMessage is one message on its way in (gRPC over HTTP/2, "Length-Prefixed-
 // Message").
 type grpcMessage struct {
-	stream messageStream
-	visit  *visit
-	most   int // bytes, compressed and decompressed
-
-	encoding string
+	visit    *visit
+	most     int    // bytes, compressed and decompressed
+	encoding string // of messages that are flagged as compressed
+	// fill reads len(p) bytes, with the errors of io.ReadFull.
+	fill func(p []byte) error
 }
 
-// pieceBytes is how much of a message is asked for at a time. gRPC grants the
-// client as much window.
-const pieceBytes = 1 << 20
+const (
+	// trustedBytes is how much of an announced length is believed. What is longer
+	// takes from the budget as it arrives: a client that only announces holds
+	// nothing that others could use.
+	trustedBytes = 1 << 20
+	// pieceBytes is how much of a message is asked for at a time. gRPC grants the
+	// client as much window.
+	pieceBytes = 1 << 20
+)
 
-// read returns the message, decompressed.
-func (m *grpcMessage) read() (*[]byte, *refusal) {
-	slow := watch(m.stream, &m.visit.pace)
-	defer slow.stop()
-	lent, refused := m.compressed(slow)
+// compressed returns the message as it came, and sees that no other follows.
+func (m *grpcMessage) compressed() (*[]byte, *refusal) {
+	var header [5]byte
+	if err := m.fill(header[:]); err != nil {
+		if err == io.EOF {
+			return nil, cardinality("no request message")
+		}
+		return nil, cutShort(err)
+	}
+	n := int(binary.BigEndian.Uint32(header[1:]))
+	m.visit.wireBytes = n
+	if refused := m.check(header[0], n); refused != nil {
+		return nil, refused
+	}
+	lent, refused := m.body(n)
 	if refused != nil {
 		return nil, refused
 	}
-	return m.decompress(lent)
+	err := m.fill(header[:])
+	if err == io.EOF {
+		m.visit.read = true
+		return lent, nil
+	}
+	bufpool.Put(lent)
+	if err == nil || err == io.ErrUnexpectedEOF {
+		return nil, cardinality("more than one request message")
+	}
+	return nil, cutShort(err)
+}
+
+// check looks at the header of a message of n bytes.
+func (m *grpcMessage) check(flag byte, n int) *refusal {
+	if m.encoding == "identity" || flag == 0 {
+		m.encoding = ""
+	}
+	switch {
+	case flag > 1:
+		return &refusal{code: codes.Internal, reason: obsreport.ReasonDecode, message: fmt.Sprintf("expected 0 or 1 for the compressed flag of a gRPC message, found %d", flag)}
+	case flag == 1 && m.encoding == "":
+		return &refusal{code: codes.Internal, reason: obsreport.ReasonDecode, message: "the message is flagged as compressed, and grpc-encoding does not say how"}
+	case n > m.most:
+		return refuseSize(m.most)
+	}
+	return nil
+}
+
+// body reads n bytes into a buffer that grows as they arrive.
+func (m *grpcMessage) body(n int) (*[]byte, *refusal) {
+	lent, err := m.visit.lend(0, min(n, trustedBytes))
+	if err != nil {
+		return nil, refuseOverload(err)
+	}
+	for got := 0; ; {
+		to := min(n, len(*lent))
+		for got < to {
+			piece := min(to-got, pieceBytes)
+			if err := m.fill((*lent)[got : got+piece]); err != nil {
+				bufpool.Put(lent)
+				return nil, cutShort(err)
+			}
+			got += piece
+		}
+		if got == n {
+			return lent, nil
+		}
+		larger, err := m.visit.lend(cap(*lent), min(n, 2*cap(*lent)))
+		if err != nil {
+			bufpool.Put(lent)
+			return nil, refuseOverload(err)
+		}
+		copy(*larger, *lent)
+		bufpool.Put(lent)
+		lent = larger
+		m.visit.keep(cap(*lent))
+	}
 }
 
 // decompress undoes the encoding. lent is no longer the caller's.
@@ -186,73 +273,6 @@ func (m *grpcMessage) decompress(lent *[]byte) (*[]byte, *refusal) {
 		return nil, refuseBody(err, m.most)
 	}
 	return out, nil
-}
-
-// compressed returns the message as it came.
-func (m *grpcMessage) compressed(slow *slowWatch) (*[]byte, *refusal) {
-	var header [5]byte
-	if err := m.stream.ReadMessageHeader(header[:]); err != nil {
-		if err == io.EOF {
-			return nil, cardinality("no request message")
-		}
-		return nil, cutShort(err)
-	}
-	n := int(binary.BigEndian.Uint32(header[1:]))
-	m.visit.wireBytes = n
-	if refused := m.check(header[0], n, m.stream.RecvCompress()); refused != nil {
-		return nil, refused
-	}
-	if err := m.visit.Reserve(bufpool.Class(n)); err != nil {
-		return nil, refuseOverload(err)
-	}
-	lent := bufpool.Get(n)
-	if refused := m.fill(*lent, slow); refused != nil {
-		bufpool.Put(lent)
-		return nil, refused
-	}
-	return lent, nil
-}
-
-// check looks at the header of a message of n bytes, and at the encoding that
-// the request has for those that are flagged.
-func (m *grpcMessage) check(flag byte, n int, encoding string) *refusal {
-	if encoding != "identity" {
-		m.encoding = encoding
-	}
-	switch {
-	case flag > 1:
-		return &refusal{code: codes.Internal, reason: obsreport.ReasonDecode, message: fmt.Sprintf("expected 0 or 1 for the compressed flag of a gRPC message, found %d", flag)}
-	case flag == 1 && m.encoding == "":
-		return &refusal{code: codes.Internal, reason: obsreport.ReasonDecode, message: "the message is flagged as compressed, and grpc-encoding does not say how"}
-	case n > m.most:
-		return refuseSize(m.most)
-	case flag == 0:
-		m.encoding = ""
-	}
-	return nil
-}
-
-// fill reads a message of len(p) bytes and sees that no other follows.
-func (m *grpcMessage) fill(p []byte, slow *slowWatch) *refusal {
-	for got := 0; got < len(p); {
-		n := min(len(p)-got, pieceBytes)
-		slow.expect(got + n)
-		piece, err := m.stream.Read(n)
-		if err != nil {
-			return cutShort(err)
-		}
-		got += piece.CopyTo(p[got:])
-		piece.Free()
-	}
-	var next [5]byte
-	switch err := m.stream.ReadMessageHeader(next[:]); err {
-	case io.EOF:
-		return nil
-	case nil:
-		return cardinality("more than one request message")
-	default:
-		return cutShort(err)
-	}
 }
 
 func cardinality(found string) *refusal {
@@ -277,8 +297,9 @@ func brokenOff(err error) *refusal {
 // slowWatch ends a stream whose message comes too slowly.
 type slowWatch struct {
 	began time.Time
-	timer *time.Timer
 	pace  *pace
+	timer *time.Timer
+	asked int // bytes
 
 	mu      sync.Mutex
 	stopped bool
@@ -287,26 +308,26 @@ type slowWatch struct {
 
 func watch(s messageStream, p *pace) *slowWatch {
 	w := &slowWatch{began: time.Now(), stream: s, pace: p}
-	w.timer = time.AfterFunc(p.patience, w.end)
+	w.timer = time.AfterFunc(p.patience, func() { w.end(status.New(codes.Unavailable, p.slowBody())) })
 	return w
 }
 
-// expect gives the client the time that n bytes may take in all.
-func (w *slowWatch) expect(n int) {
-	if n >= w.pace.leastRateBytes {
-		w.timer.Reset(time.Until(w.pace.bodyDeadline(w.began, n)))
+// fill reads len(p) bytes, in the time that they and those before may take.
+func (w *slowWatch) fill(p []byte) error {
+	if w.asked += len(p); w.asked >= w.pace.leastRateBytes {
+		w.timer.Reset(time.Until(w.pace.bodyDeadline(w.began, w.asked)))
 	}
+	return w.stream.ReadMessageHeader(p)
 }
 
-func (w *slowWatch) end() {
+// end writes the status. A read that waits returns with an error which says that
+// the stream was cancelled; what the client hears is this.
+func (w *slowWatch) end(st *status.Status) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.stopped {
-		return
+	if !w.stopped {
+		_ = w.stream.WriteStatus(st) // it may have gone
 	}
-	// Read will return an error that says that the stream was cancelled. What the
-	// client hears is this.
-	_ = w.stream.WriteStatus(status.New(codes.Unavailable, w.pace.slowBody())) // it may have gone
 }
 
 func (w *slowWatch) stop() {
@@ -314,6 +335,21 @@ func (w *slowWatch) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stopped = true
+}
+
+// dismiss reads what a client has already sent of a request that is refused
+// unread, for a moment: some clients take an answer that comes before they have
+// said all, and the reset of the stream behind it, for a fault of the server.
+func dismiss(s messageStream, st *status.Status, p *pace) {
+	w := &slowWatch{stream: s, pace: p}
+	w.timer = time.AfterFunc(p.unread, func() { w.end(st) })
+	defer w.stop()
+	var scrap [512]byte
+	for read := 0; read < streamWindowBytes; read += len(scrap) {
+		if s.ReadMessageHeader(scrap[:]) != nil {
+			return
+		}
+	}
 }
 
 // grpcHeader returns all values of one header. As for HTTP/1 the authority is the

@@ -61,7 +61,6 @@ func (g *greetings) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 	if err := g.greet(h); err != nil {
 		return nil, nil, err
 	}
-	c.greeted.Store(true)
 	return h, info, nil
 }
 
@@ -193,10 +192,15 @@ func (h *h2conn) ReadOnReady(size int, pool mem.BufferPool) (buf *[]byte, n int,
 	return buf, n, err
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer. gRPC leaves a connection that cannot be written to
+// the reader to end, which would go on for ever.
 func (h *h2conn) Write(p []byte) (int, error) {
 	h.window.sent(p)
-	return h.Conn.Write(p)
+	n, err := h.Conn.Write(p)
+	if err != nil {
+		_ = h.raw.Close() // the error is told by this one
+	}
+	return n, err
 }
 
 // Close closes the socket. TLS would wait for the peer to take its farewell.

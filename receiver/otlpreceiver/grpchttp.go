@@ -1,6 +1,7 @@
 package otlpreceiver
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -9,12 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -116,40 +117,47 @@ func (h *grpcOverHTTP) take(w http.ResponseWriter, r *http.Request, v *visit) (r
 	if h.metadata.wanted() {
 		v.client.Metadata = h.metadata.pick(get, func() map[string][]string { return httpMetadata(r) })
 	}
-	return v.export(h.remoteParent(ctx, propagation.HeaderCarrier(r.Header)), lent)
+	ctx, cancel := withTimeout(h.remoteParent(ctx, propagation.HeaderCarrier(r.Header)), r)
+	defer cancel()
+	return v.export(ctx, lent)
 }
 
 // message reads the one message of the request.
 func (h *grpcOverHTTP) message(w http.ResponseWriter, r *http.Request, v *visit) (*[]byte, *refusal) {
-	src := &paced{r: r.Body, w: http.NewResponseController(w), visit: v, most: int64(h.maxRequestBytes) + 6}
-	defer src.done()
-	var prefix [5]byte
-	if _, err := io.ReadFull(src, prefix[:]); err == io.EOF {
-		return nil, cardinality("no request message")
-	} else if err != nil {
-		return nil, cutShort(err)
-	}
-	n := int(binary.BigEndian.Uint32(prefix[1:]))
-	v.wireBytes = n
-	m := grpcMessage{visit: v, most: h.maxRequestBytes}
-	if refused := m.check(prefix[0], n, r.Header.Get("Grpc-Encoding")); refused != nil {
-		return nil, refused
-	}
-	if m.encoding != "" && !slices.Contains(netcfg.GRPCEncodings(), m.encoding) {
+	encoding := r.Header.Get("Grpc-Encoding")
+	if known := netcfg.GRPCEncodings(); encoding != "" && encoding != "identity" && !slices.Contains(known, encoding) {
 		return nil, &refusal{code: codes.Unimplemented, reason: obsreport.ReasonEncoding, message: "unsupported grpc-encoding " +
-			quote(m.encoding) + ": expected " + strings.Join(netcfg.GRPCEncodings(), ", ")}
+			quote(encoding) + ": expected " + strings.Join(known, ", ")}
 	}
-	if err := v.Reserve(bufpool.Class(n)); err != nil {
-		return nil, refuseOverload(err)
-	}
-	lent := bufpool.Get(n)
-	if _, err := io.ReadFull(src, *lent); err != nil {
-		bufpool.Put(lent)
-		return nil, cutShort(err)
-	}
-	if extra, _ := src.Read(prefix[:1]); extra > 0 {
-		bufpool.Put(lent)
-		return nil, cardinality("more than one request message")
+	const prefixBytes = 5 // of this message, and of one too many
+	src := &paced{r: r.Body, w: http.NewResponseController(w), visit: v, most: int64(h.maxRequestBytes) + 2*prefixBytes}
+	m := grpcMessage{visit: v, most: h.maxRequestBytes, encoding: encoding, fill: func(p []byte) error {
+		_, err := io.ReadFull(src, p)
+		return err
+	}}
+	lent, refused := m.compressed()
+	src.done()
+	if refused != nil {
+		return nil, refused
 	}
 	return m.decompress(lent)
 }
+
+// withTimeout gives ctx the deadline that the client has set ("Timeout").
+func withTimeout(ctx context.Context, r *http.Request) (context.Context, context.CancelFunc) {
+	text := r.Header.Get("Grpc-Timeout")
+	units := map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': 1}
+	const mostDigits = 8
+	if len(text) < 2 || len(text) > mostDigits+1 {
+		return ctx, func() {}
+	}
+	n, err := strconv.ParseUint(text[:len(text)-1], 10, 32)
+	unit := units[text[len(text)-1]]
+	if err != nil || unit == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, min(time.Duration(n), maxTimeout/unit)*unit)
+}
+
+// maxTimeout is as good as none.
+const maxTimeout = 24 * time.Hour

@@ -3,6 +3,7 @@ package otlpreceiver
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -97,7 +98,7 @@ func grpcOptions(c *GRPCConfig) []grpc.ServerOption {
 }
 
 func (s *grpcServer) serve() error {
-	if err := s.server.Serve(s.listener); err != nil {
+	if err := s.server.Serve(s.listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) { // stopped before it began
 		return fmt.Errorf("serve OTLP/gRPC on %s: %w", s.listener.Addr(), err)
 	}
 	return nil

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,6 +73,7 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		name = ""
 	}
 	v, refused := h.enter(c, name)
+	v.most = h.maxRequestBytes
 	entered := refused == nil
 	var response []byte
 	if entered {
@@ -196,13 +195,16 @@ func (h *httpHandler) body(w http.ResponseWriter, r *http.Request, v *visit) (*[
 	var dst *[]byte
 	first := 0
 	if r.ContentLength > 0 && plain {
-		first = bufpool.Class(int(r.ContentLength))
+		first = int(min(r.ContentLength, trustedBytes))
 	}
-	if refused := v.admit(r.Context(), first); refused != nil {
+	if refused := v.admit(r.Context(), bufpool.Class(first)); refused != nil {
 		return nil, refused
 	}
 	if first > 0 {
-		dst = bufpool.Get(int(r.ContentLength))
+		var err error
+		if dst, err = v.lend(0, first); err != nil {
+			return nil, refuseOverload(err)
+		}
 	}
 	src := &paced{r: r.Body, w: http.NewResponseController(w), visit: v, most: int64(limit)}
 	lent, err := netcfg.Decompress(encoding, dst, src, limit, v)
@@ -305,8 +307,8 @@ func headerOf(r *http.Request) func(string) []string {
 // host.
 func httpMetadata(r *http.Request) map[string][]string {
 	md := make(map[string][]string, len(r.Header)+1)
-	for _, k := range slices.Collect(maps.Keys(r.Header)) {
-		md[strings.ToLower(k)] = r.Header[k]
+	for k, values := range r.Header {
+		md[strings.ToLower(k)] = values
 	}
 	if _, ok := md["host"]; !ok && r.Host != "" {
 		md["host"] = []string{r.Host}
@@ -325,7 +327,7 @@ func refuse(w http.ResponseWriter, f *format, r *refusal) int {
 		header.Set("Allow", http.MethodPost)
 	}
 	if code == http.StatusUnauthorized {
-		header.Set("WWW-Authenticate", "Bearer, Basic")
+		header.Set("WWW-Authenticate", `Bearer realm="OTLP", Basic realm="OTLP"`)
 	}
 	body, err := f.marshal(r.status())
 	if err != nil { // status holds valid UTF-8 and known details only

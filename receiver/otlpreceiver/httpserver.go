@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/rs/cors"
 
@@ -24,7 +25,7 @@ const (
 
 // httpServer is the listener and what serves it.
 type httpServer struct {
-	listener net.Listener
+	listener *conns
 	server   *http.Server
 	cancel   context.CancelFunc // of all requests' contexts
 }
@@ -37,6 +38,7 @@ func newHTTPServer(l *conns, c *HTTPConfig, h http.Handler, secure *tls.Config, 
 		WriteTimeout: c.WriteTimeout, IdleTimeout: c.IdleTimeout,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnContext: rememberConn,
+		ConnState:   noteGreeting,
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		Protocols:   new(http.Protocols),
 		HTTP2: &http.HTTP2Config{
@@ -47,7 +49,7 @@ func newHTTPServer(l *conns, c *HTTPConfig, h http.Handler, secure *tls.Config, 
 		},
 	}
 	s.Protocols.SetHTTP1(true)
-	s.Protocols.SetHTTP2(secure != nil)
+	s.Protocols.SetHTTP2(secure != nil && slices.Contains(secure.NextProtos, "h2"))
 	s.Protocols.SetUnencryptedHTTP2(secure == nil)
 	s.SetKeepAlivesEnabled(c.KeepAlivesEnabled)
 	return &httpServer{listener: l, server: s, cancel: cancel}
@@ -55,10 +57,22 @@ func newHTTPServer(l *conns, c *HTTPConfig, h http.Handler, secure *tls.Config, 
 
 // rememberConn puts the connection where requests find it.
 func rememberConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, below(c))
+}
+
+// noteGreeting remembers that a client has begun to speak.
+func noteGreeting(c net.Conn, s http.ConnState) {
+	if s != http.StateNew {
+		below(c).greeted.Store(true)
+	}
+}
+
+// below returns our connection below TLS.
+func below(c net.Conn) *conn {
 	if secure, ok := c.(*tls.Conn); ok {
 		c = secure.NetConn()
 	}
-	return context.WithValue(ctx, connKey{}, c)
+	return c.(*conn)
 }
 
 // outer is what is around the handler, outermost first as in the Collector:
@@ -98,7 +112,16 @@ func (s *httpServer) serve() error {
 
 // drain lets requests finish until ctx ends. It says whether all did.
 func (s *httpServer) drain(ctx context.Context) bool {
+	s.listener.closeSilent() // net/http would give them five seconds
 	return s.server.Shutdown(ctx) == nil
+}
+
+// speaksHTTP2 says whether c allows a cipher suite that HTTP/2 demands of TLS 1.2
+// (RFC 9113, section 9.2.2). Without, net/http does not serve at all.
+func speaksHTTP2(c *tls.Config) bool {
+	return c.CipherSuites == nil || c.MinVersion >= tls.VersionTLS13 ||
+		slices.Contains(c.CipherSuites, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256) ||
+		slices.Contains(c.CipherSuites, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)
 }
 
 // abort breaks off what drain left.

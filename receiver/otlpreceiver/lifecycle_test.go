@@ -400,9 +400,9 @@ func (r *rig) holdOpen(c *http.Client, addr net.Addr, path string, header http.H
 
 func (r *rig) waitFor(condition func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			r.t.Fatal("waited 10 s in vain")
+			r.t.Fatal("waited 30 s in vain")
 		}
 	}
 }

@@ -242,9 +242,15 @@ func (r *Receiver) door(transport string, c *ServerConfig, routes ...string) (*d
 	if err != nil {
 		return nil, nil, err
 	}
-	secure.NextProtos = []string{"h2"}
-	if transport == "http" {
+	switch h2 := speaksHTTP2(secure); {
+	case transport == "grpc":
+		secure.NextProtos = []string{"h2"}
+	case h2:
 		secure.NextProtos = []string{"h2", "http/1.1"}
+	case r.cfg.OnePort():
+		return nil, nil, errors.New("tls.cipher_suites: gRPC on this port needs TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 or TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 (RFC 9113, section 9.2.2)")
+	default:
+		secure.NextProtos = []string{"http/1.1"}
 	}
 	return d, secure, nil
 }

@@ -82,11 +82,19 @@ func (*sink) Capabilities() pipeline.Capabilities { return pipeline.Capabilities
 func (s *sink) Consume(ctx context.Context, b *pipeline.Batch) error {
 	s.mu.Lock()
 	s.seen = append(s.seen, seenBatch{b.Signal(), bytes.Clone(b.Bytes()), b.Items(), *b.Client()})
+	answer := s.answer
 	s.mu.Unlock()
-	if s.answer != nil {
-		return s.answer(ctx, b)
+	if answer != nil {
+		return answer(ctx, b)
 	}
 	return nil
+}
+
+// answerWith changes the answer while requests may come in.
+func (s *sink) answerWith(f func(ctx context.Context, b *pipeline.Batch) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = f
 }
 
 func (s *sink) batches() []seenBatch {

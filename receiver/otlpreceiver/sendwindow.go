@@ -28,6 +28,7 @@ type sendWindow struct {
 	initial int64 // of each new stream
 	stalled *time.Timer
 	tight   bool
+	stopped bool
 }
 
 func newSendWindow(cutOff func(), stalledFor time.Duration) *sendWindow {
@@ -35,8 +36,8 @@ func newSendWindow(cutOff func(), stalledFor time.Duration) *sendWindow {
 	return &sendWindow{cutOff: cutOff, stalledFor: stalledFor, credit: initial, initial: initial}
 }
 
-// received is told of everything that the client sent after its preface, in order. One goroutine
-// calls it.
+// received is told of everything that the client sent after its preface, in
+// order. One goroutine calls it.
 func (w *sendWindow) received(p []byte) {
 	for len(p) > 0 {
 		var unit []byte
@@ -74,7 +75,7 @@ func (w *sendWindow) update(f func()) {
 	f()
 	tight := w.credit < leastWindowBytes || w.initial < leastWindowBytes
 	switch {
-	case tight == w.tight:
+	case tight == w.tight || w.stopped:
 	case !tight:
 		w.stalled.Stop()
 	case w.stalled == nil:
@@ -89,6 +90,7 @@ func (w *sendWindow) update(f func()) {
 func (w *sendWindow) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.stopped = true
 	if w.stalled != nil {
 		w.stalled.Stop()
 	}

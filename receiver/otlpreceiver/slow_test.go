@@ -288,7 +288,11 @@ func TestClosedWindows(t *testing.T) {
 				return &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: long}
 			}
 			h := newRawH2(t, r.GRPCAddr(), http2.Setting{ID: http2.SettingInitialWindowSize, Val: tt.initial})
-			_ = h.SetReadDeadline(time.Now().Add(3 * time.Second))
+			patience := 1200 * time.Millisecond // three times what it takes to be cut off
+			if tt.cut {
+				patience = 10 * time.Second
+			}
+			_ = h.SetReadDeadline(time.Now().Add(patience))
 			answered, err := 0, error(nil)
 			for range 10 {
 				if err = h.post(otlp.Logs.Spec().Method, "application/grpc", message); err != nil {

@@ -44,38 +44,37 @@ func (t *textCheck) due(c *conn) bool {
 	return t.policy == RepairText || t.policy == RejectText || c.requests.Add(1)%lookEvery == 1
 }
 
-// apply returns the batch to go on with, b or another in its place, or a
-// *refusal and nil. b belongs to it.
-func (t *textCheck) apply(b *pipeline.Batch, c *conn) (*pipeline.Batch, error) {
+// apply returns the batch to go on with: b, or another in its place. b stays the
+// caller's if there is an error, which is a *refusal.
+func (t *textCheck) apply(v *visit, b *pipeline.Batch) (*pipeline.Batch, error) {
 	bad := otlp.FirstInvalidUTF8(b.Signal(), b.Bytes())
 	if bad == nil {
 		return b, nil
 	}
-	t.obs.InvalidUTF8(context.Background(), b.Signal(), b.Client().Format)
-	t.tell(c.client, bad)
+	t.obs.InvalidUTF8(context.Background(), b.Signal(), v.format)
+	t.tell(v.conn.client, bad)
 	switch t.policy {
 	case RejectText:
-		b.Release()
-		return nil, refuseData(bad)
+		return b, refuseData(bad)
 	case RepairText:
-		return t.repair(b)
+		return repaired(v, b)
 	}
 	return b, nil
 }
 
-// repair swaps b for a batch without invalid strings. U+FFFD takes three bytes,
-// an invalid sequence at least one.
-func (t *textCheck) repair(b *pipeline.Batch) (*pipeline.Batch, error) {
-	lent := bufpool.Get(len(b.Bytes()) + repairSlackBytes)
+// repaired swaps b for a batch without invalid strings.
+func repaired(v *visit, b *pipeline.Batch) (*pipeline.Batch, error) {
+	result, beside := otlp.RepairSpace(b.Signal(), b.Bytes())
+	lent, err := v.lend(bufpool.Class(len(b.Bytes()))+beside, result)
+	if err != nil {
+		return b, refuseOverload(err)
+	}
 	*lent = otlp.RepairUTF8((*lent)[:0], b.Signal(), b.Bytes())
-	repaired := b.Derive(lent, b.Items())
-	b.Pass(repaired)
+	fixed := b.Derive(lent, b.Items())
 	b.Release()
-	return repaired, nil
+	v.ticket.Shrink(visitBytes + cap(*lent))
+	return fixed, nil
 }
-
-// repairSlackBytes is room for a few repaired strings.
-const repairSlackBytes = 256
 
 func (t *textCheck) tell(client string, bad error) {
 	t.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -37,7 +38,8 @@ type door struct {
 //
 //	enter ─► authenticate ─► admit ─► body, decompressed ─► export ─► leave
 //
-// Nothing of the body has been read before it is admitted.
+// Nothing of the body has been asked for before it is admitted. What HTTP/2
+// sends ahead of being asked is bounded by its windows.
 type visit struct {
 	*door
 	began  time.Time
@@ -47,14 +49,20 @@ type visit struct {
 	client pipeline.Client
 	ticket *admission.Ticket
 
+	most             int  // bytes that it may have, 0 if that is not its visit's to know
 	wireBytes, bytes int  // as it came, and decompressed
 	read             bool // the body is no longer under way
 	items            int  // 0 until they are counted
 }
 
-// requestBytes is what a request costs beside its body: a goroutine, the
-// transport's state, and the part of the body that the transport has read ahead.
-const requestBytes = 16 << 10
+const (
+	// visitBytes is what a request costs beside its body: a goroutine and the
+	// transport's state.
+	visitBytes = 16 << 10
+	// openBytes is what it costs as long as its body is under way: gRPC has read
+	// a part of that ahead.
+	openBytes = visitBytes + streamWindowBytes
+)
 
 // enter begins a visit. Whether it may go on is the result; leave ends it either
 // way.
@@ -70,7 +78,6 @@ func (d *door) enter(c *conn, format string) (visit, *refusal) {
 // leave ends a visit with the answer that was sent. entered is whether enter let
 // it in.
 func (v *visit) leave(ctx context.Context, r *refusal, status int, method, route string, entered bool) {
-	v.ticket.Release()
 	if entered {
 		v.gate.leave()
 	}
@@ -125,20 +132,25 @@ func (v *visit) version(get func(name string) []string) *refusal {
 // admit takes a request's bytes from the budget, for a body of n bytes, or of a
 // length that will show.
 func (v *visit) admit(ctx context.Context, n int) *refusal {
-	who := v.conn.client
+	who := v.conn.share
 	if id := v.client.Identity; id != nil && id.Subject != "" {
 		who = id.Subject
 	}
 	var err error
-	if v.ticket, err = v.budget.Acquire(ctx, who, requestBytes+n); err != nil {
+	if v.ticket, err = v.budget.Acquire(ctx, who, openBytes+n); err != nil {
 		return refuseOverload(err)
 	}
 	return nil
 }
 
 // rescue is deferred: it makes a refusal of a panic, which would end the process.
-// The buffer of the request is lost to the pool.
+// The buffer of the request is lost to the pool. What is left of the ticket goes
+// back before the answer, which a client may be slow to take.
 func (v *visit) rescue(ctx context.Context, refused **refusal) {
+	defer func() {
+		v.ticket.Release()
+		v.ticket = nil
+	}()
 	if p := recover(); p != nil {
 		v.tellOfPanic(ctx, p)
 		*refused = refusalFor(pipeline.Classify(errPanic))
@@ -155,7 +167,26 @@ func (v *visit) tellOfPanic(ctx context.Context, p any) {
 }
 
 // Reserve makes room for bodies of n bytes in all. It is netcfg.Room.
-func (v *visit) Reserve(n int) error { return v.ticket.Reserve(requestBytes + n) }
+func (v *visit) Reserve(n int) error { return v.ticket.Reserve(openBytes + n) }
+
+// lend takes a buffer of n bytes while others of beside bytes are in use.
+func (v *visit) lend(beside, n int) (*[]byte, error) {
+	class := bufpool.Class(n)
+	if err := v.Reserve(beside + class); err != nil {
+		return nil, err
+	}
+	lent := bufpool.Get(n)
+	if more := cap(*lent); more > class { // an odd one of the pool
+		if err := v.Reserve(beside + more); err != nil {
+			bufpool.Put(lent)
+			return nil, err
+		}
+	}
+	return lent, nil
+}
+
+// keep gives back what the budget has lent beyond buffers of n bytes.
+func (v *visit) keep(n int) { v.ticket.Shrink(openBytes + n) }
 
 // remoteParent puts the sender's span into ctx (W3C Trace Context).
 func (d *door) remoteParent(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
