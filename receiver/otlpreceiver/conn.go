@@ -96,6 +96,10 @@ type conn struct {
 	closed   atomic.Bool
 	writeBy  atomic.Int64 // the write deadline, Unix nanoseconds
 	ready    readyState
+
+	mu           sync.Mutex
+	abortedSince time.Time
+	abortedCount int
 }
 
 // clientOf returns the peer's IP address. All peers of a unix socket are one.
@@ -150,9 +154,35 @@ func (c *conn) Write(p []byte) (int, error) {
 }
 
 // cutOff ends a connection on which nothing useful happens any more.
-func (c *conn) cutOff() {
-	c.owner.obs.ConnRefused(obsreport.ConnTimeout)
+func (c *conn) cutOff() { c.end(obsreport.ConnTimeout) }
+
+func (c *conn) end(why obsreport.ConnReason) {
+	c.owner.obs.ConnRefused(why)
 	_ = c.Close() // it may have gone
+}
+
+const (
+	// mostAborted is how many requests a client may abort on one connection in
+	// abortedWithin. Asking and aborting costs a client next to nothing and us a
+	// request ("rapid reset", CVE-2023-44487), and so does breaking a stream so that
+	// we abort it.
+	mostAborted   = 1000
+	abortedWithin = 10 * time.Second
+)
+
+// aborted counts a request that was aborted before its answer.
+func (c *conn) aborted() {
+	now := time.Now()
+	c.mu.Lock()
+	if now.Sub(c.abortedSince) > abortedWithin {
+		c.abortedSince, c.abortedCount = now, 0
+	}
+	c.abortedCount++
+	tooMany := c.abortedCount == mostAborted
+	c.mu.Unlock()
+	if tooMany {
+		c.end(obsreport.ConnAbuse)
+	}
 }
 
 // SetDeadline is what gRPC calls around its handshake: without a time, it is over.

@@ -92,6 +92,9 @@ func (h *grpcHandler) serve(_ any, stream grpc.ServerStream) error {
 	}
 	method := s.Method()
 	if refused != nil {
+		if ctx.Err() == context.Canceled {
+			c.aborted()
+		}
 		st := status.FromProto(refused.status())
 		if !v.read {
 			dismiss(s, st, &h.pace)

@@ -37,6 +37,9 @@ func (h *grpcOverHTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		response, refused = h.take(w, r, &v)
 	}
 	answerGRPC(w, response, refused)
+	if r.Context().Err() != nil {
+		v.conn.aborted()
+	}
 	code := codes.OK
 	if refused != nil {
 		code = refused.code

@@ -88,6 +88,9 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		reply(w, f, status, f.response(v.in.signal, response))
 	}
+	if r.ProtoMajor == 2 && r.Context().Err() != nil {
+		c.aborted()
+	}
 	v.leave(r.Context(), refused, status, r.Method, r.URL.Path, entered)
 }
 
