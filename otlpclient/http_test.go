@@ -639,7 +639,7 @@ func TestHTTPRefusesConfig(t *testing.T) {
 		"the endpoint is no URL": func(c *netcfg.HTTPClient, _ Endpoints) { c.Endpoint = "host:4318" },
 		"logs: the endpoint":     func(_ *netcfg.HTTPClient, e Endpoints) { e[otlp.Logs] = "nowhere" },
 		"no such file":           func(c *netcfg.HTTPClient, _ Endpoints) { c.TLS.CAFile = "/gone" },
-		"unknown compression":    func(c *netcfg.HTTPClient, _ Endpoints) { c.Compression = "snappy" },
+		"unknown compression":    func(c *netcfg.HTTPClient, _ Endpoints) { c.Compression = "brotli" },
 	} {
 		cfg, endpoints := netcfg.DefaultHTTPClient(), Endpoints{}
 		cfg.Endpoint = "http://host:4318"

@@ -346,7 +346,7 @@ func TestRefusesConfig(t *testing.T) {
 		"timeout: 1s":                        "no endpoint is set: expected host:port",
 		"endpoint: h:1\ntimeout: -1s":        ":2:10: timeout: timeout -1s is negative",
 		"endpoint: h:1\ncompresion: gzip":    `:2:1: compresion: unknown key, did you mean "compression"`,
-		"endpoint: h:1\ncompression: snappy": ":2:14: compression: unknown compression",
+		"endpoint: h:1\ncompression: brotli": ":2:14: compression: unknown compression",
 		"endpoint: h:1\ntls:\n  ca_fil: x":   `did you mean "ca_file"`,
 	} {
 		if _, err := fromYAML(t, yaml); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {

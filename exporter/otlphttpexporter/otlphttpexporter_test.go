@@ -270,7 +270,7 @@ func TestRefusesConfig(t *testing.T) {
 		"endpoint: http://h\nencoding: json":      ":2:11: encoding: encoding json is not there yet",
 		"endpoint: http://h\nencoding: xml":       `:2:11: encoding: unknown encoding "xml"`,
 		"endpoint: http://h\ntrace_endpoint: x":   `did you mean "traces_endpoint"`,
-		"endpoint: http://h\ncompression: lz4":    ":2:14: compression: unknown compression",
+		"endpoint: http://h\ncompression: brotli": ":2:14: compression: unknown compression",
 		"endpoint: http://h\nmax_idle_conns: -1":  ":2:17: max_idle_conns: ",
 		"endpoint: http://h\nheaders: {a b: c}":   "the name may hold",
 		"endpoint: http://h\nproxy_url: nonsense": ":2:12: proxy_url: ",

@@ -30,6 +30,8 @@ type Good struct {
 	Reconnect bool
 	// Timeout is how long it waits for an answer, 0 is five seconds. SDKs wait ten.
 	Timeout time.Duration
+	// From is the address it comes from; empty: the system's choice.
+	From string
 }
 
 // MaxWaiting is how many requests a good client has open before those that are
@@ -156,7 +158,7 @@ func (g Good) grpcSender() (func(context.Context) error, func()) {
 	}
 	if g.Reconnect {
 		return func(ctx context.Context) error {
-			c, err := DialGRPC(g.Target, "")
+			c, err := DialGRPC(g.Target, g.From)
 			if err != nil {
 				return err
 			}
@@ -164,7 +166,7 @@ func (g Good) grpcSender() (func(context.Context) error, func()) {
 			return once(ctx, c)
 		}, func() {}
 	}
-	c, err := DialGRPC(g.Target, "")
+	c, err := DialGRPC(g.Target, g.From)
 	if err != nil {
 		return func(context.Context) error { return err }, func() {}
 	}
@@ -189,7 +191,7 @@ func (t Target) url() string {
 }
 
 func (g Good) httpSender() (func(context.Context) error, func()) {
-	client := DialHTTP(g.Target, "")
+	client := DialHTTP(g.Target, g.From)
 	client.Transport.(*http.Transport).DisableKeepAlives = g.Reconnect
 	body := Request(10)
 	return func(ctx context.Context) error {

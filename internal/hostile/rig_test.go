@@ -102,7 +102,7 @@ func (r *rig) beside(attack func(ctx context.Context)) {
 	for _, p := range ports {
 		// The bounds are for the server, not for a busy machine: it is patient, and
 		// over HTTP never meets the end of an idle connection.
-		good := hostile.Good{Target: r.target, Port: p, PerSecond: 10, Timeout: 30 * time.Second, Reconnect: p == hostile.HTTP}
+		good := hostile.Good{Target: r.target, Port: p, PerSecond: 10, Timeout: 30 * time.Second, Reconnect: p == hostile.HTTP, From: elsewhere()}
 		go func() { reports <- good.Run(ctx) }()
 	}
 	attack(ctx)
@@ -112,6 +112,15 @@ func (r *rig) beside(attack func(ctx context.Context)) {
 			r.t.Errorf("good client: %d of %d requests succeeded: %v", got.OK, got.Sent, got.Errors)
 		}
 	}
+}
+
+// elsewhere is another address than the offenders', so that the good clients do
+// not share their share. Only Linux has it without being asked.
+func elsewhere() string {
+	if runtime.GOOS == "linux" {
+		return "127.0.0.2"
+	}
+	return ""
 }
 
 // cutOff checks that the server ended every offender.

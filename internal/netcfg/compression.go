@@ -36,8 +36,8 @@ const (
 	LZ4          Compression = "lz4"
 )
 
-// Validate refuses what is none of the choices.
-func (c Compression) Validate() error { return c.oneOf(Encodings()) }
+// validateHTTP refuses what HTTP does not have.
+func (c Compression) validateHTTP() error { return c.oneOf(Encodings()) }
 
 // validateGRPC refuses what gRPC does not have.
 func (c Compression) validateGRPC() error { return c.oneOf(GRPCEncodings()) }
@@ -92,7 +92,7 @@ type Compressor struct {
 
 // NewCompressor returns the compressor for c, nil where c is no compression.
 func NewCompressor(c Compression, p CompressionParams) (*Compressor, error) {
-	if err := c.Validate(); err != nil {
+	if err := c.validateHTTP(); err != nil {
 		return nil, err
 	}
 	if err := p.validateFor(c); err != nil {

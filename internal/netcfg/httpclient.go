@@ -113,7 +113,7 @@ func (c HTTPClient) Validate() error {
 	}
 	add("tls", c.TLS.Validate())
 	add("headers", c.Headers.Validate())
-	if err := c.Compression.Validate(); err != nil {
+	if err := c.Compression.validateHTTP(); err != nil {
 		add("compression", err)
 	} else {
 		add("compression_params", c.CompressionParams.validateFor(c.Compression))

@@ -166,7 +166,7 @@ const (
 	// abortedWithin. Asking and aborting costs a client next to nothing and us a
 	// request ("rapid reset", CVE-2023-44487), and so does breaking a stream so that
 	// we abort it.
-	mostAborted   = 1000
+	mostAborted   = 500
 	abortedWithin = 10 * time.Second
 )
 

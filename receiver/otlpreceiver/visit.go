@@ -79,7 +79,7 @@ func (d *door) enter(c *conn, format string) (visit, *refusal) {
 // it in.
 func (v *visit) leave(ctx context.Context, r *refusal, status int, method, route string, entered bool) {
 	if entered {
-		v.gate.leave()
+		defer v.gate.leave() // who waits for it ends the measurements
 	}
 	done := obsreport.Request{
 		Format: v.format, Began: v.began, WireBytes: v.wireBytes, Bytes: v.bytes, Status: status, Method: method, Route: route,
