@@ -17,7 +17,8 @@ import (
 //	json_text.go     strings: escapes, hex, base64
 //	json_number.go   numbers
 //	json_skip.go     values of unknown fields
-//	json_encode.go   wire → text
+//	json_encode.go   wire → text: messages and lists
+//	json_encode_value.go … and numbers, strings and ids
 //	json.gen.go      the tables, from the descriptors
 
 // ErrNoRoom says that a result does not fit into the room that was given.

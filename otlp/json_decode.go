@@ -174,7 +174,14 @@ func (d *jsonDecoder) field(i int, state jsonState) (int, jsonState) {
 		default:
 			i = d.list(f, i+1)
 		}
-		if i == failed || i == len(d.text) || d.text[i] != ',' {
+		if i == failed || i == len(d.text) {
+			return i, afterValue
+		}
+		switch d.text[i] {
+		case ',':
+		case '}':
+			return d.leave(i + 1)
+		default:
 			return i, afterValue
 		}
 		if i = skipSpace(d.text, i+1); i == len(d.text) || d.text[i] != '"' {
@@ -250,11 +257,17 @@ func (d *jsonDecoder) enter(f *jsonField, i int) (int, jsonState) {
 	if !d.room(0) {
 		return failed, 0
 	}
-	width := d.width(f.arg, depth, i)
+	width := int(d.widths[f.arg])
+	if width == 0 || depth > shallow {
+		width = d.width(depth, i)
+	}
 	d.putTag(f.tag)
 	d.n += width
+	seen := parent.begin(f)
 	d.top++ // maxFrames is the deepest that messages can nest
-	d.stack[d.top] = jsonFrame{mark: d.n, seen: parent.begin(f), message: f.arg, width: uint8(width), depth: depth}
+	fr := &d.stack[d.top]
+	fr.mark, fr.seen, fr.index = d.n, seen, 0
+	fr.message, fr.field, fr.list, fr.width, fr.depth = f.arg, 0, false, uint8(width), depth
 	return i + 1, atFirstKey
 }
 
@@ -293,10 +306,15 @@ func (d *jsonDecoder) leave(i int) (int, jsonState) {
 		d.widths[fr.message] = uint8(width)
 	}
 	d.top--
-	if d.stack[d.top].list {
-		return i, afterElement
+	parent := &d.stack[d.top]
+	switch {
+	case !parent.list:
+		return i, afterValue
+	case i < len(d.text) && d.text[i] == ',':
+		parent.index++
+		return i + 1, atElement
 	}
-	return i, afterValue
+	return i, afterElement
 }
 
 // shallow is how deep values may nest for their messages to be moved when the
@@ -306,17 +324,14 @@ func (d *jsonDecoder) leave(i int) (int, jsonState) {
 // for each level.
 const shallow = 4
 
-// width guesses how many bytes the length of a message will take that begins at
-// i in the text.
-func (d *jsonDecoder) width(message, depth uint8, i int) int {
-	rest := uint64(len(d.text) - i)
-	switch w := d.widths[message]; {
-	case depth > shallow:
-		return wire.SizeVarint(uint64(MaxWireBytes(int(rest))))
-	case w != 0:
-		return int(w)
+// width guesses how many bytes the length of the first message of its kind, or of
+// one nested deep, will take that begins at i in the text.
+func (d *jsonDecoder) width(depth uint8, i int) int {
+	rest := len(d.text) - i
+	if depth > shallow {
+		return wire.SizeVarint(uint64(MaxWireBytes(rest)))
 	}
-	return wire.SizeVarint(rest / 2)
+	return wire.SizeVarint(uint64(rest) / 2)
 }
 
 // closeLength writes the length of out[mark:n] into the bytes kept for it ahead
@@ -353,7 +368,7 @@ func (d *jsonDecoder) closeLength(mark, kept int, pad bool) int {
 func (d *jsonDecoder) key(fr *jsonFrame, i int) (*jsonField, int) {
 	if guess := d.follows[fr.message][fr.field]; guess != 0 {
 		f := &jsonMessages[fr.message][guess-1]
-		if len(d.text)-i >= len(f.key) && string(d.text[i:i+len(f.key)]) == f.key {
+		if hasKey(d.text, i, f.key) {
 			fr.field = guess
 			return f, i + len(f.key)
 		}
@@ -376,6 +391,19 @@ func (d *jsonDecoder) key(fr *jsonFrame, i int) (*jsonField, int) {
 		}
 	}
 	return nil, next + 1
+}
+
+// hasKey says whether key, with its quotes and colon, stands at b[i:].
+func hasKey(b []byte, i int, key string) bool {
+	n := len(key)
+	if len(b)-i < n {
+		return false
+	}
+	if n < 8 || n > 24 {
+		return string(b[i:i+n]) == key
+	}
+	return load8(b, i) == load8(key, 0) && load8(b, i+n-8) == load8(key, n-8) &&
+		(n <= 16 || load8(b, i+8) == load8(key, 8))
 }
 
 // fail notes what is wrong at a place in the text.

@@ -3,10 +3,8 @@ package otlp
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"math"
-	"strconv"
-	"unicode/utf8"
+	"math/bits"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
@@ -53,19 +51,27 @@ var jsonNumbers = func() (at [numJSONMessages][32]uint8) {
 }()
 
 // jsonEncoder writes messages in one of two ways: as they come, which is right
-// for what nearly all senders write, or merged, which takes a look ahead. Who
-// comes upon something that has to be merged makes it start again with merge set.
+// for what nearly all senders write, or merged, which takes a look ahead. A
+// message that comes upon something that has to be merged is written again, and
+// those of its kind are merged from then on. Hostile nesting could repeat that at
+// each level; when as much was written in vain as there is, all is merged.
 type jsonEncoder struct {
-	merge bool
+	merge  [numJSONMessages]bool // what is merged, by kind
+	vain   int                   // bytes of the request that may yet be written in vain
+	giveUp bool                  // there are none left: nothing that is written counts
 }
 
 func appendJSON(dst []byte, message uint8, b []byte) []byte {
-	var e jsonEncoder
+	e := jsonEncoder{vain: len(b)}
 	out := e.message(dst, message, b, 0)
-	if e.merge {
-		out = e.message(dst, message, b, 0)
+	if !e.giveUp {
+		return out
 	}
-	return out
+	e.giveUp = false
+	for k := range e.merge {
+		e.merge[k] = true
+	}
+	return e.message(out[:len(dst)], message, b, 0)
 }
 
 // message and those it calls call themselves for the messages inside, of which
@@ -73,23 +79,35 @@ func appendJSON(dst []byte, message uint8, b []byte) []byte {
 // taken.
 func (e *jsonEncoder) message(dst []byte, message uint8, b []byte, depth int) []byte {
 	switch {
+	case e.giveUp:
+		return dst
 	case depth > maxFrames:
 		return append(dst, "{}"...)
-	case e.merge:
-		return e.merged(dst, message, b, depth)
+	case message == msgKeyValue && plainKeyValue(b) && b[1] > 0:
+		return appendPlainKeyValue(dst, b)
+	case !e.merge[message]:
+		out, walked := e.streamed(dst, message, b, depth)
+		if walked == len(b) {
+			return out
+		}
+		e.merge[message] = true
+		e.vain -= walked
+		e.giveUp = e.vain < 0
+		dst = out[:len(dst)]
 	}
-	return e.streamed(dst, message, b, depth)
+	return e.merged(dst, message, b, depth)
 }
 
-// streamed writes fields in the order of the wire. It asks for merging if a field
-// comes again that is no list, or a list after something else, or two members of
-// a oneof.
-func (e *jsonEncoder) streamed(dst []byte, message uint8, b []byte, depth int) []byte {
+// streamed writes fields in the order of the wire, and returns how far it came:
+// not to the end of b if a field comes again that is no list, or a list after
+// something else, or two members of a oneof.
+func (e *jsonEncoder) streamed(dst []byte, message uint8, b []byte, depth int) (out []byte, walked int) {
 	const aMember = 1 << 0 // in seen: of the oneof; no field has the number 0
 	seen, list := uint32(0), uint32(0)
 	dst = append(dst, '{')
 	open := len(dst)
-	for c := (wire.Cursor{Buf: b}); c.Next(); {
+	c := wire.Cursor{Buf: b}
+	for c.Next() {
 		if c.Num >= 32 || jsonNumbers[message][c.Num] == 0 {
 			continue
 		}
@@ -109,8 +127,7 @@ func (e *jsonEncoder) streamed(dst []byte, message uint8, b []byte, depth int) [
 			bit |= aMember
 		}
 		if seen&bit != 0 {
-			e.merge = true
-			return dst
+			return dst, c.Start
 		}
 		seen |= bit
 		before := len(dst)
@@ -134,7 +151,7 @@ func (e *jsonEncoder) streamed(dst []byte, message uint8, b []byte, depth int) [
 	if list != 0 {
 		dst = append(dst, ']')
 	}
-	return append(dst, '}')
+	return append(dst, '}'), len(b)
 }
 
 // packsNothing says whether c stands on a packed list, f, without elements.
@@ -169,7 +186,8 @@ type jsonPlaces [32]jsonPlace
 // those of its occurrences that no other member came after.
 func (p *jsonPlaces) find(message uint8, b []byte) {
 	member := uint32(0)
-	for c := (wire.Cursor{Buf: b}); c.Next(); {
+	c := wire.Cursor{Buf: b}
+	for c.Next() {
 		if c.Num >= uint32(len(p)) || jsonNumbers[message][c.Num] == 0 {
 			continue
 		}
@@ -226,8 +244,10 @@ func (e *jsonEncoder) merged(dst []byte, message uint8, b []byte, depth int) []b
 func (e *jsonEncoder) list(dst []byte, f *jsonField, b []byte, depth int) (out []byte, wrote bool) {
 	dst = append(dst, '[')
 	open := len(dst)
-	for c := (wire.Cursor{Buf: b}); c.Next(); {
+	c := wire.Cursor{Buf: b}
+	for c.Next() {
 		if c.Num != f.num() || f.packsNothing(&c) {
+			c.End = skipOthers(b, c.End, f)
 			continue
 		}
 		if len(dst) > open {
@@ -238,8 +258,40 @@ func (e *jsonEncoder) list(dst []byte, f *jsonField, b []byte, depth int) (out [
 	return append(dst, ']'), len(dst) > open
 }
 
+// skipOthers returns the index of the first field at b[i:] that is f, or that
+// does not have a tag and a length of one byte each.
+func skipOthers(b []byte, i int, f *jsonField) int {
+	for i+1 < len(b) && b[i]>>3 != f.tag>>3 && b[i] < 0x80 && b[i]&7 == uint8(wire.TypeBytes) && b[i+1] < 0x80 {
+		i += 2 + int(b[i+1])
+	}
+	return i
+}
+
+// appendPlainKeyValue appends an attribute with a key for which plainKeyValue
+// holds.
+func appendPlainKeyValue(dst, b []byte) []byte {
+	v := 2 + int(b[1])
+	dst = appendJSONString(append(dst, `{"key":`...), b[2:v])
+	dst = append(dst, `,"value":{`...)
+	f := &jsonMessages[msgAnyValue][jsonNumbers[msgAnyValue][b[v+2]>>3]-1]
+	dst = append(dst, f.key...)
+	switch b = b[v+3:]; f.wireType() {
+	case wire.TypeBytes:
+		dst = appendJSONString(dst, b[1:])
+	case wire.TypeFixed64:
+		dst = appendJSONDouble(dst, math.Float64frombits(binary.LittleEndian.Uint64(b)))
+	default:
+		x, _ := binary.Uvarint(b)
+		dst = appendJSONNumber(dst, f.kind, x)
+	}
+	return append(dst, "}}"...)
+}
+
 // appendJSONPacked appends the elements of a packed list, separated by commas.
 func appendJSONPacked(dst []byte, f *jsonField, b []byte) []byte {
+	if f.kind == jsonInt32 {
+		return appendIndices(dst, b)
+	}
 	for comma := false; len(b) > 0; comma = true {
 		var v uint64
 		n := 8
@@ -261,6 +313,28 @@ func appendJSONPacked(dst []byte, f *jsonField, b []byte) []byte {
 	return dst
 }
 
+// appendIndices is appendJSONPacked for integers of 32 bits, which mostly are
+// indices: small and not negative.
+func appendIndices(dst, b []byte) []byte {
+	for i := 0; i < len(b); {
+		v, n := uint64(b[i]), 1
+		if v >= 0x80 {
+			v, n = binary.Uvarint(b[i:])
+		}
+		if v < uint64(len(smallIndices)) {
+			text := smallIndices[v]
+			dst = binary.LittleEndian.AppendUint32(dst, text)[:len(dst)+(bits.Len32(text)+7)/8]
+		} else {
+			dst = append(appendSigned(dst, int64(int32(v))), ',')
+		}
+		if n <= 0 {
+			break // what Check would have refused
+		}
+		i += n
+	}
+	return dst[:len(dst)-1]
+}
+
 // appendJSONScalar appends the value that c stands on, unless it is a default
 // that says nothing.
 func appendJSONScalar(dst []byte, f *jsonField, c *wire.Cursor) (out []byte, wrote bool) {
@@ -280,7 +354,7 @@ func appendJSONScalar(dst []byte, f *jsonField, c *wire.Cursor) (out []byte, wro
 	case jsonString:
 		return appendJSONString(dst, c.Bytes), true
 	case jsonHex:
-		return append(hex.AppendEncode(append(dst, '"'), c.Bytes), '"'), true
+		return append(appendHex(append(dst, '"'), c.Bytes), '"'), true
 	}
 	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), c.Bytes), '"'), true
 }
@@ -293,108 +367,4 @@ func isDefault(kind jsonKind, v uint64) bool {
 		return uint32(v) == 0
 	}
 	return v == 0
-}
-
-// appendJSONNumber appends a value that is no string, as the wire has it.
-func appendJSONNumber(dst []byte, kind jsonKind, v uint64) []byte {
-	switch kind {
-	case jsonDouble:
-		return appendJSONDouble(dst, math.Float64frombits(v))
-	case jsonBool:
-		return strconv.AppendBool(dst, v != 0)
-	case jsonEnum, jsonInt32:
-		if v < 1000 {
-			return appendDecimal(dst, v)
-		}
-		return strconv.AppendInt(dst, int64(int32(v)), 10)
-	case jsonSint32:
-		return strconv.AppendInt(dst, int64(zigzag(v)), 10)
-	case jsonUint32, jsonFixed32:
-		return appendDecimal(dst, uint64(uint32(v)))
-	case jsonInt64, jsonSfixed64:
-		return append(strconv.AppendInt(append(dst, '"'), int64(v), 10), '"')
-	}
-	return append(appendDecimal(append(dst, '"'), v), '"')
-}
-
-// appendDecimal is strconv.AppendUint, with a short cut for small numbers, as
-// indices and counts are.
-func appendDecimal(dst []byte, v uint64) []byte {
-	switch {
-	case v < 10:
-		return append(dst, '0'+byte(v))
-	case v < 100:
-		return append(dst, '0'+byte(v/10), '0'+byte(v%10))
-	case v < 1000:
-		return append(dst, '0'+byte(v/100), '0'+byte(v/10%10), '0'+byte(v%10))
-	}
-	return strconv.AppendUint(dst, v, 10)
-}
-
-// appendJSONDouble appends v as JavaScript and encoding/json write it.
-func appendJSONDouble(dst []byte, v float64) []byte {
-	switch {
-	case math.IsNaN(v):
-		return append(dst, `"NaN"`...)
-	case math.IsInf(v, 1):
-		return append(dst, `"Infinity"`...)
-	case math.IsInf(v, -1):
-		return append(dst, `"-Infinity"`...)
-	}
-	format := byte('f')
-	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) {
-		format = 'e'
-	}
-	dst = strconv.AppendFloat(dst, v, format, -1, 64)
-	if n := len(dst); format == 'e' && dst[n-4] == 'e' && dst[n-3] == '-' && dst[n-2] == '0' {
-		dst[n-2] = dst[n-1] // e-09 is e-9
-		dst = dst[:n-1]
-	}
-	return dst
-}
-
-// appendJSONString appends a string in quotes.
-func appendJSONString(dst, s []byte) []byte {
-	dst = append(dst, '"')
-	for i := 0; ; {
-		end := plainEnd(s, i)
-		dst = appendUTF8(dst, s[i:end])
-		if end == len(s) {
-			return append(dst, '"')
-		}
-		dst = appendEscape(dst, s[end])
-		i = end + 1
-	}
-}
-
-// appendUTF8 appends s, with U+FFFD for each byte that is not UTF-8.
-func appendUTF8(dst, s []byte) []byte {
-	if utf8.Valid(s) {
-		return append(dst, s...)
-	}
-	for len(s) > 0 {
-		r, n := utf8.DecodeRune(s)
-		dst = utf8.AppendRune(dst, r)
-		s = s[n:]
-	}
-	return dst
-}
-
-func appendEscape(dst []byte, c byte) []byte {
-	const digits = "0123456789abcdef"
-	switch c {
-	case '"', '\\':
-		return append(dst, '\\', c)
-	case '\b':
-		return append(dst, `\b`...)
-	case '\f':
-		return append(dst, `\f`...)
-	case '\n':
-		return append(dst, `\n`...)
-	case '\r':
-		return append(dst, `\r`...)
-	case '\t':
-		return append(dst, `\t`...)
-	}
-	return append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&0xf])
 }

@@ -2,17 +2,16 @@ package otlp
 
 import (
 	"encoding/binary"
-
-	"github.com/penstock-telemetry/penstock/internal/wire"
+	"math"
 )
 
 // Nine of ten fields of real telemetry are attributes of one shape:
 //
 //	{"key":"…","value":{"stringValue":"…"}}
 //
-// or an intValue. They are recognised by eight bytes at a time and written with
-// lengths that are known ahead. What is not recognised is left to the walk: white
-// space, another order, escapes, other values, and what is wrong.
+// or an intValue. They are recognised and copied by eight bytes at a time. What is
+// not recognised is left to the walk: white space, another order, escapes, other
+// values, those of more than 127 bytes, and what is wrong.
 
 // plainKeyValues reads such attributes for as long as one follows the other, and
 // returns the index behind the last; i if there is none.
@@ -29,29 +28,42 @@ func (d *jsonDecoder) plainKeyValues(fr *jsonFrame, tag uint8, i int) int {
 	return i
 }
 
-// plainKeyValue reads one attribute and returns the index behind it, or 0.
+// plainKeyValue reads one attribute and returns the index behind it, or 0. It
+// writes as it reads, with lengths of one byte; if they do not suffice, the walk
+// does it again.
 func (d *jsonDecoder) plainKeyValue(tag uint8, i int) int {
-	b := d.text
-	if len(b)-i < 8 || load8(b, i) != keyStart {
+	b, out := d.text, d.out
+	if len(b)-i < 8 || load8(b, i) != keyStart || !d.fits(0) {
 		return 0
+	}
+	size := d.n + 1 // where the length of the attribute goes
+	if tag >= 0x80 {
+		size++
 	}
 	key := i + len(`{"key":"`)
-	keyEnd := plainEnd(b, key)
+	keyEnd := copyPlain(out, size+3, b, key)
 	value := keyEnd + len(`","value":{"`)
-	if len(b)-value < 16 || load8(b, keyEnd) != valueStart || load4(b, value-4) != valueOpen {
+	if keyEnd == failed || len(b)-value < 16 || load8(b, keyEnd) != valueStart || load4(b, value-4) != valueOpen {
 		return 0
 	}
+	n, next := size+3+keyEnd-key, 0
 	switch load8(b, value) {
 	case stringStart:
 		if load8(b, value+6) == stringOpen {
-			return d.plainString(tag, b[key:keyEnd], value+14)
+			n, next = d.plainString(n, value+14)
 		}
 	case intStart:
 		if b[value+8] == '"' && b[value+9] == ':' {
-			return d.plainInt(tag, b[key:keyEnd], value+10)
+			n, next = d.plainInt(n, value+10)
 		}
 	}
-	return 0
+	if next == 0 || n-size > 0x80 {
+		return 0
+	}
+	d.putTag(tag)
+	out[size], out[size+1], out[size+2] = byte(n-size-1), tagKey, byte(keyEnd-key)
+	d.n = n
+	return next
 }
 
 // The text of the shape, as load8 and load4 see it.
@@ -73,55 +85,31 @@ const (
 	endOfPlainKeyValue = "}}"
 )
 
-// plainString writes an attribute whose string begins at d.text[i:].
-func (d *jsonDecoder) plainString(tag uint8, key []byte, i int) int {
-	end := plainEnd(d.text, i)
-	if len(d.text)-end < 3 || d.text[end] != '"' || string(d.text[end+1:end+3]) != endOfPlainKeyValue {
-		return 0
+// plainString writes to out[n:] the value of an attribute that is the string which
+// begins at d.text[i:]. It returns the indices behind both; next is 0 if the
+// attribute does not end there.
+func (d *jsonDecoder) plainString(n, i int) (behind, next int) {
+	end := copyPlain(d.out, n+4, d.text, i)
+	if end == failed || len(d.text)-end < 3 || d.text[end] != '"' || string(d.text[end+1:end+3]) != endOfPlainKeyValue {
+		return 0, 0
 	}
-	text := d.text[i:end]
-	inner := 1 + wire.SizeVarint(uint64(len(text))) + len(text)
-	if !d.putKey(tag, key, inner) {
-		return 0
-	}
-	d.out[d.n] = tagString
-	d.n++
-	d.putVarint(uint64(len(text)))
-	d.n += copy(d.out[d.n:], text)
-	return end + 3
+	size := end - i
+	out := d.out[n : n+4]
+	out[0], out[1], out[2], out[3] = tagValue, byte(size+2), tagString, byte(size)
+	return n + 4 + size, end + 3
 }
 
-// plainInt writes an attribute whose integer begins at d.text[i:], in quotes or
-// without.
-func (d *jsonDecoder) plainInt(tag uint8, key []byte, i int) int {
+// plainInt is plainString for an integer, in quotes or without.
+func (d *jsonDecoder) plainInt(n, i int) (behind, next int) {
 	v, end := plainInteger(d.text, i)
-	if end == 0 || len(d.text)-end < 2 || string(d.text[end:end+2]) != endOfPlainKeyValue {
-		return 0
+	if end == 0 || v > math.MaxInt64 || len(d.text)-end < 2 || string(d.text[end:end+2]) != endOfPlainKeyValue {
+		return 0, 0
 	}
-	if !d.putKey(tag, key, 1+wire.SizeVarint(v)) {
-		return 0
+	if len(d.out)-n < jsonSlack {
+		return 0, 0
 	}
-	d.out[d.n] = tagInt
-	d.n++
-	d.putVarint(v)
-	return end + 2
-}
-
-// putKey writes an attribute up to its value, which takes inner bytes, if there
-// is room for all of it.
-func (d *jsonDecoder) putKey(tag uint8, key []byte, inner int) bool {
-	size := 1 + wire.SizeVarint(uint64(len(key))) + len(key) + 1 + wire.SizeVarint(uint64(inner)) + inner
-	if len(d.out)-d.n < size+jsonSlack {
-		return false
-	}
-	d.putTag(tag)
-	d.putVarint(uint64(size))
-	d.out[d.n] = tagKey
-	d.n++
-	d.putVarint(uint64(len(key)))
-	d.n += copy(d.out[d.n:], key)
-	d.out[d.n] = tagValue
-	d.n++
-	d.putVarint(uint64(inner))
-	return true
+	size := binary.PutUvarint(d.out[n+3:], v)
+	out := d.out[n : n+3]
+	out[0], out[1], out[2] = tagValue, byte(size+1), tagInt
+	return n + 3 + size, end + 2
 }

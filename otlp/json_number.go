@@ -41,7 +41,7 @@ func (d *jsonDecoder) integer(i int) (mag uint64, neg bool, next int) {
 	return d.longInteger(i)
 }
 
-// plainInteger reads what nearly all integers are: at most 18 digits, in quotes
+// plainInteger reads what nearly all integers are: at most 19 digits, in quotes
 // or not. next is 0 if that is not what stands at b[i:], or the text is about to
 // end.
 func plainInteger(b []byte, i int) (v uint64, next int) {
@@ -54,15 +54,19 @@ func plainInteger(b []byte, i int) (v uint64, next int) {
 	}
 	w := load8(b, i)
 	n := digitCount(w)
+	if n == 0 || byte(w) == '0' && n > 1 {
+		return 0, 0
+	}
 	v = leadingDigits(w, n)
 	end := i + n
-	for k := 0; n == 8 && k < 2; k++ {
+	for n == 8 && end < i+24 {
 		w = load8(b, end)
-		n = digitCount(w)
-		v = v*tens[n] + leadingDigits(w, n)
-		end += n
+		if n = digitCount(w); n > 0 {
+			v = v*tens[n] + leadingDigits(w, n)
+			end += n
+		}
 	}
-	if end == i || end-i > 18 || b[i] == '0' && end != i+1 {
+	if end > i+19 {
 		return 0, 0
 	}
 	switch c := b[end]; {
@@ -80,6 +84,9 @@ func digits(b []byte, i int) (v uint64, next int) {
 	for i+8 <= end {
 		w := load8(b, i)
 		n := digitCount(w)
+		if n == 0 {
+			return v, i
+		}
 		v = v*tens[n] + leadingDigits(w, n)
 		if i += n; n < 8 {
 			return v, i
@@ -100,18 +107,19 @@ func digitCount(w uint64) int {
 	return bits.TrailingZeros64(other) / 8
 }
 
-// leadingDigits returns the number that the first n bytes of w are, if they are
-// digits.
+// leadingDigits returns the number that the first n bytes of w are, which are
+// digits; n is 1 to 8.
 func leadingDigits(w uint64, n int) uint64 {
-	return eightDigits(w<<(64-8*n) | '0'*ones>>(8*n))
+	// Zeros go ahead of them, and what follows them goes.
+	return eightDigits((w ^ '0'*ones) << ((64 - 8*n) & 63))
 }
 
 var tens = [...]uint64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
 // eightDigits returns the number that the digits in w are, the first in the
-// lowest byte: pairs are added up, then pairs of pairs, then those.
+// lowest byte, as values from 0 to 9: pairs are added up, then pairs of pairs,
+// then those.
 func eightDigits(w uint64) uint64 {
-	w -= '0' * ones
 	w = w*10 + (w >> 8)
 	const pairs = 0x000000ff000000ff
 	return ((w&pairs)*(100+1_000_000<<32) + (w>>16&pairs)*(1+10_000<<32)) >> 32
@@ -132,30 +140,65 @@ func (d *jsonDecoder) longInteger(i int) (mag uint64, neg bool, next int) {
 }
 
 // plainIntegers reads elements of a list of integers, and writes them, for as
-// long as they are plain and another one follows. It returns the index of the
-// next element.
-func (d *jsonDecoder) plainIntegers(f *jsonField, i int) int {
+// long as they are plain. It returns the index of the next element, or if there
+// is none the one behind the list.
+func (d *jsonDecoder) plainIntegers(f *jsonField, i int) (next int, more bool) {
 	limit, fixed := integerLimits[f.kind].max, f.wireType() == wire.TypeFixed64
-	b, out, n := d.text, d.out, d.n
-	for len(out)-n >= jsonSlack {
+	b := d.text
+	for d.fits(0) {
+		if !fixed {
+			if i, more = d.smallIntegers(i); !more {
+				return i, false
+			}
+			i = skipSpace(b, i)
+		}
 		v, next := plainInteger(b, i)
-		if next == 0 || v > limit || b[next] != ',' {
+		if next == 0 || v > limit {
 			break
 		}
-		switch {
-		case fixed:
-			binary.LittleEndian.PutUint64(out[n:], v)
-			n += 8
-		case v < 0x80:
-			out[n] = byte(v)
-			n++
+		if fixed {
+			binary.LittleEndian.PutUint64(d.out[d.n:], v)
+			d.n += 8
+		} else {
+			d.putVarint(v)
+		}
+		switch b[next] {
+		case ',':
+			i = skipSpace(b, next+1)
+		case ']':
+			return next + 1, false
 		default:
+			return d.comma(next)
+		}
+	}
+	return i, true
+}
+
+// smallIntegers is plainIntegers for those of at most seven digits, without
+// quotes and white space behind them. It leaves room for one more.
+func (d *jsonDecoder) smallIntegers(i int) (next int, more bool) {
+	b, out, n := d.text, d.out, d.n
+	for more = true; more && i+8 <= len(b) && n+jsonSlack < len(out); {
+		w := load8(b, i)
+		k := digitCount(w)
+		behind := byte(w >> (8 * k & 63)) // of eight digits the first, which is none of these
+		if k == 0 || behind != ',' && behind != ']' || byte(w) == '0' && k > 1 {
+			break
+		}
+		v := leadingDigits(w, k)
+		if v < 1<<14 {
+			// One byte or two, without a branch that would be taken at random.
+			two := int((v + 1<<14 - 1<<7) >> 14)
+			binary.LittleEndian.PutUint16(out[n:], uint16(v&0x7f|v>>7<<8|uint64(two)<<7))
+			n += 1 + two
+		} else {
 			n += binary.PutUvarint(out[n:], v)
 		}
-		i = skipSpace(b, next+1)
+		i += k + 1
+		more = behind == ','
 	}
 	d.n = n
-	return i
+	return i, more
 }
 
 // double reads a double: a number, plain or in quotes, or one of the names of

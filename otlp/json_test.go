@@ -3,6 +3,7 @@ package otlp
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -417,12 +420,14 @@ func TestAppendJSONText(t *testing.T) {
 		{"nothing", nil, `{}`},
 		{"controls", value(msg(1, []byte("\"\\\b\f\n\r\t\x00\x1f\x7f/<é"))), valueJSON(`"stringValue":"\"\\\b\f\n\r\t\u0000\u001f` + "\x7f" + `/<é"`)},
 		{"bytes that are not UTF-8", value(msg(1, []byte("a\xff\xc3(\xed\xa0\x80"))), valueJSON(`"stringValue":"a` + "\ufffd\ufffd(\ufffd\ufffd\ufffd" + `"`)},
+		{"such a byte in front", value(msg(1, []byte("\xffabcdefghijkl"))), valueJSON(`"stringValue":"` + "\ufffdabcdefghijkl" + `"`)},
+		{"such a byte at the end", value(msg(1, []byte("abcdefghijkl\xff"))), valueJSON(`"stringValue":"abcdefghijkl` + "\ufffd" + `"`)},
 		{"doubles", value(double(4, 1e-7)), valueJSON(`"doubleValue":1e-7`)},
 		{"large doubles", value(double(4, -1e21)), valueJSON(`"doubleValue":-1e+21`)},
 		{"minus zero", value(double(4, math.Copysign(0, -1))), valueJSON(`"doubleValue":-0`)},
 		{"not a number", value(double(4, math.NaN())), valueJSON(`"doubleValue":"NaN"`)},
 		{"infinity", value(double(4, math.Inf(-1))), valueJSON(`"doubleValue":"-Infinity"`)},
-		{"a split message", span(msg(15, varint(3, 1)), msg(15, msg(2, []byte("m")))), spanJSON(`"status":{"message":"m","code":1}`)},
+		{"a split message", span(msg(15, varint(3, 1)), msg(15, msg(2, []byte("m")))), spanJSON(`"status":{"code":1,"message":"m"}`)},
 		{"a list in parts", span(msg(9), msg(15), msg(9)), spanJSON(`"attributes":[{},{}],"status":{}`)},
 		{"the order of the wire", span(varint(6, 1), msg(5, []byte("n"))), spanJSON(`"kind":1,"name":"n"`)},
 		{"members of a oneof", value(msg(5, msg(1)), varint(3, 1), msg(5)), valueJSON(`"arrayValue":{}`)},
@@ -571,6 +576,115 @@ func TestLengthsOfDeepValues(t *testing.T) {
 			t.Errorf("depth %d: it comes back as %.1000s", depth, back)
 		}
 	}
+}
+
+// Lengths change from one byte to two at 128, and what reads eight bytes at a
+// time ends at any of them. White space sends the same attribute by the long way.
+func TestAttributesOfAnyLength(t *testing.T) {
+	attribute := func(space, key, value string) []byte {
+		return []byte(spanJSON(`"attributes":[{`+space+`"key":"`+key+`","value":{`+value+`}}]`) + strings.Repeat(" ", 40))
+	}
+	same := func(key, value string) {
+		t.Helper()
+		got, err := decode(t, Traces, attribute("", key, value))
+		want, slowErr := decode(t, Traces, attribute(" ", key, value))
+		if err != nil || slowErr != nil || !bytes.Equal(got, want) {
+			t.Errorf("%q: %s:\n got %x, %v\nwant %x, %v", key, value, got, err, want, slowErr)
+		}
+	}
+	x := strings.Repeat("x", 140)
+	for _, stop := range []string{"", "é", "\x7f", `\n`, `\u0022`} {
+		for n := range 140 {
+			same("k"+x[:n]+stop, `"stringValue":""`)
+			same("k", `"stringValue":"`+x[:n]+stop+`"`)
+			same("k"+x[:n/2], `"stringValue":"`+x[n/2:n]+stop+`"`)
+		}
+	}
+	for v := uint64(1); v < 1<<62; v = v*3 + 1 {
+		same("k", fmt.Sprintf(`"intValue":"%d"`, v))
+		same("k", fmt.Sprintf(`"intValue":%d`, v))
+	}
+	same("k", `"intValue":"9223372036854775807"`)
+	for _, bad := range []string{`"intValue":"9223372036854775808"`, `"intValue":01`, "\"stringValue\":\"\x1f\""} {
+		if got, err := decode(t, Traces, attribute("", "k", bad)); err == nil {
+			t.Errorf("%s: %x", bad, got)
+		}
+	}
+}
+
+// A list of indices is what its elements are, however long they are and whatever
+// stands between them.
+func TestListsOfIndices(t *testing.T) {
+	var numbers []uint64
+	for v := uint64(1); v <= math.MaxInt32; v *= 10 {
+		numbers = append(numbers, v-1, v, 3*v/2)
+	}
+	numbers = append(numbers, 0x7f, 0x80, 0x3fff, 0x4000, math.MaxInt32)
+	for n := range len(numbers) {
+		for _, comma := range []string{",", " ,", ", ", `","`} {
+			var packed []byte
+			var list []string
+			for _, v := range numbers[:n+1] {
+				packed = binary.AppendUvarint(packed, v)
+				list = append(list, strconv.FormatUint(v, 10))
+			}
+			text := strings.Join(list, comma)
+			if comma == `","` {
+				text = `"` + text + `"`
+			}
+			got, err := decode(t, Profiles, []byte(`{"dictionary":{"stackTable":[{"locationIndices":[`+text+`]}]}}`))
+			if want := msg(2, msg(7, msg(1, packed))); err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("%s:\n got %x, %v\nwant %x", text, got, err, want)
+			}
+			if back := string(AppendJSON(nil, Profiles, got)); !strings.Contains(back, "["+strings.Join(list, ",")+"]") {
+				t.Fatalf("%s is written as %s", text, back)
+			}
+		}
+	}
+}
+
+func TestListsOfBadIndices(t *testing.T) {
+	for _, list := range []string{"01,2,3", "1,02,3", "1,2,03", "1,,2", ",1", "1,2,", "1 2", "1,2.5", "2147483648,1", "1,2147483648", "1;2", "12345678;1"} {
+		text := `{"dictionary":{"stackTable":[{"locationIndices":[` + list + `]}]}}`
+		if got, err := decode(t, Profiles, []byte(text+strings.Repeat(" ", 40))); err == nil {
+			t.Errorf("%s: %x", text, got)
+		}
+	}
+}
+
+func TestAppendDecimal(t *testing.T) {
+	check := func(v uint64) {
+		if got, want := string(appendDecimal([]byte("x"), v)), "x"+strconv.FormatUint(v, 10); got != want {
+			t.Fatalf("%s, want %s", got, want)
+		}
+	}
+	for v := range uint64(100_000) {
+		check(v)
+		check(v * 1e4)
+		check(v * 999)
+		check(math.MaxUint64 - v)
+	}
+	for v := uint64(1); v < 1e19; v *= 10 {
+		check(v - 1)
+		check(v)
+	}
+}
+
+// Values in each other, of which each has to be merged, would be written again at
+// each level. All is merged once that has cost as much as the request.
+func TestAppendJSONGivesUpStreaming(t *testing.T) {
+	o := newOracle(t)
+	inner := msg(1, bytes.Repeat([]byte("x"), 1000))
+	for range 20 { // each in a list that is split: the rest, which is empty, comes behind
+		inner = slices.Concat(msg(5, msg(1, inner)), msg(5))
+	}
+	request := value(inner)
+	e := jsonEncoder{vain: len(request)}
+	e.message(nil, roots[Traces], request, 0)
+	if !e.giveUp {
+		t.Errorf("%d bytes may still be written in vain", e.vain)
+	}
+	o.roundTrip(t, Traces, request)
 }
 
 func TestFieldsFitTheTables(t *testing.T) {

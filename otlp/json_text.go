@@ -17,17 +17,18 @@ const (
 	highs = 0x8080808080808080
 )
 
-func load8(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
+// load8 returns b[i:i+8], the first byte lowest.
+func load8[T []byte | string](b T, i int) uint64 {
+	s := b[i : i+8]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
 
 // plainEnd returns the index of the first byte at b[i:] that ends a run of plain
 // text in a string: a quote, a backslash or a control character; else len(b).
 func plainEnd(b []byte, i int) int {
 	for ; i+8 <= len(b); i += 8 {
-		w := load8(b, i)
-		quote, slash := w^('"'*ones), w^('\\'*ones)
-		// x-ones sets the high bit of a byte that was 0. It may set others above
-		// that one, so only the lowest counts.
-		if hit := ((quote-ones)&^quote | (slash-ones)&^slash | (w-' '*ones)&^w) & highs; hit != 0 {
+		if hit := textEnds(load8(b, i)); hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
 		}
 	}
@@ -39,6 +40,31 @@ func plainEnd(b []byte, i int) int {
 	return i
 }
 
+// textEnds has the high bit of the lowest byte in w set that ends plain text. It
+// may have bits of bytes above that one set, but of none below.
+func textEnds(w uint64) uint64 {
+	// With bit 1 turned over, the quote is what follows the control characters. A
+	// difference has its high bit set if it is below zero; bytes that had it before
+	// are not ASCII.
+	control, slash := (w^2*ones)-('"'^2+1)*ones, (w^'\\'*ones)-ones
+	return (control | slash) &^ w & highs
+}
+
+// copyPlain copies the plain text at b[i:] to out[n:] and returns the index of the
+// byte that ends it. It writes up to seven bytes more than it copies, and fails if
+// b or out end less than eight bytes behind.
+func copyPlain(out []byte, n int, b []byte, i int) int {
+	for i+8 <= len(b) && n+8 <= len(out) {
+		w := load8(b, i)
+		binary.LittleEndian.PutUint64(out[n:], w)
+		if hit := textEnds(w); hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+		i, n = i+8, n+8
+	}
+	return failed
+}
+
 // string reads a string and writes it as the field tag; if sparse, not the empty
 // one.
 func (d *jsonDecoder) string(tag uint8, sparse bool, i int) int {
@@ -46,6 +72,9 @@ func (d *jsonDecoder) string(tag uint8, sparse bool, i int) int {
 		return d.expected(i, "a string")
 	}
 	start := i + 1
+	if next := d.shortString(tag, start); next != 0 {
+		return next
+	}
 	end := plainEnd(d.text, start)
 	if end < len(d.text) && d.text[end] == '\\' {
 		return d.escapedString(tag, i)
@@ -62,6 +91,27 @@ func (d *jsonDecoder) string(tag uint8, sparse bool, i int) int {
 	d.putTag(tag)
 	d.putVarint(uint64(end - start))
 	d.n += copy(d.out[d.n:], d.text[start:end])
+	return end + 1
+}
+
+// shortString is string for what nearly all strings are: plain, and such that
+// their length takes one byte. It returns 0 if that is not what begins at
+// d.text[i:], or the string is empty.
+func (d *jsonDecoder) shortString(tag uint8, i int) int {
+	if !d.fits(0) {
+		return 0
+	}
+	n := d.n + 1
+	if tag >= 0x80 {
+		n++
+	}
+	end := copyPlain(d.out, n+1, d.text, i)
+	if size := end - i; size <= 0 || size >= 0x80 || d.text[end] != '"' {
+		return 0
+	}
+	d.putTag(tag)
+	d.out[n] = byte(end - i)
+	d.n = n + 1 + end - i
 	return end + 1
 }
 
@@ -217,6 +267,12 @@ var errHex = errors.New("an id has to be hex digits, two for each byte")
 
 // hex reads an id.
 func (d *jsonDecoder) hex(tag uint8, sparse bool, i int) int {
+	if next := d.plainHex(tag, 16, i); next != 0 {
+		return next
+	}
+	if next := d.plainHex(tag, 8, i); next != 0 {
+		return next
+	}
 	s, next := d.content(i, "a string of hex digits")
 	if next == failed || len(s) == 0 && sparse {
 		return next
@@ -247,6 +303,29 @@ func (d *jsonDecoder) hex(tag uint8, sparse bool, i int) int {
 	}
 	d.n += len(out)
 	return next
+}
+
+// plainHex reads an id of size bytes, a multiple of four. It returns 0 if that is
+// not what stands at d.text[i:].
+func (d *jsonDecoder) plainHex(tag uint8, size, i int) int {
+	b, end := d.text, i+1+2*size
+	if end >= len(b) || b[end] != '"' || b[i] != '"' || !d.fits(0) {
+		return 0
+	}
+	n := d.n
+	d.putTag(tag)
+	d.out[d.n] = byte(size)
+	out := d.out[d.n+1 : d.n+1+size]
+	for k := 0; k+4 <= len(out); k += 4 {
+		v, ok := fourHexBytes(load8(b, i+1+2*k))
+		if !ok {
+			d.n = n
+			return 0
+		}
+		binary.LittleEndian.PutUint32(out[k:], v)
+	}
+	d.n += 1 + size
+	return end + 1
 }
 
 // fourHexBytes returns the bytes that eight hex digits stand for, both with the

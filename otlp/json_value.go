@@ -50,10 +50,11 @@ func (d *jsonDecoder) list(f *jsonField, i int) int {
 	kept := d.packedWidth
 	d.n += kept
 	mark := d.n
+	more := true
 	if f.kind > jsonSint32 || f.kind == jsonInt32 {
-		i = d.plainIntegers(f, i)
+		i, more = d.plainIntegers(f, i)
 	}
-	for more := true; more; {
+	for more {
 		v, next := d.number(f, i)
 		if next == failed || !d.room(0) {
 			return failed
@@ -190,12 +191,15 @@ func (d *jsonDecoder) literal(i int, word string) int {
 // room says whether n bytes fit and jsonSlack more, which is enough for a tag
 // and any value or length that is not a string.
 func (d *jsonDecoder) room(n int) bool {
-	if len(d.out)-d.n >= n+jsonSlack {
+	if d.fits(n) {
 		return true
 	}
 	d.err = ErrNoRoom
 	return false
 }
+
+// fits is room without the failure.
+func (d *jsonDecoder) fits(n int) bool { return len(d.out)-d.n >= n+jsonSlack }
 
 // putTag writes a tag. Numbers above 15 take two bytes.
 func (d *jsonDecoder) putTag(tag uint8) {

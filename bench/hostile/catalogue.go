@@ -129,13 +129,17 @@ func idle(p hostile.Port, tls bool) course {
 		if each > perConnection(tls) {
 			r.fault("%.1f KiB of RSS a connection, expected at most %.0f", each, perConnection(tls))
 		}
-		return func() {}, nil
+		return func() { // after the good clients: its end is a burst of its own
+			rep, err := crowd.finish()
+			r.Outcome = fmt.Sprintf("%d held, %d ended by the server", n-rep.Lost, rep.Lost)
+			if err != nil {
+				r.fault("%v", err)
+			}
+		}, nil
 	}
-	c.attack = func(ctx context.Context, h *host, _ *server, r *result) error {
+	c.attack = func(ctx context.Context, h *host, _ *server, _ *result) error {
 		wait(ctx, max(h.opt.window, 2*time.Second))
-		rep, err := crowd.finish()
-		r.Outcome = fmt.Sprintf("%d held, %d ended by the server", n-rep.Lost, rep.Lost)
-		return err
+		return nil
 	}
 	return c
 }

@@ -348,6 +348,12 @@ func dismiss(s messageStream, st *status.Status, p *pace) {
 	w.timer = time.AfterFunc(p.unread, func() { w.end(st) })
 	defer w.stop()
 	var scrap [512]byte
+	if s.ReadMessageHeader(scrap[:5]) != nil {
+		return
+	}
+	if n := binary.BigEndian.Uint32(scrap[1:]); n > streamWindowBytes {
+		return // it cannot come whole without being asked for
+	}
 	for read := 0; read < streamWindowBytes; read += len(scrap) {
 		if s.ReadMessageHeader(scrap[:]) != nil {
 			return
