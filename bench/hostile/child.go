@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -192,6 +194,9 @@ func (h *host) spawn(ctx context.Context, srv *server, j job) (*child, error) {
 		return nil, err
 	}
 	c := &child{cmd: exec.CommandContext(ctx, self, childArg)}
+	if h.opt.pin {
+		c.cmd = exec.CommandContext(ctx, "taskset", "-c", "1-"+strconv.Itoa(max(runtime.NumCPU()-1, 1)), self, childArg)
+	}
 	c.cmd.Stderr = &c.stderr
 	c.cmd.Env = append(os.Environ(), "GOGC=200")
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

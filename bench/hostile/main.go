@@ -33,6 +33,7 @@ type options struct {
 	load      time.Duration // how long overload, rotation and churn last
 	slow      time.Duration // how long slow clients are given to be cut off
 	limitMiB  int           // memory_limiter; 0 leaves it out
+	pin       bool          // the server has a processor of its own
 	perSecond int           // requests of each good client
 	verbose   bool
 }
@@ -50,6 +51,7 @@ func main() {
 	flag.DurationVar(&opt.load, "for", 8*time.Second, "how long overload, rotation and churn last")
 	flag.DurationVar(&opt.window, "alone", time.Second, "how long the good clients are measured alone, before and after")
 	flag.DurationVar(&opt.slow, "slow", 30*time.Second, "how long slow and stalled clients may last")
+	flag.BoolVar(&opt.pin, "pin", false, "give the server the first processor and the offenders the others (needs taskset)")
 	flag.IntVar(&opt.limitMiB, "limit-mib", 256, "memory_limiter's limit_mib, the ceiling of VmHWM; 0: without one")
 	flag.IntVar(&opt.perSecond, "rate", 75, "requests a second of each good client")
 	flag.BoolVar(&opt.verbose, "v", false, "say more of what the clients saw")

@@ -83,6 +83,9 @@ func (h *host) start(s setup) (*server, error) {
 	}
 	defer log.Close()
 	srv.cmd = exec.Command(h.bin, "--config", conf)
+	if h.opt.pin {
+		srv.cmd = exec.Command("taskset", "-c", "0", h.bin, "--config", conf)
+	}
 	srv.cmd.Stdout, srv.cmd.Stderr = log, log
 	if err := srv.cmd.Start(); err != nil {
 		return nil, err

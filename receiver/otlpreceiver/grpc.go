@@ -271,7 +271,14 @@ func (m *grpcMessage) decompress(lent *[]byte) (*[]byte, *refusal) {
 		return lent, nil
 	}
 	defer bufpool.Put(lent)
-	out, err := netcfg.DecompressBytes(m.encoding, nil, *lent, m.most, m.visit)
+	var dst *[]byte
+	if n := unpacked(m.encoding, *lent, m.most); n > 0 {
+		var err error
+		if dst, err = m.visit.lend(cap(*lent), n); err != nil {
+			return nil, refuseOverload(err)
+		}
+	}
+	out, err := netcfg.DecompressBytes(m.encoding, dst, *lent, m.most, m.visit)
 	if err != nil {
 		return nil, refuseBody(err, m.most)
 	}

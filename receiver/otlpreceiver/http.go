@@ -219,8 +219,12 @@ func (h *httpHandler) body(w http.ResponseWriter, r *http.Request, v *visit) (*[
 	plain := encoding == "" || strings.EqualFold(encoding, "identity")
 	var dst *[]byte
 	first := 0
-	if r.ContentLength > 0 && plain {
+	switch {
+	case r.ContentLength <= 0:
+	case plain:
 		first = int(min(r.ContentLength, trustedBytes))
+	case streams(encoding):
+		first = int(min(r.ContentLength*usualRatio, trustedUnpackedBytes, int64(limit)))
 	}
 	if refused := v.admit(r.Context(), bufpool.Class(first)); refused != nil {
 		return nil, refused
