@@ -83,8 +83,6 @@ type ConnReason uint8
 const (
 	// ConnLimit: the receiver has as many connections as it may.
 	ConnLimit ConnReason = iota
-	// ConnClientLimit: this client has as many connections as it may.
-	ConnClientLimit
 	// ConnHandshake: TLS was not agreed on.
 	ConnHandshake
 	// ConnProtocol: the first bytes are of another protocol, such as HTTP/1 on
@@ -98,9 +96,9 @@ const (
 	connReasonCount
 )
 
-var connReasonNames = [connReasonCount]string{"limit", "client_limit", "handshake", "protocol", "timeout", "abuse"}
+var connReasonNames = [connReasonCount]string{"limit", "handshake", "protocol", "timeout", "abuse"}
 
-// String returns the reason as metrics and logs have it: "client_limit".
+// String returns the reason as metrics and logs have it: "handshake".
 func (r ConnReason) String() string { return connReasonNames[r.known()] }
 
 // known maps what is none of the constants to ConnProtocol.

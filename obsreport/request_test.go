@@ -316,7 +316,7 @@ func TestConnections(t *testing.T) {
 		t.Errorf("%d requests are active, want 3", n)
 	}
 	want := map[string]int64{}
-	for i, name := range []string{"limit", "client_limit", "handshake", "protocol", "timeout", "abuse"} {
+	for i, name := range []string{"limit", "handshake", "protocol", "timeout", "abuse"} {
 		want["reason="+name+",receiver=otlp,transport=grpc"] = int64(i)
 		for range i {
 			b.ConnRefused(ConnReason(i))

@@ -157,7 +157,7 @@ func overload(p hostile.Port) scenario {
 		if l.Failed > 0 {
 			r.fault("%d requests had no answer: %s", l.Failed, strings.Join(l.Errors, "; "))
 		}
-		r.judgeServer(srv, course{})
+		r.judgeServer(srv)
 		return r
 	}}
 }
@@ -229,7 +229,7 @@ func fairness(p hostile.Port) scenario {
 		if rep.Load.LeastOK < fairShare {
 			r.fault("one of the nine got only %.1f %% of its requests through: %s", 100*rep.Load.LeastOK, tallyOf(rep.Load.Answers))
 		}
-		r.judgeServer(srv, course{})
+		r.judgeServer(srv)
 		return r
 	}}
 }

@@ -27,8 +27,7 @@ type result struct {
 	RSSBefore float64 // MiB
 	RSSPeak   float64
 	HighWater float64
-	Bound     float64 // of the rise, or of HighWater if Ceiling
-	Ceiling   bool
+	Bound     float64 // of HighWater, 0 for none
 	CPU       float64 // seconds of the server, beside the good clients
 	FilesLeft int     // descriptors more than before, some time after
 	Seconds   float64
@@ -60,9 +59,6 @@ type course struct {
 	open func(ctx context.Context, h *host, srv *server, r *result) (undo func(), err error)
 	// attack happens beside the good clients.
 	attack func(ctx context.Context, h *host, srv *server, r *result) error
-	// riseMiB bounds the growth of RSS; 0 is the ceiling of the memory limiter
-	// for the process.
-	riseMiB float64
 	// ratio bounds p99 beside to alone, 0 for none.
 	ratio float64
 }
@@ -98,7 +94,7 @@ func (c course) measure(ctx context.Context, h *host) (r result) {
 	for i, p := range ports {
 		r.judgeGood(p, before[i], beside[i], after[i], c.ratio)
 	}
-	r.judgeServer(srv, c)
+	r.judgeServer(srv)
 	return r
 }
 
@@ -171,20 +167,13 @@ func (r *result) judgeGood(p hostile.Port, before, beside, after hostile.Report,
 	}
 }
 
-func (r *result) judgeServer(srv *server, c course) {
+func (r *result) judgeServer(srv *server) {
 	if !srv.alive() {
 		r.fault("penstock died: %s; its log: %s", srv.cmd.ProcessState, srv.tail())
 		return
 	}
-	r.Bound, r.Ceiling = c.riseMiB, false
-	if r.Bound == 0 && srv.limit > 0 {
-		r.Bound, r.Ceiling = float64(srv.limit), true
-	}
-	switch rise := r.RSSPeak - r.RSSBefore; {
-	case r.Ceiling && r.HighWater > r.Bound:
+	if r.Bound = float64(srv.limit); r.Bound > 0 && r.HighWater > r.Bound {
 		r.fault("VmHWM %.0f MiB, expected at most %.0f", r.HighWater, r.Bound)
-	case !r.Ceiling && r.Bound > 0 && rise > r.Bound:
-		r.fault("RSS rose by %.0f MiB, expected at most %.0f", rise, r.Bound)
 	}
 	if r.FilesLeft > 0 {
 		r.fault("%d connections more than before the attack are still open %s after it", r.FilesLeft, patience)

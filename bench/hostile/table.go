@@ -18,11 +18,8 @@ func printTable(w io.Writer, results []result) {
 		}
 		name := r.Scenario
 		bound := "–"
-		switch {
-		case r.Ceiling:
+		if r.Bound > 0 {
 			bound = fmt.Sprintf("≤%.0f", r.Bound)
-		case r.Bound > 0:
-			bound = fmt.Sprintf("+%.0f", r.Bound)
 		}
 		for i, g := range r.Good {
 			fmt.Fprintf(w, "%-34s %-4s %5d/%-5d %8s %8s %8s %8s %5.1f×", name, g.Port, g.Beside.OK, g.Beside.Sent,
@@ -38,7 +35,7 @@ func printTable(w io.Writer, results []result) {
 		}
 		printLines(w, r)
 	}
-	fmt.Fprintln(w, "\np50 and p99: alone (mean of before and after), and beside the offenders. bound: +n of the rise of RSS, ≤n of VmHWM.")
+	fmt.Fprintln(w, "\np50 and p99: alone (mean of before and after), and beside the offenders. bound: of VmHWM.")
 }
 
 // printLines prints what does not fit a column.

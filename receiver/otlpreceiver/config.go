@@ -161,6 +161,9 @@ type HTTPConfig struct {
 	// new servers.
 	MaxConnectionAge  time.Duration `yaml:"max_connection_age"`
 	KeepAlivesEnabled bool          `yaml:"keep_alives_enabled"`
+	// Keepalive is the Collector's newer place for the two: keepalive.enabled and
+	// keepalive.idle_timeout.
+	Keepalive conf.Optional[HTTPKeepalive] `yaml:"keepalive,omitempty"`
 
 	CORS            conf.Optional[CORSConfig] `yaml:"cors,omitempty"`
 	ResponseHeaders netcfg.Headers            `yaml:"response_headers,omitempty"`
@@ -172,6 +175,27 @@ type HTTPConfig struct {
 	MetricsURLPath  string `yaml:"metrics_url_path"`
 	LogsURLPath     string `yaml:"logs_url_path"`
 	ProfilesURLPath string `yaml:"profiles_url_path"`
+}
+
+// HTTPKeepalive is about connections between two requests.
+type HTTPKeepalive struct {
+	// IdleTimeout replaces idle_timeout if it is not 0.
+	IdleTimeout time.Duration `yaml:"idle_timeout"`
+}
+
+// Validate checks the section "keepalive".
+func (c *HTTPKeepalive) Validate() error { return checkDuration("idle_timeout", c.IdleTimeout) }
+
+// idle returns whether connections live on after a request, and for how long.
+func (c *HTTPConfig) idle() (keep bool, timeout time.Duration) {
+	k := c.Keepalive.Get()
+	if k == nil {
+		return false, c.IdleTimeout
+	}
+	if k.IdleTimeout != 0 {
+		return c.KeepAlivesEnabled, k.IdleTimeout
+	}
+	return c.KeepAlivesEnabled, c.IdleTimeout
 }
 
 // CORSConfig says which web pages may send from a browser.
@@ -219,8 +243,8 @@ func DefaultHTTPConfig() HTTPConfig {
 		MaxRequestBodySize: defaultMaxRequestBytes,
 		ReadHeaderTimeout:  10 * time.Second,
 		WriteTimeout:       2 * time.Minute, IdleTimeout: 2 * time.Minute,
-		KeepAlivesEnabled: true,
-		TracesURLPath:     otlp.Traces.Spec().Path, MetricsURLPath: otlp.Metrics.Spec().Path,
+		KeepAlivesEnabled: true, Keepalive: conf.Some(HTTPKeepalive{}),
+		TracesURLPath: otlp.Traces.Spec().Path, MetricsURLPath: otlp.Metrics.Spec().Path,
 		LogsURLPath: otlp.Logs.Spec().Path, ProfilesURLPath: otlp.Profiles.Spec().Path,
 	}
 }
@@ -259,7 +283,7 @@ func (c *Config) check() error {
 		errs = append(errs, conf.At("protocols.grpc", errors.Join(g.Validate(), g.checkSections(), g.checkKeepalive())))
 	}
 	if h := c.Protocols.HTTP.Get(); h != nil {
-		errs = append(errs, conf.At("protocols.http", errors.Join(h.Validate(), h.checkSections(), h.ResponseHeaders.Validate())))
+		errs = append(errs, conf.At("protocols.http", errors.Join(h.Validate(), h.checkSections(), h.checkKeepalive(), h.ResponseHeaders.Validate())))
 	}
 	return errors.Join(errs...)
 }
@@ -279,6 +303,13 @@ func (c *ServerConfig) checkSections() error {
 func (c *GRPCConfig) checkKeepalive() error {
 	p, e := c.Keepalive.Get().parts()
 	return conf.At("keepalive", errors.Join(conf.At("server_parameters", p.Validate()), conf.At("enforcement_policy", e.Validate())))
+}
+
+func (c *HTTPConfig) checkKeepalive() error {
+	if k := c.Keepalive.Get(); k != nil {
+		return conf.At("keepalive", k.Validate())
+	}
+	return nil
 }
 
 // Validate checks the section "grpc".

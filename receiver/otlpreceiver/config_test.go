@@ -97,6 +97,7 @@ protocols:
     write_timeout: 3s
     idle_timeout: 4s
     keep_alives_enabled: false
+    keepalive: {idle_timeout: 9s}
     traces_url_path: traces
     metrics_url_path: /m
     logs_url_path: https://host/l?x=y
@@ -124,6 +125,7 @@ protocols:
 			TLS:             conf.Some(netcfg.ServerTLS{TLS: netcfg.TLS{CertFile: "c", KeyFile: "k", MinVersion: "1.3"}, ClientCAFile: "ca"})},
 		CORS: conf.Some(CORSConfig{AllowedOrigins: []string{"https://*.example.com"}, AllowedHeaders: []string{"x-a"},
 			ExposedHeaders: []string{"x-b"}, MaxAge: 7200}),
+		Keepalive:             conf.Some(HTTPKeepalive{IdleTimeout: 9 * time.Second}),
 		ResponseHeaders:       netcfg.Headers{{Name: "x-served-by", Value: "penstock"}},
 		CompressionAlgorithms: []string{"", "gzip"},
 		MaxRequestBodySize:    1000, MaxConnectionAge: 5 * time.Minute,
@@ -131,6 +133,9 @@ protocols:
 		TracesURLPath: "traces", MetricsURLPath: "/m", LogsURLPath: "https://host/l?x=y", ProfilesURLPath: "/p"}
 	if got := *cfg.Protocols.HTTP.Get(); !reflect.DeepEqual(h, got) {
 		t.Errorf("http:\nwant %+v\n got %+v", h, got)
+	}
+	if keep, idle := cfg.Protocols.HTTP.Get().idle(); keep || idle != 9*time.Second {
+		t.Errorf("keep-alives %v, idle %s, want none and the newer key's 9s", keep, idle)
 	}
 	if cfg.InvalidUTF8 != RepairText {
 		t.Errorf("invalid_utf8 is %q", cfg.InvalidUTF8)

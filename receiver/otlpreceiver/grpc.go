@@ -96,10 +96,10 @@ func (h *grpcHandler) serve(_ any, stream grpc.ServerStream) error {
 			c.aborted()
 		}
 		st := status.FromProto(refused.status())
+		v.leave(ctx, refused, int(refused.code), "", method, entered) // counted before it is heard
 		if !v.read {
 			dismiss(s, st, &h.pace)
 		}
-		v.leave(ctx, refused, int(refused.code), "", method, entered)
 		return st.Err()
 	}
 	err := stream.SendMsg(rawResponse(response))

@@ -32,10 +32,11 @@ type httpServer struct {
 
 func newHTTPServer(l *conns, c *HTTPConfig, h http.Handler, secure *tls.Config, p pace, log *slog.Logger) *httpServer {
 	ctx, cancel := context.WithCancel(context.Background())
+	keep, idle := c.idle()
 	s := &http.Server{
 		Handler: outer(c, h), MaxHeaderBytes: maxHeaderBytes, TLSConfig: secure,
 		ReadTimeout: c.ReadTimeout, ReadHeaderTimeout: c.ReadHeaderTimeout,
-		WriteTimeout: c.WriteTimeout, IdleTimeout: c.IdleTimeout,
+		WriteTimeout: c.WriteTimeout, IdleTimeout: idle,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnContext: rememberConn,
 		ConnState:   noteGreeting,
@@ -51,7 +52,7 @@ func newHTTPServer(l *conns, c *HTTPConfig, h http.Handler, secure *tls.Config, 
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(secure != nil && slices.Contains(secure.NextProtos, "h2"))
 	s.Protocols.SetUnencryptedHTTP2(secure == nil)
-	s.SetKeepAlivesEnabled(c.KeepAlivesEnabled)
+	s.SetKeepAlivesEnabled(keep)
 	return &httpServer{listener: l, server: s, cancel: cancel}
 }
 

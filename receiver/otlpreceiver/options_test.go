@@ -81,8 +81,14 @@ func TestMaxConnectionIdle(t *testing.T) {
 
 func TestKeepAlivesEnabled(t *testing.T) {
 	t.Parallel()
-	for _, enabled := range []bool{true, false} {
-		r := httpRig(t, func(h *HTTPConfig) { h.KeepAlivesEnabled = enabled })
+	for i, enabled := range []bool{true, false, false} {
+		r := httpRig(t, func(h *HTTPConfig) {
+			if i < 2 {
+				h.KeepAlivesEnabled = enabled
+			} else { // at its newer place
+				h.Keepalive = conf.None[HTTPKeepalive]()
+			}
+		})
 		resp, err := r.web.Post("http://"+r.HTTPAddr().String()+"/v1/logs", "application/x-protobuf", bytes.NewReader(request(otlp.Logs, 1)))
 		if err != nil {
 			t.Fatal(err)

@@ -179,7 +179,7 @@ func TestTLSRotation(t *testing.T) {
 			}
 		}
 	})
-	for range 25 {
+	for range 100 {
 		rotate()
 		before := sent.Load()
 		r.waitFor(func() bool { return sent.Load() >= before+3 })
