@@ -100,6 +100,13 @@ func checkHostPort(s string) error {
 	return nil
 }
 
+// validHost says whether a URL has a host. net/url lets colons pass that only an
+// IPv6 address in brackets may have.
+func validHost(u *url.URL) bool {
+	host := u.Hostname()
+	return host != "" && (strings.HasPrefix(u.Host, "[") || !strings.Contains(host, ":"))
+}
+
 // ParseHTTPEndpoint reads the base URL, or the whole URL, of an HTTP client.
 func ParseHTTPEndpoint(endpoint string) (*url.URL, error) {
 	const want = "expected a URL such as http://host:4318"
@@ -113,7 +120,7 @@ func ParseHTTPEndpoint(endpoint string) (*url.URL, error) {
 		return nil, errors.New("the endpoint is no URL: " + want)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("endpoint %q: unknown scheme %q: expected http or https", u.Redacted(), u.Scheme)
-	case u.Hostname() == "":
+	case !validHost(u):
 		return nil, fmt.Errorf("endpoint %q: the host is missing: %s", u.Redacted(), want)
 	case u.Port() != "" && !validPort(u.Port()):
 		return nil, fmt.Errorf("endpoint %q: invalid port %q: expected 1 to 65535", u.Redacted(), u.Port())

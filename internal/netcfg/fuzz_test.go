@@ -123,7 +123,7 @@ func FuzzGRPCCompressors(f *testing.F) {
 	f.Add(uint8(1), zstdRuns(windowAbove8MiB, 2), uint16(65535))
 	f.Add(uint8(1), zstdClaims(1<<40), uint16(65535))
 	f.Fuzz(func(t *testing.T, which uint8, b []byte, limit uint16) {
-		c := encoding.GetCompressor(Encodings()[int(which)%len(Encodings())])
+		c := encoding.GetCompressor(GRPCEncodings()[int(which)%len(GRPCEncodings())])
 		if len(b) > 0 { // gRPC never compresses nothing
 			var wire bytes.Buffer
 			if err := grpcCompress(c, &wire, b, int(limit)+1); err != nil {
@@ -137,10 +137,17 @@ func FuzzGRPCCompressors(f *testing.F) {
 			return
 		}
 		got, err := grpcDecompress(c, iotest.HalfReader(bytes.NewReader(b)), int(limit))
-		want, wantErr := oracle(c.Name(), b, int(limit))
+		coding := c.Name()
+		if coding == "snappy" { // gRPC's is always framed
+			coding = "x-snappy-framed"
+		}
+		want, wantErr := oracle(coding, b, int(limit))
 		switch {
 		case errors.Is(err, gzip.ErrHeader): // the oracle lets reserved flags pass (RFC 1952, section 2.3.1.2)
-		case (err == nil) != (wantErr == nil) || errors.Is(err, ErrTooLarge) != errors.Is(wantErr, ErrTooLarge):
+		case (err == nil) != (wantErr == nil),
+			// What is both corrupt and too large depends on who looks first: a chunk of
+			// snappy is checked as a whole.
+			c.Name() != "snappy" && errors.Is(err, ErrTooLarge) != errors.Is(wantErr, ErrTooLarge):
 			t.Fatalf("%s: got %v, the oracle says %v", c.Name(), err, wantErr)
 		case err == nil && !bytes.Equal(got, want):
 			t.Fatalf("%s: other bytes than the oracle's", c.Name())

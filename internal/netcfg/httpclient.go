@@ -144,7 +144,7 @@ func (c HTTPClient) Validate() error {
 // ParseProxyURL reads the URL of a proxy.
 func ParseProxyURL(proxy string) (*url.URL, error) {
 	u, err := url.Parse(proxy)
-	if err != nil || u.Hostname() == "" || u.Port() != "" && !validPort(u.Port()) {
+	if err != nil || !validHost(u) || u.Port() != "" && !validPort(u.Port()) {
 		return nil, errors.New("the proxy is no URL: expected one such as http://host:3128")
 	}
 	switch u.Scheme {
