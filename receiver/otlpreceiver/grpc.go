@@ -151,7 +151,7 @@ func (h *grpcHandler) routed(s messageStream) *refusal {
 		return nil
 	}
 	if h.in != nil {
-		return &refusal{code: codes.Unimplemented, message: "no pipeline takes " + h.in.signal.String(), reason: obsreport.ReasonNotFound}
+		return noPipeline(h.in.signal)
 	}
 	return unknownTarget("method", s.Method())
 }

@@ -101,7 +101,7 @@ func (h *grpcOverHTTP) take(w http.ResponseWriter, r *http.Request, v *visit) (r
 		return nil, unknownTarget("method", r.URL.Path)
 	}
 	if v.in = h.intakes[s]; v.in.next == nil {
-		return nil, &refusal{code: codes.Unimplemented, message: "no pipeline takes " + s.String(), reason: obsreport.ReasonNotFound}
+		return nil, noPipeline(s)
 	}
 	if t := r.Header.Get("Content-Type"); t != "application/grpc" && t != "application/grpc+proto" {
 		return nil, &refusal{code: codes.InvalidArgument, reason: obsreport.ReasonMediaType,

@@ -183,12 +183,17 @@ func (h *httpHandler) route(r *http.Request, v *visit) *refusal {
 	v.in = h.intakes[s]
 	switch {
 	case v.in.next == nil:
-		return &refusal{code: codes.Unimplemented, message: "no pipeline takes " + s.String(), reason: obsreport.ReasonNotFound}
+		return noPipeline(s)
 	case r.Method != http.MethodPost:
 		return &refusal{code: codes.Unimplemented, http: http.StatusMethodNotAllowed, reason: obsreport.ReasonMethod,
 			message: "method " + quote(r.Method) + " is not allowed: expected POST"}
 	}
 	return nil
+}
+
+// noPipeline is the refusal of a signal that nobody takes.
+func noPipeline(s otlp.Signal) *refusal {
+	return &refusal{code: codes.Unimplemented, message: "no pipeline takes " + s.String(), reason: obsreport.ReasonNotFound}
 }
 
 // unknownTarget is the refusal of a path or method that nobody serves.
