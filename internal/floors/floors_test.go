@@ -20,9 +20,10 @@ const module = "github.com/penstock-telemetry/penstock/"
 // stands for every folder below it. The first entry that matches counts.
 var floors = [][]string{
 	{"internal/wire", "internal/bufpool", "internal/conf"},
-	{"otlp", "internal/netcfg", "admission"},
-	{"pipeline", "otlpclient", "obsreport"},
-	{"exporter/internal/…", "extension/internal/…"}, // what exporters, and what extensions share, a landing below them
+	{"otlp", "internal/netcfg", "admission", "libpf"},
+	{"pipeline", "otlpclient", "obsreport", "reporter/samples", "collectionagent/v1", "internal/pprofconv"},
+	{"exporter/internal/…", "extension/internal/…", "reporter/internal/…"}, // what exporters, extensions, the reporter share: a landing below them
+	{"reporter"}, // below the receivers that feed it
 	{"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen"},
 	{"service"},
 	{"cmd/…"},

@@ -1,0 +1,2 @@
+// Package reporter is what a profiler embeds.
+package reporter
