@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+	"strings"
+	"unsafe"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
@@ -20,7 +22,7 @@ type Attributes string
 type Attribute struct {
 	Key, Unit string
 	// Value is an opentelemetry.proto.common.v1.AnyValue in protobuf. The
-	// functions named ...Attr make it.
+	// functions named ...Attr make it; nobody checks it. Empty is no value.
 	Value string
 }
 
@@ -30,9 +32,17 @@ const (
 	arrayValues                                     = 1
 )
 
+// Field numbers of Attributes, and what an attribute takes beside its texts:
+// tags and lengths, generously.
+const (
+	setAttribute                                = 1
+	attributeKey, attributeValue, attributeUnit = 1, 2, 3
+	attributeOverheadBytes                      = 16
+)
+
 // StringAttr returns an attribute with a string.
 func StringAttr(key, value string) Attribute {
-	return Attribute{Key: key, Value: string(wire.AppendBytes(nil, anyString, value))}
+	return Attribute{Key: key, Value: string(wire.AppendBytes(nil, anyString, validText(value)))}
 }
 
 // IntAttr returns an attribute with an integer.
@@ -53,9 +63,16 @@ func BoolAttr(key string, value bool) Attribute {
 	return Attribute{Key: key, Value: string(e.Buf)}
 }
 
+// DoubleAttr returns an attribute with a double.
+func DoubleAttr(key string, value float64) Attribute {
+	var e wire.Encoder
+	e.Double(anyDouble, value)
+	return Attribute{Key: key, Value: string(e.Buf)}
+}
+
 // StringsAttr returns an attribute with an array of strings.
 func StringsAttr(key string, values ...string) Attribute {
-	return arrayAttr(key, values, func(e *wire.Encoder, v string) { e.String(anyString, v) })
+	return arrayAttr(key, values, func(e *wire.Encoder, v string) { e.String(anyString, validText(v)) })
 }
 
 // IntsAttr returns an attribute with an array of integers.
@@ -78,48 +95,72 @@ func arrayAttr[T any](key string, values []T, add func(*wire.Encoder, T)) Attrib
 // In returns the attribute with a unit.
 func (a Attribute) In(unit string) Attribute { a.Unit = unit; return a }
 
+// validText returns s with each run of bytes that are not UTF-8 replaced by
+// U+FFFD. Strings in protobuf must be UTF-8, or the receiver refuses the whole
+// request; names of threads and environment variables need not be.
+func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
 // NewAttributes returns a set. Of attributes with the same key the last one
 // counts; those without a key are left out.
 func NewAttributes(list ...Attribute) Attributes {
 	sorted := slices.Clone(list)
+	room := 0
+	for i := range sorted {
+		a := &sorted[i]
+		a.Key, a.Unit = validText(a.Key), validText(a.Unit)
+		room += len(a.Key) + len(a.Value) + len(a.Unit) + attributeOverheadBytes
+	}
 	slices.SortStableFunc(sorted, func(a, b Attribute) int { return cmp.Compare(a.Key, b.Key) })
-	var e wire.Encoder
+	e := wire.Encoder{Buf: make([]byte, 0, room)}
 	for i, a := range sorted {
 		if a.Key == "" || i+1 < len(sorted) && sorted[i+1].Key == a.Key {
 			continue
 		}
-		one := e.Open(1)
-		e.String(1, a.Key)
-		e.String(2, a.Value)
+		one := e.Open(setAttribute)
+		e.String(attributeKey, a.Key)
+		e.String(attributeValue, a.Value)
 		if a.Unit != "" {
-			e.String(3, a.Unit)
+			e.String(attributeUnit, a.Unit)
 		}
 		e.Close(one)
 	}
 	return Attributes(e.Buf)
 }
 
-// All iterates over the attributes, by key.
+// All iterates over the attributes, by key. It does not allocate: keys, values
+// and units are parts of the set and keep all of it in memory.
 func (s Attributes) All() iter.Seq[Attribute] {
 	return func(yield func(Attribute) bool) {
-		for c := (wire.Cursor{Buf: []byte(s)}); c.Next(); {
-			one := wire.Cursor{Buf: c.Bytes}
-			var a Attribute
-			for one.Next() {
-				switch one.Num {
-				case 1:
-					a.Key = string(one.Bytes)
-				case 2:
-					a.Value = string(one.Bytes)
-				case 3:
-					a.Unit = string(one.Bytes)
-				}
+		// The cursors only read, and what they return is used for its length
+		// alone: nothing can write to the string.
+		for c := (wire.Cursor{Buf: unsafe.Slice(unsafe.StringData(string(s)), len(s))}); c.Next(); {
+			if c.Num != setAttribute || c.Type != wire.TypeBytes {
+				continue
 			}
-			if !yield(a) {
+			if !yield(attributeIn(string(s[c.End-len(c.Bytes):c.End]), c.Bytes)) {
 				return
 			}
 		}
 	}
+}
+
+// attributeIn returns the attribute that text holds. b is the same bytes.
+func attributeIn(text string, b []byte) (a Attribute) {
+	for c := (wire.Cursor{Buf: b}); c.Next(); {
+		if c.Type != wire.TypeBytes {
+			continue
+		}
+		part := text[c.End-len(c.Bytes) : c.End]
+		switch c.Num {
+		case attributeKey:
+			a.Key = part
+		case attributeValue:
+			a.Value = part
+		case attributeUnit:
+			a.Unit = part
+		}
+	}
+	return a
 }
 
 // With returns the set with more attributes, which replace those of equal keys.

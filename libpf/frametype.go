@@ -2,9 +2,10 @@ package libpf
 
 import "strconv"
 
-// FrameType says which interpreter or runtime a frame belongs to. The values up
-// to PHPJITFrame and AbortFrame are those of the documented API; bit 0x80 marks a
-// frame that could not be unwound.
+// FrameType says which interpreter or runtime a frame belongs to. Bit 0x80 marks
+// a frame that could not be unwound. The values up to DotnetFrame and that of
+// AbortFrame are those that profilers use; the newer ones they number
+// differently from version to version.
 type FrameType int
 
 // The frame types.
@@ -27,6 +28,8 @@ const (
 	AbortFrame FrameType = 0xff
 
 	errorBit FrameType = 0x80
+
+	abortMarker = "abort-marker"
 )
 
 // frameTypes holds, by type, the name of the documented API and the value of
@@ -50,39 +53,49 @@ var frameTypes = [...]struct{ name, attribute string }{
 
 // String returns the type's name, "<name>-error" for one with the error bit.
 func (t FrameType) String() string {
-	if t == AbortFrame {
-		return "abort-marker"
+	base, known := t.base()
+	switch {
+	case t == AbortFrame:
+		return abortMarker
+	case !known:
+		return "unknown(" + strconv.Itoa(int(t)) + ")"
+	case t.IsError():
+		return frameTypes[base].name + "-error"
 	}
-	suffix := ""
-	if t.IsError() {
-		suffix = "-error"
-	}
-	if base := t &^ errorBit; base >= 0 && int(base) < len(frameTypes) {
-		return frameTypes[base].name + suffix
-	}
-	return "unknown(" + strconv.Itoa(int(t)) + ")"
+	return frameTypes[base].name
 }
 
-// Attribute returns the value of the attribute profile.frame.type.
+// Attribute returns the value of the attribute profile.frame.type. It does not
+// tell frames with the error bit from others.
 func (t FrameType) Attribute() string {
 	if t == AbortFrame {
-		return "abort-marker"
+		return abortMarker
 	}
-	if base := t &^ errorBit; base >= 0 && int(base) < len(frameTypes) {
-		return frameTypes[base].attribute
-	}
-	return frameTypes[UnknownFrame].attribute
+	base, _ := t.base()
+	return frameTypes[base].attribute
 }
 
-// IsError says whether the type has the error bit.
-func (t FrameType) IsError() bool { return t != AbortFrame && t&errorBit != 0 }
+// base returns the type without the error bit, UnknownFrame if it has no name.
+func (t FrameType) base() (base FrameType, known bool) {
+	if base = t &^ errorBit; base >= 0 && int(base) < len(frameTypes) {
+		return base, true
+	}
+	return UnknownFrame, false
+}
+
+// Error returns the type with the error bit: a frame of this kind that could not
+// be unwound.
+func (t FrameType) Error() FrameType { return t | errorBit }
+
+// IsError says whether the type has the error bit. AbortFrame has it.
+func (t FrameType) IsError() bool { return t&errorBit != 0 }
 
 // IsInterpType says whether frames of the type belong to an interpreter or a
 // runtime that knows its own functions, not to a native program or the kernel.
 func (t FrameType) IsInterpType() bool {
-	switch t &^ errorBit {
+	switch base, _ := t.base(); base {
 	case UnknownFrame, NativeFrame, KernelFrame:
 		return false
 	}
-	return t != AbortFrame
+	return true
 }

@@ -32,7 +32,7 @@ type GRPC struct {
 
 // NewGRPC returns a client that connects when the first request is sent.
 // timeout is for a whole exchange; 0 is none.
-func NewGRPC(cfg netcfg.GRPCClient, timeout time.Duration) (*GRPC, error) {
+func NewGRPC(cfg netcfg.GRPCClient, timeout time.Duration, opts ...Option) (*GRPC, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -44,7 +44,9 @@ func NewGRPC(cfg netcfg.GRPCClient, timeout time.Duration) (*GRPC, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Endpoint, err)
 	}
-	conn, err := grpc.NewClient(target.Address, append(dialOptions(cfg), creds)...)
+	dial := append(dialOptions(cfg), creds)
+	dial = append(dial, gather(opts).traffic.dialOptions()...)
+	conn, err := grpc.NewClient(target.Address, dial...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Endpoint, err)
 	}

@@ -37,6 +37,7 @@ type HTTP struct {
 	compressor *netcfg.Compressor // nil: none
 	timeout    time.Duration
 	now        func() time.Time
+	traffic    *Traffic // nil: nobody counts
 	rows       [otlp.Profiles + 1]httpRow
 	closed     context.Context
 	close      context.CancelFunc
@@ -51,12 +52,12 @@ type httpRow struct {
 }
 
 // NewHTTP returns a client that connects when the first request is sent.
-func NewHTTP(cfg netcfg.HTTPClient, endpoints Endpoints) (*HTTP, error) {
+func NewHTTP(cfg netcfg.HTTPClient, endpoints Endpoints, opts ...Option) (*HTTP, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.Folded()
-	c := &HTTP{timeout: cfg.Timeout, now: time.Now}
+	c := &HTTP{timeout: cfg.Timeout, now: time.Now, traffic: gather(opts).traffic}
 	c.closed, c.close = context.WithCancel(context.Background())
 	var err error
 	if c.compressor, err = netcfg.NewCompressor(cfg.Compression, cfg.CompressionParams); err != nil {
@@ -174,10 +175,12 @@ func (c *HTTP) Send(ctx context.Context, r Request) (Answer, error) {
 	defer p.unref()
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
+	ctx = c.traffic.watch(ctx, len(r.Bytes), len(p.bytes))
 	resp, err := c.exchange(row.request(ctx, r.Headers, p))
 	if err != nil {
 		return Answer{}, &Error{Retryable: true, Code: transportCode(err), Err: failed(r.Signal, row.url.Redacted(), err)}
 	}
+	c.traffic.listen(resp)
 	defer resp.Body.Close()
 	if resp.StatusCode/100 == 2 {
 		return readAnswer(resp), nil

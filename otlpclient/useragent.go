@@ -14,8 +14,8 @@ const module = "github.com/penstock-telemetry/penstock"
 
 var errInvalidSignal = errors.New("the request has no valid signal")
 
-// version is this module's version in the running program.
-var version = sync.OnceValue(func() string {
+// Version returns this module's version in the running program.
+var Version = sync.OnceValue(func() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
@@ -33,5 +33,5 @@ func userAgent(h netcfg.Headers) string {
 	if own := h.Get("user-agent"); own != "" {
 		return own
 	}
-	return "penstock/" + version()
+	return "penstock/" + Version()
 }

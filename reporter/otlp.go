@@ -2,79 +2,262 @@ package reporter
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpclient"
+	"github.com/penstock-telemetry/penstock/reporter/internal/join"
+	"github.com/penstock-telemetry/penstock/reporter/internal/profile"
+	"github.com/penstock-telemetry/penstock/reporter/internal/ship"
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
 
 // OTLPReporter receives and transforms information to be OTLP/profiles compliant.
-type OTLPReporter struct{}
+// It is safe for concurrent use. No Report method waits for the destination.
+type OTLPReporter struct {
+	cfg    OTLPConfig
+	origin *samples.Origin // of ReportCountForTrace
+
+	store   *profile.Store
+	join    *join.Join
+	host    hostFacts
+	points  points
+	shipper *ship.Shipper
+	sender  otlpclient.Sender // nil with a Consumer
+	traffic otlpclient.Traffic
+
+	flushNow chan struct{}
+	stop     chan struct{} // closed by Shutdown
+	loop     sync.WaitGroup
+	stopOnce sync.Once
+	stopped  chan struct{} // closed when Shutdown is through
+	unwatch  func() bool   // ends StartOTLP's watch of its context
+
+	mu      sync.Mutex // of what follows
+	started bool
+	ended   bool
+
+	// writing is held while events go from the store to the shipper, so that Stats
+	// never sees them in neither.
+	writing   sync.Mutex
+	withoutSt int64
+	tooLarge  int64
+
+	invalid atomic.Int64
+	told    obsreport.Notice
+
+	deltas deltas
+}
 
 var (
 	_ Reporter           = (*OTLPReporter)(nil)
 	_ TraceEventReporter = (*OTLPReporter)(nil)
 )
 
+// StartOTLP sets up and manages the reporting connection to a OTLP backend. It
+// returns without waiting for the backend: what is reported while there is none is
+// kept, within bounds. The end of mainCtx stops the reporter, as Stop does.
+func StartOTLP(mainCtx context.Context, c *Config) (Reporter, error) {
+	cfg, err := c.forOTLP()
+	if err != nil {
+		return nil, err
+	}
+	r, err := NewOTLP(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Start(mainCtx); err != nil {
+		return nil, err
+	}
+	r.unwatch = context.AfterFunc(mainCtx, r.Stop)
+	return r, nil
+}
+
 // NewOTLP checks the configuration. Start starts the reporter.
-func NewOTLP(cfg OTLPConfig) (*OTLPReporter, error) { panic("being built") }
-
-// Start begins to report. It does not wait for the destination.
-func (r *OTLPReporter) Start(context.Context) error { panic("being built") }
-
-// Shutdown sends what is left until ctx ends. It may be called twice.
-func (r *OTLPReporter) Shutdown(ctx context.Context) error { panic("being built") }
-
-// Flush hands everything collected so far to the sender without waiting for the
-// interval, and returns at once.
-func (r *OTLPReporter) Flush() { panic("being built") }
-
-// Stop is Shutdown within StopTimeout.
-func (r *OTLPReporter) Stop() { panic("being built") }
-
-// ReportTraceEvent accepts one sample.
-func (r *OTLPReporter) ReportTraceEvent(trace *samples.Trace, meta *samples.TraceEventMeta) error {
-	panic("being built")
+func NewOTLP(cfg OTLPConfig) (*OTLPReporter, error) {
+	cfg = cfg.orDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("set up the OTLP reporter: %w", err)
+	}
+	r := &OTLPReporter{
+		cfg: cfg, origin: samples.CPU(cfg.SamplesPerSecond),
+		join:     join.New(join.Config{MaxBytes: cfg.MaxCacheBytes}),
+		flushNow: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	// A window is written while the next one is collected.
+	r.store = profile.New(profile.Config{MaxBytes: cfg.MaxWindowBytes / 2, HalfFull: r.Flush, HashStack: cfg.hashStack}, time.Now())
+	r.points.definitions = cfg.MetricDefinitions
+	send, err := r.send()
+	if err != nil {
+		return nil, fmt.Errorf("set up the OTLP reporter: %w", err)
+	}
+	r.shipper = ship.New(ship.Config{
+		Send: send, MaxPendingBytes: cfg.MaxPendingBytes, Logger: cfg.Logger,
+		InitialBackoff: cfg.initialBackoff, MaxBackoff: cfg.maxBackoff,
+	})
+	return r, nil
 }
 
-// ReportFramesForTrace accepts a trace with the corresponding frames and caches
-// this information.
-func (r *OTLPReporter) ReportFramesForTrace(trace *libpf.Trace) { panic("being built") }
-
-// ReportCountForTrace accepts a hash of a trace with a corresponding count.
-func (r *OTLPReporter) ReportCountForTrace(traceHash libpf.TraceHash, timestamp libpf.UnixTime32,
-	count uint16, comm, podName, containerName string) {
-	panic("being built")
+// send connects the shipper with the destination.
+func (r *OTLPReporter) send() (ship.Send, error) {
+	if r.cfg.Consumer != nil {
+		return ship.FromConsumer(r.cfg.Consumer), nil
+	}
+	sender, err := r.cfg.sender(&r.traffic)
+	if err != nil {
+		return nil, err
+	}
+	r.sender = sender
+	return ship.FromSender(sender), nil
 }
 
-// ReportFallbackSymbol takes a symbol for a frame that nothing better is known of.
-func (r *OTLPReporter) ReportFallbackSymbol(frameID libpf.FrameID, symbol string) {
-	panic("being built")
+var errReporterStopped = errors.New("the reporter is stopped")
+
+// Start begins to report. It does not wait for the destination. ctx is not kept.
+func (r *OTLPReporter) Start(context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return errReporterStopped
+	}
+	if !r.started {
+		r.started = true
+		r.shipper.Start()
+		r.loop.Go(r.run)
+	}
+	return nil
 }
 
-// ExecutableMetadata accepts a fileID with the corresponding filename.
-func (r *OTLPReporter) ExecutableMetadata(_ context.Context, fileID libpf.FileID, fileName, buildID string) {
-	panic("being built")
+// run makes requests of what was collected, on the interval, when there is much,
+// and at the end.
+func (r *OTLPReporter) run() {
+	report, metrics := time.NewTimer(jitter(r.cfg.ReportInterval)), time.NewTimer(jitter(r.cfg.ReportMetricsInterval))
+	defer report.Stop()
+	defer metrics.Stop()
+	for {
+		select {
+		case <-r.stop:
+			return
+		case <-r.flushNow:
+			r.report(false)
+		case <-report.C:
+			r.report(false)
+			report.Reset(jitter(r.cfg.ReportInterval))
+		case <-metrics.C:
+			r.reportPoints()
+			metrics.Reset(jitter(r.cfg.ReportMetricsInterval))
+		}
+	}
 }
 
-// FrameMetadata accepts metadata associated with a frame.
-func (r *OTLPReporter) FrameMetadata(fileID libpf.FileID, addressOrLine libpf.AddressOrLineno,
-	lineNumber libpf.SourceLineno, functionOffset uint32, functionName, filePath string) {
-	panic("being built")
+// Flush makes requests of everything collected so far without waiting for the
+// interval. It returns at once.
+func (r *OTLPReporter) Flush() {
+	select {
+	case r.flushNow <- struct{}{}:
+	default: // it will be done anyway
+	}
 }
 
-// ReportHostMetadata puts host metadata on all resources from now on.
-func (r *OTLPReporter) ReportHostMetadata(metadataMap map[string]string) { panic("being built") }
-
-// ReportHostMetadataBlocking does what ReportHostMetadata does.
-func (r *OTLPReporter) ReportHostMetadataBlocking(_ context.Context, metadataMap map[string]string, _ int, _ time.Duration) error {
-	panic("being built")
+// report makes requests of a window.
+func (r *OTLPReporter) report(final bool) {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	now := time.Now()
+	out := r.store.Take(now).Write(profile.Options{
+		MaxRequestBytes: r.cfg.MaxRequestBytes,
+		ScopeName:       r.cfg.Name, ScopeVersion: r.cfg.Version,
+		Base:    r.base(),
+		Resolve: r.resolve,
+		Final:   final,
+	}, func(q profile.Request) {
+		r.shipper.Add(&ship.Payload{Signal: otlp.Profiles, Bytes: q.Bytes, Events: q.Events, Units: q.Profiles})
+	})
+	r.tooLarge += int64(out.TooLarge)
+	r.withoutSt += int64(out.WithoutStack)
+	r.tellDrops(int64(out.TooLarge))
 }
 
-// ReportMetrics turns values into OTLP metrics.
-func (r *OTLPReporter) ReportMetrics(timestamp uint32, ids []uint32, values []int64) {
-	panic("being built")
+// resolve finds the frames of a stack that was counted by its hash.
+func (r *OTLPReporter) resolve(trace libpf.TraceHash, final bool) (libpf.Frames, bool) {
+	frames, complete := r.join.Resolve(trace)
+	return frames, complete || final && frames != nil
 }
 
-// GetMetrics returns the counters since the last call.
-func (r *OTLPReporter) GetMetrics() Metrics { panic("being built") }
+// base is what all resources have.
+func (r *OTLPReporter) base() libpf.Attributes { return r.host.on(r.cfg.Resource) }
+
+// dropsEvery is how often it is told that samples are being dropped.
+const dropsEvery = time.Minute
+
+// tellDrops warns of what was dropped before it became a request. The shipper
+// tells of the rest.
+func (r *OTLPReporter) tellDrops(tooLarge int64) {
+	full := r.store.Counts().Full
+	if tooLarge == 0 && full == r.deltas.toldFull {
+		return
+	}
+	if _, tell := r.told.Due(dropsEvery); !tell {
+		return
+	}
+	r.cfg.Logger.Warn("samples were dropped (told at most once in "+dropsEvery.String()+")",
+		slog.Int64("window_full", full-r.deltas.toldFull), slog.Int64("too_large", tooLarge),
+		slog.Int("max_window_bytes", r.cfg.MaxWindowBytes), slog.Int("max_request_bytes", r.cfg.MaxRequestBytes))
+	r.deltas.toldFull = full
+}
+
+// Stop is Shutdown within StopTimeout. What is lost is counted and logged.
+func (r *OTLPReporter) Stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), r.cfg.StopTimeout)
+	defer cancel()
+	_ = r.Shutdown(ctx) // it says what Stats says
+}
+
+// Shutdown takes no more, sends what is left until ctx ends, and waits for all
+// goroutines. The error tells how much could not be sent. It may be called twice;
+// the second call waits for the first.
+func (r *OTLPReporter) Shutdown(ctx context.Context) (err error) {
+	r.stopOnce.Do(func() {
+		err = r.shutdown(ctx)
+		close(r.stopped)
+	})
+	<-r.stopped
+	return err
+}
+
+func (r *OTLPReporter) shutdown(ctx context.Context) error {
+	if r.unwatch != nil {
+		r.unwatch()
+	}
+	r.mu.Lock()
+	r.ended = true
+	r.mu.Unlock()
+	close(r.stop)
+	r.loop.Wait()
+	r.store.Close()
+	r.points.close()
+	before := r.lost()
+	r.report(true)
+	r.reportPoints()
+	r.shipper.Stop(ctx)
+	var err error
+	if n := r.lost() - before; n > 0 {
+		err = fmt.Errorf("stop the OTLP reporter: %d samples and data points could not be sent in time", n)
+	}
+	if r.sender != nil {
+		err = errors.Join(err, r.sender.Close())
+	}
+	return err
+}
+
+// lost is how many events of both signals were dropped at the end.
+func (r *OTLPReporter) lost() int64 {
+	return r.shipper.Accounts(otlp.Profiles).Dropped[ship.Stopped] + r.shipper.Accounts(otlp.Metrics).Dropped[ship.Stopped]
+}

@@ -1,10 +1,18 @@
 package reporter
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -66,6 +74,137 @@ type OTLPConfig struct {
 
 	// Logger gets what is worth telling an operator. nil is silence.
 	Logger *slog.Logger
+
+	// For tests: a hash of stacks, and the waits between attempts to send.
+	hashStack                  func(libpf.Frames) uint64
+	initialBackoff, maxBackoff time.Duration
+}
+
+// The defaults.
+const (
+	defaultReportInterval        = 5 * time.Second
+	defaultReportMetricsInterval = time.Minute
+	defaultStopTimeout           = 5 * time.Second
+	defaultTimeout               = 5 * time.Second
+	defaultMaxRequestBytes       = 4 << 20
+	defaultMaxWindowBytes        = 32 << 20
+	defaultMaxPendingBytes       = 64 << 20
+	defaultMaxCacheBytes         = 64 << 20
+)
+
+// minBytes is the least that a bound of bytes may be.
+const minBytes = 16 << 10
+
+func (c OTLPConfig) orDefaults() OTLPConfig {
+	for _, d := range []struct {
+		of    *time.Duration
+		value time.Duration
+	}{
+		{&c.ReportInterval, defaultReportInterval}, {&c.ReportMetricsInterval, defaultReportMetricsInterval},
+		{&c.StopTimeout, defaultStopTimeout}, {&c.Timeout, defaultTimeout},
+	} {
+		if *d.of == 0 {
+			*d.of = d.value
+		}
+	}
+	for _, d := range []struct {
+		of    *int
+		value int
+	}{
+		{&c.MaxRequestBytes, defaultMaxRequestBytes}, {&c.MaxWindowBytes, defaultMaxWindowBytes},
+		{&c.MaxPendingBytes, defaultMaxPendingBytes}, {&c.MaxCacheBytes, defaultMaxCacheBytes},
+	} {
+		if *d.of == 0 {
+			*d.of = d.value
+		}
+	}
+	if c.Compression == "" {
+		c.Compression = string(netcfg.Gzip)
+	}
+	if c.Name == "" {
+		c.Name, c.Version = "penstock", otlpclient.Version()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func (c OTLPConfig) validate() error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if (c.Endpoint == "") == (c.Consumer == nil) {
+		bad("expected one of Endpoint and Consumer, found %s", map[bool]string{true: "neither", false: "both"}[c.Consumer == nil])
+	}
+	if c.SpoolDir != "" {
+		bad("SpoolDir %q needs the journal, which this version does not have: leave it empty, and unsent requests are kept in memory up to MaxPendingBytes", c.SpoolDir)
+	}
+	for name, d := range map[string]time.Duration{
+		"ReportInterval": c.ReportInterval, "ReportMetricsInterval": c.ReportMetricsInterval, "StopTimeout": c.StopTimeout, "Timeout": c.Timeout,
+	} {
+		if d < 0 {
+			bad("%s is negative: %s", name, d)
+		}
+	}
+	for name, n := range map[string]int{
+		"MaxRequestBytes": c.MaxRequestBytes, "MaxWindowBytes": c.MaxWindowBytes, "MaxPendingBytes": c.MaxPendingBytes, "MaxCacheBytes": c.MaxCacheBytes,
+	} {
+		if n < minBytes {
+			bad("%s is %d: expected at least %d bytes", name, n, minBytes)
+		}
+	}
+	if c.MaxPendingBytes < c.MaxRequestBytes {
+		bad("MaxPendingBytes (%d) is less than MaxRequestBytes (%d): a full request could never wait", c.MaxPendingBytes, c.MaxRequestBytes)
+	}
+	if c.SamplesPerSecond < 0 {
+		bad("SamplesPerSecond is negative: %d", c.SamplesPerSecond)
+	}
+	for id, d := range c.MetricDefinitions {
+		if d.Name == "" {
+			bad("MetricDefinitions[%d] has no Name", id)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// overHTTP says whether the endpoint is a URL.
+func (c OTLPConfig) overHTTP() bool {
+	return strings.HasPrefix(c.Endpoint, "http://") || strings.HasPrefix(c.Endpoint, "https://")
+}
+
+// sender connects to the endpoint, lazily.
+func (c OTLPConfig) sender(traffic *otlpclient.Traffic) (otlpclient.Sender, error) {
+	headers := make(netcfg.Headers, 0, len(c.Headers))
+	for _, k := range slices.Sorted(maps.Keys(c.Headers)) {
+		headers = append(headers, netcfg.Header{Name: k, Value: conf.Opaque(c.Headers[k])})
+	}
+	files := netcfg.ClientTLS{TLS: netcfg.TLS{CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile}, Insecure: c.Insecure}
+	if c.overHTTP() {
+		h := netcfg.DefaultHTTPClient()
+		h.Endpoint, h.TLS, h.Headers, h.Compression, h.Timeout = c.Endpoint, files, headers, netcfg.Compression(c.Compression), c.Timeout
+		return otlpclient.NewHTTP(h, nil, otlpclient.WithTraffic(traffic))
+	}
+	g := netcfg.DefaultGRPCClient()
+	g.Endpoint, g.TLS, g.Headers, g.Compression = c.Endpoint, files, headers, netcfg.Compression(c.Compression)
+	return otlpclient.NewGRPC(g, c.Timeout, otlpclient.WithTraffic(traffic))
+}
+
+// forOTLP translates what StartOTLP is given.
+func (c *Config) forOTLP() (OTLPConfig, error) {
+	if c == nil || c.Times == nil {
+		return OTLPConfig{}, errors.New("set up the OTLP reporter: the configuration or its Times is nil")
+	}
+	if c.MaxRPCMsgSize < 0 {
+		return OTLPConfig{}, fmt.Errorf("set up the OTLP reporter: MaxRPCMsgSize is negative: %d", c.MaxRPCMsgSize)
+	}
+	o := OTLPConfig{
+		Endpoint: c.CollAgentAddr, Insecure: c.DisableTLS, MaxRequestBytes: c.MaxRPCMsgSize,
+		ReportInterval: c.Times.ReportInterval(), ReportMetricsInterval: c.Times.ReportMetricsInterval(),
+		Timeout: c.Times.GRPCOperationTimeout(), StopTimeout: c.Times.GRPCOperationTimeout(),
+		Logger: slog.Default(),
+	}
+	o.MaxPendingBytes = max(defaultMaxPendingBytes, 2*o.MaxRequestBytes)
+	return o, nil
 }
 
 // MetricDefinition says what the values of a metric id are.

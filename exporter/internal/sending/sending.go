@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/internal/refusal"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -144,7 +145,7 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	})
 	if err != nil {
 		e.obs.Sent(ctx, b.Signal(), 0, b.Items())
-		out := refused(err)
+		out := refusal.Of(err)
 		e.warnOfFailure(ctx, b, out)
 		return out
 	}
@@ -156,23 +157,6 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	}
 	e.warnOfRemark(ctx, b, answer)
 	return nil
-}
-
-// refused translates what a sender says into what a pipeline understands.
-func refused(err error) *pipeline.Error {
-	out := &pipeline.Error{Kind: pipeline.Retryable, Err: err}
-	var e *otlpclient.Error
-	if !errors.As(err, &e) {
-		return out
-	}
-	out.Code, out.RetryAfter = uint32(e.Code), e.RetryAfter
-	switch {
-	case !e.Retryable:
-		out.Kind = pipeline.Permanent
-	case e.Throttled:
-		out.Kind = pipeline.Overloaded
-	}
-	return out
 }
 
 // warnOfFailure tells the operator what the sender is told. The error names the

@@ -1,0 +1,295 @@
+package pprofreceiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// parsers is how many profiles are parsed at a time, each of which may take
+// maxExpansion times max_profile_bytes for a moment.
+const parsers = 2
+
+// apart is the time between the beginnings of two targets.
+const apart = 250 * time.Millisecond
+
+// Engine fetches profiles and hands them to a sink. Its life is NewEngine, Start
+// or RunOnce, Shutdown.
+type Engine struct {
+	cfg     Config
+	set     pipeline.Settings
+	sink    Sink
+	targets []*target
+	files   *fileReader // nil: none
+	clients []*http.Client
+
+	places  chan struct{} // who reads an answer holds one
+	parsing chan struct{} // who parses holds one
+
+	fetches, numbers, refused, restarts, skipped atomic.Int64
+	baselineBytes                                atomic.Int64
+
+	mu       sync.Mutex
+	failures map[string]int64 // by cause
+	observed map[string]*obsreport.Receiver
+	cancel   context.CancelCauseFunc // nil: not running
+	stopped  bool
+	running  sync.WaitGroup
+}
+
+// A target is a source with what is remembered of it.
+type target struct {
+	*source
+	http   *http.Client
+	health *health
+	jobs   []*jobState
+}
+
+// jobState is touched by the one loop that it belongs to.
+type jobState struct {
+	*job
+	before *baseline // nil: none yet
+	read   bool      // there was one once
+}
+
+// Stats is what an engine has done.
+type Stats struct {
+	// Fetches were made of targets, and files read.
+	Fetches int64
+	// Failures are those in vain, by cause.
+	Failures map[string]int64
+	// Numbers were handed to the sink (samples times sample types, without
+	// zeros), Refused were not taken by it.
+	Numbers, Refused int64
+	// Restarts of targets were noticed.
+	Restarts int64
+	// Skipped rounds were left out since the one before had not ended.
+	Skipped int64
+	// BaselineBytes is what is remembered of cumulative profiles, about.
+	BaselineBytes int64
+}
+
+// NewEngine checks the configuration. It opens nothing.
+func NewEngine(cfg Config, set pipeline.Settings, sink Sink) (*Engine, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		cfg: cfg, set: set.OrDefaults(), sink: sink, failures: map[string]int64{}, observed: map[string]*obsreport.Receiver{},
+		places: make(chan struct{}, cfg.MaxConcurrency), parsing: make(chan struct{}, parsers),
+	}
+	sources, _ := e.cfg.sources() // check has looked at it
+	clients := map[*netcfg.HTTPClient]*http.Client{}
+	for i := range sources {
+		s := &sources[i]
+		client := clients[s.client]
+		if client == nil {
+			made, err := newClient(*s.client)
+			if err != nil {
+				return nil, err
+			}
+			clients[s.client], client = made, made
+			e.clients = append(e.clients, made)
+		}
+		t := &target{source: s, http: client, health: newHealth(e.set.Logger, s.name, ofTargets)}
+		for i := range s.jobs {
+			t.jobs = append(t.jobs, &jobState{job: &s.jobs[i]})
+		}
+		e.targets = append(e.targets, t)
+	}
+	if globs := e.cfg.globs(); len(globs) > 0 {
+		e.files = newFileReader(e, globs)
+	}
+	return e, nil
+}
+
+// observe opens the counters. They are closed by Shutdown.
+func (e *Engine) observe() error {
+	for transport, wanted := range map[string]bool{"http": len(e.targets) > 0, "file": e.files != nil} {
+		if !wanted || e.observed[transport] != nil {
+			continue
+		}
+		r, err := obsreport.NewReceiver(e.set.ID, transport, e.set.Tracer, e.set.Meter)
+		if err != nil {
+			return err
+		}
+		e.observed[transport] = r
+	}
+	return nil
+}
+
+// begin makes the context of all fetches; nil if there is nothing to begin.
+func (e *Engine) begin() (context.Context, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.stopped:
+		return nil, errors.New("it was shut down")
+	case e.cancel != nil:
+		return nil, nil
+	}
+	if err := e.observe(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	e.cancel = cancel
+	return ctx, nil
+}
+
+// Start begins the rounds and returns. A second call does nothing.
+func (e *Engine) Start(context.Context) error {
+	ctx, err := e.begin()
+	if ctx == nil {
+		return err
+	}
+	for i, t := range e.targets {
+		step := min(apart, t.interval/time.Duration(len(e.targets)))
+		delay := t.delay + time.Duration(i)*step
+		for _, jobs := range t.loops() {
+			at := &rotation{jobs: jobs}
+			e.running.Go(func() { e.loop(ctx, t.interval, delay, func() { e.round(ctx, t, at) }) })
+		}
+	}
+	if f := e.files; f != nil {
+		e.running.Go(func() { e.loop(ctx, f.interval, f.delay, func() { f.poll(ctx) }) })
+	}
+	return nil
+}
+
+// RunOnce makes one round of all targets and files and returns when it has
+// ended, or ctx has.
+func (e *Engine) RunOnce(ctx context.Context) error {
+	own, err := e.begin()
+	if own == nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { e.cancel(errStopped) })()
+	var all sync.WaitGroup
+	for _, t := range e.targets {
+		for _, jobs := range t.loops() {
+			all.Go(func() { e.round(own, t, &rotation{jobs: jobs}) })
+		}
+	}
+	if e.files != nil {
+		all.Go(func() { e.files.poll(own) })
+	}
+	all.Wait()
+	return ctx.Err()
+}
+
+// Shutdown breaks off what is being fetched and waits for the loops to end. What
+// was parsed is still handed to the sink. It may be called twice.
+func (e *Engine) Shutdown(context.Context) error {
+	e.mu.Lock()
+	if e.cancel != nil {
+		e.cancel(errStopped)
+	}
+	closing := !e.stopped
+	e.stopped = true
+	e.mu.Unlock()
+	e.running.Wait() // a parser ends by itself; all else ends by the context
+	if !closing {
+		return nil
+	}
+	for _, c := range e.clients {
+		c.CloseIdleConnections()
+	}
+	var errs []error
+	for _, r := range e.observed {
+		errs = append(errs, r.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Stats returns the counters.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return Stats{
+		Fetches: e.fetches.Load(), Failures: maps.Clone(e.failures), Numbers: e.numbers.Load(), Refused: e.refused.Load(),
+		Restarts: e.restarts.Load(), Skipped: e.skipped.Load(), BaselineBytes: e.baselineBytes.Load(),
+	}
+}
+
+// Status returns how each target is doing, and then the files.
+func (e *Engine) Status() []TargetStatus {
+	var all []TargetStatus
+	for _, t := range e.targets {
+		all = append(all, t.health.current())
+	}
+	if e.files != nil {
+		all = append(all, e.files.health.current())
+	}
+	return all
+}
+
+// ended counts a fetch or a file.
+func (e *Engine) ended(h *health, kind string, n counts, err error) {
+	h.note(kind, n, err)
+	e.numbers.Add(int64(n.taken))
+	e.refused.Add(int64(n.refused))
+	if err == nil {
+		e.fetches.Add(1)
+		return
+	}
+	why := causeOf(err)
+	if why == causeStopped {
+		return
+	}
+	e.fetches.Add(1)
+	e.mu.Lock()
+	e.failures[string(why)]++
+	e.mu.Unlock()
+	e.set.Logger.LogAttrs(context.Background(), slog.LevelDebug, "a fetch failed",
+		slog.String("target", h.name), slog.String("profile", kind), slog.String("cause", string(why)), slog.Any("error", err))
+}
+
+// measured runs one fetch as a request of the receiver's.
+func (e *Engine) measured(ctx context.Context, transport string, run func(context.Context) (counts, error)) (counts, error) {
+	ctx, op := e.observed[transport].Start(ctx, otlp.Profiles)
+	n, err := run(ctx)
+	op.End("protobuf", obsreport.Outcome{Accepted: n.taken, Refused: n.refused}, err)
+	return n, err
+}
+
+// parsed calls f with the profile that data holds, while it holds a place to
+// parse.
+func (e *Engine) parsed(ctx context.Context, data []byte, f func(*answer) (counts, error)) (counts, error) {
+	select {
+	case e.parsing <- struct{}{}:
+		defer func() { <-e.parsing }()
+	case <-ctx.Done():
+		return counts{}, transportFailure(ctx, fmt.Errorf("wait for others to be parsed: %w", ctx.Err()))
+	}
+	p, err := parse(data, e.cfg.MaxProfileBytes)
+	if err != nil {
+		return counts{}, err
+	}
+	return f(&answer{p: p})
+}
+
+// loops splits a target's jobs: those that make us wait are fetched beside the
+// others.
+func (t *target) loops() [][]*jobState {
+	var timed, others []*jobState
+	for _, j := range t.jobs {
+		if j.timed {
+			timed = append(timed, j)
+		} else {
+			others = append(others, j)
+		}
+	}
+	return slices.DeleteFunc([][]*jobState{timed, others}, func(l []*jobState) bool { return len(l) == 0 })
+}

@@ -1,0 +1,142 @@
+package pprofreceiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
+)
+
+const (
+	maxRedirects   = 3
+	maxHeaderBytes = 64 << 10
+	// bodyWithin is how long an answer may take once it has begun, while it holds
+	// one of the engine's places for reading.
+	bodyWithin = 10 * time.Second
+	// maxComplaint is how much is read of an answer that is no success.
+	maxComplaint = 512
+)
+
+// newClient makes the client that all targets with the same settings share.
+func newClient(cfg netcfg.HTTPClient) (*http.Client, error) {
+	cfg = cfg.Folded()
+	secure := cfg.TLS
+	secure.Insecure = false // the URL's scheme decides
+	tlsConfig, err := secure.Load()
+	if err != nil {
+		return nil, err
+	}
+	t := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		TLSClientConfig:        tlsConfig,
+		TLSHandshakeTimeout:    timeoutBeyond,
+		DisableCompression:     true, // profiles are compressed already
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		MaxIdleConns:           cfg.MaxIdleConns,
+		MaxIdleConnsPerHost:    cfg.MaxIdleConnsPerHost,
+		MaxConnsPerHost:        cfg.MaxConnsPerHost,
+		IdleConnTimeout:        cfg.IdleConnTimeout,
+		DisableKeepAlives:      cfg.DisableKeepAlives,
+		ForceAttemptHTTP2:      cfg.ForceAttemptHTTP2,
+		ReadBufferSize:         cfg.ReadBufferSize,
+		WriteBufferSize:        cfg.WriteBufferSize,
+	}
+	if cfg.ProxyURL != "" {
+		proxy, err := netcfg.ParseProxyURL(cfg.ProxyURL)
+		if err != nil {
+			return nil, err
+		}
+		t.Proxy = http.ProxyURL(proxy)
+	}
+	return &http.Client{Transport: t, CheckRedirect: sameHost}, nil
+}
+
+// sameHost follows a target to another path or to https, not to another host:
+// the headers may hold secrets.
+func sameHost(req *http.Request, via []*http.Request) error {
+	switch first := via[0].URL; {
+	case req.URL.Hostname() != first.Hostname():
+		return &failure{causeRedirect, fmt.Errorf("redirected to another host, %s", req.URL.Hostname())}
+	case first.Scheme == "https" && req.URL.Scheme != "https":
+		return &failure{causeRedirect, errors.New("redirected from https to http")}
+	case len(via) > maxRedirects:
+		return &failure{causeRedirect, fmt.Errorf("redirected more than %d times", maxRedirects)}
+	}
+	return nil
+}
+
+// fetch asks for a profile and returns the body, as it came. Waiting for the
+// answer costs nothing; reading it takes one of places.
+func (t *target) fetch(ctx context.Context, j *job, places chan struct{}, maxBytes int) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout(j))
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, j.url.String(), nil)
+	if err != nil {
+		return nil, asFailure(causeTransport, err)
+	}
+	req.Header.Set("User-Agent", "penstock")
+	for _, h := range t.client.Headers {
+		if strings.EqualFold(h.Name, "Host") {
+			req.Host = string(h.Value)
+		}
+		req.Header.Set(h.Name, string(h.Value))
+	}
+	resp, err := t.http.Do(req)
+	if err != nil {
+		return nil, transportFailure(ctx, withoutURL(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, refusal(resp)
+	}
+	select {
+	case places <- struct{}{}:
+		defer func() { <-places }()
+	case <-ctx.Done():
+		return nil, transportFailure(ctx, fmt.Errorf("wait for others to be read: %w", ctx.Err()))
+	}
+	late := time.AfterFunc(bodyWithin, cancel)
+	defer late.Stop()
+	body, err := limitedBuffer(resp.Body, maxBytes)
+	if err != nil {
+		if !late.Stop() { // it has run: cancel was its doing
+			err = &failure{causeTimeout, fmt.Errorf("the answer took more than %s after its head", bodyWithin)}
+		}
+		return nil, transportFailure(ctx, fmt.Errorf("read the profile: %w", err))
+	}
+	return body, nil
+}
+
+// withoutURL is what happened, without where: the message has the target's name,
+// and the URL may hold a password.
+func withoutURL(err error) error {
+	var at *url.Error
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
+
+// refusal says what an answer without a profile means.
+func refusal(resp *http.Response) error {
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, maxComplaint))
+	text := fmt.Sprintf("the answer is %q", resp.Status)
+	if line, _, _ := strings.Cut(strings.TrimSpace(string(said)), "\n"); line != "" {
+		text += fmt.Sprintf(": %q", line)
+	}
+	switch code := resp.StatusCode; {
+	case code == http.StatusNotFound:
+		return &failure{causeNotFound, errors.New(text + ": is net/http/pprof imported there?")}
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		return &failure{causeDenied, errors.New(text + ": are the right credentials among the headers?")}
+	case strings.Contains(string(said), "already in use"):
+		return &failure{causeBusy, errors.New("another CPU profile of this process is being taken, and it can have only one at a time: trying again in the next round")}
+	}
+	return &failure{causeStatus, errors.New(text)}
+}

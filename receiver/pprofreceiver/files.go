@@ -1,0 +1,140 @@
+package pprofreceiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/libpf"
+)
+
+// maxFiles bounds the files that are watched at a time.
+const maxFiles = 10_000
+
+// A fileReader reads files that match patterns, each one once.
+type fileReader struct {
+	engine          *Engine
+	health          *health
+	patterns        []string
+	interval, delay time.Duration
+	resource        libpf.Attributes
+	seen            map[string]fileVersion // of the files that match now
+	told            bool                   // that there are too many
+}
+
+// fileVersion tells a file that was written anew from the one that was read.
+type fileVersion struct {
+	size    int64
+	modTime time.Time
+}
+
+func newFileReader(e *Engine, globs []glob) *fileReader {
+	f := &fileReader{
+		engine: e, health: newHealth(e.set.Logger, "files", ofFiles), seen: map[string]fileVersion{},
+		interval: globs[0].interval, delay: globs[0].delay,
+		resource: libpf.NewAttributes(e.cfg.commonAttributes("", nil)...),
+	}
+	for _, g := range globs {
+		f.patterns = append(f.patterns, g.pattern)
+		f.interval, f.delay = min(f.interval, g.interval), min(f.delay, g.delay)
+	}
+	return f
+}
+
+// poll reads what is new. Files that are gone are forgotten. A file that cannot
+// be used is told of once, and tried again when it has changed: it may have been
+// half written.
+func (f *fileReader) poll(ctx context.Context) {
+	now := map[string]fileVersion{}
+	for _, path := range f.matches() {
+		if ctx.Err() != nil {
+			return
+		}
+		info, err := os.Stat(path)
+		if err != nil || !info.Mode().IsRegular() {
+			continue // gone since, or a folder
+		}
+		version := fileVersion{info.Size(), info.ModTime()}
+		now[path] = version
+		if f.seen[path] == version {
+			continue
+		}
+		n, err := f.engine.measured(ctx, "file", func(ctx context.Context) (counts, error) { return f.read(ctx, path, version) })
+		if err != nil && causeOf(err) == causeStopped {
+			return
+		}
+		f.engine.ended(f.health, path, n, err)
+	}
+	for path := range f.seen {
+		if _, still := now[path]; !still {
+			f.health.forget(path)
+		}
+	}
+	f.seen = now
+}
+
+// matches returns the files of all patterns, sorted, each once.
+func (f *fileReader) matches() []string {
+	var all []string
+	for _, pattern := range f.patterns {
+		found, _ := filepath.Glob(pattern) // Validate has looked at the pattern
+		all = append(all, found...)
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	if len(all) > maxFiles {
+		if !f.told {
+			f.engine.set.Logger.Warn("too many files match: the rest, by name, is left out until others are gone",
+				slog.Int("matching", len(all)), slog.Int("read", maxFiles))
+		}
+		f.told = true
+		return all[:maxFiles]
+	}
+	f.told = false
+	return all
+}
+
+func (f *fileReader) read(ctx context.Context, path string, v fileVersion) (counts, error) {
+	limit := f.engine.cfg.MaxProfileBytes
+	if v.size > int64(limit) {
+		return counts{}, &failure{causeTooLarge, fmt.Errorf("%s has %d bytes, more than max_profile_bytes, %d", path, v.size, limit)}
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return counts{}, &failure{causeFile, err}
+	}
+	data, err := limitedBuffer(file, limit)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return counts{}, asFailure(causeFile, fmt.Errorf("read %s: %w", path, err))
+	}
+	n, err := f.engine.parsed(ctx, data, func(a *answer) (n counts, err error) {
+		a.resource = f.resource
+		err = f.engine.hand(&n, a, allColumns(a), a.p.Sample, fileTime(a, v), max(time.Duration(a.p.DurationNanos), 0))
+		return n, err
+	})
+	if err != nil {
+		err = asFailure(causeFile, fmt.Errorf("%s: %w", path, err))
+	}
+	return n, err
+}
+
+// fileTime is when the profile in a file begins, however old it is.
+func fileTime(a *answer, v fileVersion) time.Time {
+	if a.p.TimeNanos > 0 {
+		return time.Unix(0, a.p.TimeNanos)
+	}
+	return v.modTime.Add(-max(time.Duration(a.p.DurationNanos), 0))
+}
+
+func allColumns(a *answer) []int {
+	columns := make([]int, len(a.p.SampleType))
+	for i := range columns {
+		columns[i] = i
+	}
+	return columns
+}

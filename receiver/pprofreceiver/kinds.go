@@ -1,0 +1,165 @@
+package pprofreceiver
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+)
+
+// A kind is one of the profiles that net/http/pprof serves.
+type kind struct {
+	name string // as in the configuration
+	path string // below the path prefix
+	on   bool   // without being asked for
+	// timed: the process measures while we wait, so that the fetch takes that long.
+	timed bool
+}
+
+// kinds is in the order of fetching.
+var kinds = [...]kind{
+	{name: "cpu", path: "profile", on: true, timed: true},
+	{name: "heap", path: "heap", on: true},
+	{name: "allocs", path: "allocs", on: true},
+	{name: "goroutine", path: "goroutine", on: true},
+	{name: "mutex", path: "mutex", on: true},
+	{name: "block", path: "block", on: true},
+	{name: "threadcreate", path: "threadcreate"},
+}
+
+// The rows of kinds that are special.
+const (
+	cpuKind = iota
+	heapKind
+	allocsKind
+)
+
+// kindNames returns the names, for messages.
+func kindNames() []string {
+	var names []string
+	for _, k := range kinds {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// kindByPath returns the kind that is served at the last part of a path.
+func kindByPath(path string) (int, bool) {
+	last := path[strings.LastIndexByte(path, '/')+1:]
+	i := slices.IndexFunc(kinds[:], func(k kind) bool { return k.path == last })
+	return i, i >= 0
+}
+
+// accumulates says whether a sample type counts since the process began. The
+// others are what is there now, or what a window held.
+func accumulates(sampleType string) bool {
+	switch sampleType {
+	case "alloc_objects", "alloc_space", "contentions", "delay":
+		return true
+	}
+	return false
+}
+
+// Profile is one kind of profile in a configuration.
+type Profile struct {
+	Enabled bool `yaml:"enabled"`
+	// Path replaces net/http/pprof's own, below the path prefix.
+	Path string `yaml:"path,omitempty"`
+	// Seconds is how long the process measures, for cpu alone. 0 is the interval
+	// but one, at most a minute.
+	Seconds int `yaml:"seconds,omitempty"`
+}
+
+// Profiles says which kinds to fetch: cpu, heap, allocs, goroutine, mutex, block,
+// threadcreate. In YAML it is a list, which enables those alone, or a map from
+// kinds to their settings (or true and false), which leaves the others as they
+// are.
+type Profiles map[string]Profile
+
+// DefaultProfiles enables all but threadcreate.
+func DefaultProfiles() Profiles {
+	all := Profiles{}
+	for _, k := range kinds {
+		all[k.name] = Profile{Enabled: k.on}
+	}
+	return all
+}
+
+// ProfilesOf enables those named.
+func ProfilesOf(names ...string) Profiles {
+	all := Profiles{}
+	for _, name := range names {
+		all[name] = Profile{Enabled: true}
+	}
+	return all
+}
+
+// SetDefaults implements conf.Defaulter.
+func (p *Profiles) SetDefaults() { *p = DefaultProfiles() }
+
+// DecodeConf implements conf.Decoder.
+func (p *Profiles) DecodeConf(n *conf.Node) error {
+	var problems conf.Errors
+	known := func(name string, problem func(string, ...any) *conf.Error) bool {
+		if slices.Contains(kindNames(), name) {
+			return true
+		}
+		problems.Add(problem("unknown profile %q%s", name, conf.Suggest(name, kindNames())))
+		return false
+	}
+	switch n.Kind() {
+	case conf.Null:
+		return nil
+	case conf.List:
+		*p = Profiles{}
+		for _, c := range n.Children() {
+			if known(c.Text(), c.Errorf) {
+				(*p)[c.Text()] = Profile{Enabled: true}
+			}
+		}
+	case conf.Map:
+		all := DefaultProfiles()
+		for _, c := range n.Children() {
+			if !known(c.Key(), c.KeyErrorf) {
+				continue
+			}
+			one := Profile{Enabled: true}
+			if c.Kind() == conf.Bool {
+				problems.Add(c.Decode(&one.Enabled))
+			} else {
+				problems.Add(c.Decode(&one))
+			}
+			all[c.Key()] = one
+		}
+		*p = all
+	default:
+		return n.Errorf("expected a list of profiles, or a map of them")
+	}
+	return problems.Err()
+}
+
+// validate checks what stands in p, wherever it came from.
+func (p Profiles) validate() error {
+	var problems []error
+	enabled := false
+	for name, one := range p {
+		i := slices.IndexFunc(kinds[:], func(k kind) bool { return k.name == name })
+		switch {
+		case i < 0:
+			problems = append(problems, fmt.Errorf("unknown profile %q%s", name, conf.Suggest(name, kindNames())))
+		case one.Seconds < 0:
+			problems = append(problems, conf.Atf(name+".seconds", "expected 0 or more, found %d", one.Seconds))
+		case one.Seconds > 0 && !kinds[i].timed:
+			problems = append(problems, conf.Atf(name+".seconds", "expected seconds for cpu alone: %s is what the process has at that moment", name))
+		case strings.ContainsAny(one.Path, "?#"):
+			problems = append(problems, conf.Atf(name+".path", "expected a path, found %q", one.Path))
+		}
+		enabled = enabled || one.Enabled
+	}
+	if !enabled {
+		problems = append(problems, fmt.Errorf("expected at least one of %s", strings.Join(kindNames(), ", ")))
+	}
+	return errors.Join(problems...)
+}

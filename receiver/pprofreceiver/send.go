@@ -1,0 +1,180 @@
+package pprofreceiver
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/google/pprof/profile"
+
+	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/reporter"
+)
+
+// A Sink takes profiles: reporter.OTLPReporter is one. It does not keep p. When
+// it returns an error it may have taken a part; the profile is not offered again.
+type Sink interface {
+	ReportPprof(p *profile.Profile, m reporter.PprofMeta) error
+}
+
+// maxSkew is how far the clock of a target may be from ours for its times to be
+// believed.
+const maxSkew = time.Hour
+
+// An answer is a profile that has come.
+type answer struct {
+	p        *profile.Profile
+	resource libpf.Attributes
+	// asked and done are when the fetch began and ended, by our clock.
+	asked, done time.Time
+}
+
+// when is the time of the profile: its own, by the target's clock, or else that
+// of the fetch.
+func (a *answer) when() time.Time {
+	if own := time.Unix(0, a.p.TimeNanos); a.p.TimeNanos > 0 && own.Sub(a.asked).Abs() <= maxSkew {
+		return own
+	}
+	return a.asked
+}
+
+// lasted is how long the profile measured, if it says so and that may be true.
+func (a *answer) lasted() time.Duration {
+	took := a.done.Sub(a.asked)
+	if own := time.Duration(a.p.DurationNanos); own > 0 && own <= took+maxSkew {
+		return own
+	}
+	return max(took, 1)
+}
+
+// counts is how many numbers a profile held, by what became of them.
+type counts struct{ taken, refused int }
+
+// deliver reports what a fetch brought: what is there now as it is, what
+// accumulates as the difference to the fetch before.
+func (e *Engine) deliver(j *jobState, a *answer) (n counts, err error) {
+	var gauges, cumulative []int
+	for i, t := range a.p.SampleType {
+		if accumulates(t.Type) && !j.window {
+			cumulative = append(cumulative, i)
+		} else {
+			gauges = append(gauges, i)
+		}
+	}
+	if len(gauges) > 0 && j.take != takeCumulative {
+		err = e.hand(&n, a, gauges, a.p.Sample, a.when(), a.lasted())
+	}
+	if len(cumulative) > 0 && j.take != takeGauges && err == nil {
+		err = e.deliverSince(&n, j, a, cumulative)
+	}
+	return n, err
+}
+
+// deliverSince reports what accumulated since the fetch before.
+func (e *Engine) deliverSince(n *counts, j *jobState, a *answer, cumulative []int) error {
+	before := j.before
+	r := read(a.p, cumulative, before)
+	if r.overflow {
+		return &failure{causeNotPprof, fmt.Errorf("%s counts below 0, or beyond the largest number", a.p.SampleType[cumulative[0]].Type)}
+	}
+	r.now.when, r.now.asked = a.when(), a.asked
+	start, lasted := a.when(), a.lasted()
+	report := j.read || e.cfg.CountFrom == FromProcessStart
+	if before == nil && j.read {
+		report = false // there was no room for the baseline: counting starts again
+	}
+	if before != nil {
+		start = before.when
+		if lasted = r.now.when.Sub(start); lasted <= 0 { // the target's clock was set back
+			lasted = max(a.asked.Sub(before.asked), 1)
+			start = r.now.when.Add(-lasted)
+		}
+		if r.restarted(before) {
+			e.restarts.Add(1)
+			before = nil
+		}
+	}
+	j.read = true
+	room := e.remember(j, r.now)
+	if !report {
+		return room
+	}
+	if err := e.hand(n, a, cumulative, r.since(before), start, lasted); err != nil {
+		return err
+	}
+	return room
+}
+
+// remember makes b the baseline of a job, if there is room for it.
+func (e *Engine) remember(j *jobState, b *baseline) error {
+	old := 0
+	if j.before != nil {
+		old = j.before.bytes
+	}
+	j.before = b
+	if e.baselineBytes.Add(int64(b.bytes-old)) <= int64(e.cfg.MaxBaselineBytes) {
+		return nil
+	}
+	e.baselineBytes.Add(-int64(b.bytes))
+	j.before = nil
+	return &failure{causeBaseline, fmt.Errorf("the profile before cannot be kept: it takes %d bytes, and all targets may take %d (max_baseline_bytes): what accumulates is not reported", b.bytes, e.cfg.MaxBaselineBytes)}
+}
+
+// hand gives the sink the samples that have a number in columns.
+func (e *Engine) hand(n *counts, a *answer, columns []int, samples []*profile.Sample, start time.Time, lasted time.Duration) error {
+	p := a.p
+	var kept []*profile.Sample
+	values := 0
+	for _, s := range samples {
+		has := 0
+		for _, c := range columns {
+			if s.Value[c] != 0 {
+				has++
+			}
+		}
+		if has > 0 {
+			kept = append(kept, s)
+			values += has
+		}
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	types := make([]string, len(columns))
+	for i, c := range columns {
+		types[i] = p.SampleType[c].Type
+	}
+	// Times stand in the profile too, since those win over the PprofMeta's.
+	out := &profile.Profile{
+		SampleType: p.SampleType, DefaultSampleType: p.DefaultSampleType, Sample: kept,
+		Mapping: p.Mapping, Location: p.Location, Function: p.Function,
+		Comments: p.Comments, DocURL: p.DocURL, DropFrames: p.DropFrames, KeepFrames: p.KeepFrames,
+		TimeNanos: start.UnixNano(), DurationNanos: int64(lasted), PeriodType: p.PeriodType, Period: p.Period,
+	}
+	err := e.sink.ReportPprof(out, reporter.PprofMeta{
+		Resource: withExecutable(a.resource, p), Types: types, Start: start, Duration: lasted,
+	})
+	if err != nil {
+		n.refused += values
+		return &failure{causeSink, fmt.Errorf("report the profile: %w", err)}
+	}
+	n.taken += values
+	return nil
+}
+
+// withExecutable adds what the profile itself says about the process, unless the
+// configuration knows better.
+func withExecutable(resource libpf.Attributes, p *profile.Profile) libpf.Attributes {
+	if len(p.Mapping) == 0 || !strings.HasPrefix(p.Mapping[0].File, "/") {
+		return resource
+	}
+	file := p.Mapping[0].File
+	known := libpf.NewAttributes(libpf.StringAttr("process.executable.path", file),
+		libpf.StringAttr("process.executable.name", path.Base(file)))
+	var own []libpf.Attribute
+	for a := range resource.All() {
+		own = append(own, a)
+	}
+	return known.With(own...)
+}

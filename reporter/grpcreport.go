@@ -1,0 +1,140 @@
+package reporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
+	"github.com/penstock-telemetry/penstock/libpf"
+)
+
+// GRPCStats are the accounts of a GRPCReporter since it was started.
+type GRPCStats struct {
+	CountsForTraces, ExeMetadata, FrameMetadata, FramesForTraces QueueStats
+	HostMetadata, Metrics, FallbackSymbols                       QueueStats
+	// AuthErrors is how often the agent refused our credentials.
+	AuthErrors uint64
+}
+
+// errStopped is the answer to who wants to send after Stop.
+var errStopped = errors.New("the reporter was stopped")
+
+// ReportFramesForTrace implements the TraceReporter interface.
+func (r *GRPCReporter) ReportFramesForTrace(trace *libpf.Trace) {
+	r.traces.put(libpf.Trace{ // the caller may use its slices again
+		Files: slices.Clone(trace.Files), Linenos: slices.Clone(trace.Linenos), FrameTypes: slices.Clone(trace.FrameTypes), Hash: trace.Hash,
+	})
+}
+
+// ReportCountForTrace implements the TraceReporter interface.
+func (r *GRPCReporter) ReportCountForTrace(traceHash libpf.TraceHash, timestamp libpf.UnixTime32,
+	count uint16, comm, podName, containerName string) {
+	r.counts.put(libpf.TraceAndCounts{
+		Hash: traceHash, Timestamp: timestamp, Count: count, Comm: comm, PodName: podName, ContainerName: containerName,
+	})
+}
+
+// ReportFallbackSymbol implements the SymbolReporter interface.
+func (r *GRPCReporter) ReportFallbackSymbol(frameID libpf.FrameID, symbol string) {
+	r.symbols.put(symbolEntry{frameID, symbol})
+}
+
+// ExecutableMetadata implements the SymbolReporter interface. It does not wait,
+// so ctx has no effect.
+func (r *GRPCReporter) ExecutableMetadata(_ context.Context, fileID libpf.FileID, fileName, buildID string) {
+	r.executables.put(executableEntry{fileID, fileName, buildID})
+}
+
+// FrameMetadata implements the SymbolReporter interface.
+func (r *GRPCReporter) FrameMetadata(fileID libpf.FileID, addressOrLine libpf.AddressOrLineno,
+	lineNumber libpf.SourceLineno, functionOffset uint32, functionName, filePath string) {
+	r.frames.put(libpf.FrameMetadata{
+		FileID: fileID, AddressOrLine: addressOrLine, LineNumber: lineNumber,
+		FunctionOffset: functionOffset, FunctionName: functionName, Filename: filePath,
+	})
+}
+
+// ReportHostMetadata implements the HostMetadataReporter interface.
+func (r *GRPCReporter) ReportHostMetadata(metadataMap map[string]string) {
+	r.hosts.put(hostMetadata(metadataMap))
+}
+
+func hostMetadata(m map[string]string) HostMetadata {
+	return HostMetadata{Metadata: maps.Clone(m), Timestamp: uint64(time.Now().Unix())}
+}
+
+// ReportHostMetadataBlocking implements the HostMetadataReporter interface. It
+// sends at once, at most maxRetries times more, with waitRetry between the
+// attempts. nil means that the agent has the data. An agent that refuses it for
+// good is not asked again.
+func (r *GRPCReporter) ReportHostMetadataBlocking(ctx context.Context, metadataMap map[string]string,
+	maxRetries int, waitRetry time.Duration) error {
+	end := r.hosts.begin()
+	err := r.sendHost(ctx, wireHost(hostMetadata(metadataMap)), maxRetries, waitRetry)
+	end(err == nil)
+	if err != nil {
+		return fmt.Errorf("report host metadata: %w", err)
+	}
+	return nil
+}
+
+func (r *GRPCReporter) sendHost(ctx context.Context, host *collectionagentv1.HostMetadata, maxRetries int, waitRetry time.Duration) error {
+	if fault := host.Check(); fault != nil {
+		return fault
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(r.ctx, func() { cancel(errStopped) })()
+	q := &request{Hosts: []*collectionagentv1.HostMetadata{host}}
+	r.sender.number(q)
+	for try := 0; ; try++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		err := r.sender.exchange(ctx, q)
+		result, asked := judge(err)
+		if result == unauthorized {
+			r.sender.authErrors.Add(1)
+		}
+		if result == taken || result == refusedForGood || result == tooLarge || try >= maxRetries {
+			return err
+		}
+		sleep(ctx, max(waitRetry, asked))
+	}
+}
+
+// ReportMetrics implements the MetricsReporter interface.
+func (r *GRPCReporter) ReportMetrics(timestamp uint32, ids []uint32, values []int64) {
+	r.metrics.put(metricsEntry{timestamp, slices.Clone(ids), slices.Clone(values)})
+}
+
+// GetMetrics returns the counters since the last call.
+func (r *GRPCReporter) GetMetrics() Metrics {
+	return Metrics{
+		CountsForTracesOverwriteCount: r.counts.sinceLast(),
+		ExeMetadataOverwriteCount:     r.executables.sinceLast(),
+		FrameMetadataOverwriteCount:   r.frames.sinceLast(),
+		FramesForTracesOverwriteCount: r.traces.sinceLast(),
+		HostMetadataOverwriteCount:    r.hosts.sinceLast(),
+		MetricsOverwriteCount:         r.metrics.sinceLast(),
+		FallbackSymbolsOverwriteCount: r.symbols.sinceLast(),
+		RPCBytesOutCount:              r.traffic.rpcOut.Swap(0),
+		RPCBytesInCount:               r.traffic.rpcIn.Swap(0),
+		WireBytesOutCount:             r.traffic.wireOut.Swap(0),
+		WireBytesInCount:              r.traffic.wireIn.Swap(0),
+	}
+}
+
+// Stats returns the accounts since Start, for who wants to know that nothing is
+// lost.
+func (r *GRPCReporter) Stats() GRPCStats {
+	return GRPCStats{
+		CountsForTraces: r.counts.account(), ExeMetadata: r.executables.account(), FrameMetadata: r.frames.account(),
+		FramesForTraces: r.traces.account(), HostMetadata: r.hosts.account(), Metrics: r.metrics.account(),
+		FallbackSymbols: r.symbols.account(), AuthErrors: r.sender.authErrors.Load(),
+	}
+}

@@ -1,0 +1,145 @@
+package join
+
+import (
+	"slices"
+	"unique"
+
+	"github.com/penstock-telemetry/penstock/libpf"
+)
+
+// Resolve returns the stack with this hash as far as it is known: nil and false if it
+// is not. The frames are shared, and must not be changed; they never are by Join.
+//
+// complete is false as long as something may still come: the symbol of an
+// interpreted or kernel frame, or the name of the executable of a native or kernel
+// frame. It may never come, so whoever waits for it needs an end.
+//
+// What became of a frame depends on its type:
+//
+//	abort        the type
+//	native       mapping, address; and names, if any are known. Go and unknown too
+//	kernel       the same, in a mapping "vmlinux" if it has no other name
+//	interpreted  names and lines; mapping and address as long as there are no names,
+//	             so that two unknown frames stay two
+func (j *Join) Resolve(h libpf.TraceHash) (frames libpf.Frames, complete bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e := j.stacks.get(h)
+	if e == nil {
+		return nil, false
+	}
+	if e.value.epoch != j.epoch {
+		j.resolveStack(&e.value)
+		j.fit(e)
+	}
+	return e.value.resolved, e.value.complete
+}
+
+func (j *Join) resolveStack(s *stack) {
+	out, ours := s.resolved, false
+	if out == nil {
+		out, ours = make(libpf.Frames, len(s.frames)), true
+	}
+	s.complete = true
+	for i, f := range s.frames {
+		if f.epoch != j.epoch {
+			j.resolveFrame(f)
+		}
+		s.complete = s.complete && f.complete
+		if !ours && out[i] != f.resolved {
+			out, ours = slices.Clone(out), true
+		}
+		if ours {
+			out[i] = f.resolved
+		}
+	}
+	s.resolved, s.epoch = out, j.epoch
+}
+
+// resolveFrame looks up what is known of a frame now. What is not known any more
+// stays as it was.
+func (j *Join) resolveFrame(f *frame) {
+	var known libpf.Frame
+	if f.epoch > 0 {
+		known = f.resolved.Value()
+	}
+	now := libpf.Frame{Type: f.key.typ}
+	k, x := f.key.file.key.kind, f.key.file
+	if k != abort {
+		j.describe(f, &now, &known)
+	}
+	named := now.FunctionName != "" || now.SourceFile != ""
+	if k != abort && !(k == interpreted && f.reported && named) {
+		if x.epoch != j.epoch {
+			j.resolveFile(x)
+		}
+		now.Mapping, now.Address = x.mapping, f.key.address
+	}
+
+	symbolKnown := f.reported || now.FunctionName != ""
+	f.complete = (k == abort || k == native || symbolKnown) && (k == abort || k == interpreted || x.named)
+	if f.epoch == 0 || now != known {
+		f.resolved = unique.Make(now)
+		j.stacks.charge(frameBytes + len(now.FunctionName) + len(now.SourceFile) - f.bytes)
+		f.bytes = frameBytes + len(now.FunctionName) + len(now.SourceFile)
+	}
+	f.epoch = j.epoch
+}
+
+// describe fills in the names and lines of a frame: from its symbol, or else as they
+// were. The name of a fallback symbol is taken where no symbol ever had one.
+func (j *Join) describe(f *frame, now, known *libpf.Frame) {
+	now.FunctionName, now.SourceFile = known.FunctionName, known.SourceFile
+	now.StartLine, now.SourceLine = known.StartLine, known.SourceLine
+	id := libpf.NewFrameID(f.key.file.key.id, f.key.address)
+	if e := j.symbols.get(id); e != nil {
+		s := &e.value
+		f.reported = true
+		if s.function != "" {
+			now.FunctionName, f.function = s.function, true
+		}
+		if s.file != "" {
+			now.SourceFile = s.file
+		}
+		now.SourceLine, now.StartLine = s.line, 0
+		if offset := libpf.SourceLineno(s.functionOffset); offset > 0 && offset < s.line {
+			now.StartLine = s.line - offset
+		}
+	}
+	if f.function {
+		return
+	}
+	if e := j.fallbacks.get(id); e != nil {
+		now.FunctionName = e.value
+	}
+}
+
+// resolveFile does for a file what resolveFrame does for a frame.
+func (j *Join) resolveFile(x *file) {
+	m := libpf.Mapping{FileID: x.key.id}
+	if x.mapping != (unique.Handle[libpf.Mapping]{}) {
+		m = x.mapping.Value()
+	}
+	known := m
+	// Frames of interpreters are told by what they run, not by a mapped file.
+	if x.key.kind != interpreted {
+		if e := j.executables.get(x.key.id); e != nil {
+			if e.value.fileName != "" {
+				m.FileName, x.named = e.value.fileName, true
+			}
+			if e.value.buildID != "" {
+				m.GNUBuildID = e.value.buildID
+			}
+		}
+		if x.key.kind == kernel && m.FileName == "" {
+			m.FileName = "vmlinux"
+		}
+	}
+	// A mapping of which nothing is known is no mapping.
+	if m != (libpf.Mapping{}) && (x.epoch == 0 || m != known) {
+		x.mapping = unique.Make(m)
+		j.stacks.charge(fileBytes + len(m.FileName) + len(m.GNUBuildID) - x.bytes)
+		x.bytes = fileBytes + len(m.FileName) + len(m.GNUBuildID)
+	}
+	x.epoch = j.epoch
+}

@@ -1,0 +1,372 @@
+package profile
+
+import (
+	"encoding/binary"
+
+	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/reporter/samples"
+)
+
+// Options are how a window is written.
+type Options struct {
+	// MaxRequestBytes bounds a request.
+	MaxRequestBytes int
+	// ScopeName and ScopeVersion are the profiler's.
+	ScopeName, ScopeVersion string
+	// Base is on every resource, unless the resource itself says otherwise.
+	Base libpf.Attributes
+	// Resolve finds stacks that were counted by their hash.
+	Resolve Resolve
+	// Final says that there is no next window: nothing waits.
+	Final bool
+}
+
+// Request is a finished ExportProfilesServiceRequest.
+type Request struct {
+	Bytes []byte
+	// Events is how many reported events are in it.
+	Events int64
+	// Profiles is how many Profiles it has.
+	Profiles int64
+}
+
+// Outcome is what there is to say of a window's events beside the requests.
+type Outcome struct {
+	// Carried wait in the next window for their frames.
+	Carried int
+	// TooLarge do not fit into a request alone.
+	TooLarge int
+	// WithoutStack were written, but with no stack: its frames never came.
+	WithoutStack int
+}
+
+// schemaURL names the semantic conventions that the attributes follow.
+const schemaURL = "https://opentelemetry.io/schemas/1.37.0"
+
+// Write hands the window to emit as requests, and ends it. The bytes are emit's.
+func (w *Window) Write(o Options, emit func(Request)) (out Outcome) {
+	defer w.release()
+	if w.events == 0 {
+		return out
+	}
+	p := w.plan(o.Resolve, o.Final)
+	out.Carried = p.carry()
+	out.WithoutStack = p.withoutStack()
+	r := newRequests(&p.plan, &o, emit)
+	for _, i := range p.order {
+		r.add(i)
+	}
+	r.finish()
+	out.TooLarge = r.tooLarge
+	return out
+}
+
+// requests writes a plan as one request after another. Each has a dictionary of
+// its own, with what its samples refer to and no more: an entry is written when
+// the first of them needs it.
+//
+// Sizes are known at each moment, so that a sample that would make the request
+// too large is taken back, and begins the next.
+type requests struct {
+	*plan
+	o    *Options
+	emit func(Request)
+
+	tables   [numTables]otlp.Encoder // entries with their tags
+	numbers  [numTables][]int32      // of a dictionary entry in this request; 0: it has none yet
+	entries  [numTables]int32
+	assigned []assignment // in order, to take them back
+
+	body     otlp.Encoder
+	resource int32 // whose messages are open; -1: none
+	group    int32
+	rp       otlp.ResourceProfilesBuilder
+	sp       otlp.ScopeProfilesBuilder
+	profile  otlp.ProfileBuilder
+
+	events, profiles int64
+	tooLarge         int
+	scratch          []int32
+}
+
+type assignment struct {
+	table table
+	entry int32
+}
+
+func newRequests(p *plan, o *Options, emit func(Request)) *requests {
+	r := &requests{plan: p, o: o, emit: emit}
+	d := p.dict
+	for t, n := range [numTables]int{
+		tableMapping: len(d.mappings.all), tableLocation: len(d.locations.all), tableFunction: len(d.functions.all),
+		tableLink: len(d.links.all), tableString: len(d.strings.all), tableAttribute: len(d.attributes.all),
+		tableStack: len(d.stacks.bound) - 1,
+	} {
+		r.numbers[t] = make([]int32, n)
+	}
+	r.tables[tableStack].Buf = make([]byte, 0, min(o.MaxRequestBytes, 3*len(d.stacks.bound)+2*len(d.stacks.ids)))
+	r.tables[tableLocation].Buf = make([]byte, 0, min(o.MaxRequestBytes, 32*len(d.locations.all)))
+	r.assigned = make([]assignment, 0, len(d.stacks.bound)+len(d.locations.all)+len(d.functions.all)+len(d.strings.all))
+	r.reset()
+	return r
+}
+
+// reset begins a request: tables with their zero entries alone.
+func (r *requests) reset() {
+	for _, a := range r.assigned {
+		r.numbers[a.table][a.entry] = 0
+	}
+	r.assigned = r.assigned[:0]
+	for t := range r.tables {
+		r.tables[t].Buf = r.tables[t].Buf[:0]
+		r.tables[t].Bytes(tableField(table(t)), nil)
+		r.entries[t] = 1
+	}
+	r.body.Buf = nil // the last one belongs to emit
+	r.resource, r.group = -1, -1
+	r.events, r.profiles = 0, 0
+}
+
+// tableField is the table's number in ProfilesDictionary.
+func tableField(t table) uint32 { return uint32(t) + 1 }
+
+// dictionaryField is ExportProfilesServiceRequest.dictionary.
+const dictionaryField = 2
+
+// slack is what finishing can add: the lengths of the open messages and of the
+// dictionary, and two schema URLs.
+const slack = 3*4 + 6 + 2*(2+len(schemaURL))
+
+// size is that of the request if it were finished now.
+func (r *requests) size() int {
+	n := len(r.body.Buf) + slack
+	for t := range r.tables {
+		n += len(r.tables[t].Buf)
+	}
+	return n
+}
+
+// add writes a sample, in as many requests as it needs.
+func (r *requests) add(i int32) {
+	for from, to := r.first[i], r.first[i+1]; from < to; {
+		r.close(r.samples[i].group)
+		before := r.mark()
+		r.sample(i, from, to)
+		if r.size() <= r.o.MaxRequestBytes {
+			r.events += int64(to - from)
+			return
+		}
+		r.back(before)
+		if r.events > 0 {
+			r.finish()
+			continue
+		}
+		n := r.fitting(i, from, to)
+		if n == 0 {
+			r.tooLarge += int(to - from)
+			return
+		}
+		r.sample(i, from, from+n)
+		r.events += int64(n)
+		from += n
+		r.finish()
+	}
+}
+
+// fitting returns how many of a sample's events fit into a request of their own.
+func (r *requests) fitting(i int32, from, to uint32) uint32 {
+	if r.groups[r.samples[i].group].origin.Shape == samples.Totals {
+		return 0 // all events are one number
+	}
+	before := r.mark()
+	defer r.back(before)
+	r.sample(i, from, from+1)
+	room := r.o.MaxRequestBytes - r.size() - 2*4 // the lists' lengths
+	if room < 0 {
+		return 0
+	}
+	const most = 8 + binary.MaxVarintLen64
+	return min(to-from, 1+uint32(room/most))
+}
+
+// sample writes events [from, to) of sample i, and what of its Profile, resource
+// and dictionary is not there yet.
+func (r *requests) sample(i int32, from, to uint32) {
+	s := r.samples[i]
+	r.openGroup(s.group)
+	g := &r.groups[s.group]
+	b := r.profile.AddSamples()
+	b.SetStackIndex(r.stack(s.stack))
+	r.set(s.set, b.AddAttributeIndices)
+	b.SetLinkIndex(r.link(s.link))
+	switch times := r.times[from:to]; {
+	case g.origin.Shape == samples.Totals:
+		b.AddValues(r.total(from, to))
+	case g.valued || g.origin.Shape == samples.TimestampsAndValues:
+		r.addValues(b, from, to)
+		b.AddTimestampsUnixNano(times...)
+	default:
+		b.AddTimestampsUnixNano(times...)
+	}
+	b.Close()
+}
+
+// total adds up events, each of which counts 1 if there are no values.
+func (r *requests) total(from, to uint32) (sum int64) {
+	if r.values == nil {
+		return int64(to - from)
+	}
+	for _, v := range r.values[from:to] {
+		sum += v
+	}
+	return sum
+}
+
+func (r *requests) addValues(b otlp.SampleBuilder, from, to uint32) {
+	if r.values != nil {
+		b.AddValues(r.values[from:to]...)
+		return
+	}
+	ones := make([]int64, to-from)
+	for i := range ones {
+		ones[i] = 1
+	}
+	b.AddValues(ones...)
+}
+
+// openGroup begins the messages around a sample.
+func (r *requests) openGroup(g int32) {
+	if r.group == g {
+		return
+	}
+	if r.body.Buf == nil {
+		r.body.Buf = make([]byte, 0, r.estimate())
+	}
+	group := &r.groups[g]
+	if r.resource != group.resource {
+		r.rp = otlp.AppendExportProfilesServiceRequest(&r.body).AddResourceProfiles()
+		res := r.rp.SetResource()
+		for a := range r.o.Base.With(slicesOf(r.resources[group.resource])...).All() {
+			kv := res.AddAttributes()
+			kv.SetKey(a.Key)
+			v := kv.SetValue()
+			v.Raw([]byte(a.Value))
+			v.Close()
+			kv.Close()
+		}
+		res.Close()
+		r.sp = r.rp.AddScopeProfiles()
+		scope := r.sp.SetScope()
+		scope.SetName(r.o.ScopeName)
+		scope.SetVersion(r.o.ScopeVersion)
+		scope.Close()
+	}
+	r.profile = r.sp.AddProfiles()
+	r.profiles++
+	r.header(group)
+	r.resource, r.group = group.resource, g
+}
+
+// header writes what a Profile says of all its samples.
+func (r *requests) header(g *group) {
+	b, o := r.profile, &g.origin
+	r.valueType(b.SetSampleType(), o.SampleType)
+	start, duration := r.start, r.end-r.start
+	if o.Shape == samples.Totals && !o.Start.IsZero() {
+		start, duration = uint64(o.Start.UnixNano()), uint64(max(o.Duration, 0))
+	}
+	b.SetTimeUnixNano(start)
+	b.SetDurationNano(duration)
+	if o.PeriodType != (samples.ValueType{}) {
+		r.valueType(b.SetPeriodType(), o.PeriodType)
+	}
+	b.SetPeriod(o.Period)
+	r.set(r.dict.set(o.Attributes), b.AddAttributeIndices)
+}
+
+func (r *requests) valueType(b otlp.ValueTypeBuilder, v samples.ValueType) {
+	b.SetTypeStrindex(r.string(r.dict.strings.of(v.Type)))
+	b.SetUnitStrindex(r.string(r.dict.strings.of(v.Unit)))
+	b.Close()
+}
+
+// close ends the messages that a sample of group g does not belong to; -1 is
+// all. What is ended cannot be taken back.
+func (r *requests) close(g int32) {
+	if r.group == g || r.group < 0 && r.resource < 0 {
+		return
+	}
+	if r.group >= 0 {
+		r.profile.Close()
+		r.group = -1
+	}
+	if g < 0 || r.groups[g].resource != r.resource {
+		r.sp.SetSchemaURL(schemaURL)
+		r.sp.Close()
+		r.rp.SetSchemaURL(schemaURL)
+		r.rp.Close()
+		r.resource = -1
+	}
+}
+
+// finish hands the request over, if there is something in it, and begins another.
+func (r *requests) finish() {
+	if r.events == 0 {
+		return
+	}
+	r.close(-1)
+	d := r.body.Open(dictionaryField)
+	for t := range r.tables {
+		r.body.Raw(r.tables[t].Buf)
+	}
+	r.body.Close(d)
+	request := r.body.Buf
+	if cap(request) > len(request)+len(request)/4 {
+		request = append(make([]byte, 0, len(request)), request...)
+	}
+	r.emit(Request{Bytes: request, Events: r.events, Profiles: r.profiles})
+	r.reset()
+}
+
+// estimate is the room for what is left to write, about.
+func (r *requests) estimate() int {
+	d := r.dict
+	n := 1024 + 8*len(r.times) + 12*len(r.samples) + 2*len(d.stacks.ids) + 4*len(d.stacks.bound) + 48*len(d.locations.all) + 48*len(d.strings.all)
+	if r.values != nil {
+		n += 2 * len(r.values)
+	}
+	return min(n, r.o.MaxRequestBytes)
+}
+
+// mark is where a request stands, to go back to.
+type mark struct {
+	body     int
+	tables   [numTables]int
+	entries  [numTables]int32
+	assigned int
+	resource int32
+	group    int32
+	profiles int64
+}
+
+func (r *requests) mark() mark {
+	m := mark{body: len(r.body.Buf), entries: r.entries, assigned: len(r.assigned), resource: r.resource, group: r.group, profiles: r.profiles}
+	for t := range r.tables {
+		m.tables[t] = len(r.tables[t].Buf)
+	}
+	return m
+}
+
+// back undoes what was written since m was marked. Nothing was closed since.
+func (r *requests) back(m mark) {
+	r.body.Buf = r.body.Buf[:m.body]
+	for t := range r.tables {
+		r.tables[t].Buf = r.tables[t].Buf[:m.tables[t]]
+	}
+	for _, a := range r.assigned[m.assigned:] {
+		r.numbers[a.table][a.entry] = 0
+	}
+	r.assigned = r.assigned[:m.assigned]
+	r.entries, r.resource, r.group, r.profiles = m.entries, m.resource, m.group, m.profiles
+}

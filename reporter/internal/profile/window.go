@@ -1,0 +1,403 @@
+package profile
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/reporter/samples"
+)
+
+// Window is what a Store collected between two calls of Take. It is written once.
+type Window struct {
+	store      *Store
+	start, end int64 // Unix ns
+	events     int
+	tables     [shards]*tables
+}
+
+// Events returns how many events were collected.
+func (w *Window) Events() int { return w.events }
+
+// Resolve returns the frames of a stack that was counted by its hash. final says
+// that this is the last time to ask: else ok=false makes the stack wait for the
+// next window. With final, ok=false means that there is no such stack.
+type Resolve func(trace libpf.TraceHash, final bool) (frames libpf.Frames, ok bool)
+
+// maxAge is how many windows a stack waits for its frames and symbols.
+const maxAge = 2
+
+// sample is one that will be written.
+type sample struct {
+	group, stack, set, link int32
+}
+
+// noStack marks stacks that wait.
+const noStack = -1
+
+// group is the samples that make one Profile.
+type group struct {
+	resource int32
+	origin   samples.Origin
+	valued   bool // some event counts other than 1
+}
+
+// plan is a window in the order and the shape in which it will be written.
+type plan struct {
+	dict      *dictionary
+	resources []libpf.Attributes
+	groups    []group
+	// start and end hold all events; they are Unix ns.
+	start, end uint64
+
+	samples []sample
+	order   []int32 // numbers of samples, by group
+	// Events of sample i are at [first[i], first[i+1]) of times and of values.
+	first  []uint32
+	times  []uint64
+	values []int64 // nil if all count 1
+}
+
+// planner makes a plan of a window.
+type planner struct {
+	plan
+	w       *Window
+	resolve Resolve
+	final   bool
+
+	resource map[resourceKey]int32
+	group    map[groupKey]int32
+	set      map[setKey]int32
+	sample   map[sample]int32
+
+	stackOf  [shards][]int32 // by the shard's stack
+	metaOf   [shards][]metaIDs
+	sampleOf [shards][]int32 // noStack: carried
+	unknown  []unknownStack
+}
+
+// unknownStack is one of which no frames came.
+type unknownStack struct {
+	shard int
+	stack uint32
+}
+
+type (
+	resourceKey struct {
+		pid                                           int64
+		process, path, container, pod, name, service_ string
+		env, more                                     libpf.Attributes
+	}
+	groupKey struct {
+		resource int32
+		origin   samples.Origin
+	}
+	setKey struct {
+		comm         string
+		tid, cpu     int64
+		noThread     bool
+		labels, more libpf.Attributes
+	}
+	metaIDs struct{ group, set, link int32 }
+)
+
+func (w *Window) plan(resolve Resolve, final bool) *planner {
+	p := &planner{w: w, resolve: resolve, final: final,
+		resource: map[resourceKey]int32{}, group: map[groupKey]int32{}, set: map[setKey]int32{}, sample: map[sample]int32{}}
+	nSamples, nStacks, nFrames := w.count()
+	p.dict = newDictionary(nStacks, nFrames)
+	p.sample, p.samples = make(map[sample]int32, nSamples), make([]sample, 0, nSamples)
+	var scratch []int32
+	for i, t := range w.tables {
+		scratch = p.stacks(i, t, scratch)
+		p.metas(i, t)
+		p.merge(i, t)
+	}
+	p.sortEvents()
+	p.sortSamples()
+	return p
+}
+
+// count returns how much there is in the window. Stacks that were counted by
+// their hash bring frames that are not among these.
+func (w *Window) count() (samples, stacks, frames int) {
+	for _, t := range w.tables {
+		samples += len(t.sample)
+		stacks += len(t.stack)
+		frames += len(t.frames)
+	}
+	return samples, stacks, frames
+}
+
+// stacks gives the stacks of a shard their numbers in the dictionary.
+func (p *planner) stacks(shard int, t *tables, scratch []int32) []int32 {
+	of := make([]int32, len(t.stack))
+	for i := range t.stack {
+		e := &t.stack[i]
+		frames := t.frames[e.first : e.first+e.n]
+		if e.byHash {
+			final := p.final || e.age >= maxAge
+			var ok bool
+			if frames, ok = p.resolve(e.trace, final); !ok && !final {
+				of[i] = noStack
+				continue
+			} else if !ok {
+				p.unknown = append(p.unknown, unknownStack{shard, uint32(i)})
+			}
+		}
+		of[i], scratch = p.dict.stack(frames, scratch)
+	}
+	p.stackOf[shard] = of
+	return scratch
+}
+
+// metas gives the metas of a shard their group, attributes and link.
+func (p *planner) metas(shard int, t *tables) {
+	of := make([]metaIDs, len(t.meta))
+	for i := range t.meta {
+		m, labels := &t.meta[i].m, t.meta[i].labels
+		of[i] = metaIDs{group: p.groupOf(m), set: p.setOf(m, labels)}
+		if m.TraceID != ([16]byte{}) && m.SpanID != ([8]byte{}) {
+			of[i].link = p.dict.links.of(link{m.TraceID, m.SpanID})
+		}
+	}
+	p.metaOf[shard] = of
+}
+
+func (p *planner) groupOf(m *samples.TraceEventMeta) int32 {
+	env := make([]libpf.Attribute, 0, len(m.EnvVars))
+	for k, v := range m.EnvVars {
+		env = append(env, libpf.StringAttr("process.environment_variable."+k, v))
+	}
+	rk := resourceKey{m.PID, m.ProcessName, m.ExecutablePath, m.ContainerID, m.PodName, m.ContainerName, m.APMServiceName,
+		libpf.NewAttributes(env...), m.Resource}
+	r, ok := p.resource[rk]
+	if !ok {
+		r = int32(len(p.resources))
+		p.resource[rk], p.resources = r, append(p.resources, rk.attributes())
+	}
+	gk := groupKey{r, *m.Origin}
+	g, ok := p.group[gk]
+	if !ok {
+		g = int32(len(p.groups))
+		p.group[gk], p.groups = g, append(p.groups, group{resource: r, origin: *m.Origin})
+		for _, text := range [...]string{m.Origin.SampleType.Type, m.Origin.SampleType.Unit, m.Origin.PeriodType.Type, m.Origin.PeriodType.Unit} {
+			p.dict.strings.of(text)
+		}
+		p.dict.set(m.Origin.Attributes)
+	}
+	return g
+}
+
+// attributes returns the resource's attributes by the names of the semantic
+// conventions.
+func (k *resourceKey) attributes() libpf.Attributes {
+	list := slices.Collect(k.env.All())
+	add := func(key, value string) {
+		if value != "" {
+			list = append(list, libpf.StringAttr(key, value))
+		}
+	}
+	add("service.name", k.service_)
+	add("container.id", k.container)
+	add("k8s.pod.name", k.pod)
+	add("k8s.container.name", k.name)
+	if k.pid != 0 {
+		list = append(list, libpf.IntAttr("process.pid", k.pid))
+	}
+	add("process.executable.path", k.path)
+	add("process.executable.name", k.process)
+	return libpf.NewAttributes(append(list, slices.Collect(k.more.All())...)...)
+}
+
+// setOf numbers the attributes of a sample.
+func (p *planner) setOf(m *samples.TraceEventMeta, labels map[string]string) int32 {
+	custom := make([]libpf.Attribute, 0, len(labels))
+	for k, v := range labels {
+		custom = append(custom, libpf.StringAttr("process.context.label."+k, v))
+	}
+	key := setKey{m.Comm, m.TID, m.CPU, m.NoThread, libpf.NewAttributes(custom...), m.Attributes}
+	if key.noThread {
+		key.tid, key.cpu = 0, 0
+	}
+	n, ok := p.set[key]
+	if !ok {
+		n = p.dict.set(key.attributes())
+		p.set[key] = n
+	}
+	return n
+}
+
+func (k *setKey) attributes() libpf.Attributes {
+	list := slices.Collect(k.labels.All())
+	if k.comm != "" {
+		list = append(list, libpf.StringAttr("thread.name", k.comm))
+	}
+	if !k.noThread {
+		list = append(list, libpf.IntAttr("thread.id", k.tid), libpf.IntAttr("cpu.logical_number", k.cpu))
+	}
+	return libpf.NewAttributes(append(list, slices.Collect(k.more.All())...)...)
+}
+
+// merge gives the samples of a shard their numbers in the plan: samples that are
+// one on the wire become one.
+func (p *planner) merge(shard int, t *tables) {
+	of := make([]int32, len(t.sample))
+	for i, e := range t.sample {
+		m := p.metaOf[shard][e.meta]
+		s := sample{group: m.group, stack: p.stackOf[shard][e.stack], set: m.set, link: m.link}
+		if s.stack == noStack {
+			of[i] = noStack
+			continue
+		}
+		n, ok := p.sample[s]
+		if !ok {
+			n = int32(len(p.samples))
+			p.sample[s], p.samples = n, append(p.samples, s)
+		}
+		of[i] = n
+	}
+	p.sampleOf[shard] = of
+}
+
+// sortEvents brings the events of each sample together, in the order in which
+// they were reported by shard.
+func (p *planner) sortEvents() {
+	p.first = make([]uint32, len(p.samples)+1)
+	valued := false
+	p.start, p.end = uint64(p.w.start), uint64(max(p.w.end, p.w.start+1))
+	p.eachChunk(func(of []int32, c *chunk) {
+		valued = valued || c.value != nil
+		for i := range c.n {
+			if n := of[c.sample[i]]; n != noStack {
+				p.first[n+1]++
+			}
+		}
+	})
+	for i := range len(p.samples) {
+		p.first[i+1] += p.first[i]
+	}
+	total := p.first[len(p.samples)]
+	p.times = make([]uint64, total)
+	if valued {
+		p.values = make([]int64, total)
+	}
+	next := slices.Clone(p.first)
+	p.eachChunk(func(of []int32, c *chunk) {
+		for i := range c.n {
+			n := of[c.sample[i]]
+			if n == noStack {
+				continue
+			}
+			at := next[n]
+			next[n]++
+			p.times[at] = c.time[i]
+			if valued {
+				p.values[at] = 1
+				if c.value != nil {
+					p.values[at] = c.value[i]
+					p.groups[p.samples[n].group].valued = true
+				}
+			}
+		}
+	})
+	p.bounds()
+}
+
+// bounds widens [start, end) to all times of events. Totals have none.
+func (p *planner) bounds() {
+	for i, s := range p.samples {
+		if p.groups[s.group].origin.Shape == samples.Totals {
+			continue
+		}
+		for _, t := range p.times[p.first[i]:p.first[i+1]] {
+			p.start = min(p.start, t)
+			if t >= p.end {
+				p.end = t + 1
+			}
+		}
+	}
+}
+
+func (p *planner) eachChunk(do func(of []int32, c *chunk)) {
+	for i, t := range p.w.tables {
+		for _, c := range t.log.chunks {
+			do(p.sampleOf[i], c)
+		}
+	}
+}
+
+// sortSamples orders samples by resource and group.
+func (p *planner) sortSamples() {
+	rank := make([]int32, len(p.groups))
+	byResource := make([]int32, len(p.groups))
+	for i := range byResource {
+		byResource[i] = int32(i)
+	}
+	slices.SortStableFunc(byResource, func(a, b int32) int { return cmp.Compare(p.groups[a].resource, p.groups[b].resource) })
+	for i, g := range byResource {
+		rank[g] = int32(i)
+	}
+	at := make([]int32, len(p.groups)+1)
+	for _, s := range p.samples {
+		at[rank[s.group]+1]++
+	}
+	for i := range len(p.groups) {
+		at[i+1] += at[i]
+	}
+	p.order = make([]int32, len(p.samples))
+	for i, s := range p.samples {
+		r := rank[s.group]
+		p.order[at[r]] = int32(i)
+		at[r]++
+	}
+}
+
+// withoutStack counts the events of unknown stacks.
+func (p *planner) withoutStack() (events int) {
+	for _, u := range p.unknown {
+		t := p.w.tables[u.shard]
+		for _, c := range t.log.chunks {
+			for _, n := range c.sample[:c.n] {
+				if t.sample[n].stack == u.stack {
+					events++
+				}
+			}
+		}
+	}
+	return events
+}
+
+// carry reports again what waits for frames, and returns how many events that
+// are. What the store has no room for counts as Full there.
+func (p *planner) carry() (carried int) {
+	for i, t := range p.w.tables {
+		for _, c := range t.log.chunks {
+			for j := range c.n {
+				if p.sampleOf[i][c.sample[j]] != noStack {
+					continue
+				}
+				e := t.sample[c.sample[j]]
+				st := &t.stack[e.stack]
+				value := int64(1)
+				if c.value != nil {
+					value = c.value[j]
+				}
+				k := stackKey{trace: st.trace, byHash: true, age: st.age + 1}
+				if p.w.store.count(k, &t.meta[e.meta].m, c.time[j], value) == Kept {
+					carried++
+				}
+			}
+		}
+	}
+	return carried
+}
+
+// release gives the window's tables back to the store.
+func (w *Window) release() {
+	for i, t := range w.tables {
+		t.reset(&w.store.chunks)
+		w.store.spare.Put(t)
+		w.tables[i] = nil
+	}
+}

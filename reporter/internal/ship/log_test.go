@@ -1,0 +1,162 @@
+package ship
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// An outage is told at its beginning, every ten minutes, and at its end.
+func TestOutageIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &logbook{}
+		begin := time.Now()
+		down := func() bool { return time.Since(begin) < 35*time.Minute }
+		s := New(Config{Logger: log.logger(), Send: func(context.Context, *Payload) error {
+			if down() {
+				return errDown
+			}
+			return nil
+		}})
+		s.Start()
+		for range 5 {
+			s.Add(payload(100))
+		}
+		time.Sleep(time.Hour)
+		first, still, over := log.lines("does not take requests; they are kept"), log.lines("still does not take"), log.lines("answers again")
+		if len(first) != 1 || len(still) != 3 || len(over) != 1 || len(log.lines("level=")) != 5 {
+			t.Fatalf("want 1 + 3 + 1 lines: %q", log.lines(""))
+		}
+		if !strings.Contains(first[0], "level=WARN") || !strings.Contains(first[0], "error=down") || !strings.Contains(first[0], "signal=profiles") {
+			t.Errorf("%q", first[0])
+		}
+		_, after, _ := strings.Cut(over[0], "after=")
+		after, _, _ = strings.Cut(after, " ")
+		if lasted, err := time.ParseDuration(after); err != nil || lasted < 35*time.Minute || lasted > 36*time.Minute ||
+			!strings.Contains(over[0], "level=INFO") || number(t, over[0], "requests_waiting") != 5 {
+			t.Errorf("%q", over[0])
+		}
+		s.Stop(t.Context())
+		s.expect(t, Accounts{Added: 500, Acknowledged: 500, Retries: s.Accounts(otlp.Profiles).Retries})
+	})
+}
+
+// A destination that comes and goes with every request is told once a minute.
+func TestFlappingIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &logbook{}
+		calls := 0
+		s := New(Config{Logger: log.logger(), Send: func(context.Context, *Payload) error {
+			if calls++; calls%2 == 1 {
+				return errDown
+			}
+			return nil
+		}})
+		s.Start()
+		for range 600 { // ten minutes
+			s.Add(payload(100))
+			time.Sleep(time.Second)
+		}
+		first, over := len(log.lines("they are kept")), len(log.lines("answers again"))
+		if first < 9 || first > 11 || over < first-1 || over > first {
+			t.Errorf("%d warnings, %d ends in ten minutes, want about 10 each", first, over)
+		}
+		s.Stop(t.Context())
+	})
+}
+
+// The first loss of a reason is told at once, the next ones once a minute, and
+// in sum all of them.
+func TestLossesAreTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &logbook{}
+		s := New(Config{Logger: log.logger(), Send: func(_ context.Context, p *Payload) error {
+			if p.Events%2 == 0 {
+				return refuse(pipeline.Permanent)
+			}
+			return &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: errDown}
+		}})
+		s.Start()
+		s.Add(payload(100))
+		synctest.Wait()
+		if lines := log.lines("reason=refused"); len(lines) != 1 || !strings.Contains(lines[0], "error=down") ||
+			number(t, lines[0], "events") != 100 || strings.Contains(lines[0], "hint") {
+			t.Errorf("%q", lines)
+		}
+		for i := range 299 { // five minutes in all
+			time.Sleep(time.Second)
+			s.Add(payload(101 + i))
+		}
+		s.Stop(t.Context())
+		a := s.Accounts(otlp.Profiles)
+		for _, why := range []Reason{Refused, Rejected} {
+			lines, told := log.lines("reason="+why.String()), int64(0)
+			for _, line := range lines {
+				told += number(t, line, "events")
+			}
+			if len(lines) < 5 || len(lines) > 6 || told != a.Dropped[why] || told == 0 {
+				t.Errorf("%s: %d lines tell of %d events, %d were dropped", why, len(lines), told, a.Dropped[why])
+			}
+		}
+	})
+}
+
+// A destination that does not know the signal costs one request at a time, and
+// the operator gets a hint.
+func TestUnimplemented(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &logbook{}
+		begin := time.Now()
+		s := New(Config{Logger: log.logger(), Send: func(context.Context, *Payload) error {
+			if time.Since(begin) < 3*time.Second { // as while it is rolled out
+				return &pipeline.Error{Kind: pipeline.Permanent, Code: uint32(codes.Unimplemented), Err: errDown}
+			}
+			return nil
+		}})
+		s.Start()
+		for range 50 {
+			s.Add(payload(100))
+		}
+		time.Sleep(time.Minute)
+		s.Stop(t.Context())
+		if a := s.Accounts(otlp.Profiles); a.Dropped[Refused] < 100 || a.Dropped[Refused] > 700 || a.Dropped[Refused]+a.Acknowledged != 5000 {
+			t.Errorf("%+v", a)
+		}
+		const hint = `hint="the destination does not take profiles: is the profiles signal switched on there?"`
+		if lines := log.lines("reason=refused"); len(lines) == 0 || !strings.Contains(lines[0], hint) {
+			t.Errorf("%q", lines)
+		}
+	})
+}
+
+// What a destination keeps remarking is told once a minute.
+func TestRemarksAreTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &logbook{}
+		s := New(Config{Logger: log.logger(), Send: func(context.Context, *Payload) error {
+			return &pipeline.Error{Kind: pipeline.Partial, Err: errDown}
+		}})
+		s.Start()
+		for range 150 {
+			s.Add(payload(1))
+			time.Sleep(time.Second)
+		}
+		if lines := log.lines("with a remark"); len(lines) != 3 || !strings.Contains(lines[0], "remark=down") {
+			t.Errorf("%q", lines)
+		}
+		s.Stop(t.Context())
+		s.expect(t, Accounts{Added: 150, Acknowledged: 150})
+	})
+}

@@ -1,0 +1,55 @@
+package ship
+
+import (
+	"log/slog"
+	"time"
+)
+
+const (
+	// outageEvery is how often an outage that lasts is told.
+	outageEvery = 10 * time.Minute
+	// outageGap is the time from one outage that is told to the next that is, as
+	// a destination may come and go with every request.
+	outageGap = time.Minute
+)
+
+// outage is the time in which the destination takes nothing. The Shipper's
+// goroutine alone uses it.
+type outage struct {
+	since    time.Time // of the present one; zero: there is none
+	isTold   bool      // the operator knows of the present one
+	told     time.Time // when it was told of one last; zero: never
+	failures int64     // of the present one
+}
+
+// failed notes a failure, and warns at the beginning of an outage and now and
+// then while it lasts.
+func (o *outage) failed(log *slog.Logger, p *Payload, cause error, waiting int64) {
+	now := time.Now()
+	if o.since.IsZero() {
+		o.since, o.isTold, o.failures = now, false, 0
+	}
+	o.failures++
+	gap, msg := outageGap, "the destination does not take requests; they are kept and sent again"
+	if o.isTold {
+		gap, msg = outageEvery, "the destination still does not take requests"
+	}
+	if !o.told.IsZero() && now.Sub(o.told) < gap {
+		return
+	}
+	o.isTold, o.told = true, now
+	log.Warn(msg, slog.String("signal", p.Signal.String()), slog.Any("error", cause),
+		slog.Duration("for", now.Sub(o.since)), slog.Int64("failures", o.failures), slog.Int64("requests_waiting", waiting))
+}
+
+// over notes that the destination has answered.
+func (o *outage) over(log *slog.Logger, waiting int64) {
+	if o.since.IsZero() {
+		return
+	}
+	if o.isTold {
+		log.Info("the destination answers again", slog.Duration("after", time.Since(o.since)),
+			slog.Int64("failures", o.failures), slog.Int64("requests_waiting", waiting))
+	}
+	o.since = time.Time{}
+}

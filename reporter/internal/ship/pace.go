@@ -1,0 +1,69 @@
+package ship
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// How long waits are while stopping, when a deadline is near.
+const (
+	hurriedBackoff    = 100 * time.Millisecond
+	maxHurriedBackoff = time.Second
+)
+
+// maxRetryAfter is the longest that a destination can make a Shipper wait.
+const maxRetryAfter = time.Hour
+
+// pace says when to send next. It belongs to the destination, not to one
+// request: that a request is dropped does not make the next one come sooner.
+//
+// A wait is between a half and one and a half of its mean. The mean begins at
+// initial and doubles with each failure, as long as no wait is longer than max.
+type pace struct {
+	initial, max time.Duration
+	mean         time.Duration // of the next wait
+	notBefore    time.Time     // when to send next; zero: at once
+	floor        time.Time     // what the destination asked for
+}
+
+func newPace(initial, longest time.Duration) pace {
+	p := pace{initial: initial, max: longest}
+	p.reset()
+	return p
+}
+
+// reset: the destination answered, all is well.
+func (p *pace) reset() {
+	p.mean = min(p.initial, p.ceiling())
+	p.notBefore, p.floor = time.Time{}, time.Time{}
+}
+
+func (p *pace) ceiling() time.Duration { return max(p.max/3*2, 1) }
+
+// failed sets the time of the next try. It is later than the destination asked
+// for by a part that differs from one sender to the next, as all of them may have
+// been told the same.
+func (p *pace) failed(now time.Time, retryAfter time.Duration) {
+	p.notBefore, p.floor = now.Add(p.wait()), time.Time{}
+	if retryAfter > 0 {
+		p.floor = now.Add(min(retryAfter, maxRetryAfter) + rand.N(p.mean)/2)
+		if p.floor.After(p.notBefore) {
+			p.notBefore = p.floor
+		}
+	}
+	p.mean = min(2*p.mean, p.ceiling())
+}
+
+// rest makes a short pause without a failure.
+func (p *pace) rest(now time.Time) { p.notBefore = now.Add(p.wait()) }
+
+func (p *pace) wait() time.Duration { return p.mean/2 + rand.N(p.mean) }
+
+// hurry shortens the waits from now on, the present one included. What the
+// destination asked for stays.
+func (p *pace) hurry() {
+	p.initial, p.max = min(p.initial, hurriedBackoff), min(p.max, maxHurriedBackoff)
+	floor := p.floor
+	p.reset()
+	p.notBefore, p.floor = floor, floor
+}

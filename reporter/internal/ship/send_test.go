@@ -1,0 +1,298 @@
+package ship
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpclient"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// request is a request of metrics with n gauges of one data point each.
+func request(n int) []byte {
+	var metrics []byte
+	for range n {
+		metrics = append(metrics, 0x12, 4, 0x2a, 2, 0x0a, 0) // metrics: {gauge: {data_points: {}}}
+	}
+	scope := append([]byte{0x12, byte(len(metrics))}, metrics...)
+	return append([]byte{0x0a, byte(len(scope))}, scope...)
+}
+
+func onGRPC(t *testing.T, b *testkit.Backend) otlpclient.Sender {
+	t.Helper()
+	cfg := netcfg.DefaultGRPCClient()
+	cfg.Endpoint, cfg.TLS.Insecure = b.GRPCEndpoint(), true
+	c, err := otlpclient.NewGRPC(cfg, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func onHTTP(t *testing.T, b *testkit.Backend) otlpclient.Sender {
+	t.Helper()
+	cfg := netcfg.DefaultHTTPClient()
+	cfg.Endpoint, cfg.Timeout = b.HTTPEndpoint(), time.Minute
+	c, err := otlpclient.NewHTTP(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// deliver sends one request of 10 events in 5 data points and returns what became
+// of it, and what was logged.
+func deliver(t *testing.T, send Send) (Accounts, *logbook) {
+	t.Helper()
+	log := &logbook{}
+	s := New(Config{Send: send, InitialBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, Logger: log.logger()})
+	s.Start()
+	s.Add(&Payload{Signal: otlp.Metrics, Bytes: request(5), Events: 10, Units: 5})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s.Stop(ctx)
+	a := s.Accounts(otlp.Metrics)
+	balanced(t, a)
+	return a, log
+}
+
+var (
+	taken   = Accounts{Added: 10, Acknowledged: 10}
+	again   = Accounts{Added: 10, Acknowledged: 10, Retries: 1}
+	refused = Accounts{Added: 10, Dropped: [NumReasons]int64{Refused: 10}}
+)
+
+// What each gRPC code does (OTLP specification, "Failures" of OTLP/gRPC).
+func TestFromSenderGRPCCodes(t *testing.T) {
+	t.Parallel()
+	b := testkit.NewBackend(t, testkit.BackendConfig{})
+	send := FromSender(onGRPC(t, b))
+	retried := map[codes.Code]bool{codes.Canceled: true, codes.DeadlineExceeded: true, codes.Aborted: true,
+		codes.OutOfRange: true, codes.Unavailable: true, codes.DataLoss: true}
+	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
+		want := refused
+		if retried[code] {
+			want = again
+		}
+		b.Script(testkit.Answer{Code: code, Message: "mind the gap"})
+		got, log := deliver(t, send)
+		if got != want {
+			t.Errorf("%s: %+v, want %+v", code, got, want)
+		}
+		if retried[code] {
+			continue
+		}
+		lines := log.lines("reason=refused")
+		if len(lines) != 1 || !strings.Contains(lines[0], "mind the gap") ||
+			strings.Contains(lines[0], "is the metrics signal switched on there?") != (code == codes.Unimplemented) {
+			t.Errorf("%s: %q", code, lines)
+		}
+	}
+	b.Script(testkit.Answer{Code: codes.ResourceExhausted, RetryAfter: time.Millisecond})
+	if got, _ := deliver(t, send); got != again {
+		t.Errorf("ResourceExhausted with RetryInfo: %+v", got)
+	}
+}
+
+// What each HTTP status does ("Failures" of OTLP/HTTP).
+func TestFromSenderHTTPStatuses(t *testing.T) {
+	t.Parallel()
+	b := testkit.NewBackend(t, testkit.BackendConfig{})
+	send := FromSender(onHTTP(t, b))
+	retried := map[int]bool{http.StatusTooManyRequests: true, http.StatusBadGateway: true, http.StatusServiceUnavailable: true, http.StatusGatewayTimeout: true}
+	for _, status := range []int{300, 301, 307, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504, 505, 599} {
+		want := refused
+		if retried[status] {
+			want = again
+		}
+		b.Script(testkit.Answer{Code: codes.Unknown, HTTPStatus: status})
+		got, log := deliver(t, send)
+		if got != want {
+			t.Errorf("%d: %+v, want %+v", status, got, want)
+		}
+		if hinted := len(log.lines("is the metrics signal switched on there?")) == 1; hinted != (status == 404 || status == 501) {
+			t.Errorf("%d: hint %t: %q", status, hinted, log.lines(""))
+		}
+	}
+	for _, status := range []int{200, 202, 204, 299} {
+		b.Script(testkit.Answer{HTTPStatus: status})
+		if got, _ := deliver(t, send); got != taken {
+			t.Errorf("%d: %+v", status, got)
+		}
+	}
+}
+
+func TestFromSenderAnswers(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T, *testkit.Backend) otlpclient.Sender{"grpc": onGRPC, "http": onHTTP} {
+		b := testkit.NewBackend(t, testkit.BackendConfig{})
+		send := FromSender(open(t, b))
+		for what, c := range map[string]struct {
+			answer testkit.Answer
+			want   Accounts
+			log    string
+		}{
+			"taken":  {testkit.Answer{}, taken, ""},
+			"remark": {testkit.Answer{Message: "use less"}, taken, "with a remark"},
+			"half": {testkit.Answer{Rejected: 2, Message: "too old"},
+				Accounts{Added: 10, Acknowledged: 6, Dropped: [NumReasons]int64{Rejected: 4}}, "too old"},
+			"negative": {testkit.Answer{Rejected: -2}, taken, "negative"},
+			"all":      {testkit.Answer{Rejected: 5}, Accounts{Added: 10, Dropped: [NumReasons]int64{Rejected: 10}}, "reason=rejected"},
+		} {
+			b.Script(c.answer)
+			got, log := deliver(t, send)
+			if got != c.want {
+				t.Errorf("%s, %s: %+v, want %+v", name, what, got, c.want)
+			}
+			if n := len(log.lines(c.log)); c.log == "" && n != 0 || c.log != "" && n != 1 {
+				t.Errorf("%s, %s: %q", name, what, log.lines(""))
+			}
+		}
+		for _, call := range b.Calls() {
+			if string(call.Bytes) != string(request(5)) {
+				t.Errorf("%s: other bytes arrived", name)
+			}
+		}
+	}
+}
+
+// A connection that breaks loses nothing. (net/http may send again on its own.)
+func TestFromSenderHangUp(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T, *testkit.Backend) otlpclient.Sender{"grpc": onGRPC, "http": onHTTP} {
+		b := testkit.NewBackend(t, testkit.BackendConfig{})
+		b.Script(testkit.Answer{HangUp: true}, testkit.Answer{HangUp: true}, testkit.Answer{HangUp: true})
+		got, _ := deliver(t, FromSender(open(t, b)))
+		if got.Acknowledged != 10 || got.Retries < 1 || len(b.Calls()) != 4 {
+			t.Errorf("%s: %+v after %d calls", name, got, len(b.Calls()))
+		}
+	}
+}
+
+// A destination that is away for a while gets everything in the end, in order.
+func TestFromSenderOutage(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T, *testkit.Backend) otlpclient.Sender{"grpc": onGRPC, "http": onHTTP} {
+		b := testkit.NewBackend(t, testkit.BackendConfig{})
+		log := &logbook{}
+		s := New(Config{Send: FromSender(open(t, b)), InitialBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Logger: log.logger()})
+		b.Stop()
+		s.Start()
+		for n := range 10 {
+			s.Add(&Payload{Signal: otlp.Metrics, Bytes: request(1 + n), Events: 1, Units: 1})
+		}
+		for s.Accounts(otlp.Metrics).Retries < 3 {
+			time.Sleep(time.Millisecond)
+		}
+		b.Start(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		s.Stop(ctx)
+		a := s.Accounts(otlp.Metrics)
+		balanced(t, a)
+		if a.Acknowledged != 10 {
+			t.Errorf("%s: %+v", name, a)
+		}
+		for i, got := range b.Requests(otlp.Metrics) {
+			if string(got) != string(request(1+i)) {
+				t.Errorf("%s: request %d is another", name, i)
+			}
+		}
+		if n, m := len(log.lines("they are kept")), len(log.lines("answers again")); n != 1 || m != 1 {
+			t.Errorf("%s: %q", name, log.lines(""))
+		}
+	}
+}
+
+// What a consumer is shown it may keep, and may not write to.
+type keeper struct {
+	testkit.Sink
+	mu   sync.Mutex
+	kept []*pipeline.Batch
+}
+
+func (k *keeper) Consume(ctx context.Context, b *pipeline.Batch) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, err := b.Edit(); !errors.Is(err, pipeline.ErrShared) {
+		return pipeline.Permanently(errors.New("the batch can be edited"))
+	}
+	k.kept = append(k.kept, b.Retain())
+	return k.Sink.Consume(ctx, b)
+}
+
+func TestFromConsumer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		want Accounts
+	}{
+		"taken":     {nil, taken},
+		"retryable": {refuse(pipeline.Retryable), again},
+		"unknown":   {errDown, again},
+		"permanent": {refuse(pipeline.Permanent), refused},
+		"partial": {&pipeline.Error{Kind: pipeline.Partial, Rejected: 2},
+			Accounts{Added: 10, Acknowledged: 6, Dropped: [NumReasons]int64{Rejected: 4}}},
+	} {
+		k := &keeper{}
+		k.FailNext(c.err)
+		got, log := deliver(t, FromConsumer(k))
+		if got != c.want {
+			t.Errorf("%s: %+v, want %+v; %q", name, got, c.want, log.lines(""))
+		}
+		for _, b := range k.kept { // the Shipper is long done
+			if string(b.Bytes()) != string(request(5)) || b.Items() != 5 {
+				t.Errorf("%s: the consumer has other bytes", name)
+			}
+			b.Release()
+		}
+		if n := k.Calls(); n != len(k.kept) || n == 0 {
+			t.Errorf("%s: %d calls", name, n)
+		}
+	}
+}
+
+// A pipeline counts items, whatever the payload's units are.
+func TestFromConsumerCountsItems(t *testing.T) {
+	t.Parallel()
+	k := &testkit.Sink{}
+	k.FailNext(&pipeline.Error{Kind: pipeline.Partial, Rejected: 1})
+	s := New(Config{Send: FromConsumer(k)})
+	s.Start()
+	s.Add(&Payload{Signal: otlp.Metrics, Bytes: request(5), Events: 1000, Units: 1})
+	s.Stop(t.Context())
+	if a := s.Accounts(otlp.Metrics); a.Dropped[Rejected] != 200 || a.Acknowledged != 800 {
+		t.Errorf("one of five items was rejected: %+v", a)
+	}
+}
+
+// What is no request is never sent, nor kept.
+func TestFromConsumerRefusesNonsense(t *testing.T) {
+	t.Parallel()
+	k := &testkit.Sink{}
+	log := &logbook{}
+	s := New(Config{Send: FromConsumer(k), Logger: log.logger()})
+	s.Start()
+	for _, signal := range []otlp.Signal{otlp.Profiles, 0, 99} {
+		s.Add(&Payload{Signal: signal, Bytes: []byte("nonsense"), Events: 1, Units: 1})
+	}
+	s.Stop(t.Context())
+	if a, none := s.Accounts(otlp.Profiles), s.Accounts(0); a.Dropped[Refused] != 1 || none.Dropped[Refused] != 2 || k.Calls() != 0 {
+		t.Errorf("%+v, %+v, %d calls", a, none, k.Calls())
+	}
+	if lines := log.lines("check a finished request of profiles"); len(lines) != 1 {
+		t.Errorf("%d lines: %q", len(lines), log.lines(""))
+	}
+}

@@ -1,0 +1,443 @@
+package ship
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// script is a destination that answers as it is told, and then takes all.
+type script struct {
+	mu      sync.Mutex
+	answers []error
+	sent    []*Payload
+	at      []time.Time
+}
+
+func (d *script) send(_ context.Context, p *Payload) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sent = append(d.sent, p)
+	d.at = append(d.at, time.Now())
+	if len(d.answers) == 0 {
+		return nil
+	}
+	err := d.answers[0]
+	d.answers = d.answers[1:]
+	return err
+}
+
+// calls returns what was sent, and when.
+func (d *script) calls() ([]*Payload, []time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sent, d.at
+}
+
+// hang is a destination that does not answer before ctx ends.
+func hang(ctx context.Context, _ *Payload) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+var errDown = errors.New("down")
+
+func refuse(kind pipeline.Kind) error { return &pipeline.Error{Kind: kind, Err: errDown} }
+
+// payload is a request of profiles with n bytes, as many events, and one unit.
+func payload(n int) *Payload {
+	return &Payload{Signal: otlp.Profiles, Bytes: make([]byte, n), Events: int64(n), Units: 1}
+}
+
+// logbook collects what is logged.
+type logbook struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logbook) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *logbook) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// lines returns those that contain what.
+func (l *logbook) lines(what string) (found []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.buf.String()) {
+		if strings.Contains(line, what) {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
+}
+
+// number returns an attribute of a line.
+func number(t *testing.T, line, key string) int64 {
+	t.Helper()
+	_, after, _ := strings.Cut(line, " "+key+"=")
+	text, _, _ := strings.Cut(after, " ")
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s in %q: %v", key, line, err)
+	}
+	return n
+}
+
+// balanced fails the test if events are lost from the books or counted twice.
+func balanced(t testing.TB, a Accounts) {
+	t.Helper()
+	sum := a.Acknowledged + a.Held
+	for _, n := range a.Dropped {
+		sum += n
+	}
+	if sum != a.Added || a.Held < 0 || a.HeldBytes < 0 || a.HeldRequests < 0 {
+		t.Errorf("the accounts do not add up: %+v", a)
+	}
+}
+
+func (s *Shipper) expect(t *testing.T, want Accounts) {
+	t.Helper()
+	got := s.Accounts(otlp.Profiles)
+	balanced(t, got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("accounts (-want +got):\n%s", diff)
+	}
+}
+
+// ended is a context that leaves no time.
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answers []error
+		want    Accounts
+		sends   int
+	}{
+		"taken":      {nil, Accounts{Added: 100, Acknowledged: 100}, 1},
+		"retryable":  {[]error{refuse(pipeline.Retryable)}, Accounts{Added: 100, Acknowledged: 100, Retries: 1}, 2},
+		"of no kind": {[]error{errDown, errDown}, Accounts{Added: 100, Acknowledged: 100, Retries: 2}, 3},
+		"overloaded": {[]error{refuse(pipeline.Overloaded)}, Accounts{Added: 100, Acknowledged: 100, Retries: 1}, 2},
+		"permanent":  {[]error{refuse(pipeline.Permanent)}, Accounts{Added: 100, Dropped: [NumReasons]int64{Refused: 100}}, 1},
+		"then not":   {[]error{errDown, refuse(pipeline.Permanent)}, Accounts{Added: 100, Dropped: [NumReasons]int64{Refused: 100}, Retries: 1}, 2},
+		"partial": {[]error{&pipeline.Error{Kind: pipeline.Partial, Rejected: 1}},
+			Accounts{Added: 100, Acknowledged: 66, Dropped: [NumReasons]int64{Rejected: 34}}, 1},
+		"partial of all": {[]error{&pipeline.Error{Kind: pipeline.Partial, Rejected: 1 << 40}},
+			Accounts{Added: 100, Dropped: [NumReasons]int64{Rejected: 100}}, 1},
+		"remark": {[]error{&pipeline.Error{Kind: pipeline.Partial, Err: errDown}}, Accounts{Added: 100, Acknowledged: 100}, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := &script{answers: c.answers}
+			s := New(Config{Send: d.send})
+			s.Start()
+			p := payload(100)
+			p.Units = 3
+			s.Add(p)
+			time.Sleep(time.Minute)
+			sent, _ := d.calls()
+			if diff := cmp.Diff(c.want, s.Accounts(otlp.Profiles)); diff != "" || len(sent) != c.sends {
+				t.Errorf("%s: %d sends, want %d; accounts (-want +got):\n%s", name, len(sent), c.sends, diff)
+			}
+			s.Stop(t.Context())
+		})
+	}
+}
+
+func TestLostEvents(t *testing.T) {
+	t.Parallel()
+	const huge = 1<<63 - 1
+	for _, c := range []struct{ events, rejected, units, want int64 }{
+		{10, 0, 5, 0}, {10, -1, 5, 0}, {0, 3, 5, 0}, {10, 1, 5, 2}, {10, 5, 5, 10}, {10, 6, 5, 10},
+		{10, 1, 3, 4}, {1, 1, 1000, 1}, {10, 3, 0, 3}, {10, 30, 0, 10}, {10, 3, -1, 3},
+		{huge, huge - 1, huge, huge - 1}, {huge, 1, 2, 1 << 62}, {huge, huge, 1, huge},
+	} {
+		if got := lostEvents(c.events, c.rejected, c.units); got != c.want {
+			t.Errorf("%d of %d units rejected, %d events: %d lost, want %d", c.rejected, c.units, c.events, got, c.want)
+		}
+	}
+}
+
+// The oldest is sent first, and stays the first while it fails.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &script{answers: []error{errDown, errDown, nil, errDown}}
+		s := New(Config{Send: d.send})
+		p := []*Payload{payload(1), payload(2), payload(3)}
+		for _, p := range p {
+			s.Add(p)
+		}
+		s.Start()
+		s.Start()
+		time.Sleep(time.Minute)
+		want := []*Payload{p[0], p[0], p[0], p[1], p[1], p[2]}
+		sent, _ := d.calls()
+		if len(sent) != len(want) {
+			t.Fatalf("%d sends, want %d", len(sent), len(want))
+		}
+		for i := range want {
+			if sent[i] != want[i] {
+				t.Errorf("send %d is of %d bytes, want %d", i, len(sent[i].Bytes), len(want[i].Bytes))
+			}
+		}
+		s.Stop(t.Context())
+	})
+}
+
+// Waits double from one second to thirty, half of each is jitter, and an answer
+// begins anew.
+func TestBackoff(t *testing.T) {
+	t.Parallel()
+	shortest, longest := map[int]time.Duration{}, map[int]time.Duration{}
+	means := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 20 * time.Second, 20 * time.Second}
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			d := &script{}
+			for range means {
+				d.answers = append(d.answers, errDown)
+			}
+			d.answers = append(d.answers, nil, errDown)
+			s := New(Config{Send: d.send})
+			s.Start()
+			s.Add(payload(1))
+			s.Add(payload(2))
+			time.Sleep(time.Hour)
+			_, at := d.calls()
+			if want := len(means) + 3; len(at) != want {
+				t.Fatalf("%d sends, want %d", len(at), want)
+			}
+			for i, mean := range append(means, 0, time.Second) {
+				wait := at[i+1].Sub(at[i])
+				if wait < mean/2 || wait > mean*3/2 {
+					t.Errorf("wait %d is %s, want %s to %s", i, wait, mean/2, mean*3/2)
+				}
+				if low, ok := shortest[i]; !ok || wait < low {
+					shortest[i] = wait
+				}
+				longest[i] = max(longest[i], wait)
+			}
+			s.Stop(t.Context())
+		})
+	}
+	for i, mean := range means {
+		if longest[i]-shortest[i] < mean*3/4 { // of a hundred draws from a range as wide as mean
+			t.Errorf("wait %d is %s to %s: that is no jitter", i, shortest[i], longest[i])
+		}
+	}
+}
+
+// A destination is left alone for as long as it asks for, not much longer, and
+// also while stopping.
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []pipeline.Kind{pipeline.Retryable, pipeline.Overloaded} {
+		for after, want := range map[time.Duration]time.Duration{
+			time.Minute: time.Minute, 100 * time.Hour: time.Hour, time.Millisecond: 0, -time.Hour: 0,
+		} {
+			for _, stopping := range []bool{false, true} {
+				synctest.Test(t, func(t *testing.T) {
+					d := &script{answers: []error{&pipeline.Error{Kind: kind, RetryAfter: after}}}
+					s := New(Config{Send: d.send})
+					s.Start()
+					s.Add(payload(1))
+					synctest.Wait()
+					s.Add(payload(2))
+					if stopping {
+						s.Stop(t.Context())
+					}
+					time.Sleep(2 * time.Hour)
+					_, at := d.calls()
+					wait := at[1].Sub(at[0])
+					if wait < want || wait > want+1500*time.Millisecond {
+						t.Errorf("%s, asked for %s, stopping %t: sent again after %s", kind, after, stopping, wait)
+					}
+					s.expect(t, Accounts{Added: 3, Acknowledged: 3, Retries: 1})
+					s.Stop(t.Context())
+				})
+			}
+		}
+	}
+}
+
+// Add returns while a send hangs; the bound holds; the one being sent stays, the
+// oldest of the others go, and what fits in no case drives out nobody.
+func TestAddWhileSendHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &logbook{}
+		s := New(Config{Send: hang, MaxPendingBytes: 1000, Logger: log.logger()})
+		s.Start()
+		s.Add(payload(400))
+		synctest.Wait()
+		begin := time.Now()
+		for range 100 {
+			s.Add(payload(100))
+			if a := s.Accounts(otlp.Profiles); a.HeldBytes > 1000 {
+				t.Fatalf("%d bytes are held", a.HeldBytes)
+			}
+		}
+		if waited := time.Since(begin); waited != 0 {
+			t.Errorf("Add waited %s for a send", waited)
+		}
+		want := Accounts{Added: 10400, Held: 1000, HeldBytes: 1000, HeldRequests: 7, Dropped: [NumReasons]int64{PendingFull: 9400}}
+		s.expect(t, want)
+		s.Add(payload(1001)) // larger than the bound
+		s.Add(payload(601))  // not beside the one being sent
+		want.Added += 1602
+		want.Dropped[PendingFull] += 1602
+		s.expect(t, want)
+		s.Add(payload(550)) // six go
+		want.Added += 550
+		want.Dropped[PendingFull] += 600
+		want.Held, want.HeldBytes, want.HeldRequests = 950, 950, 2
+		s.expect(t, want)
+		s.Stop(ended())
+		want.Held, want.HeldBytes, want.HeldRequests = 0, 0, 0
+		want.Dropped[Stopped] = 950
+		s.expect(t, want)
+		if n := len(log.lines("reason=pending_full")); n != 2 {
+			t.Errorf("%d lines, want the first and the rest: %q", n, log.lines("pending_full"))
+		}
+	})
+}
+
+// While it waits to be sent again the head is as old as it is.
+func TestHeadGoesFirstBetweenTries(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &script{answers: []error{&pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: time.Minute}}}
+		s := New(Config{Send: d.send, MaxPendingBytes: 1000})
+		s.Start()
+		s.Add(payload(600))
+		synctest.Wait()
+		s.Add(payload(500))
+		s.expect(t, Accounts{Added: 1100, Held: 500, HeldBytes: 500, HeldRequests: 1, Dropped: [NumReasons]int64{PendingFull: 600}})
+		time.Sleep(59 * time.Second)
+		if sent, _ := d.calls(); len(sent) != 1 {
+			t.Error("the destination was not left alone, since the request that it refused was gone")
+		}
+		time.Sleep(time.Minute)
+		s.expect(t, Accounts{Added: 1100, Acknowledged: 500, Dropped: [NumReasons]int64{PendingFull: 600}})
+		s.Stop(t.Context())
+	})
+}
+
+// Small requests are bounded too.
+func TestSmallRequestsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := New(Config{Send: hang, MaxPendingBytes: 10 * minPayloadBytes})
+	for range 100 {
+		s.Add(&Payload{Signal: otlp.Metrics, Events: 1})
+	}
+	if a := s.Accounts(otlp.Metrics); a.HeldRequests != 10 || a.Dropped[PendingFull] != 90 {
+		t.Errorf("%+v", a)
+	}
+	s.Stop(t.Context())
+}
+
+// Stop sends what is held, also against a destination that fails for a while.
+func TestStopSendsTheRest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &script{answers: []error{errDown, errDown, errDown, errDown, errDown, errDown}}
+		s := New(Config{Send: d.send, InitialBackoff: time.Hour, MaxBackoff: 10 * time.Hour})
+		s.Start()
+		s.Add(payload(100))
+		s.Add(payload(100))
+		time.Sleep(time.Second)
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		s.Stop(ctx)
+		s.expect(t, Accounts{Added: 200, Acknowledged: 200, Retries: 6})
+		if took := time.Since(begin); took > 4500*time.Millisecond {
+			t.Errorf("it took %s", took)
+		}
+		s.Add(payload(7))
+		s.expect(t, Accounts{Added: 207, Acknowledged: 200, Retries: 6, Dropped: [NumReasons]int64{Stopped: 7}})
+	})
+}
+
+// Stop ends with the first of its contexts, and is no longer than it.
+func TestStopTwice(t *testing.T) {
+	t.Parallel()
+	for name, send := range map[string]Send{"hangs": hang, "fails": func(context.Context, *Payload) error { return errDown }} {
+		synctest.Test(t, func(t *testing.T) {
+			log := &logbook{}
+			s := New(Config{Send: send, Logger: log.logger()})
+			s.Start()
+			s.Add(payload(100))
+			s.Add(payload(100))
+			synctest.Wait()
+			begin := time.Now()
+			var wg sync.WaitGroup
+			for _, limit := range []time.Duration{time.Hour, 3 * time.Second, time.Minute} {
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), limit)
+					defer cancel()
+					s.Stop(ctx)
+					if a := s.Accounts(otlp.Profiles); a.Held != 0 || a.Dropped[Stopped] != 200 {
+						t.Errorf("%s: stopped, but %+v", name, a)
+					}
+				})
+			}
+			wg.Wait()
+			if took := time.Since(begin); took != 3*time.Second {
+				t.Errorf("%s: it took %s, want 3s", name, took)
+			}
+			s.Stop(ended())
+			s.Start() // too late
+			if lines := log.lines("reason=stopped"); len(lines) != 1 || number(t, lines[0], "events") != 200 || number(t, lines[0], "requests") != 2 {
+				t.Errorf("%s: %q", name, lines)
+			}
+		})
+	}
+}
+
+func TestNeverStarted(t *testing.T) {
+	t.Parallel()
+	s := New(Config{})
+	s.Add(payload(100))
+	s.expect(t, Accounts{Added: 100, Held: 100, HeldBytes: 100, HeldRequests: 1})
+	s.Stop(context.Background())
+	s.Stop(context.Background())
+	s.Start()
+	s.expect(t, Accounts{Added: 100, Dropped: [NumReasons]int64{Stopped: 100}})
+}
+
+// A payload of no signal has its own row, and none of it is lost from the books.
+func TestNoSignal(t *testing.T) {
+	t.Parallel()
+	s := New(Config{Send: func(context.Context, *Payload) error { return refuse(pipeline.Permanent) }})
+	s.Start()
+	s.Add(&Payload{Signal: 77, Events: 5})
+	s.Stop(context.Background())
+	a := s.Accounts(99)
+	balanced(t, a)
+	if a.Dropped[Refused] != 5 {
+		t.Errorf("%+v", a)
+	}
+}

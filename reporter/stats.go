@@ -1,0 +1,163 @@
+package reporter
+
+import (
+	"math"
+	"sync"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/reporter/internal/ship"
+)
+
+// DropReason is why something was dropped.
+type DropReason string
+
+// The reasons.
+const (
+	// DropInvalid: ReportTraceEvent returned an error.
+	DropInvalid DropReason = "invalid"
+	// DropWindowFull: more was reported than MaxWindowBytes holds, or than there is
+	// room for data points.
+	DropWindowFull DropReason = "window_full"
+	// DropTooLarge: a sample that does not fit into MaxRequestBytes alone.
+	DropTooLarge DropReason = "too_large"
+	// DropPendingFull: the oldest requests had to go for newer ones.
+	DropPendingFull DropReason = "pending_full"
+	// DropRefused: the destination refused the request for good.
+	DropRefused DropReason = "refused"
+	// DropRejected: the destination took the rest of the request (partial
+	// success). It says how many Profiles it rejected, not how many samples: the
+	// number of samples is an estimate.
+	DropRejected DropReason = "rejected"
+	// DropStopped: it was reported after Stop, or there was no time to send it.
+	DropStopped DropReason = "stopped"
+	// DropUnknownMetric: MetricDefinitions does not have the id.
+	DropUnknownMetric DropReason = "unknown_metric"
+	// DropIgnored: there are no MetricDefinitions.
+	DropIgnored DropReason = "ignored"
+)
+
+// Flow is what became of everything that was reported:
+//
+//	Reported == Acknowledged + Held + sum(Dropped)
+type Flow struct {
+	// Reported counts the calls (of data points: the values).
+	Reported int64
+	// Acknowledged were taken by the destination.
+	Acknowledged int64
+	// Held are collected, or in a request that is not acknowledged yet.
+	Held int64
+	// Dropped is by reason. Reasons that never occurred are not there.
+	Dropped map[DropReason]int64
+}
+
+// Stats is what a reporter has done since it was made.
+type Stats struct {
+	// Samples are calls of ReportTraceEvent and ReportCountForTrace, Points the
+	// values of ReportMetrics.
+	Samples, Points Flow
+	// PendingBytes and PendingRequests wait to be sent.
+	PendingBytes, PendingRequests int64
+	// Retries is how many requests were sent again.
+	Retries int64
+	// WithoutStack are samples that were sent without a stack: its frames were not
+	// reported in time, or were evicted.
+	WithoutStack int64
+	// Evicted counts the entries that the caches had to give up.
+	Evicted Evictions
+	// CacheBytes and WindowBytes are what caches and the window take.
+	CacheBytes, WindowBytes int64
+}
+
+// Evictions counts entries that had to go for others, or were too large.
+type Evictions struct {
+	Traces, Frames, Executables, FallbackSymbols, HostMetadata uint64
+	// Conflicts are traces with the hash of another trace, Malformed those with
+	// lists of unequal length.
+	Conflicts, Malformed uint64
+}
+
+// Stats returns a consistent snapshot: the equation of Flow holds.
+func (r *OTLPReporter) Stats() Stats {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	samples, points := r.shipper.Accounts(otlp.Profiles), r.shipper.Accounts(otlp.Metrics)
+	e := r.join.Evicted()
+	return Stats{
+		Samples: r.samplesFlow(samples), Points: r.points.flow(points),
+		PendingBytes: samples.HeldBytes + points.HeldBytes, PendingRequests: samples.HeldRequests + points.HeldRequests,
+		Retries: samples.Retries + points.Retries, WithoutStack: r.withoutSt,
+		Evicted:    Evictions{e.Traces, e.Frames, e.Executables, e.FallbackSymbols, r.host.evictions(), e.Conflicts, e.Malformed},
+		CacheBytes: int64(r.join.Bytes()), WindowBytes: int64(r.store.Bytes()),
+	}
+}
+
+func (r *OTLPReporter) samplesFlow(a ship.Accounts) Flow {
+	invalid, c := r.invalid.Load(), r.store.Counts()
+	f := Flow{Reported: c.Reported + invalid, Acknowledged: a.Acknowledged, Held: c.Held + a.Held}
+	f.Dropped = drops(a, map[DropReason]int64{
+		DropInvalid: invalid, DropWindowFull: c.Full, DropTooLarge: r.tooLarge, DropStopped: c.Closed,
+	})
+	return f
+}
+
+// drops adds the shipper's reasons to others, and leaves out zeros.
+func drops(a ship.Accounts, others map[DropReason]int64) map[DropReason]int64 {
+	others[DropPendingFull] += a.Dropped[ship.PendingFull]
+	others[DropRefused] += a.Dropped[ship.Refused]
+	others[DropRejected] += a.Dropped[ship.Rejected]
+	others[DropStopped] += a.Dropped[ship.Stopped]
+	for reason, n := range others {
+		if n == 0 {
+			delete(others, reason)
+		}
+	}
+	return others
+}
+
+func (p *points) flow(a ship.Accounts) Flow {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Flow{
+		Reported: p.reported, Acknowledged: a.Acknowledged, Held: a.Held + int64(len(p.list)),
+		Dropped: drops(a, map[DropReason]int64{
+			DropIgnored: p.ignored, DropUnknownMetric: p.unknown, DropWindowFull: p.full, DropStopped: p.late,
+		}),
+	}
+}
+
+// deltas is what was told before.
+type deltas struct {
+	mu       sync.Mutex
+	last     totals
+	toldFull int64 // belongs to the reporting goroutine
+}
+
+// totals are the counters of Metrics since the beginning.
+type totals struct {
+	overwrites [7]uint64
+	bytes      [4]int64
+}
+
+// GetMetrics returns what happened since the last call. Overwrites are evictions
+// from the caches, and samples and data points dropped for want of room.
+func (r *OTLPReporter) GetMetrics() Metrics {
+	r.deltas.mu.Lock()
+	defer r.deltas.mu.Unlock()
+	s := r.Stats()
+	noRoom := func(f Flow) uint64 { return uint64(f.Dropped[DropWindowFull] + f.Dropped[DropPendingFull]) }
+	now := totals{
+		overwrites: [7]uint64{noRoom(s.Samples), s.Evicted.Executables, s.Evicted.Frames, s.Evicted.Traces,
+			s.Evicted.HostMetadata, noRoom(s.Points), s.Evicted.FallbackSymbols},
+		bytes: [4]int64{r.traffic.RPCOut.Load(), r.traffic.RPCIn.Load(), r.traffic.WireOut.Load(), r.traffic.WireIn.Load()},
+	}
+	last := r.deltas.last
+	r.deltas.last = now
+	since := func(i int) uint32 { return uint32(min(now.overwrites[i]-last.overwrites[i], math.MaxUint32)) }
+	return Metrics{
+		CountsForTracesOverwriteCount: since(0), ExeMetadataOverwriteCount: since(1),
+		FrameMetadataOverwriteCount: since(2), FramesForTracesOverwriteCount: since(3),
+		HostMetadataOverwriteCount: since(4), MetricsOverwriteCount: since(5), FallbackSymbolsOverwriteCount: since(6),
+		RPCBytesOutCount: now.bytes[0] - last.bytes[0], RPCBytesInCount: now.bytes[1] - last.bytes[1],
+		WireBytesOutCount: now.bytes[2] - last.bytes[2], WireBytesInCount: now.bytes[3] - last.bytes[3],
+	}
+}
