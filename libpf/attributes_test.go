@@ -113,6 +113,13 @@ func TestNewAttributes(t *testing.T) {
 			t.Errorf("%s: a set of what is in the set is %q, not %q", c.name, again, set)
 		}
 	}
+	many := make([]libpf.Attribute, 200) // enough for a sort to lose the order of equal keys
+	for i := range many {
+		many[i] = libpf.IntAttr(string(rune('a'+i%3)), int64(i))
+	}
+	if got, want := libpf.NewAttributes(many...), libpf.NewAttributes(many[197:]...); got != want {
+		t.Errorf("of 200 attributes with 3 keys the last are not those that count: %q, want %q", got, want)
+	}
 	if libpf.NewAttributes() != "" || libpf.NewAttributes(libpf.IntAttr("", 1)) != "" {
 		t.Error("the empty set is not the zero value")
 	}
@@ -202,6 +209,7 @@ func FuzzAttributes(f *testing.F) {
 	f.Add(string(libpf.NewAttributes(libpf.StringAttr("b", "1").In("s"), libpf.IntsAttr("a", 1, 2))))
 	f.Add("\x0a\x05\x0a\x01a\x12")
 	f.Add("\x08\x01\x0a\x03\x0a\x01a\x12\x00")
+	f.Add("\x0a\x05\x0a\x01a\x08\x05") // a key, and a number where the key was
 	f.Fuzz(func(t *testing.T, s string) {
 		found := slices.Collect(libpf.Attributes(s).All())
 		if want := readAttributes([]byte(s)); !slices.Equal(found, want) {

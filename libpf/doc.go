@@ -28,5 +28,6 @@
 // panics. Compare it first:
 //
 //	if frame.Mapping != (unique.Handle[libpf.Mapping]{}) {
-//		mapping := frame.Mapping.Value()
+//		name = frame.Mapping.Value().FileName
+//	}
 package libpf

@@ -90,7 +90,8 @@ func FuzzFileIDFromBase64(f *testing.F) {
 var jsonID = regexp.MustCompile(`^"[0-9a-fA-F]{32}"$`)
 
 func FuzzHashFromJSON(f *testing.F) {
-	for _, s := range []string{`"77efa716a912a49217445787329fd29a"`, "null", "{}", `"77EFA716A912A49217445787329FD29A"`, "1234567890123456789012345678901234"} {
+	for _, s := range []string{`"77efa716a912a49217445787329fd29a"`, "null", "{}", `"77EFA716A912A49217445787329FD29A"`, "1234567890123456789012345678901234",
+		`'77efa716a912a49217445787329fd29a"`, `"77efa716a912a49217445787329fd29a'`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -7,7 +7,8 @@ import (
 )
 
 // TraceHash identifies a stack by its frames. Its text forms, and where they
-// differ from those known so far, are those of Hash128.
+// differ from those known so far, are those of Hash128. Besides, Compare takes a
+// TraceHash; it used to take the Hash128 inside.
 type TraceHash struct{ Hash128 }
 
 // NewTraceHash returns the hash with these halves.

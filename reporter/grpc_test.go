@@ -248,11 +248,17 @@ func TestGRPCMalformedEntries(t *testing.T) {
 	leakFree(t)
 	a := newAgent().listen(t, "", nil)
 	r, log := startGRPC(t, testConfig(a.addr))
-	r.ReportMetrics(1, []uint32{1}, nil)
-	r.ReportMetrics(2, []uint32{1}, []int64{1})
+	r.ReportMetrics(1, make([]uint32, collectionagentv1.MaxMetricValues+1), make([]int64, collectionagentv1.MaxMetricValues+1))
+	r.ReportMetrics(2, []uint32{1, 2}, []int64{1}) // one pair and a half
+	r.ReportFramesForTrace(nil)
 	r.ReportFramesForTrace(&libpf.Trace{Files: make([]libpf.FileID, 1)})
 	r.ReportFramesForTrace(&libpf.Trace{Files: make([]libpf.FileID, 1), Linenos: make([]libpf.AddressOrLineno, 1), FrameTypes: []libpf.FrameType{-1}})
-	r.ReportHostMetadata(map[string]string{"": "v"})
+	tooMany := map[string]string{}
+	for i := range collectionagentv1.MaxHostKeys + 1 {
+		tooMany[fmt.Sprint(i)] = ""
+	}
+	r.ReportHostMetadata(tooMany)
+	r.ReportHostMetadata(map[string]string{"": "v", "k": "v"})
 	r.ReportFallbackSymbol(libpf.FrameID{}, strings.Repeat("ü", collectionagentv1.MaxTextBytes))
 	eventually(t, "all is settled", func() bool {
 		s := r.Stats()
@@ -260,7 +266,7 @@ func TestGRPCMalformedEntries(t *testing.T) {
 	})
 	s := r.Stats()
 	checkEquation(t, s)
-	if s.Metrics.Dropped != 1 || s.Metrics.Acknowledged != 1 || s.FramesForTraces.Dropped != 2 || s.HostMetadata.Dropped != 1 || s.FallbackSymbols.Acknowledged != 1 {
+	if s.Metrics.Dropped != 1 || s.Metrics.Acknowledged != 1 || s.FramesForTraces.Dropped != 3 || s.HostMetadata.Dropped != 1 || s.HostMetadata.Acknowledged != 1 || s.FallbackSymbols.Acknowledged != 1 {
 		t.Errorf("%+v", s)
 	}
 	if !strings.Contains(log.String(), "an entry cannot be sent") {
@@ -691,13 +697,17 @@ func TestGRPCHostMetadataBlocking(t *testing.T) {
 			t.Errorf("%s: %d kept after %d tries, want %d after %d", s.name, sent, tries, s.sent, s.tries)
 		}
 	}
+	tooMany := map[string]string{}
+	for i := range collectionagentv1.MaxHostKeys + 1 {
+		tooMany[fmt.Sprint(i)] = ""
+	}
 	script(1000, codes.Unavailable)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := r.ReportHostMetadataBlocking(ctx, host, 1000, time.Hour); err == nil || !strings.Contains(err.Error(), "deadline") {
 		t.Errorf("ctx ends: %v", err)
 	}
-	if err := r.ReportHostMetadataBlocking(t.Context(), map[string]string{"": ""}, 1000, time.Hour); err == nil || !strings.Contains(err.Error(), "a key is empty") {
+	if err := r.ReportHostMetadataBlocking(t.Context(), tooMany, 1000, time.Hour); err == nil || !strings.Contains(err.Error(), "at most 1024 keys") {
 		t.Errorf("malformed: %v", err)
 	}
 	time.AfterFunc(30*time.Millisecond, r.Stop)

@@ -221,49 +221,41 @@ func count(r *GRPCReporter, stamp int) {
 	r.ReportCountForTrace(libpf.NewTraceHash(1, uint64(stamp%7)), libpf.UnixTime32(stamp), 1, "comm", "pod", "container")
 }
 
-// breaker is a listener whose connections can be reset, and which resets each
-// after a number of bytes that was read, if that is set.
+// breaker is a listener that resets each new connection after so many bytes were
+// read of it, if that is not 0.
 type breaker struct {
 	net.Listener
 	after atomic.Int64
-	mu    sync.Mutex
-	conns map[net.Conn]bool
 }
 
-func newBreaker(l net.Listener) *breaker { return &breaker{Listener: l, conns: map[net.Conn]bool{}} }
+func newBreaker(l net.Listener) *breaker { return &breaker{Listener: l} }
 
 func (b *breaker) Accept() (net.Conn, error) {
 	c, err := b.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.conns[c] = true
-	return &brittle{Conn: c, left: b.after.Load(), owner: b}, nil
+	return &brittle{Conn: c, left: b.after.Load()}, nil
 }
 
 type brittle struct {
 	net.Conn
-	left  int64
-	owner *breaker
+	left int64 // bytes; 0: for ever
 }
 
 var errBroken = errors.New("reset by the test")
 
 func (c *brittle) Read(p []byte) (int, error) {
-	if c.left > 0 {
-		if p = p[:min(int64(len(p)), c.left)]; true {
-			n, err := c.Conn.Read(p)
-			if c.left -= int64(n); c.left <= 0 {
-				_ = c.Conn.(*net.TCPConn).SetLinger(0)
-				c.Conn.Close()
-				return 0, errBroken
-			}
-			return n, err
-		}
+	if c.left == 0 {
+		return c.Conn.Read(p)
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p[:min(int64(len(p)), c.left)])
+	if c.left -= int64(n); c.left == 0 {
+		_ = c.Conn.(*net.TCPConn).SetLinger(0) // a reset, not an orderly end
+		c.Conn.Close()
+		return 0, errBroken
+	}
+	return n, err
 }
 
 func describe(q *collectionagentv1.ReportRequest) string {

@@ -68,13 +68,17 @@ func wireSymbol(s symbolEntry) *collectionagentv1.FallbackSymbol {
 func wireHost(h HostMetadata) *collectionagentv1.HostMetadata {
 	m := &collectionagentv1.HostMetadata{Timestamp: h.Timestamp, Metadata: make(map[string]string, len(h.Metadata))}
 	for k, v := range h.Metadata {
+		if k == "" {
+			continue // no key at all
+		}
 		m.Metadata[wireText(k)] = wireText(v)
 	}
 	return m
 }
 
 func wireMetrics(e metricsEntry) *collectionagentv1.MetricValues {
-	return &collectionagentv1.MetricValues{Timestamp: e.timestamp, Ids: e.ids, Values: e.values}
+	n := min(len(e.ids), len(e.values))
+	return &collectionagentv1.MetricValues{Timestamp: e.timestamp, Ids: e.ids[:n], Values: e.values[:n]}
 }
 
 // wireText makes s fit for a protobuf string of the protocol's length: what is

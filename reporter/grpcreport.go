@@ -2,7 +2,6 @@ package reporter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,11 +19,12 @@ type GRPCStats struct {
 	AuthErrors uint64
 }
 
-// errStopped is the answer to who wants to send after Stop.
-var errStopped = errors.New("the reporter was stopped")
-
 // ReportFramesForTrace implements the TraceReporter interface.
 func (r *GRPCReporter) ReportFramesForTrace(trace *libpf.Trace) {
+	if trace == nil {
+		r.traces.begin()(false)
+		return
+	}
 	r.traces.put(libpf.Trace{ // the caller may use its slices again
 		Files: slices.Clone(trace.Files), Linenos: slices.Clone(trace.Linenos), FrameTypes: slices.Clone(trace.FrameTypes), Hash: trace.Hash,
 	})
@@ -88,7 +88,7 @@ func (r *GRPCReporter) sendHost(ctx context.Context, host *collectionagentv1.Hos
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(r.ctx, func() { cancel(errStopped) })()
+	defer context.AfterFunc(r.ctx, func() { cancel(errReporterStopped) })()
 	q := &request{Hosts: []*collectionagentv1.HostMetadata{host}}
 	r.sender.number(q)
 	for try := 0; ; try++ {

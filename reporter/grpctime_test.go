@@ -36,6 +36,12 @@ func (a *clockedAgent) Report(_ context.Context, q *collectionagentv1.ReportRequ
 	return &collectionagentv1.ReportResponse{}, nil
 }
 
+func (a *clockedAgent) asked() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.at)
+}
+
 func clocked(t *testing.T, times testTimes, a *clockedAgent) *GRPCReporter {
 	t.Helper()
 	c := testConfig("agent:1")
@@ -81,8 +87,8 @@ func TestGRPCIntervals(t *testing.T) {
 				gaps := map[time.Duration]bool{}
 				for i := range 50 {
 					c.report(r)
-					for len(a.at) == i {
-						time.Sleep(time.Millisecond)
+					for a.asked() == i {
+						time.Sleep(10 * time.Millisecond)
 						synctest.Wait()
 					}
 					gap := a.at[i].Sub(last)

@@ -44,7 +44,7 @@ func verify(t testing.TB, j *Join) {
 				x := f.key.file
 				want := frameBytes
 				if f.epoch > 0 {
-					want += len(f.resolved.Value().FunctionName) + len(f.resolved.Value().SourceFile)
+					want += stringBytes(f.resolved.Value().FunctionName, f.resolved.Value().SourceFile)
 				}
 				if j.frames[f.key] != f || f.bytes != want {
 					t.Fatalf("a frame counts %d bytes, expected %d; known: %v", f.bytes, want, j.frames[f.key] == f)
@@ -53,7 +53,7 @@ func verify(t testing.TB, j *Join) {
 				if files[x]++; files[x] == 1 {
 					want := fileBytes
 					if x.mapping != (unique.Handle[libpf.Mapping]{}) {
-						want += len(x.mapping.Value().FileName) + len(x.mapping.Value().GNUBuildID)
+						want += stringBytes(x.mapping.Value().FileName, x.mapping.Value().GNUBuildID)
 					}
 					if j.files[x.key] != x || x.bytes != want {
 						t.Fatalf("a file counts %d bytes, expected %d; known: %v", x.bytes, want, j.files[x.key] == x)
@@ -77,17 +77,17 @@ func verify(t testing.TB, j *Join) {
 		t.Fatalf("%d frames and %d files in stacks, %d and %d kept", len(frames), len(files), len(j.frames), len(j.files))
 	}
 	for id, e := range j.symbols.entries {
-		if want := j.symbols.entryBytes + len(e.value.function) + len(e.value.file); e.bytes != want {
+		if want := j.symbols.entryBytes + stringBytes(e.value.function, e.value.file); e.bytes != want {
 			t.Fatalf("symbol %v counts %d bytes, expected %d", id, e.bytes, want)
 		}
 	}
 	for id, e := range j.fallbacks.entries {
-		if want := j.fallbacks.entryBytes + len(e.value); e.bytes != want {
+		if want := j.fallbacks.entryBytes + stringBytes(e.value); e.bytes != want {
 			t.Fatalf("fallback symbol %v counts %d bytes, expected %d", id, e.bytes, want)
 		}
 	}
 	for id, e := range j.executables.entries {
-		if want := j.executables.entryBytes + len(e.value.fileName) + len(e.value.buildID); e.bytes != want {
+		if want := j.executables.entryBytes + stringBytes(e.value.fileName, e.value.buildID); e.bytes != want {
 			t.Fatalf("executable %v counts %d bytes, expected %d", id, e.bytes, want)
 		}
 	}
@@ -106,6 +106,7 @@ func TestEvictionSparesTheUsed(t *testing.T) {
 	c.maxBytes = 10 * c.entryBytes
 	for i := range 10 {
 		c.put(i, i, 0)
+		c.entries[i].used = false // as if the hand had come by
 	}
 	c.get(0)
 	c.get(5)
@@ -147,14 +148,22 @@ func TestNewestStays(t *testing.T) {
 			}
 		}
 	}
-	// Also if all others are used, and an entry only grows.
+	// Also if all others are used.
 	for k := range c.entries {
 		c.get(k)
 	}
-	c.put(2000, 0, 0)
-	c.put(2000, 1, 5*c.entryBytes)
-	if c.entries[2000] == nil || c.entries[2000].value != 1 || len(c.entries) != 5 {
-		t.Errorf("%d entries, the newest: %v", len(c.entries), c.entries[2000])
+	for i := 2000; i < 2005; i++ {
+		c.put(i, 0, 0)
+	}
+	for i := 2000; i < 2005; i++ {
+		if c.entries[i] == nil {
+			t.Errorf("%d was evicted, and older ones that were used once stay", i)
+		}
+	}
+	// And if it grows.
+	c.put(2001, 1, 5*c.entryBytes)
+	if c.entries[2001] == nil || c.entries[2001].value != 1 || len(c.entries) != 5 {
+		t.Errorf("%d entries, the one that grew: %v", len(c.entries), c.entries[2001])
 	}
 	verifyRing(t, "cache", &c, 0)
 }

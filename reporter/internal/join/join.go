@@ -12,10 +12,10 @@ const DefaultMaxBytes = 64 << 20
 
 // Config is what New is given.
 type Config struct {
-	// MaxBytes bounds all caches together. 0 or less: DefaultMaxBytes. Five
-	// eighths are for stacks with their frames as resolved, a quarter for symbols,
-	// and a sixteenth each for executables and fallback symbols. A cache does not
-	// use another's share.
+	// MaxBytes bounds all caches together. 0 or less: DefaultMaxBytes. Of 16 parts,
+	// 11 are for stacks with their frames as resolved, 3 for symbols, and 1 each for
+	// executables and fallback symbols. A cache does not use another's share. The
+	// default holds 50,000 stacks of 24 frames.
 	MaxBytes int
 }
 
@@ -65,11 +65,11 @@ func New(c Config) *Join {
 		epoch:       1,
 		frames:      map[frameKey]*frame{},
 		files:       map[fileKey]*file{},
-		symbols:     newCache[libpf.FrameID, symbol](c.MaxBytes/4, nil),
+		symbols:     newCache[libpf.FrameID, symbol](c.MaxBytes/16*3, nil),
 		fallbacks:   newCache[libpf.FrameID, string](c.MaxBytes/16, nil),
 		executables: newCache[libpf.FileID, executable](c.MaxBytes/16, nil),
 	}
-	j.stacks = newCache[libpf.TraceHash](c.MaxBytes/8*5, j.release)
+	j.stacks = newCache[libpf.TraceHash](c.MaxBytes/16*11, j.release)
 	return j
 }
 
@@ -111,7 +111,7 @@ func (j *Join) Executable(id libpf.FileID, fileName, buildID string) {
 		known = e.value
 	}
 	now := executable{renew(known.fileName, fileName), renew(known.buildID, buildID)}
-	if now != known && j.executables.put(id, now, len(now.fileName)+len(now.buildID)) {
+	if now != known && j.executables.put(id, now, stringBytes(now.fileName, now.buildID)) {
 		j.epoch++
 	}
 }
@@ -130,7 +130,7 @@ func (j *Join) Frame(id libpf.FileID, addr libpf.AddressOrLineno, line libpf.Sou
 	}
 	now := symbol{line, functionOffset, renew(known.function, function), renew(known.file, file)}
 	// A symbol that says nothing is a fact too: nothing better will come.
-	if (e == nil || now != known) && j.symbols.put(key, now, len(now.function)+len(now.file)) {
+	if (e == nil || now != known) && j.symbols.put(key, now, stringBytes(now.function, now.file)) {
 		j.epoch++
 	}
 }
@@ -143,7 +143,7 @@ func (j *Join) FallbackSymbol(id libpf.FrameID, symbol string) {
 	if symbol == "" || j.fallbacks.get(id) != nil {
 		return
 	}
-	if j.fallbacks.put(id, strings.Clone(symbol), len(symbol)) {
+	if j.fallbacks.put(id, strings.Clone(symbol), stringBytes(symbol)) {
 		j.epoch++
 	}
 }
@@ -155,6 +155,14 @@ func renew(known, reported string) string {
 		return known
 	}
 	return strings.Clone(reported)
+}
+
+func stringBytes(list ...string) int {
+	bytes := 0
+	for _, s := range list {
+		bytes += roundUp(len(s))
+	}
+	return bytes
 }
 
 // Evicted returns the counts since New.

@@ -442,7 +442,7 @@ func TestOutgrown(t *testing.T) {
 		tr.FrameTypes = append(tr.FrameTypes, libpf.PythonFrame)
 	}
 	j.Trace(tr)
-	long := strings.Repeat("x", 12<<10)
+	long := strings.Repeat("x", 11<<10)
 	for i := range tr.Files {
 		j.Frame(app, tr.Linenos[i], 1, 0, long, "")
 		j.Resolve(hash)

@@ -16,8 +16,8 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// fact i of each kind, and the stack of 24 frames of which the last few are its own;
-// all are of one size, whatever i.
+// report reports fact i of each kind, and a stack of 24 frames, three of them new. All
+// are of one size, whatever i.
 func report(j *Join, i int) libpf.TraceHash {
 	n := uint64(i)
 	name := strconv.Itoa(1e9 + i)
@@ -34,12 +34,13 @@ func report(j *Join, i int) libpf.TraceHash {
 	return t.Hash
 }
 
-// A million facts of each kind later the heap is what it was, and Bytes says about
+// A million facts later the heap is what it was, and Bytes says about
 // what the heap does. It does not run beside other tests, for they share the heap.
 func TestMemoryIsFlat(t *testing.T) {
-	facts, maxBytes := 1_000_000, 32<<20
+	facts := 200_000 // of each of five kinds
+	const maxBytes = 8 << 20
 	if testing.Short() || raceEnabled {
-		facts, maxBytes = 100_000, 4<<20
+		facts = 40_000
 	}
 	before := heap()
 	j := New(Config{MaxBytes: maxBytes})
@@ -63,7 +64,7 @@ func TestMemoryIsFlat(t *testing.T) {
 		if says > maxBytes || says < maxBytes*9/10 {
 			t.Errorf("after %d facts Bytes says %d of at most %d: it should be full and not more", i+1, says, maxBytes)
 		}
-		if took > says*11/10 || took < says*7/10 {
+		if took > maxBytes*11/10 || took < maxBytes*7/10 {
 			t.Errorf("after %d facts the heap has grown by %d, Bytes says %d", i+1, took, says)
 		}
 	}

@@ -80,8 +80,9 @@ func (j *Join) resolveFrame(f *frame) {
 	f.complete = (k == abort || k == native || symbolKnown) && (k == abort || k == interpreted || x.named)
 	if f.epoch == 0 || now != known {
 		f.resolved = unique.Make(now)
-		j.stacks.charge(frameBytes + len(now.FunctionName) + len(now.SourceFile) - f.bytes)
-		f.bytes = frameBytes + len(now.FunctionName) + len(now.SourceFile)
+		bytes := frameBytes + stringBytes(now.FunctionName, now.SourceFile)
+		j.stacks.charge(bytes - f.bytes)
+		f.bytes = bytes
 	}
 	f.epoch = j.epoch
 }
@@ -138,8 +139,9 @@ func (j *Join) resolveFile(x *file) {
 	// A mapping of which nothing is known is no mapping.
 	if m != (libpf.Mapping{}) && (x.epoch == 0 || m != known) {
 		x.mapping = unique.Make(m)
-		j.stacks.charge(fileBytes + len(m.FileName) + len(m.GNUBuildID) - x.bytes)
-		x.bytes = fileBytes + len(m.FileName) + len(m.GNUBuildID)
+		bytes := fileBytes + stringBytes(m.FileName, m.GNUBuildID)
+		j.stacks.charge(bytes - x.bytes)
+		x.bytes = bytes
 	}
 	x.epoch = j.epoch
 }

@@ -78,9 +78,10 @@ func kindOf(t libpf.FrameType) kind {
 // the sums with the heap.
 const (
 	slotBytes     = 8 + 8 // a frame in a stack: in frames and in resolved
-	internedBytes = 128
-	frameBytes    = 64 + 50 + 128 + internedBytes // frame, map entry, libpf.Frame
-	fileBytes     = 64 + 50 + 112 + internedBytes // file, map entry, libpf.Mapping
+	mapSlotsBytes = 4 * (24 + 8 + 1)
+	internedBytes = 256
+	frameBytes    = 64 + mapSlotsBytes + 128 + internedBytes // and a libpf.Frame
+	fileBytes     = 64 + mapSlotsBytes + 112 + internedBytes // and a libpf.Mapping
 )
 
 // equal says whether t has the frames of s.

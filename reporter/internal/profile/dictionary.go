@@ -3,6 +3,8 @@ package profile
 import (
 	"hash/maphash"
 	"slices"
+	"strings"
+	"unicode/utf8"
 	"unique"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
@@ -140,6 +142,15 @@ func newDictionary(stacks, frames int) *dictionary {
 	return d
 }
 
+// text numbers a string. Strings must be UTF-8 (proto3): a strict receiver would
+// refuse the whole request for one function's name.
+func (d *dictionary) text(s string) int32 {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\ufffd")
+	}
+	return d.strings.of(s)
+}
+
 // stack numbers a stack of frames; scratch is memory to work with.
 func (d *dictionary) stack(frames libpf.Frames, scratch []int32) (n int32, _ []int32) {
 	scratch = scratch[:0]
@@ -192,10 +203,10 @@ func (d *dictionary) frameSet(f *libpf.Frame) int32 {
 func (d *dictionary) line(f *libpf.Frame) line {
 	l := line{line: int64(f.SourceLine), column: int64(f.SourceColumn)}
 	fn := function{
-		name: d.strings.of(f.FunctionName), filename: d.strings.of(f.SourceFile), startLine: int64(f.StartLine),
+		name: d.text(f.FunctionName), filename: d.text(f.SourceFile), startLine: int64(f.StartLine),
 	}
 	if f.SystemName != f.FunctionName {
-		fn.system = d.strings.of(f.SystemName)
+		fn.system = d.text(f.SystemName)
 	}
 	if fn.name != 0 || fn.system != 0 || fn.filename != 0 { // one of them must be there (profiles.proto, Function)
 		l.function = d.functions.of(fn)
@@ -238,7 +249,7 @@ func (d *dictionary) mapping(h unique.Handle[libpf.Mapping]) int32 {
 		own = append(own, libpf.StringAttr(keyHTLHash, m.FileID.StringNoQuotes()))
 	}
 	n := d.mappings.of(mapping{
-		start: m.Start, limit: m.Limit, offset: m.FileOffset, filename: d.strings.of(m.FileName),
+		start: m.Start, limit: m.Limit, offset: m.FileOffset, filename: d.text(m.FileName),
 		set: d.set(libpf.NewAttributes(append(own, slices.Collect(m.Attributes.All())...)...)),
 	})
 	d.byMapping[h] = n
@@ -252,7 +263,7 @@ func (d *dictionary) set(attributes libpf.Attributes) int32 {
 	}
 	var ids []byte
 	for a := range attributes.All() {
-		n := uint32(d.attributes.of(attribute{key: d.strings.of(a.Key), unit: d.strings.of(a.Unit), value: a.Value}))
+		n := uint32(d.attributes.of(attribute{key: d.text(a.Key), unit: d.text(a.Unit), value: a.Value}))
 		ids = append(ids, byte(n), byte(n>>8), byte(n>>16), byte(n>>24))
 	}
 	return d.sets.of(attributeSet(ids))

@@ -176,7 +176,8 @@ func (r *requests) add(i int32) {
 
 // fitting returns how many of a sample's events fit into a request of their own.
 func (r *requests) fitting(i int32, from, to uint32) uint32 {
-	if r.groups[r.samples[i].group].origin.Shape == samples.Totals {
+	g := &r.groups[r.samples[i].group]
+	if g.origin.Shape == samples.Totals {
 		return 0 // all events are one number
 	}
 	before := r.mark()
@@ -186,8 +187,11 @@ func (r *requests) fitting(i int32, from, to uint32) uint32 {
 	if room < 0 {
 		return 0
 	}
-	const most = 8 + binary.MaxVarintLen64
-	return min(to-from, 1+uint32(room/most))
+	each := 8
+	if g.withValues() {
+		each += binary.MaxVarintLen64
+	}
+	return min(to-from, 1+uint32(room/each))
 }
 
 // sample writes events [from, to) of sample i, and what of its Profile, resource
@@ -203,7 +207,7 @@ func (r *requests) sample(i int32, from, to uint32) {
 	switch times := r.times[from:to]; {
 	case g.origin.Shape == samples.Totals:
 		b.AddValues(r.total(from, to))
-	case g.valued || g.origin.Shape == samples.TimestampsAndValues:
+	case g.withValues():
 		r.addValues(b, from, to)
 		b.AddTimestampsUnixNano(times...)
 	default:
@@ -286,22 +290,19 @@ func (r *requests) header(g *group) {
 }
 
 func (r *requests) valueType(b otlp.ValueTypeBuilder, v samples.ValueType) {
-	b.SetTypeStrindex(r.string(r.dict.strings.of(v.Type)))
-	b.SetUnitStrindex(r.string(r.dict.strings.of(v.Unit)))
+	b.SetTypeStrindex(r.string(r.dict.text(v.Type)))
+	b.SetUnitStrindex(r.string(r.dict.text(v.Unit)))
 	b.Close()
 }
 
 // close ends the messages that a sample of group g does not belong to; -1 is
 // all. What is ended cannot be taken back.
 func (r *requests) close(g int32) {
-	if r.group == g || r.group < 0 && r.resource < 0 {
-		return
-	}
-	if r.group >= 0 {
+	if r.group >= 0 && r.group != g {
 		r.profile.Close()
 		r.group = -1
 	}
-	if g < 0 || r.groups[g].resource != r.resource {
+	if r.resource >= 0 && (g < 0 || r.groups[g].resource != r.resource) {
 		r.sp.SetSchemaURL(schemaURL)
 		r.sp.Close()
 		r.rp.SetSchemaURL(schemaURL)

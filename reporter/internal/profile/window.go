@@ -42,6 +42,9 @@ type group struct {
 	valued   bool // some event counts other than 1
 }
 
+// withValues says whether events have a number beside their time.
+func (g *group) withValues() bool { return g.valued || g.origin.Shape == samples.TimestampsAndValues }
+
 // plan is a window in the order and the shape in which it will be written.
 type plan struct {
 	dict      *dictionary
@@ -182,7 +185,7 @@ func (p *planner) groupOf(m *samples.TraceEventMeta) int32 {
 		g = int32(len(p.groups))
 		p.group[gk], p.groups = g, append(p.groups, group{resource: r, origin: *m.Origin})
 		for _, text := range [...]string{m.Origin.SampleType.Type, m.Origin.SampleType.Unit, m.Origin.PeriodType.Type, m.Origin.PeriodType.Unit} {
-			p.dict.strings.of(text)
+			p.dict.text(text)
 		}
 		p.dict.set(m.Origin.Attributes)
 	}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/google/pprof/profile"
+
+	"github.com/penstock-telemetry/penstock/internal/pprofconv"
+	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/reporter"
+)
+
+// convertOutput is a file to write.
+type convertOutput struct {
+	bytes  []byte
+	binary bool
+	what   string // is in it
+}
+
+func pprofFiles(list []pprofconv.Named) (files []convertOutput, err error) {
+	for _, n := range list {
+		var b bytes.Buffer
+		if err := n.Profile.Write(&b); err != nil {
+			return nil, err
+		}
+		what := count(len(n.Profile.Sample), "sample") + " of " + typesOf(n.Profile)
+		if n.Name != "" {
+			what += ", " + n.Name
+		}
+		files = append(files, convertOutput{b.Bytes(), true, what})
+	}
+	return files, nil
+}
+
+// otlpFile is a request as it is, or several as the file exporter writes them.
+func otlpFile(requests [][]byte, format string) convertOutput {
+	out := convertOutput{binary: format == formatOTLP, what: count(len(requests), "request") + ", " + format}
+	for _, r := range requests {
+		switch {
+		case format == formatOTLPJSON:
+			out.bytes = append(otlp.AppendJSON(out.bytes, otlp.Profiles, r), '\n')
+		case len(requests) == 1:
+			out.bytes = r
+		default:
+			out.bytes = append(binary.BigEndian.AppendUint32(out.bytes, uint32(len(r))), r...)
+		}
+	}
+	return out
+}
+
+// requestsOf makes requests of a pprof profile, with the reporter: one, unless it
+// is larger than any server takes.
+func requestsOf(ctx context.Context, p *profile.Profile, resource libpf.Attributes) ([][]byte, error) {
+	var kept keeper
+	r, err := reporter.NewOTLP(reporter.OTLPConfig{
+		Consumer: &kept, Resource: resource, Version: buildInfo().Version,
+		ReportInterval:  24 * time.Hour, // it is not waited for
+		MaxRequestBytes: maxConvertBytes, MaxWindowBytes: math.MaxInt32, MaxPendingBytes: math.MaxInt32,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Start(ctx); err != nil {
+		return nil, err
+	}
+	reportErr := r.ReportPprof(p, reporter.PprofMeta{})
+	if err := r.Shutdown(ctx); err != nil {
+		return nil, err
+	}
+	if reportErr != nil {
+		return nil, reportErr
+	}
+	if s := r.Stats().Samples; s.Acknowledged != s.Reported {
+		return nil, fmt.Errorf("%d of its %d values do not fit: %v", s.Reported-s.Acknowledged, s.Reported, s.Dropped)
+	}
+	if len(kept.requests) == 0 {
+		return nil, fmt.Errorf("all of its %s are 0: there is nothing to convert", count(len(p.Sample), "sample"))
+	}
+	return kept.requests, nil
+}
+
+// keeper keeps what it is handed.
+type keeper struct {
+	mu       sync.Mutex
+	requests [][]byte
+}
+
+func (*keeper) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+
+func (k *keeper) Consume(_ context.Context, b *pipeline.Batch) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.requests = append(k.requests, bytes.Clone(b.Bytes()))
+	return nil
+}

@@ -1,0 +1,435 @@
+package pprofreceiver
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/pprof/profile"
+)
+
+// feed hands an engine profiles as if they had been fetched, one each second.
+func feed(t testing.TB, cfg Config, profiles ...*profile.Profile) *rig {
+	t.Helper()
+	r := newRig(t, cfg)
+	r.feed(t, profiles...)
+	return r
+}
+
+func (r *rig) feed(t testing.TB, profiles ...*profile.Profile) {
+	t.Helper()
+	for _, p := range profiles {
+		if err := r.feedOne(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (r *rig) feedOne(p *profile.Profile) error {
+	asked := time.Unix(0, p.TimeNanos)
+	n, err := r.deliver(r.targets[0].jobs[0], &answer{p: p, resource: r.targets[0].resource, asked: asked, done: asked.Add(time.Millisecond)})
+	r.numbers.Add(int64(n.taken))
+	return err
+}
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func heapAt(second int, stacks ...stack) *profile.Profile {
+	return makeProfile(heapTypes, noon.Add(time.Duration(second)*time.Second), program, uint64(second), stacks...)
+}
+
+func TestCumulativeIsReportedAsDifference(t *testing.T) {
+	t.Parallel()
+	r := feed(t, one("localhost:1", "heap"),
+		heapAt(0, simple("a", 10, 100, 1, 11), simple("b", 5, 50, 0, 0)),
+		heapAt(15, simple("b", 5, 50, 2, 22), simple("a", 13, 130, 0, 0)),
+		heapAt(30, simple("c", 1, 10, 1, 10), simple("a", 13, 130, 0, 0), simple("b", 6, 60, 2, 22)))
+	calls := r.sink.calls()
+	if len(calls) != 5 {
+		t.Fatalf("%d reports, want what is in use three times, and two differences", len(calls))
+	}
+	a, b, c := heapAt(0, simple("a", 0, 0, 0, 0)), heapAt(0, simple("b", 0, 0, 0, 0)), heapAt(0, simple("c", 0, 0, 0, 0))
+	key := func(typ string, p *profile.Profile) string { return typ + " " + textOf(p.Sample[0]) }
+	for i, want := range []totals{
+		{key("inuse_objects", a): 1, key("inuse_space", a): 11},
+		{key("inuse_objects", b): 2, key("inuse_space", b): 22},
+		{key("alloc_objects", a): 3, key("alloc_space", a): 30},
+		{key("inuse_objects", b): 2, key("inuse_space", b): 22, key("inuse_objects", c): 1, key("inuse_space", c): 10},
+		{key("alloc_objects", b): 1, key("alloc_space", b): 10, key("alloc_objects", c): 1, key("alloc_space", c): 10},
+	} {
+		sameTotals(t, fmt.Sprintf("report %d", i), calls[i].totals, want)
+	}
+	if m := calls[2].meta; !m.Start.Equal(noon) || m.Duration != 15*time.Second || calls[2].time != noon.UnixNano() {
+		t.Errorf("the first difference is of %s at %s, want the 15s from the first fetch", m.Duration, m.Start)
+	}
+	if m := calls[4].meta; !m.Start.Equal(noon.Add(15*time.Second)) || m.Duration != 15*time.Second {
+		t.Errorf("the second difference is of %s at %s: the windows are not next to each other", m.Duration, m.Start)
+	}
+	if m := calls[3].meta; !m.Start.Equal(noon.Add(30 * time.Second)) {
+		t.Errorf("what is in use is told of %s, want the time of the fetch", m.Start)
+	}
+	if n := r.Stats(); n.Restarts != 0 || n.BaselineBytes == 0 {
+		t.Errorf("stats %+v, want no restarts and a baseline", n)
+	}
+}
+
+func TestNothingNewIsNotReported(t *testing.T) {
+	t.Parallel()
+	p := heapAt(0, simple("a", 10, 100, 0, 0))
+	r := feed(t, one("localhost:1", "heap"), p, p, p)
+	if calls := r.sink.calls(); len(calls) != 0 {
+		t.Errorf("%d reports of a profile in which nothing changed", len(calls))
+	}
+}
+
+func TestCountFromProcessStart(t *testing.T) {
+	t.Parallel()
+	cfg := one("localhost:1", "allocs")
+	cfg.CountFrom = FromProcessStart
+	first, last := heapAt(0, simple("a", 10, 100, 1, 11)), heapAt(15, simple("a", 12, 120, 1, 11))
+	r := feed(t, cfg, first, last)
+	sameTotals(t, "sum", r.sink.sum(), totalsOf(last, "alloc"))
+}
+
+func TestRestartsBeginAnew(t *testing.T) {
+	t.Parallel()
+	moved, rebuilt := program, program
+	moved.Start, rebuilt.BuildID = 0x500000, "other"
+	before := []stack{simple("a", 10, 100), simple("b", 1, 1)}
+	for name, after := range map[string]*profile.Profile{
+		"a stack has less":      makeProfile(lockTypes, noon, program, 0, simple("a", 9, 200), simple("b", 1, 1)),
+		"a stack is gone":       makeProfile(lockTypes, noon, program, 0, simple("a", 10, 100)),
+		"at another address":    makeProfile(lockTypes, noon, moved, 0, simple("a", 11, 100), simple("b", 1, 1)),
+		"another build":         makeProfile(lockTypes, noon, rebuilt, 0, simple("a", 11, 100), simple("b", 1, 1)),
+		"other types":           makeProfile([]string{"contentions", "alloc_objects"}, noon, program, 0, simple("a", 11, 100), simple("b", 1, 1)),
+		"all of it is gone":     makeProfile(lockTypes, noon, program, 0),
+		"a stack has less time": makeProfile(lockTypes, noon, program, 0, simple("a", 10, 99), simple("b", 1, 1)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			after.TimeNanos = noon.Add(15 * time.Second).UnixNano()
+			r := feed(t, one("localhost:1", "mutex"), makeProfile(lockTypes, noon, program, 0, before...), after)
+			sameTotals(t, "after the restart", r.sink.sum(), totalsOf(after))
+			if n := r.Stats().Restarts; n != 1 {
+				t.Errorf("%d restarts noticed, want 1", n)
+			}
+			again := after.Copy()
+			again.TimeNanos += int64(15 * time.Second)
+			r.feed(t, again)
+			sameTotals(t, "after the next fetch", r.sink.sum(), totalsOf(after))
+		})
+	}
+}
+
+// What differs in any part of its content is another stack.
+func TestStacksAreToldApart(t *testing.T) {
+	t.Parallel()
+	base := frame{fn: "f", file: "f.go", line: 3, address: 0x400010}
+	with := func(change func(*frame)) stack {
+		f := base
+		change(&f)
+		return stack{frames: []frame{f}}
+	}
+	all := []stack{
+		with(func(*frame) {}),
+		with(func(f *frame) { f.line = 4 }),
+		with(func(f *frame) { f.file = "g.go" }),
+		with(func(f *frame) { f.fn = "g" }),
+		with(func(f *frame) { f.address++ }),
+		with(func(f *frame) { f.inlined = []string{"f"} }),
+		with(func(f *frame) { f.inlined = []string{"in"} }),
+		with(func(f *frame) { f.inlined = []string{"in", "in"} }),
+		{frames: []frame{base, base}},
+		{},
+		{frames: []frame{base}, labels: map[string][]string{"k": {"v"}}},
+		{frames: []frame{base}, labels: map[string][]string{"kv": {""}}},
+		{frames: []frame{base}, labels: map[string][]string{"k": {"v", "v"}}},
+		{frames: []frame{base}, nums: map[string][]int64{"bytes": {16}}, units: map[string][]string{"bytes": {"bytes"}}},
+		{frames: []frame{base}, nums: map[string][]int64{"bytes": {16}}, units: map[string][]string{"bytes": {"b"}}},
+		{frames: []frame{base}, nums: map[string][]int64{"bytes": {32}}, units: map[string][]string{"bytes": {"bytes"}}},
+	}
+	at := func(second int, factor int64) *profile.Profile {
+		stacks := slices.Clone(all)
+		for i := range stacks {
+			stacks[i].values = []int64{1 + int64(i)*factor, 1}
+		}
+		rand.Shuffle(len(stacks), func(i, j int) { stacks[i], stacks[j] = stacks[j], stacks[i] })
+		return makeProfile(lockTypes, noon.Add(time.Duration(second)*time.Second), program, uint64(17*second), stacks...)
+	}
+	first, last := at(0, 1), at(1, 10)
+	if n := len(totalsOf(first, "contentions")); n != len(all) {
+		t.Fatalf("the test itself tells %d stacks of %d apart", n, len(all))
+	}
+	r := feed(t, one("localhost:1", "mutex"), first, last)
+	sameTotals(t, "difference", r.sink.sum(), totalsOf(last).minus(totalsOf(first)))
+	if n := r.Stats().Restarts; n != 0 {
+		t.Errorf("%d restarts noticed: stacks were mixed up", n)
+	}
+}
+
+// What is refused may have been taken in part: it is not offered again.
+func TestRefusedDifferencesAreNotOfferedAgain(t *testing.T) {
+	t.Parallel()
+	r := feed(t, one("localhost:1", "mutex"), makeProfile(lockTypes, noon, program, 0, simple("a", 1, 1)))
+	r.sink.fail = errors.New("full")
+	if err := r.feedOne(makeProfile(lockTypes, noon.Add(time.Second), program, 0, simple("a", 2, 2))); causeOf(err) != causeSink {
+		t.Errorf("got %v, want the cause %s", err, causeSink)
+	}
+	r.sink.fail = nil
+	last := makeProfile(lockTypes, noon.Add(2*time.Second), program, 0, simple("a", 4, 4))
+	r.feed(t, last)
+	if got := r.sink.sum().total("contentions"); got != 2 {
+		t.Errorf("%d contentions reported, want the 2 since the refusal", got)
+	}
+}
+
+func TestImpossibleNumbersAreRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, one("localhost:1", "mutex"))
+	for _, values := range [][]int64{{-1, 0}, {math.MinInt64, 0}} {
+		if err := r.feedOne(makeProfile(lockTypes, noon, program, 0, simple("a", values...))); causeOf(err) != causeNotPprof {
+			t.Errorf("%d: got %v, want the cause %s", values, err, causeNotPprof)
+		}
+	}
+	twice := makeProfile(lockTypes, noon, program, 0, simple("a", math.MaxInt64, 0), simple("a", 1, 0))
+	if err := r.feedOne(twice); causeOf(err) != causeNotPprof {
+		t.Errorf("a sum beyond the largest number: got %v, want the cause %s", err, causeNotPprof)
+	}
+	if len(r.sink.calls()) != 0 {
+		t.Error("some of it was reported")
+	}
+}
+
+func TestBaselinesAreBounded(t *testing.T) {
+	t.Parallel()
+	cfg := one("localhost:1", "mutex")
+	cfg.MaxBaselineBytes = 10_000
+	small := func(second int, n int64) *profile.Profile {
+		return makeProfile(lockTypes, noon.Add(time.Duration(second)*time.Second), program, 0, simple("a", n, n))
+	}
+	var many []stack
+	for i := range 100 {
+		many = append(many, simple(strings.Repeat("x", i+1), 1, 1))
+	}
+	r := feed(t, cfg, small(0, 1), small(1, 3))
+	if err := r.feedOne(makeProfile(lockTypes, noon.Add(2*time.Second), program, 0, append(many, simple("a", 4, 4))...)); causeOf(err) != causeBaseline {
+		t.Fatalf("got %v, want the cause %s", err, causeBaseline)
+	}
+	if n := r.Stats().BaselineBytes; n != 0 {
+		t.Errorf("%d bytes are remembered of what there was no room for", n)
+	}
+	r.feed(t, small(3, 5), small(4, 9))
+	// 2 until the flood; what the flood held; nothing of the fetch that had nothing
+	// to compare with; 4 after it.
+	if got, want := r.sink.sum().total("contentions"), int64(2+100+1+4); got != want {
+		t.Errorf("%d contentions reported, want %d", got, want)
+	}
+	if n := r.Stats().BaselineBytes; n <= 0 || n > 10_000 {
+		t.Errorf("%d bytes are remembered, want those of a small baseline", n)
+	}
+}
+
+// The window of a difference goes forward whatever the target's clock does.
+func TestWindowsGoForward(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, one("localhost:1", "mutex"))
+	for i, own := range []time.Time{noon, noon.Add(-time.Minute), noon.Add(300 * 24 * time.Hour), {}} {
+		p := makeProfile(lockTypes, own, program, 0, simple("a", int64(i), int64(i)))
+		if own.IsZero() {
+			p.TimeNanos = 0
+		}
+		asked := noon.Add(time.Duration(i) * 15 * time.Second)
+		if _, err := r.deliver(r.targets[0].jobs[0], &answer{p: p, asked: asked, done: asked.Add(time.Millisecond)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, c := range r.sink.calls() {
+		if d := c.meta.Duration; d <= 0 || d > 2*time.Minute || c.meta.Start.Sub(noon).Abs() > 10*time.Minute {
+			t.Errorf("report %d is of %s at %s", i, d, c.meta.Start)
+		}
+	}
+}
+
+// life is a made-up process: what it has accumulated, by stack.
+type life struct {
+	process profile.Mapping
+	values  map[int][2]int64
+}
+
+// world makes lives and fetches, and knows what should be reported.
+type world struct {
+	rng    func(n int) int
+	now    life
+	second int
+	had    map[int][2]int64 // at the fetch before; nil: none in this life
+	born   bool
+	want   totals
+	stacks []stack
+}
+
+func newWorld(rng func(n int) int) *world {
+	w := &world{rng: rng, want: totals{}, now: life{program, map[int][2]int64{}}}
+	for i := range 12 {
+		s := stack{}
+		for d := range 1 + i%4 {
+			f := frame{fn: fmt.Sprintf("f%d", (i+d)%5), file: "w.go", line: int64(i % 3), address: uint64(0x400000 + i%6*16 + d)}
+			if i%3 == 0 {
+				f.inlined = []string{"inlined"}
+			}
+			s.frames = append(s.frames, f)
+		}
+		if i%4 == 1 {
+			s.labels = map[string][]string{"route": {fmt.Sprint(i % 8)}}
+		}
+		if i%4 == 2 {
+			s.nums, s.units = map[string][]int64{"bytes": {int64(16 * i)}}, map[string][]string{"bytes": {"bytes"}}
+		}
+		w.stacks = append(w.stacks, s)
+	}
+	return w
+}
+
+// work lets stacks accumulate.
+func (w *world) work() {
+	for range w.rng(8) {
+		i := w.rng(len(w.stacks))
+		v := w.now.values[i]
+		w.now.values[i] = [2]int64{v[0] + int64(w.rng(5)), v[1] + int64(w.rng(500))}
+	}
+}
+
+// restart ends a life. What the last fetch did not see nobody can know of.
+func (w *world) restart() {
+	w.now = life{program, map[int][2]int64{}}
+	w.now.process.Start = 0x100000 * uint64(1+w.rng(3)) // may be where it was
+}
+
+// fetch is what the process answers now, in any order, with stacks in pieces.
+func (w *world) fetch() *profile.Profile {
+	var list []stack
+	for i, v := range w.now.values {
+		pieces := [][2]int64{v}
+		if w.rng(3) == 0 {
+			a, b := int64(w.rng(int(v[0])+1)), int64(w.rng(int(v[1])+1))
+			pieces = [][2]int64{{a, b}, {v[0] - a, v[1] - b}}
+		}
+		for _, piece := range pieces {
+			s := w.stacks[i]
+			s.values = []int64{piece[0], piece[1]}
+			list = append(list, s)
+		}
+	}
+	for i := len(list) - 1; i > 0; i-- {
+		j := w.rng(i + 1)
+		list[i], list[j] = list[j], list[i]
+	}
+	w.second++
+	return makeProfile(lockTypes, noon.Add(time.Duration(w.second)*time.Second), w.now.process, uint64(w.rng(1000)), list...)
+}
+
+// oracle adds the difference to what should be reported, in the simplest way
+// there is.
+func (w *world) oracle(last, p *profile.Profile) {
+	if last == nil {
+		return
+	}
+	had, has := totalsOf(last), totalsOf(p)
+	anew := last.Mapping[0].Start != p.Mapping[0].Start
+	for key, v := range had {
+		anew = anew || has[key] < v
+	}
+	for key, v := range has {
+		if !anew {
+			v -= had[key]
+		}
+		if v != 0 {
+			w.want[key] += v
+		}
+	}
+}
+
+func (w *world) live(t testing.TB, steps int) {
+	r := newRig(t, one("localhost:1", "mutex"))
+	var last *profile.Profile
+	for range steps {
+		switch w.rng(8) {
+		case 0:
+			w.restart()
+		case 1: // the fetch fails
+			continue
+		}
+		w.work()
+		p := w.fetch()
+		w.oracle(last, p)
+		last = p
+		r.feed(t, p)
+	}
+	sameTotals(t, "sum of what was reported", r.sink.sum(), w.want)
+}
+
+// The sum of what is reported is the difference of last and first, in whatever
+// way it comes about.
+func TestSumsAreRight(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		newWorld(rng.IntN).live(t, 30)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// Without restarts the oracle is a subtraction.
+func TestSumIsLastMinusFirst(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(5, 5))
+	w := newWorld(rng.IntN)
+	w.work()
+	first := w.fetch()
+	all := []*profile.Profile{first}
+	for range 50 {
+		w.work()
+		all = append(all, w.fetch())
+	}
+	r := feed(t, one("localhost:1", "mutex"), all...)
+	sameTotals(t, "sum", r.sink.sum(), totalsOf(all[50]).minus(totalsOf(first)))
+	if n := r.Stats().Restarts; n != 0 {
+		t.Errorf("%d restarts noticed in one life", n)
+	}
+}
+
+// FuzzDelta lets the input decide what processes do.
+func FuzzDelta(f *testing.F) {
+	f.Add([]byte("a process that does this and that, and then starts anew"))
+	f.Add(binary.LittleEndian.AppendUint64(nil, math.MaxUint64))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 400 {
+			t.Skip("long enough")
+		}
+		i := 0
+		w := newWorld(func(n int) int {
+			if len(data) == 0 {
+				return 0
+			}
+			i++
+			return (int(data[i%len(data)]) + i/len(data)) % n
+		})
+		w.live(t, 12)
+	})
+}
+
+func TestMapsOfTotals(t *testing.T) {
+	t.Parallel()
+	a := totals{"x": 2, "y": 1}
+	if d := a.minus(totals{"x": 2}); !maps.Equal(d, totals{"y": 1}) {
+		t.Errorf("got %v", d)
+	}
+}

@@ -1,0 +1,351 @@
+package pprofreceiver
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/internal/wire"
+)
+
+func packed(t testing.TB, times int, data []byte) []byte {
+	t.Helper()
+	for range times {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		if _, err := z.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		data = b.Bytes()
+	}
+	return data
+}
+
+func plainProfile(t testing.TB) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := makeProfile(lockTypes, time.Now(), program, 0, simple("a", 1, 1)).WriteUncompressed(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// zeros is a body without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func answering(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}
+}
+
+// Whatever a target does, the fetch ends with a cause that is right and a message
+// that says what to do.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	elsewhere := serve(t, answering(http.StatusOK, "secrets, please"))
+	for name, c := range map[string]struct {
+		target http.Handler
+		cause  cause
+		says   string
+	}{
+		"not found":         {http.NotFoundHandler(), causeNotFound, "is net/http/pprof imported there?"},
+		"no login":          {answering(http.StatusUnauthorized, "who are you"), causeDenied, "credentials"},
+		"no entry":          {answering(http.StatusForbidden, ""), causeDenied, "credentials"},
+		"CPU in use":        {answering(http.StatusInternalServerError, "Could not enable CPU profiling: cpu profiling already in use\n"), causeBusy, "only one at a time"},
+		"broken":            {answering(http.StatusBadGateway, "oh dear\nline two"), causeStatus, `502 Bad Gateway\": \"oh dear`},
+		"no content":        {answering(http.StatusNoContent, ""), causeStatus, "204"},
+		"a page":            {answering(http.StatusOK, "<html><body>Welcome</body></html>"), causeNotPprof, "expected pprof"},
+		"text":              {answering(http.StatusOK, "goroutine profile: total 1\n1 @ 0x1 0x2\n"), causeNotPprof, "expected pprof"},
+		"nothing":           {answering(http.StatusOK, ""), causeNotPprof, "empty"},
+		"harmless protobuf": {answering(http.StatusOK, "\x32\x00\x48\x01"), causeNotPprof, "no sample types"},
+		"half a gzip":       {answering(http.StatusOK, string(packed(t, 1, plainProfile(t))[:40])), causeNotPprof, "decompress"},
+		"half a protobuf":   {answering(http.StatusOK, string(plainProfile(t)[:40])), causeNotPprof, "expected pprof"},
+		"no end": {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			io.Copy(w, zeros{})
+		}), causeTooLarge, "max_profile_bytes"},
+		"a bomb":               {answering(http.StatusOK, string(packed(t, 1, make([]byte, 1<<26)))), causeTooLarge, "max_profile_bytes"},
+		"a bomb in a bomb":     {answering(http.StatusOK, string(packed(t, 2, make([]byte, 1<<26)))), causeTooLarge, "max_profile_bytes"},
+		"empty messages":       {answering(http.StatusOK, string(packed(t, 1, bytes.Repeat([]byte{0x12, 0}, 1<<19)))), causeTooLarge, "in memory"},
+		"redirects":            {http.RedirectHandler("/debug/pprof/heap", http.StatusFound), causeRedirect, "more than 3 times"},
+		"redirect away":        {http.RedirectHandler("http://localhost.example:1/x", http.StatusFound), causeRedirect, "localhost.example"},
+		"same host other port": {http.RedirectHandler("http://"+elsewhere+"/", http.StatusFound), causeNotPprof, "secrets"},
+		"hang up":              {http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), causeTransport, "EOF"},
+		"endless head": {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X", strings.Repeat("x", maxHeaderBytes))
+		}), causeTransport, "header"},
+		"silence": {http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), causeTimeout, ""},
+		"trickle": {http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				w.Write([]byte{0x1f})
+				w.(http.Flusher).Flush()
+				time.Sleep(10 * time.Millisecond)
+			}
+		}), causeTimeout, "read the profile"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := one(serve(t, c.target), "heap")
+			cfg.MaxProfileBytes = 1 << 20
+			if c.cause == causeTimeout {
+				cfg.HTTP.Timeout = 300 * time.Millisecond
+			}
+			r := newRig(t, cfg)
+			r.rounds(2)
+			if got, want := r.failed(), fmt.Sprintf("map[%s:2]", c.cause); got != want {
+				t.Errorf("failures %s, want %s", got, want)
+			}
+			lines := r.log.lines()
+			if len(lines) != 1 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], c.says) || !strings.Contains(lines[0], "cause="+string(c.cause)) {
+				t.Errorf("want one warning with %q and the cause %s, got\n%s", c.says, c.cause, strings.Join(lines, "\n"))
+			}
+			if s := r.Status()[0]; s.Fetches != 2 || s.Failures != 2 || s.Problem == "" || !s.Last.IsZero() {
+				t.Errorf("status %+v", s)
+			}
+			if len(r.sink.calls()) != 0 {
+				t.Error("something was reported")
+			}
+		})
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	cfg := one(l.Addr().String(), "heap")
+	cfg.Profiles = DefaultProfiles()
+	r := newRig(t, cfg)
+	r.rounds(3)
+	// The CPU profile and one other each round: the rest is not asked for.
+	if got := r.failed(); got != "map[refused:6]" {
+		t.Errorf("failures %s, want 6 refused", got)
+	}
+	if lines := r.log.lines(); len(lines) != 1 {
+		t.Errorf("one trouble was told %d times:\n%s", len(lines), strings.Join(lines, "\n"))
+	}
+}
+
+// Bombs cost no more than what is allowed.
+func TestMemoryIsBounded(t *testing.T) {
+	bomb := packed(t, 1, make([]byte, 1<<29))
+	messages := bytes.Repeat([]byte{0x12, 0}, 1<<19) // 1 MiB that would be 64 MiB of samples
+	labels := bytes.Repeat(append([]byte{0x12, 20}, bytes.Repeat([]byte{0x1a, 0}, 10)...), 1<<15)
+	for name, data := range map[string][]byte{"zeros": bomb, "samples": messages, "labels": labels} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := parse(data, 1<<20)
+		runtime.ReadMemStats(&after)
+		if causeOf(err) != causeTooLarge {
+			t.Errorf("%s: got %v, want the cause %s", name, err, causeTooLarge)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > 8<<20 {
+			t.Errorf("%s: %d bytes were allocated for a limit of 1 MiB", name, used)
+		}
+	}
+}
+
+// What weigh lets pass takes no more memory than it says.
+func TestWeightsAreRight(t *testing.T) {
+	var sample, location, function []byte
+	var e wire.Encoder
+	for i := range 10 {
+		e.Varint(1, uint64(i+1))
+	}
+	e.Varint(2, 1)
+	sample = wire.AppendBytes(nil, 2, e.Buf)
+	sample = append(sample, wire.AppendBytes(nil, 2, "\x1a\x04\x08\x01\x10\x02")...)
+	location = wire.AppendBytes(nil, 4, "\x08\x01\x22\x02\x08\x01")
+	function = wire.AppendBytes(nil, 5, "\x08\x01")
+	for name, one := range map[string][]byte{
+		"samples": sample, "locations": location, "functions": function,
+		"mappings": wire.AppendBytes(nil, 3, "\x08\x01"), "strings": wire.AppendBytes(nil, 6, "x"),
+		"packed": wire.AppendBytes(nil, 2, append([]byte{0x0a, 100}, bytes.Repeat([]byte{1}, 100)...)),
+	} {
+		data := bytes.Repeat(one, 20_000)
+		total := 0
+		for lo, hi := 0, 1<<30; lo < hi; { // the least that passes
+			total = (lo + hi) / 2
+			if weigh(data, total) == nil {
+				hi = total
+			} else {
+				lo = total + 1
+			}
+		}
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		p, _ := parse(data, 1<<30)
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(p)
+		// Growing a slice allocates it about three times over; only one lives on.
+		if used := int(after.TotalAlloc-before.TotalAlloc) / 3; used > total {
+			t.Errorf("%s: parsing took about %d bytes, weighed as %d", name, used, total)
+		}
+	}
+}
+
+func TestBadBytesDoNotPanic(t *testing.T) {
+	t.Parallel()
+	good := plainProfile(t)
+	for i := range good {
+		for _, bit := range []byte{1, 0x80, 0xff} {
+			bad := bytes.Clone(good)
+			bad[i] ^= bit
+			if _, err := parse(bad, 1<<20); err != nil && causeOf(err) != causeNotPprof && causeOf(err) != causeTooLarge {
+				t.Errorf("byte %d: %v has the cause %s", i, err, causeOf(err))
+			}
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(plainProfile(f))
+	f.Add(packed(f, 2, plainProfile(f)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := parse(data, 1<<16)
+		if (p == nil) == (err == nil) {
+			t.Fatal("neither a profile nor an error, or both")
+		}
+		if err != nil {
+			return
+		}
+		// What passes can be reported.
+		r := newRig(t, one("localhost:1", "heap"))
+		for range 2 {
+			asked := time.Now()
+			if _, err := r.deliver(r.targets[0].jobs[0], &answer{p: p, asked: asked, done: asked}); err != nil && causeOf(err) == causeSink {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// A proxy may compress again.
+func TestLayersOfCompression(t *testing.T) {
+	t.Parallel()
+	for layers := range 3 {
+		if _, err := parse(packed(t, layers, plainProfile(t)), 1<<20); err != nil {
+			t.Errorf("%d layers: %v", layers, err)
+		}
+	}
+	if _, err := parse(packed(t, 3, plainProfile(t)), 1<<20); causeOf(err) != causeNotPprof {
+		t.Errorf("three layers: got %v", err)
+	}
+}
+
+func TestHeadersGoWithEachFetch(t *testing.T) {
+	t.Parallel()
+	seen := make(chan *http.Request, 1)
+	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r
+		w.Write(plainProfile(t))
+	}))
+	cfg := one("http://user:secret@"+addr+"/admin/", "heap")
+	cfg.HTTP.Headers = netcfg.Headers{{Name: "X-Token", Value: "t"}, {Name: "host", Value: "shop.internal"}}
+	r := newRig(t, cfg)
+	r.rounds(1)
+	got := <-seen
+	user, password, _ := got.BasicAuth()
+	if got.URL.Path != "/admin/heap" || got.Header.Get("X-Token") != "t" || got.Host != "shop.internal" || user != "user" || password != "secret" {
+		t.Errorf("got %s of %s with %v", got.URL, got.Host, got.Header)
+	}
+	if s := r.Status()[0]; s.Name != addr {
+		t.Errorf("the target is called %q", s.Name)
+	}
+}
+
+func TestPasswordsAreNotLogged(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, one("http://user:secret@127.0.0.1:1", "heap"))
+	r.rounds(1)
+	if text := strings.Join(r.log.lines(), "\n"); text == "" || strings.Contains(text, "secret") {
+		t.Errorf("log: %s", text)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(plainProfile(t)) }))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	cfg := one(s.URL, "heap")
+	r := newRig(t, cfg)
+	r.rounds(1)
+	if got := r.failed(); got != "map[transport:1]" {
+		t.Errorf("a stranger's certificate: failures %s", got)
+	}
+	pem := &bytes.Buffer{}
+	fmt.Fprintf(pem, "-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n", base64Lines(s.Certificate().Raw))
+	cfg.HTTP.TLS.CAPem = conf.Opaque(pem.String())
+	r = newRig(t, cfg)
+	r.rounds(1)
+	if got := r.failed(); got != "map[]" {
+		t.Errorf("a known certificate: failures %s\n%s", got, strings.Join(r.log.lines(), "\n"))
+	}
+}
+
+// One warning when a target begins to fail, one line when it is back.
+func TestTroubleIsToldOnce(t *testing.T) {
+	t.Parallel()
+	state := make(chan http.Handler, 1)
+	good := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(plainProfile(t)) })
+	set := func(h http.Handler) {
+		select {
+		case <-state:
+		default:
+		}
+		state <- h
+	}
+	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := <-state
+		state <- h
+		h.ServeHTTP(w, r)
+	}))
+	cfg := one(addr, "heap")
+	cfg.Profiles = ProfilesOf("heap", "goroutine", "mutex")
+	r := newRig(t, cfg)
+	for i, step := range []struct {
+		target http.Handler
+		rounds int
+		lines  int
+		last   string
+	}{
+		{good, 2, 0, ""},
+		{http.NotFoundHandler(), 3, 1, "cause=not_found"},
+		{answering(http.StatusBadGateway, ""), 3, 2, "cause=status"},
+		{good, 3, 3, "a pprof target is back"},
+		{answering(http.StatusBadGateway, ""), 1, 4, "cause=status"},
+	} {
+		set(step.target)
+		r.rounds(step.rounds)
+		lines := r.log.lines()
+		if len(lines) != step.lines || step.lines > 0 && !strings.Contains(lines[len(lines)-1], step.last) {
+			t.Fatalf("step %d: want %d lines, the last with %q, got\n%s", i, step.lines, step.last, strings.Join(lines, "\n"))
+		}
+	}
+	if want := "failed_fetches=18"; !strings.Contains(r.log.lines()[2], want) {
+		t.Errorf("want %s in %s", want, r.log.lines()[2])
+	}
+}
