@@ -122,7 +122,7 @@ func DefaultConfig() Config {
 		Keepalive:      conf.Default(KeepaliveConfig{}),
 		ReportInterval: 5 * time.Second, MetricsInterval: time.Minute,
 		MaxReporters: 64, ReporterIdleTimeout: time.Hour,
-		MaxCacheMiB: 32, MaxWindowMiB: 16, MaxPendingMiB: 16,
+		MaxCacheMiB: 32, MaxWindowMiB: 32, MaxPendingMiB: 32,
 	}
 }
 
@@ -140,7 +140,7 @@ func (c *Config) Validate() error {
 		{"max_reporters", c.MaxReporters, 1, 1 << 16},
 		{"max_cache_mib", c.MaxCacheMiB, 1, math.MaxInt32 >> 20},
 		{"max_window_mib", c.MaxWindowMiB, 1, math.MaxInt32 >> 20},
-		{"max_pending_mib", c.MaxPendingMiB, 1, math.MaxInt32 >> 20},
+		{"max_pending_mib", c.MaxPendingMiB, 4, math.MaxInt32 >> 20},
 	} {
 		if n.found < n.least || n.found > n.most {
 			errs = append(errs, conf.Atf(n.key, "expected %d to %d, found %d", n.least, n.most, n.found))

@@ -163,3 +163,13 @@ func (p Profiles) validate() error {
 	}
 	return errors.Join(problems...)
 }
+
+// MarshalYAML implements yaml.Marshaler: all kinds, since those that a map leaves
+// out keep their defaults.
+func (p Profiles) MarshalYAML() (any, error) {
+	all := map[string]Profile{}
+	for _, k := range kinds {
+		all[k.name] = p[k.name]
+	}
+	return all, nil
+}

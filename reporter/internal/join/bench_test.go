@@ -8,8 +8,6 @@ import (
 	"github.com/penstock-telemetry/penstock/libpf"
 )
 
-func libpfHash(r *rand.Rand) libpf.TraceHash { return libpf.NewTraceHash(0, r.Uint64N(200)) }
-
 func busyHash(i int) libpf.TraceHash { return libpf.NewTraceHash(1, uint64(i)) }
 
 // fill reports stacks of 24 frames: 4 kernel, 10 native, 10 Python, of 20,000

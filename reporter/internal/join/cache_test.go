@@ -148,22 +148,38 @@ func TestNewestStays(t *testing.T) {
 			}
 		}
 	}
-	// Also if all others are used.
-	for k := range c.entries {
-		c.get(k)
+}
+
+// Nor is it if all that is older was used meanwhile: a turn later the oldest goes.
+func TestNewestStaysAmongTheUsed(t *testing.T) {
+	t.Parallel()
+	c := newCache[int, int](0, nil)
+	c.maxBytes = 10 * c.entryBytes
+	for i := range 5 {
+		c.put(i, i, 0)
+		c.get(i)
 	}
-	for i := 2000; i < 2005; i++ {
-		c.put(i, 0, 0)
+	for i := 5; i < 11; i++ {
+		c.put(i, i, 0)
 	}
-	for i := 2000; i < 2005; i++ {
-		if c.entries[i] == nil {
-			t.Errorf("%d was evicted, and older ones that were used once stay", i)
+	for i := range 11 {
+		if got := c.entries[i] != nil; got != (i > 0) {
+			t.Errorf("%d is there: %v", i, got)
 		}
 	}
-	// And if it grows.
-	c.put(2001, 1, 5*c.entryBytes)
-	if c.entries[2001] == nil || c.entries[2001].value != 1 || len(c.entries) != 5 {
-		t.Errorf("%d entries, the one that grew: %v", len(c.entries), c.entries[2001])
+}
+
+// Nor is what has grown, though it is the oldest.
+func TestGrownStays(t *testing.T) {
+	t.Parallel()
+	c := newCache[int, int](0, nil)
+	c.maxBytes = 10 * c.entryBytes
+	for i := range 10 {
+		c.put(i, i, 0)
+	}
+	c.put(0, 100, 7*c.entryBytes)
+	if c.entries[0] == nil || c.entries[0].value != 100 || len(c.entries) != 3 {
+		t.Errorf("%d entries, the one that grew: %v", len(c.entries), c.entries[0])
 	}
 	verifyRing(t, "cache", &c, 0)
 }
@@ -196,12 +212,14 @@ func TestBytesAreTrue(t *testing.T) {
 	}
 }
 
+func anyHash(r *rand.Rand) libpf.TraceHash { return libpf.NewTraceHash(0, r.Uint64N(200)) }
+
 // step is any call with any arguments, of a few hundred.
 func step(j *Join, r *rand.Rand) {
 	id := libpf.NewFileID(r.Uint64N(20), 1)
 	addr := libpf.AddressOrLineno(r.Uint64N(30))
 	name := func() string { return fmt.Sprintf("%0*d", r.IntN(40), r.IntN(1000))[r.IntN(2):] }
-	h := libpf.NewTraceHash(0, r.Uint64N(200))
+	h := anyHash(r)
 	switch r.IntN(6) {
 	case 0:
 		t := &libpf.Trace{Hash: h}

@@ -2,6 +2,7 @@ package join
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -21,9 +22,9 @@ func TestConcurrent(t *testing.T) {
 					t.Errorf("%d bytes of at most %d", n, maxBytes)
 				}
 				// What was given out is read while others report.
-				frames, _ := j.Resolve(libpfHash(r))
+				frames, _ := j.Resolve(anyHash(r))
 				for _, f := range frames {
-					if f.Value().Type < 0 {
+					if !slices.Contains(types, f.Value().Type) {
 						t.Error("a type nobody reported")
 					}
 				}

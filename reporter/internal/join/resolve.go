@@ -64,20 +64,22 @@ func (j *Join) resolveFrame(f *frame) {
 		known = f.resolved.Value()
 	}
 	now := libpf.Frame{Type: f.key.typ}
-	k, x := f.key.file.key.kind, f.key.file
+	x := f.key.file
+	k := x.key.kind
 	if k != abort {
 		j.describe(f, &now, &known)
 	}
-	named := now.FunctionName != "" || now.SourceFile != ""
-	if k != abort && !(k == interpreted && f.reported && named) {
+	byNames := k == interpreted && f.reported && (now.FunctionName != "" || now.SourceFile != "")
+	if k != abort && !byNames {
 		if x.epoch != j.epoch {
 			j.resolveFile(x)
 		}
 		now.Mapping, now.Address = x.mapping, f.key.address
 	}
 
-	symbolKnown := f.reported || now.FunctionName != ""
-	f.complete = (k == abort || k == native || symbolKnown) && (k == abort || k == interpreted || x.named)
+	hasSymbol := k == native || f.reported || now.FunctionName != ""
+	hasFile := k == interpreted || x.named
+	f.complete = k == abort || hasSymbol && hasFile
 	if f.epoch == 0 || now != known {
 		f.resolved = unique.Make(now)
 		bytes := frameBytes + stringBytes(now.FunctionName, now.SourceFile)

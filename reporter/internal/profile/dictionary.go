@@ -32,6 +32,7 @@ const (
 // build ids become attributes. Two frames that are the same on the wire become
 // one location here, so that nothing is twice in what is written.
 type dictionary struct {
+	seed       maphash.Seed
 	strings    list[string]
 	attributes list[attribute]
 	sets       list[attributeSet]
@@ -40,6 +41,8 @@ type dictionary struct {
 	locations  list[location]
 	links      list[link]
 	stacks     stackList
+
+	textBytes int // of strings
 
 	byFrame   frameMap                               // frame → location
 	byMapping map[unique.Handle[libpf.Mapping]]int32 // → mappings
@@ -83,27 +86,23 @@ type (
 
 // list numbers distinct values, beginning with the zero value as 0.
 type list[T comparable] struct {
-	all    []T
-	number map[T]int32
+	all   []T
+	index index
 }
 
-func (l *list[T]) of(v T) int32 {
-	if l.number == nil {
-		var zero T
-		l.number, l.all = map[T]int32{zero: 0}, []T{zero}
-	}
-	n, ok := l.number[v]
+func (l *list[T]) of(seed maphash.Seed, v T) int32 {
+	h := maphash.Comparable(seed, v)
+	n, ok := l.index.find(h, func(i uint32) bool { return l.all[i] == v })
 	if !ok {
-		n = int32(len(l.all))
-		l.number[v], l.all = n, append(l.all, v)
+		n = l.index.add(h)
+		l.all = append(l.all, v)
 	}
-	return n
+	return int32(n)
 }
 
 // stackList numbers stacks, lists of locations, beginning with the empty one.
 type stackList struct {
 	index index
-	seed  maphash.Seed
 	bound []uint32 // stack i is ids[bound[i]:bound[i+1]]
 	ids   []int32
 }
@@ -127,14 +126,14 @@ func (l *stackList) of(ids []int32) int32 {
 // newDictionary returns one with room for so many stacks, of so many frames
 // together.
 func newDictionary(stacks, frames int) *dictionary {
-	d := &dictionary{byMapping: map[unique.Handle[libpf.Mapping]]int32{}, types: map[libpf.FrameType]int32{}}
-	d.strings.of("")
-	d.attributes.of(attribute{})
-	d.sets.of("")
-	d.mappings.of(mapping{})
-	d.functions.of(function{})
-	d.locations.of(location{})
-	d.links.of(link{})
+	d := &dictionary{seed: maphash.MakeSeed(), byMapping: map[unique.Handle[libpf.Mapping]]int32{}, types: map[libpf.FrameType]int32{}}
+	d.strings.of(d.seed, "")
+	d.attributes.of(d.seed, attribute{})
+	d.sets.of(d.seed, "")
+	d.mappings.of(d.seed, mapping{})
+	d.functions.of(d.seed, function{})
+	d.locations.of(d.seed, location{})
+	d.links.of(d.seed, link{})
 	d.stacks.ids = make([]int32, 0, frames)
 	d.stacks.bound = append(make([]uint32, 0, stacks+2), 0)
 	d.stacks.index.room(stacks + 1)
@@ -148,7 +147,12 @@ func (d *dictionary) text(s string) int32 {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\ufffd")
 	}
-	return d.strings.of(s)
+	before := len(d.strings.all)
+	n := d.strings.of(d.seed, s)
+	if len(d.strings.all) > before {
+		d.textBytes += len(s)
+	}
+	return n
 }
 
 // stack numbers a stack of frames; scratch is memory to work with.
@@ -179,7 +183,7 @@ func (d *dictionary) location(f libpf.Frame) int32 {
 	if f.InlinedInto != (frame{}) {
 		l.more = d.inlined(f.InlinedInto)
 	}
-	return d.locations.of(l)
+	return d.locations.of(d.seed, l)
 }
 
 // frameSet is the attributes of a frame: its type, unless they name one.
@@ -209,7 +213,7 @@ func (d *dictionary) line(f *libpf.Frame) line {
 		fn.system = d.text(f.SystemName)
 	}
 	if fn.name != 0 || fn.system != 0 || fn.filename != 0 { // one of them must be there (profiles.proto, Function)
-		l.function = d.functions.of(fn)
+		l.function = d.functions.of(d.seed, fn)
 	}
 	return l
 }
@@ -248,13 +252,15 @@ func (d *dictionary) mapping(h unique.Handle[libpf.Mapping]) int32 {
 	if m.FileID != (libpf.FileID{}) {
 		own = append(own, libpf.StringAttr(keyHTLHash, m.FileID.StringNoQuotes()))
 	}
-	n := d.mappings.of(mapping{
+	n := d.mappings.of(d.seed, mapping{
 		start: m.Start, limit: m.Limit, offset: m.FileOffset, filename: d.text(m.FileName),
 		set: d.set(libpf.NewAttributes(append(own, slices.Collect(m.Attributes.All())...)...)),
 	})
 	d.byMapping[h] = n
 	return n
 }
+
+func (d *dictionary) link(l link) int32 { return d.links.of(d.seed, l) }
 
 // set numbers a set of attributes.
 func (d *dictionary) set(attributes libpf.Attributes) int32 {
@@ -263,10 +269,10 @@ func (d *dictionary) set(attributes libpf.Attributes) int32 {
 	}
 	var ids []byte
 	for a := range attributes.All() {
-		n := uint32(d.attributes.of(attribute{key: d.text(a.Key), unit: d.text(a.Unit), value: a.Value}))
+		n := uint32(d.attributes.of(d.seed, attribute{key: d.text(a.Key), unit: d.text(a.Unit), value: a.Value}))
 		ids = append(ids, byte(n), byte(n>>8), byte(n>>16), byte(n>>24))
 	}
-	return d.sets.of(attributeSet(ids))
+	return d.sets.of(d.seed, attributeSet(ids))
 }
 
 func (s attributeSet) at(i int) int32 {

@@ -58,18 +58,14 @@ func (r *requests) attribute(entry int32) int32 {
 	return r.assign(tableAttribute, entry)
 }
 
-// set writes the indices of a set of attributes with add.
-func (r *requests) set(entry int32, add func(...int32)) {
-	if entry == 0 {
-		return
-	}
+// set returns the indices of a set of attributes, until the next call.
+func (r *requests) set(entry int32) []int32 {
 	set := r.dict.sets.all[entry]
-	var few [16]int32
-	ids := few[:0]
+	r.setIDs = r.setIDs[:0]
 	for i := 0; i < len(set); i += 4 {
-		ids = append(ids, r.attribute(set.at(i)))
+		r.setIDs = append(r.setIDs, r.attribute(set.at(i)))
 	}
-	add(ids...)
+	return r.setIDs
 }
 
 func (r *requests) link(entry int32) int32 {
@@ -95,7 +91,7 @@ func (r *requests) mapping(entry int32) int32 {
 	b.SetMemoryLimit(m.limit)
 	b.SetFileOffset(m.offset)
 	b.SetFilenameStrindex(filename)
-	r.set(m.set, b.AddAttributeIndices)
+	b.AddAttributeIndices(r.set(m.set)...)
 	b.Close()
 	return r.assign(tableMapping, entry)
 }
@@ -135,7 +131,7 @@ func (r *requests) location(entry int32) int32 {
 		ln.column = int64(more.Scalar)
 		r.line(b, ln)
 	}
-	r.set(l.set, b.AddAttributeIndices)
+	b.AddAttributeIndices(r.set(l.set)...)
 	b.Close()
 	return r.assign(tableLocation, entry)
 }

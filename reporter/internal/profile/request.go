@@ -87,7 +87,7 @@ type requests struct {
 
 	events, profiles int64
 	tooLarge         int
-	scratch          []int32
+	scratch, setIDs  []int32
 }
 
 type assignment struct {
@@ -202,7 +202,7 @@ func (r *requests) sample(i int32, from, to uint32) {
 	g := &r.groups[s.group]
 	b := r.profile.AddSamples()
 	b.SetStackIndex(r.stack(s.stack))
-	r.set(s.set, b.AddAttributeIndices)
+	b.AddAttributeIndices(r.set(s.set)...)
 	b.SetLinkIndex(r.link(s.link))
 	switch times := r.times[from:to]; {
 	case g.origin.Shape == samples.Totals:
@@ -286,7 +286,7 @@ func (r *requests) header(g *group) {
 		r.valueType(b.SetPeriodType(), o.PeriodType)
 	}
 	b.SetPeriod(o.Period)
-	r.set(r.dict.set(o.Attributes), b.AddAttributeIndices)
+	b.AddAttributeIndices(r.set(r.dict.set(o.Attributes))...)
 }
 
 func (r *requests) valueType(b otlp.ValueTypeBuilder, v samples.ValueType) {
@@ -333,7 +333,8 @@ func (r *requests) finish() {
 // estimate is the room for what is left to write, about.
 func (r *requests) estimate() int {
 	d := r.dict
-	n := 1024 + 8*len(r.times) + 12*len(r.samples) + 2*len(d.stacks.ids) + 4*len(d.stacks.bound) + 48*len(d.locations.all) + 48*len(d.strings.all)
+	n := 1024 + 8*len(r.times) + 20*len(r.samples) + 2*len(d.stacks.ids) + 4*len(d.stacks.bound) +
+		32*len(d.locations.all) + 16*len(d.functions.all) + 4*len(d.strings.all) + d.textBytes
 	if r.values != nil {
 		n += 2 * len(r.values)
 	}

@@ -161,7 +161,7 @@ func (p *planner) metas(shard int, t *tables) {
 		m, labels := &t.meta[i].m, t.meta[i].labels
 		of[i] = metaIDs{group: p.groupOf(m), set: p.setOf(m, labels)}
 		if m.TraceID != ([16]byte{}) && m.SpanID != ([8]byte{}) {
-			of[i].link = p.dict.links.of(link{m.TraceID, m.SpanID})
+			of[i].link = p.dict.link(link{m.TraceID, m.SpanID})
 		}
 	}
 	p.metaOf[shard] = of

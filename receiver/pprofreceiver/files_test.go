@@ -1,0 +1,144 @@
+package pprofreceiver
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/pprof/profile"
+
+	"github.com/penstock-telemetry/penstock/libpf"
+)
+
+func writeProfile(t *testing.T, path string, p *profile.Profile) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Write(f); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFilesAreReadOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	old := heapAt(0, simple("a", 1, 2, 3, 4))
+	old.DurationNanos = int64(time.Minute)
+	writeProfile(t, at("1.pb.gz"), old)
+	writeProfile(t, at("2.pb.gz"), heapAt(1, simple("b", 1, 0, 0, 0)))
+	if err := os.Mkdir(at("3.pb.gz"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(at("4.pb.gz"), 0o600); err != nil { // opening one would wait for ever
+		t.Fatal(err)
+	}
+	cfg := DefaultConfig()
+	cfg.Files, cfg.ServiceName = []string{at("*.pb.gz"), at("1*")}, "shop"
+	r := newRig(t, cfg)
+	r.rounds(3)
+	calls := r.sink.calls()
+	if len(calls) != 2 {
+		t.Fatalf("%d reports, want one for each file", len(calls))
+	}
+	sameTotals(t, "the first file", calls[0].totals, totalsOf(old))
+	if m := calls[0].meta; !m.Start.Equal(noon) || m.Duration != time.Minute {
+		t.Errorf("the first file is of %s at %s", m.Duration, m.Start)
+	}
+	if want := libpf.StringAttr("service.name", "shop").Value; attribute(calls[0].meta.Resource, "service.name") != want {
+		t.Errorf("resource %q", calls[0].meta.Resource)
+	}
+
+	// Written anew it is another profile; touched in vain or gone it is none.
+	writeProfile(t, at("2.pb.gz"), heapAt(2, simple("b", 1, 0, 0, 0), simple("c", 5, 0, 0, 0)))
+	if err := os.Remove(at("1.pb.gz")); err != nil {
+		t.Fatal(err)
+	}
+	r.rounds(2)
+	if n := len(r.sink.calls()); n != 3 {
+		t.Errorf("%d reports, want 3", n)
+	}
+	if len(r.files.seen) != 1 {
+		t.Errorf("%d files are remembered, of which there is one", len(r.files.seen))
+	}
+	if got := r.failed(); got != "map[]" {
+		t.Errorf("failures %s", got)
+	}
+}
+
+func TestBadFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	whole := filepath.Join(t.TempDir(), "whole")
+	writeProfile(t, whole, heapAt(0, simple("a", 1, 2, 3, 4)))
+	data, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"half": data[:20], "text": []byte("hello"), "empty": nil, "large": make([]byte, 1<<20+1)} {
+		if err := os.WriteFile(at(name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := DefaultConfig()
+	cfg.Files, cfg.MaxProfileBytes = []string{at("*")}, 1<<20
+	r := newRig(t, cfg)
+	r.rounds(3)
+	if got := r.failed(); got != "map[not_pprof:3 too_large:1]" {
+		t.Errorf("failures %s", got)
+	}
+	lines := r.log.lines()
+	if len(lines) != 4 || !strings.Contains(strings.Join(lines, "\n"), "file="+at("half")) {
+		t.Errorf("want a line for each bad file, got\n%s", strings.Join(lines, "\n"))
+	}
+	// What was half written is read when it is whole.
+	if err := os.WriteFile(at("half"), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"text", "empty", "large"} {
+		if err := os.Remove(at(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.rounds(2)
+	if n := len(r.sink.calls()); n != 1 {
+		t.Errorf("%d reports, want the one of the file that is whole now", n)
+	}
+	if s := r.Status()[0]; s.Problem != "" {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestFilesAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes many files")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	for i := range maxFiles + 5 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d", i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := DefaultConfig()
+	cfg.Files = []string{filepath.Join(dir, "*")}
+	r := newRig(t, cfg)
+	for range 2 {
+		if got := len(r.files.matches()); got != maxFiles {
+			t.Errorf("%d files are read, want %d", got, maxFiles)
+		}
+	}
+	if lines := r.log.lines(); len(lines) != 1 || !strings.Contains(lines[0], "too many files") {
+		t.Errorf("log %q", lines)
+	}
+}
