@@ -1,2 +1,27 @@
-// Package reporter is what a profiler embeds.
+// Package reporter is what a profiler embeds: it takes stack traces, symbols,
+// executables, host metadata and metrics, keeps each thing once, and sends them in
+// bulk, on an interval.
+//
+//	ReportTraceEvent ──────────────────► samples ─┐
+//	ReportCountForTrace ───────────────► counts ──┤ window   on the interval, or when
+//	ReportFramesForTrace, FrameMetadata,          │          half full
+//	ExecutableMetadata, ReportFallbackSymbol ─► caches ─► resolve ─► OTLP requests ─► pending ─► backend
+//	ReportHostMetadata ─────────────────► resource ─┘                                 retry
+//
+// There are two reporters. OTLPReporter makes OTLP profiles and metrics and sends
+// them by gRPC, HTTP, or to a pipeline.Consumer in this process. GRPCReporter sends
+// the same events raw to a collection agent, which does the rest; the receiver
+// collectionagent is one. Both take what was reported piece by piece (the documented
+// API: frames, counts and symbols each in a call of their own, in any order).
+// OTLPReporter also takes everything about a sample in one call, ReportTraceEvent, as
+// profilers of today have it, and whole pprof profiles, ReportPprof.
+//
+// What is reported is acknowledged by the backend, or still held, or dropped and
+// counted with its reason: Stats tells, at every moment. Nothing waits for the
+// backend: no Report method blocks, and each kind of memory has its bound in
+// OTLPConfig.
+//
+// The one trap: a sample is known by what ReportTraceEvent was given, and read when
+// the window is written. Whoever changes an Origin or a map after the call changes
+// what was reported; see package samples.
 package reporter

@@ -188,7 +188,11 @@ func (r *OTLPReporter) report(final bool) {
 // resolve finds the frames of a stack that was counted by its hash.
 func (r *OTLPReporter) resolve(trace libpf.TraceHash, final bool) (libpf.Frames, bool) {
 	frames, complete := r.join.Resolve(trace)
-	return frames, complete || final && frames != nil
+	if final && frames != nil && !complete {
+		r.join.GiveUp(trace) // symbols that never come delay a stack once, not each time
+		return frames, true
+	}
+	return frames, complete
 }
 
 // base is what all resources have.

@@ -132,10 +132,14 @@ func sampleKey(s *profile.Sample) string {
 			if system == "" {
 				system = f.Name
 			}
-			if f.Name+system+f.Filename == "" && line.Line <= 0 {
-				continue
+			start := max(f.StartLine, 0)
+			if f.Name+system+f.Filename == "" { // no function, then
+				start = 0
+				if line.Line <= 0 {
+					continue
+				}
 			}
-			fmt.Fprintf(&k, " (%q %q %q:%d) %d:%d", f.Name, system, f.Filename, max(f.StartLine, 0), max(line.Line, 0), max(line.Column, 0))
+			fmt.Fprintf(&k, " (%q %q %q:%d) %d:%d", f.Name, system, f.Filename, start, max(line.Line, 0), max(line.Column, 0))
 		}
 		k.WriteString("\n")
 	}
@@ -197,7 +201,10 @@ func randomProfile(rng *rand.Rand) *profile.Profile {
 	for i := range rng.IntN(12) {
 		l := &profile.Location{ID: uint64(i + 1), Address: rng.Uint64N(1 << 22), IsFolded: rng.IntN(4) == 0}
 		if len(p.Mapping) > 0 && rng.IntN(4) != 0 {
-			l.Mapping = p.Mapping[rng.IntN(len(p.Mapping))]
+			m := p.Mapping[rng.IntN(len(p.Mapping))]
+			if l.Mapping = m; m.Start < m.Limit { // where it should be
+				l.Address = m.Start + rng.Uint64N(m.Limit-m.Start)
+			}
 		}
 		for range rng.IntN(4) {
 			if len(p.Function) > 0 {

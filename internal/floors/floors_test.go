@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"reporter"}, // below the receivers that feed it
 	{"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen"},
 	{"service"},
-	{"cmd/…"},
+	{"cmd/…", "examples/…"},
 }
 
 // aside are packages that nothing in the product imports: tools and helpers of

@@ -74,7 +74,9 @@ func New(cfg Config, set pipeline.Settings) (*Receiver, error) {
 func (r *Receiver) Name() string { return r.set.ID }
 
 // makes are the signals that a collection agent makes.
-func makes() map[otlp.Signal]bool { return map[otlp.Signal]bool{otlp.Profiles: true, otlp.Metrics: true} }
+func makes() map[otlp.Signal]bool {
+	return map[otlp.Signal]bool{otlp.Profiles: true, otlp.Metrics: true}
+}
 
 // Register names the consumer of a signal, once for each, before Start.
 func (r *Receiver) Register(s otlp.Signal, c pipeline.Consumer) error {

@@ -35,7 +35,9 @@ type sessions struct {
 	of     map[instance]*session
 	closed bool
 
-	stop    chan struct{} // closed by shutdown
+	stop    chan struct{}   // closed by shutdown
+	ctx     context.Context // ends with the time of shutdown
+	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
 
@@ -60,7 +62,9 @@ func newSessions(c Config, log *slog.Logger, next pipeline.Consumer, metrics boo
 	if !metrics {
 		base.MetricDefinitions = nil // they are counted and ignored
 	}
+	ctx, cancel := context.WithCancel(context.Background())
 	return &sessions{
+		ctx: ctx, cancel: cancel,
 		max: c.MaxReporters, idle: c.ReporterIdleTimeout, spareable: spareableAfter, log: log,
 		crowded: crowding{window: int64(base.MaxWindowBytes) / 4 * 3, pending: int64(base.MaxPendingBytes) / 4 * 3},
 		open: func(id instance) (*reporter.OTLPReporter, error) {
@@ -103,9 +107,8 @@ func (s *sessions) expire() {
 func (s *sessions) dismiss(id instance, one *session) {
 	delete(s.of, id)
 	s.running.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), farewellTime)
+		ctx, cancel := context.WithTimeout(s.ctx, farewellTime)
 		defer cancel()
-		defer context.AfterFunc(ctx, cancel)()
 		if err := one.end(ctx); err != nil {
 			s.log.Warn("a reporter that is gone left samples that could not be passed on", "reporter", hex.EncodeToString(id[:]), "error", err)
 		}
@@ -173,6 +176,8 @@ func (s *sessions) shutdown(ctx context.Context) error {
 	s.of = nil
 	s.mu.Unlock()
 	close(s.stop)
+	defer s.cancel()
+	defer context.AfterFunc(ctx, s.cancel)()
 	errs := make(chan error, len(all))
 	for _, one := range all {
 		s.running.Go(func() { errs <- one.end(ctx) })

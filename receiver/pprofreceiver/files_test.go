@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -39,9 +38,7 @@ func TestFilesAreReadOnce(t *testing.T) {
 	if err := os.Mkdir(at("3.pb.gz"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mkfifo(at("4.pb.gz"), 0o600); err != nil { // opening one would wait for ever
-		t.Fatal(err)
-	}
+	makePipe(t, at("4.pb.gz"))
 	cfg := DefaultConfig()
 	cfg.Files, cfg.ServiceName = []string{at("*.pb.gz"), at("1*")}, "shop"
 	r := newRig(t, cfg)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/libpf"
 )
 
 // A kind is one of the profiles that net/http/pprof serves.
@@ -16,7 +17,14 @@ type kind struct {
 	on   bool   // without being asked for
 	// timed: the process measures while we wait, so that the fetch takes that long.
 	timed bool
+	// named profiles have the sample types of another kind, so that each sample is
+	// given the attribute that says which.
+	named bool
 }
+
+// attrProfile is the attribute of samples of named kinds. There is none in the
+// semantic conventions.
+const attrProfile = "penstock.pprof.profile"
 
 // kinds is in the order of fetching.
 var kinds = [...]kind{
@@ -24,8 +32,8 @@ var kinds = [...]kind{
 	{name: "heap", path: "heap", on: true},
 	{name: "allocs", path: "allocs", on: true},
 	{name: "goroutine", path: "goroutine", on: true},
-	{name: "mutex", path: "mutex", on: true},
-	{name: "block", path: "block", on: true},
+	{name: "mutex", path: "mutex", on: true, named: true},
+	{name: "block", path: "block", on: true, named: true},
 	{name: "threadcreate", path: "threadcreate"},
 }
 
@@ -35,6 +43,13 @@ const (
 	heapKind
 	allocsKind
 )
+
+func (k *kind) attributes() libpf.Attributes {
+	if !k.named {
+		return ""
+	}
+	return libpf.NewAttributes(libpf.StringAttr(attrProfile, k.name))
+}
 
 // kindNames returns the names, for messages.
 func kindNames() []string {

@@ -64,7 +64,7 @@ func (e *Engine) fetchJob(ctx context.Context, t *target, j *jobState) (counts, 
 	}
 	done := time.Now()
 	return e.parsed(ctx, body, func(a *answer) (counts, error) {
-		a.resource, a.asked, a.done = t.resource, asked, done
+		a.resource, a.attributes, a.asked, a.done = t.resource, j.attributes, asked, done
 		return e.deliver(j, a)
 	})
 }

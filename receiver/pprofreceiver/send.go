@@ -24,8 +24,9 @@ const maxSkew = time.Hour
 
 // An answer is a profile that has come.
 type answer struct {
-	p        *profile.Profile
-	resource libpf.Attributes
+	p *profile.Profile
+	// resource is the target's, attributes are on each sample.
+	resource, attributes libpf.Attributes
 	// asked and done are when the fetch began and ended, by our clock.
 	asked, done time.Time
 }
@@ -153,7 +154,7 @@ func (e *Engine) hand(n *counts, a *answer, columns []int, samples []*profile.Sa
 		TimeNanos: start.UnixNano(), DurationNanos: int64(lasted), PeriodType: p.PeriodType, Period: p.Period,
 	}
 	err := e.sink.ReportPprof(out, reporter.PprofMeta{
-		Resource: withExecutable(a.resource, p), Types: types, Start: start, Duration: lasted,
+		Resource: withExecutable(a.resource, p), Types: types, Start: start, Duration: lasted, Attributes: a.attributes,
 	})
 	if err != nil {
 		n.refused += values

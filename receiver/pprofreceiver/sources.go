@@ -34,6 +34,8 @@ type job struct {
 	// the process has taken the difference itself (?seconds=, delta_heap).
 	window bool
 	take   take
+	// attributes are on each sample.
+	attributes libpf.Attributes
 }
 
 // take is which sample types of a profile are reported.
@@ -169,6 +171,7 @@ func exactJob(u *url.URL) job {
 	j := job{kind: u.Path, url: u, window: asked != "" || measuresDelta(u), timed: seconds > 0}
 	if i, known := kindByPath(u.Path); known {
 		j.kind, j.timed = kinds[i].name, j.timed || kinds[i].timed
+		j.attributes = kinds[i].attributes()
 		if kinds[i].timed && seconds <= 0 {
 			seconds = goCPUSeconds
 		}
@@ -189,7 +192,7 @@ func (s *source) addJobs(u *url.URL, prefix string, profiles Profiles) error {
 		if !p.Enabled || i == allocsKind && both && heap.Path == "" && allocs.Path == "" {
 			continue
 		}
-		j := job{kind: k.name, timed: k.timed}
+		j := job{kind: k.name, timed: k.timed, attributes: k.attributes()}
 		path := k.path
 		if p.Path != "" {
 			path = p.Path

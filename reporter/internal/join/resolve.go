@@ -12,7 +12,8 @@ import (
 //
 // complete is false as long as something may still come: the symbol of an
 // interpreted or kernel frame, or the name of the executable of a native or kernel
-// frame. It may never come, so whoever waits for it needs an end.
+// frame. It may never come, so whoever waits for it needs an end, and tells by
+// GiveUp when that is reached.
 //
 // What became of a frame depends on its type:
 //
@@ -35,6 +36,20 @@ func (j *Join) Resolve(h libpf.TraceHash) (frames libpf.Frames, complete bool) {
 	return e.value.resolved, e.value.complete
 }
 
+// GiveUp says that the stack with this hash was waited for long enough: it counts as
+// complete from now on, and so does every other stack that lacked only what its
+// frames lack. What comes late is taken all the same.
+func (j *Join) GiveUp(h libpf.TraceHash) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e := j.stacks.get(h); e != nil {
+		e.value.complete = true
+		for _, f := range e.value.frames {
+			f.givenUp = true
+		}
+	}
+}
+
 func (j *Join) resolveStack(s *stack) {
 	out, ours := s.resolved, false
 	if out == nil {
@@ -45,7 +60,7 @@ func (j *Join) resolveStack(s *stack) {
 		if f.epoch != j.epoch {
 			j.resolveFrame(f)
 		}
-		s.complete = s.complete && f.complete
+		s.complete = s.complete && (f.complete || f.givenUp)
 		if !ours && out[i] != f.resolved {
 			out, ours = slices.Clone(out), true
 		}

@@ -27,6 +27,7 @@ type frame struct {
 	// What resolved was made from, now or earlier, evicted meanwhile or not:
 	// reported is a symbol, and function one that names a function.
 	reported, function bool
+	givenUp            bool // nobody waits for more
 }
 
 type frameKey struct {

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"testing"
+
+	"github.com/google/pprof/profile"
+
+	"github.com/penstock-telemetry/penstock/exporter/fileexporter"
+	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// realProfiles is a request that a real profiler sent: three processes.
+func realProfiles(t *testing.T) []byte {
+	t.Helper()
+	request, err := os.ReadFile("../../internal/pprofconv/testdata/oncpu-010.binpb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return request
+}
+
+func zipped(t *testing.T, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// Every form that OTLP profiles have in a file is recognised.
+func TestConvertRecognisesOTLP(t *testing.T) {
+	t.Parallel()
+	request := realProfiles(t)
+	text := otlp.AppendJSON(nil, otlp.Profiles, request)
+	for name, c := range map[string]struct {
+		data     []byte
+		format   string
+		requests int
+	}{
+		"protobuf":          {request, formatOTLP, 1},
+		"protobuf, gzip":    {zipped(t, request), formatOTLP, 1},
+		"JSON":              {text, formatOTLPJSON, 1},
+		"JSON, gzip":        {zipped(t, text), formatOTLPJSON, 1},
+		"JSON, indented":    {bytes.ReplaceAll(append([]byte("\n\t"), text...), []byte(`"profiles":`), []byte("\n  \"profiles\": ")), formatOTLPJSON, 1},
+		"file, JSON":        {fileOf(t, "json", "", request), formatOTLPJSON, 2},
+		"file, proto":       {fileOf(t, "proto", "", request), formatOTLP, 2},
+		"file, JSON, zstd":  {fileOf(t, "json", "zstd", request), formatOTLP, 2},
+		"file, proto, zstd": {fileOf(t, "proto", "zstd", request), formatOTLP, 2},
+	} {
+		in, err := readConvertInput(bytes.NewReader(c.data), "")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if in.format != c.format || len(in.requests) != c.requests || len(in.profiles) != 3*c.requests {
+			t.Errorf("%s: %s with %d requests, %d profiles", name, in.format, len(in.requests), len(in.profiles))
+		}
+		if _, err := readConvertInput(bytes.NewReader(c.data), formatPprof); err == nil {
+			t.Errorf("%s passes for pprof", name)
+		}
+	}
+}
+
+// fileOf is what the file exporter makes of a request that comes twice.
+func fileOf(t *testing.T, format, compression string, request []byte) []byte {
+	t.Helper()
+	cfg := fileexporter.DefaultConfig()
+	cfg.Path, cfg.Format, cfg.Compression = filepath.Join(t.TempDir(), "profiles"), format, compression
+	e, err := fileexporter.New(cfg, pipeline.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		b, err := pipeline.NewBatch(otlp.Profiles, bytes.Clone(request), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Consume(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		b.Release()
+	}
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(cfg.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// pprof is recognised, compressed or not, and the old text form too.
+func TestConvertRecognisesPprof(t *testing.T) {
+	t.Parallel()
+	var file, plain, legacy bytes.Buffer
+	if err := pprof.Lookup("heap").WriteTo(&file, 0); err != nil {
+		t.Fatal(err)
+	}
+	p, err := profile.ParseData(file.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.WriteUncompressed(&plain); err != nil {
+		t.Fatal(err)
+	}
+	if err := pprof.Lookup("goroutine").WriteTo(&legacy, 1); err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"gzip": file.Bytes(), "plain": plain.Bytes(), "text": legacy.Bytes()} {
+		in, err := readConvertInput(bytes.NewReader(data), "")
+		if err != nil || in.format != formatPprof || len(in.profiles) != 1 {
+			t.Errorf("%s: %+v, %v", name, in, err)
+		}
+		if _, err := readConvertInput(bytes.NewReader(data), formatOTLP); err == nil {
+			t.Errorf("%s passes for OTLP", name)
+		}
+	}
+}
+
+// OTLP made of pprof keeps every rule of profiles.
+func TestConvertWritesConformingRequests(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"heap", "goroutine", "threadcreate"} {
+		var file bytes.Buffer
+		if err := pprof.Lookup(kind).WriteTo(&file, 0); err != nil {
+			t.Fatal(err)
+		}
+		p, err := profile.ParseData(file.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		requests, err := requestsOf(t.Context(), p, libpf.NewAttributes(libpf.StringAttr("service.name", "test")))
+		if err != nil || len(requests) != 1 {
+			t.Fatalf("%s: %d requests, %v", kind, len(requests), err)
+		}
+		testkit.CheckProfiles(t, requests[0])
+	}
+	if _, err := requestsOf(t.Context(), &profile.Profile{}, ""); err == nil {
+		t.Error("a request of nothing")
+	}
+}
+
+func TestAmount(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[string]struct {
+		n    int64
+		unit string
+	}{
+		"0":            {0, "count"},
+		"-12":          {-12, ""},
+		"0s":           {0, "nanoseconds"},
+		"999ns":        {999, "ns"},
+		"1.23ms":       {1_234_567, "nanoseconds"},
+		"-1m1.23s":     {-61_234_567_890, "nanoseconds"},
+		"1023 B":       {1023, "bytes"},
+		"1.0 KiB":      {1024, "By"},
+		"-1.5 MiB":     {-3 << 19, "bytes"},
+		"8.0 EiB":      {math.MaxInt64, "bytes"},
+		"100000000000": {1e11, "objects"},
+	} {
+		if got := amount(c.n, c.unit); got != want {
+			t.Errorf("%d %s: got %s, want %s", c.n, c.unit, got, want)
+		}
+	}
+}

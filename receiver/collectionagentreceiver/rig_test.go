@@ -1,0 +1,230 @@
+package collectionagentreceiver
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	colprofiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	profiles "go.opentelemetry.io/proto/otlp/profiles/v1development"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+
+	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
+	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/reporter"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// rig is a running collection agent with a sink behind it.
+type rig struct {
+	*Receiver
+	t    testing.TB
+	sink *testkit.Sink
+	logs *logBuffer
+}
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// testConfig listens on a free port and passes on at Shutdown only.
+func testConfig() Config {
+	c := DefaultConfig()
+	c.Endpoint, c.ReportInterval, c.MetricsInterval = "127.0.0.1:0", time.Hour, time.Hour
+	c.SamplesPerSecond = 20
+	c.Metrics = map[uint32]MetricConfig{7: {Name: "profiler.cpu", Unit: "s", Kind: "counter"}, 8: {Name: "profiler.memory", Unit: "By"}}
+	return c
+}
+
+func newRig(t testing.TB, c Config, set pipeline.Settings, signals ...otlp.Signal) *rig {
+	t.Helper()
+	r := &rig{t: t, sink: &testkit.Sink{}, logs: &logBuffer{}}
+	if len(signals) == 0 {
+		signals = []otlp.Signal{otlp.Profiles, otlp.Metrics}
+	}
+	set.ID, set.Logger = "collectionagent", slog.New(slog.NewTextHandler(r.logs, nil))
+	var err error
+	if r.Receiver, err = New(c, set); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range signals {
+		if err := r.Register(s, r.sink); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.end() })
+	return r
+}
+
+// end shuts the agent down and looks at every profile that it made.
+func (r *rig) end() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := r.Shutdown(ctx); err != nil {
+		r.t.Error(err)
+	}
+	for _, b := range r.sink.Requests(otlp.Profiles) {
+		testkit.CheckProfiles(r.t, b)
+	}
+}
+
+func (r *rig) addr() string { return r.Addr().String() }
+
+// client returns a client that sends requests as they are.
+func (r *rig) client(options ...grpc.DialOption) collectionagentv1.CollectionAgentClient {
+	r.t.Helper()
+	conn, err := grpc.NewClient(r.addr(), append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { conn.Close() })
+	return collectionagentv1.NewCollectionAgentClient(conn)
+}
+
+// times are a reporter's, short.
+type times struct{}
+
+func (times) ReportInterval() time.Duration         { return 20 * time.Millisecond }
+func (times) ReportMetricsInterval() time.Duration  { return 20 * time.Millisecond }
+func (times) GRPCConnectionTimeout() time.Duration  { return 5 * time.Second }
+func (times) GRPCOperationTimeout() time.Duration   { return 5 * time.Second }
+func (times) GRPCStartupBackoffTime() time.Duration { return 10 * time.Millisecond }
+func (times) GRPCAuthErrorDelay() time.Duration     { return 20 * time.Millisecond }
+
+// reporter starts one that sends to the agent.
+func (r *rig) reporter() *reporter.GRPCReporter {
+	r.t.Helper()
+	return startReporter(r.t, r.addr())
+}
+
+func startReporter(t testing.TB, addr string) *reporter.GRPCReporter {
+	t.Helper()
+	const most = 1 << 16
+	out, err := reporter.Start(t.Context(), &reporter.Config{
+		CollAgentAddr: addr, DisableTLS: true, Times: times{}, MaxRPCMsgSize: 4096,
+		ExecMetadataMaxQueue: most, CountsForTracesMaxQueue: most, MetricsMaxQueue: most, FramesForTracesMaxQueue: most,
+		FrameMetadataMaxQueue: most, HostMetadataMaxQueue: most, FallbackSymbolsMaxQueue: most,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(out.Stop)
+	return out
+}
+
+// eventually waits until is holds.
+func eventually(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !is(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// events returns what requests of profiles say, a line for each event: its
+// resource, its kind, its stack with all that is known of it, its attributes, its
+// number and its time. Two lists of requests say the same if their lines are the
+// same, however they were cut and wherever their tables have what.
+func events(t testing.TB, requests [][]byte) (lines []string) {
+	t.Helper()
+	for _, b := range requests {
+		q := &colprofiles.ExportProfilesServiceRequest{}
+		if err := proto.Unmarshal(b, q); err != nil {
+			t.Fatal(err)
+		}
+		d := dictionary{q.Dictionary}
+		for _, rp := range q.ResourceProfiles {
+			var resource []string
+			for _, kv := range rp.Resource.GetAttributes() {
+				resource = append(resource, kv.Key+d.text(kv.KeyStrindex)+"="+d.value(kv.Value))
+			}
+			slices.Sort(resource)
+			for _, sp := range rp.ScopeProfiles {
+				for _, p := range sp.Profiles {
+					head := fmt.Sprintf("%v scope=%s profile=%s/%s %s/%s %d", resource, sp.Scope.GetName(),
+						d.text(p.SampleType.GetTypeStrindex()), d.text(p.SampleType.GetUnitStrindex()),
+						d.text(p.PeriodType.GetTypeStrindex()), d.text(p.PeriodType.GetUnitStrindex()), p.Period)
+					for _, s := range p.Samples {
+						lines = append(lines, d.sample(head, s)...)
+					}
+				}
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+type dictionary struct{ *profiles.ProfilesDictionary }
+
+func (d dictionary) text(i int32) string { return d.StringTable[i] }
+
+func (d dictionary) value(v *common.AnyValue) string {
+	return strings.Join(strings.Fields(prototext.MarshalOptions{}.Format(v)), " ")
+}
+
+func (d dictionary) attributes(indices []int32) string {
+	var all []string
+	for _, i := range indices {
+		a := d.AttributeTable[i]
+		all = append(all, d.text(a.KeyStrindex)+"="+d.value(a.Value)+d.text(a.UnitStrindex))
+	}
+	slices.Sort(all)
+	return fmt.Sprint(all)
+}
+
+func (d dictionary) sample(head string, s *profiles.Sample) (lines []string) {
+	var stack strings.Builder
+	for _, i := range d.StackTable[s.StackIndex].LocationIndices {
+		l := d.LocationTable[i]
+		m := d.MappingTable[l.MappingIndex]
+		fmt.Fprintf(&stack, " %x%s@%s%s", l.Address, d.attributes(l.AttributeIndices), d.text(m.FilenameStrindex), d.attributes(m.AttributeIndices))
+		for _, line := range l.Lines {
+			f := d.FunctionTable[line.FunctionIndex]
+			fmt.Fprintf(&stack, "(%s %s:%d +%d)", d.text(f.NameStrindex), d.text(f.FilenameStrindex), line.Line, f.StartLine)
+		}
+	}
+	for i := range max(len(s.Values), len(s.TimestampsUnixNano)) {
+		value, stamp := int64(-1), uint64(0)
+		if i < len(s.Values) {
+			value = s.Values[i]
+		}
+		if i < len(s.TimestampsUnixNano) {
+			stamp = s.TimestampsUnixNano[i]
+		}
+		lines = append(lines, fmt.Sprintf("%s | %s | %s | %d at %d", head, stack.String(), d.attributes(s.AttributeIndices), value, stamp))
+	}
+	return lines
+}
