@@ -36,9 +36,10 @@ type PprofMeta struct {
 //
 // It keeps all of the profile but: values of 0, which say nothing, and with them
 // samples and sample types that have no others; mappings, locations and functions
-// that no sample refers to; and the units of a numeric label that has several. A
-// label of which there are several values becomes a list. Labels trace_id and
-// span_id, of 32 and 16 hex digits, become the sample's link.
+// that no sample refers to; functions without a name and a file; lines and columns
+// below 0; and the units of a numeric label that has several. A label of which
+// there are several values becomes a list. Labels trace_id and span_id, of 32 and
+// 16 hex digits, become the sample's link.
 //
 // A profile that is not valid (profile.CheckValid) is refused whole. After other
 // errors, part of it may have been reported.
@@ -91,6 +92,9 @@ func pprofOrigins(p *profile.Profile, m *PprofMeta) ([]*samples.Origin, error) {
 	origins := make([]*samples.Origin, len(p.SampleType))
 	var names []string
 	for i, t := range p.SampleType {
+		if t == nil { // CheckValid does not look
+			return nil, fmt.Errorf("reporting a pprof profile: it is not valid: sample type %d is nil", i)
+		}
 		names = append(names, t.Type)
 		if m.Types != nil && !slices.Contains(m.Types, t.Type) {
 			continue
@@ -238,12 +242,14 @@ func pprofLabels(meta *samples.TraceEventMeta, common libpf.Attributes, s *profi
 		if linked && (key == pprofconv.LabelTraceID || key == pprofconv.LabelSpanID) {
 			continue
 		}
-		if _, both := s.NumLabel[key]; !both {
+		if len(texts) > 0 && len(s.NumLabel[key]) == 0 {
 			list = append(list, textLabel(key, texts))
 		}
 	}
 	for key, numbers := range s.NumLabel {
-		list = append(list, numberLabel(key, s.Label[key], numbers, s.NumUnit[key]))
+		if len(numbers) > 0 {
+			list = append(list, numberLabel(key, s.Label[key], numbers, s.NumUnit[key]))
+		}
 	}
 	meta.Attributes = common.With(list...)
 }

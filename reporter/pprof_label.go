@@ -48,7 +48,7 @@ func mixedList(texts []string, numbers []int64) string {
 	array := e.Open(anyArray)
 	for _, s := range texts {
 		one := e.Open(arrayValues)
-		e.String(anyString, s)
+		e.String(anyString, strings.ToValidUTF8(s, "\ufffd")) // as libpf does
 		e.Close(one)
 	}
 	for _, n := range numbers {

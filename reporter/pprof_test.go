@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -27,8 +28,8 @@ import (
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
 
-// viaOTLP reports a profile and converts what is sent back to pprof.
-func viaOTLP(t *testing.T, p *profile.Profile, m PprofMeta) []pprofconv.Named {
+// sent is what the reporter makes of a profile.
+func sent(t *testing.T, p *profile.Profile, m PprofMeta) [][]byte {
 	t.Helper()
 	var sink testkit.Sink
 	r, err := NewOTLP(OTLPConfig{Consumer: &sink, ReportInterval: time.Hour, MaxRequestBytes: 1 << 28, MaxWindowBytes: 1 << 30, MaxPendingBytes: 1 << 30})
@@ -44,8 +45,16 @@ func viaOTLP(t *testing.T, p *profile.Profile, m PprofMeta) []pprofconv.Named {
 	if err := r.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var list []pprofconv.Named
-	for _, request := range sink.Requests(otlp.Profiles) {
+	if s := r.Stats().Samples; s.Reported != s.Acknowledged {
+		t.Fatalf("not all was sent: %+v", s)
+	}
+	return sink.Requests(otlp.Profiles)
+}
+
+// viaOTLP reports a profile and converts what is sent back to pprof.
+func viaOTLP(t *testing.T, p *profile.Profile, m PprofMeta) (list []pprofconv.Named) {
+	t.Helper()
+	for _, request := range sent(t, p, m) {
 		testkit.CheckProfiles(t, request)
 		some, err := pprofconv.ToPprof(request)
 		if err != nil {
@@ -254,7 +263,7 @@ func randomSample(rng *rand.Rand, p *profile.Profile) *profile.Sample {
 // Whatever a profile holds that OTLP can hold comes back.
 func TestPprofRoundTripOfRandomProfiles(t *testing.T) {
 	t.Parallel()
-	sent := 0
+	full := 0
 	for seed := range uint64(150) {
 		p := randomProfile(rand.New(rand.NewPCG(seed, 7)))
 		if len(contentOf(t, p).Order) == 0 {
@@ -263,14 +272,14 @@ func TestPprofRoundTripOfRandomProfiles(t *testing.T) {
 			}
 			continue
 		}
-		sent++
+		full++
 		requireSame(t, p)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-	if sent < 75 {
-		t.Errorf("only %d profiles had values", sent)
+	if full < 75 {
+		t.Errorf("only %d profiles had values", full)
 	}
 }
 
@@ -449,6 +458,9 @@ func TestPprofRefusals(t *testing.T) {
 		"no function":  {noFunction, PprofMeta{}, "not valid: location id: 1 has a line with nil function"},
 		"short sample": {short, PprofMeta{}, "not valid: mismatch: sample has 1 values vs. 2 types"},
 		"no such type": {simple(), PprofMeta{Types: []string{"cpu", "heap"}}, `no sample type "heap", but samples, cpu`},
+		"a nil type": {
+			&profile.Profile{SampleType: []*profile.ValueType{nil}}, PprofMeta{}, "sample type 0 is nil",
+		},
 	} {
 		err := eachPprofEvent(c.p, &c.m, func(*samples.Trace, *samples.TraceEventMeta) error {
 			t.Errorf("%s: something was reported", name)
@@ -519,6 +531,45 @@ func TestPprofLabels(t *testing.T) {
 	}
 }
 
+// A 0 that has its label's name for a unit has none: pprof could not write it
+// otherwise.
+func TestPprofUnits(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		numbers []int64
+		units   []string
+		want    string
+	}{
+		{[]int64{0}, []string{"n"}, ""},
+		{[]int64{1}, []string{"n"}, "n"},
+		{[]int64{0, 1}, []string{"n", "n"}, "n"},
+		{[]int64{0, 1}, []string{"n", ""}, ""},
+		{[]int64{0, 1}, []string{"s", "s"}, "s"},
+		{[]int64{0, 1}, []string{"s", "n"}, ""},
+		{[]int64{0, 1}, []string{"s"}, ""},
+		{[]int64{0}, nil, ""},
+	} {
+		if got := unitOf("n", c.numbers, c.units); got != c.want {
+			t.Errorf("%v %q: got %q, want %q", c.numbers, c.units, got, c.want)
+		}
+	}
+}
+
+// Which build id a build id is.
+func TestPprofBuildIDs(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]libpf.Mapping{
+		"":           {},
+		"0123abCDEF": {GNUBuildID: "0123abCDEF"},
+		"abc/def/0":  {GoBuildID: "abc/def/0"},
+	} {
+		got := pprofMapping(&profile.Mapping{BuildID: id})
+		if got.GNUBuildID != want.GNUBuildID || got.GoBuildID != want.GoBuildID {
+			t.Errorf("%q: %+v", id, got)
+		}
+	}
+}
+
 // The ids of a span become the sample's link.
 func TestPprofLink(t *testing.T) {
 	t.Parallel()
@@ -533,4 +584,54 @@ func TestPprofLink(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Whatever can be read as pprof can be sent, and its totals come back.
+func FuzzReportPprof(f *testing.F) {
+	for seed := range uint64(20) {
+		var b bytes.Buffer
+		if err := randomProfile(rand.New(rand.NewPCG(seed, 8))).WriteUncompressed(&b); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes())
+	}
+	f.Fuzz(func(t *testing.T, file []byte) {
+		p, err := profile.ParseUncompressed(file)
+		if err != nil || p.CheckValid() != nil {
+			return
+		}
+		if slices.ContainsFunc(p.Sample, func(s *profile.Sample) bool { return len(s.Location) > maxFrames }) {
+			return
+		}
+		want, got := map[string]int64{}, map[string]int64{}
+		sum := func(of map[string]int64, p *profile.Profile) {
+			for _, s := range p.Sample {
+				for i, v := range s.Value {
+					of[strings.ToValidUTF8(p.SampleType[i].Type+"/"+p.SampleType[i].Unit, "\ufffd")] += v
+				}
+			}
+		}
+		sum(want, p)
+		for _, request := range sent(t, p, PprofMeta{}) {
+			if _, err := otlp.Check(otlp.Profiles, request); err != nil {
+				t.Fatal(err)
+			}
+			list, err := pprofconv.ToPprof(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range list {
+				if err := n.Profile.CheckValid(); err != nil {
+					t.Fatal(err)
+				}
+				sum(got, n.Profile)
+			}
+		}
+		for _, of := range []map[string]int64{want, got} {
+			maps.DeleteFunc(of, func(_ string, v int64) bool { return v == 0 })
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
 }

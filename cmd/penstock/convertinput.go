@@ -15,14 +15,17 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// maxConvertBytes bounds the input, unpacked.
+// maxConvertBytes bounds the input, as it is and unpacked.
 const maxConvertBytes = 1 << 30
+
+var gzipMagic = []byte{0x1f, 0x8b}
 
 // convertInput is what was read.
 type convertInput struct {
 	format   string
 	requests [][]byte          // of OTLP, checked
 	profiles []pprofconv.Named // all there are
+	bytes    int               // of requests
 }
 
 // readConvertInput reads everything; from is "" for whatever it is.
@@ -31,10 +34,13 @@ func readConvertInput(r io.Reader, from string) (*convertInput, error) {
 	if err != nil {
 		return nil, err
 	}
-	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
+	if bytes.HasPrefix(data, gzipMagic) {
 		z, err := gzip.NewReader(bytes.NewReader(data))
 		if err == nil {
 			data, err = readBounded(z)
+		}
+		if err == nil && bytes.HasPrefix(data, gzipMagic) {
+			err = errors.New("there is gzip again in it")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("unpacking gzip: %w", err)
@@ -169,6 +175,9 @@ func (in *convertInput) addRequest(request []byte) error {
 			return fmt.Errorf("%s (%w)", older, err)
 		}
 		return err
+	}
+	if in.bytes += len(request); in.bytes > maxConvertBytes {
+		return fmt.Errorf("the requests up to this one are larger than %d bytes", maxConvertBytes)
 	}
 	list, err := pprofconv.ToPprof(request)
 	if err != nil {

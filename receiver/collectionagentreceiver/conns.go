@@ -3,6 +3,8 @@ package collectionagentreceiver
 import (
 	"net"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/penstock-telemetry/penstock/obsreport"
 )
@@ -14,8 +16,9 @@ type conns struct {
 	most int
 	obs  *obsreport.Receiver
 
-	mu   sync.Mutex
-	open map[*conn]struct{} // nil: no more
+	mu       sync.Mutex
+	open     map[*conn]struct{}
+	stopping bool // who comes now is not let in
 }
 
 func newConns(l net.Listener, most int, obs *obsreport.Receiver) *conns {
@@ -40,7 +43,7 @@ func (l *conns) Accept() (net.Conn, error) {
 func (l *conns) admit(raw net.Conn) *conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open == nil || len(l.open) >= l.most {
+	if l.stopping || len(l.open) >= l.most {
 		return nil
 	}
 	c := &conn{Conn: raw, owner: l}
@@ -49,22 +52,37 @@ func (l *conns) admit(raw net.Conn) *conn {
 	return c
 }
 
-// closeAll closes all connections, and those to come.
-func (l *conns) closeAll() {
+// closeSilent closes the connections that have not greeted, and those to come:
+// gRPC would wait for them.
+func (l *conns) closeSilent() {
 	l.mu.Lock()
-	all := l.open
-	l.open = nil
+	l.stopping = true
+	var silent []*conn
+	for c := range l.open {
+		if !c.greeted.Load() {
+			silent = append(silent, c)
+		}
+	}
 	l.mu.Unlock()
-	for c := range all {
-		_ = c.Close() // it may have gone
+	for _, c := range silent {
+		_ = c.Close() // nothing was said on it
 	}
 }
 
 // conn is one connection.
 type conn struct {
 	net.Conn
-	owner *conns
-	once  sync.Once
+	owner   *conns
+	once    sync.Once
+	greeted atomic.Bool // the handshake is over
+}
+
+// SetDeadline is what gRPC calls around its handshake: without a time, it is over.
+func (c *conn) SetDeadline(t time.Time) error {
+	if t.IsZero() {
+		c.greeted.Store(true)
+	}
+	return c.Conn.SetDeadline(t)
 }
 
 // Close may be called more than once.

@@ -54,7 +54,9 @@ func makeScript(rnd *rand.Rand, stacks, counts int) (s script) {
 				})
 			}
 			if rnd.IntN(3) == 0 {
-				s = append(s, func(r reporter.Reporter) { r.ReportFallbackSymbol(libpf.NewFrameID(f, at), fmt.Sprintf("sym%d_%d", f.Lo(), at)) })
+				s = append(s, func(r reporter.Reporter) {
+					r.ReportFallbackSymbol(libpf.NewFrameID(f, at), fmt.Sprintf("sym%d_%d", f.Lo(), at))
+				})
 			}
 		}
 		t.Hash = libpf.NewTraceHash(5, uint64(n))

@@ -229,6 +229,7 @@ func (r *Receiver) drain(ctx context.Context) {
 		defer close(graceful)
 		r.server.GracefulStop()
 	}()
+	r.listener.closeSilent()
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {
@@ -236,7 +237,6 @@ func (r *Receiver) drain(ctx context.Context) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	r.listener.closeAll() // gRPC would wait for those that have not greeted
 	r.server.Stop()
 	<-graceful
 	r.serving.Wait()

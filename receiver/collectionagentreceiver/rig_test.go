@@ -5,16 +5,19 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	colprofiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	profiles "go.opentelemetry.io/proto/otlp/profiles/v1development"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
@@ -228,3 +231,9 @@ func (d dictionary) sample(head string, s *profiles.Sample) (lines []string) {
 	}
 	return lines
 }
+
+func insecureCreds() credentials.TransportCredentials { return insecure.NewCredentials() }
+
+func attributeKey(k string) attribute.Key { return attribute.Key(k) }
+
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }

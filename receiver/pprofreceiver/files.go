@@ -114,7 +114,7 @@ func (f *fileReader) read(ctx context.Context, path string, v fileVersion) (coun
 	}
 	n, err := f.engine.parsed(ctx, data, func(a *answer) (n counts, err error) {
 		a.resource = f.resource
-		err = f.engine.hand(&n, a, allColumns(a), a.p.Sample, fileTime(a, v), max(time.Duration(a.p.DurationNanos), 0))
+		err = f.engine.hand(&n, a, allColumns(a), a.p.Sample, fileTime(a, v), fileLasted(a))
 		return n, err
 	})
 	if err != nil {
@@ -128,8 +128,12 @@ func fileTime(a *answer, v fileVersion) time.Time {
 	if a.p.TimeNanos > 0 {
 		return time.Unix(0, a.p.TimeNanos)
 	}
-	return v.modTime.Add(-max(time.Duration(a.p.DurationNanos), 0))
+	return v.modTime.Add(-fileLasted(a))
 }
+
+// fileLasted is at least a nanosecond, also of a moment: some backends refuse a
+// profile without a duration.
+func fileLasted(a *answer) time.Duration { return max(time.Duration(a.p.DurationNanos), 1) }
 
 func allColumns(a *answer) []int {
 	columns := make([]int, len(a.p.SampleType))

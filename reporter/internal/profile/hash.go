@@ -52,6 +52,9 @@ func hashMeta(seed maphash.Seed, m *samples.TraceEventMeta, labels map[string]st
 
 // hashMap does not depend on the order of the keys.
 func hashMap(seed maphash.Seed, m map[string]string) (h uint64) {
+	if len(m) == 0 {
+		return 0 // to iterate costs more than all else, and most maps are empty
+	}
 	for k, v := range m {
 		h += mix(maphash.String(seed, k), maphash.String(seed, v))
 	}
@@ -72,6 +75,9 @@ func equalMeta(a *samples.TraceEventMeta, aLabels map[string]string, b *samples.
 func equalMap(a, b map[string]string) bool {
 	if len(a) != len(b) {
 		return false
+	}
+	if len(a) == 0 {
+		return true // as in hashMap
 	}
 	for k, v := range a {
 		if w, ok := b[k]; !ok || v != w {

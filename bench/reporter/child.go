@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/reporter"
+)
+
+// childArg makes the program measure what its input says, once.
+const childArg = "measure"
+
+type kind string
+
+const (
+	kindEvent    kind = "event"    // calls of ReportTraceEvent with known stacks
+	kindCount    kind = "count"    // calls of ReportCountForTrace
+	kindFlush    kind = "flush"    // CPU of a flush
+	kindMemory   kind = "memory"   // memory of reporting and a flush
+	kindDefaults kind = "defaults" // both in windows of the default size
+)
+
+type job struct {
+	Kind       kind
+	Who        string
+	Scale      int // per cent
+	Goroutines int
+	Traces     int
+	Profile    string // a file for a CPU profile of the flush
+}
+
+// report is what a measurement came to. What is not measured is 0.
+type report struct {
+	Calls                   int
+	CPUSeconds, WallSeconds float64
+	Mallocs                 uint64
+	ReportCPUSeconds        float64
+	Requests, WireBytes     int
+	LiveBytes, RSSBytes     int64
+}
+
+// runChild measures in a process of its own.
+func runChild(j job) (r report, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return r, err
+	}
+	in, err := json.Marshal(j)
+	if err != nil {
+		return r, err
+	}
+	cmd := exec.Command(self, childArg)
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return r, fmt.Errorf("measure %s of %s: %w", j.Kind, j.Who, err)
+	}
+	return r, json.Unmarshal(out, &r)
+}
+
+func childMain() int {
+	var j job
+	err := json.NewDecoder(os.Stdin).Decode(&j)
+	var r report
+	if err == nil {
+		r, err = j.run()
+	}
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(r)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "reporter child:", err)
+		return 1
+	}
+	return 0
+}
+
+func (j job) run() (report, error) {
+	switch j.Kind {
+	case kindEvent:
+		return j.events()
+	case kindCount:
+		return j.counts()
+	default:
+		return j.million()
+	}
+}
+
+func (j job) scaled(n int) int { return max(1, n*j.Scale/100) }
+
+// calls measures do, which is called n times by each of so many goroutines.
+func calls(goroutines, n int, do func(goroutine, i int)) report {
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	cpu, start := cpuSeconds(), time.Now()
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for i := range n {
+				do(g, i)
+			}
+		})
+	}
+	wg.Wait()
+	wall, used := time.Since(start).Seconds(), cpuSeconds()-cpu
+	runtime.ReadMemStats(&after)
+	return report{Calls: n * goroutines, WallSeconds: wall, CPUSeconds: used, Mallocs: after.Mallocs - before.Mallocs}
+}
+
+// knownStacks is how many different ones the calls go round.
+const knownStacks = 1000
+
+func (j job) events() (report, error) {
+	s, err := newSubject(j.Who, newWorkload(knownStacks), oneRequest())
+	if err != nil {
+		return report{}, err
+	}
+	for i := range knownStacks {
+		if err := s.event(i, epoch); err != nil {
+			return report{}, err
+		}
+	}
+	n := j.scaled(2_000_000) / j.Goroutines
+	return calls(j.Goroutines, n, func(g, i int) {
+		_ = s.event((g*knownStacks/j.Goroutines+i)%knownStacks, epoch+uint64(i)) // it was taken before
+	}), nil
+}
+
+func (j job) counts() (report, error) {
+	s, err := newOurs(&workload{}, oneRequest())
+	if err != nil {
+		return report{}, err
+	}
+	traces := make([]libpf.TraceHash, j.Traces)
+	for i := range traces {
+		traces[i] = libpf.NewTraceHash(uint64(i+1)*0x9e3779b97f4a7c15, uint64(i+1)*0xc4ceb9fe1a85ec53)
+	}
+	count := func(g, i int) {
+		s.r.ReportCountForTrace(traces[(g*j.Traces/j.Goroutines+i)%j.Traces], libpf.UnixTime32(epoch/1e9), 1, "worker", "pod-12345", "container-1")
+	}
+	for i := range j.Traces {
+		count(0, i)
+	}
+	return calls(j.Goroutines, j.scaled(4_000_000)/j.Goroutines, count), nil
+}
+
+// million reports a million events over 50,000 stacks, and flushes.
+func (j job) million() (report, error) {
+	stacks, events := j.scaled(50_000), j.scaled(1_000_000)
+	cfg := oneRequest()
+	if j.Kind == kindDefaults {
+		cfg = reporter.OTLPConfig{}
+	}
+	s, err := newSubject(j.Who, newWorkload(stacks), cfg)
+	if err != nil {
+		return report{}, err
+	}
+	at := times(events)
+	debug.FreeOSMemory()
+	m, err := watchMemory(j.Kind != kindFlush)
+	if err != nil {
+		return report{}, err
+	}
+	start := cpuSeconds()
+	for i, t := range at {
+		if err := s.event(i%stacks, t); err != nil {
+			return report{}, err
+		}
+	}
+	reported := cpuSeconds()
+	if j.Kind == kindFlush {
+		runtime.GC() // so that the flush does not pay for the garbage of the reporting
+	}
+	r := report{Calls: events, ReportCPUSeconds: reported - start}
+	before, err := j.profiled(func() error { return s.flush() })
+	if err != nil {
+		return report{}, err
+	}
+	r.CPUSeconds = cpuSeconds() - before
+	if j.Kind == kindDefaults {
+		r.CPUSeconds = cpuSeconds() - start // the windows were flushed in between
+	}
+	r.LiveBytes, r.RSSBytes, err = m.stop()
+	r.Requests, r.WireBytes = s.requests().n, s.requests().bytes
+	runtime.KeepAlive(at)
+	return r, err
+}
+
+// profiled calls do, with a CPU profile if one was asked for, and returns the CPU
+// time before.
+func (j job) profiled(do func() error) (before float64, err error) {
+	if j.Profile == "" {
+		before = cpuSeconds()
+		return before, do()
+	}
+	f, err := os.Create(j.Profile)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	runtime.SetCPUProfileRate(1000) // 100 times a second is too seldom for one flush
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return 0, err
+	}
+	defer pprof.StopCPUProfile()
+	return cpuSeconds(), do()
+}
+
+// cpuSeconds is the user and system time of this process.
+func cpuSeconds() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // it cannot fail on Linux with these arguments
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+}

@@ -1,0 +1,150 @@
+// Command reporter measures the OTLP reporter beside the eBPF profiler's own: the
+// same stacks, threads and times go into both.
+//
+//	go run ./reporter                       the table
+//	go run ./reporter -rounds 1 -scale 5    a quick look
+//
+// Each measurement runs in a process of its own, the reporters in turn; what
+// counts is the median of the rounds, and of the ratio of each round. Sizes are
+// the same in each round and are taken once. Nothing fails for being slow.
+//
+//	program ─► workload ─┬─► ours:  OTLPReporter ─► pipeline.Consumer ─► bytes
+//	                     └─► peer:  CollectorReporter ─► xconsumer.Profiles ─► pprofileotlp ─► bytes
+//
+// It needs Linux: it reads /proc.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+func main() {
+	if len(os.Args) == 2 && os.Args[1] == childArg {
+		os.Exit(childMain())
+	}
+	rounds := flag.Int("rounds", 5, "rounds of each measurement")
+	scale := flag.Int("scale", 100, "per cent of the usual number of events and stacks")
+	only := flag.String("only", "", "take the rows whose name contains this")
+	asJSON := flag.Bool("json", false, "print JSON instead of a table")
+	payloads := flag.String("payloads", "", "profiles requests to replay, as a glob (default: those of the repository)")
+	profile := flag.String("profile", "", "write a CPU profile of our flush to this file, and nothing else")
+	flag.Parse()
+	if *scale < 1 || *rounds < 1 {
+		fmt.Fprintln(os.Stderr, "reporter: -rounds and -scale must be at least 1")
+		os.Exit(2)
+	}
+	var err error
+	if *profile != "" {
+		_, err = runChild(job{Kind: kindFlush, Who: ours, Scale: *scale, Profile: *profile})
+	} else {
+		err = run(os.Stdout, options{*rounds, *scale, *only, *asJSON, *payloads})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "reporter:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	rounds, scale int
+	only          string
+	asJSON        bool
+	payloads      string
+}
+
+// row is one line of the table.
+type row struct {
+	Name string  `json:"name"`
+	Unit string  `json:"unit"`
+	Ours float64 `json:"ours"`
+	Peer float64 `json:"peer,omitempty"`
+	// Ratio is ours to the peer's: the median of the rounds.
+	Ratio    float64 `json:"ratio,omitempty"`
+	RatioMin float64 `json:"ratio_min,omitempty"`
+	RatioMax float64 `json:"ratio_max,omitempty"`
+	// Target is the most that Ours should be at full scale, RatioTarget the most
+	// that Ratio should be; 0 if there is none.
+	Target      float64 `json:"target,omitempty"`
+	RatioTarget float64 `json:"ratio_target,omitempty"`
+	Note        string  `json:"note,omitempty"`
+}
+
+func run(w io.Writer, o options) error {
+	var rows []row
+	for _, m := range measurements {
+		if !strings.Contains(m.name, o.only) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s: %d rounds\n", m.name, o.rounds)
+		rs, err := m.take(o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		rows = append(rows, rs...)
+	}
+	if strings.Contains("sizes", o.only) {
+		fmt.Fprintln(os.Stderr, "sizes")
+		rs, err := sizes(o)
+		if err != nil {
+			return fmt.Errorf("sizes: %w", err)
+		}
+		rows = append(rows, rs...)
+	}
+	if o.asJSON {
+		return json.NewEncoder(w).Encode(rows)
+	}
+	printTable(w, rows, o)
+	return nil
+}
+
+func printTable(w io.Writer, rows []row, o options) {
+	fmt.Fprintf(w, "%-58s %10s %10s %-5s %7s %15s %8s  %s\n", "what", "ours", "other", "", "ratio", "min … max", "target", "")
+	for _, r := range rows {
+		peer, ratio, spread, target := "", "", "", ""
+		if r.Peer > 0 {
+			peer, ratio = number(r.Peer), fmt.Sprintf("%.2f×", r.Ratio)
+		}
+		if r.RatioMax > 0 {
+			spread = fmt.Sprintf("%.2f … %.2f", r.RatioMin, r.RatioMax)
+		}
+		switch {
+		case r.RatioTarget > 0:
+			target = fmt.Sprintf("≤%.2f×", r.RatioTarget)
+		case r.Target > 0 && o.scale == 100:
+			target = "≤" + number(r.Target)
+		}
+		fmt.Fprintf(w, "%-58s %10s %10s %-5s %7s %15s %8s  %s\n", r.Name, number(r.Ours), peer, r.Unit, ratio, spread, target, r.Note)
+	}
+	fmt.Fprint(w, legend)
+	if o.scale != 100 {
+		fmt.Fprintf(w, "This is %d %% of the usual events and stacks; the targets are for 100 %%.\n", o.scale)
+	}
+}
+
+const legend = `
+other: the eBPF profiler's reporter (go.opentelemetry.io/ebpf-profiler v0.0.202633), unless the row names another.
+CPU: user and system time of the whole process, collector included. wall: what go test -bench calls ns/op.
+`
+
+func number(v float64) string {
+	switch {
+	case v == 0:
+		return "0"
+	case v < 10:
+		return fmt.Sprintf("%.3f", v)
+	case v < 1000:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/pprofreceiver"
+	"github.com/penstock-telemetry/penstock/reporter"
+)
+
+// reportFlags are the flags of penstock report, and what is made of them.
+type reportFlags struct {
+	to          reporter.OTLPConfig
+	serviceName string
+	profiles    []string
+	interval    time.Duration
+	attributes  []string
+	headers     []string
+	once, quiet bool
+
+	cfg pprofreceiver.Config
+}
+
+func newReportCommand() *cobra.Command {
+	f := &reportFlags{}
+	cmd := &cobra.Command{
+		Use:   "report target...",
+		Short: "Profile Go processes and send what is found",
+		Long: `Fetch the profiles of Go processes that serve net/http/pprof, again and again, and
+send them over OTLP. A target is host:port, or a URL. Anything else is a file, or a
+pattern of files, in pprof's format; each is read once.
+
+What a process counts since it began (allocations, contentions) is sent as the
+difference to the fetch before; with --once, as it is.
+
+It ends on Ctrl-C, once what was fetched is sent, or has taken --stop-within. The
+exit code is 1 if anything was not sent, or with --once not fetched.`,
+		Example: `  penstock report localhost:6060
+  penstock report --to http://localhost:4318 --service-name shop --once 'profiles/*.pb.gz'
+  penstock report --to gateway.example.com:4317 --profiles cpu,heap --interval 1m shop:6060 cart:6060`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			return errors.Join(cobra.MinimumNArgs(1)(cmd, args), f.complete(args, cmd.Flags().Changed))
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	f.bind(cmd.Flags())
+	return cmd
+}
+
+func (f *reportFlags) bind(flags *pflag.FlagSet) {
+	flags.SortFlags = false
+	flags.StringVar(&f.to.Endpoint, "to", "localhost:4317", "`where` to: host:port for gRPC, a URL for HTTP")
+	flags.StringVar(&f.serviceName, "service-name", "", "`name` of what is profiled, as service.name")
+	flags.StringArrayVar(&f.attributes, "attributes", nil, "`key=value` for the resource; may be repeated")
+	flags.StringSliceVar(&f.profiles, "profiles", []string{"cpu", "heap", "allocs", "goroutine", "mutex", "block"}, "`what` to fetch; threadcreate is another")
+	flags.DurationVar(&f.interval, "interval", 15*time.Second, "time from fetch to fetch; the CPU is profiled for all but a second of it")
+	flags.BoolVar(&f.once, "once", false, "fetch everything once and end")
+	flags.BoolVar(&f.to.Insecure, "insecure", false, "gRPC without TLS (default true for this machine, unless other TLS flags are given)")
+	flags.StringVar(&f.to.CAFile, "ca-file", "", "`file` with the certificate that vouches for the server")
+	flags.StringVar(&f.to.CertFile, "cert-file", "", "`file` with the client's certificate")
+	flags.StringVar(&f.to.KeyFile, "key-file", "", "`file` with the client's key")
+	flags.StringArrayVar(&f.headers, "headers", nil, "`name=value` to send with each request; may be repeated")
+	flags.StringVar(&f.to.Compression, "compression", "gzip", "gzip, zstd or none")
+	flags.DurationVar(&f.to.StopTimeout, "stop-within", 5*time.Second, "how long it may take to send the rest at the end")
+	flags.BoolVar(&f.quiet, "quiet", false, "no progress while it runs")
+}
+
+// complete makes configurations of flags and arguments.
+func (f *reportFlags) complete(args []string, changed func(flag string) bool) error {
+	var problems []error
+	if !changed("insecure") {
+		f.to.Insecure = isLocal(f.to.Endpoint) && !changed("ca-file") && !changed("cert-file") && !changed("key-file")
+	}
+	pairs := func(flag string, list []string) map[string]string {
+		all := map[string]string{}
+		for _, s := range list {
+			key, value, ok := strings.Cut(s, "=")
+			if !ok || key == "" {
+				problems = append(problems, fmt.Errorf("--%s %q: expected key=value", flag, s))
+			}
+			all[key] = value
+		}
+		return all
+	}
+	f.to.Headers = pairs("headers", f.headers)
+	f.cfg = pprofreceiver.DefaultConfig()
+	f.cfg.ServiceName, f.cfg.Attributes = f.serviceName, pairs("attributes", f.attributes)
+	f.cfg.CollectionInterval, f.cfg.Profiles = f.interval, pprofreceiver.ProfilesOf(f.profiles...)
+	if f.once {
+		f.cfg.CountFrom = pprofreceiver.FromProcessStart
+	}
+	for _, arg := range args {
+		if isTarget(arg) {
+			f.cfg.Targets = append(f.cfg.Targets, pprofreceiver.Target{Endpoint: arg})
+		} else {
+			f.cfg.Files = append(f.cfg.Files, arg)
+		}
+	}
+	if len(args) > 0 {
+		problems = append(problems, f.cfg.Validate())
+	}
+	return errors.Join(problems...)
+}
+
+// isTarget tells a process from a file.
+func isTarget(arg string) bool {
+	if strings.Contains(arg, "://") {
+		return true
+	}
+	_, port, err := net.SplitHostPort(arg)
+	if err != nil || strings.Contains(arg, "/") {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// run reports until it is told to end.
+func (f *reportFlags) run(cmd *cobra.Command) error {
+	stderr := cmd.ErrOrStderr()
+	file, isFile := stderr.(*os.File)
+	screen := newReportScreen(stderr, isFile && term.IsTerminal(int(file.Fd())))
+	log := slog.New(slog.NewTextHandler(screen, nil))
+	f.to.Name, f.to.Logger = "penstock/report", log
+	rep, err := reporter.NewOTLP(f.to)
+	if err != nil {
+		return err
+	}
+	engine, err := pprofreceiver.NewEngine(f.cfg, pipeline.Settings{ID: "report", Logger: log}, rep)
+	if err != nil {
+		return err
+	}
+	if err := rep.Start(cmd.Context()); err != nil {
+		return err
+	}
+	show := func() {
+		if !f.quiet {
+			screen.show(engine.Status(), rep.Stats().Samples)
+		}
+	}
+	err = f.untilEnd(cmd.Context(), engine, show, screen.refresh(f.interval))
+	err = errors.Join(err, engine.Shutdown(context.Background()))
+	// It has a deadline of its own: the command's context is what ended it.
+	ctx, cancel := context.WithTimeout(context.Background(), f.to.StopTimeout)
+	defer cancel()
+	stopped := rep.Shutdown(ctx)
+	screen.clear()
+	return errors.Join(err, f.summary(cmd, engine, rep.Stats().Samples, stopped))
+}
+
+// untilEnd runs the engine, and shows how it is doing every now and then.
+func (f *reportFlags) untilEnd(ctx context.Context, engine *pprofreceiver.Engine, show func(), every time.Duration) error {
+	ended := make(chan error, 1)
+	if f.once {
+		go func() { ended <- engine.RunOnce(ctx) }()
+	} else if err := engine.Start(ctx); err != nil {
+		return err
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	interrupted := ctx.Done()
+	if f.once {
+		interrupted = nil // RunOnce ends by itself then, and has to be waited for
+	}
+	for {
+		select {
+		case <-tick.C:
+			show()
+		case err := <-ended:
+			return err
+		case <-interrupted:
+			return nil
+		}
+	}
+}
+
+// summary prints what came of it, and returns what is wrong with that.
+func (f *reportFlags) summary(cmd *cobra.Command, engine *pprofreceiver.Engine, sent reporter.Flow, stopped error) error {
+	out := cmd.OutOrStdout()
+	all := engine.Status()
+	for _, line := range reportTable(all) {
+		fmt.Fprintln(out, line)
+	}
+	fmt.Fprintln(out, reportTotals(sent))
+	var failed int64
+	for _, s := range all {
+		failed += s.Failures
+	}
+	lost := sent.Reported - sent.Acknowledged
+	switch {
+	case lost > 0:
+		return errors.Join(fmt.Errorf("%d of %d samples were not sent", lost, sent.Reported), stopped)
+	case f.once && failed > 0:
+		return fmt.Errorf("%s failed", fetchCount(failed))
+	}
+	return stopped
+}

@@ -1,0 +1,672 @@
+package collectionagentreceiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/penstock-telemetry/penstock/admission"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
+	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// An id of 16 bytes.
+func id(b byte) []byte { return append(make([]byte, 15), b) }
+
+// one is a request that breaks no rule: a count with a stamp of its own.
+func one(instance byte, sequence uint64) *collectionagentv1.ReportRequest {
+	return &collectionagentv1.ReportRequest{InstanceId: id(instance), Sequence: sequence, Counts: []*collectionagentv1.TraceCount{
+		{TraceHash: id(1), Timestamp: firstSecond + uint32(sequence), Count: 1},
+	}}
+}
+
+// details returns what a refusal says beside its text.
+func details(err error) (field string, retryAfter time.Duration) {
+	for _, d := range status.Convert(err).Details() {
+		switch d := d.(type) {
+		case *errdetails.BadRequest:
+			field = d.FieldViolations[0].Field
+		case *errdetails.RetryInfo:
+			retryAfter = d.RetryDelay.AsDuration()
+		}
+	}
+	return field, retryAfter
+}
+
+// What breaks a rule is refused with the field's name, whole, and its number can
+// be used again.
+func TestMalformed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig(), pipeline.Settings{})
+	client := r.client()
+	long := strings.Repeat("x", collectionagentv1.MaxTextBytes+1)
+	many := map[string]string{}
+	for i := range collectionagentv1.MaxHostKeys + 1 {
+		many[fmt.Sprint(i)] = ""
+	}
+	type q = collectionagentv1.ReportRequest
+	for field, spoil := range map[string]func(*q){
+		"instance_id":          func(m *q) { m.InstanceId = id(1)[1:] },
+		"sequence":             func(m *q) { m.Sequence = 0 },
+		"counts[1].trace_hash": func(m *q) { m.Counts = append(m.Counts, &collectionagentv1.TraceCount{}) },
+		"counts[0].count":      func(m *q) { m.Counts[0].Count = 65536 },
+		"counts[0].comm":       func(m *q) { m.Counts[0].Comm = long },
+		"counts[0].pod_name":   func(m *q) { m.Counts[0].PodName = long },
+		"traces[0].file_ids": func(m *q) {
+			m.Traces = []*collectionagentv1.TraceFrames{{Hash: id(1), Addresses: []uint64{1}, Types: []uint32{1}}}
+		},
+		"traces[0].types": func(m *q) {
+			m.Traces = []*collectionagentv1.TraceFrames{{Hash: id(1), Addresses: []uint64{1}, FileIds: id(1)}}
+		},
+		"traces[0].types[0]": func(m *q) {
+			m.Traces = []*collectionagentv1.TraceFrames{{Hash: id(1), Addresses: []uint64{1}, FileIds: id(1), Types: []uint32{256}}}
+		},
+		"traces[0].hash": func(m *q) { m.Traces = []*collectionagentv1.TraceFrames{{}} },
+		"traces[0].addresses": func(m *q) {
+			m.Traces = []*collectionagentv1.TraceFrames{{Hash: id(1), Addresses: make([]uint64, 8193)}}
+		},
+		"frames[0].file_id":      func(m *q) { m.Frames = []*collectionagentv1.FrameMetadata{{}} },
+		"executables[0].file_id": func(m *q) { m.Executables = []*collectionagentv1.ExecutableMetadata{{}} },
+		"symbols[0].symbol":      func(m *q) { m.Symbols = []*collectionagentv1.FallbackSymbol{{FileId: id(1), Symbol: long}} },
+		"hosts[0].metadata":      func(m *q) { m.Hosts = []*collectionagentv1.HostMetadata{{Metadata: many}} },
+		"metrics[0].values":      func(m *q) { m.Metrics = []*collectionagentv1.MetricValues{{Ids: []uint32{1}}} },
+		"metrics[0].ids": func(m *q) {
+			m.Metrics = []*collectionagentv1.MetricValues{{Ids: make([]uint32, 8193), Values: make([]int64, 8193)}}
+		},
+	} {
+		m := one(1, 1)
+		spoil(m)
+		_, err := client.Report(t.Context(), m)
+		if found, _ := details(err); status.Code(err) != codes.InvalidArgument || found != field || !strings.Contains(err.Error(), field+": expected") {
+			t.Errorf("%s: got %v, field %q", field, err, found)
+		}
+	}
+	raw := r.client(grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec("\x0a\xff"))))
+	if _, err := raw.Report(t.Context(), one(1, 1)); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("no protobuf: %v", err)
+	}
+	if _, err := client.Report(t.Context(), one(1, 1)); err != nil {
+		t.Error(err)
+	}
+	r.end()
+	if n := r.sink.Items(otlp.Profiles); n != 1 {
+		t.Errorf("%d samples, want that of the one request", n)
+	}
+	if !strings.Contains(r.logs.String(), "decode") {
+		t.Errorf("the log says nothing of the refusals:\n%s", r.logs)
+	}
+}
+
+// rawCodec sends its own bytes whatever the message.
+type rawCodec string
+
+func (rawCodec) Name() string { return proto.Name }
+func (c rawCodec) Marshal(any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer(c)}, nil
+}
+func (rawCodec) Unmarshal(mem.BufferSlice, any) error { return nil }
+
+// A number counts once, and one that nobody remembers is refused.
+func TestSequence(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig(), pipeline.Settings{})
+	client := r.client()
+	send := func(instance byte, n uint64) error {
+		_, err := client.Report(t.Context(), one(instance, n))
+		return err
+	}
+	for _, n := range []uint64{5, 5, 4, 2000, 5 + 1024, 4, 2000} {
+		err := send(1, n)
+		field, _ := details(err)
+		if old := n <= 2000-1024 && r.highest(1) == 2000; old != (status.Code(err) == codes.InvalidArgument && field == "sequence") {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+	if err := send(2, 5); err != nil { // another's
+		t.Error(err)
+	}
+	r.end()
+	if got := len(events(t, r.sink.Requests(otlp.Profiles))); got != 5 {
+		t.Errorf("%d events, want those of 5, 4, 2000, 1029, and the other's 5", got)
+	}
+}
+
+func (r *rig) highest(b byte) uint64 {
+	s := r.door.sessions
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.of[instance(id(b))]
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	return one.seen.highest
+}
+
+// FuzzWindow compares a window with a set.
+func FuzzWindow(f *testing.F) {
+	f.Add([]byte{1, 2, 1, 200, 255, 0, 3})
+	f.Fuzz(func(t *testing.T, steps []byte) {
+		var w window
+		seen := map[uint64]bool{}
+		highest := uint64(0)
+		for _, s := range steps {
+			n := uint64(1)
+			if forward := uint64(s&0x7f) * 37; s&0x80 != 0 {
+				n = highest + forward + 1
+			} else if forward < highest {
+				n = highest - forward
+			}
+			want := fresh
+			switch {
+			case highest >= n+collectionagentv1.SequenceWindow:
+				want = tooOld
+			case seen[n]:
+				want = known
+			}
+			if got := w.state(n); got != want {
+				t.Fatalf("%d at %d: %d, want %d", n, highest, got, want)
+			}
+			if want == fresh {
+				w.add(n)
+				seen[n] = true
+				highest = max(highest, n)
+			}
+		}
+	})
+}
+
+// Metrics without a pipeline of metrics are ignored; profiles without one of
+// profiles are refused, and host metadata is not.
+func TestSignalsWithoutPipeline(t *testing.T) {
+	t.Parallel()
+	values := []*collectionagentv1.MetricValues{{Timestamp: firstSecond, Ids: []uint32{7}, Values: []int64{1}}}
+	only := newRig(t, testConfig(), pipeline.Settings{}, otlp.Profiles)
+	q := one(1, 1)
+	q.Metrics = values
+	if _, err := only.client().Report(t.Context(), q); err != nil {
+		t.Error(err)
+	}
+	only.end()
+	if p, m := only.sink.Items(otlp.Profiles), only.sink.Items(otlp.Metrics); p != 1 || m != 0 {
+		t.Errorf("%d samples, %d data points", p, m)
+	}
+
+	metrics := newRig(t, testConfig(), pipeline.Settings{}, otlp.Metrics)
+	client := metrics.client()
+	if _, err := client.Report(t.Context(), one(1, 1)); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "profiles") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := client.Report(t.Context(), &collectionagentv1.ReportRequest{InstanceId: id(1), Sequence: 2, Metrics: values,
+		Hosts: []*collectionagentv1.HostMetadata{{Metadata: map[string]string{"host.name": "h"}}}}); err != nil {
+		t.Error(err)
+	}
+	metrics.end()
+	if n := metrics.sink.Items(otlp.Metrics); n != 1 {
+		t.Errorf("%d data points", n)
+	}
+}
+
+// What the pipeline does not take is tried again, and while it does not take
+// anything the reporters keep their own.
+func TestBackPressure(t *testing.T) {
+	t.Parallel()
+	c := testConfig()
+	c.ReportInterval = 5 * time.Millisecond
+	r := newRig(t, c, pipeline.Settings{})
+	r.door.sessions.crowded = crowding{window: 1 << 20, pending: 2000}
+	r.sink.Fail(errors.New("not now"))
+	g := r.reporter()
+	const n = 2000
+	for i := range n {
+		g.ReportCountForTrace(libpf.NewTraceHash(1, uint64(i)), firstSecond, 1, fmt.Sprint("thread ", i), "", "")
+		if i%100 == 0 {
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+	eventually(t, "the agent refuses", func() bool { return strings.Contains(r.logs.String(), "does not keep up") })
+	if q := g.Stats().CountsForTraces; q.Queued == 0 || q.Overwritten+q.Dropped > 0 {
+		t.Errorf("the reporter does not keep its own: %+v", q)
+	}
+	r.sink.Fail(nil)
+	eventually(t, "all is taken", func() bool { return g.Stats().CountsForTraces.Acknowledged == n })
+	r.end()
+	if got := len(events(t, r.sink.Requests(otlp.Profiles))); got != n {
+		t.Errorf("%d of %d events arrived", got, n)
+	}
+}
+
+// Reporters have a bound. One that is silent is let go for another, or after its
+// time, and what it left is passed on.
+func TestReporters(t *testing.T) {
+	t.Parallel()
+	c := testConfig()
+	c.MaxReporters = 2
+	r := newRig(t, c, pipeline.Settings{})
+	client := r.client()
+	send := func(b byte, n uint64) error { _, err := client.Report(t.Context(), one(b, n)); return err }
+	known := func() int {
+		s := r.door.sessions
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.of)
+	}
+	if err := errors.Join(send(1, 1), send(2, 1)); err != nil {
+		t.Fatal(err)
+	}
+	err := send(3, 1)
+	if _, after := details(err); status.Code(err) != codes.Unavailable || after <= 0 || !strings.Contains(err.Error(), "max_reporters") {
+		t.Errorf("got %v, retry after %s", err, after)
+	}
+	silent := func(d time.Duration, ids ...byte) {
+		s := r.door.sessions
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, b := range ids {
+			s.of[instance(id(b))].used = time.Now().Add(-d)
+		}
+	}
+	silent(2*spareableAfter, 2)
+	silent(spareableAfter+time.Second, 1)
+	if err := send(3, 1); err != nil || known() != 2 {
+		t.Errorf("%v, %d known", err, known())
+	}
+	r.sink.Wait(t, otlp.Profiles, 1)
+	if err := send(1, 2); err != nil { // it is the other that was let go
+		t.Error(err)
+	}
+	silent(c.ReporterIdleTimeout-time.Minute, 1)
+	silent(c.ReporterIdleTimeout, 3)
+	r.door.sessions.expire()
+	r.sink.Wait(t, otlp.Profiles, 2)
+	if known() != 1 {
+		t.Errorf("%d are known", known())
+	}
+	r.end()
+	if got := len(events(t, r.sink.Requests(otlp.Profiles))); got != 4 {
+		t.Errorf("%d events", got)
+	}
+}
+
+// The clock ends sessions too.
+func TestReportersExpire(t *testing.T) {
+	t.Parallel()
+	c := testConfig()
+	c.ReporterIdleTimeout = 50 * time.Millisecond
+	r := newRig(t, c, pipeline.Settings{})
+	if _, err := r.client().Report(t.Context(), one(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	r.sink.Wait(t, otlp.Profiles, 1)
+}
+
+// A request that the budget has no room for is refused before it is read.
+func TestAdmission(t *testing.T) {
+	t.Parallel()
+	budget := admission.New(admission.Config{Bytes: 1 << 20, MaxWait: -1})
+	r := newRig(t, testConfig(), pipeline.Settings{Memory: budget})
+	client := r.client()
+	hold, err := budget.Acquire(t.Context(), "another", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Report(t.Context(), one(1, 1))
+	if _, after := details(err); status.Code(err) != codes.Unavailable || after <= 0 {
+		t.Errorf("full: %v, retry after %s", err, after)
+	}
+	hold.Release()
+	large := one(1, 1)
+	for range 20000 {
+		large.Counts = append(large.Counts, large.Counts[0])
+	}
+	_, err = client.Report(t.Context(), large)
+	if _, after := details(err); status.Code(err) != codes.ResourceExhausted || after != 0 || !strings.Contains(err.Error(), "budget") {
+		t.Errorf("too large: %v", err)
+	}
+	if _, err := client.Report(t.Context(), one(1, 1)); err != nil {
+		t.Error(err)
+	}
+	if s := budget.Stats(); s.Used != 0 || s.Peak < visitBytes {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A request above the limit is refused; a reporter then sends in parts.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig(), pipeline.Settings{})
+	r.door.maxBytes = 1500 // less than the reporter's 4096
+	large := one(1, 1)
+	for range 100 {
+		large.Counts = append(large.Counts, large.Counts[0])
+	}
+	if _, err := r.client().Report(t.Context(), large); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "max_recv_msg_size_mib") {
+		t.Errorf("got %v", err)
+	}
+	g := r.reporter()
+	const n = 300
+	for i := range n {
+		g.ReportCountForTrace(libpf.NewTraceHash(1, 1), libpf.UnixTime32(firstSecond+i), 1, "comm", "", "")
+	}
+	eventually(t, "all is taken", func() bool { return g.Stats().CountsForTraces.Acknowledged == n })
+}
+
+// keyring lets in who knows the word.
+type keyring struct{ err error }
+
+func (k *keyring) Authenticate(_ context.Context, header func(string) []string) (*pipeline.Identity, error) {
+	if k.err != nil {
+		return nil, k.err
+	}
+	if got := header("authorization"); len(got) != 1 || got[0] != "sesame" {
+		return nil, errors.New("authorization: expected the word")
+	}
+	return &pipeline.Identity{Subject: "ali"}, nil
+}
+
+func TestAuthentication(t *testing.T) {
+	t.Parallel()
+	c := testConfig()
+	c.Auth = conf.Some(AuthConfig{Authenticator: "keyring"})
+	keys := &keyring{}
+	set := pipeline.Settings{Extension: func(id string) (any, bool) { return keys, id == "keyring" }}
+	r := newRig(t, c, set)
+	client := r.client()
+	if _, err := client.Report(t.Context(), one(1, 1)); status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "the word") {
+		t.Errorf("without: %v", err)
+	}
+	knowing := metadata.AppendToOutgoingContext(t.Context(), "authorization", "sesame")
+	if _, err := client.Report(knowing, one(1, 1)); err != nil {
+		t.Errorf("with: %v", err)
+	}
+	// A reporter has no word; it goes on asking.
+	g := r.reporter()
+	g.ReportCountForTrace(libpf.NewTraceHash(1, 1), firstSecond, 1, "", "", "")
+	eventually(t, "it was refused twice", func() bool { return g.Stats().AuthErrors >= 2 })
+	g.Stop()
+	keys.err = &pipeline.Error{Kind: pipeline.Retryable, Err: errors.New("the lamp is out")}
+	if _, err := client.Report(knowing, one(1, 2)); status.Code(err) != codes.Unavailable {
+		t.Errorf("nothing is known: %v", err)
+	}
+	if want := []pipeline.Need{{Key: "auth.authenticator", ID: "keyring", Role: pipeline.RoleAuthenticator}}; !cmp.Equal(c.Needs(), want) {
+		t.Errorf("needs %v", c.Needs())
+	}
+
+	for name, ext := range map[string]func(string) (any, bool){
+		"authenticator not found":                               nil,
+		"requested authenticator is not a server authenticator": func(string) (any, bool) { return 1, true },
+	} {
+		r, err := New(c, pipeline.Settings{ID: "collectionagent", Extension: ext})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Start(t.Context()); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := r.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	authority := tlstest.New(t)
+	cert, key := authority.Pair("127.0.0.1")
+	c := testConfig()
+	c.TLS = conf.Some(netcfg.ServerTLS{TLS: netcfg.TLS{CertPem: conf.Opaque(cert), KeyPem: conf.Opaque(key)}})
+	r := newRig(t, c, pipeline.Settings{})
+	conn, err := grpc.NewClient(r.addr(), grpc.WithTransportCredentials(credentials.NewClientTLSFromCert(authority.Pool(), "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := collectionagentv1.NewCollectionAgentClient(conn).Report(t.Context(), one(1, 1)); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.client().Report(t.Context(), one(1, 1)); err == nil {
+		t.Error("taken in plaintext")
+	}
+}
+
+// A request that does not come is given up on, and gives its room back.
+func TestSlowRequest(t *testing.T) {
+	t.Parallel()
+	budget := admission.New(admission.Config{Bytes: 1 << 20})
+	r := newRig(t, testConfig(), pipeline.Settings{Memory: budget})
+	r.door.patience = 50 * time.Millisecond
+	conn, err := grpc.NewClient(r.addr(), grpc.WithTransportCredentials(insecureCreds()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, collectionagentv1.CollectionAgent_Report_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.RecvMsg(&collectionagentv1.ReportResponse{}); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "too slowly") {
+		t.Errorf("got %v", err)
+	}
+	eventually(t, "the room is given back", func() bool { return budget.Stats().Used == 0 })
+}
+
+func TestCompressedRequest(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig(), pipeline.Settings{})
+	if _, err := r.client().Report(t.Context(), one(1, 1), grpc.UseCompressor("gzip")); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "not compressed") {
+		t.Errorf("got %v", err)
+	}
+	conn, err := grpc.NewClient(r.addr(), grpc.WithTransportCredentials(insecureCreds()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, collectionagentv1.CollectionAgent_Report_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.RecvMsg(&collectionagentv1.ReportResponse{}); status.Code(err) != codes.Internal {
+		t.Errorf("no message: %v", err)
+	}
+}
+
+func TestRegister(t *testing.T) {
+	t.Parallel()
+	r, err := New(testConfig(), pipeline.Settings{ID: "collectionagent/2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := &testkit.Sink{}
+	for _, s := range []otlp.Signal{otlp.Traces, otlp.Logs, 0, 99} {
+		if err := r.Register(s, sink); err == nil || !strings.Contains(err.Error(), `"collectionagent/2"`) || !strings.Contains(err.Error(), "profiles and metrics") {
+			t.Errorf("%s: %v", s, err)
+		}
+	}
+	if err := r.Register(otlp.Metrics, nil); err == nil {
+		t.Error("nil was taken")
+	}
+	if err := r.Register(otlp.Profiles, sink); err != nil {
+		t.Error(err)
+	}
+	if err := r.Register(otlp.Profiles, sink); err == nil {
+		t.Error("a second consumer was taken")
+	}
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Register(otlp.Metrics, sink); err == nil {
+		t.Error("taken after Start")
+	}
+	if err := r.Start(t.Context()); err != nil {
+		t.Errorf("a second Start: %v", err)
+	}
+	other := testConfig()
+	other.Endpoint = r.Addr().String()
+	second, err := New(other, pipeline.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "listens there") {
+		t.Errorf("the port is in use: %v", err)
+	}
+	for range 2 {
+		if err := errors.Join(r.Shutdown(t.Context()), second.Shutdown(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := r.Start(t.Context()); err == nil {
+		t.Error("started after Shutdown")
+	}
+}
+
+// Shutdown passes on what is held, in the presence of clients that say nothing,
+// and tells if it cannot.
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig(), pipeline.Settings{})
+	silent, err := net.Dial("tcp", r.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if _, err := r.client().Report(t.Context(), one(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	r.end()
+	if n := r.sink.Items(otlp.Profiles); n != 1 {
+		t.Errorf("%d samples", n)
+	}
+	if _, err := silent.Read(make([]byte, 1<<10)); err == nil {
+		_, err = io.Copy(io.Discard, silent)
+		if err != nil {
+			t.Log(err) // closed, somehow
+		}
+	}
+
+	failing := newRig(t, testConfig(), pipeline.Settings{})
+	failing.sink.Fail(errors.New("not now"))
+	if _, err := failing.client().Report(t.Context(), one(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := failing.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "could not all be passed on") {
+		t.Errorf("got %v", err)
+	}
+	failing.Receiver = r.Receiver // whose end is over
+}
+
+// Reports may come while the agent stops; what it took is passed on.
+func TestShutdownAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	for i := range 5 {
+		c := testConfig()
+		c.ReportInterval = time.Millisecond
+		r := newRig(t, c, pipeline.Settings{})
+		var senders sync.WaitGroup
+		taken := make([]int, 4)
+		for w := range taken {
+			client := r.client()
+			senders.Go(func() {
+				for n := uint64(1); ; n++ {
+					if _, err := client.Report(t.Context(), one(byte(w), n)); err != nil {
+						return
+					}
+					taken[w]++
+				}
+			})
+		}
+		time.Sleep(time.Duration(i*5) * time.Millisecond)
+		r.end()
+		senders.Wait()
+		want := 0
+		for _, n := range taken {
+			want += n
+		}
+		// One of each sender may have been taken without its answer being heard.
+		if got := len(events(t, r.sink.Requests(otlp.Profiles))); got < want || got > want+len(taken) {
+			t.Errorf("%d events of %d that were acknowledged", got, want)
+		}
+	}
+}
+
+// The connections have a bound.
+func TestMaxConnections(t *testing.T) {
+	t.Parallel()
+	c := testConfig()
+	c.MaxConnections = 1
+	r := newRig(t, c, pipeline.Settings{})
+	first, second := r.client(), r.client()
+	if _, err := first.Report(t.Context(), one(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.Report(t.Context(), one(1, 2)); status.Code(err) != codes.Unavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What is measured: requests by their outcome, items as the pipeline took them.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	reader := sdkmetric.NewManualReader()
+	r := newRig(t, testConfig(), pipeline.Settings{Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+	client := r.client()
+	for n := range uint64(3) {
+		client.Report(t.Context(), one(1, n)) // 0 is none
+	}
+	r.end()
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if sum, ok := m.Data.(metricdata.Sum[int64]); ok {
+				for _, p := range sum.DataPoints {
+					key := m.Name
+					for _, k := range []string{"outcome", "reason"} {
+						if v, ok := p.Attributes.Value(attributeKey(k)); ok {
+							key += " " + v.AsString()
+						}
+					}
+					if p.Value != 0 {
+						got[key] += p.Value
+					}
+				}
+			}
+		}
+	}
+	want := map[string]int64{
+		"otelcol_receiver_accepted_profile_samples": 1, "otelcol_receiver_requests success": 2, "otelcol_receiver_requests refused": 1,
+		"otelcol_receiver_refused_requests decode": 1,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

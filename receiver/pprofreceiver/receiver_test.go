@@ -1,0 +1,257 @@
+package pprofreceiver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/pprof/profile"
+	colprofiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+var _ pipeline.Component = (*Receiver)(nil)
+
+// sent is what a request says, in the words of totals: sample type and functions.
+func sent(t *testing.T, request []byte, into totals, resources map[string]bool) {
+	t.Helper()
+	testkit.CheckProfiles(t, request)
+	m := &colprofiles.ExportProfilesServiceRequest{}
+	if err := proto.Unmarshal(request, m); err != nil {
+		t.Fatal(err)
+	}
+	d := m.Dictionary
+	text := func(i int32) string { return d.StringTable[i] }
+	for _, rp := range m.ResourceProfiles {
+		resources[resourceText(d.StringTable, rp.Resource.Attributes)] = true
+		for _, sp := range rp.ScopeProfiles {
+			for _, p := range sp.Profiles {
+				if p.DurationNano == 0 || p.TimeUnixNano == 0 {
+					t.Errorf("a profile of %s lasts %d ns from %d", text(p.SampleType.TypeStrindex), p.DurationNano, p.TimeUnixNano)
+				}
+				for _, s := range p.Samples {
+					key := text(p.SampleType.TypeStrindex) + " "
+					for _, l := range d.StackTable[s.StackIndex].LocationIndices {
+						for _, line := range d.LocationTable[l].Lines {
+							key += text(d.FunctionTable[line.FunctionIndex].NameStrindex) + ", "
+						}
+						key += "< "
+					}
+					for _, a := range s.AttributeIndices {
+						kv := d.AttributeTable[a]
+						key += text(kv.KeyStrindex) + "=" + kv.Value.GetStringValue() + " "
+					}
+					for _, v := range s.Values {
+						into[key] += v
+					}
+				}
+			}
+		}
+	}
+}
+
+func resourceText(table []string, list []*common.KeyValue) string {
+	var all []string
+	for _, kv := range list {
+		key, value := kv.Key, kv.Value.GetStringValue()
+		if kv.KeyStrindex != 0 {
+			key = table[kv.KeyStrindex]
+		}
+		if i := kv.Value.GetStringValueStrindex(); i != 0 {
+			value = table[i]
+		}
+		all = append(all, key+"="+value)
+	}
+	return strings.Join(all, " ")
+}
+
+func newReceiver(t *testing.T, cfg Config, next pipeline.Consumer) *Receiver {
+	t.Helper()
+	r, err := New(cfg, pipeline.Settings{ID: "pprof/test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Register(otlp.Profiles, next); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// From a target to the pipeline: what comes out is what the target counted.
+func TestEndToEnd(t *testing.T) {
+	t.Parallel()
+	first := heapAt(0, simple("a", 10, 100, 1, 10), simple("bb", 5, 50, 0, 0))
+	second := heapAt(1, simple("a", 12, 120, 2, 20), simple("bb", 5, 50, 0, 0))
+	last := heapAt(2, simple("a", 12, 120, 3, 30), simple("bb", 8, 80, 0, 0), simple("ccc", 1, 1, 0, 0))
+	block := makeProfile(lockTypes, noon, program, 0, simple("wait", 1, 1))
+	block2 := makeProfile(lockTypes, noon.Add(time.Second), program, 0, simple("wait", 3, 5))
+	mux := http.NewServeMux()
+	heap := &script{left: []*profile.Profile{first, second, last}}
+	mux.Handle("/debug/pprof/heap", heap)
+	mux.Handle("/debug/pprof/block", &script{left: []*profile.Profile{block, block2}})
+	mux.Handle("/debug/pprof/mutex", &script{left: []*profile.Profile{block, block2}})
+	cfg := one(serve(t, mux), "heap")
+	cfg.Profiles = ProfilesOf("heap", "allocs", "mutex", "block")
+	cfg.CollectionInterval, cfg.ServiceName = time.Second, "shop"
+	cfg.Files = []string{filepath.Join(t.TempDir(), "*")}
+	writeProfile(t, filepath.Join(filepath.Dir(cfg.Files[0]), "cpu.pb.gz"), makeProfile([]string{"cpu"}, noon, program, 0, simple("spin", 77)))
+
+	sink := &testkit.Sink{}
+	r := newReceiver(t, cfg, sink)
+	if err := errors.Join(r.Start(t.Context()), r.Start(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for r.Stats().Fetches < 4*3+1 && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := errors.Join(r.Shutdown(t.Context()), r.Shutdown(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Stats(); len(s.Failures) != 0 || s.Refused != 0 || s.Restarts != 0 {
+		t.Fatalf("stats %+v", s)
+	}
+	got, resources := totals{}, map[string]bool{}
+	for _, request := range sink.Requests(otlp.Profiles) {
+		sent(t, request, got, resources)
+	}
+	for key := range got { // what is in use is told in each round: the number of rounds is not ours
+		if strings.HasPrefix(key, "inuse") {
+			delete(got, key)
+		}
+	}
+	sameTotals(t, "sum", got, totals{
+		"alloc_objects a, < ": 2, "alloc_space a, < ": 20, "alloc_objects bb, < ": 3, "alloc_space bb, < ": 30,
+		"alloc_objects ccc, < ": 1, "alloc_space ccc, < ": 1, "cpu spin, < ": 77,
+		"contentions wait, < " + attrProfile + "=mutex ": 2, "delay wait, < " + attrProfile + "=mutex ": 4,
+		"contentions wait, < " + attrProfile + "=block ": 2, "delay wait, < " + attrProfile + "=block ": 4,
+	})
+	if len(resources) != 2 {
+		t.Errorf("resources %v, want that of the target and that of the file", resources)
+	}
+	for text := range resources {
+		if !strings.Contains(text, "service.name=shop") || !strings.Contains(text, "process.executable.name=shop") {
+			t.Errorf("resource %s", text)
+		}
+	}
+}
+
+// The five lines of YAML, against a real process.
+func TestFiveLines(t *testing.T) {
+	busy(t)
+	addr := serve(t, newProcess())
+	cfg, err := decode(t, "targets: ["+addr+"]\ncollection_interval: 1s\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := &testkit.Sink{}
+	r := newReceiver(t, cfg, sink)
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(60 * time.Second)
+	for r.Stats().Fetches < 5*4 && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := r.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, resources := totals{}, map[string]bool{}
+	for _, request := range sink.Requests(otlp.Profiles) {
+		sent(t, request, got, resources)
+	}
+	for _, typ := range []string{"cpu", "samples", "inuse_space", "alloc_space", "goroutine", "contentions", "delay"} {
+		if got.total(typ) <= 0 {
+			t.Errorf("no %s has come", typ)
+		}
+	}
+	if s := r.Stats(); len(s.Failures) != 0 || s.Restarts != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	if int64(len(resources)) != 1 {
+		t.Errorf("resources %v", resources)
+	}
+}
+
+func TestLifeCycle(t *testing.T) {
+	t.Parallel()
+	cfg := one("127.0.0.1:1", "heap")
+	r, err := New(cfg, pipeline.Settings{ID: "pprof/test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "expected a pipeline of profiles") {
+		t.Errorf("started without a consumer: %v", err)
+	}
+	if err := r.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+
+	r = newReceiver(t, cfg, &testkit.Sink{})
+	for _, s := range []otlp.Signal{otlp.Traces, otlp.Profiles, 0} {
+		if err := r.Register(s, &testkit.Sink{}); err == nil {
+			t.Errorf("a consumer of %s was taken", s)
+		}
+	}
+	if err := r.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := r.Start(t.Context()); err == nil {
+		t.Error("started after Shutdown")
+	}
+	if got := r.Name(); got != "pprof/test" {
+		t.Errorf("its name is %q", got)
+	}
+}
+
+// Shutdown does not wait for a CPU profile, nor for a consumer that is stuck.
+func TestShutdownIsQuick(t *testing.T) {
+	t.Parallel()
+	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/profile") {
+			<-r.Context().Done()
+			return
+		}
+		io.Copy(w, bytes.NewReader(plainProfile(t)))
+	}))
+	cfg := one(addr, "cpu")
+	cfg.Profiles, cfg.CountFrom = ProfilesOf("cpu", "mutex"), FromProcessStart
+	r := newReceiver(t, cfg, stuckConsumer{})
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for r.Stats().Numbers == 0 && time.Now().Before(deadline) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	err := r.Shutdown(ctx)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("Shutdown took %s", took)
+	}
+	if err == nil || !strings.Contains(err.Error(), "could not be sent in time") {
+		t.Errorf("got %v, want what is lost", err)
+	}
+}
+
+type stuckConsumer struct{}
+
+func (stuckConsumer) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+
+func (stuckConsumer) Consume(ctx context.Context, _ *pipeline.Batch) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
