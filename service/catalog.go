@@ -6,7 +6,9 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
+	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
+	"github.com/penstock-telemetry/penstock/receiver/pprofreceiver"
 
 	"github.com/penstock-telemetry/penstock/exporter/debugexporter"
 	"github.com/penstock-telemetry/penstock/exporter/fileexporter"
@@ -52,7 +54,9 @@ func ComponentTypes() []ComponentType {
 		}
 	}
 	return []ComponentType{
+		{Receiver, "collectionagent", nil, map[otlp.Signal]string{otlp.Metrics: "Alpha", otlp.Profiles: "Development"}},
 		{Receiver, "otlp", nil, all()},
+		{Receiver, "pprof", nil, map[otlp.Signal]string{otlp.Profiles: "Development"}},
 		{Processor, "memory_limiter", nil, all()},
 		{Processor, "resource", nil, all()},
 		{Exporter, "debug", nil, all()},
@@ -132,6 +136,10 @@ type plan struct {
 // decodeBuiltin is where a new component is made known, beside ComponentTypes.
 func decodeBuiltin(k Kind, typ string, n *conf.Node) (plan, error) {
 	switch k.section() + "/" + typ {
+	case "receivers/collectionagent":
+		return planCollectionAgent(n)
+	case "receivers/pprof":
+		return planReceiver(n, pprofreceiver.DefaultConfig(), pprofreceiver.New)
 	case "receivers/otlp":
 		return planOTLPReceiver(n)
 	case "processors/memory_limiter":
@@ -173,6 +181,13 @@ func decodeBuiltin(k Kind, typ string, n *conf.Node) (plan, error) {
 	panic("service: the component type " + string(k) + " " + typ + " is listed but not known")
 }
 
+func planReceiver[C any, R receiver](n *conf.Node, cfg C, create func(C, pipeline.Settings) (R, error)) (plan, error) {
+	err := n.Decode(&cfg)
+	return plan{config: cfg, warnings: warningsOf(&cfg), needs: needsOf(&cfg), receiver: func(s pipeline.Settings) (receiver, error) {
+		return create(cfg, s)
+	}}, err
+}
+
 func planProcessor[C any, P consumer](n *conf.Node, cfg C, create func(C, pipeline.Settings, pipeline.Consumer) (P, error)) (plan, error) {
 	err := n.Decode(&cfg)
 	return plan{config: cfg, warnings: warningsOf(&cfg), needs: needsOf(&cfg), processor: func(s pipeline.Settings, next pipeline.Consumer) (consumer, error) {
@@ -188,17 +203,21 @@ func planExporter[C any, E consumer](n *conf.Node, cfg C, create func(C, pipelin
 }
 
 func planOTLPReceiver(n *conf.Node) (plan, error) {
-	cfg := otlpreceiver.DefaultConfig()
-	err := n.Decode(&cfg)
-	p := plan{config: cfg, warnings: warningsOf(&cfg), needs: needsOf(&cfg), receiver: func(s pipeline.Settings) (receiver, error) {
-		return otlpreceiver.New(cfg, s)
-	}}
+	p, err := planReceiver(n, otlpreceiver.DefaultConfig(), otlpreceiver.New)
+	cfg := p.config.(otlpreceiver.Config)
 	if g := cfg.Protocols.GRPC.Get(); g != nil {
 		p.listens = append(p.listens, listenerAt(n, g.Transport, g.Endpoint, "protocols", "grpc", "endpoint"))
 	}
 	if h := cfg.Protocols.HTTP.Get(); h != nil && !cfg.OnePort() {
 		p.listens = append(p.listens, listenerAt(n, h.Transport, h.Endpoint, "protocols", "http", "endpoint"))
 	}
+	return p, err
+}
+
+func planCollectionAgent(n *conf.Node) (plan, error) {
+	p, err := planReceiver(n, collectionagentreceiver.DefaultConfig(), collectionagentreceiver.New)
+	cfg := p.config.(collectionagentreceiver.Config)
+	p.listens = []listener{listenerAt(n, cfg.Transport, cfg.Endpoint, "endpoint")}
 	return p, err
 }
 
