@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -240,6 +241,38 @@ func TestGRPCSplits(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An agent that called requests too large for a while costs what it refused, and
+// no more.
+func TestGRPCSplitsRecover(t *testing.T) {
+	leakFree(t)
+	a := newAgent()
+	var tries atomic.Int64
+	a.answer = func(context.Context, *collectionagentv1.ReportRequest, int) error {
+		if tries.Add(1) <= 12 {
+			return status.Error(codes.ResourceExhausted, "as told")
+		}
+		return nil
+	}
+	a.listen(t, "", nil)
+	r, _ := startGRPC(t, testConfig(a.addr))
+	for i := range 200 {
+		count(r, i+1)
+	}
+	eventually(t, "all is settled", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
+	s := r.Stats().CountsForTraces
+	if s.Dropped == 0 || s.Dropped > 12 || s.Acknowledged != 200-s.Dropped {
+		t.Errorf("%+v", s)
+	}
+	before := tries.Load()
+	for i := range 200 {
+		count(r, i+201)
+	}
+	eventually(t, "all is taken", func() bool { return r.Stats().CountsForTraces.Acknowledged == 400-s.Dropped })
+	if n := tries.Load() - before; n > 20 {
+		t.Errorf("%d requests for 200 counts", n)
 	}
 }
 

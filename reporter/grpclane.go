@@ -106,8 +106,11 @@ func (l *lane[T, M]) flush(ctx context.Context, s *sender) bool {
 }
 
 func (l *lane[T, M]) sendBatch(ctx context.Context, s *sender) bool {
+	// The agent may take less than we may send. That is found out anew each time:
+	// it may have been another agent, or one that was only short of something.
+	limit := s.maxBytes
 	for len(l.batch) > 0 {
-		request, n := l.next(s)
+		request, n := l.next(s, limit)
 		if n == 0 {
 			continue // an entry that cannot be sent is gone
 		}
@@ -121,7 +124,7 @@ func (l *lane[T, M]) sendBatch(ctx context.Context, s *sender) bool {
 				s.tellDropped(l.name, "the agent has no room for it")
 				l.settle(1, &l.stats.Dropped)
 			} else {
-				s.maxBytes = min(s.maxBytes, proto.Size(request)) / 2
+				limit = proto.Size(request) / 2
 			}
 		case ended:
 			return false
@@ -134,12 +137,13 @@ func (l *lane[T, M]) sendBatch(ctx context.Context, s *sender) bool {
 // sequence number.
 const requestBytes = 32
 
-// next makes a request of the first n entries of the batch, as many as fit. A
-// first entry that cannot be sent at all is dropped, and n is 0.
-func (l *lane[T, M]) next(s *sender) (request *collectionagentv1.ReportRequest, n int) {
+// next makes a request of the first n entries of the batch: as many as fit into
+// limit bytes, or one that fits into a message. A first entry that cannot be sent
+// at all is dropped, and n is 0.
+func (l *lane[T, M]) next(s *sender, limit int) (request *collectionagentv1.ReportRequest, n int) {
 	request = &collectionagentv1.ReportRequest{}
 	list := l.listIn(request)
-	left := s.maxBytes - requestBytes
+	left := limit - requestBytes
 	for _, v := range l.batch {
 		m := l.toWire(v)
 		size := 1 + protowire.SizeBytes(proto.Size(m)) // every list has a tag of one byte
@@ -147,7 +151,7 @@ func (l *lane[T, M]) next(s *sender) (request *collectionagentv1.ReportRequest, 
 		if n > 0 && (fault != nil || size > left) {
 			break
 		}
-		if fault != nil || size > left && n == 0 {
+		if fault != nil || size > s.maxBytes-requestBytes {
 			why := fmt.Sprintf("it has %d bytes, a message may have %d", size, s.maxBytes)
 			if fault != nil {
 				why = fault.Error()

@@ -53,7 +53,7 @@ type sender struct {
 
 	instance []byte
 	sequence atomic.Uint64
-	maxBytes int // of a request; less once the agent has found one too large
+	maxBytes int // of a request
 
 	authErrors                    atomic.Uint64
 	noticeAuth, noticeAway        obsreport.Notice

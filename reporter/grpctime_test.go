@@ -2,6 +2,7 @@ package reporter
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -202,5 +203,46 @@ func TestGRPCStopInTime(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 		})
+	}
+}
+
+// Stop does not wait for the end of a pause: it tries once more at once.
+func TestGRPCStopCutsPauseShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &clockedAgent{answer: func(try int) error {
+			if try == 1 {
+				return status.Error(codes.Unauthenticated, "who?")
+			}
+			return nil
+		}}
+		r := clocked(t, realTimes(), a)
+		count(r, 1)
+		time.Sleep(time.Minute) // the next attempt is minutes away
+		began := time.Now()
+		r.Stop()
+		between(t, time.Since(began), 0, 0)
+		if got := r.Stats().CountsForTraces; got != (QueueStats{Reported: 1, Acknowledged: 1}) {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// A queue that is full again after it was emptied is told of again.
+func TestGRPCWarnsOncePerFullPeriod(t *testing.T) {
+	log := &logBuffer{}
+	c := testConfig("agent:1")
+	c.CountsForTracesMaxQueue = 3
+	r, err := newGRPCReporter(c, log.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for period := 1; period <= 3; period++ {
+		for i := range 10 {
+			count(r, i)
+		}
+		if n := strings.Count(log.String(), "is full"); n != period {
+			t.Errorf("%d warnings in period %d", n, period)
+		}
+		r.counts.take()
 	}
 }

@@ -36,13 +36,12 @@ type OTLPReporter struct {
 	flushNow chan struct{}
 	stop     chan struct{} // closed by Shutdown
 	loop     sync.WaitGroup
-	stopOnce sync.Once
 	stopped  chan struct{} // closed when Shutdown is through
-	unwatch  func() bool   // ends StartOTLP's watch of its context
 
 	mu      sync.Mutex // of what follows
 	started bool
 	ended   bool
+	unwatch func() bool // ends StartOTLP's watch of its context
 
 	// writing is held while events go from the store to the shipper, so that Stats
 	// never sees them in neither.
@@ -76,8 +75,15 @@ func StartOTLP(mainCtx context.Context, c *Config) (Reporter, error) {
 	if err := r.Start(mainCtx); err != nil {
 		return nil, err
 	}
-	r.unwatch = context.AfterFunc(mainCtx, r.Stop)
+	r.watch(mainCtx)
 	return r, nil
+}
+
+// watch stops the reporter when ctx ends, which may be at once.
+func (r *OTLPReporter) watch(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unwatch = context.AfterFunc(ctx, r.Stop)
 }
 
 // NewOTLP checks the configuration. Start starts the reporter.
@@ -93,7 +99,7 @@ func NewOTLP(cfg OTLPConfig) (*OTLPReporter, error) {
 	}
 	// A window is written while the next one is collected.
 	r.store = profile.New(profile.Config{MaxBytes: cfg.MaxWindowBytes / 2, HalfFull: r.Flush, HashStack: cfg.hashStack}, time.Now())
-	r.points.definitions = cfg.MetricDefinitions
+	r.points.definitions = validDefinitions(cfg.MetricDefinitions)
 	send, err := r.send()
 	if err != nil {
 		return nil, fmt.Errorf("set up the OTLP reporter: %w", err)
@@ -182,7 +188,7 @@ func (r *OTLPReporter) report(final bool) {
 	})
 	r.tooLarge += int64(out.TooLarge)
 	r.withoutSt += int64(out.WithoutStack)
-	r.tellDrops(int64(out.TooLarge))
+	r.tellDrops(final)
 }
 
 // resolve finds the frames of a stack that was counted by its hash.
@@ -201,20 +207,29 @@ func (r *OTLPReporter) base() libpf.Attributes { return r.host.on(r.cfg.Resource
 // dropsEvery is how often it is told that samples are being dropped.
 const dropsEvery = time.Minute
 
-// tellDrops warns of what was dropped before it became a request. The shipper
-// tells of the rest.
-func (r *OTLPReporter) tellDrops(tooLarge int64) {
-	full := r.store.Counts().Full
-	if tooLarge == 0 && full == r.deltas.toldFull {
+// earlyDrops are counts of what was dropped before it became a request.
+type earlyDrops struct{ full, tooLarge, pointsFull, pointsTooLarge int64 }
+
+func (r *OTLPReporter) earlyDrops() earlyDrops {
+	full, tooLarge := r.points.drops()
+	return earlyDrops{r.store.Counts().Full, r.tooLarge, full, tooLarge}
+}
+
+// tellDrops warns of what was dropped before it became a request, of all that was
+// not told yet if last. The shipper tells of the rest.
+func (r *OTLPReporter) tellDrops(last bool) {
+	told, now := r.deltas.told, r.earlyDrops()
+	if now == told {
 		return
 	}
-	if _, tell := r.told.Due(dropsEvery); !tell {
+	if _, tell := r.told.Due(dropsEvery); !tell && !last {
 		return
 	}
-	r.cfg.Logger.Warn("samples were dropped (told at most once in "+dropsEvery.String()+")",
-		slog.Int64("window_full", full-r.deltas.toldFull), slog.Int64("too_large", tooLarge),
+	r.cfg.Logger.Warn("samples or data points were dropped (told at most once in "+dropsEvery.String()+")",
+		slog.Int64("window_full", now.full-told.full), slog.Int64("too_large", now.tooLarge-told.tooLarge),
+		slog.Int64("points_full", now.pointsFull-told.pointsFull), slog.Int64("points_too_large", now.pointsTooLarge-told.pointsTooLarge),
 		slog.Int("max_window_bytes", r.cfg.MaxWindowBytes), slog.Int("max_request_bytes", r.cfg.MaxRequestBytes))
-	r.deltas.toldFull = full
+	r.deltas.told = now
 }
 
 // Stop is Shutdown within StopTimeout. What is lost is counted and logged.
@@ -225,31 +240,42 @@ func (r *OTLPReporter) Stop() {
 }
 
 // Shutdown takes no more, sends what is left until ctx ends, and waits for all
-// goroutines. The error tells how much could not be sent. It may be called twice;
-// the second call waits for the first.
+// goroutines. The error tells how much could not be sent. It may be called several
+// times, also at once: the first call gets the error, the context that ends first
+// counts.
 func (r *OTLPReporter) Shutdown(ctx context.Context) (err error) {
-	r.stopOnce.Do(func() {
+	r.mu.Lock()
+	first := !r.ended
+	r.ended = true
+	r.mu.Unlock()
+	if first {
 		err = r.shutdown(ctx)
 		close(r.stopped)
-	})
-	<-r.stopped
-	return err
+		return err
+	}
+	select {
+	case <-r.stopped:
+	case <-ctx.Done():
+		r.shipper.Stop(ctx)
+		<-r.stopped
+	}
+	return nil
 }
 
 func (r *OTLPReporter) shutdown(ctx context.Context) error {
-	if r.unwatch != nil {
-		r.unwatch()
-	}
 	r.mu.Lock()
-	r.ended = true
+	unwatch := r.unwatch
 	r.mu.Unlock()
+	if unwatch != nil {
+		unwatch()
+	}
 	close(r.stop)
 	r.loop.Wait()
 	r.store.Close()
 	r.points.close()
 	before := r.lost()
-	r.report(true)
 	r.reportPoints()
+	r.report(true)
 	r.shipper.Stop(ctx)
 	var err error
 	if n := r.lost() - before; n > 0 {

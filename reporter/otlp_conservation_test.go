@@ -501,13 +501,16 @@ func TestOTLPTooLarge(t *testing.T) {
 func TestOTLPContextEnds(t *testing.T) {
 	t.Parallel()
 	b := testkit.NewBackend(t, testkit.BackendConfig{})
-	for range 20 {
+	for i := range 20 {
 		config := &Config{CollAgentAddr: b.GRPCEndpoint(), DisableTLS: true, Times: quickTimes()}
 		r, err := StartOTLP(endedContext(t), config)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Stop()
+		if i%2 == 0 { // else nobody else stops it
+			r.Stop()
+		}
+		<-r.(*OTLPReporter).stopped
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	r, err := StartOTLP(ctx, &Config{CollAgentAddr: b.HTTPEndpoint(), Times: quickTimes()})

@@ -124,6 +124,7 @@ func (c OTLPConfig) orDefaults() OTLPConfig {
 	if c.Name == "" {
 		c.Name, c.Version = "penstock", otlpclient.Version()
 	}
+	c.Name, c.Version = validText(c.Name), validText(c.Version)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -213,6 +214,19 @@ type MetricDefinition struct {
 	// Kind is how values add up.
 	Kind MetricKind
 }
+
+// validDefinitions returns a copy that can be written as protobuf.
+func validDefinitions(all map[uint32]MetricDefinition) map[uint32]MetricDefinition {
+	valid := make(map[uint32]MetricDefinition, len(all))
+	for id, d := range all {
+		valid[id] = MetricDefinition{validText(d.Name), validText(d.Description), validText(d.Unit), d.Kind}
+	}
+	return valid
+}
+
+// validText returns s as strings in protobuf must be: else a receiver refuses the
+// whole request.
+func validText(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
 
 // MetricKind is how values of a metric add up.
 type MetricKind uint8

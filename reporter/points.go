@@ -22,7 +22,7 @@ type points struct {
 	since  map[uint32]uint64 // time of a counter's last point, Unix ns
 	closed bool
 
-	reported, ignored, unknown, full, late int64
+	reported, ignored, unknown, full, tooLarge, late int64
 }
 
 type point struct {
@@ -82,26 +82,47 @@ func (p *points) begin(q point) (start uint64) {
 	return start
 }
 
+// drops returns how many points found no room, and how many no request.
+func (p *points) drops() (full, tooLarge int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.full, p.tooLarge
+}
+
 // reportPoints makes metrics requests of what was collected.
 func (r *OTLPReporter) reportPoints() {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	list := r.points.take()
-	// A point takes less than 64 bytes, its metric's texts come on top once.
-	for at := 0; at < len(list); {
-		n := r.pointsThatFit(list[at:])
+	base := r.base()
+	for list := r.points.take(); len(list) > 0; {
+		n := r.pointsThatFit(base, list)
+		if n == 0 {
+			r.points.refuse()
+			list = list[1:]
+			continue
+		}
 		r.shipper.Add(&ship.Payload{
-			Signal: otlp.Metrics, Bytes: r.metricsRequest(list[at : at+n]), Events: int64(n), Units: int64(n),
+			Signal: otlp.Metrics, Bytes: r.metricsRequest(base, list[:n]), Events: int64(n), Units: int64(n),
 		})
-		at += n
+		list = list[n:]
 	}
+	r.tellDrops(false)
 }
 
-// pointBytes is more than a data point takes.
+// refuse counts a point that is too large.
+func (p *points) refuse() {
+	p.mu.Lock()
+	p.tooLarge++
+	p.mu.Unlock()
+}
+
+// pointBytes is more than a data point takes, and more than a metric takes beside
+// its texts and points.
 const pointBytes = 64
 
-func (r *OTLPReporter) pointsThatFit(list []point) int {
-	room := r.cfg.MaxRequestBytes - 2*len(r.base()) - len(r.cfg.Name) - len(r.cfg.Version) - 256
+// pointsThatFit returns how many points of list make a request.
+func (r *OTLPReporter) pointsThatFit(base libpf.Attributes, list []point) int {
+	room := r.cfg.MaxRequestBytes - 2*len(base) - len(r.cfg.Name) - len(r.cfg.Version) - 256
 	for i, q := range list {
 		room -= pointBytes
 		if i == 0 || q.id != list[i-1].id {
@@ -109,18 +130,18 @@ func (r *OTLPReporter) pointsThatFit(list []point) int {
 			room -= len(d.Name) + len(d.Description) + len(d.Unit) + pointBytes
 		}
 		if room < 0 {
-			return max(i, 1)
+			return i
 		}
 	}
 	return len(list)
 }
 
 // metricsRequest writes points, sorted by id, as an ExportMetricsServiceRequest.
-func (r *OTLPReporter) metricsRequest(list []point) []byte {
+func (r *OTLPReporter) metricsRequest(base libpf.Attributes, list []point) []byte {
 	e := otlp.Encoder{Buf: make([]byte, 0, pointBytes*len(list)+1024)}
 	rm := otlp.AppendExportMetricsServiceRequest(&e).AddResourceMetrics()
 	res := rm.SetResource()
-	for a := range r.base().All() {
+	for a := range base.All() {
 		appendAttribute(res.AddAttributes(), a)
 	}
 	res.Close()

@@ -18,7 +18,8 @@ const (
 	// DropWindowFull: more was reported than MaxWindowBytes holds, or than there is
 	// room for data points.
 	DropWindowFull DropReason = "window_full"
-	// DropTooLarge: a sample that does not fit into MaxRequestBytes alone.
+	// DropTooLarge: a sample or data point that does not fit into MaxRequestBytes
+	// alone.
 	DropTooLarge DropReason = "too_large"
 	// DropPendingFull: the oldest requests had to go for newer ones.
 	DropPendingFull DropReason = "pending_full"
@@ -120,16 +121,16 @@ func (p *points) flow(a ship.Accounts) Flow {
 	return Flow{
 		Reported: p.reported, Acknowledged: a.Acknowledged, Held: a.Held + int64(len(p.list)),
 		Dropped: drops(a, map[DropReason]int64{
-			DropIgnored: p.ignored, DropUnknownMetric: p.unknown, DropWindowFull: p.full, DropStopped: p.late,
+			DropIgnored: p.ignored, DropUnknownMetric: p.unknown, DropWindowFull: p.full, DropTooLarge: p.tooLarge, DropStopped: p.late,
 		}),
 	}
 }
 
 // deltas is what was told before.
 type deltas struct {
-	mu       sync.Mutex
-	last     totals
-	toldFull int64 // belongs to the reporting goroutine
+	mu   sync.Mutex
+	last totals
+	told earlyDrops // belongs to the reporting goroutine
 }
 
 // totals are the counters of Metrics since the beginning.

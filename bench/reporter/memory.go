@@ -12,59 +12,58 @@ import (
 	"time"
 )
 
-// memory watches what this process takes beyond what it took at the beginning.
+// memory watches the peak of what this process takes beyond what it took at the
+// beginning: the kernel's high-water mark of the resident size, or the live heap.
 //
-// The live heap is what a collection leaves over. It is sampled by collecting all
-// the time, which does not change what is live; the resident size is taken in the
-// same run, so it has little garbage in it.
+// The live heap is what a collection leaves over. It is seen by collecting all the
+// time, which would spoil every other figure.
 type memory struct {
-	rss0, live0 int64
-	peak        int64
-	done        chan struct{}
-	wg          sync.WaitGroup
+	kind  kind
+	first int64
+	peak  int64
+	done  chan struct{}
+	wg    sync.WaitGroup
 }
 
-const sampleEvery = 5 * time.Millisecond
+const collectEvery = 5 * time.Millisecond
 
-// watchMemory begins. Without sampling, stop returns zeros.
-func watchMemory(sampling bool) (*memory, error) {
-	m := &memory{done: make(chan struct{})}
-	if !sampling {
-		return m, nil
-	}
-	runtime.GC()
-	m.live0 = liveHeap()
-	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
-		return nil, fmt.Errorf("reset the high-water mark of the resident size: %w", err)
-	}
-	var err error
-	if m.rss0, err = status("VmRSS"); err != nil {
-		return nil, err
-	}
-	m.wg.Go(func() {
-		for {
-			select {
-			case <-m.done:
-				return
-			case <-time.After(sampleEvery):
-				runtime.GC()
-				m.peak = max(m.peak, liveHeap()-m.live0)
-			}
+// watchMemory begins, if k is a measurement of memory.
+func watchMemory(k kind) (m *memory, err error) {
+	m = &memory{kind: k, done: make(chan struct{})}
+	switch k {
+	case kindResident:
+		if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+			return nil, fmt.Errorf("reset the high-water mark of the resident size: %w", err)
 		}
-	})
-	return m, nil
+		m.first, err = status("VmRSS")
+	case kindLive:
+		runtime.GC()
+		m.first = liveHeap()
+		m.wg.Go(m.collect)
+	}
+	return m, err
 }
 
-// stop returns the peaks of the live heap and of the resident size, over what
-// they were at first.
-func (m *memory) stop() (live, rss int64, err error) {
+func (m *memory) collect() {
+	for {
+		select {
+		case <-m.done:
+			return
+		case <-time.After(collectEvery):
+			runtime.GC()
+			m.peak = max(m.peak, liveHeap())
+		}
+	}
+}
+
+// stop returns the peak, over what there was at first.
+func (m *memory) stop() (peak int64, err error) {
 	close(m.done)
 	m.wg.Wait()
-	if m.live0 == 0 {
-		return 0, 0, nil
+	if m.kind == kindResident {
+		m.peak, err = status("VmHWM")
 	}
-	high, err := status("VmHWM")
-	return m.peak, high - m.rss0, err
+	return m.peak - m.first, err
 }
 
 // liveHeap is what the last collection left over.

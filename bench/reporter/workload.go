@@ -42,8 +42,9 @@ const (
 	window    = 5e9 // ns that the events are spread over
 )
 
-// newWorkload returns so many stacks of a program of several packages: walks in
-// its graph of calls, from main to a leaf. It is the same each time.
+// newWorkload returns so many stacks of several programs, one a process: walks in
+// a program's graph of calls, from one of its roots to a leaf. It is the same each
+// time.
 func newWorkload(stacks int) *workload {
 	r := rand.New(rand.NewPCG(1, 2))
 	w := &workload{}
@@ -60,19 +61,24 @@ func newWorkload(stacks int) *workload {
 	calls := make([][4]int32, functions)
 	for i := range calls {
 		for j := range calls[i] {
-			calls[i][j] = r.Int32N(functions)
+			calls[i][j] = pick(r, functions, i%processes)
 		}
 	}
 	for i := range stacks {
-		s := make([]int32, depth)
-		at := r.Int32N(16)
+		s, m := make([]int32, depth), i%len(w.metas)
+		at := pick(r, 16*processes, m/threads)
 		for j := depth - 1; j >= 0; j-- {
 			s[j] = at
 			at = calls[at][r.IntN(4)]
 		}
-		w.stacks, w.metaOf = append(w.stacks, s), append(w.metaOf, int32(i%len(w.metas)))
+		w.stacks, w.metaOf = append(w.stacks, s), append(w.metaOf, int32(m))
 	}
 	return w
+}
+
+// pick returns one of the first n functions, of this process's.
+func pick(r *rand.Rand, n, process int) int32 {
+	return r.Int32N(int32(n/processes))*processes + int32(process)
 }
 
 var (
@@ -87,7 +93,7 @@ func (w *workload) program(r *rand.Rand) {
 		w.frames = append(w.frames, frame{
 			function: fmt.Sprintf("example.com/shop/internal/package%d.(*%s%d).%s%s", pkg, noun, i%20, verb, nouns[i%len(nouns)]),
 			file:     fmt.Sprintf("/src/example.com/shop/internal/package%d/%s%d.go", pkg, verb, i%20),
-			line:     10 + r.IntN(900), mapping: i % len(w.mappings), address: 0x401000 + uint64(i)*176,
+			line:     10 + r.IntN(900), mapping: i % processes, address: 0x401000 + uint64(i)*176,
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ import (
 	"github.com/penstock-telemetry/penstock/receiver/pprofreceiver"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
+
+// maxReportInterval is how long samples are collected before they are sent.
+const maxReportInterval = 5 * time.Second
 
 // reportFlags are the flags of penstock report, and what is made of them.
 type reportFlags struct {
@@ -104,8 +108,11 @@ func (f *reportFlags) complete(args []string, changed func(flag string) bool) er
 	for _, arg := range args {
 		if isTarget(arg) {
 			f.cfg.Targets = append(f.cfg.Targets, pprofreceiver.Target{Endpoint: arg})
-		} else {
-			f.cfg.Files = append(f.cfg.Files, arg)
+			continue
+		}
+		f.cfg.Files = append(f.cfg.Files, arg)
+		if found, err := filepath.Glob(arg); f.once && err == nil && len(found) == 0 {
+			problems = append(problems, fmt.Errorf("no file matches %q, and with --once none is waited for", arg))
 		}
 	}
 	if len(args) > 0 {
@@ -133,7 +140,7 @@ func (f *reportFlags) run(cmd *cobra.Command) error {
 	file, isFile := stderr.(*os.File)
 	screen := newReportScreen(stderr, isFile && term.IsTerminal(int(file.Fd())))
 	log := slog.New(slog.NewTextHandler(screen, nil))
-	f.to.Name, f.to.Logger = "penstock/report", log
+	f.to.Name, f.to.Logger, f.to.ReportInterval = "penstock/report", log, min(f.interval, maxReportInterval)
 	rep, err := reporter.NewOTLP(f.to)
 	if err != nil {
 		return err

@@ -11,7 +11,8 @@
 // Delivery. A reporter that got no answer sends the same request again, with the
 // same sequence number. The agent answers OK to a number that it has seen and
 // ignores the contents. It remembers the last 1024 numbers of an instance; a
-// number further behind the highest is refused.
+// number further behind the highest is refused. An agent that was restarted
+// remembers nothing, neither numbers nor stacks.
 //
 // Answers beside OK:
 //

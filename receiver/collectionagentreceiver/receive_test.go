@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -165,34 +167,77 @@ func (r *rig) highest(b byte) uint64 {
 	return one.seen.highest
 }
 
-// FuzzWindow compares a window with a set.
+// modelled is a window beside a set that says the same.
+type modelled struct {
+	window
+	seen map[uint64]bool
+}
+
+// step asks about a number that lies forward of the highest, or back from it, and
+// notes it if it is fresh.
+func (m *modelled) step(t *testing.T, forward, back uint64) {
+	t.Helper()
+	n, highest := uint64(1), m.highest
+	if forward > 0 {
+		n = highest + forward
+	} else if back < highest {
+		n = highest - back
+	}
+	want := fresh
+	switch {
+	case highest >= n+collectionagentv1.SequenceWindow:
+		want = tooOld
+	case m.seen[n]:
+		want = known
+	}
+	if got := m.state(n); got != want {
+		t.Fatalf("%d at %d: %d, want %d", n, highest, got, want)
+	}
+	if want == fresh {
+		m.add(n)
+		m.seen[n] = true
+	}
+	if m.highest != max(n, highest) && want == fresh {
+		t.Fatalf("the highest is %d after %d and %d", m.highest, highest, n)
+	}
+}
+
+func TestWindow(t *testing.T) {
+	t.Parallel()
+	rnd := newRand(1)
+	for range 20 {
+		m := modelled{seen: map[uint64]bool{}}
+		for range 5000 {
+			if rnd.IntN(3) == 0 {
+				m.step(t, 1+rnd.Uint64N(3)*rnd.Uint64N(600), 0)
+			} else {
+				m.step(t, 0, rnd.Uint64N(1100))
+			}
+		}
+	}
+}
+
+// The largest jump costs no more than the smallest.
+func TestWindowJumps(t *testing.T) {
+	t.Parallel()
+	var w window
+	w.add(1)
+	w.add(math.MaxUint64)
+	if w.state(1) != tooOld || w.state(math.MaxUint64) != known || w.state(math.MaxUint64-1) != fresh {
+		t.Errorf("%+v", w)
+	}
+}
+
+// FuzzWindow does the same as it is told: two bytes a step.
 func FuzzWindow(f *testing.F) {
-	f.Add([]byte{1, 2, 1, 200, 255, 0, 3})
+	f.Add([]byte{128, 1, 0, 0, 200, 9, 0, 255, 255, 255, 3, 3})
 	f.Fuzz(func(t *testing.T, steps []byte) {
-		var w window
-		seen := map[uint64]bool{}
-		highest := uint64(0)
-		for _, s := range steps {
-			n := uint64(1)
-			if forward := uint64(s&0x7f) * 37; s&0x80 != 0 {
-				n = highest + forward + 1
-			} else if forward < highest {
-				n = highest - forward
-			}
-			want := fresh
-			switch {
-			case highest >= n+collectionagentv1.SequenceWindow:
-				want = tooOld
-			case seen[n]:
-				want = known
-			}
-			if got := w.state(n); got != want {
-				t.Fatalf("%d at %d: %d, want %d", n, highest, got, want)
-			}
-			if want == fresh {
-				w.add(n)
-				seen[n] = true
-				highest = max(highest, n)
+		m := modelled{seen: map[uint64]bool{}}
+		for ; len(steps) > 1; steps = steps[2:] {
+			if distance := uint64(steps[0]&0x7f)<<8 | uint64(steps[1]); steps[0]&0x80 != 0 {
+				m.step(t, distance+1, 0)
+			} else {
+				m.step(t, 0, distance)
 			}
 		}
 	})
@@ -297,8 +342,10 @@ func TestReporters(t *testing.T) {
 	if err := send(1, 2); err != nil { // it is the other that was let go
 		t.Error(err)
 	}
-	silent(c.ReporterIdleTimeout-time.Minute, 1)
-	silent(c.ReporterIdleTimeout, 3)
+	silent(c.ReporterIdleTimeout, 1, 3)
+	if err := send(1, 2); err != nil { // nothing new, and a sign of life
+		t.Error(err)
+	}
 	r.door.sessions.expire()
 	r.sink.Wait(t, otlp.Profiles, 2)
 	if known() != 1 {
@@ -373,10 +420,15 @@ func TestTooLarge(t *testing.T) {
 	eventually(t, "all is taken", func() bool { return g.Stats().CountsForTraces.Acknowledged == n })
 }
 
+var errPanic = errors.New("the lamp fell")
+
 // keyring lets in who knows the word.
 type keyring struct{ err error }
 
 func (k *keyring) Authenticate(_ context.Context, header func(string) []string) (*pipeline.Identity, error) {
+	if k.err == errPanic {
+		panic(k.err)
+	}
 	if k.err != nil {
 		return nil, k.err
 	}
@@ -409,6 +461,13 @@ func TestAuthentication(t *testing.T) {
 	keys.err = &pipeline.Error{Kind: pipeline.Retryable, Err: errors.New("the lamp is out")}
 	if _, err := client.Report(knowing, one(1, 2)); status.Code(err) != codes.Unavailable {
 		t.Errorf("nothing is known: %v", err)
+	}
+	keys.err = errPanic
+	if _, err := client.Report(knowing, one(1, 2)); status.Code(err) != codes.Internal || strings.Contains(err.Error(), "lamp") {
+		t.Errorf("a panic: %v", err)
+	}
+	if !strings.Contains(r.logs.String(), "the lamp fell") {
+		t.Errorf("the log does not tell of the panic:\n%s", r.logs)
 	}
 	if want := []pipeline.Need{{Key: "auth.authenticator", ID: "keyring", Role: pipeline.RoleAuthenticator}}; !cmp.Equal(c.Needs(), want) {
 		t.Errorf("needs %v", c.Needs())
@@ -557,7 +616,11 @@ func TestShutdown(t *testing.T) {
 	if _, err := r.client().Report(t.Context(), one(1, 1)); err != nil {
 		t.Fatal(err)
 	}
+	began := time.Now()
 	r.end()
+	if took := time.Since(began); took >= drainAtMost { // it takes some milliseconds
+		t.Errorf("it took %s: a client that says nothing was waited for", took)
+	}
 	if n := r.sink.Items(otlp.Profiles); n != 1 {
 		t.Errorf("%d samples", n)
 	}
@@ -579,6 +642,34 @@ func TestShutdown(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	failing.Receiver = r.Receiver // whose end is over
+}
+
+// Who was let go before has no more time than the rest.
+func TestShutdownEndsFarewells(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig(), pipeline.Settings{})
+	r.sink.Fail(errors.New("not now"))
+	if _, err := r.client().Report(t.Context(), one(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	s := r.door.sessions
+	s.mu.Lock()
+	for id, one := range s.of {
+		s.dismiss(id, one)
+	}
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if err := r.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took >= farewellTime {
+		t.Errorf("it took %s", took)
+	}
+	if !strings.Contains(r.logs.String(), "could not be passed on") {
+		t.Errorf("nothing is said of what is lost:\n%s", r.logs)
+	}
 }
 
 // Reports may come while the agent stops; what it took is passed on.
@@ -635,11 +726,35 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	reader := sdkmetric.NewManualReader()
 	r := newRig(t, testConfig(), pipeline.Settings{Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+	r.sink.FailNext(errors.New("not now"), &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: errors.New("one is bad")})
 	client := r.client()
-	for n := range uint64(3) {
-		client.Report(t.Context(), one(1, n)) // 0 is none
+	refused := 0
+	for n := range uint64(4) { // 0 is none
+		if _, err := client.Report(t.Context(), one(1, n)); err != nil {
+			refused++
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d requests were refused", refused)
 	}
 	r.end()
+	n := int64(r.sink.Items(otlp.Profiles)) // samples; three counts may share one
+	want := map[string]int64{
+		"otelcol_receiver_accepted_profile_samples": n - 1, "otelcol_receiver_refused_profile_samples": n + 1,
+		"otelcol_receiver_requests success": 3, "otelcol_receiver_requests refused": 1,
+		"otelcol_receiver_refused_requests decode": 1,
+	}
+	if n == 1 {
+		delete(want, "otelcol_receiver_accepted_profile_samples")
+	}
+	if diff := cmp.Diff(want, counters(t, reader)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// counters returns the counters that are not 0, by name and outcome or reason.
+func counters(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
+	t.Helper()
 	var all metricdata.ResourceMetrics
 	if err := reader.Collect(t.Context(), &all); err != nil {
 		t.Fatal(err)
@@ -647,26 +762,22 @@ func TestMetrics(t *testing.T) {
 	got := map[string]int64{}
 	for _, scope := range all.ScopeMetrics {
 		for _, m := range scope.Metrics {
-			if sum, ok := m.Data.(metricdata.Sum[int64]); ok {
-				for _, p := range sum.DataPoints {
-					key := m.Name
-					for _, k := range []string{"outcome", "reason"} {
-						if v, ok := p.Attributes.Value(attributeKey(k)); ok {
-							key += " " + v.AsString()
-						}
+			sum, ok := m.Data.(metricdata.Sum[int64])
+			if !ok {
+				continue
+			}
+			for _, p := range sum.DataPoints {
+				key := m.Name
+				for _, k := range []attribute.Key{"outcome", "reason"} {
+					if v, ok := p.Attributes.Value(k); ok {
+						key += " " + v.AsString()
 					}
-					if p.Value != 0 {
-						got[key] += p.Value
-					}
+				}
+				if p.Value != 0 {
+					got[key] += p.Value
 				}
 			}
 		}
 	}
-	want := map[string]int64{
-		"otelcol_receiver_accepted_profile_samples": 1, "otelcol_receiver_requests success": 2, "otelcol_receiver_requests refused": 1,
-		"otelcol_receiver_refused_requests decode": 1,
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	return got
 }

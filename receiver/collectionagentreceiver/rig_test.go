@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	colprofiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	profiles "go.opentelemetry.io/proto/otlp/profiles/v1development"
@@ -233,7 +232,5 @@ func (d dictionary) sample(head string, s *profiles.Sample) (lines []string) {
 }
 
 func insecureCreds() credentials.TransportCredentials { return insecure.NewCredentials() }
-
-func attributeKey(k string) attribute.Key { return attribute.Key(k) }
 
 func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }

@@ -68,6 +68,7 @@ func TestConfigurations(t *testing.T) {
 		"a profile in the URL": {`targets: ["http://shop:1/debug/pprof/allocs"]`, []string{"allocs http://shop:1/debug/pprof/allocs every 15s within 10s accumulating only"}},
 		"godeltaprof":          {`targets: ["http://shop:1/debug/pprof/delta_heap"]`, []string{"/debug/pprof/delta_heap http://shop:1/debug/pprof/delta_heap every 15s within 10s as a window"}},
 		"a delta":              {`targets: ["http://shop:1/debug/pprof/mutex?seconds=5"]`, []string{"mutex http://shop:1/debug/pprof/mutex?seconds=5 every 15s within 15s as a window"}},
+		"no prefix":            {`{targets: [localhost:6060], profiles: [mutex], path_prefix: /}`, []string{"mutex http://localhost:6060/mutex every 15s within 10s"}},
 		"the default prefix":   {`{targets: [localhost:6060], profiles: [mutex], path_prefix: p}`, []string{"mutex http://localhost:6060/p/mutex every 15s within 10s"}},
 		"files":                {`files: ["a/*.pb.gz", b]`, []string{"files a/*.pb.gz every 15s", "files b every 15s"}},
 

@@ -128,6 +128,24 @@ func TestRestartsBeginAnew(t *testing.T) {
 	}
 }
 
+// The process is told by its main mapping also where no location refers to one.
+func TestAnotherBuildIsAnotherProcess(t *testing.T) {
+	t.Parallel()
+	at := func(second int, build string, n int64) *profile.Profile {
+		m := program
+		m.BuildID = build
+		p := makeProfile(lockTypes, noon.Add(time.Duration(second)*time.Second), m, 0, simple("a", n, n))
+		for _, l := range p.Location {
+			l.Mapping = nil
+		}
+		return p
+	}
+	r := feed(t, one("localhost:1", "mutex"), at(0, "x", 5), at(1, "x", 7), at(2, "y", 8))
+	if got := r.sink.sum().total("contentions"); got != 2+8 || r.Stats().Restarts != 1 {
+		t.Errorf("%d contentions reported, want 10; stats %+v", got, r.Stats())
+	}
+}
+
 // What differs in any part of its content is another stack.
 func TestStacksAreToldApart(t *testing.T) {
 	t.Parallel()
@@ -268,8 +286,6 @@ type world struct {
 	rng    func(n int) int
 	now    life
 	second int
-	had    map[int][2]int64 // at the fetch before; nil: none in this life
-	born   bool
 	want   totals
 	stacks []stack
 }

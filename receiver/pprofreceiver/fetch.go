@@ -71,14 +71,14 @@ func sameHost(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// fetch asks for a profile and returns the body, as it came. Waiting for the
-// answer costs nothing; reading it takes one of places.
-func (t *target) fetch(ctx context.Context, j *job, places chan struct{}, maxBytes int) ([]byte, error) {
+// fetch asks for a profile and calls use with the body, as it came. Waiting for
+// the answer costs nothing; to have its bytes in memory takes one of places.
+func (t *target) fetch(ctx context.Context, j *job, places chan struct{}, maxBytes int, use func(body []byte) (counts, error)) (counts, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout(j))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, j.url.String(), nil)
 	if err != nil {
-		return nil, asFailure(causeTransport, err)
+		return counts{}, asFailure(causeTransport, err)
 	}
 	req.Header.Set("User-Agent", "penstock")
 	for _, h := range t.client.Headers {
@@ -89,28 +89,28 @@ func (t *target) fetch(ctx context.Context, j *job, places chan struct{}, maxByt
 	}
 	resp, err := t.http.Do(req)
 	if err != nil {
-		return nil, transportFailure(ctx, withoutURL(err))
+		return counts{}, transportFailure(ctx, withoutURL(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, refusal(resp)
+		return counts{}, refusal(resp)
 	}
 	select {
 	case places <- struct{}{}:
 		defer func() { <-places }()
 	case <-ctx.Done():
-		return nil, transportFailure(ctx, fmt.Errorf("wait for others to be read: %w", ctx.Err()))
+		return counts{}, transportFailure(ctx, fmt.Errorf("wait for others to be read: %w", ctx.Err()))
 	}
 	late := time.AfterFunc(bodyWithin, cancel)
-	defer late.Stop()
 	body, err := limitedBuffer(resp.Body, maxBytes)
 	if err != nil {
 		if !late.Stop() { // it has run: cancel was its doing
 			err = &failure{causeTimeout, fmt.Errorf("the answer took more than %s after its head", bodyWithin)}
 		}
-		return nil, transportFailure(ctx, fmt.Errorf("read the profile: %w", err))
+		return counts{}, transportFailure(ctx, fmt.Errorf("read the profile: %w", err))
 	}
-	return body, nil
+	late.Stop()
+	return use(body)
 }
 
 // withoutURL is what happened, without where: the message has the target's name,

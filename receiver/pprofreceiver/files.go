@@ -102,7 +102,7 @@ func (f *fileReader) matches() []string {
 func (f *fileReader) read(ctx context.Context, path string, v fileVersion) (counts, error) {
 	limit := f.engine.cfg.MaxProfileBytes
 	if v.size > int64(limit) {
-		return counts{}, &failure{causeTooLarge, fmt.Errorf("%s has %d bytes, more than max_profile_bytes, %d", path, v.size, limit)}
+		return counts{}, &failure{causeTooLarge, fmt.Errorf("the file has %d bytes, more than max_profile_bytes, %d", v.size, limit)}
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -110,17 +110,13 @@ func (f *fileReader) read(ctx context.Context, path string, v fileVersion) (coun
 	}
 	data, err := limitedBuffer(file, limit)
 	if err := errors.Join(err, file.Close()); err != nil {
-		return counts{}, asFailure(causeFile, fmt.Errorf("read %s: %w", path, err))
+		return counts{}, asFailure(causeFile, fmt.Errorf("read the file: %w", err))
 	}
-	n, err := f.engine.parsed(ctx, data, func(a *answer) (n counts, err error) {
+	return f.engine.parsed(ctx, data, func(a *answer) (n counts, err error) {
 		a.resource = f.resource
 		err = f.engine.hand(&n, a, allColumns(a), a.p.Sample, fileTime(a, v), fileLasted(a))
 		return n, err
 	})
-	if err != nil {
-		err = asFailure(causeFile, fmt.Errorf("%s: %w", path, err))
-	}
-	return n, err
 }
 
 // fileTime is when the profile in a file begins, however old it is.

@@ -72,6 +72,25 @@ func TestFilesAreReadOnce(t *testing.T) {
 	}
 }
 
+// A profile that does not say when it was taken is as old as its file.
+func TestFilesWithoutTimes(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "heap")
+	p := heapAt(0, simple("a", 1, 2, 3, 4))
+	p.TimeNanos = 0
+	writeProfile(t, path, p)
+	if err := os.Chtimes(path, noon, noon); err != nil {
+		t.Fatal(err)
+	}
+	cfg := DefaultConfig()
+	cfg.Files = []string{path}
+	r := newRig(t, cfg)
+	r.rounds(1)
+	if calls := r.sink.calls(); len(calls) != 1 || calls[0].meta.Start.Sub(noon).Abs() > time.Second {
+		t.Errorf("reports %+v, want one of noon", calls)
+	}
+}
+
 func TestBadFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

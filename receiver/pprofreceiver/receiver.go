@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -44,7 +45,9 @@ func New(cfg Config, set pipeline.Settings) (*Receiver, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("receiver %q: %w", set.ID, err)
 	}
-	return &Receiver{cfg: cfg, set: set.OrDefaults()}, nil
+	set = set.OrDefaults()
+	set.Logger = set.Logger.With(slog.String("receiver", set.ID))
+	return &Receiver{cfg: cfg, set: set}, nil
 }
 
 // Name returns the receiver's id in the configuration.

@@ -58,13 +58,11 @@ func (e *Engine) round(ctx context.Context, t *target, r *rotation) {
 
 func (e *Engine) fetchJob(ctx context.Context, t *target, j *jobState) (counts, error) {
 	asked := time.Now()
-	body, err := t.fetch(ctx, j.job, e.places, e.cfg.MaxProfileBytes)
-	if err != nil {
-		return counts{}, err
-	}
-	done := time.Now()
-	return e.parsed(ctx, body, func(a *answer) (counts, error) {
-		a.resource, a.attributes, a.asked, a.done = t.resource, j.attributes, asked, done
-		return e.deliver(j, a)
+	return t.fetch(ctx, j.job, e.places, e.cfg.MaxProfileBytes, func(body []byte) (counts, error) {
+		done := time.Now()
+		return e.parsed(ctx, body, func(a *answer) (counts, error) {
+			a.resource, a.attributes, a.asked, a.done = t.resource, j.attributes, asked, done
+			return e.deliver(j, a)
+		})
 	})
 }

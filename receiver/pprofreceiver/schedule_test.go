@@ -12,6 +12,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/pprof/profile"
+
+	"github.com/penstock-telemetry/penstock/reporter"
 )
 
 // network is targets in a bubble of synctest, where time costs nothing.
@@ -106,7 +110,12 @@ func (b *slowBody) Close() error {
 // run starts an engine over the network, and ends it after a while.
 func (n *network) run(t *testing.T, cfg Config, while time.Duration) Stats {
 	t.Helper()
-	e, err := NewEngine(cfg, settings(), &recorder{})
+	return n.runInto(t, &recorder{}, cfg, while)
+}
+
+func (n *network) runInto(t *testing.T, sink Sink, cfg Config, while time.Duration) Stats {
+	t.Helper()
+	e, err := NewEngine(cfg, settings(), sink)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,4 +338,69 @@ func TestStatusNamesTargets(t *testing.T) {
 	if got := strings.Join(names, " "); got != "t0:1 t1:1 files" {
 		t.Errorf("got %s", got)
 	}
+}
+
+// No more answers are read at a time than there are places for.
+func TestReadingIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		cfg := manyTargets(20, "heap")
+		cfg.MaxConcurrency = 4
+		for i := range 20 {
+			n.slowBody[fmt.Sprintf("t%d:1", i)] = 2 * time.Second // eight at a time, if they could
+		}
+		s := n.run(t, cfg, 61*time.Second)
+		if len(s.Failures) != 0 || s.Skipped != 0 || n.mostReading != 4 {
+			t.Errorf("%d were read at a time, want 4; stats %+v", n.mostReading, s)
+		}
+	})
+}
+
+// An answer that does not end gives its place back long before its timeout.
+func TestTricklersAreCutOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		cfg := manyTargets(2, "heap")
+		cfg.MaxConcurrency, cfg.HTTP.Timeout = 1, time.Hour
+		n.slowBody["t0:1"] = time.Hour
+		s := n.run(t, cfg, 151*time.Second)
+		if s.Failures[string(causeTimeout)] != 10 || s.Fetches != 20 || s.Skipped != 0 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
+// slowSink takes its time, and counts who is there.
+type slowSink struct {
+	mu        sync.Mutex
+	now, most int
+}
+
+func (s *slowSink) ReportPprof(*profile.Profile, reporter.PprofMeta) error {
+	s.mu.Lock()
+	s.now++
+	s.most = max(s.most, s.now)
+	s.mu.Unlock()
+	time.Sleep(time.Second)
+	s.mu.Lock()
+	s.now--
+	s.mu.Unlock()
+	return nil
+}
+
+// What was read waits for the parser in its place: no more is held in memory.
+func TestWhatIsReadIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		cfg := manyTargets(12, "mutex")
+		cfg.MaxConcurrency, cfg.CountFrom = 4, FromProcessStart
+		sink := &slowSink{}
+		s := n.runInto(t, sink, cfg, 14*time.Second)
+		if len(s.Failures) != 0 || s.Fetches != 12 || n.mostReading != 4 || sink.most != parsers {
+			t.Errorf("%d bodies in memory and %d in the sink at a time, want 4 and %d; stats %+v", n.mostReading, sink.most, parsers, s)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -192,13 +193,13 @@ func (s *source) addJobs(u *url.URL, prefix string, profiles Profiles) error {
 		if !p.Enabled || i == allocsKind && both && heap.Path == "" && allocs.Path == "" {
 			continue
 		}
-		j := job{kind: k.name, timed: k.timed, attributes: k.attributes()}
-		path := k.path
+		j := job{kind: k.name, timed: k.timed, take: takeAll, attributes: k.attributes()}
+		last := k.path
 		if p.Path != "" {
-			path = p.Path
+			last = p.Path
 		}
 		at := *u
-		at.Path, at.RawPath = "/"+strings.Trim(prefix, "/")+"/"+strings.TrimLeft(path, "/"), ""
+		at.Path, at.RawPath = path.Join("/", prefix, last), ""
 		j.url = &at
 		switch {
 		case k.timed:

@@ -20,11 +20,17 @@ const _ = -(unsafe.Sizeof(frame{}) - unsafe.Sizeof(uintptr(0))) * (unsafe.Sizeof
 
 func pointerOf(f frame) uintptr { return *(*uintptr)(unsafe.Pointer(&f)) }
 
+// bytesOf returns the pointers of a stack as they lie in memory, to hash and to
+// compare them at once.
+func bytesOf(s libpf.Frames) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), uintptr(len(s))*unsafe.Sizeof(frame{}))
+}
+
 func hashFrames(seed maphash.Seed, s libpf.Frames) uint64 {
 	if len(s) == 0 {
 		return 0
 	}
-	return maphash.Bytes(seed, unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), uintptr(len(s))*unsafe.Sizeof(s[0])))
+	return maphash.Bytes(seed, bytesOf(s))
 }
 
 // mix folds v into h.

@@ -46,13 +46,14 @@ const schemaURL = "https://opentelemetry.io/schemas/1.37.0"
 
 // Write hands the window to emit as requests, and ends it. The bytes are emit's.
 func (w *Window) Write(o Options, emit func(Request)) (out Outcome) {
-	defer w.release()
 	if w.events == 0 {
+		w.release()
 		return out
 	}
 	p := w.plan(o.Resolve, o.Final)
 	out.Carried = p.carry()
 	out.WithoutStack = p.withoutStack()
+	w.release() // the plan has what is needed, and the memory has other uses
 	r := newRequests(&p.plan, &o, emit)
 	for _, i := range p.order {
 		r.add(i)

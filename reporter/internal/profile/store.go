@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -107,8 +108,7 @@ func (s *Store) count(k stackKey, m *samples.TraceEventMeta, time uint64, count 
 func (s *Store) add(k stackKey, stackHash uint64, labels map[string]string, m *samples.TraceEventMeta, time uint64, value int64) Taken {
 	metaHash := hashMeta(s.seed, m, labels)
 	hash := mix(stackHash, metaHash)
-	sh := &s.shards[stackHash>>(64-shardBits)]
-	sh.mu.Lock()
+	sh := s.lock(stackHash >> (64 - shardBits))
 	if k.age == 0 {
 		sh.counts.Reported++
 	}
@@ -134,6 +134,20 @@ func (s *Store) add(k stackKey, stackHash uint64, labels map[string]string, m *s
 		s.charge(grown)
 	}
 	return Kept
+}
+
+// lock locks shard i, or the one beside it if somebody has that one: a stack that
+// all threads are in would make them wait for each other.
+func (s *Store) lock(i uint64) *shard {
+	sh := &s.shards[i]
+	if sh.mu.TryLock() {
+		return sh
+	}
+	if beside := &s.shards[i^1]; beside.mu.TryLock() {
+		return beside
+	}
+	sh.mu.Lock()
+	return sh
 }
 
 // atEnd says whether the next event needs another chunk.
@@ -212,7 +226,8 @@ type tables struct {
 
 	sample []sampleEntry
 	stack  []stackEntry
-	frames libpf.Frames // of all stacks
+	slab   libpf.Frames // where the next stacks' frames go
+	frames int          // of all stacks
 	meta   []metaEntry
 	log    eventLog
 }
@@ -220,10 +235,10 @@ type tables struct {
 type (
 	sampleEntry struct{ stack, meta uint32 }
 	stackEntry  struct {
-		first, n uint32 // in tables.frames
-		trace    libpf.TraceHash
-		byHash   bool
-		age      uint8
+		frames libpf.Frames
+		trace  libpf.TraceHash
+		byHash bool
+		age    uint8
 	}
 	metaEntry struct {
 		m      samples.TraceEventMeta
@@ -239,15 +254,7 @@ func (t *tables) isStack(i uint32, k *stackKey) bool {
 	if e.byHash {
 		return e.trace == k.trace
 	}
-	if int(e.n) != len(k.frames) {
-		return false
-	}
-	for i, f := range t.frames[e.first : e.first+e.n] {
-		if f != k.frames[i] {
-			return false
-		}
-	}
-	return true
+	return bytes.Equal(bytesOf(e.frames), bytesOf(k.frames))
 }
 
 func (t *tables) isMeta(i uint32, m *samples.TraceEventMeta, labels map[string]string) bool {
@@ -266,8 +273,7 @@ func (t *tables) newSample(hash, stackHash, metaHash uint64, k *stackKey, m *sam
 	stack, ok := t.stacks.find(stackHash, func(i uint32) bool { return t.isStack(i, k) })
 	if !ok {
 		stack = t.stacks.add(stackHash)
-		t.stack = append(t.stack, stackEntry{first: uint32(len(t.frames)), n: uint32(len(k.frames)), trace: k.trace, byHash: k.byHash})
-		t.frames = append(t.frames, k.frames...)
+		t.stack = append(t.stack, stackEntry{frames: t.keep(k.frames), trace: k.trace, byHash: k.byHash})
 		grown += int(unsafe.Sizeof(stackEntry{})) + len(k.frames)*int(unsafe.Sizeof(frame{})) + indexEntryBytes
 	}
 	t.stack[stack].age = max(t.stack[stack].age, k.age)
@@ -280,6 +286,21 @@ func (t *tables) newSample(hash, stackHash, metaHash uint64, k *stackKey, m *sam
 	i = t.samples.add(hash)
 	t.sample = append(t.sample, sampleEntry{stack, meta})
 	return i, grown + int(unsafe.Sizeof(sampleEntry{})) + indexEntryBytes
+}
+
+// slabFrames is how many frames a slab has room for: 8 KiB of them.
+const slabFrames = 1024
+
+// keep copies frames to where they stay until the window is written: a list that
+// grew would leave four times as much behind.
+func (t *tables) keep(frames libpf.Frames) libpf.Frames {
+	if cap(t.slab)-len(t.slab) < len(frames) {
+		t.slab = make(libpf.Frames, 0, max(slabFrames, len(frames)))
+	}
+	from := len(t.slab)
+	t.slab = append(t.slab, frames...)
+	t.frames += len(frames)
+	return t.slab[from:len(t.slab):len(t.slab)]
 }
 
 // mapEntryBytes is what a map takes for an entry, beside its text.
@@ -303,14 +324,15 @@ func textBytes(m *samples.TraceEventMeta, labels map[string]string) int {
 // goes to the collector.
 func (t *tables) reset(p *chunkPool) {
 	t.log.release(p)
-	if cap(t.frames) > 4*len(t.frames)+1024 || cap(t.meta) > 4*len(t.meta)+64 || cap(t.sample) > 4*len(t.sample)+256 {
+	if cap(t.stack) > 4*len(t.stack)+256 || cap(t.meta) > 4*len(t.meta)+64 || cap(t.sample) > 4*len(t.sample)+256 {
 		*t = tables{}
 		return
 	}
 	t.samples.reset()
 	t.stacks.reset()
 	t.metas.reset()
-	clear(t.frames)
+	clear(t.stack)
 	clear(t.meta)
-	t.sample, t.stack, t.frames, t.meta = t.sample[:0], t.stack[:0], t.frames[:0], t.meta[:0]
+	t.slab, t.frames = nil, 0
+	t.sample, t.stack, t.meta = t.sample[:0], t.stack[:0], t.meta[:0]
 }

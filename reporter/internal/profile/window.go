@@ -71,11 +71,12 @@ type planner struct {
 	resource map[resourceKey]int32
 	group    map[groupKey]int32
 	set      map[setKey]int32
-	sample   map[sample]int32
+	sample   index // of samples
 
 	stackOf  [shards][]int32 // by the shard's stack
 	metaOf   [shards][]metaIDs
 	sampleOf [shards][]int32 // noStack: carried
+	waiting  bool            // some sample is carried
 	unknown  []unknownStack
 }
 
@@ -106,10 +107,11 @@ type (
 
 func (w *Window) plan(resolve Resolve, final bool) *planner {
 	p := &planner{w: w, resolve: resolve, final: final,
-		resource: map[resourceKey]int32{}, group: map[groupKey]int32{}, set: map[setKey]int32{}, sample: map[sample]int32{}}
+		resource: map[resourceKey]int32{}, group: map[groupKey]int32{}, set: map[setKey]int32{}}
 	nSamples, nStacks, nFrames := w.count()
 	p.dict = newDictionary(nStacks, nFrames)
-	p.sample, p.samples = make(map[sample]int32, nSamples), make([]sample, 0, nSamples)
+	p.sample.room(nSamples)
+	p.samples = make([]sample, 0, nSamples)
 	var scratch []int32
 	for i, t := range w.tables {
 		scratch = p.stacks(i, t, scratch)
@@ -127,7 +129,7 @@ func (w *Window) count() (samples, stacks, frames int) {
 	for _, t := range w.tables {
 		samples += len(t.sample)
 		stacks += len(t.stack)
-		frames += len(t.frames)
+		frames += t.frames
 	}
 	return samples, stacks, frames
 }
@@ -137,7 +139,8 @@ func (p *planner) stacks(shard int, t *tables, scratch []int32) []int32 {
 	of := make([]int32, len(t.stack))
 	for i := range t.stack {
 		e := &t.stack[i]
-		frames := t.frames[e.first : e.first+e.n]
+		frames := e.frames
+		e.frames = nil // they are not asked for again, and are most of a window
 		if e.byHash {
 			final := p.final || e.age >= maxAge
 			var ok bool
@@ -250,15 +253,16 @@ func (p *planner) merge(shard int, t *tables) {
 		m := p.metaOf[shard][e.meta]
 		s := sample{group: m.group, stack: p.stackOf[shard][e.stack], set: m.set, link: m.link}
 		if s.stack == noStack {
-			of[i] = noStack
+			of[i], p.waiting = noStack, true
 			continue
 		}
-		n, ok := p.sample[s]
+		h := mix(mix(uint64(s.stack), uint64(s.group)), uint64(s.set)<<32|uint64(s.link))
+		n, ok := p.sample.find(h, func(i uint32) bool { return p.samples[i] == s })
 		if !ok {
-			n = int32(len(p.samples))
-			p.sample[s], p.samples = n, append(p.samples, s)
+			n = p.sample.add(h)
+			p.samples = append(p.samples, s)
 		}
-		of[i] = n
+		of[i] = int32(n)
 	}
 	p.sampleOf[shard] = of
 }
@@ -374,6 +378,9 @@ func (p *planner) withoutStack() (events int) {
 // carry reports again what waits for frames, and returns how many events that
 // are. What the store has no room for counts as Full there.
 func (p *planner) carry() (carried int) {
+	if !p.waiting {
+		return 0
+	}
 	for i, t := range p.w.tables {
 		for _, c := range t.log.chunks {
 			for j := range c.n {

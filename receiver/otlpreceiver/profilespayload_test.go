@@ -1,0 +1,54 @@
+package otlpreceiver
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpclient"
+)
+
+// What a profiler sends arrives byte for byte, over both protocols and with each
+// compression.
+func TestProfilerPayloadsUntouched(t *testing.T) {
+	t.Parallel()
+	payloads := testkit.ProfilerPayloads(t)
+	for _, compression := range []netcfg.Compression{netcfg.NoCompression, netcfg.Gzip, netcfg.Zstd} {
+		r := newRig(t, testConfig(), otlp.Profiles)
+		overGRPC := netcfg.DefaultGRPCClient()
+		overGRPC.Endpoint, overGRPC.TLS.Insecure, overGRPC.Compression = r.GRPCAddr().String(), true, compression
+		g, err := otlpclient.NewGRPC(overGRPC, 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		overHTTP := netcfg.DefaultHTTPClient()
+		overHTTP.Endpoint, overHTTP.Compression = "http://"+r.HTTPAddr().String(), compression
+		h, err := otlpclient.NewHTTP(overHTTP, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for transport, sender := range map[string]otlpclient.Sender{"grpc": g, "http": h} {
+			for name, payload := range payloads {
+				before := len(r.sink.batches())
+				if _, err := sender.Send(t.Context(), otlpclient.Request{Signal: otlp.Profiles, Bytes: bytes.Clone(payload)}); err != nil {
+					t.Fatalf("%s over %s: %v", name, transport, err)
+				}
+				got := r.sink.batches()[before:]
+				if len(got) != 1 || got[0].signal != otlp.Profiles || !bytes.Equal(got[0].data, payload) {
+					t.Errorf("%s over %s with %q: %d batches arrived, not the one that was sent", name, transport, compression, len(got))
+					continue
+				}
+				testkit.CheckProfiles(t, got[0].data)
+				if n := len(testkit.ProfileSamples(t, payload)); got[0].items != n {
+					t.Errorf("%s over %s: %d samples counted of %d", name, transport, got[0].items, n)
+				}
+			}
+			if err := sender.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
