@@ -43,12 +43,13 @@ type kind uint8
 
 const (
 	counter kind = iota
+	asked        // a counter that is read when somebody asks
 	upDown       // observed from an atomic; Prometheus has it as a gauge
 	seconds      // histogram
 	size         // histogram of bytes
 )
 
-var kindNames = [...]string{counter: "counter", upDown: "up-down counter", seconds: "histogram", size: "histogram"}
+var kindNames = [...]string{counter: "counter", asked: "counter", upDown: "up-down counter", seconds: "histogram", size: "histogram"}
 
 // Boundaries of the histograms. A request served from memory takes some
 // microseconds; one that takes a minute has met every timeout there is.
@@ -75,6 +76,7 @@ var (
 	attrSignal    = attr{key: "signal", values: signalNames(), text: "`unknown` if the request named none that is received."}
 	attrOutcome   = attr{key: "outcome", values: outcomeNames[:], text: "`failure` is a fault of penstock, or a client that left or was too slow; a partial success is a success."}
 	attrReason    = attr{key: "reason", values: reasonNames[1:], text: "Of refused requests."}
+	attrDropped   = attr{key: "reason", text: "`window_full`, `pending_full`, `too_large`: there was no room. `refused`, `rejected`: the pipeline refused it for good. `stopped`: there was no time at the end. `invalid`, `unknown_metric`, `ignored`: see [reporter](reporter.md)."}
 	attrConn      = attr{key: "reason", values: connReasonNames[:], text: "Of refused connections."}
 	attrMethod    = attr{key: "http.request.method", values: methodNames[:]}
 	attrStatus    = attr{key: "http.response.status_code", text: "a number; absent if the request was broken off"}
@@ -117,6 +119,9 @@ const (
 	rpcSize
 	itemsSent
 	itemsSendFailed
+	itemsDelivered
+	itemsDropped
+	itemsHeld
 )
 
 const (
@@ -131,6 +136,7 @@ var (
 	ofConnections = []*attr{&attrReceiver, &attrTransport}
 	ofHTTP        = []*attr{&attrReceiver, &attrMethod, &attrStatus, &attrRoute}
 	ofRPC         = []*attr{&attrReceiver, &attrSystem, &attrRPC, &attrCode}
+	ofKeepers     = []*attr{&attrReceiver}
 	ofExporters   = []*attr{&attrExporter}
 )
 
@@ -173,6 +179,14 @@ var instruments = [...]instrument{
 		text: "Number of %s successfully sent to destination."},
 	itemsSendFailed: {name: "otelcol_exporter_send_failed_%s", attributes: ofExporters, collector: byCollector,
 		text: "Number of %s in failed attempts to send to destination."},
+	itemsDelivered: {name: "otelcol_receiver_delivered_%s", kind: asked, attributes: ofKeepers,
+		text: "Number of reported %s that went through the pipeline.",
+		note: "Of receivers that hold what they take for a while: `pprof`, `collectionagent`. An item here is what was reported, before equal ones are added up."},
+	itemsDropped: {name: "otelcol_receiver_dropped_%s", kind: asked, attributes: append(ofKeepers[:1:1], &attrDropped),
+		text: "Number of reported %s that were dropped, by reason.",
+		note: "A reason has a series from its first drop on."},
+	itemsHeld: {name: "otelcol_receiver_held_%s", kind: upDown, attributes: ofKeepers,
+		text: "Number of reported %s that are collected, or wait for the pipeline."},
 }
 
 // maker makes instruments for one component and keeps the errors.
@@ -198,8 +212,18 @@ func (m *maker) counter(row int, s otlp.Signal) metric.Int64Counter {
 	return c
 }
 
-func (m *maker) upDown(row int) metric.Int64ObservableUpDownCounter {
-	in := &instruments[row]
+// asked makes an observed counter of a row.
+func (m *maker) asked(row int, s otlp.Signal) metric.Int64ObservableCounter {
+	in := instruments[row].of(s)
+	c, err := m.meter.Int64ObservableCounter(in.name, metric.WithUnit(in.unit), metric.WithDescription(in.text))
+	m.check(in.name, err)
+	return c
+}
+
+func (m *maker) upDown(row int) metric.Int64ObservableUpDownCounter { return m.upDownOf(row, 0) }
+
+func (m *maker) upDownOf(row int, s otlp.Signal) metric.Int64ObservableUpDownCounter {
+	in := instruments[row].of(s)
 	c, err := m.meter.Int64ObservableUpDownCounter(in.name, metric.WithUnit(in.unit), metric.WithDescription(in.text))
 	m.check(in.name, err)
 	return c

@@ -37,6 +37,7 @@ var sections = []section{
 		fmt.Sprintf("A receiver has at most %d sets of attributes in each; the rest goes to one with `otel.metric.overflow`.", maxServerSets),
 		[]int{httpDuration, httpSize, rpcDuration, rpcSize}},
 	{"Items of the exporters", "", []int{itemsSent, itemsSendFailed}},
+	{"Items that receivers hold", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld}},
 }
 
 // expand returns the rows of the table as they are for each signal.
@@ -106,7 +107,7 @@ The series of a counter exist from the first request of their signal and format 
 	}
 	p.WriteString("\n## Attributes\n\n| attribute | values |\n|---|---|\n")
 	for _, a := range []*attr{
-		&attrReceiver, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOutcome, &attrReason, &attrConn,
+		&attrReceiver, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOutcome, &attrReason, &attrConn, &attrDropped,
 		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode,
 	} {
 		if !used[a] {
@@ -223,6 +224,12 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 			r.receive(ctx, q, Outcome{1, 1, 1}, nil)
 		}
 	}
+	signals := otlp.Signals()
+	if _, err := NewKeeper("pprof", mp, func(otlp.Signal) Books {
+		return Books{Delivered: 1, Held: 1, Dropped: map[string]int64{"refused": 1}}
+	}, signals[:]...); err != nil {
+		t.Fatal(err)
+	}
 	e, err := NewExporter("otlp", mp)
 	if err != nil {
 		t.Fatal(err)
@@ -289,7 +296,7 @@ func TestPrometheusNames(t *testing.T) {
 		got[f.GetName()] = f.GetType().String()
 	}
 	for _, in := range expand(allRows()...) {
-		want[prometheusName(t, in.name)] = map[kind]string{counter: "COUNTER", upDown: "GAUGE", seconds: "HISTOGRAM", size: "HISTOGRAM"}[in.kind]
+		want[prometheusName(t, in.name)] = map[kind]string{counter: "COUNTER", asked: "COUNTER", upDown: "GAUGE", seconds: "HISTOGRAM", size: "HISTOGRAM"}[in.kind]
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

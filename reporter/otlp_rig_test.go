@@ -43,7 +43,6 @@ type tally struct {
 	// were refused for good.
 	events         map[uint64]int
 	taken, refused int64
-	profiles       int64
 }
 
 var quickOTLP = OTLPConfig{

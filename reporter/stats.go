@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync"
 
+	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/reporter/internal/ship"
 )
@@ -49,6 +50,32 @@ type Flow struct {
 	Held int64
 	// Dropped is by reason. Reasons that never occurred are not there.
 	Dropped map[DropReason]int64
+}
+
+// Plus returns the sum of two flows.
+func (f Flow) Plus(o Flow) Flow {
+	sum := Flow{f.Reported + o.Reported, f.Acknowledged + o.Acknowledged, f.Held + o.Held, map[DropReason]int64{}}
+	for _, of := range []map[DropReason]int64{f.Dropped, o.Dropped} {
+		for why, n := range of {
+			sum.Dropped[why] += n
+		}
+	}
+	return sum
+}
+
+// Books returns the flow as receivers tell it of themselves.
+func (f Flow) Books() obsreport.Books {
+	b := obsreport.Books{Delivered: f.Acknowledged, Held: f.Held, Dropped: map[string]int64{}}
+	for why, n := range f.Dropped {
+		b.Dropped[string(why)] = n
+	}
+	return b
+}
+
+// Of returns the flow of a signal: Samples of profiles, Points of metrics, and
+// nothing of the others.
+func (s *Stats) Of(signal otlp.Signal) Flow {
+	return map[otlp.Signal]Flow{otlp.Profiles: s.Samples, otlp.Metrics: s.Points}[signal]
 }
 
 // Stats is what a reporter has done since it was made.

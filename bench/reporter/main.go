@@ -104,7 +104,7 @@ func run(w io.Writer, o options) error {
 }
 
 func printTable(w io.Writer, rows []row, o options) {
-	fmt.Fprintf(w, "%-58s %10s %10s %-5s %7s %15s %8s  %s\n", "what", "ours", "other", "", "ratio", "min … max", "target", "")
+	fmt.Fprintf(w, "%-58s %10s %10s %-5s %7s %15s %14s  %s\n", "what", "ours", "other", "", "ratio", "min … max", "target", "")
 	for _, r := range rows {
 		peer, ratio, spread, target := "", "", "", ""
 		if r.Peer > 0 {
@@ -113,13 +113,13 @@ func printTable(w io.Writer, rows []row, o options) {
 		if r.RatioMax > 0 {
 			spread = fmt.Sprintf("%.2f … %.2f", r.RatioMin, r.RatioMax)
 		}
-		switch {
-		case r.RatioTarget > 0:
-			target = fmt.Sprintf("≤%.2f×", r.RatioTarget)
-		case r.Target > 0 && o.scale == 100:
-			target = "≤" + number(r.Target)
+		if r.Target > 0 && o.scale == 100 {
+			target = "≤" + number(r.Target) + " "
 		}
-		fmt.Fprintf(w, "%-58s %10s %10s %-5s %7s %15s %8s  %s\n", r.Name, number(r.Ours), peer, r.Unit, ratio, spread, target, r.Note)
+		if r.RatioTarget > 0 {
+			target += fmt.Sprintf("≤%.2f×", r.RatioTarget)
+		}
+		fmt.Fprintf(w, "%-58s %10s %10s %-5s %7s %15s %14s  %s\n", r.Name, number(r.Ours), peer, r.Unit, ratio, spread, target, r.Note)
 	}
 	fmt.Fprint(w, legend)
 	if o.scale != 100 {
@@ -130,6 +130,9 @@ func printTable(w io.Writer, rows []row, o options) {
 const legend = `
 other: the eBPF profiler's reporter (go.opentelemetry.io/ebpf-profiler v0.0.202633), unless the row names another.
 CPU: user and system time of the whole process, collector included. wall: what go test -bench calls ns/op.
+live heap: what a collection leaves over, and what was made during it. resident: with the usual garbage (GOGC=100).
+pdata writes a resource's keys and strings as references into the dictionary, which saves bytes where there are
+several resources; ours spells them out, for receivers that do not follow such references.
 `
 
 func number(v float64) string {

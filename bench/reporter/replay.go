@@ -44,14 +44,8 @@ func replay(request []byte) ([][]byte, error) {
 			}
 		}
 	}
-	return s.out.all, s.flushInto(&s.out.all)
-}
-
-// flushInto flushes and stores what there is then.
-func (s *ourSubject) flushInto(all *[][]byte) error {
-	err := s.flush()
-	*all = s.out.all
-	return err
+	err = s.flush()
+	return s.out.all, err
 }
 
 // reading turns what a dictionary holds into our types.

@@ -122,7 +122,7 @@ func DefaultConfig() Config {
 		Keepalive:      conf.Default(KeepaliveConfig{}),
 		ReportInterval: 5 * time.Second, MetricsInterval: time.Minute,
 		MaxReporters: 64, ReporterIdleTimeout: time.Hour,
-		MaxCacheMiB: 32, MaxWindowMiB: 32, MaxPendingMiB: 32,
+		MaxCacheMiB: 32, MaxWindowMiB: 8, MaxPendingMiB: 16,
 	}
 }
 

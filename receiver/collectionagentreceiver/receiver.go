@@ -47,6 +47,7 @@ type Receiver struct {
 	listener  *conns // nil until started, as what follows
 	server    *grpc.Server
 	obs       *obsreport.Receiver
+	keeper    *obsreport.Keeper
 	door      *door
 	serving   sync.WaitGroup
 
@@ -138,12 +139,17 @@ func (r *Receiver) open(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, r.obs.Close())
 	}
+	sessions := newSessions(r.cfg, r.set.Logger, &route{next: r.consumers, obs: r.obs}, r.consumers[otlp.Metrics] != nil)
+	read := func(s otlp.Signal) obsreport.Books { return sessions.flow(s).Books() }
+	if r.keeper, err = obsreport.NewKeeper(r.set.ID, r.set.Meter, read, otlp.Profiles, otlp.Metrics); err != nil {
+		return errors.Join(err, l.Close(), r.obs.Close())
+	}
 	r.listener = newConns(l, r.cfg.MaxConnections, r.obs)
 	r.door = &door{
 		maxBytes: r.cfg.MaxRecvMsgSizeMiB << 20, auth: auth, budget: r.set.Memory, obs: r.obs,
 		rejections: obsreport.NewRejections(r.set.Logger), log: r.set.Logger,
 		profiles: r.consumers[otlp.Profiles] != nil, patience: bodyPatience,
-		sessions: newSessions(r.cfg, r.set.Logger, &route{next: r.consumers, obs: r.obs}, r.consumers[otlp.Metrics] != nil),
+		sessions: sessions,
 	}
 	r.server = newServer(r.cfg, secure, r.door)
 	return nil
@@ -211,7 +217,7 @@ func (r *Receiver) Shutdown(ctx context.Context) error {
 		r.drain(ctx)
 		err := r.door.sessions.shutdown(ctx)
 		r.door.rejections.Close()
-		if err = errors.Join(err, r.obs.Close()); err != nil {
+		if err = errors.Join(err, r.keeper.Close(), r.obs.Close()); err != nil {
 			r.stopErr = fmt.Errorf("shut down receiver %q: %w", r.set.ID, err)
 		}
 	})

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 
 	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
 	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
@@ -31,9 +34,11 @@ type sessions struct {
 	open      func(instance) (*reporter.OTLPReporter, error)
 	log       *slog.Logger
 
-	mu     sync.Mutex
-	of     map[instance]*session
-	closed bool
+	mu      sync.Mutex
+	of      map[instance]*session
+	leaving map[*session]bool // dismissed, not ended yet
+	past    reporter.Stats    // of those that have ended: Samples and Points
+	closed  bool
 
 	stop    chan struct{}   // closed by shutdown
 	ctx     context.Context // ends with the time of shutdown
@@ -72,7 +77,7 @@ func newSessions(c Config, log *slog.Logger, next pipeline.Consumer, metrics boo
 			cfg.Logger = log.With("reporter", hex.EncodeToString(id[:]))
 			return reporter.NewOTLP(cfg)
 		},
-		of: map[instance]*session{}, stop: make(chan struct{}),
+		of: map[instance]*session{}, leaving: map[*session]bool{}, stop: make(chan struct{}),
 	}
 }
 
@@ -106,13 +111,37 @@ func (s *sessions) expire() {
 // dismiss ends a session. The lock is held; what it holds is passed on behind it.
 func (s *sessions) dismiss(id instance, one *session) {
 	delete(s.of, id)
+	s.leaving[one] = true
 	s.running.Go(func() {
+		defer s.bury(one)
 		ctx, cancel := context.WithTimeout(s.ctx, farewellTime)
 		defer cancel()
 		if err := one.end(ctx); err != nil {
 			s.log.Warn("a reporter that is gone left samples that could not be passed on", "reporter", hex.EncodeToString(id[:]), "error", err)
 		}
 	})
+}
+
+// bury keeps the books of a session that has ended.
+func (s *sessions) bury(one *session) {
+	stats := one.reporter.Stats()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.leaving, one)
+	s.past.Samples, s.past.Points = s.past.Samples.Plus(stats.Samples), s.past.Points.Plus(stats.Points)
+}
+
+// flow adds up what became of all that was ever reported of a signal.
+func (s *sessions) flow(signal otlp.Signal) reporter.Flow {
+	s.mu.Lock()
+	sum := s.past.Of(signal)
+	all := slices.AppendSeq(slices.Collect(maps.Values(s.of)), maps.Keys(s.leaving))
+	s.mu.Unlock()
+	for _, one := range all { // each was alive when the past was read
+		stats := one.reporter.Stats()
+		sum = sum.Plus(stats.Of(signal))
+	}
+	return sum
 }
 
 // take hands a request to its session.
@@ -174,13 +203,19 @@ func (s *sessions) shutdown(ctx context.Context) error {
 	s.closed = true
 	all := s.of
 	s.of = nil
+	for _, one := range all {
+		s.leaving[one] = true
+	}
 	s.mu.Unlock()
 	close(s.stop)
 	defer s.cancel()
 	defer context.AfterFunc(ctx, s.cancel)()
 	errs := make(chan error, len(all))
 	for _, one := range all {
-		s.running.Go(func() { errs <- one.end(ctx) })
+		s.running.Go(func() {
+			defer s.bury(one)
+			errs <- one.end(ctx)
+		})
 	}
 	s.running.Wait()
 	close(errs)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/reporter"
@@ -24,6 +25,7 @@ type Receiver struct {
 	next     pipeline.Consumer
 	engine   *Engine
 	reporter *reporter.OTLPReporter
+	keeper   *obsreport.Keeper
 
 	stop    sync.Once
 	stopErr error
@@ -98,13 +100,20 @@ func (r *Receiver) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := rep.Start(ctx); err != nil {
+	keeper, err := obsreport.NewKeeper(r.set.ID, r.set.Meter, func(s otlp.Signal) obsreport.Books {
+		stats := rep.Stats()
+		return stats.Of(s).Books()
+	}, otlp.Profiles)
+	if err != nil {
 		return err
 	}
-	if err := engine.Start(ctx); err != nil {
-		return errors.Join(err, rep.Shutdown(ctx))
+	if err := rep.Start(ctx); err != nil {
+		return errors.Join(err, keeper.Close())
 	}
-	r.engine, r.reporter = engine, rep
+	if err := engine.Start(ctx); err != nil {
+		return errors.Join(err, rep.Shutdown(ctx), keeper.Close())
+	}
+	r.engine, r.reporter, r.keeper = engine, rep, keeper
 	return nil
 }
 
@@ -119,7 +128,7 @@ func (r *Receiver) Shutdown(ctx context.Context) error {
 		if engine == nil {
 			return
 		}
-		if err := errors.Join(engine.Shutdown(ctx), rep.Shutdown(ctx)); err != nil {
+		if err := errors.Join(engine.Shutdown(ctx), rep.Shutdown(ctx), r.keeper.Close()); err != nil {
 			r.stopErr = fmt.Errorf("shut down receiver %q: %w", r.set.ID, err)
 		}
 	})

@@ -3,6 +3,7 @@ package profile
 import (
 	"encoding/binary"
 
+	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/reporter/samples"
@@ -106,12 +107,10 @@ func newRequests(p *plan, o *Options, emit func(Request)) *requests {
 	} {
 		r.numbers[t] = make([]int32, n)
 	}
-	for t, n := range map[table]int{
-		tableStack: 3*len(d.stacks.bound) + 2*len(d.stacks.ids), tableLocation: 24 * len(d.locations.all),
-		tableFunction: 12 * len(d.functions.all), tableString: d.textBytes + 3*len(d.strings.all),
-	} {
-		r.tables[t].Buf = make([]byte, 0, min(o.MaxRequestBytes, n+64))
-	}
+	indexBytes := wire.SizeVarint(uint64(len(d.locations.all)))
+	r.tables[tableStack].Buf = make([]byte, 0, min(o.MaxRequestBytes, 4*len(d.stacks.bound)+indexBytes*len(d.stacks.ids)))
+	r.tables[tableLocation].Buf = make([]byte, 0, min(o.MaxRequestBytes, 32*len(d.locations.all)))
+	r.tables[tableString].Buf = make([]byte, 0, min(o.MaxRequestBytes, 3*len(d.strings.all)+d.textBytes))
 	r.assigned = make([]assignment, 0, len(d.stacks.bound)+len(d.locations.all)+len(d.functions.all)+len(d.strings.all))
 	r.reset()
 	return r
