@@ -9,6 +9,8 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/testkit"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
@@ -48,22 +50,60 @@ func (times) GRPCOperationTimeout() time.Duration    { return 5 * time.Second }
 func (times) GRPCStartupBackoffTime() time.Duration  { return 10 * time.Millisecond }
 func (times) GRPCAuthErrorDelay() time.Duration      { return time.Second }
 
-// A profiler as it was written against the documented API: every field of Config,
-// every method, every constructor. What it reported arrives as OTLP.
-func TestDocumentedAPI(t *testing.T) {
-	b := testkit.NewBackend(t, testkit.BackendConfig{})
-	config := &reporter.Config{
-		CollAgentAddr: b.GRPCEndpoint(), MaxRPCMsgSize: 33554432,
+// config fills every field.
+func config(address string) *reporter.Config {
+	return &reporter.Config{
+		CollAgentAddr: address, MaxRPCMsgSize: 33554432,
 		ExecMetadataMaxQueue: 1024, CountsForTracesMaxQueue: 1024, MetricsMaxQueue: 1024, FramesForTracesMaxQueue: 1024,
 		FrameMetadataMaxQueue: 1024, HostMetadataMaxQueue: 2, FallbackSymbolsMaxQueue: 1024,
 		DisableTLS: true, MaxGRPCRetries: 5, Times: times{10 * time.Millisecond, 10 * time.Millisecond},
 	}
-	rep, err := reporter.StartOTLP(context.Background(), config)
+}
+
+// A profiler as it was written against the documented API: every field of Config,
+// every method, every constructor. What it reported arrives as OTLP.
+func TestDocumentedAPI(t *testing.T) {
+	b := testkit.NewBackend(t, testkit.BackendConfig{})
+	rep, err := reporter.StartOTLP(context.Background(), config(b.GRPCEndpoint()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	profile(t, rep)
 	b.Wait(t, otlp.Profiles, 1)
+	checkStopped(t, rep)
+	checkArrived(t, b.Requests(otlp.Profiles))
+}
+
+// The same profiler with the other reporter, and a collection agent behind it.
+func TestDocumentedAPIWithAgent(t *testing.T) {
+	sink := &testkit.Sink{}
+	c := collectionagentreceiver.DefaultConfig()
+	c.Endpoint, c.ReportInterval = "127.0.0.1:0", time.Hour
+	agent, err := collectionagentreceiver.New(c, pipeline.Settings{ID: "collectionagent"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.Register(otlp.Profiles, sink); err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rep, err := reporter.Start(context.Background(), config(agent.Addr().String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile(t, rep)
+	checkStopped(t, rep)
+	if err := agent.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	checkArrived(t, sink.Requests(otlp.Profiles))
+}
+
+// checkStopped stops a reporter, twice, and looks at its metrics.
+func checkStopped(t *testing.T, rep reporter.Reporter) {
+	t.Helper()
 	rep.Stop()
 	rep.Stop()
 	metrics := rep.GetMetrics()
@@ -73,12 +113,23 @@ func TestDocumentedAPI(t *testing.T) {
 	if again := rep.GetMetrics(); again != (reporter.Metrics{}) {
 		t.Errorf("told twice: %+v", again)
 	}
-	var stacks []string
+}
+
+// checkArrived looks for what profile reports.
+func checkArrived(t *testing.T, requests [][]byte) {
+	t.Helper()
+	const want = `host.id="4711"[] k8s.container.name="container"[] k8s.pod.name="pod"[]` +
+		`0x0 main() /app/main.py from 10:12.0 {profile.frame.type="cpython"[]}
+0xe51c in app [0x0,0x0)+0x0 {process.executable.build_id.gnu="buildid"[] process.executable.build_id.htlhash="77efa716a912a49217445787329fd29a"[]} {profile.frame.type="native"[]}
+0x1000 in vmlinux [0x0,0x0)+0x0 {process.executable.build_id.htlhash="fffffffffffffffdfffffffffffffffd"[]} do_syscall_64()  from 0:0.0 {profile.frame.type="kernel"[]}
+` + `thread.name="python3"[]`
 	total := int64(0)
-	for _, request := range b.Requests(otlp.Profiles) {
+	for _, request := range requests {
 		testkit.CheckProfiles(t, request)
 		for _, s := range testkit.ProfileSamples(t, request) {
-			stacks = append(stacks, s.Resource+s.Stack+s.Attributes)
+			if got := s.Resource + s.Stack + s.Attributes; got != want {
+				t.Errorf("unexpected sample:\n%s", got)
+			}
 			if len(s.Values) == 0 { // each counts 1
 				total += int64(len(s.Times))
 			}
@@ -87,20 +138,8 @@ func TestDocumentedAPI(t *testing.T) {
 			}
 		}
 	}
-	want := map[string]bool{
-		`host.id="4711"[] k8s.container.name="container"[] k8s.pod.name="pod"[]` +
-			`0x0 main() /app/main.py from 10:12.0 {profile.frame.type="cpython"[]}
-0xe51c in app [0x0,0x0)+0x0 {process.executable.build_id.gnu="buildid"[] process.executable.build_id.htlhash="77efa716a912a49217445787329fd29a"[]} {profile.frame.type="native"[]}
-0x1000 in vmlinux [0x0,0x0)+0x0 {process.executable.build_id.htlhash="fffffffffffffffdfffffffffffffffd"[]} do_syscall_64()  from 0:0.0 {profile.frame.type="kernel"[]}
-` + `thread.name="python3"[]`: true,
-	}
 	if total != 3 {
 		t.Errorf("%d samples arrived of 3", total)
-	}
-	for _, s := range stacks {
-		if !want[s] {
-			t.Errorf("unexpected sample:\n%s", s)
-		}
 	}
 }
 

@@ -98,8 +98,8 @@ func NewOTLP(cfg OTLPConfig) (*OTLPReporter, error) {
 		flushNow: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	// A window is written while the next one is collected.
-	r.store = profile.New(profile.Config{MaxBytes: cfg.MaxWindowBytes / 2, HalfFull: r.Flush, HashStack: cfg.hashStack}, time.Now())
-	r.points.definitions = validDefinitions(cfg.MetricDefinitions)
+	r.store = profile.New(profile.Config{MaxBytes: cfg.MaxWindowBytes / 2, NearlyFull: r.Flush, HashStack: cfg.hashStack}, time.Now())
+	r.points = points{definitions: validDefinitions(cfg.MetricDefinitions), since: map[uint32]uint64{}, begun: uint64(time.Now().UnixNano())}
 	send, err := r.send()
 	if err != nil {
 		return nil, fmt.Errorf("set up the OTLP reporter: %w", err)
@@ -182,7 +182,8 @@ func (r *OTLPReporter) report(final bool) {
 		ScopeName:       r.cfg.Name, ScopeVersion: r.cfg.Version,
 		Base:    r.base(),
 		Resolve: r.resolve,
-		Final:   final,
+		MaxWait: maxWait * r.cfg.ReportInterval,
+		Final:   final, StringReferences: r.cfg.StringReferences,
 	}, func(q profile.Request) {
 		r.shipper.Add(&ship.Payload{Signal: otlp.Profiles, Bytes: q.Bytes, Events: q.Events, Units: q.Profiles})
 	})
@@ -190,6 +191,9 @@ func (r *OTLPReporter) report(final bool) {
 	r.withoutSt += int64(out.WithoutStack)
 	r.tellDrops(final)
 }
+
+// maxWait is how many intervals a sample waits for frames and symbols.
+const maxWait = 2
 
 // resolve finds the frames of a stack that was counted by its hash.
 func (r *OTLPReporter) resolve(trace libpf.TraceHash, final bool) (libpf.Frames, bool) {

@@ -108,7 +108,7 @@ func TestOTLPPoints(t *testing.T) {
 	if len(sum) != rounds {
 		t.Fatalf("%d values of the counter", len(sum))
 	}
-	began := uint64(0)
+	began := uint64(100e9) // when the reporter began, which is later than these times
 	for i, p := range sum {
 		if p.GetAsInt() != int64(i) || p.TimeUnixNano != uint64(100+i)*1e9 || p.StartTimeUnixNano != began {
 			t.Fatalf("value %d of the counter: %v, want it to begin at %d", i, p, began)

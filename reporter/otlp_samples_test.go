@@ -199,11 +199,11 @@ func TestOTLPLateSymbols(t *testing.T) {
 	}
 	g.FrameMetadata(file, 8, 12, 2, "late", "late.py")
 	flush()
-	g.eventuallyStats("all", func(s Stats) bool { return s.Samples.Held == 0 })
-	if s := g.Stats(); s.WithoutStack != 1 {
+	g.eventuallyStats("the late one", func(s Stats) bool { return s.Samples.Held == 1 })
+	g.Stop()
+	if s := g.Stats(); s.WithoutStack != 1 || s.Samples.Held != 0 {
 		t.Errorf("of one sample the frames never came: %+v", s)
 	}
-	g.Stop()
 	g.end()
 	got := map[string]string{}
 	for _, s := range testkit.ProfileSamples(t, sink.Requests(otlp.Profiles)...) {

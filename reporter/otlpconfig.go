@@ -45,6 +45,11 @@ type OTLPConfig struct {
 	// SamplesPerSecond is how often ReportCountForTrace's samples are taken, for
 	// the profile's period; 0 is unknown.
 	SamplesPerSecond int
+	// StringReferences writes the strings of resources and scopes as references into
+	// the dictionary (key_strindex, string_value_strindex), each once for a request.
+	// Requests with many resources become smaller. Receivers from before 2026 see
+	// resources without attributes then, so it is off by default.
+	StringReferences bool
 	// MetricDefinitions tells what the ids of ReportMetrics are. Without it
 	// metrics are counted and ignored.
 	MetricDefinitions map[uint32]MetricDefinition
@@ -60,7 +65,7 @@ type OTLPConfig struct {
 	// Default 4 MiB, which every gRPC server takes.
 	MaxRequestBytes int
 	// MaxWindowBytes bounds what is collected and not yet a request. A report is
-	// made early when half of it is reached. Default 32 MiB.
+	// made early when three eighths of it are reached. Default 64 MiB.
 	MaxWindowBytes int
 	// MaxPendingBytes bounds the requests that wait to be sent. Default 64 MiB.
 	MaxPendingBytes int
@@ -87,7 +92,7 @@ const (
 	defaultStopTimeout           = 5 * time.Second
 	defaultTimeout               = 5 * time.Second
 	defaultMaxRequestBytes       = 4 << 20
-	defaultMaxWindowBytes        = 32 << 20
+	defaultMaxWindowBytes        = 64 << 20
 	defaultMaxPendingBytes       = 64 << 20
 	defaultMaxCacheBytes         = 64 << 20
 )

@@ -20,6 +20,7 @@ type points struct {
 	mu     sync.Mutex
 	list   []point
 	since  map[uint32]uint64 // time of a counter's last point, Unix ns
+	begun  uint64            // time before all points, Unix ns
 	closed bool
 
 	reported, ignored, unknown, full, tooLarge, late int64
@@ -74,12 +75,12 @@ func (p *points) take() []point {
 
 // begin returns when the interval of a counter's point began, and notes its end.
 func (p *points) begin(q point) (start uint64) {
-	if p.since == nil {
-		p.since = map[uint32]uint64{}
+	start, known := p.since[q.id]
+	if !known {
+		start = p.begun
 	}
-	start = min(p.since[q.id], q.time)
 	p.since[q.id] = q.time
-	return start
+	return min(start, q.time)
 }
 
 // drops returns how many points found no room, and how many no request.

@@ -169,7 +169,9 @@ func (j job) million() (r report, err error) {
 		return r, err
 	}
 	at := times(events)
-	debug.FreeOSMemory()
+	if j.Kind == kindResident {
+		debug.FreeOSMemory() // else the garbage of the preparations would be used first, and not be seen
+	}
 	m, err := watchMemory(j.Kind)
 	if err != nil {
 		return r, err

@@ -45,7 +45,7 @@ func ProfileSamples(t testing.TB, requests ...[]byte) (list []ProfileSample) {
 				for _, p := range sp.Profiles {
 					for _, s := range p.Samples {
 						list = append(list, ProfileSample{
-							Resource: keyValuesText(rp.Resource.GetAttributes()),
+							Resource: d.keyValues(rp.Resource.GetAttributes()),
 							Scope:    sp.Scope.GetName() + " " + sp.Scope.GetVersion(),
 							Profile:  d.profile(p),
 							Stack:    d.stack(s.StackIndex), Attributes: d.attributes(s.AttributeIndices), Link: d.link(s.LinkIndex),
@@ -102,10 +102,18 @@ func (d speller) attributes(indices []int32) string {
 	return strings.Join(list, " ")
 }
 
-func keyValuesText(kvs []*common.KeyValue) string {
+// keyValues follows references too.
+func (d speller) keyValues(kvs []*common.KeyValue) string {
 	list := make([]string, len(kvs))
 	for i, kv := range kvs {
-		list[i] = fmt.Sprintf("%s=%s[]", kv.Key, valueText(kv.Value))
+		key, value := kv.Key, valueText(kv.Value)
+		if kv.KeyStrindex != 0 {
+			key = d.StringTable[kv.KeyStrindex]
+		}
+		if v, ok := kv.Value.GetValue().(*common.AnyValue_StringValueStrindex); ok {
+			value = fmt.Sprintf("%q", d.StringTable[v.StringValueStrindex])
+		}
+		list[i] = fmt.Sprintf("%s=%s[]", key, value)
 	}
 	slices.Sort(list)
 	return strings.Join(list, " ")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 // table names the tables of a dictionary.
@@ -261,6 +262,25 @@ func (d *dictionary) mapping(h unique.Handle[libpf.Mapping]) int32 {
 }
 
 func (d *dictionary) link(l link) int32 { return d.links.of(d.seed, l) }
+
+// keyValues takes in the strings of attributes that will be written as references.
+func (d *dictionary) keyValues(attributes libpf.Attributes) {
+	for a := range attributes.All() {
+		d.text(a.Key)
+		if text, ok := stringOf(a.Value); ok {
+			d.text(text)
+		}
+	}
+}
+
+// stringOf returns the string that an AnyValue is, if it is one.
+func stringOf(value string) (text string, ok bool) {
+	c := wire.Cursor{Buf: []byte(value)}
+	if !c.Next() || c.Num != otlp.KindString {
+		return "", false
+	}
+	return string(c.Bytes), true
+}
 
 // set numbers a set of attributes.
 func (d *dictionary) set(attributes libpf.Attributes) int32 {

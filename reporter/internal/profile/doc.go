@@ -12,8 +12,10 @@
 // that writing a window never keeps a reporter waiting.
 //
 // A stack is found by its hash and then compared, frame by frame; so is
-// everything else that a sample is known by. A stack is always in the shard that
-// its hash names, whatever threads and processes it was seen in.
+// everything else that a sample is known by. A stack is in the shard that its hash
+// names, whatever threads and processes it was seen in, and in the one beside it if
+// threads met there; what is the same in several shards becomes one when the
+// window is written.
 //
 // The one trap: the metas' maps and Origins are kept and read when the window is
 // written; who changes them after the call changes what was reported.

@@ -30,7 +30,7 @@ func write(t testing.TB, s *Store, o Options) (requests [][]byte, all Request, o
 	if o.ScopeName == "" {
 		o.ScopeName = "test"
 	}
-	out = s.Take(time.Unix(0, epoch+int64(time.Minute))).Write(o, func(r Request) {
+	out = s.Take(time.Unix(0, s.begun.Load()).Add(time.Minute)).Write(o, func(r Request) {
 		if len(r.Bytes) > o.MaxRequestBytes {
 			t.Errorf("a request of %d bytes, the bound is %d", len(r.Bytes), o.MaxRequestBytes)
 		}
@@ -308,11 +308,30 @@ func TestWhatIsOneOnTheWireIsOnce(t *testing.T) {
 	}
 }
 
+// Resources written as references say the same, in fewer bytes.
+func TestStringReferences(t *testing.T) {
+	u := newUniverse()
+	var got [2]map[string]int64
+	var size [2]int
+	for i, references := range []bool{false, true} {
+		s := newStore()
+		for j := range 500 {
+			u.report(s, event{stack: j % len(u.stacks), meta: j % len(u.metas), time: epoch, value: 1})
+		}
+		requests, _, _ := write(t, s, Options{StringReferences: references, Base: libpf.NewAttributes(libpf.StringAttr("host.name", "somewhere"), libpf.IntAttr("n", 1))})
+		got[i], size[i] = summed(t, requests), len(requests[0])
+	}
+	compare(t, got[1], got[0])
+	if size[1] >= size[0] {
+		t.Errorf("%d bytes with references, %d without", size[1], size[0])
+	}
+}
+
 // Counted stacks wait for their frames, and go without when they never come.
 func TestCountsWaitForFrames(t *testing.T) {
 	s := newStore()
 	known := map[libpf.TraceHash]libpf.Frames{}
-	o := Options{Resolve: func(h libpf.TraceHash, final bool) (libpf.Frames, bool) { f, ok := known[h]; return f, ok }}
+	o := Options{MaxWait: 150 * time.Second, Resolve: func(h libpf.TraceHash, final bool) (libpf.Frames, bool) { f, ok := known[h]; return f, ok }}
 	m := samples.TraceEventMeta{Timestamp: epoch, Origin: samples.CPU(20), NoThread: true}
 	late, never := libpf.NewTraceHash(1, 1), libpf.NewTraceHash(2, 2)
 	s.Count(late, &m, 3)
@@ -365,7 +384,7 @@ func TestTooLarge(t *testing.T) {
 // A full window takes no more, and says so once it is half full.
 func TestFullWindow(t *testing.T) {
 	told := 0
-	s := New(Config{MaxBytes: 256 << 10, HalfFull: func() { told++ }}, time.Unix(0, epoch))
+	s := New(Config{MaxBytes: 256 << 10, NearlyFull: func() { told++ }}, time.Unix(0, epoch))
 	var key [16]byte
 	m := samples.TraceEventMeta{Timestamp: epoch, Origin: samples.CPU(20), TraceID: [16]byte{1}}
 	kept := 0

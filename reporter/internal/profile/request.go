@@ -2,6 +2,7 @@ package profile
 
 import (
 	"encoding/binary"
+	"time"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/libpf"
@@ -19,6 +20,11 @@ type Options struct {
 	Base libpf.Attributes
 	// Resolve finds stacks that were counted by their hash.
 	Resolve Resolve
+	// MaxWait is how long a stack waits for its frames and symbols, from the window
+	// on in which it was counted.
+	MaxWait time.Duration
+	// StringReferences writes strings of resources as references into the dictionary.
+	StringReferences bool
 	// Final says that there is no next window: nothing waits.
 	Final bool
 }
@@ -51,7 +57,7 @@ func (w *Window) Write(o Options, emit func(Request)) (out Outcome) {
 		w.release()
 		return out
 	}
-	p := w.plan(o.Resolve, o.Final)
+	p := w.plan(&o)
 	out.Carried = p.carry()
 	out.WithoutStack = p.withoutStack()
 	w.release() // the plan has what is needed, and the memory has other uses
@@ -255,13 +261,8 @@ func (r *requests) openGroup(g int32) {
 	if r.resource != group.resource {
 		r.rp = otlp.AppendExportProfilesServiceRequest(&r.body).AddResourceProfiles()
 		res := r.rp.SetResource()
-		for a := range r.o.Base.With(slicesOf(r.resources[group.resource])...).All() {
-			kv := res.AddAttributes()
-			kv.SetKey(a.Key)
-			v := kv.SetValue()
-			v.Raw([]byte(a.Value))
-			v.Close()
-			kv.Close()
+		for a := range r.resources[group.resource].All() {
+			r.keyValue(res.AddAttributes(), a)
 		}
 		res.Close()
 		r.sp = r.rp.AddScopeProfiles()
@@ -274,6 +275,24 @@ func (r *requests) openGroup(g int32) {
 	r.profiles++
 	r.header(group)
 	r.resource, r.group = group.resource, g
+}
+
+// keyValue writes an attribute of a resource.
+func (r *requests) keyValue(b otlp.KeyValueBuilder, a libpf.Attribute) {
+	text, isString := stringOf(a.Value)
+	if r.o.StringReferences {
+		b.SetKeyStrindex(r.string(r.dict.text(a.Key)))
+	} else {
+		b.SetKey(a.Key)
+	}
+	v := b.SetValue()
+	if isString && r.o.StringReferences {
+		v.SetStringValueStrindex(r.string(r.dict.text(text)))
+	} else {
+		v.Raw([]byte(a.Value))
+	}
+	v.Close()
+	b.Close()
 }
 
 // header writes what a Profile says of all its samples.

@@ -21,9 +21,9 @@ const (
 type Config struct {
 	// MaxBytes bounds a window. What is reported beyond is not taken.
 	MaxBytes int
-	// HalfFull, if not nil, is called when a window has reached half of MaxBytes,
+	// NearlyFull, if not nil, is called when a window has reached 3/4 of MaxBytes,
 	// once for a window. It must not block, nor call the Store.
-	HalfFull func()
+	NearlyFull func()
 	// HashStack replaces the hash of stacks, for tests.
 	HashStack func(libpf.Frames) uint64
 }
@@ -33,7 +33,7 @@ type Store struct {
 	cfg    Config
 	seed   maphash.Seed
 	bytes  atomic.Int64
-	told   atomic.Bool // HalfFull was called
+	told   atomic.Bool // NearlyFull was called
 	chunks chunkPool
 	spare  sync.Pool // *tables
 	begun  atomic.Int64
@@ -77,7 +77,7 @@ type stackKey struct {
 	frames libpf.Frames
 	trace  libpf.TraceHash
 	byHash bool
-	age    uint8 // how many windows it has waited for its frames
+	since  int64 // when a stack that waits for its frames was first counted, Unix ns; 0: now
 }
 
 // Event takes one sample with its frames.
@@ -109,7 +109,7 @@ func (s *Store) add(k stackKey, stackHash uint64, labels map[string]string, m *s
 	metaHash := hashMeta(s.seed, m, labels)
 	hash := mix(stackHash, metaHash)
 	sh := s.lock(stackHash >> (64 - shardBits))
-	if k.age == 0 {
+	if k.since == 0 {
 		sh.counts.Reported++
 	}
 	if sh.closed {
@@ -162,8 +162,8 @@ func (l *eventLog) atEnd(valued bool) bool {
 func (s *Store) full() bool { return s.bytes.Load() >= int64(s.cfg.MaxBytes) }
 
 func (s *Store) charge(n int) {
-	if s.bytes.Add(int64(n)) >= int64(s.cfg.MaxBytes/2) && s.cfg.HalfFull != nil && s.told.CompareAndSwap(false, true) {
-		s.cfg.HalfFull()
+	if s.bytes.Add(int64(n)) >= int64(s.cfg.MaxBytes/4*3) && s.cfg.NearlyFull != nil && s.told.CompareAndSwap(false, true) {
+		s.cfg.NearlyFull()
 	}
 }
 
@@ -238,7 +238,7 @@ type (
 		frames libpf.Frames
 		trace  libpf.TraceHash
 		byHash bool
-		age    uint8
+		since  int64
 	}
 	metaEntry struct {
 		m      samples.TraceEventMeta
@@ -252,7 +252,7 @@ func (t *tables) isStack(i uint32, k *stackKey) bool {
 		return false
 	}
 	if e.byHash {
-		return e.trace == k.trace
+		return e.trace == k.trace && e.since == k.since // what waits is not joined by what is new
 	}
 	return bytes.Equal(bytesOf(e.frames), bytesOf(k.frames))
 }
@@ -273,10 +273,9 @@ func (t *tables) newSample(hash, stackHash, metaHash uint64, k *stackKey, m *sam
 	stack, ok := t.stacks.find(stackHash, func(i uint32) bool { return t.isStack(i, k) })
 	if !ok {
 		stack = t.stacks.add(stackHash)
-		t.stack = append(t.stack, stackEntry{frames: t.keep(k.frames), trace: k.trace, byHash: k.byHash})
+		t.stack = append(t.stack, stackEntry{frames: t.keep(k.frames), trace: k.trace, byHash: k.byHash, since: k.since})
 		grown += int(unsafe.Sizeof(stackEntry{})) + len(k.frames)*int(unsafe.Sizeof(frame{})) + indexEntryBytes
 	}
-	t.stack[stack].age = max(t.stack[stack].age, k.age)
 	meta, ok := t.metas.find(metaHash, func(i uint32) bool { return t.isMeta(i, m, labels) })
 	if !ok {
 		meta = t.metas.add(metaHash)

@@ -24,8 +24,8 @@ func (w *Window) Events() int { return w.events }
 // next window. With final, ok=false means that there is no such stack.
 type Resolve func(trace libpf.TraceHash, final bool) (frames libpf.Frames, ok bool)
 
-// maxAge is how many windows a stack waits for its frames and symbols.
-const maxAge = 2
+// waitsSince returns when a stack without frames was first counted.
+func (w *Window) waitsSince(e *stackEntry) int64 { return cmp.Or(e.since, w.start) }
 
 // sample is one that will be written.
 type sample struct {
@@ -48,7 +48,7 @@ func (g *group) withValues() bool { return g.valued || g.origin.Shape == samples
 // plan is a window in the order and the shape in which it will be written.
 type plan struct {
 	dict      *dictionary
-	resources []libpf.Attributes
+	resources []libpf.Attributes // whole, with what all have
 	groups    []group
 	// start and end hold all events; they are Unix ns.
 	start, end uint64
@@ -64,9 +64,8 @@ type plan struct {
 // planner makes a plan of a window.
 type planner struct {
 	plan
-	w       *Window
-	resolve Resolve
-	final   bool
+	w *Window
+	o *Options
 
 	resource map[resourceKey]int32
 	group    map[groupKey]int32
@@ -105,8 +104,8 @@ type (
 	metaIDs struct{ group, set, link int32 }
 )
 
-func (w *Window) plan(resolve Resolve, final bool) *planner {
-	p := &planner{w: w, resolve: resolve, final: final,
+func (w *Window) plan(o *Options) *planner {
+	p := &planner{w: w, o: o,
 		resource: map[resourceKey]int32{}, group: map[groupKey]int32{}, set: map[setKey]int32{}}
 	nSamples, nStacks, nFrames := w.count()
 	p.dict = newDictionary(nStacks, nFrames)
@@ -142,9 +141,9 @@ func (p *planner) stacks(shard int, t *tables, scratch []int32) []int32 {
 		frames := e.frames
 		e.frames = nil // they are not asked for again, and are most of a window
 		if e.byHash {
-			final := p.final || e.age >= maxAge
+			final := p.o.Final || p.w.end-p.w.waitsSince(e) >= int64(p.o.MaxWait)
 			var ok bool
-			if frames, ok = p.resolve(e.trace, final); !ok && !final {
+			if frames, ok = p.o.Resolve(e.trace, final); !ok && !final {
 				of[i] = noStack
 				continue
 			} else if !ok {
@@ -180,7 +179,10 @@ func (p *planner) groupOf(m *samples.TraceEventMeta) int32 {
 	r, ok := p.resource[rk]
 	if !ok {
 		r = int32(len(p.resources))
-		p.resource[rk], p.resources = r, append(p.resources, rk.attributes())
+		p.resource[rk], p.resources = r, append(p.resources, p.o.Base.With(slicesOf(rk.attributes())...))
+		if p.o.StringReferences {
+			p.dict.keyValues(p.resources[r])
+		}
 	}
 	gk := groupKey{r, *m.Origin}
 	g, ok := p.group[gk]
@@ -393,7 +395,7 @@ func (p *planner) carry() (carried int) {
 				if c.value != nil {
 					value = c.value[j]
 				}
-				k := stackKey{trace: st.trace, byHash: true, age: st.age + 1}
+				k := stackKey{trace: st.trace, byHash: true, since: p.w.waitsSince(st)}
 				if p.w.store.count(k, &t.meta[e.meta].m, c.time[j], value) == Kept {
 					carried++
 				}
