@@ -212,7 +212,7 @@ func TestOTLPLateSymbols(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		`thread.name="lost"[]`:    "[1]",
+		`thread.name="lost"[]`:    "[]",
 		`thread.name="python3"[]`: "0x0 late() late.py from 10:12.0 {profile.frame.type=\"cpython\"[]}\n[3]",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
