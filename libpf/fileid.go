@@ -58,6 +58,9 @@ func FileIDFromBase64(s string) (FileID, error) {
 		}
 	}
 	h, err := hash128FromBytes(b)
+	if err == nil && len(s) != h.EncodedLen() { // the decoder skips line ends
+		err = fmt.Errorf("expected %d characters, found %d", h.EncodedLen(), len(s))
+	}
 	if err != nil {
 		return FileID{}, fmt.Errorf("file id %s in base64: %w", quoteShort(s), err)
 	}

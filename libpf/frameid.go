@@ -37,6 +37,9 @@ func NewFrameIDFromString(s string) (FrameID, error) {
 		return FrameID{}, fmt.Errorf("frame id %s: expected base64 of the URL alphabet without padding: %w", quoteShort(s), err)
 	}
 	f, err := frameIDFromBytes(b)
+	if err == nil && len(s) != f.EncodedLen() { // the decoder skips line ends
+		err = fmt.Errorf("expected %d characters, found %d", f.EncodedLen(), len(s))
+	}
 	if err != nil {
 		return FrameID{}, fmt.Errorf("frame id %s in base64: %w", quoteShort(s), err)
 	}

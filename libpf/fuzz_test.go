@@ -60,10 +60,13 @@ func FuzzHashFromBytes(f *testing.F) {
 	})
 }
 
-// canonical returns base64 as it is written: lines joined, the URL alphabet, and
-// the bits behind the last byte 0.
+// canonical returns base64 as it is written: the URL alphabet, and the bits behind
+// the last byte 0.
 func canonical(s string) string {
-	s = strings.NewReplacer("\r", "", "\n", "", "+", "-", "/", "_").Replace(s)
+	if strings.ContainsAny(s, "\r\n") {
+		return "not base64: it has lines"
+	}
+	s = strings.NewReplacer("+", "-", "/", "_").Replace(s)
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
 		return "not base64: " + err.Error()

@@ -21,7 +21,7 @@ func (discard) Consume(context.Context, *pipeline.Batch) error { return nil }
 // benchReporter returns a reporter that is not started: what is reported stays in
 // its window, which has no end.
 func benchReporter(tb testing.TB) *OTLPReporter {
-	r, err := NewOTLP(OTLPConfig{Consumer: discard{}, MaxWindowBytes: 1 << 40, SamplesPerSecond: 20})
+	r, err := NewOTLP(OTLPConfig{Consumer: discard{}, MaxWindowBytes: 16 << 30, SamplesPerSecond: 20})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -21,7 +21,6 @@
 // backend: no Report method blocks, and each kind of memory has its bound in
 // OTLPConfig.
 //
-// The one trap: a sample is known by what ReportTraceEvent was given, and read when
-// the window is written. Whoever changes an Origin or a map after the call changes
-// what was reported; see package samples.
+// The one trap: an Origin is read when the window is written. Whoever changes one
+// after the call changes what was reported; see package samples.
 package reporter

@@ -7,11 +7,13 @@ import (
 )
 
 // maxHostMetadataBytes bounds the host's metadata, keys and values together: they
-// are on every resource.
+// are on every resource. A quarter of a request is the bound if that is less.
 const maxHostMetadataBytes = 64 << 10
 
 // hostFacts is what is known of the host. The entries that came last stay.
 type hostFacts struct {
+	maxBytes int
+
 	mu      sync.Mutex
 	value   map[string]string
 	order   []string // keys, the one set longest ago first
@@ -41,14 +43,14 @@ func (h *hostFacts) add(entries map[string]string) {
 func (h *hostFacts) set(k, v string) {
 	h.fresh = false
 	h.remove(k)
-	if len(k)+len(v) > maxHostMetadataBytes {
+	if len(k)+len(v) > h.maxBytes {
 		h.evicted++
 		return
 	}
 	h.value[k] = v
 	h.order = append(h.order, k)
 	h.bytes += len(k) + len(v)
-	for h.bytes > maxHostMetadataBytes {
+	for h.bytes > h.maxBytes {
 		h.remove(h.order[0])
 		h.evicted++
 	}

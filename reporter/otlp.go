@@ -99,6 +99,7 @@ func NewOTLP(cfg OTLPConfig) (*OTLPReporter, error) {
 	}
 	// A window is written while the next one is collected.
 	r.store = profile.New(profile.Config{MaxBytes: cfg.MaxWindowBytes / 2, NearlyFull: r.Flush, HashStack: cfg.hashStack}, time.Now())
+	r.host.maxBytes = min(maxHostMetadataBytes, cfg.MaxRequestBytes/4)
 	r.points = points{definitions: validDefinitions(cfg.MetricDefinitions), since: map[uint32]uint64{}, begun: uint64(time.Now().UnixNano())}
 	send, err := r.send()
 	if err != nil {
@@ -174,6 +175,7 @@ func (r *OTLPReporter) Flush() {
 
 // report makes requests of a window.
 func (r *OTLPReporter) report(final bool) {
+	defer r.tellDrops(final)
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	now := time.Now()
@@ -185,11 +187,10 @@ func (r *OTLPReporter) report(final bool) {
 		MaxWait: maxWait * r.cfg.ReportInterval,
 		Final:   final, StringReferences: r.cfg.StringReferences,
 	}, func(q profile.Request) {
-		r.shipper.Add(&ship.Payload{Signal: otlp.Profiles, Bytes: q.Bytes, Events: q.Events, Units: q.Profiles})
+		r.shipper.Put(&ship.Payload{Signal: otlp.Profiles, Bytes: q.Bytes, Events: q.Events, Units: q.Profiles})
 	})
 	r.tooLarge += int64(out.TooLarge)
 	r.withoutSt += int64(out.WithoutStack)
-	r.tellDrops(final)
 }
 
 // maxWait is how many intervals a sample waits for frames and symbols.
@@ -216,12 +217,16 @@ type earlyDrops struct{ full, tooLarge, pointsFull, pointsTooLarge int64 }
 
 func (r *OTLPReporter) earlyDrops() earlyDrops {
 	full, tooLarge := r.points.drops()
+	r.writing.Lock()
+	defer r.writing.Unlock()
 	return earlyDrops{r.store.Counts().Full, r.tooLarge, full, tooLarge}
 }
 
 // tellDrops warns of what was dropped before it became a request, of all that was
-// not told yet if last. The shipper tells of the rest.
+// not told yet if last. The shipper tells of the rest. No lock is held, for who
+// hears it may ask for Stats.
 func (r *OTLPReporter) tellDrops(last bool) {
+	r.shipper.TellLosses()
 	told, now := r.deltas.told, r.earlyDrops()
 	if now == told {
 		return

@@ -414,12 +414,12 @@ func TestOTLPNeverStarted(t *testing.T) {
 	t.Parallel()
 	sink := &testkit.Sink{}
 	cfg := quickOTLP
-	cfg.Consumer, cfg.MaxWindowBytes = sink, 2*minBytes
+	cfg.Consumer, cfg.MaxWindowBytes = sink, minWindowBytes
 	cfg.MetricDefinitions = map[uint32]MetricDefinition{1: {Name: "m"}}
 	g := newOTLPRig(t, cfg)
 	g.toSink(sink)
 	g.watch()
-	g.load(300, nil)
+	g.load(30_000, nil)
 	g.ReportMetrics(5, []uint32{1}, []int64{1})
 	if s := g.observe(); s.Samples.Held == 0 || s.Samples.Dropped[DropWindowFull] == 0 || s.Points.Held != 1 {
 		t.Errorf("before the end: %+v", s)
@@ -446,7 +446,7 @@ func TestOTLPWindowFull(t *testing.T) {
 	t.Parallel()
 	sink := &testkit.Sink{}
 	cfg := quickOTLP
-	cfg.Consumer, cfg.MaxWindowBytes, cfg.ReportInterval = sink, minBytes, time.Hour
+	cfg.Consumer, cfg.MaxWindowBytes, cfg.ReportInterval = sink, minWindowBytes, time.Hour
 	g := newOTLPRig(t, cfg)
 	g.toSink(sink)
 	if err := g.Start(t.Context()); err != nil {
@@ -454,7 +454,7 @@ func TestOTLPWindowFull(t *testing.T) {
 	}
 	g.watch()
 	for g.Stats().Samples.Dropped[DropWindowFull] == 0 {
-		g.load(100, nil)
+		g.load(20_000, nil)
 	}
 	if err := g.Shutdown(t.Context()); err != nil {
 		t.Error(err)

@@ -34,7 +34,9 @@ type OTLPConfig struct {
 	// Timeout is for one exchange. Default 5 s.
 	Timeout time.Duration
 
-	// Consumer takes the requests in this process, instead of an Endpoint.
+	// Consumer takes the requests in this process, instead of an Endpoint. It must
+	// return when its context ends, and must not call Stop or Shutdown: they wait for
+	// it.
 	Consumer pipeline.Consumer
 
 	// Name and Version are the scope of all profiles: the profiler's. Default
@@ -97,8 +99,15 @@ const (
 	defaultMaxCacheBytes         = 64 << 20
 )
 
-// minBytes is the least that a bound of bytes may be.
-const minBytes = 16 << 10
+// The least that bounds of bytes may be, and the most. A window has 16 parts, and
+// a chunk of 12 KiB is the least that each takes; its events are counted in 32
+// bits.
+const (
+	minBytes        = 16 << 10
+	minWindowBytes  = 512 << 10
+	maxWindowBytes  = int64(32 << 30)
+	maxRequestBytes = 1 << 30
+)
 
 func (c OTLPConfig) orDefaults() OTLPConfig {
 	for _, d := range []struct {
@@ -153,11 +162,17 @@ func (c OTLPConfig) validate() error {
 		}
 	}
 	for name, n := range map[string]int{
-		"MaxRequestBytes": c.MaxRequestBytes, "MaxWindowBytes": c.MaxWindowBytes, "MaxPendingBytes": c.MaxPendingBytes, "MaxCacheBytes": c.MaxCacheBytes,
+		"MaxRequestBytes": c.MaxRequestBytes, "MaxPendingBytes": c.MaxPendingBytes, "MaxCacheBytes": c.MaxCacheBytes,
 	} {
 		if n < minBytes {
 			bad("%s is %d: expected at least %d bytes", name, n, minBytes)
 		}
+	}
+	if c.MaxWindowBytes < minWindowBytes || int64(c.MaxWindowBytes) > maxWindowBytes {
+		bad("MaxWindowBytes is %d: expected %d to %d bytes", c.MaxWindowBytes, minWindowBytes, maxWindowBytes)
+	}
+	if c.MaxRequestBytes > maxRequestBytes {
+		bad("MaxRequestBytes is %d: expected at most %d bytes", c.MaxRequestBytes, maxRequestBytes)
 	}
 	if c.MaxPendingBytes < c.MaxRequestBytes {
 		bad("MaxPendingBytes (%d) is less than MaxRequestBytes (%d): a full request could never wait", c.MaxPendingBytes, c.MaxRequestBytes)

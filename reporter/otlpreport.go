@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/reporter/internal/profile"
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
 
@@ -21,10 +22,15 @@ var (
 const maxFrames = 1 << 16
 
 // ReportTraceEvent accepts one sample with everything that is known of it. The
-// error tells what is wrong with the sample; what is lost later is counted. The
-// slice of frames is not kept; see package samples for the rest.
+// error tells what is wrong with the sample; what is dropped for other reasons is
+// counted. The slice of frames is not kept; see package samples for the rest.
 func (r *OTLPReporter) ReportTraceEvent(trace *samples.Trace, meta *samples.TraceEventMeta) error {
-	var err error
+	_, err := r.event(trace, meta)
+	return err
+}
+
+// event is ReportTraceEvent that also says whether the sample was kept.
+func (r *OTLPReporter) event(trace *samples.Trace, meta *samples.TraceEventMeta) (taken profile.Taken, err error) {
 	switch {
 	case trace == nil || meta == nil:
 		err = errNoTrace
@@ -35,11 +41,10 @@ func (r *OTLPReporter) ReportTraceEvent(trace *samples.Trace, meta *samples.Trac
 	case len(trace.Frames) > maxFrames:
 		err = errDeepTrace
 	default:
-		r.store.Event(trace.Frames, trace.CustomLabels, meta)
-		return nil
+		return r.store.Event(trace.Frames, trace.CustomLabels, meta), nil
 	}
 	r.invalid.Add(1)
-	return err
+	return taken, err
 }
 
 // ReportFramesForTrace accepts a trace with the corresponding frames and caches
@@ -51,6 +56,10 @@ func (r *OTLPReporter) ReportFramesForTrace(trace *libpf.Trace) { r.join.Trace(t
 // them for up to two intervals.
 func (r *OTLPReporter) ReportCountForTrace(traceHash libpf.TraceHash, timestamp libpf.UnixTime32,
 	count uint16, comm, podName, containerName string) {
+	if timestamp == 0 { // a time that no clock says
+		r.invalid.Add(1)
+		return
+	}
 	meta := samples.TraceEventMeta{
 		Timestamp: int64(timestamp) * int64(time.Second), Origin: r.origin, NoThread: true,
 		Comm: comm, PodName: podName, ContainerName: containerName,

@@ -1,6 +1,7 @@
 package reporter
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -69,7 +70,7 @@ func (p *points) take() []point {
 	defer p.mu.Unlock()
 	list := p.list
 	p.list = nil
-	slices.SortStableFunc(list, func(a, b point) int { return int(int64(a.id) - int64(b.id)) })
+	slices.SortStableFunc(list, func(a, b point) int { return cmp.Compare(a.id, b.id) })
 	return list
 }
 
@@ -92,6 +93,7 @@ func (p *points) drops() (full, tooLarge int64) {
 
 // reportPoints makes metrics requests of what was collected.
 func (r *OTLPReporter) reportPoints() {
+	defer r.tellDrops(false)
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	base := r.base()
@@ -102,12 +104,11 @@ func (r *OTLPReporter) reportPoints() {
 			list = list[1:]
 			continue
 		}
-		r.shipper.Add(&ship.Payload{
+		r.shipper.Put(&ship.Payload{
 			Signal: otlp.Metrics, Bytes: r.metricsRequest(base, list[:n]), Events: int64(n), Units: int64(n),
 		})
 		list = list[n:]
 	}
-	r.tellDrops(false)
 }
 
 // refuse counts a point that is too large.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/internal/pprofconv"
 	"github.com/penstock-telemetry/penstock/libpf"
+	window "github.com/penstock-telemetry/penstock/reporter/internal/profile"
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
 
@@ -42,9 +43,22 @@ type PprofMeta struct {
 // 16 hex digits, become the sample's link.
 //
 // A profile that is not valid (profile.CheckValid) is refused whole. After other
-// errors, part of it may have been reported.
+// errors, part of it may have been reported. So it is with an error that says how
+// many values were dropped, for want of room (OTLPConfig.MaxWindowBytes) or since
+// the reporter is stopped: the sums that arrive are then too small by them.
 func (r *OTLPReporter) ReportPprof(p *profile.Profile, m PprofMeta) error {
-	return eachPprofEvent(p, &m, r.ReportTraceEvent)
+	dropped := 0
+	err := eachPprofEvent(p, &m, func(t *samples.Trace, e *samples.TraceEventMeta) error {
+		taken, err := r.event(t, e)
+		if err == nil && taken != window.Kept {
+			dropped++
+		}
+		return err
+	})
+	if err == nil && dropped > 0 {
+		err = fmt.Errorf("reporting a pprof profile: %d values were dropped: there was no room for them, or the reporter is stopped", dropped)
+	}
+	return err
 }
 
 // eachPprofEvent translates a profile. What report is given is reused after it

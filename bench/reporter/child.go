@@ -212,9 +212,9 @@ func pace(s subject) {
 	}
 }
 
-// flushAtBytes is a quarter of OTLPConfig.MaxWindowBytes: half of one window of
-// two.
-const flushAtBytes = 8 << 20
+// flushAtBytes is three eighths of OTLPConfig.MaxWindowBytes: three quarters of one
+// window of two.
+const flushAtBytes = 24 << 20
 
 // profiled calls do, with a CPU profile if one was asked for, and returns the CPU
 // time before.

@@ -58,7 +58,7 @@ const (
 const samplesPerSecond = 20
 
 // unbounded is for windows that nothing but flush ends.
-const unbounded = 1 << 40
+const unbounded = 16 << 30
 
 func newSubject(who string, w *workload, cfg reporter.OTLPConfig) (subject, error) {
 	if who == peer {

@@ -3,8 +3,8 @@
 //
 //	Trace{Frames}  +  TraceEventMeta{time, process, thread, labels, Origin}
 //
-// The one trap: what a TraceEventMeta points at (Origin, the maps, Attributes)
-// is read after the call, so it must not be changed any more.
+// The one trap: an Origin is read after the call, when the report is written, so
+// it must not be changed any more. Everything else is copied, or never changes.
 package samples
 
 import (
@@ -78,15 +78,16 @@ type ValueType struct{ Type, Unit string }
 
 // Origin is where samples come from, and so what their numbers mean. The samples
 // of one resource with equal Origins make one Profile. Make one Origin and use it
-// again: it is compared by address first.
+// again: that is compared fastest.
 type Origin struct {
 	SampleType ValueType
 	// PeriodType and Period say how often samples are taken, if they are.
 	PeriodType ValueType
 	Period     int64
 	Shape      Shape
-	// Start and Duration are the time that Totals were collected in. Zero is the
-	// reporting interval.
+	// Start and Duration are the time that Totals were collected in; a Duration of 0
+	// is a moment. A Start that is zero, or before 1970, is unknown: the reporting
+	// interval takes the place of both.
 	Start    time.Time
 	Duration time.Duration
 	// Attributes are of the Profile.

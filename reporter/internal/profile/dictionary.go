@@ -206,10 +206,8 @@ func (d *dictionary) frameSet(f *libpf.Frame) int32 {
 }
 
 func (d *dictionary) line(f *libpf.Frame) line {
-	l := line{line: int64(f.SourceLine), column: int64(f.SourceColumn)}
-	fn := function{
-		name: d.text(f.FunctionName), filename: d.text(f.SourceFile), startLine: int64(f.StartLine),
-	}
+	l := line{line: lineNumber(f.SourceLine), column: int64(f.SourceColumn)}
+	fn := function{name: d.text(f.FunctionName), filename: d.text(f.SourceFile), startLine: lineNumber(f.StartLine)}
 	if f.SystemName != f.FunctionName {
 		fn.system = d.text(f.SystemName)
 	}
@@ -218,6 +216,9 @@ func (d *dictionary) line(f *libpf.Frame) line {
 	}
 	return l
 }
+
+// lineNumber returns n, or 0, unknown, if the wire's int64 has no such number.
+func lineNumber(n libpf.SourceLineno) int64 { return max(int64(n), 0) }
 
 // inlined returns the lines from f on as fields. The number of functions on one
 // address is bounded, for a chain cannot be checked for sanity otherwise.
@@ -252,6 +253,9 @@ func (d *dictionary) mapping(h unique.Handle[libpf.Mapping]) int32 {
 	}
 	if m.FileID != (libpf.FileID{}) {
 		own = append(own, libpf.StringAttr(keyHTLHash, m.FileID.StringNoQuotes()))
+	}
+	if m.Start >= m.Limit { // it says nothing, and must not be (profcheck)
+		m.Start, m.Limit = 0, 0
 	}
 	n := d.mappings.of(d.seed, mapping{
 		start: m.Start, limit: m.Limit, offset: m.FileOffset, filename: d.text(m.FileName),

@@ -17,6 +17,6 @@
 // threads met there; what is the same in several shards becomes one when the
 // window is written.
 //
-// The one trap: the metas' maps and Origins are kept and read when the window is
-// written; who changes them after the call changes what was reported.
+// The one trap: a meta's Origin is kept and read when the window is written; who
+// changes it after the call changes what was reported.
 package profile

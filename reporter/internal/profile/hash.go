@@ -39,9 +39,10 @@ func mix(h, v uint64) uint64 {
 	return hi ^ lo
 }
 
-// hashMeta covers every field by which equalMeta tells metas apart.
+// hashMeta covers what metas mostly differ by; equalMeta tells the rest apart.
 func hashMeta(seed maphash.Seed, m *samples.TraceEventMeta, labels map[string]string) uint64 {
 	h := mix(uint64(m.PID), uint64(m.TID)<<20^uint64(m.CPU))
+	h = mix(h, uint64(m.Origin.Period)^uint64(m.Origin.Start.UnixNano())) // files read at once differ in nothing else
 	for _, s := range [...]string{m.Comm, m.ProcessName, m.ExecutablePath, m.ContainerID, m.PodName, m.ContainerName,
 		m.APMServiceName, string(m.Resource), string(m.Attributes)} {
 		if s != "" {
@@ -67,10 +68,9 @@ func hashMap(seed maphash.Seed, m map[string]string) (h uint64) {
 	return h
 }
 
-// equalMeta compares all but the time, the value, and the origin's contents: two
-// Origins that are equal meet when the window is written.
+// equalMeta compares all but the time and the value.
 func equalMeta(a *samples.TraceEventMeta, aLabels map[string]string, b *samples.TraceEventMeta, bLabels map[string]string) bool {
-	return a.TID == b.TID && a.CPU == b.CPU && a.PID == b.PID && a.Origin == b.Origin && a.NoThread == b.NoThread &&
+	return a.TID == b.TID && a.CPU == b.CPU && a.PID == b.PID && (a.Origin == b.Origin || *a.Origin == *b.Origin) && a.NoThread == b.NoThread &&
 		a.Comm == b.Comm && a.ProcessName == b.ProcessName && a.ExecutablePath == b.ExecutablePath &&
 		a.ContainerID == b.ContainerID && a.PodName == b.PodName && a.ContainerName == b.ContainerName &&
 		a.APMServiceName == b.APMServiceName && a.TraceID == b.TraceID && a.SpanID == b.SpanID &&

@@ -66,5 +66,5 @@ func (x *index) reset() {
 	x.hash = x.hash[:0]
 }
 
-// indexEntryBytes is what an entry takes in an index, at worst.
+// indexEntryBytes is what an entry takes in an index, about.
 const indexEntryBytes = 8 + 2*4

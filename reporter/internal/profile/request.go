@@ -161,13 +161,16 @@ func (r *requests) size() int {
 func (r *requests) add(i int32) {
 	for from, to := r.first[i], r.first[i+1]; from < to; {
 		r.close(r.samples[i].group)
-		before := r.mark()
-		r.sample(i, from, to)
-		if r.size() <= r.o.MaxRequestBytes {
-			r.events += int64(to - from)
-			return
+		// Times alone that are too many need not be tried.
+		if r.groups[r.samples[i].group].origin.Shape == samples.Totals || 8*int(to-from) <= r.o.MaxRequestBytes {
+			before := r.mark()
+			r.sample(i, from, to)
+			if r.size() <= r.o.MaxRequestBytes {
+				r.events += int64(to - from)
+				return
+			}
+			r.back(before)
 		}
-		r.back(before)
 		if r.events > 0 {
 			r.finish()
 			continue
@@ -193,10 +196,11 @@ func (r *requests) fitting(i int32, from, to uint32) uint32 {
 	before := r.mark()
 	defer r.back(before)
 	r.sample(i, from, from+1)
-	room := r.o.MaxRequestBytes - r.size() - 2*4 // the lists' lengths
+	room := r.o.MaxRequestBytes - r.size()
 	if room < 0 {
 		return 0
 	}
+	room = max(room-2*4, 0) // the lists' lengths grow
 	each := 8
 	if g.withValues() {
 		each += binary.MaxVarintLen64
@@ -299,8 +303,8 @@ func (r *requests) keyValue(b otlp.KeyValueBuilder, a libpf.Attribute) {
 func (r *requests) header(g *group) {
 	b, o := r.profile, &g.origin
 	r.valueType(b.SetSampleType(), o.SampleType)
-	start, duration := r.start, r.end-r.start
-	if o.Shape == samples.Totals && !o.Start.IsZero() {
+	start, duration := g.start, g.end-g.start
+	if o.Shape == samples.Totals && o.Start.UnixNano() > 0 {
 		start, duration = uint64(o.Start.UnixNano()), uint64(max(o.Duration, 0))
 	}
 	b.SetTimeUnixNano(start)

@@ -3,6 +3,7 @@ package profile
 import (
 	"bytes"
 	"hash/maphash"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type Config struct {
 type Store struct {
 	cfg    Config
 	seed   maphash.Seed
+	frames frameBytes
 	bytes  atomic.Int64
 	told   atomic.Bool // NearlyFull was called
 	chunks chunkPool
@@ -102,7 +104,7 @@ func (s *Store) Count(trace libpf.TraceHash, m *samples.TraceEventMeta, count in
 }
 
 func (s *Store) count(k stackKey, m *samples.TraceEventMeta, time uint64, count int64) Taken {
-	return s.add(k, mix(k.trace.Hi(), k.trace.Lo()), nil, m, time, count)
+	return s.add(k, mix(mix(0, k.trace.Hi()), k.trace.Lo()), nil, m, time, count)
 }
 
 func (s *Store) add(k stackKey, stackHash uint64, labels map[string]string, m *samples.TraceEventMeta, time uint64, value int64) Taken {
@@ -126,7 +128,7 @@ func (s *Store) add(k stackKey, stackHash uint64, labels map[string]string, m *s
 		return Full
 	}
 	if !known {
-		i, grown = t.newSample(hash, stackHash, metaHash, &k, m, labels)
+		i, grown = t.newSample(&s.frames, hash, stackHash, metaHash, &k, m, labels)
 	}
 	grown += t.log.add(&s.chunks, i, time, value)
 	sh.mu.Unlock()
@@ -205,7 +207,8 @@ func (s *Store) Close() {
 func (s *Store) Take(now time.Time) *Window {
 	w := &Window{store: s, start: s.begun.Swap(now.UnixNano()), end: now.UnixNano()}
 	s.bytes.Store(0) // what is reported meanwhile may be charged to either window
-	s.told.Store(false)
+	w.early = s.told.Swap(false)
+	s.frames.reset()
 	for i := range s.shards {
 		fresh, ok := s.spare.Get().(*tables)
 		if !ok {
@@ -235,10 +238,11 @@ type tables struct {
 type (
 	sampleEntry struct{ stack, meta uint32 }
 	stackEntry  struct {
-		frames libpf.Frames
-		trace  libpf.TraceHash
-		byHash bool
-		since  int64
+		frames  libpf.Frames
+		trace   libpf.TraceHash
+		byHash  bool
+		since   int64
+		unknown bool // no frames came
 	}
 	metaEntry struct {
 		m      samples.TraceEventMeta
@@ -269,22 +273,29 @@ func (t *tables) isSample(i uint32, k *stackKey, m *samples.TraceEventMeta, labe
 
 // newSample returns the number of a sample that is not there, and the bytes that
 // it takes.
-func (t *tables) newSample(hash, stackHash, metaHash uint64, k *stackKey, m *samples.TraceEventMeta, labels map[string]string) (i uint32, grown int) {
+func (t *tables) newSample(f *frameBytes, hash, stackHash, metaHash uint64, k *stackKey, m *samples.TraceEventMeta, labels map[string]string) (i uint32, grown int) {
 	stack, ok := t.stacks.find(stackHash, func(i uint32) bool { return t.isStack(i, k) })
 	if !ok {
 		stack = t.stacks.add(stackHash)
 		t.stack = append(t.stack, stackEntry{frames: t.keep(k.frames), trace: k.trace, byHash: k.byHash, since: k.since})
-		grown += int(unsafe.Sizeof(stackEntry{})) + len(k.frames)*int(unsafe.Sizeof(frame{})) + indexEntryBytes
+		grown += int(unsafe.Sizeof(stackEntry{})) + len(k.frames)*int(unsafe.Sizeof(frame{})) + indexEntryBytes + f.add(k.frames)
 	}
 	meta, ok := t.metas.find(metaHash, func(i uint32) bool { return t.isMeta(i, m, labels) })
 	if !ok {
 		meta = t.metas.add(metaHash)
-		t.meta = append(t.meta, metaEntry{*m, labels})
+		t.meta = append(t.meta, newMeta(m, labels))
 		grown += int(unsafe.Sizeof(metaEntry{})) + textBytes(m, labels) + indexEntryBytes
 	}
 	i = t.samples.add(hash)
 	t.sample = append(t.sample, sampleEntry{stack, meta})
 	return i, grown + int(unsafe.Sizeof(sampleEntry{})) + indexEntryBytes
+}
+
+// newMeta copies what the caller may change after the call.
+func newMeta(m *samples.TraceEventMeta, labels map[string]string) metaEntry {
+	e := metaEntry{*m, maps.Clone(labels)}
+	e.m.EnvVars = maps.Clone(m.EnvVars)
+	return e
 }
 
 // slabFrames is how many frames a slab has room for: 8 KiB of them.

@@ -3,6 +3,7 @@ package profile
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/reporter/samples"
@@ -12,6 +13,7 @@ import (
 type Window struct {
 	store      *Store
 	start, end int64 // Unix ns
+	early      bool  // it ended because it was nearly full: nothing waits for the next
 	events     int
 	tables     [shards]*tables
 }
@@ -40,6 +42,8 @@ type group struct {
 	resource int32
 	origin   samples.Origin
 	valued   bool // some event counts other than 1
+	// start and end are the window, and all of the group's events; Unix ns.
+	start, end uint64
 }
 
 // withValues says whether events have a number beside their time.
@@ -50,11 +54,8 @@ type plan struct {
 	dict      *dictionary
 	resources []libpf.Attributes // whole, with what all have
 	groups    []group
-	// start and end hold all events; they are Unix ns.
-	start, end uint64
-
-	samples []sample
-	order   []int32 // numbers of samples, by group
+	samples   []sample
+	order     []int32 // numbers of samples, by group
 	// Events of sample i are at [first[i], first[i+1]) of times and of values.
 	first  []uint32
 	times  []uint64
@@ -76,13 +77,7 @@ type planner struct {
 	metaOf   [shards][]metaIDs
 	sampleOf [shards][]int32 // noStack: carried
 	waiting  bool            // some sample is carried
-	unknown  []unknownStack
-}
-
-// unknownStack is one of which no frames came.
-type unknownStack struct {
-	shard int
-	stack uint32
+	unknown  bool            // of some stack no frames came
 }
 
 type (
@@ -141,13 +136,14 @@ func (p *planner) stacks(shard int, t *tables, scratch []int32) []int32 {
 		frames := e.frames
 		e.frames = nil // they are not asked for again, and are most of a window
 		if e.byHash {
-			final := p.o.Final || p.w.end-p.w.waitsSince(e) >= int64(p.o.MaxWait)
+			waited := p.w.end - p.w.waitsSince(e) // below 0: the clock was set back
+			final := p.o.Final || p.w.early || waited < 0 || waited >= int64(p.o.MaxWait)
 			var ok bool
 			if frames, ok = p.o.Resolve(e.trace, final); !ok && !final {
 				of[i] = noStack
 				continue
 			} else if !ok {
-				p.unknown = append(p.unknown, unknownStack{shard, uint32(i)})
+				e.unknown, p.unknown = true, true
 			}
 		}
 		of[i], scratch = p.dict.stack(frames, scratch)
@@ -185,10 +181,13 @@ func (p *planner) groupOf(m *samples.TraceEventMeta) int32 {
 		}
 	}
 	gk := groupKey{r, *m.Origin}
+	if !gk.origin.Start.IsZero() { // the same time in another zone is the same
+		gk.origin.Start = time.Unix(0, gk.origin.Start.UnixNano()).UTC()
+	}
 	g, ok := p.group[gk]
 	if !ok {
 		g = int32(len(p.groups))
-		p.group[gk], p.groups = g, append(p.groups, group{resource: r, origin: *m.Origin})
+		p.group[gk], p.groups = g, append(p.groups, group{resource: r, origin: gk.origin})
 		for _, text := range [...]string{m.Origin.SampleType.Type, m.Origin.SampleType.Unit, m.Origin.PeriodType.Type, m.Origin.PeriodType.Unit} {
 			p.dict.text(text)
 		}
@@ -258,7 +257,7 @@ func (p *planner) merge(shard int, t *tables) {
 			of[i], p.waiting = noStack, true
 			continue
 		}
-		h := mix(mix(uint64(s.stack), uint64(s.group)), uint64(s.set)<<32|uint64(s.link))
+		h := mix(mix(0, uint64(s.stack)<<32|uint64(s.group)), uint64(s.set)<<32|uint64(s.link))
 		n, ok := p.sample.find(h, func(i uint32) bool { return p.samples[i] == s })
 		if !ok {
 			n = p.sample.add(h)
@@ -274,7 +273,6 @@ func (p *planner) merge(shard int, t *tables) {
 func (p *planner) sortEvents() {
 	p.first = make([]uint32, len(p.samples)+1)
 	valued := false
-	p.start, p.end = uint64(p.w.start), uint64(max(p.w.end, p.w.start+1))
 	p.eachChunk(func(of []int32, c *chunk) {
 		valued = valued || c.value != nil
 		for i := range c.n {
@@ -313,16 +311,21 @@ func (p *planner) sortEvents() {
 	p.bounds()
 }
 
-// bounds widens [start, end) to all times of events. Totals have none.
+// bounds gives each group the time of the window, widened to its own events. Totals
+// have no times.
 func (p *planner) bounds() {
+	for i := range p.groups {
+		p.groups[i].start, p.groups[i].end = uint64(p.w.start), uint64(max(p.w.end, p.w.start+1))
+	}
 	for i, s := range p.samples {
-		if p.groups[s.group].origin.Shape == samples.Totals {
+		g := &p.groups[s.group]
+		if g.origin.Shape == samples.Totals {
 			continue
 		}
 		for _, t := range p.times[p.first[i]:p.first[i+1]] {
-			p.start = min(p.start, t)
-			if t >= p.end {
-				p.end = t + 1
+			g.start = min(g.start, t)
+			if t >= g.end {
+				g.end = t + 1
 			}
 		}
 	}
@@ -364,11 +367,13 @@ func (p *planner) sortSamples() {
 
 // withoutStack counts the events of unknown stacks.
 func (p *planner) withoutStack() (events int) {
-	for _, u := range p.unknown {
-		t := p.w.tables[u.shard]
+	if !p.unknown {
+		return 0
+	}
+	for _, t := range p.w.tables {
 		for _, c := range t.log.chunks {
 			for _, n := range c.sample[:c.n] {
-				if t.sample[n].stack == u.stack {
+				if t.stack[t.sample[n].stack].unknown {
 					events++
 				}
 			}

@@ -35,6 +35,9 @@ type line struct {
 	loss
 }
 
+// TellLosses logs what was dropped and is due to be told.
+func (s *Shipper) TellLosses() { s.tellLosses(false) }
+
 // tellLosses logs what was dropped: the first of each reason at once, later ones
 // once a minute together; all that is left if last. It holds no lock while it
 // logs. In sum the lines tell of every event.

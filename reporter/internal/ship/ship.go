@@ -100,12 +100,19 @@ func (s *Shipper) Start() {
 	}
 }
 
-// Add takes p over. It never waits for a send; what does not fit is dropped, and
-// so is everything after Stop.
+// Add is Put and TellLosses.
 func (s *Shipper) Add(p *Payload) {
+	if s.Put(p) {
+		s.TellLosses()
+	}
+}
+
+// Put takes p over. It never waits for a send; what does not fit is dropped, and
+// so is everything after Stop. lost says that something was dropped, which
+// TellLosses logs.
+func (s *Shipper) Put(p *Payload) (lost bool) {
 	s.mu.Lock()
 	s.enter(p)
-	lost := false
 	if s.stopping {
 		s.drop(p, Stopped, nil)
 		lost = true
@@ -123,9 +130,7 @@ func (s *Shipper) Add(p *Payload) {
 	}
 	s.mu.Unlock()
 	s.rouse()
-	if lost {
-		s.tellLosses(false)
-	}
+	return lost
 }
 
 // overflow makes room for p, which is counted already, and says whether p fits.
