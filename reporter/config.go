@@ -36,8 +36,8 @@ type Config struct {
 	FallbackSymbolsMaxQueue uint32
 	// Disable secure communication with Collection Agent
 	DisableTLS bool
-	// Number of connection attempts to the collector after which we give up
-	// retrying. StartOTLP does not wait for its backend and never gives up; it has
+	// Number of connection attempts to the collector, after the first, after which we
+	// give up retrying. StartOTLP does not wait for its backend and never gives up; it has
 	// no use for it.
 	MaxGRPCRetries uint32
 
@@ -50,7 +50,10 @@ type Times interface {
 	ReportInterval() time.Duration
 	// ReportMetricsInterval is the same for metrics.
 	ReportMetricsInterval() time.Duration
-	// GRPCConnectionTimeout is for establishing a connection.
+	// GRPCConnectionTimeout is for establishing a connection. StartOTLP, which does
+	// not wait for one, uses none of this, GRPCStartupBackoffTime and
+	// GRPCAuthErrorDelay: what its backend refuses for its credentials is dropped and
+	// counted, as OTLP has it.
 	GRPCConnectionTimeout() time.Duration
 	// GRPCOperationTimeout is for one exchange.
 	GRPCOperationTimeout() time.Duration

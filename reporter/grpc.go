@@ -12,6 +12,7 @@ import (
 	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
 	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/otlpclient"
 )
 
 // GRPCReporter sends what is reported, as it is, to a collection agent
@@ -37,7 +38,7 @@ type GRPCReporter struct {
 	metrics     *lane[metricsEntry, *collectionagentv1.MetricValues]
 
 	sender  *sender
-	traffic wireTraffic
+	traffic otlpclient.Traffic
 	times   Times
 	log     *slog.Logger
 	hangUp  func() error // closes the connection

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -15,11 +14,11 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 
 	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
 	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/otlpclient"
 )
 
 // keepaliveAfter is the silence after which a reporter that sends asks whether
@@ -29,7 +28,7 @@ const keepaliveAfter = 20 * time.Second
 
 // connect waits for the agent: at most MaxGRPCRetries+1 attempts, with
 // GRPCStartupBackoffTime between them.
-func connect(ctx context.Context, c *Config, tls netcfg.ClientTLS, traffic *wireTraffic, log *slog.Logger) (*grpc.ClientConn, error) {
+func connect(ctx context.Context, c *Config, tls netcfg.ClientTLS, traffic *otlpclient.Traffic, log *slog.Logger) (*grpc.ClientConn, error) {
 	target, creds, err := transport(c, tls)
 	if err != nil {
 		return nil, err
@@ -87,11 +86,11 @@ func transport(c *Config, tls netcfg.ClientTLS) (string, credentials.TransportCr
 	return target.Address, credentials.NewTLS(settings), nil
 }
 
-func dialOptions(c *Config, traffic *wireTraffic) []grpc.DialOption {
+func dialOptions(c *Config, traffic *otlpclient.Traffic) []grpc.DialOption {
 	first, long := pauses(c.Times)
 	return []grpc.DialOption{
 		grpc.WithDisableRetry(), // deliver retries, with the request's number
-		grpc.WithStatsHandler(traffic),
+		grpc.WithStatsHandler(traffic.StatsHandler()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallSendMsgSize(c.maxMessageBytes())),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: first, Multiplier: 2, Jitter: 0.2, MaxDelay: long},
@@ -145,30 +144,3 @@ func sleep(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
-
-// wireTraffic counts bytes: messages before compression (rpc), and as they were
-// sent, compressed and with gRPC's five bytes before each (wire).
-type wireTraffic struct {
-	rpcOut, rpcIn, wireOut, wireIn atomic.Int64
-}
-
-// HandleRPC implements stats.Handler.
-func (t *wireTraffic) HandleRPC(_ context.Context, s stats.RPCStats) {
-	switch s := s.(type) {
-	case *stats.OutPayload:
-		t.rpcOut.Add(int64(s.Length))
-		t.wireOut.Add(int64(s.WireLength))
-	case *stats.InPayload:
-		t.rpcIn.Add(int64(s.Length))
-		t.wireIn.Add(int64(s.WireLength))
-	}
-}
-
-// TagRPC implements stats.Handler.
-func (*wireTraffic) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
-
-// TagConn implements stats.Handler.
-func (*wireTraffic) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-
-// HandleConn implements stats.Handler.
-func (*wireTraffic) HandleConn(context.Context, stats.ConnStats) {}

@@ -122,10 +122,10 @@ func (r *GRPCReporter) GetMetrics() Metrics {
 		HostMetadataOverwriteCount:    r.hosts.sinceLast(),
 		MetricsOverwriteCount:         r.metrics.sinceLast(),
 		FallbackSymbolsOverwriteCount: r.symbols.sinceLast(),
-		RPCBytesOutCount:              r.traffic.rpcOut.Swap(0),
-		RPCBytesInCount:               r.traffic.rpcIn.Swap(0),
-		WireBytesOutCount:             r.traffic.wireOut.Swap(0),
-		WireBytesInCount:              r.traffic.wireIn.Swap(0),
+		RPCBytesOutCount:              r.traffic.RPCOut.Swap(0),
+		RPCBytesInCount:               r.traffic.RPCIn.Swap(0),
+		WireBytesOutCount:             r.traffic.WireOut.Swap(0),
+		WireBytesInCount:              r.traffic.WireIn.Swap(0),
 	}
 }
 

@@ -213,13 +213,13 @@ func (r *OTLPReporter) base() libpf.Attributes { return r.host.on(r.cfg.Resource
 const dropsEvery = time.Minute
 
 // earlyDrops are counts of what was dropped before it became a request.
-type earlyDrops struct{ full, tooLarge, pointsFull, pointsTooLarge int64 }
+type earlyDrops struct{ full, tooLarge, invalid, pointsFull, pointsTooLarge, pointsInvalid int64 }
 
 func (r *OTLPReporter) earlyDrops() earlyDrops {
-	full, tooLarge := r.points.drops()
+	full, tooLarge, invalid := r.points.drops()
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	return earlyDrops{r.store.Counts().Full, r.tooLarge, full, tooLarge}
+	return earlyDrops{r.store.Counts().Full, r.tooLarge, r.invalid.Load(), full, tooLarge, invalid}
 }
 
 // tellDrops warns of what was dropped before it became a request, of all that was
@@ -235,8 +235,9 @@ func (r *OTLPReporter) tellDrops(last bool) {
 		return
 	}
 	r.cfg.Logger.Warn("samples or data points were dropped (told at most once in "+dropsEvery.String()+")",
-		slog.Int64("window_full", now.full-told.full), slog.Int64("too_large", now.tooLarge-told.tooLarge),
+		slog.Int64("window_full", now.full-told.full), slog.Int64("too_large", now.tooLarge-told.tooLarge), slog.Int64("invalid", now.invalid-told.invalid),
 		slog.Int64("points_full", now.pointsFull-told.pointsFull), slog.Int64("points_too_large", now.pointsTooLarge-told.pointsTooLarge),
+		slog.Int64("points_invalid", now.pointsInvalid-told.pointsInvalid),
 		slog.Int("max_window_bytes", r.cfg.MaxWindowBytes), slog.Int("max_request_bytes", r.cfg.MaxRequestBytes))
 	r.deltas.told = now
 }

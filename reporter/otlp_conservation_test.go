@@ -510,7 +510,7 @@ func TestOTLPContextEnds(t *testing.T) {
 		if i%2 == 0 { // else nobody else stops it
 			r.Stop()
 		}
-		<-r.(*OTLPReporter).stopped
+		stoppedSoon(t, r.(*OTLPReporter))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	r, err := StartOTLP(ctx, &Config{CollAgentAddr: b.HTTPEndpoint(), Times: quickTimes()})
@@ -521,10 +521,20 @@ func TestOTLPContextEnds(t *testing.T) {
 	g := &otlpRig{t: t, OTLPReporter: o, log: &logBuffer{}}
 	g.load(5, nil)
 	cancel()
-	<-o.stopped
+	stoppedSoon(t, o)
 	s, _ := g.end()
 	onlyDropped(t, s.Samples)
 	if b.Items(otlp.Profiles) == 0 {
 		t.Error("the end of the context lost what was collected")
+	}
+}
+
+// stoppedSoon waits until a reporter has stopped.
+func stoppedSoon(t *testing.T, r *OTLPReporter) {
+	t.Helper()
+	select {
+	case <-r.stopped:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the end of the context did not stop the reporter")
 	}
 }

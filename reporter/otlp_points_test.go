@@ -82,12 +82,12 @@ func TestOTLPPoints(t *testing.T) {
 			time.Sleep(time.Millisecond) // several reports
 		}
 	}
-	g.ReportMetrics(5, []uint32{1, 1}, []int64{1}) // of lists of unequal length what both have
+	g.ReportMetrics(5, []uint32{1, 1}, []int64{1}) // of lists of unequal length what both have; the rest is invalid
 	g.Stop()
 	g.unwatch()
 	g.ReportMetrics(5, []uint32{1, 2, 9}, []int64{1, 1, 1})
 	s, _ := g.end()
-	want := fmt.Sprint(Flow{Reported: 3*rounds + 1 + 3, Acknowledged: 2*rounds + 1, Dropped: map[DropReason]int64{DropUnknownMetric: rounds, DropStopped: 3}})
+	want := fmt.Sprint(Flow{Reported: 3*rounds + 2 + 3, Acknowledged: 2*rounds + 1, Dropped: map[DropReason]int64{DropUnknownMetric: rounds, DropStopped: 3, DropInvalid: 1}})
 	if got := fmt.Sprint(s.Points); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -29,7 +29,8 @@ type OTLPConfig struct {
 	CAFile, CertFile, KeyFile string
 	// Headers go with each request.
 	Headers map[string]string
-	// Compression is gzip (the default), zstd, or none.
+	// Compression is gzip (the default), zstd, snappy, or none; over HTTP also zlib,
+	// deflate and lz4.
 	Compression string
 	// Timeout is for one exchange. Default 5 s.
 	Timeout time.Duration
@@ -154,18 +155,23 @@ func (c OTLPConfig) validate() error {
 	if c.SpoolDir != "" {
 		bad("SpoolDir %q needs the journal, which this version does not have: leave it empty, and unsent requests are kept in memory up to MaxPendingBytes", c.SpoolDir)
 	}
-	for name, d := range map[string]time.Duration{
-		"ReportInterval": c.ReportInterval, "ReportMetricsInterval": c.ReportMetricsInterval, "StopTimeout": c.StopTimeout, "Timeout": c.Timeout,
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"ReportInterval", c.ReportInterval}, {"ReportMetricsInterval", c.ReportMetricsInterval},
+		{"StopTimeout", c.StopTimeout}, {"Timeout", c.Timeout},
 	} {
-		if d < 0 {
-			bad("%s is negative: %s", name, d)
+		if d.value < 0 {
+			bad("%s is negative: %s", d.name, d.value)
 		}
 	}
-	for name, n := range map[string]int{
-		"MaxRequestBytes": c.MaxRequestBytes, "MaxPendingBytes": c.MaxPendingBytes, "MaxCacheBytes": c.MaxCacheBytes,
-	} {
-		if n < minBytes {
-			bad("%s is %d: expected at least %d bytes", name, n, minBytes)
+	for _, n := range []struct {
+		name  string
+		value int
+	}{{"MaxRequestBytes", c.MaxRequestBytes}, {"MaxPendingBytes", c.MaxPendingBytes}, {"MaxCacheBytes", c.MaxCacheBytes}} {
+		if n.value < minBytes {
+			bad("%s is %d: expected at least %d bytes", n.name, n.value, minBytes)
 		}
 	}
 	if c.MaxWindowBytes < minWindowBytes || int64(c.MaxWindowBytes) > maxWindowBytes {
@@ -180,8 +186,8 @@ func (c OTLPConfig) validate() error {
 	if c.SamplesPerSecond < 0 {
 		bad("SamplesPerSecond is negative: %d", c.SamplesPerSecond)
 	}
-	for id, d := range c.MetricDefinitions {
-		if d.Name == "" {
+	for _, id := range slices.Sorted(maps.Keys(c.MetricDefinitions)) {
+		if c.MetricDefinitions[id].Name == "" {
 			bad("MetricDefinitions[%d] has no Name", id)
 		}
 	}
@@ -215,8 +221,15 @@ func (c *Config) forOTLP() (OTLPConfig, error) {
 	if c == nil || c.Times == nil {
 		return OTLPConfig{}, errors.New("set up the OTLP reporter: the configuration or its Times is nil")
 	}
-	if c.MaxRPCMsgSize < 0 {
-		return OTLPConfig{}, fmt.Errorf("set up the OTLP reporter: MaxRPCMsgSize is negative: %d", c.MaxRPCMsgSize)
+	var problems []error
+	if c.CollAgentAddr == "" {
+		problems = append(problems, errors.New("CollAgentAddr is empty: expected host:port, or a URL"))
+	}
+	if n := c.MaxRPCMsgSize; n != 0 && (n < minBytes || n > maxRequestBytes) {
+		problems = append(problems, fmt.Errorf("MaxRPCMsgSize is %d: expected %d to %d bytes, or 0 for %d", n, minBytes, maxRequestBytes, defaultMaxRequestBytes))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return OTLPConfig{}, fmt.Errorf("set up the OTLP reporter: %w", err)
 	}
 	o := OTLPConfig{
 		Endpoint: c.CollAgentAddr, Insecure: c.DisableTLS, MaxRequestBytes: c.MaxRPCMsgSize,

@@ -24,7 +24,7 @@ type points struct {
 	begun  uint64            // time before all points, Unix ns
 	closed bool
 
-	reported, ignored, unknown, full, tooLarge, late int64
+	reported, invalid, ignored, unknown, full, tooLarge, late int64
 }
 
 type point struct {
@@ -37,7 +37,8 @@ func (p *points) add(timestamp uint32, ids []uint32, values []int64) {
 	n := min(len(ids), len(values))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.reported += int64(n)
+	p.reported += int64(max(len(ids), len(values)))
+	p.invalid += int64(max(len(ids), len(values)) - n) // ids without a value, or values without an id
 	if p.closed {
 		p.late += int64(n)
 		return
@@ -84,11 +85,12 @@ func (p *points) begin(q point) (start uint64) {
 	return min(start, q.time)
 }
 
-// drops returns how many points found no room, and how many no request.
-func (p *points) drops() (full, tooLarge int64) {
+// drops returns how many points found no room, how many no request, and how many
+// were no metric.
+func (p *points) drops() (full, tooLarge, invalid int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.full, p.tooLarge
+	return p.full, p.tooLarge, p.invalid + p.unknown
 }
 
 // reportPoints makes metrics requests of what was collected.

@@ -14,7 +14,8 @@ type DropReason string
 
 // The reasons.
 const (
-	// DropInvalid: ReportTraceEvent returned an error.
+	// DropInvalid: ReportTraceEvent returned an error, ReportCountForTrace had a time
+	// of 0, ReportMetrics lists of unequal length.
 	DropInvalid DropReason = "invalid"
 	// DropWindowFull: more was reported than MaxWindowBytes holds, or than there is
 	// room for data points.
@@ -148,7 +149,7 @@ func (p *points) flow(a ship.Accounts) Flow {
 	return Flow{
 		Reported: p.reported, Acknowledged: a.Acknowledged, Held: a.Held + int64(len(p.list)),
 		Dropped: drops(a, map[DropReason]int64{
-			DropIgnored: p.ignored, DropUnknownMetric: p.unknown, DropWindowFull: p.full, DropTooLarge: p.tooLarge, DropStopped: p.late,
+			DropInvalid: p.invalid, DropIgnored: p.ignored, DropUnknownMetric: p.unknown, DropWindowFull: p.full, DropTooLarge: p.tooLarge, DropStopped: p.late,
 		}),
 	}
 }
