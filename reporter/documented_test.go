@@ -14,18 +14,53 @@ import (
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
+// The documented interfaces, written out. What implements ours implements these, and
+// the other way around: nothing is missing, nothing was added, no type is another.
+type (
+	documentedReporter interface {
+		ReportFramesForTrace(trace *libpf.Trace)
+		ReportCountForTrace(traceHash libpf.TraceHash, timestamp libpf.UnixTime32, count uint16, comm, podName, containerName string)
+		ReportFallbackSymbol(frameID libpf.FrameID, symbol string)
+		ExecutableMetadata(ctx context.Context, fileID libpf.FileID, fileName, buildID string)
+		FrameMetadata(fileID libpf.FileID, addressOrLine libpf.AddressOrLineno, lineNumber libpf.SourceLineno, functionOffset uint32, functionName, filePath string)
+		ReportHostMetadata(metadataMap map[string]string)
+		ReportHostMetadataBlocking(ctx context.Context, metadataMap map[string]string, maxRetries int, waitRetry time.Duration) error
+		ReportMetrics(timestamp uint32, ids []uint32, values []int64)
+		Stop()
+		GetMetrics() reporter.Metrics
+	}
+	documentedTimes interface {
+		ReportInterval() time.Duration
+		ReportMetricsInterval() time.Duration
+		GRPCConnectionTimeout() time.Duration
+		GRPCOperationTimeout() time.Duration
+		GRPCStartupBackoffTime() time.Duration
+		GRPCAuthErrorDelay() time.Duration
+	}
+)
+
 // The documented signatures.
 var (
 	_ func(context.Context, *reporter.Config) (*reporter.GRPCReporter, error) = reporter.Start
 	_ func(context.Context, *reporter.Config) (reporter.Reporter, error)      = reporter.StartOTLP
 
-	_ reporter.Reporter             = (*reporter.GRPCReporter)(nil)
-	_ reporter.Reporter             = (*reporter.OTLPReporter)(nil)
+	_ reporter.Reporter             = documentedReporter(nil)
+	_ documentedReporter            = reporter.Reporter(nil)
+	_ documentedReporter            = (*reporter.GRPCReporter)(nil)
+	_ documentedReporter            = (*reporter.OTLPReporter)(nil)
 	_ reporter.TraceReporter        = reporter.Reporter(nil)
 	_ reporter.SymbolReporter       = reporter.Reporter(nil)
 	_ reporter.HostMetadataReporter = reporter.Reporter(nil)
 	_ reporter.MetricsReporter      = reporter.Reporter(nil)
+	_ reporter.Times                = documentedTimes(nil)
+	_ documentedTimes               = reporter.Times(nil)
 
+	_ = reporter.Config{
+		CollAgentAddr: "", MaxRPCMsgSize: int(0),
+		ExecMetadataMaxQueue: uint32(0), CountsForTracesMaxQueue: uint32(0), MetricsMaxQueue: uint32(0), FramesForTracesMaxQueue: uint32(0),
+		FrameMetadataMaxQueue: uint32(0), HostMetadataMaxQueue: uint32(0), FallbackSymbolsMaxQueue: uint32(0),
+		DisableTLS: false, MaxGRPCRetries: uint32(0), Times: documentedTimes(nil),
+	}
 	_ = reporter.HostMetadata{Metadata: map[string]string{}, Timestamp: uint64(0)}
 	_ = reporter.Metrics{
 		CountsForTracesOverwriteCount: uint32(0), ExeMetadataOverwriteCount: uint32(0), FrameMetadataOverwriteCount: uint32(0),
@@ -34,10 +69,31 @@ var (
 		RPCBytesOutCount:              int64(0), RPCBytesInCount: int64(0), WireBytesOutCount: int64(0), WireBytesInCount: int64(0),
 	}
 
+	_ = libpf.Trace{Files: []libpf.FileID{}, Linenos: []libpf.AddressOrLineno{}, FrameTypes: []libpf.FrameType{}, Hash: libpf.TraceHash{}}
 	_ = libpf.TraceAndCounts{Hash: libpf.TraceHash{}, Timestamp: libpf.UnixTime32(0), Count: uint16(0), Comm: "", PodName: "", ContainerName: ""}
 	_ = libpf.FrameMetadata{FileID: libpf.FileID{}, AddressOrLine: libpf.AddressOrLineno(0), LineNumber: libpf.SourceLineno(0), FunctionOffset: uint32(0), FunctionName: "", Filename: ""}
 	_ = []libpf.FrameType{libpf.UnknownFrame, libpf.PHPFrame, libpf.PHPJITFrame, libpf.PythonFrame, libpf.NativeFrame, libpf.KernelFrame,
 		libpf.HotSpotFrame, libpf.RubyFrame, libpf.PerlFrame, libpf.V8Frame, libpf.AbortFrame}
+
+	_ func(hi, lo uint64) libpf.FileID                                         = libpf.NewFileID
+	_ func([]byte) (libpf.FileID, error)                                       = libpf.FileIDFromBytes
+	_ func(string) (libpf.FileID, error)                                       = libpf.FileIDFromString
+	_ func(string) (libpf.FileID, error)                                       = libpf.FileIDFromBase64
+	_ func(hi, lo uint64) libpf.TraceHash                                      = libpf.NewTraceHash
+	_ func([]byte) (libpf.TraceHash, error)                                    = libpf.TraceHashFromBytes
+	_ func(string) (libpf.TraceHash, error)                                    = libpf.TraceHashFromString
+	_ func(libpf.FileID, libpf.AddressOrLineno) libpf.FrameID                  = libpf.NewFrameID
+	_ func(string) (libpf.FrameID, error)                                      = libpf.NewFrameIDFromString
+	_ func([]byte) (libpf.FrameID, error)                                      = libpf.NewFrameIDFromBytes
+	_ func(*libpf.Trace, libpf.FrameType, libpf.FileID, libpf.AddressOrLineno) = (*libpf.Trace).AppendFrame
+	_ func(libpf.FileID, libpf.FileID) bool                                    = libpf.FileID.Equal
+	_ func(libpf.FileID, libpf.FileID) bool                                    = libpf.FileID.Less
+	_ func(libpf.FileID, libpf.FileID) int                                     = libpf.FileID.Compare
+	_ func(libpf.FileID) uint32                                                = libpf.FileID.Hash32
+	_ func(libpf.TraceHash) uint32                                             = libpf.TraceHash.Hash32
+	_ func(libpf.FrameID) uint32                                               = libpf.FrameID.Hash32
+	_ func(libpf.TraceHash, []byte)                                            = libpf.TraceHash.EncodeTo
+	_ func(libpf.TraceHash) int                                                = libpf.TraceHash.EncodedLen
 )
 
 // times is how a profiler tells its intervals.
