@@ -75,9 +75,10 @@ func NewHTTP(cfg netcfg.HTTPClient, endpoints Endpoints, opts ...Option) (*HTTP,
 		}
 		c.rows[s] = row
 	}
-	if c.transport, err = newTransport(cfg); err != nil {
+	if c.transport, err = cfg.Transport(); err != nil {
 		return nil, err
 	}
+	c.transport.MaxResponseHeaderBytes = maxHeaderBytes
 	if cfg.Cookies.HasValue() {
 		c.jar, _ = cookiejar.New(nil) // it has no error to return
 	}
@@ -121,40 +122,6 @@ func staticHeader(cfg netcfg.HTTPClient, z *netcfg.Compressor) http.Header {
 	// delivered at least once, so that is allowed.
 	h["Idempotency-Key"] = nil
 	return h
-}
-
-func newTransport(cfg netcfg.HTTPClient) (*http.Transport, error) {
-	cfg.TLS.Insecure = false // the URL's scheme decides
-	tlsConfig, err := cfg.TLS.Load()
-	if err != nil {
-		return nil, err
-	}
-	t := &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		TLSClientConfig:        tlsConfig,
-		TLSHandshakeTimeout:    10 * time.Second,
-		DisableCompression:     true, // of answers: they are small
-		MaxResponseHeaderBytes: maxHeaderBytes,
-		MaxIdleConns:           cfg.MaxIdleConns,
-		MaxIdleConnsPerHost:    cfg.MaxIdleConnsPerHost,
-		MaxConnsPerHost:        cfg.MaxConnsPerHost,
-		IdleConnTimeout:        cfg.IdleConnTimeout,
-		DisableKeepAlives:      cfg.DisableKeepAlives,
-		ForceAttemptHTTP2:      cfg.ForceAttemptHTTP2,
-		ReadBufferSize:         cfg.ReadBufferSize,
-		WriteBufferSize:        cfg.WriteBufferSize,
-	}
-	if cfg.HTTP2ReadIdleTimeout > 0 {
-		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: cfg.HTTP2ReadIdleTimeout, PingTimeout: cfg.HTTP2PingTimeout}
-	}
-	if cfg.ProxyURL != "" {
-		proxy, err := netcfg.ParseProxyURL(cfg.ProxyURL)
-		if err != nil {
-			return nil, err
-		}
-		t.Proxy = http.ProxyURL(proxy)
-	}
-	return t, nil
 }
 
 // Send implements Sender.

@@ -43,8 +43,11 @@ func (t *Traffic) dialOptions() []grpc.DialOption {
 	if t == nil {
 		return nil
 	}
-	return []grpc.DialOption{grpc.WithStatsHandler(trafficHandler{t})}
+	return []grpc.DialOption{grpc.WithStatsHandler(t.StatsHandler())}
 }
+
+// StatsHandler returns what makes another gRPC connection count in t.
+func (t *Traffic) StatsHandler() stats.Handler { return trafficHandler{t} }
 
 // trafficHandler hears of every message of a gRPC connection.
 type trafficHandler struct{ t *Traffic }

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/pprof/profile"
+
+	"github.com/penstock-telemetry/penstock/internal/pprofconv"
 )
 
 // printList prints a line for each profile, and one more for each of its sample
@@ -25,9 +27,10 @@ func (f *convertFlags) printList(w io.Writer, name string, in *convertInput) err
 			resource = "-"
 		}
 		number, when := fmt.Sprint(i+1), timeOf(n.Profile)
+		kind := kindNote(n.Profile)
 		for j, v := range n.Profile.SampleType {
 			samples, total := totalOf(n.Profile, j)
-			t.add(number, resource, v.Type+"/"+v.Unit, fmt.Sprint(samples), amount(total, v.Unit), when)
+			t.add(number, resource, v.Type+"/"+v.Unit+kind, fmt.Sprint(samples), amount(total, v.Unit), when)
 			number, resource, when = "", "", ""
 		}
 	}
@@ -51,7 +54,17 @@ func typesOf(p *profile.Profile) string {
 	for _, v := range p.SampleType {
 		types = append(types, v.Type+"/"+v.Unit)
 	}
-	return strings.Join(types, ", ")
+	return strings.Join(types, ", ") + kindNote(p)
+}
+
+// kindNote says which one it is of profiles that have the same sample types:
+// " (mutex)".
+func kindNote(p *profile.Profile) string {
+	kinds := pprofconv.KindsOf(p)
+	if len(kinds) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(kinds, ", ") + ")"
 }
 
 func timeOf(p *profile.Profile) string {

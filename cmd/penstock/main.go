@@ -6,6 +6,8 @@
 //	penstock validate --config ... say what is wrong with a configuration
 //	penstock print-config          show the configuration in effect
 //	penstock components            list what a configuration can use
+//	penstock report target...      profile Go processes and send what is found
+//	penstock convert [file]        make pprof of OTLP profiles, and the other way around
 //	penstock loadgen               send made-up telemetry to a server
 //	penstock version
 //
@@ -44,18 +46,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	return a.report(err)
+	ran, err := root.ExecuteContextC(ctx)
+	return a.report(ran.CommandPath(), err)
 }
 
-// report prints an error as its reader needs it and returns the exit code.
-func (a *app) report(err error) int {
+// report prints an error of a command as its reader needs it and returns the exit
+// code.
+func (a *app) report(command string, err error) int {
 	var problems service.ConfigErrors
 	switch {
 	case err == nil:
 		return 0
 	case !a.began:
-		fmt.Fprintf(a.stderr, "penstock: %v\nRun 'penstock --help' for usage.\n", err)
+		fmt.Fprintf(a.stderr, "penstock: %v\nRun '%s --help' for usage.\n", err, command)
 		return exitUsage
 	case errors.As(err, &problems):
 		fmt.Fprintf(a.stderr, "%v\n%s in the configuration\n", problems, count(len(problems), "problem"))

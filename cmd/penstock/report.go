@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/pprofreceiver"
 	"github.com/penstock-telemetry/penstock/reporter"
@@ -23,6 +22,9 @@ import (
 
 // maxReportInterval is how long samples are collected before they are sent.
 const maxReportInterval = 5 * time.Second
+
+// minReportInterval is the least that the receiver takes.
+const minReportInterval = time.Second
 
 // reportFlags are the flags of penstock report, and what is made of them.
 type reportFlags struct {
@@ -43,14 +45,17 @@ func newReportCommand() *cobra.Command {
 		Use:   "report target...",
 		Short: "Profile Go processes and send what is found",
 		Long: `Fetch the profiles of Go processes that serve net/http/pprof, again and again, and
-send them over OTLP. A target is host:port, or a URL. Anything else is a file, or a
-pattern of files, in pprof's format; each is read once.
+send them over OTLP. A target is host:port, a URL, or a file or pattern of files in
+pprof's format, of which each is read once. Files may come later.
+
+A program profiles its CPU for one client at a time.
 
 What a process counts since it began (allocations, contentions) is sent as the
 difference to the fetch before; with --once, as it is.
 
 It ends on Ctrl-C, once what was fetched is sent, or has taken --stop-within. The
-exit code is 1 if anything was not sent, or with --once not fetched.`,
+exit code is 1 if anything was not sent, or with --once not fetched. Without --once
+a target that never answered is no failure: it may come yet.`,
 		Example: `  penstock report localhost:6060
   penstock report --to http://localhost:4318 --service-name shop --once 'profiles/*.pb.gz'
   penstock report --to gateway.example.com:4317 --profiles cpu,heap --interval 1m shop:6060 cart:6060`,
@@ -76,7 +81,7 @@ func (f *reportFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.to.CertFile, "cert-file", "", "`file` with the client's certificate")
 	flags.StringVar(&f.to.KeyFile, "key-file", "", "`file` with the client's key")
 	flags.StringArrayVar(&f.headers, "headers", nil, "`name=value` to send with each request; may be repeated")
-	flags.StringVar(&f.to.Compression, "compression", "gzip", "gzip, zstd or none")
+	flags.StringVar(&f.to.Compression, "compression", "gzip", "gzip, zstd, snappy or none")
 	flags.DurationVar(&f.to.StopTimeout, "stop-within", 5*time.Second, "how long it may take to send the rest at the end")
 	flags.BoolVar(&f.quiet, "quiet", false, "no progress while it runs")
 }
@@ -101,37 +106,69 @@ func (f *reportFlags) complete(args []string, changed func(flag string) bool) er
 	f.to.Headers = pairs("headers", f.headers)
 	f.cfg = pprofreceiver.DefaultConfig()
 	f.cfg.ServiceName, f.cfg.Attributes = f.serviceName, pairs("attributes", f.attributes)
-	f.cfg.CollectionInterval, f.cfg.Profiles = f.interval, pprofreceiver.ProfilesOf(f.profiles...)
+	f.cfg.Profiles = pprofreceiver.ProfilesOf(f.profiles...)
+	problems = append(problems, f.checkSending())
+	if f.interval < minReportInterval {
+		problems = append(problems, fmt.Errorf("--interval %s: expected at least %s", f.interval, minReportInterval))
+	} else {
+		f.cfg.CollectionInterval = f.interval
+	}
 	if f.once {
 		f.cfg.CountFrom = pprofreceiver.FromProcessStart
 	}
 	for _, arg := range args {
-		if isTarget(arg) {
+		target, err := isTarget(arg)
+		switch {
+		case err != nil:
+			problems = append(problems, err)
+		case target:
 			f.cfg.Targets = append(f.cfg.Targets, pprofreceiver.Target{Endpoint: arg})
-			continue
-		}
-		f.cfg.Files = append(f.cfg.Files, arg)
-		if found, err := filepath.Glob(arg); f.once && err == nil && len(found) == 0 {
-			problems = append(problems, fmt.Errorf("no file matches %q, and with --once none is waited for", arg))
+		default:
+			f.cfg.Files = append(f.cfg.Files, arg)
+			if found, err := filepath.Glob(arg); f.once && err == nil && len(found) == 0 {
+				problems = append(problems, fmt.Errorf("no file matches %q, and with --once none is waited for", arg))
+			}
 		}
 	}
-	if len(args) > 0 {
+	if len(f.cfg.Targets)+len(f.cfg.Files) > 0 {
 		problems = append(problems, f.cfg.Validate())
 	}
 	return errors.Join(problems...)
 }
 
-// isTarget tells a process from a file.
-func isTarget(arg string) bool {
-	if strings.Contains(arg, "://") {
-		return true
+// checkSending checks the flags about where and how to send.
+func (f *reportFlags) checkSending() error {
+	var problems []error
+	switch {
+	case f.to.Endpoint == "":
+		problems = append(problems, errors.New("--to \"\": expected host:port for gRPC, or a URL such as http://host:4318 for HTTP"))
+	case strings.HasPrefix(f.to.Endpoint, "http://"), strings.HasPrefix(f.to.Endpoint, "https://"):
+		if _, err := netcfg.ParseHTTPEndpoint(f.to.Endpoint); err != nil {
+			problems = append(problems, fmt.Errorf("--to: %w", err))
+		}
+	default:
+		if _, err := netcfg.ParseGRPCTarget(f.to.Endpoint); err != nil {
+			problems = append(problems, fmt.Errorf("--to: %w", err))
+		}
 	}
-	_, port, err := net.SplitHostPort(arg)
-	if err != nil || strings.Contains(arg, "/") {
-		return false
+	switch netcfg.Compression(f.to.Compression) {
+	case netcfg.Gzip, netcfg.Zstd, netcfg.Snappy, netcfg.NoCompression:
+	default:
+		problems = append(problems, fmt.Errorf("--compression %q: expected gzip, zstd, snappy or none", f.to.Compression))
 	}
-	_, err = strconv.ParseUint(port, 10, 16)
-	return err == nil
+	if f.to.StopTimeout < 0 {
+		problems = append(problems, fmt.Errorf("--stop-within %s: expected 0s or more", f.to.StopTimeout))
+	}
+	return errors.Join(problems...)
+}
+
+// status is how targets are doing, and the files, by their patterns.
+func (f *reportFlags) status(engine *pprofreceiver.Engine) []pprofreceiver.TargetStatus {
+	all := engine.Status()
+	if len(f.cfg.Files) > 0 {
+		all[len(all)-1].Name = filesName(f.cfg.Files)
+	}
+	return all
 }
 
 // run reports until it is told to end.
@@ -154,7 +191,7 @@ func (f *reportFlags) run(cmd *cobra.Command) error {
 	}
 	show := func() {
 		if !f.quiet {
-			screen.show(engine.Status(), rep.Stats().Samples)
+			screen.show(f.status(engine), rep.Stats().Samples)
 		}
 	}
 	err = f.untilEnd(cmd.Context(), engine, show, screen.refresh(f.interval))
@@ -196,7 +233,7 @@ func (f *reportFlags) untilEnd(ctx context.Context, engine *pprofreceiver.Engine
 // summary prints what came of it, and returns what is wrong with that.
 func (f *reportFlags) summary(cmd *cobra.Command, engine *pprofreceiver.Engine, sent reporter.Flow, stopped error) error {
 	out := cmd.OutOrStdout()
-	all := engine.Status()
+	all := f.status(engine)
 	for _, line := range reportTable(all) {
 		fmt.Fprintln(out, line)
 	}

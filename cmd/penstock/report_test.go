@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	httppprof "net/http/pprof"
 	"os"
 	"path/filepath"
@@ -86,7 +87,7 @@ func TestReportOnce(t *testing.T) {
 				t.Fatalf("%v\nstdout:\n%s\nstderr:\n%s", err, stdout, stderr)
 			}
 			if !regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(target)+` +last \d\d:\d\d:\d\d +2 fetches +\d+ samples +ok$`).MatchString(stdout) ||
-				!regexp.MustCompile(`(?m)^files +last \d\d:\d\d:\d\d +1 fetch +2 samples +ok$`).MatchString(stdout) ||
+				!regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(filepath.Join(dir, "*.pb.gz"))+` +last \d\d:\d\d:\d\d +1 fetch +2 samples +ok$`).MatchString(stdout) ||
 				!regexp.MustCompile(`(?m)^\d+ samples: \d+ sent, 0 held$`).MatchString(stdout) {
 				t.Errorf("stdout:\n%s", stdout)
 			}
@@ -157,10 +158,10 @@ func TestReportScreen(t *testing.T) {
 	t.Parallel()
 	var w bytes.Buffer
 	s := newReportScreen(&w, true)
-	all := []pprofreceiver.TargetStatus{{Name: "a:1", Fetches: 2, Numbers: 7, Last: time.Date(2026, 1, 1, 12, 30, 0, 0, time.Local)}, {Name: "bb:2", Problem: "heap: \x1b[2Jboom"}}
+	all := []pprofreceiver.TargetStatus{{Name: "a:1", Fetches: 2, Numbers: 7, Failures: 1, Last: time.Date(2026, 1, 1, 12, 30, 0, 0, time.Local)}, {Name: "bb:2", Problem: "heap: \x1b[2Jboom"}}
 	s.show(all, reporter.Flow{Reported: 7, Acknowledged: 4, Held: 3})
 	table := "bb:2  last never     0 fetches  0 samples  heap: [2Jboom\n" +
-		"a:1   last 12:30:00  2 fetches  7 samples  ok\n" +
+		"a:1   last 12:30:00  2 fetches (1 failed)  7 samples  ok\n" +
 		"7 samples: 4 sent, 3 held\n"
 	if w.String() != table {
 		t.Fatalf("got\n%q\nwant\n%q", w.String(), table)
@@ -184,12 +185,87 @@ func TestReportScreen(t *testing.T) {
 
 func TestIsTarget(t *testing.T) {
 	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "profile"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for arg, want := range map[string]bool{
 		"localhost:6060": true, "http://x": true, "[::1]:6060": true, ":6060": true,
-		"cpu.pb.gz": false, "a/b:1": false, "C:\\x.pb.gz": false, "x:y": false, "*": false,
+		"cpu.pb.gz": false, "cpu.pprof": false, "a/b:1": false, "C:\\x.pb.gz": false, "*": false, "cpu-[0-9]": false,
+		filepath.Join(dir, "profile"): false, "report_test.go": false,
 	} {
-		if isTarget(arg) != want {
-			t.Errorf("%s: got %v", arg, !want)
+		if got, err := isTarget(arg); got != want || err != nil {
+			t.Errorf("%s: got %v, %v", arg, got, err)
 		}
+	}
+	const neither = " is no target and no file: expected host:port, a URL, or a pattern of files"
+	for arg, want := range map[string]string{
+		"localhost": `"localhost"` + neither, "x:y": `"x:y"` + neither, "::1": `"::1"` + neither, "[::1]": `"[::1]"` + neither, "": `""` + neither,
+		"localhost:99999":      `"localhost:99999" is no target and no file: its port is not from 1 to 65535`,
+		"localhost:0":          `"localhost:0" is no target and no file: its port is not from 1 to 65535`,
+		"localhost:6060/debug": `"localhost:6060/debug" is no target and no file: a URL is http://localhost:6060/debug`,
+	} {
+		if _, err := isTarget(arg); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v", arg, err)
+		}
+	}
+}
+
+func TestFilesName(t *testing.T) {
+	t.Parallel()
+	if got := filesName([]string{"a", "b"}); got != "a, b" {
+		t.Error(got)
+	}
+	if got := filesName([]string{"a", "b", "c", "d"}); got != "a, b and 2 more" {
+		t.Error(got)
+	}
+}
+
+// Mutex and block profiles have the same sample types, and are told apart all the
+// same.
+func TestReportTellsMutexFromBlock(t *testing.T) {
+	t.Parallel()
+	b := testkit.NewBackend(t, testkit.BackendConfig{})
+	served := http.NewServeMux()
+	for kind, contentions := range map[string]int64{"mutex": 8, "block": 10} {
+		p := contended(contentions)
+		served.HandleFunc("/debug/pprof/"+kind, func(w http.ResponseWriter, _ *http.Request) { p.Write(w) })
+	}
+	server := httptest.NewServer(served)
+	t.Cleanup(server.Close)
+	if _, stderr, err := reportCommand(t.Context(), "--to", b.GRPCEndpoint(), "--once", "--compression", "snappy", "--profiles", "mutex,block", server.URL); err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	var text []byte
+	for _, request := range b.Requests(otlp.Profiles) {
+		testkit.CheckProfiles(t, request)
+		text = append(otlp.AppendJSON(text, otlp.Profiles, request), '\n')
+	}
+	for _, merge := range []bool{false, true} {
+		in, err := readConvertInput(bytes.NewReader(text), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list strings.Builder
+		if err := (&convertFlags{merge: merge}).printList(&list, "", in); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{`contentions/count \(mutex\) +1 +8 `, `delay/nanoseconds \(mutex\) +1 `, `contentions/count \(block\) +1 +10 `} {
+			if !regexp.MustCompile(want).MatchString(list.String()) {
+				t.Errorf("merge %v: no %s in\n%s", merge, want, list.String())
+			}
+		}
+	}
+}
+
+func contended(n int64) *profile.Profile {
+	fn := &profile.Function{ID: 1, Name: "main.wait", Filename: "main.go"}
+	loc := &profile.Location{ID: 1, Line: []profile.Line{{Function: fn, Line: 3}}}
+	return &profile.Profile{
+		SampleType: []*profile.ValueType{{Type: "contentions", Unit: "count"}, {Type: "delay", Unit: "nanoseconds"}},
+		PeriodType: &profile.ValueType{Type: "contentions", Unit: "count"}, Period: 1,
+		TimeNanos: time.Now().UnixNano(),
+		Function:  []*profile.Function{fn}, Location: []*profile.Location{loc},
+		Sample: []*profile.Sample{{Location: []*profile.Location{loc}, Value: []int64{n, 1000 * n}}},
 	}
 }

@@ -94,10 +94,7 @@ func reportLine(elapsed time.Duration, all []pprofreceiver.TargetStatus, sent re
 			troubled++
 		}
 	}
-	line := fmt.Sprintf("%4.0f s  %s  %s", elapsed.Seconds(), count(len(all), "target"), fetchCount(fetches))
-	if failed > 0 {
-		line += fmt.Sprintf(" (%d failed)", failed)
-	}
+	line := fmt.Sprintf("%4.0f s  %s  %s", elapsed.Seconds(), count(len(all), "target"), fetchesOf(fetches, failed))
 	if troubled > 0 {
 		line += fmt.Sprintf("  %d in trouble", troubled)
 	}
@@ -109,6 +106,13 @@ func fetchCount(n int64) string {
 		return "1 fetch"
 	}
 	return fmt.Sprintf("%d fetches", n)
+}
+
+func fetchesOf(n, failed int64) string {
+	if failed == 0 {
+		return fetchCount(n)
+	}
+	return fmt.Sprintf("%s (%d failed)", fetchCount(n), failed)
 }
 
 // reportTotals is what became of the samples.
@@ -139,7 +143,7 @@ func reportTable(all []pprofreceiver.TargetStatus) (lines []string) {
 		if s.Problem != "" {
 			state = s.Problem
 		}
-		lines = append(lines, fmt.Sprintf("%-*s  last %-8s  %s  %d samples  %s", width, s.Name, last, fetchCount(s.Fetches), s.Numbers, state))
+		lines = append(lines, fmt.Sprintf("%-*s  last %-8s  %s  %d samples  %s", width, s.Name, last, fetchesOf(s.Fetches, s.Failures), s.Numbers, state))
 	}
 	if left := len(all) - len(shown); left > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more", left))

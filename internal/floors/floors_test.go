@@ -23,7 +23,7 @@ var floors = [][]string{
 	{"otlp", "internal/netcfg", "admission", "libpf"},
 	{"pipeline", "otlpclient", "obsreport", "reporter/samples", "collectionagent/v1", "internal/pprofconv"},
 	{"internal/refusal"}, // between otlpclient and pipeline, which do not know each other
-	{"exporter/internal/…", "extension/internal/…", "reporter/internal/…"}, // what exporters, extensions, the reporter share: a landing below them
+	{"exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/…"}, // what exporters, extensions, the reporter, receivers share: a landing below them
 	{"reporter"}, // below the receivers that feed it
 	{"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen"},
 	{"service"},

@@ -3,6 +3,7 @@ package netcfg
 import (
 	"errors"
 	"math"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -96,6 +97,43 @@ func (c HTTPClient) Folded() HTTPClient {
 		c.MaxIdleConnsPerHost = math.MaxInt
 	}
 	return c
+}
+
+// Transport returns a transport with these settings, of which it takes the folded
+// ones. It reads the files of TLS. Timeout, Headers, Compression and Cookies are
+// left to the caller, as is a bound on the headers of answers.
+func (c HTTPClient) Transport() (*http.Transport, error) {
+	c = c.Folded()
+	c.TLS.Insecure = false // the URL's scheme decides
+	tlsConfig, err := c.TLS.Load()
+	if err != nil {
+		return nil, err
+	}
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		TLSClientConfig:     tlsConfig,
+		TLSHandshakeTimeout: 10 * time.Second,
+		DisableCompression:  true, // of answers: those of OTLP are small, profiles are compressed already
+		MaxIdleConns:        c.MaxIdleConns,
+		MaxIdleConnsPerHost: c.MaxIdleConnsPerHost,
+		MaxConnsPerHost:     c.MaxConnsPerHost,
+		IdleConnTimeout:     c.IdleConnTimeout,
+		DisableKeepAlives:   c.DisableKeepAlives,
+		ForceAttemptHTTP2:   c.ForceAttemptHTTP2,
+		ReadBufferSize:      c.ReadBufferSize,
+		WriteBufferSize:     c.WriteBufferSize,
+	}
+	if c.HTTP2ReadIdleTimeout > 0 {
+		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: c.HTTP2ReadIdleTimeout, PingTimeout: c.HTTP2PingTimeout}
+	}
+	if c.ProxyURL != "" {
+		proxy, err := ParseProxyURL(c.ProxyURL)
+		if err != nil {
+			return nil, err
+		}
+		t.Proxy = http.ProxyURL(proxy)
+	}
+	return t, nil
 }
 
 // Validate checks the settings; files are read by TLS.Load. An empty endpoint

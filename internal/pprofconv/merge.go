@@ -2,13 +2,32 @@ package pprofconv
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/google/pprof/profile"
 )
 
-// Merge adds up profiles: one for each set of sample types, in the order in which
-// they come first. The attributes of its resource become labels of each sample,
+// LabelProfile is the label, and the attribute, that tells profiles with the same
+// sample types apart: Go's mutex and block profiles. The pprof receiver sets it.
+const LabelProfile = "penstock.pprof.profile"
+
+// KindsOf returns what the samples of a profile have as LabelProfile, sorted.
+func KindsOf(p *profile.Profile) []string {
+	var all []string
+	for _, s := range p.Sample {
+		for _, k := range s.Label[LabelProfile] {
+			if !slices.Contains(all, k) {
+				all = append(all, k)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Merge adds up profiles: one for each set of sample types and each value of
+// LabelProfile, in the order in which they come first. The attributes of its resource become labels of each sample,
 // unless the sample has a label of that name. The profiles of list are used up.
 func Merge(list []Named) ([]Named, error) {
 	var kinds []string
@@ -42,8 +61,8 @@ func addResource(s *profile.Sample, resource []label) {
 	}
 }
 
-// kindOf tells profiles that can be added up: they agree in sample types and in
-// what a period is.
+// kindOf tells profiles that can be added up: they agree in sample types, in what
+// a period is and in LabelProfile.
 func kindOf(p *profile.Profile) string {
 	var k []byte
 	types := append([]*profile.ValueType{p.PeriodType}, p.SampleType...)
@@ -52,6 +71,9 @@ func kindOf(p *profile.Profile) string {
 			t = &profile.ValueType{}
 		}
 		k = append(strconv.AppendQuote(strconv.AppendQuote(k, t.Type), t.Unit), ' ')
+	}
+	for _, name := range KindsOf(p) {
+		k = strconv.AppendQuote(k, name)
 	}
 	return string(k)
 }

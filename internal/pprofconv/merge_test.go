@@ -49,3 +49,34 @@ web (pid 1): heap/count at 1001 for 100
 		}
 	}
 }
+
+// Profiles with the same sample types that say they are different stay so.
+func TestMergeKeepsKindsApart(t *testing.T) {
+	t.Parallel()
+	m := newMaker()
+	stack := m.stack(m.frame("f"))
+	profileOf := func(v int64, kind string) *profiles.Profile {
+		return &profiles.Profile{
+			SampleType: m.valueType("contentions", "count"), TimeUnixNano: uint64(v), DurationNano: 100,
+			Samples: []*profiles.Sample{{StackIndex: stack, Values: []int64{v}, AttributeIndices: []int32{m.attribute(LabelProfile, "", str(kind))}}},
+		}
+	}
+	for _, p := range []*profiles.Profile{profileOf(8, "mutex"), profileOf(10, "block"), profileOf(4, "mutex")} {
+		m.add(nil, nil, p)
+	}
+	merged, err := Merge(valid(t, m.request(t, false)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, n := range merged {
+		for _, kind := range KindsOf(n.Profile) {
+			for _, s := range n.Profile.Sample {
+				got[kind] += s.Value[0]
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string]int64{"mutex": 12, "block": 10}, got); diff != "" || len(merged) != 2 {
+		t.Errorf("%d profiles: %s", len(merged), diff)
+	}
+}

@@ -33,6 +33,7 @@ import (
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 )
 
 // Receiver is a collection agent. Its life is New, Register, Start, Shutdown.
@@ -44,7 +45,7 @@ type Receiver struct {
 	phase     phase
 	startErr  error
 	consumers map[otlp.Signal]pipeline.Consumer
-	listener  *conns // nil until started, as what follows
+	listener  *conns.Listener // nil until started, as what follows
 	server    *grpc.Server
 	obs       *obsreport.Receiver
 	keeper    *obsreport.Keeper
@@ -144,7 +145,7 @@ func (r *Receiver) open(ctx context.Context) (err error) {
 	if r.keeper, err = obsreport.NewKeeper(r.set.ID, r.set.Meter, read, otlp.Profiles, otlp.Metrics); err != nil {
 		return errors.Join(err, l.Close(), r.obs.Close())
 	}
-	r.listener = newConns(l, r.cfg.MaxConnections, r.obs)
+	r.listener = conns.New(l, r.cfg.MaxConnections, r.obs, nil)
 	r.door = &door{
 		maxBytes: r.cfg.MaxRecvMsgSizeMiB << 20, auth: auth, budget: r.set.Memory, obs: r.obs,
 		rejections: obsreport.NewRejections(r.set.Logger), log: r.set.Logger,
@@ -235,7 +236,7 @@ func (r *Receiver) drain(ctx context.Context) {
 		defer close(graceful)
 		r.server.GracefulStop()
 	}()
-	r.listener.closeSilent()
+	r.listener.CloseSilent()
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {

@@ -10,91 +10,34 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 )
 
-// conns is a listener that knows its connections: how many there are, so that
-// there is a bound, and which have not greeted yet, so that a stop need not wait
-// for them.
-type conns struct {
-	net.Listener
-	most         int           // connections at a time
-	writeTimeout time.Duration // see conn; 0: none
-	obs          *obsreport.Receiver
-
-	mu       sync.Mutex
-	open     map[*conn]struct{}
-	stopping bool // who comes now is not let in
-}
-
-func newConns(l net.Listener, most int, writeTimeout time.Duration, obs *obsreport.Receiver) *conns {
-	return &conns{Listener: l, most: most, writeTimeout: writeTimeout, obs: obs, open: map[*conn]struct{}{}}
-}
-
-// Accept takes the next connection. Those above the bound are closed at once:
-// left in the backlog they would wait for somebody who does not come.
-func (l *conns) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
+// newListener bounds l to most connections at a time. writeTimeout is that of
+// conn.Write; 0 is none.
+func newListener(l net.Listener, most int, writeTimeout time.Duration, obs *obsreport.Receiver) *conns.Listener {
+	return conns.New(l, most, obs, func(raw net.Conn) conns.Conn {
+		peer := raw.RemoteAddr()
+		return &conn{
+			Base: conns.Base{Conn: raw}, obs: obs, writeTimeout: writeTimeout,
+			client: clientOf(peer), share: shareOf(peer), addr: peer.String(), since: time.Now(),
 		}
-		if ours := l.admit(c); ours != nil {
-			return ours, nil
-		}
-		l.obs.ConnRefused(obsreport.ConnLimit)
-		_ = c.Close() // nothing was said on it
-	}
-}
-
-func (l *conns) admit(c net.Conn) *conn {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.open) >= l.most || l.stopping {
-		return nil
-	}
-	ours := &conn{Conn: c, owner: l, client: clientOf(c.RemoteAddr()), share: shareOf(c.RemoteAddr()), addr: c.RemoteAddr().String(), since: time.Now()}
-	l.open[ours] = struct{}{}
-	l.obs.ConnOpened()
-	return ours
-}
-
-func (l *conns) forget(c *conn) {
-	l.mu.Lock()
-	delete(l.open, c)
-	l.mu.Unlock()
-	l.obs.ConnClosed()
-}
-
-// closeSilent closes the connections that have not greeted, and those to come.
-// gRPC waits for them in both its ways to stop and closes them in neither.
-func (l *conns) closeSilent() {
-	l.mu.Lock()
-	l.stopping = true
-	var silent []*conn
-	for c := range l.open {
-		if !c.greeted.Load() {
-			silent = append(silent, c)
-		}
-	}
-	l.mu.Unlock()
-	for _, c := range silent {
-		_ = c.Close() // nothing was said on it
-	}
+	})
 }
 
 // conn is one connection of a client.
 type conn struct {
-	net.Conn
-	owner  *conns
+	conns.Base
+	obs          *obsreport.Receiver
+	writeTimeout time.Duration // see Write; 0: none
+
 	client string // whom logs know the peer by: its IP address
 	share  string // whom fair shares know it by, see shareOf
 	addr   string // its address and port
 	since  time.Time
 
-	greeted  atomic.Bool   // the client has said what it should first
 	requests atomic.Uint32 // see textCheck.due
-	closed   atomic.Bool
-	writeBy  atomic.Int64 // the write deadline, Unix nanoseconds
+	writeBy  atomic.Int64  // the write deadline, Unix nanoseconds
 	ready    readyState
 
 	mu           sync.Mutex
@@ -137,7 +80,7 @@ func (c *conn) CloseWrite() error {
 // deadline moves on in steps, since setting it costs as much as a small write.
 // Who fails is cut off: gRPC writes no more and goes on reading.
 func (c *conn) Write(p []byte) (int, error) {
-	if timeout := c.owner.writeTimeout; timeout > 0 {
+	if timeout := c.writeTimeout; timeout > 0 {
 		now := time.Now()
 		if by := now.Add(timeout); by.UnixNano()-c.writeBy.Load() > int64(timeout/4) {
 			c.writeBy.Store(by.UnixNano())
@@ -157,7 +100,7 @@ func (c *conn) Write(p []byte) (int, error) {
 func (c *conn) cutOff() { c.end(obsreport.ConnTimeout) }
 
 func (c *conn) end(why obsreport.ConnReason) {
-	c.owner.obs.ConnRefused(why)
+	c.obs.ConnRefused(why)
 	_ = c.Close() // it may have gone
 }
 
@@ -188,20 +131,11 @@ func (c *conn) aborted() {
 // SetDeadline is what gRPC calls around its handshake: without a time, it is over.
 // Writing is left to Write, which would not notice that its deadline is gone.
 func (c *conn) SetDeadline(t time.Time) error {
+	if c.writeTimeout <= 0 {
+		return c.Base.SetDeadline(t)
+	}
 	if t.IsZero() {
-		c.greeted.Store(true)
+		c.Greet()
 	}
-	if c.owner.writeTimeout > 0 {
-		return c.Conn.SetReadDeadline(t)
-	}
-	return c.Conn.SetDeadline(t)
-}
-
-// Close may be called more than once.
-func (c *conn) Close() error {
-	if c.closed.Swap(true) {
-		return net.ErrClosed
-	}
-	c.owner.forget(c)
-	return c.Conn.Close()
+	return c.Conn.SetReadDeadline(t)
 }

@@ -42,7 +42,7 @@ func accepted(t *testing.T, writeTimeout time.Duration) (*conn, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := newConns(l, 10, writeTimeout, obs)
+	ours := newListener(l, 10, writeTimeout, obs)
 	peer, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)

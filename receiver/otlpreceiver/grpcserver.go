@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 )
 
 const (
@@ -31,14 +32,14 @@ const (
 
 // grpcServer is the listener and what serves it.
 type grpcServer struct {
-	listener *conns
+	listener *conns.Listener
 	server   *grpc.Server
 	drained  chan struct{} // closed when the graceful stop is over
 }
 
 // newGRPCServer makes a server for all signals, and for methods that nobody
 // knows, which are counted too.
-func newGRPCServer(l *conns, c *GRPCConfig, d *door, secure *tls.Config) *grpcServer {
+func newGRPCServer(l *conns.Listener, c *GRPCConfig, d *door, secure *tls.Config) *grpcServer {
 	creds := &greetings{tls: secure, obs: d.obs, log: d.log, stalledFor: d.pace.stalledFor}
 	strangers := &grpcHandler{door: d, maxRequestBytes: c.maxRequestBytes()}
 	s := grpc.NewServer(append(grpcOptions(c), grpc.Creds(creds), grpc.ConnectionTimeout(d.pace.handshake),
@@ -111,7 +112,7 @@ func (s *grpcServer) drain(ctx context.Context) bool {
 		defer close(s.drained)
 		s.server.GracefulStop()
 	}()
-	s.listener.closeSilent()
+	s.listener.CloseSilent()
 	select {
 	case <-s.drained:
 		return true
@@ -123,6 +124,6 @@ func (s *grpcServer) drain(ctx context.Context) bool {
 // abort breaks off what drain left: streams, and connections that have not
 // greeted yet.
 func (s *grpcServer) abort() {
-	s.listener.closeSilent()
+	s.listener.CloseSilent()
 	s.server.Stop()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/cors"
 
 	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 )
 
 const (
@@ -25,12 +26,12 @@ const (
 
 // httpServer is the listener and what serves it.
 type httpServer struct {
-	listener *conns
+	listener *conns.Listener
 	server   *http.Server
 	cancel   context.CancelFunc // of all requests' contexts
 }
 
-func newHTTPServer(l *conns, c *HTTPConfig, h http.Handler, secure *tls.Config, p pace, log *slog.Logger) *httpServer {
+func newHTTPServer(l *conns.Listener, c *HTTPConfig, h http.Handler, secure *tls.Config, p pace, log *slog.Logger) *httpServer {
 	ctx, cancel := context.WithCancel(context.Background())
 	keep, idle := c.idle()
 	s := &http.Server{
@@ -64,7 +65,7 @@ func rememberConn(ctx context.Context, c net.Conn) context.Context {
 // noteGreeting remembers that a client has begun to speak.
 func noteGreeting(c net.Conn, s http.ConnState) {
 	if s != http.StateNew {
-		below(c).greeted.Store(true)
+		below(c).Greet()
 	}
 }
 
@@ -113,7 +114,7 @@ func (s *httpServer) serve() error {
 
 // drain lets requests finish until ctx ends. It says whether all did.
 func (s *httpServer) drain(ctx context.Context) bool {
-	s.listener.closeSilent() // net/http would give them five seconds
+	s.listener.CloseSilent() // net/http would give them five seconds
 	return s.server.Shutdown(ctx) == nil
 }
 

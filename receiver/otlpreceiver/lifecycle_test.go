@@ -346,11 +346,7 @@ func TestShutdownWithHeldStreams(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = c.Close() })
-			r.waitFor(func() bool {
-				r.grpc.listener.mu.Lock()
-				defer r.grpc.listener.mu.Unlock()
-				return len(r.grpc.listener.open) > 0
-			})
+			r.waitFor(func() bool { return r.grpc.listener.Open() > 0 })
 		},
 	}
 	for name, hold := range hold {

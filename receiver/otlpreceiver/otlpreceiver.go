@@ -36,6 +36,7 @@ import (
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 )
 
 // abortGrace is how long Shutdown waits past its deadline for the requests that
@@ -279,7 +280,7 @@ func traces(tp trace.TracerProvider) bool {
 	return !noop
 }
 
-func (r *Receiver) listen(ctx context.Context, c *ServerConfig, d *door, writeTimeout time.Duration) (*conns, error) {
+func (r *Receiver) listen(ctx context.Context, c *ServerConfig, d *door, writeTimeout time.Duration) (*conns.Listener, error) {
 	l, err := netcfg.Listen(ctx, c.listenOptions())
 	if err != nil {
 		return nil, err
@@ -288,7 +289,7 @@ func (r *Receiver) listen(ctx context.Context, c *ServerConfig, d *door, writeTi
 	if most == 0 {
 		most = defaultMaxConnections()
 	}
-	return newConns(l, most, writeTimeout, d.obs), nil
+	return newListener(l, most, writeTimeout, d.obs), nil
 }
 
 // forget ends the measurements.

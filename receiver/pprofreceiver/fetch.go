@@ -25,35 +25,11 @@ const (
 
 // newClient makes the client that all targets with the same settings share.
 func newClient(cfg netcfg.HTTPClient) (*http.Client, error) {
-	cfg = cfg.Folded()
-	secure := cfg.TLS
-	secure.Insecure = false // the URL's scheme decides
-	tlsConfig, err := secure.Load()
+	t, err := cfg.Transport()
 	if err != nil {
 		return nil, err
 	}
-	t := &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		TLSClientConfig:        tlsConfig,
-		TLSHandshakeTimeout:    timeoutBeyond,
-		DisableCompression:     true, // profiles are compressed already
-		MaxResponseHeaderBytes: maxHeaderBytes,
-		MaxIdleConns:           cfg.MaxIdleConns,
-		MaxIdleConnsPerHost:    cfg.MaxIdleConnsPerHost,
-		MaxConnsPerHost:        cfg.MaxConnsPerHost,
-		IdleConnTimeout:        cfg.IdleConnTimeout,
-		DisableKeepAlives:      cfg.DisableKeepAlives,
-		ForceAttemptHTTP2:      cfg.ForceAttemptHTTP2,
-		ReadBufferSize:         cfg.ReadBufferSize,
-		WriteBufferSize:        cfg.WriteBufferSize,
-	}
-	if cfg.ProxyURL != "" {
-		proxy, err := netcfg.ParseProxyURL(cfg.ProxyURL)
-		if err != nil {
-			return nil, err
-		}
-		t.Proxy = http.ProxyURL(proxy)
-	}
+	t.MaxResponseHeaderBytes = maxHeaderBytes
 	return &http.Client{Transport: t, CheckRedirect: sameHost}, nil
 }
 

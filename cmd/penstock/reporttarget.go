@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// isTarget tells a process from a file, or a pattern of files. A file need not be
+// there yet, so that what neither looks like is refused: it would be waited for
+// without end.
+func isTarget(arg string) (bool, error) {
+	const want = "expected host:port, a URL, or a pattern of files"
+	if strings.Contains(arg, "://") || isHostPort(arg) {
+		return true, nil
+	}
+	if _, err := os.Stat(arg); err == nil {
+		return false, nil
+	}
+	host, path, slash := strings.Cut(arg, "/")
+	if slash && isHostPort(host) {
+		return false, fmt.Errorf("%q is no target and no file: a URL is http://%s/%s", arg, host, path)
+	}
+	if _, port, err := net.SplitHostPort(arg); err == nil && isDigits(port) && !slash {
+		return false, fmt.Errorf("%q is no target and no file: its port is not from 1 to 65535", arg)
+	}
+	isAddress := net.ParseIP(strings.Trim(arg, "[]")) != nil
+	if isAddress || !looksLikeFile(arg) {
+		return false, fmt.Errorf("%q is no target and no file: %s", arg, want)
+	}
+	return false, nil
+}
+
+func looksLikeFile(arg string) bool {
+	return strings.ContainsAny(arg, "/*?["+string(os.PathSeparator)) ||
+		strings.HasSuffix(arg, ".pb.gz") || strings.HasSuffix(arg, ".pprof")
+}
+
+func isHostPort(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil || strings.Contains(s, "/") {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}
+
+func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// filesName names the patterns in the table: two of them, and how many more.
+func filesName(patterns []string) string {
+	if len(patterns) > 2 {
+		return fmt.Sprintf("%s, %s and %d more", patterns[0], patterns[1], len(patterns)-2)
+	}
+	return strings.Join(patterns, ", ")
+}
