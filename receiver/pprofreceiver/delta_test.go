@@ -428,7 +428,7 @@ func FuzzDelta(f *testing.F) {
 	f.Add(binary.LittleEndian.AppendUint64(nil, math.MaxUint64))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > 400 {
-			t.Skip("long enough")
+			t.Skip("a longer history finds no more")
 		}
 		i := 0
 		w := newWorld(func(n int) int {
