@@ -7,19 +7,13 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	colprofiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
-	common "go.opentelemetry.io/proto/otlp/common/v1"
-	profiles "go.opentelemetry.io/proto/otlp/profiles/v1development"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/protobuf/encoding/prototext"
-	"google.golang.org/protobuf/proto"
 
 	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
 	"github.com/penstock-telemetry/penstock/internal/testkit"
@@ -155,79 +149,25 @@ func eventually(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// events returns what requests of profiles say, a line for each event: its
-// resource, its kind, its stack with all that is known of it, its attributes, its
-// number and its time. Two lists of requests say the same if their lines are the
-// same, however they were cut and wherever their tables have what.
+// events returns what requests of profiles say, a line for each event: everything
+// that the sample refers to, its number (-1: it has none) and its time. Two lists of
+// requests say the same if their lines are the same, however they were cut and
+// wherever their tables have what.
 func events(t testing.TB, requests [][]byte) (lines []string) {
 	t.Helper()
-	for _, b := range requests {
-		q := &colprofiles.ExportProfilesServiceRequest{}
-		if err := proto.Unmarshal(b, q); err != nil {
-			t.Fatal(err)
-		}
-		d := dictionary{q.Dictionary}
-		for _, rp := range q.ResourceProfiles {
-			var resource []string
-			for _, kv := range rp.Resource.GetAttributes() {
-				resource = append(resource, kv.Key+d.text(kv.KeyStrindex)+"="+d.value(kv.Value))
+	for _, s := range testkit.ProfileSamples(t, requests...) {
+		for i := range max(len(s.Values), len(s.Times)) {
+			value, stamp := int64(-1), uint64(0)
+			if i < len(s.Values) {
+				value = s.Values[i]
 			}
-			slices.Sort(resource)
-			for _, sp := range rp.ScopeProfiles {
-				for _, p := range sp.Profiles {
-					head := fmt.Sprintf("%v scope=%s profile=%s/%s %s/%s %d", resource, sp.Scope.GetName(),
-						d.text(p.SampleType.GetTypeStrindex()), d.text(p.SampleType.GetUnitStrindex()),
-						d.text(p.PeriodType.GetTypeStrindex()), d.text(p.PeriodType.GetUnitStrindex()), p.Period)
-					for _, s := range p.Samples {
-						lines = append(lines, d.sample(head, s)...)
-					}
-				}
+			if i < len(s.Times) {
+				stamp = s.Times[i]
 			}
+			lines = append(lines, fmt.Sprintf("%s | %d at %d", s.Key(), value, stamp))
 		}
 	}
 	slices.Sort(lines)
-	return lines
-}
-
-type dictionary struct{ *profiles.ProfilesDictionary }
-
-func (d dictionary) text(i int32) string { return d.StringTable[i] }
-
-func (d dictionary) value(v *common.AnyValue) string {
-	return strings.Join(strings.Fields(prototext.MarshalOptions{}.Format(v)), " ")
-}
-
-func (d dictionary) attributes(indices []int32) string {
-	var all []string
-	for _, i := range indices {
-		a := d.AttributeTable[i]
-		all = append(all, d.text(a.KeyStrindex)+"="+d.value(a.Value)+d.text(a.UnitStrindex))
-	}
-	slices.Sort(all)
-	return fmt.Sprint(all)
-}
-
-func (d dictionary) sample(head string, s *profiles.Sample) (lines []string) {
-	var stack strings.Builder
-	for _, i := range d.StackTable[s.StackIndex].LocationIndices {
-		l := d.LocationTable[i]
-		m := d.MappingTable[l.MappingIndex]
-		fmt.Fprintf(&stack, " %x%s@%s%s", l.Address, d.attributes(l.AttributeIndices), d.text(m.FilenameStrindex), d.attributes(m.AttributeIndices))
-		for _, line := range l.Lines {
-			f := d.FunctionTable[line.FunctionIndex]
-			fmt.Fprintf(&stack, "(%s %s:%d +%d)", d.text(f.NameStrindex), d.text(f.FilenameStrindex), line.Line, f.StartLine)
-		}
-	}
-	for i := range max(len(s.Values), len(s.TimestampsUnixNano)) {
-		value, stamp := int64(-1), uint64(0)
-		if i < len(s.Values) {
-			value = s.Values[i]
-		}
-		if i < len(s.TimestampsUnixNano) {
-			stamp = s.TimestampsUnixNano[i]
-		}
-		lines = append(lines, fmt.Sprintf("%s | %s | %s | %d at %d", head, stack.String(), d.attributes(s.AttributeIndices), value, stamp))
-	}
 	return lines
 }
 

@@ -137,7 +137,7 @@ func TestBadFiles(t *testing.T) {
 
 func TestFilesAreBounded(t *testing.T) {
 	if testing.Short() {
-		t.Skip("makes many files")
+		t.Skip("-short: it makes thousands of files")
 	}
 	t.Parallel()
 	dir := t.TempDir()
