@@ -21,11 +21,7 @@ import (
 // realProfiles is a request that a real profiler sent: three processes.
 func realProfiles(t *testing.T) []byte {
 	t.Helper()
-	request, err := os.ReadFile("../../internal/pprofconv/testdata/oncpu-010.binpb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return request
+	return testkit.ProfilerPayloads(t)["oncpu-010.binpb"]
 }
 
 func zipped(t *testing.T, data []byte) []byte {

@@ -1,15 +1,13 @@
 package pprofconv
 
 import (
-	"os"
 	"testing"
+
+	"github.com/penstock-telemetry/penstock/internal/testkit"
 )
 
 func BenchmarkToPprof(b *testing.B) {
-	request, err := os.ReadFile("testdata/hz997-001.binpb")
-	if err != nil {
-		b.Fatal(err)
-	}
+	request := testkit.ProfilerPayloads(b)["hz997-001.binpb"]
 	b.SetBytes(int64(len(request)))
 	b.ReportAllocs()
 	for b.Loop() {

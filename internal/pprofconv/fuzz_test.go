@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/pprof/profile"
@@ -64,12 +62,7 @@ func TestRandomRequests(t *testing.T) {
 }
 
 func FuzzToPprof(f *testing.F) {
-	files, _ := filepath.Glob("testdata/*.binpb")
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+	for _, b := range testkit.ProfilerPayloads(f) {
 		if len(b) < 20_000 {
 			f.Add(b)
 		}

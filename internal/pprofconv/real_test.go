@@ -28,17 +28,9 @@ type total struct{ flat, cum int64 }
 // over the official module's objects finds, and `go tool pprof` finds them too.
 func TestRealPayloads(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/*.binpb")
-	if err != nil || len(files) < 3 {
-		t.Fatalf("%d files, %v", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
+	for name, request := range testkit.ProfilerPayloads(t) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			request, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
 			testkit.CheckProfiles(t, request)
 			naive := walk(t, request)
 			list := valid(t, request)
