@@ -24,4 +24,4 @@
 // it never panics).
 package otlp
 
-//go:generate go run ../internal/otlpgen
+//go:generate go run ../tools/otlpgen

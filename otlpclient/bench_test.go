@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 
-	_ "github.com/penstock-telemetry/penstock/internal/netcfg"
+	_ "github.com/penstock-telemetry/penstock/config"
 )
 
 // discardCodec reads nothing of a request.

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -32,11 +32,11 @@ type GRPC struct {
 
 // NewGRPC returns a client that connects when the first request is sent.
 // timeout is for a whole exchange; 0 is none.
-func NewGRPC(cfg netcfg.GRPCClient, timeout time.Duration, opts ...Option) (*GRPC, error) {
+func NewGRPC(cfg config.GRPCClient, timeout time.Duration, opts ...Option) (*GRPC, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	target, err := netcfg.ParseGRPCTarget(cfg.Endpoint)
+	target, err := config.ParseGRPCTarget(cfg.Endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func NewGRPC(cfg netcfg.GRPCClient, timeout time.Duration, opts ...Option) (*GRP
 }
 
 // transportCredentials: a scheme in the endpoint wins over tls.insecure.
-func transportCredentials(target netcfg.GRPCTarget, settings netcfg.ClientTLS) (grpc.DialOption, error) {
+func transportCredentials(target config.GRPCTarget, settings config.ClientTLS) (grpc.DialOption, error) {
 	if target.Plaintext {
 		return grpc.WithTransportCredentials(insecure.NewCredentials()), nil
 	}
@@ -73,7 +73,7 @@ func transportCredentials(target netcfg.GRPCTarget, settings netcfg.ClientTLS) (
 	return grpc.WithTransportCredentials(credentials.NewTLS(cfg)), nil
 }
 
-func dialOptions(cfg netcfg.GRPCClient) []grpc.DialOption {
+func dialOptions(cfg config.GRPCClient) []grpc.DialOption {
 	call := []grpc.CallOption{
 		grpc.ForceCodecV2(rawCodec{}),
 		grpc.MaxCallRecvMsgSize(maxResponseBytes),
@@ -95,7 +95,7 @@ func dialOptions(cfg netcfg.GRPCClient) []grpc.DialOption {
 	if cfg.WriteBufferSize > 0 {
 		opts = append(opts, grpc.WithWriteBufferSize(cfg.WriteBufferSize))
 	}
-	if k := cfg.Keepalive.Get(); k != nil {
+	if k := cfg.Keepalive; k != nil {
 		opts = append(opts, grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: k.Time, Timeout: k.Timeout, PermitWithoutStream: k.PermitWithoutStream,
 		}))
@@ -109,7 +109,7 @@ func dialOptions(cfg netcfg.GRPCClient) []grpc.DialOption {
 	return opts
 }
 
-func staticMetadata(s otlp.Signal, headers netcfg.Headers) metadata.MD {
+func staticMetadata(s otlp.Signal, headers config.Headers) metadata.MD {
 	md := metadata.MD{}
 	if spec := s.Spec(); spec.Header != "" {
 		md.Set(spec.Header, spec.HeaderValue)

@@ -23,9 +23,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -108,10 +107,10 @@ func serveGRPC(t testing.TB, lis net.Listener, answer func(context.Context) ([]b
 	return d
 }
 
-func newGRPC(t testing.TB, addr string, change func(*netcfg.GRPCClient)) *GRPC {
+func newGRPC(t testing.TB, addr string, change func(*config.GRPCClient)) *GRPC {
 	t.Helper()
-	cfg := netcfg.DefaultGRPCClient()
-	cfg.Endpoint, cfg.Compression, cfg.TLS.Insecure = addr, netcfg.NoCompression, true
+	cfg := config.DefaultGRPCClient()
+	cfg.Endpoint, cfg.Compression, cfg.TLS.Insecure = addr, config.NoCompression, true
 	if change != nil {
 		change(&cfg)
 	}
@@ -148,10 +147,10 @@ func asError(t testing.TB, err error) *Error {
 func TestGRPCDeliversBytes(t *testing.T) {
 	t.Parallel()
 	d := startGRPC(t, nil)
-	for _, compression := range []netcfg.Compression{"", netcfg.NoCompression, netcfg.Gzip, netcfg.Zstd} {
-		c := newGRPC(t, d.addr, func(cfg *netcfg.GRPCClient) {
+	for _, compression := range []config.Compression{"", config.NoCompression, config.Gzip, config.Zstd} {
+		c := newGRPC(t, d.addr, func(cfg *config.GRPCClient) {
 			cfg.Compression = compression
-			cfg.Headers = netcfg.Headers{{Name: "X-Tenant", Value: "a"}, {Name: "trace-bin", Value: "binary"}}
+			cfg.Headers = config.Headers{{Name: "X-Tenant", Value: "a"}, {Name: "trace-bin", Value: "binary"}}
 		})
 		for _, s := range otlp.Signals() {
 			for _, n := range []int{0, 1, 1024, 1025, 70_000, 600_000} {
@@ -189,8 +188,8 @@ func TestGRPCDeliversBytes(t *testing.T) {
 func TestGRPCHeaders(t *testing.T) {
 	t.Parallel()
 	d := startGRPC(t, nil)
-	c := newGRPC(t, d.addr, func(cfg *netcfg.GRPCClient) {
-		cfg.Headers = netcfg.Headers{{Name: "User-Agent", Value: "mine/1"}, {Name: "a", Value: "static"}, {Name: "b", Value: "static"}}
+	c := newGRPC(t, d.addr, func(cfg *config.GRPCClient) {
+		cfg.Headers = config.Headers{{Name: "User-Agent", Value: "mine/1"}, {Name: "a", Value: "static"}, {Name: "b", Value: "static"}}
 		cfg.Authority = "backend.example"
 	})
 	for _, more := range []map[string]string{{"a": "own"}, nil} { // the first must not stay
@@ -299,7 +298,7 @@ func TestGRPCUnreachable(t *testing.T) {
 	if e := asError(t, err); !e.Retryable || e.Code != codes.Unavailable {
 		t.Errorf("nobody listens: %+v", e)
 	}
-	cfg := netcfg.DefaultGRPCClient()
+	cfg := config.DefaultGRPCClient()
 	cfg.Endpoint, cfg.TLS.Insecure, cfg.WaitForReady = addr, true, true
 	c, err := NewGRPC(cfg, 50*time.Millisecond)
 	if err != nil {
@@ -347,33 +346,33 @@ func TestGRPCTLS(t *testing.T) {
 	mutual := startGRPC(t, nil, grpc.Creds(credentials.NewTLS(mutualTLS)))
 	named := startGRPC(t, nil, grpc.Creds(credentials.NewTLS(ca.Server("backend.example"))))
 
-	trusting := netcfg.ClientTLS{TLS: netcfg.TLS{CAPem: conf.Opaque(ca.PEM)}}
+	trusting := config.ClientTLS{TLS: config.TLS{CAPem: config.Secret(ca.PEM)}}
 	withCert := trusting
-	withCert.CertPem, withCert.KeyPem = conf.Opaque(cert), conf.Opaque(key)
+	withCert.CertPem, withCert.KeyPem = config.Secret(cert), config.Secret(key)
 	withName := trusting
 	withName.ServerName = "backend.example"
 	for name, c := range map[string]struct {
 		endpoint string
-		tls      netcfg.ClientTLS
+		tls      config.ClientTLS
 		ok       bool
 	}{
-		"plain":                      {plain.addr, netcfg.ClientTLS{Insecure: true}, true},
-		"http:// is plain":           {"http://" + plain.addr, netcfg.ClientTLS{}, true},
-		"TLS by default":             {plain.addr, netcfg.ClientTLS{}, false},
+		"plain":                      {plain.addr, config.ClientTLS{Insecure: true}, true},
+		"http:// is plain":           {"http://" + plain.addr, config.ClientTLS{}, true},
+		"TLS by default":             {plain.addr, config.ClientTLS{}, false},
 		"trusted":                    {secure.addr, trusting, true},
-		"https:// over insecure":     {"https://" + secure.addr, netcfg.ClientTLS{Insecure: true, TLS: trusting.TLS}, true},
-		"https://, skip verify":      {"https://" + secure.addr, netcfg.ClientTLS{Insecure: true, InsecureSkipVerify: true}, true},
-		"https:// knows nobody":      {"https://" + secure.addr, netcfg.ClientTLS{Insecure: true}, false},
-		"wrong authority":            {secure.addr, netcfg.ClientTLS{TLS: netcfg.TLS{CAPem: conf.Opaque(stranger.PEM)}}, false},
-		"system's authorities only":  {secure.addr, netcfg.ClientTLS{}, false},
-		"insecure_skip_verify":       {secure.addr, netcfg.ClientTLS{InsecureSkipVerify: true}, true},
+		"https:// over insecure":     {"https://" + secure.addr, config.ClientTLS{Insecure: true, TLS: trusting.TLS}, true},
+		"https://, skip verify":      {"https://" + secure.addr, config.ClientTLS{Insecure: true, InsecureSkipVerify: true}, true},
+		"https:// knows nobody":      {"https://" + secure.addr, config.ClientTLS{Insecure: true}, false},
+		"wrong authority":            {secure.addr, config.ClientTLS{TLS: config.TLS{CAPem: config.Secret(stranger.PEM)}}, false},
+		"system's authorities only":  {secure.addr, config.ClientTLS{}, false},
+		"insecure_skip_verify":       {secure.addr, config.ClientTLS{InsecureSkipVerify: true}, true},
 		"wrong name":                 {named.addr, trusting, false},
 		"server_name_override":       {named.addr, withName, true},
 		"mutual":                     {mutual.addr, withCert, true},
 		"mutual without certificate": {mutual.addr, trusting, false},
-		"plain to TLS":               {secure.addr, netcfg.ClientTLS{Insecure: true}, false},
+		"plain to TLS":               {secure.addr, config.ClientTLS{Insecure: true}, false},
 	} {
-		client := newGRPC(t, c.endpoint, func(cfg *netcfg.GRPCClient) { cfg.TLS = c.tls })
+		client := newGRPC(t, c.endpoint, func(cfg *config.GRPCClient) { cfg.TLS = c.tls })
 		_, err := send(t, client, otlp.Logs, text(2000))
 		if c.ok != (err == nil) {
 			t.Errorf("%s: %v", name, err)
@@ -386,11 +385,11 @@ func TestGRPCTLS(t *testing.T) {
 
 func TestGRPCRefusesConfig(t *testing.T) {
 	t.Parallel()
-	for want, change := range map[string]func(*netcfg.GRPCClient){
-		"the port is missing": func(c *netcfg.GRPCClient) { c.Endpoint = "host" },
-		"no such file":        func(c *netcfg.GRPCClient) { c.TLS = netcfg.ClientTLS{TLS: netcfg.TLS{CAFile: "/gone"}} },
+	for want, change := range map[string]func(*config.GRPCClient){
+		"the port is missing": func(c *config.GRPCClient) { c.Endpoint = "host" },
+		"no such file":        func(c *config.GRPCClient) { c.TLS = config.ClientTLS{TLS: config.TLS{CAFile: "/gone"}} },
 	} {
-		cfg := netcfg.DefaultGRPCClient()
+		cfg := config.DefaultGRPCClient()
 		cfg.Endpoint = "host:1"
 		change(&cfg)
 		if _, err := NewGRPC(cfg, 0); err == nil || !strings.Contains(err.Error(), want) {
@@ -470,7 +469,7 @@ func TestGRPCGivesUpAtAnyTime(t *testing.T) {
 func TestGRPCTimeout(t *testing.T) {
 	t.Parallel()
 	d, _, _ := stall(t)
-	cfg := netcfg.DefaultGRPCClient()
+	cfg := config.DefaultGRPCClient()
 	cfg.Endpoint, cfg.TLS.Insecure, cfg.Compression = d.addr, true, "none"
 	c, err := NewGRPC(cfg, 50*time.Millisecond)
 	if err != nil {
@@ -538,7 +537,7 @@ func TestGRPCReconnects(t *testing.T) {
 	}
 	addr := lis.Addr().String()
 	first := serveGRPC(t, lis, nil)
-	c := newGRPC(t, addr, func(cfg *netcfg.GRPCClient) { cfg.WaitForReady = true })
+	c := newGRPC(t, addr, func(cfg *config.GRPCClient) { cfg.WaitForReady = true })
 	if _, err := send(t, c, otlp.Traces, text(10)); err != nil {
 		t.Fatal(err)
 	}
@@ -581,9 +580,9 @@ func BenchmarkGRPCSend(b *testing.B) {
 	for _, n := range []int{5800, 437_000} {
 		d := startDiscarding(b)
 		body := text(n)
-		for _, compression := range []netcfg.Compression{"none", "gzip", "zstd"} {
+		for _, compression := range []config.Compression{"none", "gzip", "zstd"} {
 			b.Run(fmt.Sprintf("%d/%s", n, compression), func(b *testing.B) {
-				c := newGRPC(b, d, func(cfg *netcfg.GRPCClient) { cfg.Compression = compression })
+				c := newGRPC(b, d, func(cfg *config.GRPCClient) { cfg.Compression = compression })
 				b.ReportAllocs()
 				b.SetBytes(int64(n))
 				for b.Loop() {

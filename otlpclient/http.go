@@ -13,8 +13,9 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -33,8 +34,8 @@ type HTTP struct {
 	// could lead the data, and the secrets in the headers, to somewhere nobody
 	// configured. (Told not to follow, it forgets to close a body.)
 	transport  *http.Transport
-	jar        http.CookieJar     // nil: none
-	compressor *netcfg.Compressor // nil: none
+	jar        http.CookieJar       // nil: none
+	compressor *compress.Compressor // nil: none
 	timeout    time.Duration
 	now        func() time.Time
 	traffic    *Traffic // nil: nobody counts
@@ -52,7 +53,7 @@ type httpRow struct {
 }
 
 // NewHTTP returns a client that connects when the first request is sent.
-func NewHTTP(cfg netcfg.HTTPClient, endpoints Endpoints, opts ...Option) (*HTTP, error) {
+func NewHTTP(cfg config.HTTPClient, endpoints Endpoints, opts ...Option) (*HTTP, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func NewHTTP(cfg netcfg.HTTPClient, endpoints Endpoints, opts ...Option) (*HTTP,
 	c := &HTTP{timeout: cfg.Timeout, now: time.Now, traffic: gather(opts).traffic}
 	c.closed, c.close = context.WithCancel(context.Background())
 	var err error
-	if c.compressor, err = netcfg.NewCompressor(cfg.Compression, cfg.CompressionParams); err != nil {
+	if c.compressor, err = compress.NewCompressor(cfg.Compression, cfg.CompressionParams); err != nil {
 		return nil, err
 	}
 	header := staticHeader(cfg, c.compressor)
@@ -79,7 +80,7 @@ func NewHTTP(cfg netcfg.HTTPClient, endpoints Endpoints, opts ...Option) (*HTTP,
 		return nil, err
 	}
 	c.transport.MaxResponseHeaderBytes = maxHeaderBytes
-	if cfg.Cookies.HasValue() {
+	if cfg.Cookies != nil {
 		c.jar, _ = cookiejar.New(nil) // it has no error to return
 	}
 	return c, nil
@@ -90,11 +91,11 @@ func NewHTTP(cfg netcfg.HTTPClient, endpoints Endpoints, opts ...Option) (*HTTP,
 func SignalURL(base, own string, s otlp.Signal) (*url.URL, error) {
 	switch {
 	case own != "":
-		return netcfg.ParseHTTPEndpoint(own)
+		return config.ParseHTTPEndpoint(own)
 	case base == "":
 		return nil, nil
 	}
-	u, err := netcfg.ParseHTTPEndpoint(base)
+	u, err := config.ParseHTTPEndpoint(base)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func SignalURL(base, own string, s otlp.Signal) (*url.URL, error) {
 	return u.JoinPath(s.Spec().Path), nil
 }
 
-func staticHeader(cfg netcfg.HTTPClient, z *netcfg.Compressor) http.Header {
+func staticHeader(cfg config.HTTPClient, z *compress.Compressor) http.Header {
 	h := http.Header{}
 	for _, own := range cfg.Headers {
 		h.Set(own.Name, string(own.Value))

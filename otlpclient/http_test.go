@@ -21,17 +21,18 @@ import (
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-func newHTTP(t testing.TB, base string, change func(*netcfg.HTTPClient, Endpoints)) *HTTP {
+func newHTTP(t testing.TB, base string, change func(*config.HTTPClient, Endpoints)) *HTTP {
 	t.Helper()
-	cfg, endpoints := netcfg.DefaultHTTPClient(), Endpoints{}
-	cfg.Endpoint, cfg.Compression, cfg.Timeout = base, netcfg.NoCompression, hangsAfter
+	cfg, endpoints := config.DefaultHTTPClient(), Endpoints{}
+	cfg.Endpoint, cfg.Compression, cfg.Timeout = base, config.NoCompression, hangsAfter
 	if change != nil {
 		change(&cfg, endpoints)
 	}
@@ -60,7 +61,7 @@ type seen struct {
 func recorder(arrivals chan<- seen) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		wire, _ := io.ReadAll(r.Body)
-		body, err := netcfg.Decompress(r.Header.Get("Content-Encoding"), nil, bytes.NewReader(wire), 64<<20, nil)
+		body, err := compress.Decompress(r.Header.Get("Content-Encoding"), nil, bytes.NewReader(wire), 64<<20, nil)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -82,11 +83,11 @@ func TestHTTPDeliversBytes(t *testing.T) {
 	t.Cleanup(h2.Close)
 
 	for _, server := range []*httptest.Server{h1, h2} {
-		for _, compression := range []netcfg.Compression{"", "none", "gzip", "zstd"} {
-			c := newHTTP(t, server.URL, func(cfg *netcfg.HTTPClient, _ Endpoints) {
+		for _, compression := range []config.Compression{"", "none", "gzip", "zstd"} {
+			c := newHTTP(t, server.URL, func(cfg *config.HTTPClient, _ Endpoints) {
 				cfg.Compression = compression
-				cfg.TLS.CAPem = conf.Opaque(ca.PEM)
-				cfg.Headers = netcfg.Headers{{Name: "X-Tenant", Value: "a"}, {Name: "Content-Encoding", Value: "br"}, {Name: "content-type", Value: "text/plain"}}
+				cfg.TLS.CAPem = config.Secret(ca.PEM)
+				cfg.Headers = config.Headers{{Name: "X-Tenant", Value: "a"}, {Name: "Content-Encoding", Value: "br"}, {Name: "content-type", Value: "text/plain"}}
 			})
 			for _, s := range otlp.Signals() {
 				for _, n := range []int{0, 1, 70_000, 600_000} {
@@ -123,8 +124,8 @@ func TestHTTPHeaders(t *testing.T) {
 	t.Parallel()
 	arrivals := make(chan seen, 1)
 	s := startHTTP(t, recorder(arrivals))
-	c := newHTTP(t, s.URL, func(cfg *netcfg.HTTPClient, _ Endpoints) {
-		cfg.Headers = netcfg.Headers{{Name: "user-agent", Value: "mine/1"}, {Name: "host", Value: "backend.example"}, {Name: "a", Value: "static"}}
+	c := newHTTP(t, s.URL, func(cfg *config.HTTPClient, _ Endpoints) {
+		cfg.Headers = config.Headers{{Name: "user-agent", Value: "mine/1"}, {Name: "host", Value: "backend.example"}, {Name: "a", Value: "static"}}
 	})
 	for _, more := range []map[string]string{{"a": "own"}, nil} { // the first must not stay
 		if _, err := c.Send(t.Context(), Request{Signal: otlp.Logs, Bytes: []byte("x"), Headers: more}); err != nil {
@@ -146,10 +147,10 @@ func TestHTTPBasicAuth(t *testing.T) {
 	arrivals := make(chan seen, 1)
 	s := startHTTP(t, recorder(arrivals))
 	base := strings.Replace(s.URL, "//", "//user:s3cret@", 1)
-	for want, headers := range map[string]netcfg.Headers{
+	for want, headers := range map[string]config.Headers{
 		"Basic dXNlcjpzM2NyZXQ=": nil, "Bearer x": {{Name: "authorization", Value: "Bearer x"}},
 	} {
-		c := newHTTP(t, base, func(cfg *netcfg.HTTPClient, _ Endpoints) { cfg.Headers = headers })
+		c := newHTTP(t, base, func(cfg *config.HTTPClient, _ Endpoints) { cfg.Headers = headers })
 		if _, err := send(t, c, otlp.Traces, text(10)); err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +175,7 @@ func TestHTTPEndpoints(t *testing.T) {
 		{s.URL + "/base", Endpoints{otlp.Logs: s.URL + "/in?x=y"}, map[otlp.Signal]string{otlp.Logs: "/in?x=y", otlp.Metrics: "/base/v1/metrics"}},
 		{"", Endpoints{otlp.Traces: s.URL}, map[otlp.Signal]string{otlp.Traces: "/", otlp.Metrics: "", otlp.Logs: "", otlp.Profiles: ""}},
 	} {
-		client := newHTTP(t, c.base, func(_ *netcfg.HTTPClient, own Endpoints) {
+		client := newHTTP(t, c.base, func(_ *config.HTTPClient, own Endpoints) {
 			for signal, endpoint := range c.own {
 				own[signal] = endpoint
 			}
@@ -372,7 +373,7 @@ func TestHTTPEndlessAnswers(t *testing.T) {
 
 func sendWithin(t *testing.T, base string, timeout time.Duration) (Answer, error) {
 	t.Helper()
-	c := newHTTP(t, base, func(cfg *netcfg.HTTPClient, _ Endpoints) { cfg.Timeout = timeout })
+	c := newHTTP(t, base, func(cfg *config.HTTPClient, _ Endpoints) { cfg.Timeout = timeout })
 	return send(t, c, otlp.Traces, text(100))
 }
 
@@ -413,8 +414,8 @@ func TestHTTPUnreachable(t *testing.T) {
 	}
 	addr := lis.Addr().String()
 	lis.Close()
-	for _, compression := range []netcfg.Compression{"none", "gzip"} {
-		c := newHTTP(t, "http://user:s3cret@"+addr, func(cfg *netcfg.HTTPClient, _ Endpoints) { cfg.Compression = compression })
+	for _, compression := range []config.Compression{"none", "gzip"} {
+		c := newHTTP(t, "http://user:s3cret@"+addr, func(cfg *config.HTTPClient, _ Endpoints) { cfg.Compression = compression })
 		_, err = send(t, c, otlp.Traces, text(5000))
 		if e := asError(t, err); !e.Retryable || e.Code != codes.Unavailable || e.HTTPStatus != 0 {
 			t.Errorf("got %+v", e)
@@ -438,21 +439,21 @@ func TestHTTPTLS(t *testing.T) {
 		return s.URL
 	}
 	good, named := start("127.0.0.1"), start("backend.example")
-	trusting := netcfg.TLS{CAPem: conf.Opaque(ca.PEM)}
+	trusting := config.TLS{CAPem: config.Secret(ca.PEM)}
 	for name, c := range map[string]struct {
 		url string
-		tls netcfg.ClientTLS
+		tls config.ClientTLS
 		ok  bool
 	}{
-		"trusted":                  {good, netcfg.ClientTLS{TLS: trusting}, true},
-		"wrong authority":          {good, netcfg.ClientTLS{TLS: netcfg.TLS{CAPem: conf.Opaque(stranger.PEM)}}, false},
-		"system's only":            {good, netcfg.ClientTLS{}, false},
-		"insecure_skip_verify":     {good, netcfg.ClientTLS{InsecureSkipVerify: true}, true},
-		"insecure changes nothing": {good, netcfg.ClientTLS{Insecure: true, InsecureSkipVerify: true}, true},
-		"wrong name":               {named, netcfg.ClientTLS{TLS: trusting}, false},
-		"server_name_override":     {named, netcfg.ClientTLS{TLS: trusting, ServerName: "backend.example"}, true},
+		"trusted":                  {good, config.ClientTLS{TLS: trusting}, true},
+		"wrong authority":          {good, config.ClientTLS{TLS: config.TLS{CAPem: config.Secret(stranger.PEM)}}, false},
+		"system's only":            {good, config.ClientTLS{}, false},
+		"insecure_skip_verify":     {good, config.ClientTLS{InsecureSkipVerify: true}, true},
+		"insecure changes nothing": {good, config.ClientTLS{Insecure: true, InsecureSkipVerify: true}, true},
+		"wrong name":               {named, config.ClientTLS{TLS: trusting}, false},
+		"server_name_override":     {named, config.ClientTLS{TLS: trusting, ServerName: "backend.example"}, true},
 	} {
-		_, err := send(t, newHTTP(t, c.url, func(cfg *netcfg.HTTPClient, _ Endpoints) { cfg.TLS = c.tls }), otlp.Logs, text(2000))
+		_, err := send(t, newHTTP(t, c.url, func(cfg *config.HTTPClient, _ Endpoints) { cfg.TLS = c.tls }), otlp.Logs, text(2000))
 		if c.ok != (err == nil) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -465,14 +466,14 @@ func TestHTTPTLS(t *testing.T) {
 func TestHTTPTimeoutAndCancel(t *testing.T) {
 	t.Parallel()
 	large := text(16 << 20) // more than the sockets hold
-	for _, compression := range []netcfg.Compression{"none", "zstd"} {
+	for _, compression := range []config.Compression{"none", "zstd"} {
 		entered, release := make(chan struct{}, 10), make(chan struct{})
 		s := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 			entered <- struct{}{}
 			<-release // reads nothing of the body
 		})
 		defer close(release)
-		c := newHTTP(t, s.URL, func(cfg *netcfg.HTTPClient, _ Endpoints) {
+		c := newHTTP(t, s.URL, func(cfg *config.HTTPClient, _ Endpoints) {
 			cfg.Compression, cfg.Timeout = compression, 50*time.Millisecond
 		})
 		_, err := send(t, c, otlp.Traces, large)
@@ -482,7 +483,7 @@ func TestHTTPTimeoutAndCancel(t *testing.T) {
 		for len(entered) > 0 {
 			<-entered
 		}
-		c = newHTTP(t, s.URL, func(cfg *netcfg.HTTPClient, _ Endpoints) { cfg.Compression, cfg.Timeout = compression, 0 })
+		c = newHTTP(t, s.URL, func(cfg *config.HTTPClient, _ Endpoints) { cfg.Compression, cfg.Timeout = compression, 0 })
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-entered; cancel() }()
 		l := lend(text(20 << 20))
@@ -511,7 +512,7 @@ func TestHTTPGivesUpAtAnyTime(t *testing.T) {
 	t.Cleanup(h2.Close)
 	body := text(4 << 20)
 	for _, server := range []*httptest.Server{h1, h2} {
-		c := newHTTP(t, server.URL, func(cfg *netcfg.HTTPClient, _ Endpoints) { cfg.TLS.CAPem = conf.Opaque(ca.PEM) })
+		c := newHTTP(t, server.URL, func(cfg *config.HTTPClient, _ Endpoints) { cfg.TLS.CAPem = config.Secret(ca.PEM) })
 		for i := range 20 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Millisecond)
 			l := lend(body)
@@ -600,7 +601,7 @@ func TestHTTPProxy(t *testing.T) {
 	t.Parallel()
 	asked := make(chan *url.URL, 1)
 	proxy := startHTTP(t, func(w http.ResponseWriter, r *http.Request) { asked <- r.URL })
-	c := newHTTP(t, "http://backend.invalid:4318", func(cfg *netcfg.HTTPClient, _ Endpoints) { cfg.ProxyURL = proxy.URL })
+	c := newHTTP(t, "http://backend.invalid:4318", func(cfg *config.HTTPClient, _ Endpoints) { cfg.ProxyURL = proxy.URL })
 	if _, err := send(t, c, otlp.Traces, text(100)); err != nil {
 		t.Fatal(err)
 	}
@@ -617,9 +618,9 @@ func TestHTTPCookies(t *testing.T) {
 		http.SetCookie(w, &http.Cookie{Name: "lb", Value: "7"})
 	})
 	for _, keep := range []bool{false, true} {
-		c := newHTTP(t, s.URL, func(cfg *netcfg.HTTPClient, _ Endpoints) {
+		c := newHTTP(t, s.URL, func(cfg *config.HTTPClient, _ Endpoints) {
 			if keep {
-				cfg.Cookies = conf.Some(netcfg.Cookies{})
+				cfg.Cookies = conf.Some(config.Cookies{})
 			}
 		})
 		for i, want := range []string{"", map[bool]string{true: "lb=7"}[keep]} {
@@ -635,13 +636,13 @@ func TestHTTPCookies(t *testing.T) {
 
 func TestHTTPRefusesConfig(t *testing.T) {
 	t.Parallel()
-	for want, change := range map[string]func(*netcfg.HTTPClient, Endpoints){
-		"the endpoint is no URL": func(c *netcfg.HTTPClient, _ Endpoints) { c.Endpoint = "host:4318" },
-		"logs: the endpoint":     func(_ *netcfg.HTTPClient, e Endpoints) { e[otlp.Logs] = "nowhere" },
-		"no such file":           func(c *netcfg.HTTPClient, _ Endpoints) { c.TLS.CAFile = "/gone" },
-		"unknown compression":    func(c *netcfg.HTTPClient, _ Endpoints) { c.Compression = "brotli" },
+	for want, change := range map[string]func(*config.HTTPClient, Endpoints){
+		"the endpoint is no URL": func(c *config.HTTPClient, _ Endpoints) { c.Endpoint = "host:4318" },
+		"logs: the endpoint":     func(_ *config.HTTPClient, e Endpoints) { e[otlp.Logs] = "nowhere" },
+		"no such file":           func(c *config.HTTPClient, _ Endpoints) { c.TLS.CAFile = "/gone" },
+		"unknown compression":    func(c *config.HTTPClient, _ Endpoints) { c.Compression = "brotli" },
 	} {
-		cfg, endpoints := netcfg.DefaultHTTPClient(), Endpoints{}
+		cfg, endpoints := config.DefaultHTTPClient(), Endpoints{}
 		cfg.Endpoint = "http://host:4318"
 		change(&cfg, endpoints)
 		if _, err := NewHTTP(cfg, endpoints); err == nil || !strings.Contains(err.Error(), want) {
@@ -654,9 +655,9 @@ func BenchmarkHTTPSend(b *testing.B) {
 	s := startHTTP(b, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
 	for _, n := range []int{5800, 437_000} {
 		body := text(n)
-		for _, compression := range []netcfg.Compression{"none", "gzip", "zstd"} {
+		for _, compression := range []config.Compression{"none", "gzip", "zstd"} {
 			b.Run(fmt.Sprintf("%d/%s", n, compression), func(b *testing.B) {
-				c := newHTTP(b, s.URL, func(cfg *netcfg.HTTPClient, _ Endpoints) { cfg.Compression = compression })
+				c := newHTTP(b, s.URL, func(cfg *config.HTTPClient, _ Endpoints) { cfg.Compression = compression })
 				b.ReportAllocs()
 				b.SetBytes(int64(n))
 				for b.Loop() {

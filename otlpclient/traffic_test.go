@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -63,10 +63,10 @@ var trafficSizes = []int{64, 1023, 1024, 1025, 4 << 10, 32<<10 - 1, 32<<10 + 1, 
 // byte, whatever its size.
 func TestGRPCTraffic(t *testing.T) {
 	t.Parallel()
-	for _, compression := range []netcfg.Compression{netcfg.NoCompression, netcfg.Gzip, netcfg.Zstd} {
+	for _, compression := range []config.Compression{config.NoCompression, config.Gzip, config.Zstd} {
 		b := testkit.NewBackend(t, testkit.BackendConfig{})
 		total := &Traffic{}
-		cfg := netcfg.DefaultGRPCClient()
+		cfg := config.DefaultGRPCClient()
 		cfg.Endpoint, cfg.Compression, cfg.TLS.Insecure = b.GRPCEndpoint(), compression, true
 		c, err := NewGRPC(cfg, hangsAfter, WithTraffic(total))
 		if err != nil {
@@ -87,7 +87,7 @@ func TestGRPCTraffic(t *testing.T) {
 				t.Errorf("%s: %d bytes arrived as %d, encoding %q", compression, n, call.Length, call.Encoding)
 			}
 			wire := compressedByGRPC(t, compression.Encoding(), body)
-			if compression != netcfg.NoCompression && n >= 4<<10 && wire >= int64(n) {
+			if compression != config.NoCompression && n >= 4<<10 && wire >= int64(n) {
 				t.Fatalf("%s: %d bytes do not compress: the test shows nothing", compression, n)
 			}
 			said := otlp.AppendPartialSuccess(nil, 3, "because")
@@ -114,10 +114,10 @@ func TestGRPCTraffic(t *testing.T) {
 
 func TestHTTPTraffic(t *testing.T) {
 	t.Parallel()
-	for _, compression := range []netcfg.Compression{netcfg.NoCompression, netcfg.Gzip, netcfg.Zstd} {
+	for _, compression := range []config.Compression{config.NoCompression, config.Gzip, config.Zstd} {
 		b := testkit.NewBackend(t, testkit.BackendConfig{})
 		total := &Traffic{}
-		cfg := netcfg.DefaultHTTPClient()
+		cfg := config.DefaultHTTPClient()
 		cfg.Endpoint, cfg.Compression, cfg.Timeout = b.HTTPEndpoint(), compression, hangsAfter
 		c, err := NewHTTP(cfg, nil, WithTraffic(total))
 		if err != nil {
@@ -139,7 +139,7 @@ func TestHTTPTraffic(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if compression != netcfg.NoCompression && n >= 4<<10 && wire >= int64(n) {
+			if compression != config.NoCompression && n >= 4<<10 && wire >= int64(n) {
 				t.Fatalf("%s: %d bytes do not compress: the test shows nothing", compression, n)
 			}
 			said := int64(len(otlp.AppendPartialSuccess(nil, 3, "because")))
@@ -160,9 +160,9 @@ func TestTrafficOfNothing(t *testing.T) {
 	b := testkit.NewBackend(t, testkit.BackendConfig{})
 	b.Stop()
 	total := &Traffic{}
-	onGRPC := netcfg.DefaultGRPCClient()
+	onGRPC := config.DefaultGRPCClient()
 	onGRPC.Endpoint, onGRPC.TLS.Insecure = b.GRPCEndpoint(), true
-	onHTTP := netcfg.DefaultHTTPClient()
+	onHTTP := config.DefaultHTTPClient()
 	onHTTP.Endpoint = b.HTTPEndpoint()
 	g, err := NewGRPC(onGRPC, hangsAfter, WithTraffic(total))
 	if err != nil {

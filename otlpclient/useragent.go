@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // module is this module's path, by which it finds its version in the program.
@@ -29,7 +29,7 @@ var Version = sync.OnceValue(func() string {
 })
 
 // userAgent is who the client says it is.
-func userAgent(h netcfg.Headers) string {
+func userAgent(h config.Headers) string {
 	if own := h.Get("user-agent"); own != "" {
 		return own
 	}

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
@@ -135,7 +135,7 @@ func TestDocumentedAPIWithAgent(t *testing.T) {
 	sink := &testkit.Sink{}
 	c := collectionagentreceiver.DefaultConfig()
 	c.Endpoint, c.ReportInterval = "127.0.0.1:0", time.Hour
-	agent, err := collectionagentreceiver.New(c, pipeline.Settings{ID: "collectionagent"})
+	agent, err := collectionagentreceiver.New(c, component.Settings{ID: "collectionagent"})
 	if err != nil {
 		t.Fatal(err)
 	}

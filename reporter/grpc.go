@@ -9,10 +9,10 @@ import (
 	"sync"
 	"time"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlpclient"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // GRPCReporter sends what is reported, as it is, to a collection agent
@@ -68,10 +68,10 @@ const (
 // the corresponding Stop() API to conclude gracefully the operations managed
 // here. What is worth telling an operator goes to slog's default logger.
 func Start(ctx context.Context, c *Config) (*GRPCReporter, error) {
-	return startWith(ctx, c, netcfg.ClientTLS{}, slog.Default())
+	return startWith(ctx, c, config.ClientTLS{}, slog.Default())
 }
 
-func startWith(ctx context.Context, c *Config, tls netcfg.ClientTLS, log *slog.Logger) (*GRPCReporter, error) {
+func startWith(ctx context.Context, c *Config, tls config.ClientTLS, log *slog.Logger) (*GRPCReporter, error) {
 	r, err := newGRPCReporter(c, log)
 	if err != nil {
 		return nil, fmt.Errorf("start the reporter: %w", err)

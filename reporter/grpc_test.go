@@ -22,11 +22,10 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/libpf"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // Every method and every field arrives as it was reported.
@@ -606,7 +605,7 @@ func TestGRPCStartWaits(t *testing.T) {
 
 	t.Run("in vain", func(t *testing.T) {
 		log := &logBuffer{}
-		_, err := startWith(t.Context(), testConfig(addr), netcfg.ClientTLS{}, log.logger())
+		_, err := startWith(t.Context(), testConfig(addr), config.ClientTLS{}, log.logger())
 		for _, want := range []string{addr, "4 of 4 attempts", "connection refused"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%q is not in %v", want, err)
@@ -637,7 +636,7 @@ func TestGRPCStartWaits(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		enough := fmt.Errorf("enough")
 		defer time.AfterFunc(50*time.Millisecond, func() { cancel(enough) }).Stop()
-		if _, err := startWith(ctx, c, netcfg.ClientTLS{}, (&logBuffer{}).logger()); err == nil || !strings.Contains(err.Error(), "enough") || !strings.Contains(err.Error(), "refused") {
+		if _, err := startWith(ctx, c, config.ClientTLS{}, (&logBuffer{}).logger()); err == nil || !strings.Contains(err.Error(), "enough") || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -652,7 +651,7 @@ func TestGRPCStartWaits(t *testing.T) {
 		times := quickTimes()
 		times.connection = 50 * time.Millisecond
 		c.Times = times
-		if _, err := startWith(t.Context(), c, netcfg.ClientTLS{}, (&logBuffer{}).logger()); err == nil || !strings.Contains(err.Error(), "1 of 1 attempts") {
+		if _, err := startWith(t.Context(), c, config.ClientTLS{}, (&logBuffer{}).logger()); err == nil || !strings.Contains(err.Error(), "1 of 1 attempts") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -667,10 +666,10 @@ func TestGRPCTLS(t *testing.T) {
 	a := newAgent().listen(t, "", nil, grpc.Creds(credentials.NewTLS(settings)))
 	c := testConfig(a.addr)
 	c.DisableTLS, c.MaxGRPCRetries = false, 0
-	if _, err := startWith(t.Context(), c, netcfg.ClientTLS{}, (&logBuffer{}).logger()); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+	if _, err := startWith(t.Context(), c, config.ClientTLS{}, (&logBuffer{}).logger()); err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("got %v, want a complaint about the authority", err)
 	}
-	r, err := startWith(t.Context(), c, netcfg.ClientTLS{TLS: netcfg.TLS{CAPem: conf.Opaque(authority.PEM)}}, (&logBuffer{}).logger())
+	r, err := startWith(t.Context(), c, config.ClientTLS{TLS: config.TLS{CAPem: config.Secret(authority.PEM)}}, (&logBuffer{}).logger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/libpf"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // agent is a collection agent that does as it is told and keeps what it takes,
@@ -195,7 +195,7 @@ func leakFree(t testing.TB) {
 func startGRPC(t testing.TB, c *Config) (*GRPCReporter, *logBuffer) {
 	t.Helper()
 	log := &logBuffer{}
-	r, err := startWith(t.Context(), c, netcfg.ClientTLS{}, log.logger())
+	r, err := startWith(t.Context(), c, config.ClientTLS{}, log.logger())
 	if err != nil {
 		t.Fatal(err)
 	}

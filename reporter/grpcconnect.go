@@ -16,9 +16,9 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlpclient"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // keepaliveAfter is the silence after which a reporter that sends asks whether
@@ -28,7 +28,7 @@ const keepaliveAfter = 20 * time.Second
 
 // connect waits for the agent: at most MaxGRPCRetries+1 attempts, with
 // GRPCStartupBackoffTime between them.
-func connect(ctx context.Context, c *Config, tls netcfg.ClientTLS, traffic *otlpclient.Traffic, log *slog.Logger) (*grpc.ClientConn, error) {
+func connect(ctx context.Context, c *Config, tls config.ClientTLS, traffic *otlpclient.Traffic, log *slog.Logger) (*grpc.ClientConn, error) {
 	target, creds, err := transport(c, tls)
 	if err != nil {
 		return nil, err
@@ -65,10 +65,10 @@ func dial(ctx context.Context, target string, options []grpc.DialOption, within 
 	return conn, nil
 }
 
-// transport reads the address: host:port, or what netcfg.ParseGRPCTarget takes
+// transport reads the address: host:port, or what config.ParseGRPCTarget takes
 // besides.
-func transport(c *Config, tls netcfg.ClientTLS) (string, credentials.TransportCredentials, error) {
-	target, err := netcfg.ParseGRPCTarget(c.CollAgentAddr)
+func transport(c *Config, tls config.ClientTLS) (string, credentials.TransportCredentials, error) {
+	target, err := config.ParseGRPCTarget(c.CollAgentAddr)
 	if err != nil {
 		return "", nil, fmt.Errorf("Config.CollAgentAddr: %w", err)
 	}

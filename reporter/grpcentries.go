@@ -4,8 +4,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
 	"github.com/penstock-telemetry/penstock/libpf"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // What the documented API has no type for.

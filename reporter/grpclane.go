@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // QueueStats are the accounts of one queue of a GRPCReporter, in entries since it

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
 	"github.com/penstock-telemetry/penstock/libpf"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // GRPCStats are the accounts of a GRPCReporter since it was started.

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // clockedAgent is an agent without a network, for a reporter in a bubble of

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
 // brittleWay forwards connections to an address, and resets each of the first

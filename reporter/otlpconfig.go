@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -134,7 +133,7 @@ func (c OTLPConfig) orDefaults() OTLPConfig {
 		}
 	}
 	if c.Compression == "" {
-		c.Compression = string(netcfg.Gzip)
+		c.Compression = string(config.Gzip)
 	}
 	if c.Name == "" {
 		c.Name, c.Version = "penstock", otlpclient.Version()
@@ -201,18 +200,18 @@ func (c OTLPConfig) overHTTP() bool {
 
 // sender connects to the endpoint, lazily.
 func (c OTLPConfig) sender(traffic *otlpclient.Traffic) (otlpclient.Sender, error) {
-	headers := make(netcfg.Headers, 0, len(c.Headers))
+	headers := make(config.Headers, 0, len(c.Headers))
 	for _, k := range slices.Sorted(maps.Keys(c.Headers)) {
-		headers = append(headers, netcfg.Header{Name: k, Value: conf.Opaque(c.Headers[k])})
+		headers = append(headers, config.Header{Name: k, Value: config.Secret(c.Headers[k])})
 	}
-	files := netcfg.ClientTLS{TLS: netcfg.TLS{CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile}, Insecure: c.Insecure}
+	files := config.ClientTLS{TLS: config.TLS{CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile}, Insecure: c.Insecure}
 	if c.overHTTP() {
-		h := netcfg.DefaultHTTPClient()
-		h.Endpoint, h.TLS, h.Headers, h.Compression, h.Timeout = c.Endpoint, files, headers, netcfg.Compression(c.Compression), c.Timeout
+		h := config.DefaultHTTPClient()
+		h.Endpoint, h.TLS, h.Headers, h.Compression, h.Timeout = c.Endpoint, files, headers, config.Compression(c.Compression), c.Timeout
 		return otlpclient.NewHTTP(h, nil, otlpclient.WithTraffic(traffic))
 	}
-	g := netcfg.DefaultGRPCClient()
-	g.Endpoint, g.TLS, g.Headers, g.Compression = c.Endpoint, files, headers, netcfg.Compression(c.Compression)
+	g := config.DefaultGRPCClient()
+	g.Endpoint, g.TLS, g.Headers, g.Compression = c.Endpoint, files, headers, config.Compression(c.Compression)
 	return otlpclient.NewGRPC(g, c.Timeout, otlpclient.WithTraffic(traffic))
 }
 

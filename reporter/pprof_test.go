@@ -22,7 +22,7 @@ import (
 	"github.com/google/pprof/profile"
 
 	"github.com/penstock-telemetry/penstock/internal/pprofconv"
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/reporter/samples"

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -122,14 +123,14 @@ type plan struct {
 	// memory is what a memory_limiter bounds the process by.
 	memory *memorylimiterprocessor.Config
 
-	needs []pipeline.Need // the extensions that it names
-	role  pipeline.Role   // what an extension is to others, if anything
+	needs []component.Need // the extensions that it names
+	role  component.Role   // what an extension is to others, if anything
 
 	// Of these the one that goes with the kind is set; connectors and the
 	// extension memory_limiter have none.
-	receiver  func(pipeline.Settings) (receiver, error)
-	processor func(pipeline.Settings, pipeline.Consumer) (consumer, error)
-	exporter  func(pipeline.Settings) (consumer, error)
+	receiver  func(component.Settings) (receiver, error)
+	processor func(component.Settings, pipeline.Consumer) (consumer, error)
+	exporter  func(component.Settings) (consumer, error)
 	extension makeExtension
 }
 
@@ -169,7 +170,7 @@ func decodeBuiltin(k Kind, typ string, n *conf.Node) (plan, error) {
 		return planHealthCheck(n)
 	case "extensions/memory_limiter":
 		p, err := planMemoryLimiterExtension(n)
-		p.role = pipeline.RoleMiddleware
+		p.role = component.RoleMiddleware
 		return p, err
 	case "extensions/oidc":
 		return planOIDC(n)
@@ -181,23 +182,23 @@ func decodeBuiltin(k Kind, typ string, n *conf.Node) (plan, error) {
 	panic("service: the component type " + string(k) + " " + typ + " is listed but not known")
 }
 
-func planReceiver[C any, R receiver](n *conf.Node, cfg C, create func(C, pipeline.Settings) (R, error)) (plan, error) {
+func planReceiver[C any, R receiver](n *conf.Node, cfg C, create func(C, component.Settings) (R, error)) (plan, error) {
 	err := n.Decode(&cfg)
-	return plan{config: cfg, warnings: warningsOf(&cfg), needs: needsOf(&cfg), receiver: func(s pipeline.Settings) (receiver, error) {
+	return plan{config: cfg, warnings: warningsOf(&cfg), needs: needsOf(&cfg), receiver: func(s component.Settings) (receiver, error) {
 		return create(cfg, s)
 	}}, err
 }
 
-func planProcessor[C any, P consumer](n *conf.Node, cfg C, create func(C, pipeline.Settings, pipeline.Consumer) (P, error)) (plan, error) {
+func planProcessor[C any, P consumer](n *conf.Node, cfg C, create func(C, component.Settings, pipeline.Consumer) (P, error)) (plan, error) {
 	err := n.Decode(&cfg)
-	return plan{config: cfg, warnings: warningsOf(&cfg), needs: needsOf(&cfg), processor: func(s pipeline.Settings, next pipeline.Consumer) (consumer, error) {
+	return plan{config: cfg, warnings: warningsOf(&cfg), needs: needsOf(&cfg), processor: func(s component.Settings, next pipeline.Consumer) (consumer, error) {
 		return create(cfg, s, next)
 	}}, err
 }
 
-func planExporter[C any, E consumer](n *conf.Node, cfg C, create func(C, pipeline.Settings) (E, error)) (plan, error) {
+func planExporter[C any, E consumer](n *conf.Node, cfg C, create func(C, component.Settings) (E, error)) (plan, error) {
 	err := n.Decode(&cfg)
-	return plan{config: cfg, warnings: warningsOf(&cfg), needs: needsOf(&cfg), exporter: func(s pipeline.Settings) (consumer, error) {
+	return plan{config: cfg, warnings: warningsOf(&cfg), needs: needsOf(&cfg), exporter: func(s component.Settings) (consumer, error) {
 		return create(cfg, s)
 	}}, err
 }
@@ -205,10 +206,10 @@ func planExporter[C any, E consumer](n *conf.Node, cfg C, create func(C, pipelin
 func planOTLPReceiver(n *conf.Node) (plan, error) {
 	p, err := planReceiver(n, otlpreceiver.DefaultConfig(), otlpreceiver.New)
 	cfg := p.config.(otlpreceiver.Config)
-	if g := cfg.Protocols.GRPC.Get(); g != nil {
+	if g := cfg.Protocols.GRPC; g != nil {
 		p.listens = append(p.listens, listenerAt(n, g.Transport, g.Endpoint, "protocols", "grpc", "endpoint"))
 	}
-	if h := cfg.Protocols.HTTP.Get(); h != nil && !cfg.OnePort() {
+	if h := cfg.Protocols.HTTP; h != nil && !cfg.OnePort() {
 		p.listens = append(p.listens, listenerAt(n, h.Transport, h.Endpoint, "protocols", "http", "endpoint"))
 	}
 	return p, err

@@ -69,7 +69,7 @@ func signalList(known map[otlp.Signal]string) string {
 // fed. What goes in as one signal comes out as the same.
 func (l *loader) checkConnectors() {
 	type end struct {
-		c *component
+		c *definition
 		s otlp.Signal
 	}
 	fed, read := map[end]bool{}, map[end]bool{}

@@ -6,12 +6,14 @@ import (
 	"os"
 	"strings"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/suggest"
 )
 
 // ConfigErrors is what a LoadError wraps: every problem of a configuration, each with
 // its file, line and column, sorted by place. Its text has one line for each.
-type ConfigErrors = conf.Errors
+type ConfigErrors = config.Errors
 
 // A LoadError says why there is no Config.
 type LoadError struct {
@@ -38,8 +40,8 @@ type Sources struct {
 // Config is a checked configuration. Load makes it, and nothing changes it.
 type Config struct {
 	telemetry  telemetryConfig
-	components []*component // in source order, kind by kind
-	extensions []*component // those that service.extensions lists
+	components []*definition // in source order, kind by kind
+	extensions []*definition // those that service.extensions lists
 	pipelines  []*pipelineConfig
 	listeners  []listener // of the telemetry; receivers have their own
 	warnings   error      // conf.Errors, or nil
@@ -114,7 +116,7 @@ func (c catalog) load(s Sources) (*Config, error) {
 		opts.Sources = []string{builtInName}
 		opts.ReadFile = func(string) ([]byte, error) { return []byte(builtInText), nil }
 	}
-	l := &loader{catalog: c, cfg: &Config{builtIn: len(s.URIs) == 0}, byID: map[Kind]map[string]*component{}, sources: opts.Sources}
+	l := &loader{catalog: c, cfg: &Config{builtIn: len(s.URIs) == 0}, byID: map[Kind]map[string]*definition{}, sources: opts.Sources}
 	l.checkVariables(s.URIs)
 	tree, err := conf.Load(opts)
 	l.problems.Add(err)
@@ -138,7 +140,7 @@ func (c catalog) load(s Sources) (*Config, error) {
 type loader struct {
 	catalog
 	cfg      *Config
-	byID     map[Kind]map[string]*component
+	byID     map[Kind]map[string]*definition
 	sources  []string
 	problems conf.Errors
 	warnings conf.Errors // sorted and printed as the problems are
@@ -198,7 +200,7 @@ func (l *loader) entries(n *conf.Node) []*conf.Node {
 
 // A component is one entry of receivers, processors, exporters, connectors or
 // extensions.
-type component struct {
+type definition struct {
 	plan
 	kind Kind
 	id   string // "otlp/2"
@@ -210,9 +212,9 @@ type component struct {
 }
 
 func (l *loader) components(k Kind, section *conf.Node) {
-	l.byID[k] = map[string]*component{}
+	l.byID[k] = map[string]*definition{}
 	for _, n := range l.entries(section) {
-		c := &component{kind: k, id: n.Key(), node: n}
+		c := &definition{kind: k, id: n.Key(), node: n}
 		l.problems.Add(l.component(c))
 		l.byID[k][c.id] = c
 		l.cfg.components = append(l.cfg.components, c)
@@ -220,7 +222,7 @@ func (l *loader) components(k Kind, section *conf.Node) {
 	}
 }
 
-func (l *loader) component(c *component) error {
+func (l *loader) component(c *definition) error {
 	c.broken = true
 	typ, _, err := splitID(c.id)
 	if err != nil {
@@ -228,7 +230,7 @@ func (l *loader) component(c *component) error {
 	}
 	var known []string
 	if c.typ, known = l.find(c.kind, typ); c.typ.Type == "" {
-		return c.node.KeyErrorf("unknown %s type %q%s", c.kind, typ, conf.Suggest(typ, known))
+		return c.node.KeyErrorf("unknown %s type %q%s", c.kind, typ, suggest.Known(typ, known))
 	}
 	if c.plan, err = l.decode(c.kind, c.typ.Type, c.node); err != nil {
 		return err
@@ -237,7 +239,7 @@ func (l *loader) component(c *component) error {
 	return nil
 }
 
-func (l *loader) warnAt(n *conf.Node, texts ...string) {
+func (l *loader) warnAt(n config.Value, texts ...string) {
 	for _, text := range texts {
 		l.warnings.Add(n.KeyErrorf("%s", text))
 	}

@@ -23,7 +23,7 @@ func (c *Config) edges(p *pipelineConfig) []edge {
 }
 
 // readers returns the pipelines that connector gives the batches of from.
-func (c *Config) readers(connector *component, from *pipelineConfig) []*pipelineConfig {
+func (c *Config) readers(connector *definition, from *pipelineConfig) []*pipelineConfig {
 	var all []*pipelineConfig
 	for _, p := range c.pipelines {
 		for _, r := range p.receivers {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/extension/basicauthextension"
 	"github.com/penstock-telemetry/penstock/extension/bearertokenauthextension"
 	"github.com/penstock-telemetry/penstock/extension/healthcheckextension"
@@ -16,6 +17,7 @@ import (
 	"github.com/penstock-telemetry/penstock/extension/pprofextension"
 	"github.com/penstock-telemetry/penstock/extension/zpagesextension"
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/suggest"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -26,7 +28,7 @@ type host struct {
 }
 
 // makeExtension makes an extension from its configuration.
-type makeExtension func(host, pipeline.Settings) (pipeline.Component, error)
+type makeExtension func(host, component.Settings) (pipeline.Component, error)
 
 func planBasicAuth(n *conf.Node) (plan, error) {
 	return planAuthenticator(n, basicauthextension.DefaultConfig(), basicauthextension.New)
@@ -43,17 +45,17 @@ func planOIDC(n *conf.Node) (plan, error) {
 func planAuthenticator[C any, E interface {
 	pipeline.Component
 	pipeline.Authenticator
-}](n *conf.Node, cfg C, create func(C, pipeline.Settings) (E, error)) (plan, error) {
+}](n *conf.Node, cfg C, create func(C, component.Settings) (E, error)) (plan, error) {
 	err := n.Decode(&cfg)
-	p := planExtension(&cfg, func(_ host, s pipeline.Settings) (pipeline.Component, error) { return create(cfg, s) })
-	p.config, p.role = cfg, pipeline.RoleAuthenticator
+	p := planExtension(&cfg, func(_ host, s component.Settings) (pipeline.Component, error) { return create(cfg, s) })
+	p.config, p.role = cfg, component.RoleAuthenticator
 	return p, err
 }
 
 func planHealthCheck(n *conf.Node) (plan, error) {
 	cfg := healthcheckextension.DefaultConfig()
 	err := n.Decode(&cfg)
-	p := planExtension(&cfg, func(h host, s pipeline.Settings) (pipeline.Component, error) {
+	p := planExtension(&cfg, func(h host, s component.Settings) (pipeline.Component, error) {
 		return healthcheckextension.New(cfg, s, h.readiness)
 	})
 	p.config, p.listens = cfg, []listener{listenerAt(n, cfg.Server.Transport, cfg.Server.Endpoint, "endpoint")}
@@ -63,7 +65,7 @@ func planHealthCheck(n *conf.Node) (plan, error) {
 func planPprof(n *conf.Node) (plan, error) {
 	cfg := pprofextension.DefaultConfig()
 	err := n.Decode(&cfg)
-	p := planExtension(&cfg, func(_ host, s pipeline.Settings) (pipeline.Component, error) {
+	p := planExtension(&cfg, func(_ host, s component.Settings) (pipeline.Component, error) {
 		return pprofextension.New(cfg, s)
 	})
 	p.config, p.writes = cfg, cfg.SaveToFile
@@ -74,7 +76,7 @@ func planPprof(n *conf.Node) (plan, error) {
 func planZPages(n *conf.Node) (plan, error) {
 	cfg := zpagesextension.DefaultConfig()
 	err := n.Decode(&cfg)
-	p := planExtension(&cfg, func(h host, s pipeline.Settings) (pipeline.Component, error) {
+	p := planExtension(&cfg, func(h host, s component.Settings) (pipeline.Component, error) {
 		return zpagesextension.New(cfg, s, h.snapshot)
 	})
 	p.config, p.listens = cfg, []listener{listenerAt(n, cfg.Server.Transport, cfg.Server.Endpoint, "endpoint")}
@@ -87,8 +89,8 @@ func planExtension(cfg any, create makeExtension) plan {
 }
 
 // needsOf asks a configuration which extensions it names.
-func needsOf(cfg any) []pipeline.Need {
-	if c, ok := cfg.(interface{ Needs() []pipeline.Need }); ok {
+func needsOf(cfg any) []component.Need {
+	if c, ok := cfg.(interface{ Needs() []component.Need }); ok {
 		return c.Needs()
 	}
 	return nil
@@ -125,7 +127,7 @@ func (l *loader) checkNeeds() {
 	}
 }
 
-func (l *loader) checkNeed(need pipeline.Need) error {
+func (l *loader) checkNeed(need component.Need) error {
 	notFound := fmt.Sprintf("failed to resolve %s %q: %[1]s not found", need.Role, need.ID)
 	c := l.byID[Extension][need.ID]
 	switch {
@@ -137,12 +139,12 @@ func (l *loader) checkNeed(need pipeline.Need) error {
 			}
 		}
 		l.useMeant(need.ID, []Kind{Extension})
-		return errors.New(notFound + conf.Suggest(need.ID, known))
+		return errors.New(notFound + suggest.Known(need.ID, known))
 	case c.broken:
 		return nil
 	case c.role != need.Role:
 		text := "requested authenticator is not a server authenticator"
-		if need.Role != pipeline.RoleAuthenticator {
+		if need.Role != component.RoleAuthenticator {
 			text = fmt.Sprintf("requested %s is not a server %[1]s", need.Role)
 		}
 		return fmt.Errorf("%s: %q is of type %s", text, need.ID, c.typ.Type)
@@ -219,7 +221,7 @@ func (p extensionPart) Shutdown(ctx context.Context) error {
 
 // extension makes one. One that has nothing to run, such as memory_limiter, is
 // its configuration alone.
-func (b *builder) extension(c *component) []part {
+func (b *builder) extension(c *definition) []part {
 	if c.extension == nil {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -66,17 +67,17 @@ func (f *fakes) decode(k Kind, typ string, n *conf.Node) (plan, error) {
 		p.listens = []listener{listenerAt(n, "tcp", cfg.Listen, "listen")}
 	}
 	if cfg.Auth != "" {
-		p.needs = []pipeline.Need{{Key: "auth", ID: cfg.Auth, Role: pipeline.RoleAuthenticator}}
+		p.needs = []component.Need{{Key: "auth", ID: cfg.Auth, Role: component.RoleAuthenticator}}
 	}
-	p.role = pipeline.Role(cfg.Role)
-	p.extension = func(_ host, s pipeline.Settings) (pipeline.Component, error) { return f.make(s, cfg, nil) }
-	p.receiver = func(s pipeline.Settings) (receiver, error) { return f.make(s, cfg, nil) }
-	p.processor = func(s pipeline.Settings, next pipeline.Consumer) (consumer, error) { return f.make(s, cfg, next) }
-	p.exporter = func(s pipeline.Settings) (consumer, error) { return f.make(s, cfg, nil) }
+	p.role = component.Role(cfg.Role)
+	p.extension = func(_ host, s component.Settings) (pipeline.Component, error) { return f.make(s, cfg, nil) }
+	p.receiver = func(s component.Settings) (receiver, error) { return f.make(s, cfg, nil) }
+	p.processor = func(s component.Settings, next pipeline.Consumer) (consumer, error) { return f.make(s, cfg, next) }
+	p.exporter = func(s component.Settings) (consumer, error) { return f.make(s, cfg, nil) }
 	return p, err
 }
 
-func (f *fakes) make(s pipeline.Settings, cfg fakeConfig, next pipeline.Consumer) (*fake, error) {
+func (f *fakes) make(s component.Settings, cfg fakeConfig, next pipeline.Consumer) (*fake, error) {
 	if cfg.FailNew != "" {
 		return nil, errors.New(cfg.FailNew)
 	}
@@ -168,7 +169,7 @@ func (f *fakes) config(t *testing.T, yaml string) *Config {
 // service makes one out of YAML. Its log goes nowhere.
 func (f *fakes) service(t *testing.T, yaml string) *Service {
 	t.Helper()
-	s, err := New(f.config(t, yaml), Options{Logger: pipeline.Settings{}.OrDefaults().Logger})
+	s, err := New(f.config(t, yaml), Options{Logger: component.Settings{}.OrDefaults().Logger})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 // empty, cut or interleave what the first was told is kept. The second is told.
 // Links are not followed, since what they lead to may change.
 func (l *loader) checkFiles() {
-	writers := map[string]*component{}
+	writers := map[string]*definition{}
 	for _, c := range l.cfg.components {
 		if c.writes == "" || c.writes == os.DevNull {
 			continue

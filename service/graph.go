@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -25,7 +26,7 @@ type part struct {
 
 // A builtReceiver is a receiver with the signals that it was asked for.
 type builtReceiver struct {
-	config   *component
+	config   *definition
 	signals  []otlp.Signal
 	instance receiver
 }
@@ -33,21 +34,21 @@ type builtReceiver struct {
 // A builder makes a graph back to front: who consumes is made before who feeds.
 type builder struct {
 	cfg      *Config
-	settings pipeline.Settings
+	settings component.Settings
 	host     host
 	started  *startedExtensions
 	problems conf.Errors
 
-	exporters  map[*component]consumer
+	exporters  map[*definition]consumer
 	processors []part
 	entries    map[*pipelineConfig]pipeline.Consumer
-	shared     pipeline.Shared[*component, receiver]
+	shared     pipeline.Shared[*definition, receiver]
 }
 
 // build makes all components of a configuration and starts none. What a
 // component does not like is reported at its place, all at once.
-func build(cfg *Config, s pipeline.Settings, h host) (*graph, error) {
-	b := &builder{cfg: cfg, settings: s, host: h, started: &startedExtensions{}, exporters: map[*component]consumer{}, entries: map[*pipelineConfig]pipeline.Consumer{}}
+func build(cfg *Config, s component.Settings, h host) (*graph, error) {
+	b := &builder{cfg: cfg, settings: s, host: h, started: &startedExtensions{}, exporters: map[*definition]consumer{}, entries: map[*pipelineConfig]pipeline.Consumer{}}
 	b.settings.Extension = b.started.find
 	g := &graph{mutates: map[*pipelineConfig]bool{}}
 	for _, c := range cfg.extensions {
@@ -79,13 +80,13 @@ func build(cfg *Config, s pipeline.Settings, h host) (*graph, error) {
 }
 
 // settingsFor are the settings of one component, which names itself in its log.
-func (b *builder) settingsFor(c *component) pipeline.Settings {
+func (b *builder) settingsFor(c *definition) component.Settings {
 	s := b.settings
 	s.ID = c.id
 	return s
 }
 
-func (b *builder) fail(c *component, err error) {
+func (b *builder) fail(c *definition, err error) {
 	var placed conf.Errors
 	if !errors.As(err, &placed) {
 		err = c.node.KeyErrorf("%w", err)
@@ -93,7 +94,7 @@ func (b *builder) fail(c *component, err error) {
 	b.problems.Add(err)
 }
 
-func (b *builder) exporter(c *component) []part {
+func (b *builder) exporter(c *definition) []part {
 	e, err := c.exporter(b.settingsFor(c))
 	if err != nil {
 		b.fail(c, err)
@@ -127,7 +128,7 @@ func (b *builder) entry(p *pipelineConfig) pipeline.Consumer {
 
 // connector returns what takes batches of from on to the pipelines that read
 // the connector.
-func (b *builder) connector(c *component, from *pipelineConfig) pipeline.Consumer {
+func (b *builder) connector(c *definition, from *pipelineConfig) pipeline.Consumer {
 	var branches []branch
 	for _, p := range b.cfg.readers(c, from) {
 		branches = append(branches, branch{b.entry(p), "pipeline " + p.id})
@@ -136,7 +137,7 @@ func (b *builder) connector(c *component, from *pipelineConfig) pipeline.Consume
 }
 
 // processor makes one for this pipeline alone.
-func (b *builder) processor(p *pipelineConfig, c *component, next pipeline.Consumer) pipeline.Consumer {
+func (b *builder) processor(p *pipelineConfig, c *definition, next pipeline.Consumer) pipeline.Consumer {
 	settings := b.settingsFor(c)
 	settings.Logger = settings.Logger.With(slog.String("pipeline", p.id))
 	made, err := c.processor(settings, next)
@@ -150,7 +151,7 @@ func (b *builder) processor(p *pipelineConfig, c *component, next pipeline.Consu
 
 // receiver makes one for all signals, and gives it a fan-out over the pipelines
 // of each.
-func (b *builder) receiver(c *component) (part, builtReceiver) {
+func (b *builder) receiver(c *definition) (part, builtReceiver) {
 	r, users := builtReceiver{config: c}, sharedReceiver{}
 	for _, s := range otlp.Signals() {
 		var branches []branch
@@ -175,7 +176,7 @@ func (b *builder) receiver(c *component) (part, builtReceiver) {
 }
 
 // sharedReceiver is one receiver with a user for each signal.
-type sharedReceiver []*pipeline.Handle[*component, receiver]
+type sharedReceiver []*pipeline.Handle[*definition, receiver]
 
 func (s sharedReceiver) Start(ctx context.Context) error {
 	for _, h := range s {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -91,7 +92,7 @@ func TestFailedStartStopsWhatWasStarted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := New(cfg, Options{Logger: pipeline.Settings{}.OrDefaults().Logger})
+		s, err := New(cfg, Options{Logger: component.Settings{}.OrDefaults().Logger})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/suggest"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -41,7 +41,7 @@ func parsePipelineID(id string) (otlp.Signal, error) {
 	}
 	s, ok := otlp.SignalByName(typ)
 	if !ok {
-		return 0, fmt.Errorf("unknown signal %q%s", typ, conf.Suggest(typ, signalNames()))
+		return 0, fmt.Errorf("unknown signal %q%s", typ, suggest.Known(typ, signalNames()))
 	}
 	return s, nil
 }

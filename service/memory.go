@@ -10,8 +10,8 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 )
 
@@ -148,7 +148,7 @@ func (m *memory) fillBudget(byDefault bool) {
 }
 
 // limitsOf bounds what a memory_limiter says by what there is.
-func (m *memory) limitsOf(c *component, have available) (limit, soft int64) {
+func (m *memory) limitsOf(c *definition, have available) (limit, soft int64) {
 	limit, soft = c.memory.Limits(have.bytes)
 	if have.bytes == 0 || limit <= have.bytes {
 		return limit, soft
@@ -158,7 +158,7 @@ func (m *memory) limitsOf(c *component, have available) (limit, soft int64) {
 	return have.bytes, min(soft, have.bytes-have.bytes/5)
 }
 
-func limitText(c *component, have available) string {
+func limitText(c *definition, have available) string {
 	if c.memory.Relative() {
 		return fmt.Sprintf("%s: %d %% of %s %s", c.id, c.memory.LimitPercentage, have.whose, mebibytes(have.bytes))
 	}
@@ -227,7 +227,7 @@ func planMemoryLimiter(n *conf.Node) (plan, error) {
 // "middlewares".
 func planMemoryLimiterExtension(n *conf.Node) (plan, error) {
 	p, err := planMemoryLimiter(n)
-	p.processor, p.role = nil, pipeline.RoleMiddleware
+	p.processor, p.role = nil, component.RoleMiddleware
 	return p, err
 }
 
@@ -239,7 +239,7 @@ func (p plan) limitingMemory() plan {
 
 // checkMemory finds memory_limiters that differ.
 func (l *loader) checkMemory() {
-	var first *component
+	var first *definition
 	for _, c := range l.cfg.components {
 		switch {
 		case c.memory == nil || c.broken:
@@ -251,7 +251,7 @@ func (l *loader) checkMemory() {
 	}
 }
 
-func limitsIn(c *component) [4]uint32 {
+func limitsIn(c *definition) [4]uint32 {
 	m := c.memory
 	return [4]uint32{m.LimitMiB, m.SpikeLimitMiB, m.LimitPercentage, m.SpikeLimitPercentage}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 const mib = 1 << 20
@@ -195,7 +195,7 @@ func TestMemoryLimiterAsExtension(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, err := planMemoryLimiterExtension(tree.Root())
-	if err != nil || p.processor != nil || p.role != pipeline.RoleMiddleware || p.memory == nil || p.memory.LimitMiB != 100 || len(p.warnings) != 1 {
+	if err != nil || p.processor != nil || p.role != component.RoleMiddleware || p.memory == nil || p.memory.LimitMiB != 100 || len(p.warnings) != 1 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	tree, err = conf.Load(conf.Options{Sources: []string{"yaml:{limit_mib: 100}"}})
@@ -285,7 +285,7 @@ func TestComponentsShareTheBudget(t *testing.T) {
 	c.decode = func(k Kind, typ string, n *conf.Node) (plan, error) {
 		p, err := f.decode(k, typ, n)
 		make := p.receiver
-		p.receiver = func(s pipeline.Settings) (receiver, error) {
+		p.receiver = func(s component.Settings) (receiver, error) {
 			budgets[s.Memory] = true
 			return make(s)
 		}

@@ -19,7 +19,7 @@ import (
 
 // hasExtension says whether an extension of a type is enabled.
 func (c *Config) hasExtension(typ string) bool {
-	return slices.ContainsFunc(c.extensions, func(e *component) bool { return e.typ.Type == typ })
+	return slices.ContainsFunc(c.extensions, func(e *definition) bool { return e.typ.Type == typ })
 }
 
 // snapshot is what the pages of zpages show.

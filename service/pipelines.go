@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/suggest"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -24,7 +25,7 @@ type pipelineConfig struct {
 type ref struct {
 	id     string
 	node   *conf.Node
-	target *component // nil if there is none
+	target *definition // nil if there is none
 }
 
 func (l *loader) pipelines(section *conf.Node) {
@@ -85,7 +86,7 @@ func (l *loader) refs(p *pipelineConfig, list *conf.Node, kinds ...Kind) []ref {
 }
 
 // resolve finds the component that id names.
-func (l *loader) resolve(id string, at *conf.Node, kinds []Kind) *component {
+func (l *loader) resolve(id string, at *conf.Node, kinds []Kind) *definition {
 	var defined []string
 	for _, k := range kinds {
 		if c := l.byID[k][id]; c != nil {
@@ -103,7 +104,7 @@ func (l *loader) resolve(id string, at *conf.Node, kinds []Kind) *component {
 			return nil
 		}
 	}
-	l.problems.Add(at.Errorf("undefined %s %q%s", kinds[0], id, conf.Suggest(id, defined)))
+	l.problems.Add(at.Errorf("undefined %s %q%s", kinds[0], id, suggest.Known(id, defined)))
 	l.useMeant(id, kinds)
 	return nil
 }
@@ -113,7 +114,7 @@ func (l *loader) resolve(id string, at *conf.Node, kinds []Kind) *component {
 func (l *loader) useMeant(id string, kinds []Kind) {
 	for _, k := range kinds {
 		for _, c := range l.byID[k] {
-			c.used = c.used || strings.Contains(conf.Suggest(id, []string{c.id}), "did you mean")
+			c.used = c.used || strings.Contains(suggest.Known(id, []string{c.id}), "did you mean")
 		}
 	}
 }

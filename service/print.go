@@ -5,6 +5,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 )
 
@@ -120,7 +121,7 @@ func prune(n *yaml.Node, source *conf.Node) {
 
 func saysNothing(n *yaml.Node) bool {
 	return n.Kind != yaml.ScalarNode && len(n.Content) == 0 ||
-		n.ShortTag() == "!!str" && (n.Value == "" || n.Value == conf.Opaque("").String())
+		n.ShortTag() == "!!str" && (n.Value == "" || n.Value == config.Secret("").String())
 }
 
 // list writes ids in one line.

@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // resourceConfig says what the self-telemetry is attributed to. The Collector
@@ -21,19 +21,19 @@ type resourceConfig struct {
 	detectors  accepted
 }
 
-// DecodeConf implements conf.Decoder.
-func (r *resourceConfig) DecodeConf(n *conf.Node) error {
-	if n.Kind() == conf.Null {
+// DecodeConfig implements config.Decoder.
+func (r *resourceConfig) DecodeConfig(v config.Value) error {
+	if v.Kind() == config.Null {
 		return nil
 	}
-	var errs conf.Errors
-	var single *conf.Node
+	var errs config.Errors
+	var single config.Value
 	*r = resourceConfig{}
-	if n.Kind() != conf.Map {
-		var m map[string]*conf.Node
-		return n.Decode(&m)
+	if v.Kind() != config.Map {
+		var m map[string]any
+		return v.Decode(&m)
 	}
-	for _, c := range n.Children() {
+	for c := range v.Values() {
 		switch c.Key() {
 		case "attributes":
 			r.listed = true
@@ -44,7 +44,7 @@ func (r *resourceConfig) DecodeConf(n *conf.Node) error {
 			var url string
 			errs.Add(c.Decode(&url))
 		case "detectors", "detection/development":
-			errs.Add(r.detectors.DecodeConf(c))
+			errs.Add(r.detectors.DecodeConfig(c))
 		default:
 			errs.Add(r.single(c))
 			single = c
@@ -56,22 +56,22 @@ func (r *resourceConfig) DecodeConf(n *conf.Node) error {
 	return errs.Err()
 }
 
-func (r *resourceConfig) single(n *conf.Node) error {
-	if n.Kind() == conf.Null {
-		r.without = append(r.without, n.Key())
+func (r *resourceConfig) single(v config.Value) error {
+	if v.Kind() == config.Null {
+		r.without = append(r.without, v.Key())
 		return nil
 	}
 	var value string
-	if err := n.Decode(&value); err != nil {
+	if err := v.Decode(&value); err != nil {
 		return err
 	}
-	r.attributes = append(r.attributes, attribute.String(n.Key(), value))
+	r.attributes = append(r.attributes, attribute.String(v.Key(), value))
 	return nil
 }
 
-func (r *resourceConfig) list(n *conf.Node) error {
+func (r *resourceConfig) list(v config.Value) error {
 	var list []resourceAttribute
-	if err := n.Decode(&list); err != nil {
+	if err := v.Decode(&list); err != nil {
 		return err
 	}
 	for _, a := range list {
@@ -93,7 +93,7 @@ func (a *resourceAttribute) Validate() error {
 		return errors.New("expected a name")
 	}
 	if _, isMap := a.Value.(map[string]any); isMap || a.Value == nil {
-		return conf.At("value", errors.New("expected text, a number, true or false, or a list of them"))
+		return config.At("value", errors.New("expected text, a number, true or false, or a list of them"))
 	}
 	return nil
 }

@@ -19,8 +19,8 @@ import (
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 )
@@ -85,13 +85,13 @@ func (r *rig) get(t *testing.T, path string) (int, string) {
 // clients sends over both transports.
 func (r *rig) clients(t *testing.T) map[string]otlpclient.Sender {
 	t.Helper()
-	onGRPC := netcfg.DefaultGRPCClient()
+	onGRPC := config.DefaultGRPCClient()
 	onGRPC.Endpoint = "http://" + r.grpc
 	g, err := otlpclient.NewGRPC(onGRPC, 10*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	onHTTP := netcfg.DefaultHTTPClient()
+	onHTTP := config.DefaultHTTPClient()
 	onHTTP.Endpoint = r.http
 	h, err := otlpclient.NewHTTP(onHTTP, otlpclient.Endpoints{})
 	if err != nil {

@@ -12,10 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // abandonAfter is how long a component may overrun the deadline of Shutdown
@@ -92,7 +91,7 @@ func New(cfg *Config, opts Options) (*Service, error) {
 	if err = measureAdmission(s.metrics.provider, s.memory.budget); err != nil {
 		return nil, err
 	}
-	settings := pipeline.Settings{
+	settings := component.Settings{
 		Logger: s.log.Logger, Meter: s.metrics.provider, Tracer: opts.Tracer, Memory: s.memory.budget,
 	}.OrDefaults()
 	if s.graph, err = build(cfg, settings, host{readiness: s.readiness, snapshot: s.snapshot}); err != nil {

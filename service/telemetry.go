@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 )
 
@@ -25,23 +26,29 @@ func defaultTelemetry() telemetryConfig {
 }
 
 // accepted is a key of the Collector that says nothing here yet. A warning tells.
-type accepted struct{ node *conf.Node }
+type accepted struct{ value config.Value }
 
-// DecodeConf implements conf.Decoder.
-func (a *accepted) DecodeConf(n *conf.Node) error {
-	a.node = n
+// DecodeConfig implements config.Decoder.
+func (a *accepted) DecodeConfig(v config.Value) error {
+	a.value = v
 	return nil
 }
 
 // IsZero keeps it out of print-config where the configuration has none.
-func (a accepted) IsZero() bool { return a.node == nil }
+func (a accepted) IsZero() bool { return a.value == nil }
 
 // MarshalYAML shows that the key is there. What it says may be secret.
 func (accepted) MarshalYAML() (any, error) { return struct{}{}, nil }
 
 // idle says that the key would have an effect in the Collector.
 func (a accepted) idle() bool {
-	return a.node.Len() > 0 && a.node.Get("enabled").Text() != "false"
+	if a.value == nil || config.IsDisabled(a.value) {
+		return false
+	}
+	for range a.value.Values() {
+		return true
+	}
+	return false
 }
 
 // tracesConfig is accepted. Spans of penstock itself go nowhere yet.
@@ -57,7 +64,7 @@ type tracesConfig struct {
 func (c *tracesConfig) Validate() error {
 	c.Level = strings.ToLower(c.Level)
 	if !slices.Contains([]string{"none", "basic", "normal", "detailed"}, c.Level) {
-		return conf.Atf("level", "expected none or basic, found %q", c.Level)
+		return config.Atf("level", "expected none or basic, found %q", c.Level)
 	}
 	return nil
 }
@@ -88,7 +95,7 @@ func (l *loader) telemetry(n *conf.Node) {
 	l.cfg.telemetry = t
 	for _, a := range t.accepted() {
 		if a.idle() {
-			l.warnAt(a.node, "has no effect yet in this release")
+			l.warnAt(a.value, "has no effect yet in this release")
 		}
 	}
 	if t.Metrics.Level == "none" {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // logsConfig says what of its log penstock writes, how and where.
@@ -34,10 +34,10 @@ type logsConfig struct {
 func (c *logsConfig) Validate() error {
 	var errs []error
 	if !slices.Contains([]string{"", "console", "json"}, c.Encoding) {
-		errs = append(errs, conf.Atf("encoding", "expected console or json, found %q", c.Encoding))
+		errs = append(errs, config.Atf("encoding", "expected console or json, found %q", c.Encoding))
 	}
 	if slices.Contains(c.OutputPaths, "") {
-		errs = append(errs, conf.Atf("output_paths", "expected stderr, stdout or file names, found an empty one"))
+		errs = append(errs, config.Atf("output_paths", "expected stderr, stdout or file names, found an empty one"))
 	}
 	return errors.Join(errs...)
 }

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // metricsConfig says how much is measured and where it can be read.
@@ -28,14 +28,14 @@ func (c *metricsConfig) Validate() error {
 	var errs []error
 	c.Level = strings.ToLower(c.Level)
 	if !slices.Contains([]string{"none", "basic", "normal", "detailed"}, c.Level) {
-		errs = append(errs, conf.Atf("level", "expected none, basic, normal or detailed, found %q", c.Level))
+		errs = append(errs, config.Atf("level", "expected none, basic, normal or detailed, found %q", c.Level))
 	}
 	if len(c.Readers) == 0 && c.Level != "none" {
-		errs = append(errs, conf.Atf("readers", "expected at least one, or level: none"))
+		errs = append(errs, config.Atf("readers", "expected at least one, or level: none"))
 	}
 	if c.Address != "" {
 		if _, _, err := splitHostPort(c.Address); err != nil {
-			errs = append(errs, conf.At("address", err))
+			errs = append(errs, config.At("address", err))
 		}
 	}
 	return errors.Join(errs...)
@@ -61,7 +61,7 @@ type readerConfig struct {
 
 // Validate checks one of "readers".
 func (c *readerConfig) Validate() error {
-	if c.Pull == nil && c.Periodic.node == nil {
+	if c.Pull == nil && c.Periodic.IsZero() {
 		return errors.New("expected pull or periodic")
 	}
 	return nil
@@ -79,7 +79,7 @@ func defaultPull() *pullConfig {
 	return p
 }
 
-// SetDefaults implements conf.Defaulter.
+// SetDefaults implements config.Defaulter.
 func (c *pullConfig) SetDefaults() { *c = *defaultPull() }
 
 // prometheusConfig is an endpoint for /metrics. The three flags are on unless
@@ -101,7 +101,7 @@ type includeExclude struct {
 	Excluded []string `yaml:"excluded,omitempty"`
 }
 
-// SetDefaults implements conf.Defaulter.
+// SetDefaults implements config.Defaulter.
 func (c *prometheusConfig) SetDefaults() {
 	*c = prometheusConfig{Host: "localhost", Port: 8888, WithoutScopeInfo: true, WithoutTypeSuffix: true, WithoutUnits: true}
 }
@@ -109,7 +109,7 @@ func (c *prometheusConfig) SetDefaults() {
 // Validate checks the section "prometheus".
 func (c *prometheusConfig) Validate() error {
 	if c.Port < 0 || c.Port > 65535 {
-		return conf.Atf("port", "expected 0 to 65535, found %d", c.Port)
+		return config.Atf("port", "expected 0 to 65535, found %d", c.Port)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/hostile"
+	"github.com/penstock-telemetry/penstock/internal/test/hostile"
 )
 
 // childArg makes the program a client that is told by its input what to do.

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/encoding"
 
 	"github.com/penstock-telemetry/penstock/bench/payload"
-	"github.com/penstock-telemetry/penstock/internal/hostile"
+	"github.com/penstock-telemetry/penstock/internal/test/hostile"
 )
 
 // loadJob is many senders of many clients. Each sender has one request on its way

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/hostile"
+	"github.com/penstock-telemetry/penstock/internal/test/hostile"
 )
 
 // churn opens a connection for each request.

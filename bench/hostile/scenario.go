@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/hostile"
+	"github.com/penstock-telemetry/penstock/internal/test/hostile"
 )
 
 // scenario is one row of the table.

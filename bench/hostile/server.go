@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/hostile"
+	"github.com/penstock-telemetry/penstock/internal/test/hostile"
 )
 
 // host has what all scenarios share.

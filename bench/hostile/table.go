@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/hostile"
+	"github.com/penstock-telemetry/penstock/internal/test/hostile"
 )
 
 func printTable(w io.Writer, results []result) {

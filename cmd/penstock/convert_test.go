@@ -11,8 +11,9 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/exporter/fileexporter"
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -76,7 +77,7 @@ func fileOf(t *testing.T, format, compression string, request []byte) []byte {
 	t.Helper()
 	cfg := fileexporter.DefaultConfig()
 	cfg.Path, cfg.Format, cfg.Compression = filepath.Join(t.TempDir(), "profiles"), format, compression
-	e, err := fileexporter.New(cfg, pipeline.Settings{})
+	e, err := fileexporter.New(cfg, component.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

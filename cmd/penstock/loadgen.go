@@ -12,9 +12,8 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/loadgen"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -88,7 +87,7 @@ func (f *loadgenFlags) complete(changed func(flag string) bool) error {
 	if changed("requests") && !changed("duration") {
 		f.Duration = 0
 	}
-	f.Compression = netcfg.Compression(f.compression)
+	f.Compression = config.Compression(f.compression)
 	var problems []error
 	f.Signals, problems = signalsByName(f.signals)
 	f.Headers = nil
@@ -97,7 +96,7 @@ func (f *loadgenFlags) complete(changed func(flag string) bool) error {
 		if !ok {
 			problems = append(problems, fmt.Errorf("header %q: expected name=value", h))
 		}
-		f.Headers = append(f.Headers, netcfg.Header{Name: strings.TrimSpace(name), Value: conf.Opaque(value)})
+		f.Headers = append(f.Headers, config.Header{Name: strings.TrimSpace(name), Value: config.Secret(value)})
 	}
 	f.completeEndpoint(changed)
 	return errors.Join(append(problems, f.Validate())...)

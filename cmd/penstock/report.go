@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/receiver/pprofreceiver"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
@@ -143,16 +143,16 @@ func (f *reportFlags) checkSending() error {
 	case f.to.Endpoint == "":
 		problems = append(problems, errors.New("--to \"\": expected host:port for gRPC, or a URL such as http://host:4318 for HTTP"))
 	case strings.HasPrefix(f.to.Endpoint, "http://"), strings.HasPrefix(f.to.Endpoint, "https://"):
-		if _, err := netcfg.ParseHTTPEndpoint(f.to.Endpoint); err != nil {
+		if _, err := config.ParseHTTPEndpoint(f.to.Endpoint); err != nil {
 			problems = append(problems, fmt.Errorf("--to: %w", err))
 		}
 	default:
-		if _, err := netcfg.ParseGRPCTarget(f.to.Endpoint); err != nil {
+		if _, err := config.ParseGRPCTarget(f.to.Endpoint); err != nil {
 			problems = append(problems, fmt.Errorf("--to: %w", err))
 		}
 	}
-	switch netcfg.Compression(f.to.Compression) {
-	case netcfg.Gzip, netcfg.Zstd, netcfg.Snappy, netcfg.NoCompression:
+	switch config.Compression(f.to.Compression) {
+	case config.Gzip, config.Zstd, config.Snappy, config.NoCompression:
 	default:
 		problems = append(problems, fmt.Errorf("--compression %q: expected gzip, zstd, snappy or none", f.to.Compression))
 	}
@@ -182,7 +182,7 @@ func (f *reportFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	engine, err := pprofreceiver.NewEngine(f.cfg, pipeline.Settings{ID: "report", Logger: log}, rep)
+	engine, err := pprofreceiver.NewEngine(f.cfg, component.Settings{ID: "report", Logger: log}, rep)
 	if err != nil {
 		return err
 	}

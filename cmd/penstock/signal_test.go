@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 )
@@ -103,7 +103,7 @@ func (c *child) await(t *testing.T, text string) string {
 // outcome.
 func (c *child) send(t *testing.T) <-chan error {
 	t.Helper()
-	cfg := netcfg.DefaultGRPCClient()
+	cfg := config.DefaultGRPCClient()
 	cfg.Endpoint = "http://" + c.address
 	client, err := otlpclient.NewGRPC(cfg, 0)
 	if err != nil {

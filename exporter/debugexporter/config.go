@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // Verbosity is how much is shown of a batch.
@@ -57,25 +57,25 @@ func DefaultConfig() Config {
 func (c *Config) Validate() error {
 	var errs []error
 	if v := c.Verbosity.lower(); v != Basic && v != Normal && v != Detailed {
-		errs = append(errs, conf.Atf("verbosity", "unknown verbosity %q, expected basic, normal or detailed", c.Verbosity))
+		errs = append(errs, config.Atf("verbosity", "unknown verbosity %q, expected basic, normal or detailed", c.Verbosity))
 	}
 	switch {
 	case c.Format != Text && c.Format != JSON:
-		errs = append(errs, conf.Atf("format", "unknown format %q, expected text or json", c.Format))
+		errs = append(errs, config.Atf("format", "unknown format %q, expected text or json", c.Format))
 	case c.Format == JSON && c.UseInternalLogger:
-		errs = append(errs, conf.Atf("format", "format: json needs use_internal_logger: false"))
+		errs = append(errs, config.Atf("format", "format: json needs use_internal_logger: false"))
 	}
 	if c.SamplingInitial < 0 {
-		errs = append(errs, conf.Atf("sampling_initial", "%d is negative", c.SamplingInitial))
+		errs = append(errs, config.Atf("sampling_initial", "%d is negative", c.SamplingInitial))
 	}
 	if c.SamplingThereafter < 0 {
-		errs = append(errs, conf.Atf("sampling_thereafter", "%d is negative", c.SamplingThereafter))
+		errs = append(errs, config.Atf("sampling_thereafter", "%d is negative", c.SamplingThereafter))
 	}
 	if c.UseInternalLogger && c.OutputPaths != nil {
-		errs = append(errs, conf.Atf("output_paths", "output_paths need use_internal_logger: false"))
+		errs = append(errs, config.Atf("output_paths", "output_paths need use_internal_logger: false"))
 	}
 	if !c.UseInternalLogger && c.OutputPaths != nil && len(c.OutputPaths) == 0 {
-		errs = append(errs, conf.Atf("output_paths", `expected "stdout", "stderr" or paths of files, found none`))
+		errs = append(errs, config.Atf("output_paths", `expected "stdout", "stderr" or paths of files, found none`))
 	}
 	return errors.Join(errs...)
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -39,7 +40,7 @@ type Exporter struct {
 }
 
 // New returns an exporter that opens no file before Start.
-func New(cfg Config, set pipeline.Settings) (*Exporter, error) {
+func New(cfg Config, set component.Settings) (*Exporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}

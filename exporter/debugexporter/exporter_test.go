@@ -15,6 +15,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -47,7 +48,7 @@ func newInLog(t testing.TB, h slog.Handler, change func(*Config)) *Exporter {
 	t.Helper()
 	cfg := DefaultConfig()
 	change(&cfg)
-	e, err := New(cfg, pipeline.Settings{ID: "debug/x", Logger: slog.New(h)})
+	e, err := New(cfg, component.Settings{ID: "debug/x", Logger: slog.New(h)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func TestSampledBatchesAreKeptAndCounted(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.SamplingInitial, cfg.SamplingThereafter = 1, 0
 	h := &records{}
-	e, err := New(cfg, pipeline.Settings{ID: "debug", Logger: slog.New(h), Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+	e, err := New(cfg, component.Settings{ID: "debug", Logger: slog.New(h), Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +167,7 @@ func TestOutputPaths(t *testing.T) {
 	}
 	cfg := DefaultConfig()
 	cfg.UseInternalLogger, cfg.OutputPaths = false, []string{file, "stderr", filepath.Join(dir, "new.txt")}
-	e, err := New(cfg, pipeline.Settings{})
+	e, err := New(cfg, component.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +204,7 @@ func TestOutputPaths(t *testing.T) {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	cfg.OutputPaths = []string{file, filepath.Join(dir, "missing", "f")}
-	if e, err = New(cfg, pipeline.Settings{ID: "debug/x"}); err != nil {
+	if e, err = New(cfg, component.Settings{ID: "debug/x"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Start(t.Context()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "debug/x") {
@@ -308,7 +309,7 @@ func TestConfig(t *testing.T) {
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: got %v, expected %q", text, err, want)
 		}
-		_, err = New(cfg, pipeline.Settings{})
+		_, err = New(cfg, component.Settings{})
 		if unseen := strings.Contains(text, "loglevel"); !unseen && (err == nil) != (want == "") {
 			t.Errorf("New with %s: %v", text, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -29,7 +30,7 @@ func startPlain(t testing.TB, v Verbosity) (*Exporter, *bytes.Buffer) {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Verbosity, cfg.UseInternalLogger = v, false
-	e, err := New(cfg, pipeline.Settings{ID: "debug"})
+	e, err := New(cfg, component.Settings{ID: "debug"})
 	if err != nil {
 		t.Fatal(err)
 	}

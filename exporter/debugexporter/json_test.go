@@ -7,7 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -16,7 +17,7 @@ func TestJSONFormat(t *testing.T) {
 	t.Parallel()
 	cfg := DefaultConfig()
 	cfg.Format, cfg.UseInternalLogger = JSON, false
-	e, err := New(cfg, pipeline.Settings{ID: "debug"})
+	e, err := New(cfg, component.Settings{ID: "debug"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // Config is the exporter's configuration, with the Collector's keys.
@@ -83,7 +82,7 @@ func DefaultConfig() Config { return Config{Format: formatJSON} }
 // Validate checks the configuration without looking at any file.
 func (c *Config) Validate() error {
 	var errs []error
-	fail := func(key, format string, args ...any) { errs = append(errs, conf.Atf(key, format, args...)) }
+	fail := func(key, format string, args ...any) { errs = append(errs, config.Atf(key, format, args...)) }
 	if c.Path == "" {
 		fail("path", "the path of the file to write is missing")
 	}
@@ -108,7 +107,7 @@ func (c *Config) Validate() error {
 		fail("encoding", `encoding extensions are not supported; expected format: json or proto`)
 	}
 	if _, err := c.directoryMode(); err != nil {
-		errs = append(errs, conf.At("directory_permissions", err))
+		errs = append(errs, config.At("directory_permissions", err))
 	}
 	return errors.Join(errs...)
 }
@@ -121,7 +120,7 @@ func (r *Rotation) Validate() error {
 		value int
 	}{{"max_megabytes", r.MaxMegabytes}, {"max_days", r.MaxDays}, {"max_backups", r.MaxBackups}} {
 		if n.value < 0 {
-			errs = append(errs, conf.Atf(n.key, "%d is negative", n.value))
+			errs = append(errs, config.Atf(n.key, "%d is negative", n.value))
 		}
 	}
 	return errors.Join(errs...)

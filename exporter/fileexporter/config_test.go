@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 func decode(t *testing.T, text string) (Config, error) {
@@ -73,7 +73,7 @@ func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, expected %q", text, err, want)
 		}
-		if _, err := New(cfg, pipeline.Settings{}); err == nil {
+		if _, err := New(cfg, component.Settings{}); err == nil {
 			t.Errorf("New with %s passed", text)
 		}
 	}

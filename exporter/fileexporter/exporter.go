@@ -14,6 +14,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -50,7 +51,7 @@ const (
 )
 
 // New returns an exporter that touches no file before Start.
-func New(cfg Config, set pipeline.Settings) (*Exporter, error) {
+func New(cfg Config, set component.Settings) (*Exporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -41,7 +42,7 @@ func protoConfig(path string) Config {
 // start returns a running exporter that is shut down at the end of the test.
 func start(t testing.TB, cfg Config, change ...func(*Exporter)) *Exporter {
 	t.Helper()
-	e, err := New(cfg, pipeline.Settings{ID: "file/x", Logger: slog.New(slog.DiscardHandler)})
+	e, err := New(cfg, component.Settings{ID: "file/x", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func TestFilesAreForTheOwnerAlone(t *testing.T) {
 		t.Skip("Windows has no such permissions")
 	}
 	cfg := protoConfig(filepath.Join(t.TempDir(), "new", "sub", "f"))
-	if e, err := New(cfg, pipeline.Settings{}); err != nil || e.Start(t.Context()) == nil {
+	if e, err := New(cfg, component.Settings{}); err != nil || e.Start(t.Context()) == nil {
 		t.Fatalf("a missing directory passed: %v", err)
 	}
 	cfg.CreateDirectory, cfg.DirectoryPermissions = true, "0710"
@@ -327,7 +328,7 @@ func TestLifecycle(t *testing.T) {
 	t.Parallel()
 	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
 	cfg.FlushInterval = time.Hour
-	e, err := New(cfg, pipeline.Settings{ID: "file/x"})
+	e, err := New(cfg, component.Settings{ID: "file/x"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -364,7 +365,7 @@ func TestLifecycle(t *testing.T) {
 func TestMixedSignalsAreWarnedOfOnce(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	e, err := New(protoConfig(filepath.Join(t.TempDir(), "f")), pipeline.Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	e, err := New(protoConfig(filepath.Join(t.TempDir(), "f")), component.Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

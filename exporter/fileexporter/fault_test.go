@@ -16,6 +16,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -191,7 +192,7 @@ func TestItemsAreCounted(t *testing.T) {
 	t.Parallel()
 	reader := sdkmetric.NewManualReader()
 	d := &disk{room: 100}
-	e, err := New(protoConfig(filepath.Join(t.TempDir(), "f")), pipeline.Settings{
+	e, err := New(protoConfig(filepath.Join(t.TempDir(), "f")), component.Settings{
 		ID: "file/x", Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
 	})
 	if err != nil {
@@ -236,7 +237,7 @@ func TestShutdownSaysWhatIsLost(t *testing.T) {
 	d := &disk{}
 	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
 	cfg.FlushInterval = time.Hour
-	e, err := New(cfg, pipeline.Settings{ID: "file/x"})
+	e, err := New(cfg, component.Settings{ID: "file/x"})
 	if err != nil {
 		t.Fatal(err)
 	}

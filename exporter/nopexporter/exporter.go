@@ -9,6 +9,7 @@ package nopexporter
 import (
 	"context"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -25,7 +26,7 @@ func (*Config) Validate() error { return nil }
 type Exporter struct{ id string }
 
 // New returns an exporter.
-func New(_ Config, set pipeline.Settings) (*Exporter, error) {
+func New(_ Config, set component.Settings) (*Exporter, error) {
 	return &Exporter{id: set.ID}, nil
 }
 

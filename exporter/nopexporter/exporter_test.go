@@ -3,6 +3,7 @@ package nopexporter
 import (
 	"testing"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -19,7 +20,7 @@ func TestTakesEverySignalAndRetainsNothing(t *testing.T) {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	e, err := New(cfg, pipeline.Settings{ID: "nop/2"})
+	e, err := New(cfg, component.Settings{ID: "nop/2"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func TestTakesEverySignalAndRetainsNothing(t *testing.T) {
 }
 
 func TestConsumeIsFree(t *testing.T) {
-	e, _ := New(DefaultConfig(), pipeline.Settings{})
+	e, _ := New(DefaultConfig(), component.Settings{})
 	b, err := pipeline.NewBatch(otlp.Traces, nil, nil)
 	if err != nil {
 		t.Fatal(err)

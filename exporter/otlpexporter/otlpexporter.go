@@ -14,16 +14,15 @@ import (
 	"errors"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/exporter/internal/sending"
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/otlpclient"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // Config is the exporter's configuration, with the Collector's keys.
 type Config struct {
-	netcfg.GRPCClient `yaml:",inline"`
+	config.GRPCClient `yaml:",inline"`
 	// Timeout is for one request from its start to its answer; 0 is none.
 	Timeout time.Duration `yaml:"timeout"`
 	// SendingQueue and RetryOnFailure are read as they are and have no effect
@@ -34,14 +33,14 @@ type Config struct {
 
 // DefaultConfig returns the defaults, which are the Collector's: gzip, 5s.
 func DefaultConfig() Config {
-	return Config{GRPCClient: netcfg.DefaultGRPCClient(), Timeout: 5 * time.Second}
+	return Config{GRPCClient: config.DefaultGRPCClient(), Timeout: 5 * time.Second}
 }
 
 // Validate checks the configuration without opening files or connections.
 func (c Config) Validate() error {
 	err := c.GRPCClient.Validate()
 	if c.Timeout < 0 {
-		err = errors.Join(err, conf.Atf("timeout", "timeout %s is negative", c.Timeout))
+		err = errors.Join(err, config.Atf("timeout", "timeout %s is negative", c.Timeout))
 	}
 	return err
 }
@@ -55,7 +54,7 @@ func (c Config) Warnings() []string {
 type Exporter struct{ *sending.Exporter }
 
 // New returns an exporter that connects once it is started and given a batch.
-func New(cfg Config, set pipeline.Settings) (*Exporter, error) {
+func New(cfg Config, set component.Settings) (*Exporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}

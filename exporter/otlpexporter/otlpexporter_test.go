@@ -23,9 +23,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -117,7 +118,7 @@ func start(t testing.TB, yaml string) *Exporter {
 	if cfg.Timeout == DefaultConfig().Timeout { // the test is about something else
 		cfg.Timeout = hangsAfter
 	}
-	e, err := New(cfg, pipeline.Settings{ID: "otlp/2"})
+	e, err := New(cfg, component.Settings{ID: "otlp/2"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +312,7 @@ func TestTimeout(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	got := DefaultConfig()
-	if got.Timeout != 5*time.Second || got.Compression != netcfg.Gzip || got.BalancerName != "round_robin" || got.WriteBufferSize != 512<<10 {
+	if got.Timeout != 5*time.Second || got.Compression != config.Gzip || got.BalancerName != "round_robin" || got.WriteBufferSize != 512<<10 {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -353,12 +354,12 @@ func TestRefusesConfig(t *testing.T) {
 			t.Errorf("%s\ngot  %v\nwant %q, once", yaml, err, want)
 		}
 	}
-	if _, err := New(DefaultConfig(), pipeline.Settings{}); err == nil {
+	if _, err := New(DefaultConfig(), component.Settings{}); err == nil {
 		t.Error("New takes a configuration without an endpoint")
 	}
 	cfg := DefaultConfig()
 	cfg.Endpoint, cfg.TLS.CAFile = "h:1", "/gone"
-	e, err := New(cfg, pipeline.Settings{})
+	e, err := New(cfg, component.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,17 +14,16 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/exporter/internal/sending"
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // Config is the exporter's configuration, with the Collector's keys.
 type Config struct {
-	netcfg.HTTPClient `yaml:",inline"`
+	config.HTTPClient `yaml:",inline"`
 	// The endpoint of one signal, taken as it is; empty is the base endpoint and
 	// the signal's path.
 	TracesEndpoint   string `yaml:"traces_endpoint"`
@@ -41,7 +40,7 @@ type Config struct {
 
 // DefaultConfig returns the defaults, which are the Collector's: gzip, 30s.
 func DefaultConfig() Config {
-	return Config{HTTPClient: netcfg.DefaultHTTPClient(), Encoding: "proto"}
+	return Config{HTTPClient: config.DefaultHTTPClient(), Encoding: "proto"}
 }
 
 func (c Config) endpoints() otlpclient.Endpoints {
@@ -61,8 +60,8 @@ func (c Config) Validate() error {
 			continue
 		}
 		some = true
-		_, err := netcfg.ParseHTTPEndpoint(endpoints[s])
-		problems = append(problems, conf.At(s.String()+"_endpoint", err))
+		_, err := config.ParseHTTPEndpoint(endpoints[s])
+		problems = append(problems, config.At(s.String()+"_endpoint", err))
 	}
 	if !some {
 		problems = append(problems, errors.New("no endpoint is set: expected endpoint, or that of a signal such as traces_endpoint"))
@@ -70,9 +69,9 @@ func (c Config) Validate() error {
 	switch c.Encoding {
 	case "", "proto":
 	case "json":
-		problems = append(problems, conf.Atf("encoding", "encoding json is not there yet, it follows in a later version: expected proto"))
+		problems = append(problems, config.Atf("encoding", "encoding json is not there yet, it follows in a later version: expected proto"))
 	default:
-		problems = append(problems, conf.At("encoding", fmt.Errorf("unknown encoding %q: expected proto", c.Encoding)))
+		problems = append(problems, config.At("encoding", fmt.Errorf("unknown encoding %q: expected proto", c.Encoding)))
 	}
 	return errors.Join(problems...)
 }
@@ -86,7 +85,7 @@ func (c Config) Warnings() []string {
 type Exporter struct{ *sending.Exporter }
 
 // New returns an exporter that connects once it is started and given a batch.
-func New(cfg Config, set pipeline.Settings) (*Exporter, error) {
+func New(cfg Config, set component.Settings) (*Exporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}

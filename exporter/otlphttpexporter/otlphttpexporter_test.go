@@ -16,9 +16,11 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -52,7 +54,7 @@ func destination(t testing.TB, answer http.HandlerFunc) (base string, arrivals c
 	t.Helper()
 	arrivals = make(chan arrival, 100)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := netcfg.Decompress(r.Header.Get("Content-Encoding"), nil, r.Body, 64<<20, nil)
+		body, err := compress.Decompress(r.Header.Get("Content-Encoding"), nil, r.Body, 64<<20, nil)
 		if err != nil {
 			return // the client has gone
 		}
@@ -85,7 +87,7 @@ func start(t testing.TB, yaml string) *Exporter {
 	if cfg.Timeout == DefaultConfig().Timeout { // the test is about something else
 		cfg.Timeout = hangsAfter
 	}
-	e, err := New(cfg, pipeline.Settings{ID: "otlphttp"})
+	e, err := New(cfg, component.Settings{ID: "otlphttp"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +230,7 @@ func TestSignalWithoutEndpoint(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	got := DefaultConfig()
-	if got.Timeout != 30*time.Second || got.Compression != netcfg.Gzip || got.MaxIdleConns != 100 ||
+	if got.Timeout != 30*time.Second || got.Compression != config.Gzip || got.MaxIdleConns != 100 ||
 		got.IdleConnTimeout != 90*time.Second || !got.ForceAttemptHTTP2 || got.Encoding != "proto" {
 		t.Errorf("got %+v", got)
 	}
@@ -279,7 +281,7 @@ func TestRefusesConfig(t *testing.T) {
 			t.Errorf("%s\ngot  %v\nwant %q, once", yaml, err, want)
 		}
 	}
-	if _, err := New(DefaultConfig(), pipeline.Settings{}); err == nil {
+	if _, err := New(DefaultConfig(), component.Settings{}); err == nil {
 		t.Error("New takes a configuration without an endpoint")
 	}
 }

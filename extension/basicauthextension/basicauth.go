@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/extension/internal/credential"
 	"github.com/penstock-telemetry/penstock/extension/internal/watched"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -53,7 +54,7 @@ type Extension struct {
 }
 
 // New makes an authenticator. It reads no file.
-func New(cfg Config, set pipeline.Settings) (*Extension, error) {
+func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
@@ -63,7 +64,7 @@ func New(cfg Config, set pipeline.Settings) (*Extension, error) {
 	if _, err := rand.Read(e.key[:]); err != nil {
 		return nil, fmt.Errorf("extension %q: make a key: %w", set.ID, err)
 	}
-	h := cfg.Htpasswd.Get()
+	h := cfg.Htpasswd
 	var err error
 	if h.File == "" {
 		e.only, err = parse(nil, []byte(h.Inline))
@@ -77,7 +78,7 @@ func New(cfg Config, set pipeline.Settings) (*Extension, error) {
 
 // Warnings says what is suspicious but not wrong.
 func (c *Config) Warnings() []string {
-	h := c.Htpasswd.Get()
+	h := c.Htpasswd
 	if h == nil {
 		return nil
 	}

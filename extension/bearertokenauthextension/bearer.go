@@ -11,9 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/extension/internal/credential"
 	"github.com/penstock-telemetry/penstock/extension/internal/watched"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -42,7 +43,7 @@ type Extension struct {
 }
 
 // New makes an authenticator. It reads no file.
-func New(cfg Config, set pipeline.Settings) (*Extension, error) {
+func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
@@ -53,14 +54,14 @@ func New(cfg Config, set pipeline.Settings) (*Extension, error) {
 	case cfg.Filename != "":
 		e.file = watched.New(cfg.Filename, e.log, parse)
 	case cfg.Token != "":
-		e.only = digests([]conf.Opaque{cfg.Token})
+		e.only = digests([]config.Secret{cfg.Token})
 	default:
 		e.only = digests(cfg.Tokens)
 	}
 	return e, nil
 }
 
-func digests(tokens []conf.Opaque) []digest {
+func digests(tokens []config.Secret) []digest {
 	var all []digest
 	for _, t := range tokens {
 		all = append(all, sha256.Sum256([]byte(strings.TrimSpace(string(t)))))

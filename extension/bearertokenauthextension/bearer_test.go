@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -41,7 +42,7 @@ func decoded(t *testing.T, yaml string, log *bytes.Buffer) *Extension {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := pipeline.Settings{ID: "bearertokenauth"}
+	set := component.Settings{ID: "bearertokenauth"}
 	if log != nil {
 		set.Logger = slog.New(slog.NewTextHandler(log, nil))
 	}

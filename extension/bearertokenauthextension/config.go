@@ -5,9 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"golang.org/x/net/http/httpguts"
-
-	"github.com/penstock-telemetry/penstock/internal/conf"
 )
 
 // Config is the extension's section of a configuration, with the keys and the
@@ -19,8 +18,8 @@ type Config struct {
 	// the token and nothing else.
 	Scheme string `yaml:"scheme"`
 	// Token and Tokens are what lets a client in. One of the two may be set.
-	Token  conf.Opaque   `yaml:"token"`
-	Tokens []conf.Opaque `yaml:"tokens,omitempty"`
+	Token  config.Secret   `yaml:"token"`
+	Tokens []config.Secret `yaml:"tokens,omitempty"`
 	// Filename is a file with a token at the start of each line; what follows
 	// after a space is a comment. It is read again when it has changed. Token and
 	// Tokens say nothing beside it.
@@ -50,21 +49,21 @@ func (c *Config) Validate() error {
 	case c.Token == "" && len(c.Tokens) == 0 && c.Filename == "":
 		errs = append(errs, errors.New("no bearer token provided: expected token, tokens or filename"))
 	case c.Token != "" && len(c.Tokens) > 0:
-		errs = append(errs, conf.At("tokens", errors.New("either tokens or token should be provided, not both")))
+		errs = append(errs, config.At("tokens", errors.New("either tokens or token should be provided, not both")))
 	}
 	for _, t := range c.Tokens {
 		if strings.TrimSpace(string(t)) == "" {
-			errs = append(errs, conf.Atf("tokens", "expected tokens, found an empty one"))
+			errs = append(errs, config.Atf("tokens", "expected tokens, found an empty one"))
 		}
 	}
 	if c.Token != "" && strings.TrimSpace(string(c.Token)) == "" {
-		errs = append(errs, conf.Atf("token", "expected a token, found spaces"))
+		errs = append(errs, config.Atf("token", "expected a token, found spaces"))
 	}
 	if !httpguts.ValidHeaderFieldName(c.Header) {
-		errs = append(errs, conf.Atf("header", "expected the name of a header, found %q", c.Header))
+		errs = append(errs, config.Atf("header", "expected the name of a header, found %q", c.Header))
 	}
 	if strings.ContainsAny(c.Scheme, " \t") {
-		errs = append(errs, conf.Atf("scheme", "expected one word such as Bearer, found %q", c.Scheme))
+		errs = append(errs, config.Atf("scheme", "expected one word such as Bearer, found %q", c.Scheme))
 	}
 	return errors.Join(append(errs, c.validateRetry())...)
 }
@@ -73,13 +72,13 @@ func (c *Config) validateRetry() error {
 	r := c.RetryOnFailure
 	switch {
 	case (r.Enabled || c.WaitForTokenFile) && c.Filename == "":
-		return conf.Atf("filename", "retry_on_failure and wait_for_token_file are about a file: expected filename")
+		return config.Atf("filename", "retry_on_failure and wait_for_token_file are about a file: expected filename")
 	case c.WaitForTokenFile && !r.Enabled:
-		return conf.Atf("wait_for_token_file", "wait_for_token_file requires retry_on_failure to be enabled")
+		return config.Atf("wait_for_token_file", "wait_for_token_file requires retry_on_failure to be enabled")
 	case r.MaxRetries < 0:
-		return conf.Atf("retry_on_failure.max_retries", "expected 0 or more, found %d", r.MaxRetries)
+		return config.Atf("retry_on_failure.max_retries", "expected 0 or more, found %d", r.MaxRetries)
 	case r.Interval < 0:
-		return conf.Atf("retry_on_failure.interval", "expected 0 or more, found %s", r.Interval)
+		return config.Atf("retry_on_failure.interval", "expected 0 or more, found %s", r.Interval)
 	}
 	return nil
 }

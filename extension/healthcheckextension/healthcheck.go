@@ -19,23 +19,23 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/extension/internal/webserver"
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // Config is the extension's section of a configuration, with the keys and the
 // meaning that the OpenTelemetry Collector gives them. Start from DefaultConfig.
 type Config struct {
-	Server webserver.Config `yaml:",inline"`
+	Server config.WebServer `yaml:",inline"`
 	// Path is what is asked for; "/" stands for every path.
-	Path         string                      `yaml:"path"`
-	ResponseBody conf.Optional[ResponseBody] `yaml:"response_body"`
+	Path         string        `yaml:"path"`
+	ResponseBody *ResponseBody `yaml:"response_body" config:"section"`
 
-	CheckCollectorPipeline webserver.Ignored `yaml:"check_collector_pipeline,omitempty"`
-	UseV2                  webserver.Ignored `yaml:"use_v2,omitempty"`
-	HTTP                   webserver.Refused `yaml:"http,omitempty"`
-	GRPC                   webserver.Refused `yaml:"grpc,omitempty"`
+	CheckCollectorPipeline config.Ignored `yaml:"check_collector_pipeline,omitempty"`
+	UseV2                  config.Ignored `yaml:"use_v2,omitempty"`
+	HTTP                   config.Refused `yaml:"http,omitempty"`
+	GRPC                   config.Refused `yaml:"grpc,omitempty"`
 }
 
 // ResponseBody replaces the JSON of an answer.
@@ -46,13 +46,13 @@ type ResponseBody struct {
 
 // DefaultConfig returns what an empty section stands for.
 func DefaultConfig() Config {
-	return Config{Server: webserver.Config{Endpoint: "localhost:13133", Transport: "tcp"}, Path: "/"}
+	return Config{Server: config.WebServer{Endpoint: "localhost:13133", Transport: "tcp"}, Path: "/"}
 }
 
 // Validate checks the section.
 func (c *Config) Validate() error {
 	if !strings.HasPrefix(c.Path, "/") || strings.ContainsAny(c.Path, "{} ?#") {
-		return conf.Atf("path", "expected a path such as /health, found %q", c.Path)
+		return config.Atf("path", "expected a path such as /health, found %q", c.Path)
 	}
 	return nil
 }
@@ -80,12 +80,12 @@ type Extension struct {
 }
 
 // New makes the endpoint. It opens nothing.
-func New(cfg Config, set pipeline.Settings, source Source) (*Extension, error) {
+func New(cfg Config, set component.Settings, source Source) (*Extension, error) {
 	set = set.OrDefaults()
 	if err := errors.Join(cfg.Validate(), cfg.Server.Validate()); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
 	}
-	e := &Extension{source: source, body: cfg.ResponseBody.Get()}
+	e := &Extension{source: source, body: cfg.ResponseBody}
 	mux := http.NewServeMux()
 	mux.HandleFunc(cfg.Path, e.answer)
 	e.Server = webserver.New(webserver.Options{Config: cfg.Server, ID: set.ID, Log: set.Logger, Handler: mux, OpenWhenPublic: true})

@@ -13,8 +13,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,7 +37,7 @@ func start(t *testing.T, yaml string, source Source) (url string) {
 		t.Fatal(err)
 	}
 	cfg.Server.Endpoint = "localhost:0"
-	e, err := New(cfg, pipeline.Settings{ID: "health_check"}, source)
+	e, err := New(cfg, component.Settings{ID: "health_check"}, source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestConfig(t *testing.T) {
 	if err != nil || cfg.Server.Endpoint != "localhost:13133" || len(cfg.Warnings()) != 2 {
 		t.Errorf("%v, %+v, %q", err, cfg, cfg.Warnings())
 	}
-	if _, err := New(Config{}, pipeline.Settings{}, nil); err == nil {
+	if _, err := New(Config{}, component.Settings{}, nil); err == nil {
 		t.Error("an empty Config was taken")
 	}
 }

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"net/url"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"golang.org/x/net/http/httpguts"
-
-	"github.com/penstock-telemetry/penstock/internal/conf"
 )
 
 // Config is the extension's section of a configuration, with the keys and the
@@ -62,7 +61,7 @@ func (c *Config) providers() (all []Provider, paths []string) {
 func (c *Config) Validate() error {
 	var errs []error
 	if !httpguts.ValidHeaderFieldName(c.Attribute) {
-		errs = append(errs, conf.Atf("attribute", "expected the name of a header, found %q", c.Attribute))
+		errs = append(errs, config.Atf("attribute", "expected the name of a header, found %q", c.Attribute))
 	}
 	all, paths := c.providers()
 	if len(all) == 0 {
@@ -76,7 +75,7 @@ func (c *Config) Validate() error {
 		}
 		seen[p.IssuerURL] = true
 		if paths[i] != "" && err != nil {
-			err = conf.At("providers", fmt.Errorf("[%d]: %w", i-len(all)+len(c.Providers), err))
+			err = config.At("providers", fmt.Errorf("[%d]: %w", i-len(all)+len(c.Providers), err))
 		}
 		errs = append(errs, err)
 	}

@@ -22,8 +22,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -194,7 +195,7 @@ func start(t *testing.T, providers ...Provider) *rig {
 	r := &rig{t: t, log: &syncBuffer{}}
 	cfg := DefaultConfig()
 	cfg.Providers = providers
-	e, err := New(cfg, pipeline.Settings{ID: "oidc", Logger: slog.New(slog.NewTextHandler(r.log, nil))})
+	e, err := New(cfg, component.Settings{ID: "oidc", Logger: slog.New(slog.NewTextHandler(r.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/extension/internal/credential"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -48,7 +49,7 @@ type Extension struct {
 }
 
 // New makes an authenticator. It reads no file and asks nobody.
-func New(cfg Config, set pipeline.Settings) (*Extension, error) {
+func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)

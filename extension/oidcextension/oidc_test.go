@@ -17,7 +17,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"go.uber.org/goleak"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -428,7 +429,7 @@ func TestFilesAreNeededAtStart(t *testing.T) {
 		p.IssuerURL, p.Audience = "https://localhost:1", "x"
 		cfg := DefaultConfig()
 		cfg.One = p
-		e, err := New(cfg, pipeline.Settings{})
+		e, err := New(cfg, component.Settings{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -448,7 +449,7 @@ func TestNotStarted(t *testing.T) {
 	is := newIssuer(t, ecKey(t, "k"))
 	cfg := DefaultConfig()
 	cfg.One = is.provider()
-	e, err := New(cfg, pipeline.Settings{})
+	e, err := New(cfg, component.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,9 +25,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/extension/internal/webserver"
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // maxProfile is how long a profile or trace may be. net/http/pprof itself has no
@@ -37,7 +37,7 @@ const maxProfile = 10 * time.Minute
 // Config is the extension's section of a configuration, with the keys and the
 // meaning that the OpenTelemetry Collector gives them. Start from DefaultConfig.
 type Config struct {
-	Server webserver.Config `yaml:",inline"`
+	Server config.WebServer `yaml:",inline"`
 	// BlockProfileFraction is the mean time in nanoseconds that goroutines are
 	// blocked between two samples; 0 is off (runtime.SetBlockProfileRate).
 	BlockProfileFraction int `yaml:"block_profile_fraction"`
@@ -47,22 +47,22 @@ type Config struct {
 	// SaveToFile takes a CPU profile from start to end.
 	SaveToFile string `yaml:"save_to_file"`
 
-	DialerConfig webserver.Ignored `yaml:"dialer,omitempty"`
+	DialerConfig config.Ignored `yaml:"dialer,omitempty"`
 }
 
 // DefaultConfig returns what an empty section stands for.
 func DefaultConfig() Config {
-	return Config{Server: webserver.Config{Endpoint: "localhost:1777", Transport: "tcp"}}
+	return Config{Server: config.WebServer{Endpoint: "localhost:1777", Transport: "tcp"}}
 }
 
 // Validate checks the section.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.BlockProfileFraction < 0 {
-		errs = append(errs, conf.Atf("block_profile_fraction", "expected 0 or more, found %d", c.BlockProfileFraction))
+		errs = append(errs, config.Atf("block_profile_fraction", "expected 0 or more, found %d", c.BlockProfileFraction))
 	}
 	if c.MutexProfileFraction < 0 {
-		errs = append(errs, conf.Atf("mutex_profile_fraction", "expected 0 or more, found %d", c.MutexProfileFraction))
+		errs = append(errs, config.Atf("mutex_profile_fraction", "expected 0 or more, found %d", c.MutexProfileFraction))
 	}
 	return errors.Join(errs...)
 }
@@ -97,7 +97,7 @@ const (
 )
 
 // New makes the endpoint. It opens nothing.
-func New(cfg Config, set pipeline.Settings) (*Extension, error) {
+func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
 	if err := errors.Join(cfg.Validate(), cfg.Server.Validate()); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)

@@ -14,8 +14,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // What is profiled is the process, so that these tests run one after another.
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func start(t *testing.T, cfg Config) (*Extension, string) {
 	t.Helper()
 	cfg.Server.Endpoint = "localhost:0"
-	e, err := New(cfg, pipeline.Settings{ID: "pprof"})
+	e, err := New(cfg, component.Settings{ID: "pprof"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestSamplesWhileItRuns(t *testing.T) {
 	if _, body := get(t, url+"/debug/pprof/block?debug=1"); !strings.Contains(string(body), "TestSamplesWhileItRuns") {
 		t.Errorf("the wait is not in the block profile:\n%s", body)
 	}
-	second, err := New(cfg, pipeline.Settings{})
+	second, err := New(cfg, component.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestShutdownCutsAProfileShort(t *testing.T) {
 func TestAFileThatCannotBeWritten(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Server.Endpoint, cfg.SaveToFile = "localhost:0", t.TempDir()
-	e, err := New(cfg, pipeline.Settings{ID: "pprof"})
+	e, err := New(cfg, component.Settings{ID: "pprof"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,20 +17,21 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/extension/internal/webserver"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // Config is the extension's section of a configuration, with the keys and the
 // meaning that the OpenTelemetry Collector gives them. Start from DefaultConfig.
 type Config struct {
-	Server webserver.Config  `yaml:",inline"`
-	Expvar webserver.Ignored `yaml:"expvar,omitempty"`
+	Server config.WebServer `yaml:",inline"`
+	Expvar config.Ignored   `yaml:"expvar,omitempty"`
 }
 
 // DefaultConfig returns what an empty section stands for.
 func DefaultConfig() Config {
-	return Config{Server: webserver.Config{Endpoint: "localhost:55679", Transport: "tcp"}}
+	return Config{Server: config.WebServer{Endpoint: "localhost:55679", Transport: "tcp"}}
 }
 
 // Warnings says what is suspicious but not wrong.
@@ -60,7 +61,7 @@ type Extension struct {
 }
 
 // New makes the endpoint. It opens nothing.
-func New(cfg Config, set pipeline.Settings, source Source) (*Extension, error) {
+func New(cfg Config, set component.Settings, source Source) (*Extension, error) {
 	set = set.OrDefaults()
 	if err := cfg.Server.Validate(); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)

@@ -16,8 +16,8 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/net/html"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,7 +41,7 @@ func start(t *testing.T, source Source) (url string) {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Server.Endpoint = "localhost:0"
-	e, err := New(cfg, pipeline.Settings{ID: "zpages"}, source)
+	e, err := New(cfg, component.Settings{ID: "zpages"}, source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestConfig(t *testing.T) {
 	if cfg := DefaultConfig(); cfg.Server.Endpoint != "localhost:55679" {
 		t.Errorf("%+v", cfg)
 	}
-	if _, err := New(Config{}, pipeline.Settings{}, nil); err == nil {
+	if _, err := New(Config{}, component.Settings{}, nil); err == nil {
 		t.Error("an empty Config was taken")
 	}
 }

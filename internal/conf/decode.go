@@ -7,24 +7,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/suggest"
 )
-
-// A Decoder decodes itself. To decode its plain fields without calling itself again,
-// it converts to a type without methods:
-//
-//	func (c *Config) DecodeConf(n *conf.Node) error {
-//		type plain Config
-//		return n.Decode((*plain)(c))
-//	}
-type Decoder interface {
-	DecodeConf(n *Node) error
-}
-
-// A Defaulter has defaults that are not its zero value. SetDefaults is called on every value
-// that decoding makes: behind a pointer, in a list or map, in an Optional that was None.
-type Defaulter interface {
-	SetDefaults()
-}
 
 // Decode puts the node's value into what v, a non-nil pointer, points to. What the YAML does
 // not mention keeps its value. All problems are found and returned as an [Errors]. If there are
@@ -32,8 +18,9 @@ type Defaulter interface {
 //
 // Struct fields take the key of their yaml tag, or their name in lower case; `yaml:",inline"` on
 // a struct takes its fields as the outer one's own, `yaml:"-"` leaves a field alone. Beyond the
-// Go kinds and [Decoder], a field may be a time.Duration ("5s"), an encoding.TextUnmarshaler, an
-// [Optional] or a *Node, which keeps the value for later.
+// Go kinds and [config.Decoder], a field may be a time.Duration ("5s"), an encoding.TextUnmarshaler, or a
+// *Node, which keeps the value for later. A pointer to a struct with the tag `config:"section"` is
+// a section that may be absent; see the method section for its rules.
 //
 // As in the Collector, null sets a scalar to its zero value and leaves structs, maps and lists as
 // they are, a map adds to the entries that are there, a list replaces, and a string given for a
@@ -73,8 +60,8 @@ func (d *decoder) value(n *Node, v reflect.Value) {
 	case **Node:
 		*target = n
 		return
-	case Decoder:
-		d.errs.locate(place{node: n}, target.DecodeConf(n))
+	case config.Decoder:
+		locate(&d.errs, place{node: n}, target.DecodeConfig(n))
 		return
 	case *time.Duration:
 		d.duration(n, v)
@@ -107,7 +94,7 @@ func (d *decoder) value(n *Node, v reflect.Value) {
 // fresh returns a new value of type t with its defaults.
 func fresh(t reflect.Type) reflect.Value {
 	p := reflect.New(t)
-	if target, ok := p.Interface().(Defaulter); ok {
+	if target, ok := p.Interface().(config.Defaulter); ok {
 		target.SetDefaults()
 	}
 	return p.Elem()
@@ -140,48 +127,122 @@ func (d *decoder) structure(n *Node, v reflect.Value) {
 		if len(d.errs) >= maxErrors {
 			return
 		}
-		if index, ok := fields[c.key]; ok {
-			d.value(c, v.FieldByIndex(index))
+		if f, ok := fields[c.key]; ok {
+			if f.section {
+				d.section(c, v.FieldByIndex(f.index))
+			} else {
+				d.value(c, v.FieldByIndex(f.index))
+			}
 			continue
 		}
-		d.errs.Add(c.KeyErrorf("unknown key%s", Suggest(c.key, slices.Collect(maps.Keys(fields)))))
+		d.errs.Add(c.KeyErrorf("unknown key%s", suggest.Known(c.key, slices.Collect(maps.Keys(fields)))))
 	}
 }
 
+// section decodes into a pointer to a struct whose presence turns something on,
+// with the Collector's rules. The struct has no key "enabled" of its own: the
+// section takes one.
+//
+//	the pointer is           key absent  null          {} or {...}            {enabled: false, ...}
+//	nil                      nil         nil           present                nil
+//	nil, to a Defaulter      nil         the defaults  present, over them     nil
+//	not nil                  as it is    as it is      present, over what is  nil
+func (d *decoder) section(n *Node, v reflect.Value) {
+	elem := v.Type().Elem()
+	_, hasDefaults := reflect.New(elem).Interface().(config.Defaulter)
+	if n.kind == Null && v.IsNil() && !hasDefaults {
+		return
+	}
+	enabled := true
+	if flag := n.Get("enabled"); flag != nil {
+		if flag.kind == Null {
+			d.expected(flag, "true or false")
+		} else {
+			d.value(flag, reflect.ValueOf(&enabled).Elem())
+		}
+		n = n.without("enabled")
+	}
+	d.pointer(n, v) // also if not enabled: a misspelt key there is a mistake all the same
+	if !enabled {
+		v.SetZero()
+	}
+}
+
+// without returns a copy of a map without one key.
+func (n *Node) without(key string) *Node {
+	rest := *n
+	rest.children = nil
+	for _, c := range n.children {
+		if c.key != key {
+			rest.children = append(rest.children, c)
+		}
+	}
+	return &rest
+}
+
+// A field is where a key of a struct is decoded to.
+type field struct {
+	index   []int
+	section bool
+}
+
 // fieldsOf maps keys to the fields of a struct type, those of inline structs included.
-func fieldsOf(t reflect.Type) map[string][]int {
-	fields := map[string][]int{}
+func fieldsOf(t reflect.Type) map[string]field {
+	fields := map[string]field{}
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name, inline, ok := fieldKey(f)
+		tag, ok := tagOfField(f)
 		switch {
 		case !ok:
-		case inline && f.Type.Kind() != reflect.Struct:
+		case tag.inline && f.Type.Kind() != reflect.Struct:
 			panic("conf: " + t.String() + "." + f.Name + ": only a struct can be inline")
-		case inline:
-			for key, index := range fieldsOf(f.Type) {
+		case tag.inline:
+			for key, inner := range fieldsOf(f.Type) {
 				if _, taken := fields[key]; !taken {
-					fields[key] = append([]int{i}, index...)
+					fields[key] = field{append([]int{i}, inner.index...), inner.section}
 				}
 			}
 		default:
-			fields[name] = []int{i}
+			if tag.section {
+				checkSection(t, f)
+			}
+			fields[tag.name] = field{[]int{i}, tag.section}
 		}
 	}
 	return fields
 }
 
-// fieldKey reads a field's tag as the yaml package does.
-func fieldKey(f reflect.StructField) (name string, inline, ok bool) {
-	tag := f.Tag.Get("yaml")
-	if tag == "-" || !f.IsExported() && !f.Anonymous {
-		return "", false, false
+// checkSection refuses fields that cannot be sections.
+func checkSection(t reflect.Type, f reflect.StructField) {
+	if f.Type.Kind() != reflect.Pointer || f.Type.Elem().Kind() != reflect.Struct {
+		panic("conf: " + t.String() + "." + f.Name + ": only a pointer to a struct can be a section")
 	}
-	name, flags, _ := strings.Cut(tag, ",")
+	if _, clash := fieldsOf(f.Type.Elem())["enabled"]; clash {
+		panic("conf: " + t.String() + "." + f.Name + " is a section with a key \"enabled\" of its own")
+	}
+}
+
+// fieldTag is what a field's yaml tag says, read as the yaml package does.
+type fieldTag struct {
+	name            string
+	inline, section bool
+}
+
+func tagOfField(f reflect.StructField) (t fieldTag, ok bool) {
+	text := f.Tag.Get("yaml")
+	if text == "-" || !f.IsExported() && !f.Anonymous {
+		return t, false
+	}
+	name, flags, _ := strings.Cut(text, ",")
 	if name == "" {
 		name = strings.ToLower(f.Name)
 	}
-	return name, slices.Contains(strings.Split(flags, ","), "inline"), true
+	t.name = name
+	for flag := range strings.SplitSeq(flags, ",") {
+		t.inline = t.inline || flag == "inline"
+	}
+	t.section = f.Tag.Get("config") == "section"
+	return t, true
 }
 
 // mapping adds n's entries to a copy of the map that is there.

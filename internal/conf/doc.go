@@ -23,7 +23,7 @@
 //		case "otlp":
 //			problems.Add(n.Decode(&cfg)) // keys the YAML does not mention keep their defaults
 //		default:
-//			problems.Add(n.Errorf("unknown exporter%s", conf.Suggest(n.Key(), []string{"debug", "otlp"})))
+//			problems.Add(n.Errorf("unknown exporter%s", suggest.Known(n.Key(), []string{"debug", "otlp"})))
 //		}
 //	}
 //	return problems.Err()

@@ -4,18 +4,20 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/suggest"
 )
 
 type exporterConfig struct {
 	Endpoint string        `yaml:"endpoint"`
 	Timeout  time.Duration `yaml:"timeout"`
-	Token    conf.Opaque   `yaml:"token,omitempty"`
+	Token    config.Secret `yaml:"token,omitempty"`
 }
 
 func (c *exporterConfig) Validate() error {
 	if c.Endpoint == "" {
-		return conf.Atf("endpoint", "must be set")
+		return config.Atf("endpoint", "must be set")
 	}
 	return nil
 }
@@ -45,7 +47,7 @@ func Example() {
 			problems.Add(n.Decode(&cfg))
 			fmt.Printf("%+v\n", cfg)
 		default:
-			problems.Add(n.KeyErrorf("unknown exporter%s", conf.Suggest(n.Key(), []string{"debug", "otlp"})))
+			problems.Add(n.KeyErrorf("unknown exporter%s", suggest.Known(n.Key(), []string{"debug", "otlp"})))
 		}
 	}
 	fmt.Println(problems.Err())

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // Limits of expansion. The first is the Collector's.
@@ -231,7 +233,7 @@ func (l *loader) warn(at mark, text string) {
 // sortedWarnings returns each warning once.
 func (l *loader) sortedWarnings() []Warning {
 	slices.SortStableFunc(l.warnings, func(a, b Warning) int {
-		return cmp.Or(comparePos(a.Pos, b.Pos), strings.Compare(a.Text, b.Text))
+		return cmp.Or(config.ComparePos(a.Pos, b.Pos), strings.Compare(a.Text, b.Text))
 	})
 	return slices.Compact(l.warnings)
 }

@@ -34,7 +34,7 @@ func (t *Tree) MarshalYAML() (any, error) { return t.root.yaml(), nil }
 func (n *Node) MarshalYAML() (any, error) { return n.yaml(), nil }
 
 func (n *Node) yaml() *yaml.Node {
-	y := &yaml.Node{Kind: yaml.ScalarNode, Tag: n.Kind().tag()}
+	y := &yaml.Node{Kind: yaml.ScalarNode, Tag: tagOf(n.Kind())}
 	switch n.Kind() {
 	case Null:
 		y.Value = "null"

@@ -7,27 +7,30 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/penstock-telemetry/penstock/config"
 )
 
-// A Kind is the YAML type of a node.
-type Kind uint8
+// These are the types of package config, under the names that this package's
+// errors and nodes are known by.
+type (
+	Kind   = config.Kind
+	Pos    = config.Pos
+	Error  = config.Error
+	Errors = config.Errors
+)
 
 // The kinds of node.
 const (
-	Null Kind = iota
-	Bool
-	Int
-	Float
-	Timestamp
-	String
-	List
-	Map
+	Null      = config.Null
+	Bool      = config.Bool
+	Int       = config.Int
+	Float     = config.Float
+	Timestamp = config.Timestamp
+	String    = config.String
+	List      = config.List
+	Map       = config.Map
 )
-
-// String returns the kind as the errors call it.
-func (k Kind) String() string {
-	return [...]string{"null", "boolean", "integer", "number", "timestamp", "string", "list", "map"}[k]
-}
 
 // A Node is one value of a configuration. It does not change once Load has returned it.
 // A nil *Node stands for an absent value: it has no children, and decoding it changes nothing.
@@ -118,6 +121,25 @@ func (n *Node) Children() iter.Seq2[int, *Node] {
 	}
 }
 
+// Lookup implements config.Value: it is Get for one key, with a plain nil.
+func (n *Node) Lookup(key string) config.Value {
+	if c := n.Get(key); c != nil {
+		return c
+	}
+	return nil
+}
+
+// Values implements config.Value: it is Children without the index.
+func (n *Node) Values() iter.Seq[config.Value] {
+	return func(yield func(config.Value) bool) {
+		for _, c := range n.Children() {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
 // Pos returns where the value was written. A scalar that came from ${...} stands where
 // the ${...} stands; a list or map from ${file:...} has its place in that file.
 func (n *Node) Pos() Pos {
@@ -177,12 +199,12 @@ func joinPath(a, b string) string {
 }
 
 // Errorf returns an [Error] at the node's place. Its Err keeps what %w wraps.
-func (n *Node) Errorf(format string, args ...any) *Error {
+func (n *Node) Errorf(format string, args ...any) error {
 	return &Error{Pos: n.Pos(), Path: n.Path(), Err: fmt.Errorf(format, args...)}
 }
 
 // KeyErrorf is Errorf at the place of the node's key.
-func (n *Node) KeyErrorf(format string, args ...any) *Error {
+func (n *Node) KeyErrorf(format string, args ...any) error {
 	return &Error{Pos: n.KeyPos(), Path: n.Path(), Err: fmt.Errorf(format, args...)}
 }
 
@@ -214,14 +236,14 @@ func (n *Node) scalar() any {
 		return n.text
 	}
 	var v any
-	y := yaml.Node{Kind: yaml.ScalarNode, Tag: n.kind.tag(), Value: n.text}
+	y := yaml.Node{Kind: yaml.ScalarNode, Tag: tagOf(n.kind), Value: n.text}
 	if err := y.Decode(&v); err != nil {
 		return n.text // the parser refuses such nodes; see parser.scalar
 	}
 	return v
 }
 
-func (k Kind) tag() string {
+func tagOf(k Kind) string {
 	return [...]string{"!!null", "!!bool", "!!int", "!!float", "!!timestamp", "!!str", "!!seq", "!!map"}[k]
 }
 

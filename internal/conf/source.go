@@ -11,7 +11,7 @@ import (
 
 // Options say what to load.
 type Options struct {
-	// Sources are merged in their order: "path", "file:path", "env:NAME", "env:NAME:-default" or
+	// Sources are merged in their Order: "path", "file:path", "env:NAME", "env:NAME:-default" or
 	// "yaml:text". They are the Collector's --config.
 	Sources []string
 	// Set holds key=value assignments, merged after the sources. Dots or :: separate the key's

@@ -1,22 +1,15 @@
 package conf
 
-import "reflect"
+import (
+	"reflect"
 
-// A Validator checks itself after decoding. Decode calls it on the target and on every value in
-// it, mentioned in the YAML or not, parts before the whole; absent pointers and Optionals that
-// are not present are left out. Use [At] to report a problem at one of the fields, and
-// errors.Join for several.
-type Validator interface {
-	Validate() error
-}
+	"github.com/penstock-telemetry/penstock/config"
+)
 
 // validate calls the Validate methods in v, which stands at p.
 func (d *decoder) validate(p place, v reflect.Value) {
-	switch held := v.Interface().(type) {
-	case *Node:
+	if _, isNode := v.Interface().(*Node); isNode {
 		return
-	case interface{ inner() any }: // an Optional
-		v = reflect.ValueOf(held.inner())
 	}
 	if v.Kind() == reflect.Pointer {
 		if !v.IsNil() {
@@ -30,8 +23,8 @@ func (d *decoder) validate(p place, v reflect.Value) {
 		v = c
 	}
 	d.validateParts(p, v)
-	if target, ok := v.Addr().Interface().(Validator); ok {
-		d.errs.locate(p, target.Validate())
+	if target, ok := v.Addr().Interface().(config.Validator); ok {
+		locate(&d.errs, p, target.Validate())
 	}
 }
 
@@ -40,15 +33,15 @@ func (d *decoder) validateParts(p place, v reflect.Value) {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			f := v.Type().Field(i)
-			name, inline, ok := fieldKey(f)
+			tag, ok := tagOfField(f)
 			switch {
 			case !ok:
-			case inline && !f.IsExported(): // embedded; its Validate is v's own
+			case tag.inline && !f.IsExported(): // embedded; its Validate is v's own
 				d.validateParts(p, v.Field(i))
-			case inline:
+			case tag.inline:
 				d.validate(p, v.Field(i))
 			default:
-				d.validate(p.child(name), v.Field(i))
+				d.validate(p.child(tag.name), v.Field(i))
 			}
 		}
 	case reflect.Slice:

@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -28,9 +28,9 @@ type Config struct {
 	Protocol string
 	// Endpoint is host:port, or a URL.
 	Endpoint    string
-	TLS         netcfg.ClientTLS
-	Headers     netcfg.Headers
-	Compression netcfg.Compression
+	TLS         config.ClientTLS
+	Headers     config.Headers
+	Compression config.Compression
 	// Timeout is for one request.
 	Timeout time.Duration
 	// Connections are shared evenly by the workers. Over HTTP/1.1 each request
@@ -51,8 +51,8 @@ func DefaultConfig() Config {
 		Shape:       Shape{Signals: []otlp.Signal{otlp.Traces}, BatchItems: 100, Seed: 1},
 		Protocol:    GRPC,
 		Endpoint:    "localhost:4317",
-		TLS:         netcfg.ClientTLS{Insecure: true},
-		Compression: netcfg.NoCompression,
+		TLS:         config.ClientTLS{Insecure: true},
+		Compression: config.NoCompression,
 		Timeout:     10 * time.Second,
 		Connections: 1,
 		Workers:     4,
@@ -106,14 +106,14 @@ func (s Shape) problems() (problems []error) {
 	return problems
 }
 
-func (c Config) grpcClient() netcfg.GRPCClient {
-	g := netcfg.DefaultGRPCClient()
+func (c Config) grpcClient() config.GRPCClient {
+	g := config.DefaultGRPCClient()
 	g.Endpoint, g.TLS, g.Headers, g.Compression = c.Endpoint, c.TLS, c.Headers, c.Compression
 	return g
 }
 
-func (c Config) httpClient() netcfg.HTTPClient {
-	h := netcfg.DefaultHTTPClient()
+func (c Config) httpClient() config.HTTPClient {
+	h := config.DefaultHTTPClient()
 	h.Endpoint, h.TLS, h.Headers, h.Compression = c.Endpoint, c.TLS, c.Headers, c.Compression
 	h.Timeout = c.Timeout
 	h.MaxIdleConns = 0 // all that the workers need

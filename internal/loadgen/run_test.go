@@ -16,8 +16,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -50,11 +50,11 @@ func mustRun(t *testing.T, c Config) *Report {
 func TestRunSendsWhatTheSourceMakes(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{GRPC, HTTP} {
-		for _, compression := range []netcfg.Compression{netcfg.NoCompression, netcfg.Gzip, netcfg.Zstd} {
+		for _, compression := range []config.Compression{config.NoCompression, config.Gzip, config.Zstd} {
 			b := testkit.NewBackend(t, testkit.BackendConfig{})
 			c := configFor(b, protocol)
 			c.Signals, c.Compression, c.Connections = all(), compression, 2
-			c.Headers = netcfg.Headers{{Name: "x-tenant", Value: "blue"}}
+			c.Headers = config.Headers{{Name: "x-tenant", Value: "blue"}}
 			r := mustRun(t, c)
 			if r.Total.RequestsAcknowledged != 40 || r.Total.ItemsAcknowledged != 400 || r.Total.RequestsFailed != 0 {
 				t.Errorf("%s %s: %+v", protocol, compression, r.Total)
@@ -123,7 +123,7 @@ func TestRunOverTLS(t *testing.T) {
 	for _, protocol := range []string{GRPC, HTTP} {
 		c := configFor(b, protocol)
 		c.Requests = 4
-		c.TLS = netcfg.ClientTLS{TLS: netcfg.TLS{CAFile: ca}}
+		c.TLS = config.ClientTLS{TLS: config.TLS{CAFile: ca}}
 		if r := mustRun(t, c); r.Total.RequestsAcknowledged != 4 || r.Err() != nil {
 			t.Errorf("%s: %+v", protocol, r.Total)
 		}
@@ -398,7 +398,7 @@ func TestConfigIsValidated(t *testing.T) {
 		"the endpoint is no URL":      func(c *Config) { c.Protocol = HTTP },
 		`unknown compression "lz4"`:   func(c *Config) { c.Compression = "lz4" },
 		"needs its key":               func(c *Config) { c.TLS.CertFile = "x" },
-		"the name may hold":           func(c *Config) { c.Headers = netcfg.Headers{{Name: "a b"}} },
+		"the name may hold":           func(c *Config) { c.Headers = config.Headers{{Name: "a b"}} },
 		"make the batch or the items": func(c *Config) { c.BatchItems, c.ItemBytes = 1000, 100_000 },
 	} {
 		c := DefaultConfig()

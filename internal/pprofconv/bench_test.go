@@ -3,7 +3,7 @@ package pprofconv
 import (
 	"testing"
 
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
 func BenchmarkToPprof(b *testing.B) {

@@ -12,7 +12,7 @@ import (
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	profiles "go.opentelemetry.io/proto/otlp/profiles/v1development"
 
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 

@@ -5,7 +5,7 @@
 //	go test ./differential                                20,000 requests
 //	go test ./differential -args -requests 1000000 -seed 7
 //
-// Half of the requests are valid and odd (internal/testkit makes them), the rest
+// Half of the requests are valid and odd (internal/test/testkit makes them), the rest
 // are such with a few bytes, tags or lengths changed. Where two verdicts differ,
 // a reason from the list in reasons_test.go must apply, as found in the bytes by
 // a walk of this package's own; any other difference fails the test.

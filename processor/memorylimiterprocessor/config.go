@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // Config has the Collector's keys, for the processor and the extension alike.
@@ -40,23 +40,23 @@ func DefaultConfig() Config { return Config{} }
 func (c *Config) Validate() error {
 	var errs []error
 	if c.CheckInterval <= 0 {
-		errs = append(errs, conf.Atf("check_interval", "expected a time greater than 0, such as 1s, found %s", c.CheckInterval))
+		errs = append(errs, config.Atf("check_interval", "expected a time greater than 0, such as 1s, found %s", c.CheckInterval))
 	}
 	if c.LimitMiB == 0 && c.LimitPercentage == 0 {
-		errs = append(errs, conf.Atf("limit_mib", "expected limit_mib or limit_percentage, found neither"))
+		errs = append(errs, config.Atf("limit_mib", "expected limit_mib or limit_percentage, found neither"))
 	}
 	if c.LimitMiB > 0 && c.SpikeLimitMiB >= c.LimitMiB {
-		errs = append(errs, conf.Atf("spike_limit_mib", "expected less than limit_mib, which is %d, found %d", c.LimitMiB, c.SpikeLimitMiB))
+		errs = append(errs, config.Atf("spike_limit_mib", "expected less than limit_mib, which is %d, found %d", c.LimitMiB, c.SpikeLimitMiB))
 	}
 	if c.LimitPercentage > 0 && c.SpikeLimitPercentage >= c.LimitPercentage {
-		errs = append(errs, conf.Atf("spike_limit_percentage", "expected less than limit_percentage, which is %d, found %d", c.LimitPercentage, c.SpikeLimitPercentage))
+		errs = append(errs, config.Atf("spike_limit_percentage", "expected less than limit_percentage, which is %d, found %d", c.LimitPercentage, c.SpikeLimitPercentage))
 	}
 	for _, p := range []struct {
 		key   string
 		value uint32
 	}{{"limit_percentage", c.LimitPercentage}, {"spike_limit_percentage", c.SpikeLimitPercentage}} {
 		if p.value > 100 {
-			errs = append(errs, conf.Atf(p.key, "expected 100 or less, found %d", p.value))
+			errs = append(errs, config.Atf(p.key, "expected 100 or less, found %d", p.value))
 		}
 	}
 	return errors.Join(errs...)

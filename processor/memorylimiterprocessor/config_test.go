@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 func decode(t *testing.T, text string) (Config, error) {
@@ -69,7 +69,7 @@ func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
 		if strings.Contains(text, "-1}") || strings.Contains(text, "limit_mb") {
 			continue // only the decoder sees these
 		}
-		if _, err := New(cfg, pipeline.Settings{}, &sink{}); err == nil {
+		if _, err := New(cfg, component.Settings{}, &sink{}); err == nil {
 			t.Errorf("New takes %s", text)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -28,7 +29,7 @@ type row struct{ accepted, refused metric.Int64Counter }
 
 // New returns a processor that hands everything to next. The limits are the
 // service's to set: it makes the budget from Config.
-func New(cfg Config, set pipeline.Settings, next pipeline.Consumer) (*Processor, error) {
+func New(cfg Config, set component.Settings, next pipeline.Consumer) (*Processor, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}

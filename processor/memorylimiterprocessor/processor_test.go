@@ -10,7 +10,8 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -43,7 +44,7 @@ func TestPassesOnAndCounts(t *testing.T) {
 			t.Parallel()
 			reader := sdkmetric.NewManualReader()
 			next := &sink{err: errors.New("no")}
-			p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, pipeline.Settings{
+			p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, component.Settings{
 				ID: "memory_limiter/2", Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
 			}, next)
 			if err != nil {
@@ -103,7 +104,7 @@ func collect(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
 }
 
 func TestCostsNothing(t *testing.T) {
-	p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, pipeline.Settings{}, &sink{got: make([]*pipeline.Batch, 0, 1000)})
+	p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, component.Settings{}, &sink{got: make([]*pipeline.Batch, 0, 1000)})
 	if err != nil {
 		t.Fatal(err)
 	}

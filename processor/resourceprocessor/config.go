@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // Config is the processor's configuration, with the Collector's keys.
@@ -45,7 +45,7 @@ func DefaultConfig() Config { return Config{} }
 // Validate; New calls them all.
 func (c *Config) Validate() error {
 	if len(c.Attributes) == 0 {
-		return conf.Atf("attributes", "expected a list of actions, found none")
+		return config.Atf("attributes", "expected a list of actions, found none")
 	}
 	return nil
 }
@@ -75,28 +75,28 @@ func (a *Action) Validate() error {
 	}
 	var errs []error
 	if a.Key == "" {
-		errs = append(errs, conf.Atf("key", "%s needs a key", a.Action))
+		errs = append(errs, config.Atf("key", "%s needs a key", a.Action))
 	}
 	if a.Value == nil && a.FromAttribute == "" && a.FromContext == "" && a.DefaultValue == nil {
-		errs = append(errs, conf.Atf("action", "%s of %q needs one of value, from_attribute and default_value", a.Action, a.Key))
+		errs = append(errs, config.Atf("action", "%s of %q needs one of value, from_attribute and default_value", a.Action, a.Key))
 	}
 	if a.Value != nil && a.FromAttribute != "" {
-		errs = append(errs, conf.Atf("from_attribute", "%s of %q has both a value and a from_attribute, expected one", a.Action, a.Key))
+		errs = append(errs, config.Atf("from_attribute", "%s of %q has both a value and a from_attribute, expected one", a.Action, a.Key))
 	}
 	if a.FromContext != "" {
-		errs = append(errs, conf.Atf("from_context", "from_context is not supported yet, expected value or from_attribute"))
+		errs = append(errs, config.Atf("from_context", "from_context is not supported yet, expected value or from_attribute"))
 	}
 	if a.Pattern != "" {
-		errs = append(errs, conf.Atf("pattern", "%s takes no pattern, only delete does", a.Action))
+		errs = append(errs, config.Atf("pattern", "%s takes no pattern, only delete does", a.Action))
 	}
 	if a.ConvertedType != "" {
-		errs = append(errs, conf.Atf("converted_type", "%s takes no converted_type", a.Action))
+		errs = append(errs, config.Atf("converted_type", "%s takes no converted_type", a.Action))
 	}
 	if _, err := encodeValue(a.Value); err != nil {
-		errs = append(errs, conf.At("value", err))
+		errs = append(errs, config.At("value", err))
 	}
 	if _, err := encodeValue(a.DefaultValue); err != nil {
-		errs = append(errs, conf.At("default_value", err))
+		errs = append(errs, config.At("default_value", err))
 	}
 	return errors.Join(errs...)
 }
@@ -108,23 +108,23 @@ func (a *Action) operation() (operation, error) {
 	case ok:
 		return op, nil
 	case notYet[name]:
-		return 0, conf.Atf("action", "action %q is not supported yet, expected insert, update, upsert or delete", a.Action)
+		return 0, config.Atf("action", "action %q is not supported yet, expected insert, update, upsert or delete", a.Action)
 	case name == "":
-		return 0, conf.Atf("action", "the action is missing, expected insert, update, upsert or delete")
+		return 0, config.Atf("action", "the action is missing, expected insert, update, upsert or delete")
 	}
-	return 0, conf.Atf("action", "unknown action %q, expected insert, update, upsert or delete", a.Action)
+	return 0, config.Atf("action", "unknown action %q, expected insert, update, upsert or delete", a.Action)
 }
 
 func (a *Action) validateDelete() error {
 	var errs []error
 	if a.Key == "" && a.Pattern == "" {
-		errs = append(errs, conf.Atf("key", "delete needs a key, a pattern, or both"))
+		errs = append(errs, config.Atf("key", "delete needs a key, a pattern, or both"))
 	}
 	if a.Value != nil || a.DefaultValue != nil || a.FromAttribute != "" || a.FromContext != "" || a.ConvertedType != "" {
-		errs = append(errs, conf.Atf("action", "delete of %q takes no value, default_value, from_attribute, from_context or converted_type", a.Key))
+		errs = append(errs, config.Atf("action", "delete of %q takes no value, default_value, from_attribute, from_context or converted_type", a.Key))
 	}
 	if _, err := regexp.Compile(a.Pattern); err != nil {
-		errs = append(errs, conf.At("pattern", err))
+		errs = append(errs, config.At("pattern", err))
 	}
 	return errors.Join(errs...)
 }

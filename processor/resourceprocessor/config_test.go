@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 func decode(t *testing.T, text string) (Config, error) {
@@ -33,7 +33,7 @@ attributes:
 		t.Fatal(err)
 	}
 	next := &sink{}
-	p, err := New(cfg, pipeline.Settings{ID: "resource"}, next)
+	p, err := New(cfg, component.Settings{ID: "resource"}, next)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
 		if strings.Contains(text, "x: 1") {
 			continue // only the decoder sees unknown keys
 		}
-		if _, err := New(cfg, pipeline.Settings{}, &sink{}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := New(cfg, component.Settings{}, &sink{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New with %s: got %v, expected %q", text, err, want)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"regexp"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // plan is a configuration made ready: keys are numbers, values are bytes.
@@ -43,7 +43,7 @@ func compile(actions []Action) (*plan, error) {
 	for i := range actions {
 		a := &actions[i]
 		if err := a.Validate(); err != nil {
-			return nil, conf.At("attributes", fmt.Errorf("action %d: %w", i+1, err))
+			return nil, config.At("attributes", fmt.Errorf("action %d: %w", i+1, err))
 		}
 		op, errOp := a.operation()
 		value, errValue := encodeValue(a.Value)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -16,7 +17,7 @@ type Processor struct {
 }
 
 // New returns a processor that hands its results to next.
-func New(cfg Config, set pipeline.Settings, next pipeline.Consumer) (*Processor, error) {
+func New(cfg Config, set component.Settings, next pipeline.Consumer) (*Processor, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -39,7 +40,7 @@ func (s *sink) Consume(_ context.Context, b *pipeline.Batch) error {
 
 func newProcessor(t testing.TB, next pipeline.Consumer, actions ...Action) *Processor {
 	t.Helper()
-	p, err := New(Config{Attributes: actions}, pipeline.Settings{ID: "resource/2"}, next)
+	p, err := New(Config{Attributes: actions}, component.Settings{ID: "resource/2"}, next)
 	if err != nil {
 		t.Fatal(err)
 	}

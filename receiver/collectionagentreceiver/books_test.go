@@ -4,14 +4,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // The books of the receiver are those of all reporters there ever were: they do not
 // shrink when one is forgotten.
 func TestBooksOutliveReporters(t *testing.T) {
-	r := newRig(t, testConfig(), pipeline.Settings{})
+	r := newRig(t, testConfig(), component.Settings{})
 	client := r.client()
 	for i := byte(1); i <= 3; i++ {
 		if _, err := client.Report(t.Context(), one(i, 1)); err != nil {

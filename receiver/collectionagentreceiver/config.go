@@ -6,9 +6,9 @@ import (
 	"math"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/suggest"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
@@ -17,11 +17,11 @@ type Config struct {
 	// Endpoint is host:port, or the path of a socket for transport unix.
 	Endpoint string `yaml:"endpoint"`
 	// Transport is tcp, tcp4, tcp6 or unix.
-	Transport string                          `yaml:"transport"`
-	TLS       conf.Optional[netcfg.ServerTLS] `yaml:"tls,omitempty"`
-	Auth      conf.Optional[AuthConfig]       `yaml:"auth,omitempty"`
-	Keepalive conf.Optional[KeepaliveConfig]  `yaml:"keepalive,omitempty"`
-	Metrics   map[uint32]MetricConfig         `yaml:"metrics,omitempty"`
+	Transport string                  `yaml:"transport"`
+	TLS       *config.ServerTLS       `yaml:"tls,omitempty" config:"section"`
+	Auth      *AuthConfig             `yaml:"auth,omitempty" config:"section"`
+	Keepalive *KeepaliveConfig        `yaml:"keepalive,omitempty" config:"section"`
+	Metrics   map[uint32]MetricConfig `yaml:"metrics,omitempty"`
 	// MaxRecvMsgSizeMiB limits a request, in MiB.
 	MaxRecvMsgSizeMiB int `yaml:"max_recv_msg_size_mib"`
 	// MaxConnections is how many clients may be connected at a time.
@@ -58,7 +58,7 @@ type AuthConfig struct {
 // Validate checks the section "auth".
 func (c *AuthConfig) Validate() error {
 	if c.Authenticator == "" {
-		return conf.Atf("authenticator", "expected the id of an extension, such as basicauth")
+		return config.Atf("authenticator", "expected the id of an extension, such as basicauth")
 	}
 	return nil
 }
@@ -107,19 +107,21 @@ func kinds() map[MetricKind]reporter.MetricKind {
 func (c *MetricConfig) Validate() error {
 	var errs []error
 	if c.Name == "" {
-		errs = append(errs, conf.Atf("name", "expected the metric's name"))
+		errs = append(errs, config.Atf("name", "expected the metric's name"))
 	}
 	if _, known := kinds()[c.Kind]; !known {
-		errs = append(errs, conf.Atf("kind", "unknown kind %q%s", string(c.Kind), conf.Suggest(string(c.Kind), []string{"gauge", "counter"})))
+		errs = append(errs, config.Atf("kind", "unknown kind %q%s", string(c.Kind), suggest.Known(string(c.Kind), []string{"gauge", "counter"})))
 	}
 	return errors.Join(errs...)
 }
+
+// SetDefaults implements config.Defaulter: the section turns keepalive on.
+func (c *KeepaliveConfig) SetDefaults() { *c = KeepaliveConfig{} }
 
 // DefaultConfig returns what an empty section stands for.
 func DefaultConfig() Config {
 	return Config{
 		Endpoint: "localhost:4319", Transport: "tcp", MaxRecvMsgSizeMiB: 32, MaxConnections: 1024,
-		Keepalive:      conf.Default(KeepaliveConfig{}),
 		ReportInterval: 5 * time.Second, MetricsInterval: time.Minute,
 		MaxReporters: 64, ReporterIdleTimeout: time.Hour,
 		MaxCacheMiB: 32, MaxWindowMiB: 8, MaxPendingMiB: 16,
@@ -143,7 +145,7 @@ func (c *Config) Validate() error {
 		{"max_pending_mib", c.MaxPendingMiB, 4, math.MaxInt32 >> 20},
 	} {
 		if n.found < n.least || n.found > n.most {
-			errs = append(errs, conf.Atf(n.key, "expected %d to %d, found %d", n.least, n.most, n.found))
+			errs = append(errs, config.Atf(n.key, "expected %d to %d, found %d", n.least, n.most, n.found))
 		}
 	}
 	for _, d := range []struct {
@@ -151,7 +153,7 @@ func (c *Config) Validate() error {
 		found time.Duration
 	}{{"report_interval", c.ReportInterval}, {"metrics_interval", c.MetricsInterval}, {"reporter_idle_timeout", c.ReporterIdleTimeout}} {
 		if d.found <= 0 {
-			errs = append(errs, conf.Atf(d.key, "expected more than 0, found %s", d.found))
+			errs = append(errs, config.Atf(d.key, "expected more than 0, found %s", d.found))
 		}
 	}
 	return errors.Join(errs...)
@@ -160,28 +162,28 @@ func (c *Config) Validate() error {
 // check is Validate of c and of its sections, for a Config that was not decoded.
 func (c *Config) check() error {
 	errs := []error{c.Validate()}
-	if t := c.TLS.Get(); t != nil {
-		errs = append(errs, conf.At("tls", t.Validate()))
+	if t := c.TLS; t != nil {
+		errs = append(errs, config.At("tls", t.Validate()))
 	}
-	if a := c.Auth.Get(); a != nil {
-		errs = append(errs, conf.At("auth", a.Validate()))
+	if a := c.Auth; a != nil {
+		errs = append(errs, config.At("auth", a.Validate()))
 	}
 	for id, m := range c.Metrics {
-		errs = append(errs, conf.At(fmt.Sprintf("metrics.%d", id), m.Validate()))
+		errs = append(errs, config.At(fmt.Sprintf("metrics.%d", id), m.Validate()))
 	}
 	return errors.Join(errs...)
 }
 
 // Needs lists the extensions that the configuration names.
-func (c *Config) Needs() []pipeline.Need {
-	if a := c.Auth.Get(); a != nil {
-		return []pipeline.Need{{Key: "auth.authenticator", ID: a.Authenticator, Role: pipeline.RoleAuthenticator}}
+func (c *Config) Needs() []component.Need {
+	if a := c.Auth; a != nil {
+		return []component.Need{{Key: "auth.authenticator", ID: a.Authenticator, Role: component.RoleAuthenticator}}
 	}
 	return nil
 }
 
-func (c *Config) listenOptions() netcfg.ListenOptions {
-	return netcfg.ListenOptions{Transport: c.Transport, Endpoint: c.Endpoint}
+func (c *Config) listenOptions() config.ListenOptions {
+	return config.ListenOptions{Transport: c.Transport, Endpoint: c.Endpoint}
 }
 
 // reporterConfig is what each reporter's session is made with.

@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
@@ -49,7 +49,7 @@ metrics:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if k := c.Keepalive.Get(); k == nil || k.ServerParameters.MaxConnectionAge != time.Hour || k.EnforcementPolicy.MinTime != 10*time.Second {
+	if k := c.Keepalive; k == nil || k.ServerParameters.MaxConnectionAge != time.Hour || k.EnforcementPolicy.MinTime != 10*time.Second {
 		t.Errorf("%+v", k)
 	}
 	if c.Transport != "unix" || c.MaxRecvMsgSizeMiB != 8 || c.MaxConnections != 5 || c.MaxReporters != 3 || c.ReporterIdleTimeout != 2*time.Hour || len(c.Needs()) != 1 {
@@ -99,7 +99,7 @@ func TestConfigErrors(t *testing.T) {
 	bad := DefaultConfig()
 	bad.Auth = conf.Some(AuthConfig{})
 	bad.Metrics = map[uint32]MetricConfig{7: {}}
-	if _, err := New(bad, pipeline.Settings{ID: "collectionagent"}); err == nil || !strings.Contains(err.Error(), "metrics.7") || !strings.Contains(err.Error(), "auth") {
+	if _, err := New(bad, component.Settings{ID: "collectionagent"}); err == nil || !strings.Contains(err.Error(), "metrics.7") || !strings.Contains(err.Error(), "auth") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -109,7 +109,7 @@ func TestUnixSocket(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
 	c.Transport, c.Endpoint = "unix", t.TempDir()+"/agent.sock"
-	r := newRig(t, c, pipeline.Settings{})
+	r := newRig(t, c, component.Settings{})
 	g := startReporter(t, "unix://"+c.Endpoint)
 	makeScript(newRand(1), 2, 10).play(g)
 	g.Stop()

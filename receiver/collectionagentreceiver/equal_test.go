@@ -16,12 +16,12 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/reporter"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // script is a profiler's life: calls in the order in which it makes them. A frame
@@ -137,7 +137,7 @@ func TestBothReportersEqual(t *testing.T) {
 			const counts = 600
 			s := makeScript(rand.New(rand.NewPCG(seed, 1)), 60, counts)
 			want := s.direct(t, testConfig())
-			r := newRig(t, testConfig(), pipeline.Settings{})
+			r := newRig(t, testConfig(), component.Settings{})
 			g := r.reporter()
 			s.play(g)
 			g.Stop()
@@ -200,7 +200,7 @@ func TestAnyOrderAnyNumberOfTimes(t *testing.T) {
 			requests = append(requests, requests[:len(requests)/3]...)
 			rnd.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
 
-			r := newRig(t, testConfig(), pipeline.Settings{})
+			r := newRig(t, testConfig(), component.Settings{})
 			var senders sync.WaitGroup
 			for w := range 4 {
 				client := r.client()

@@ -26,14 +26,15 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-telemetry/penstock/admission"
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // An id of 16 bytes.
@@ -63,7 +64,7 @@ func details(err error) (field string, retryAfter time.Duration) {
 // be used again.
 func TestMalformed(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, testConfig(), pipeline.Settings{})
+	r := newRig(t, testConfig(), component.Settings{})
 	client := r.client()
 	long := strings.Repeat("x", collectionagentv1.MaxTextBytes+1)
 	many := map[string]string{}
@@ -135,7 +136,7 @@ func (rawCodec) Unmarshal(mem.BufferSlice, any) error { return nil }
 // A number counts once, and one that nobody remembers is refused.
 func TestSequence(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, testConfig(), pipeline.Settings{})
+	r := newRig(t, testConfig(), component.Settings{})
 	client := r.client()
 	send := func(instance byte, n uint64) error {
 		_, err := client.Report(t.Context(), one(instance, n))
@@ -248,7 +249,7 @@ func FuzzWindow(f *testing.F) {
 func TestSignalsWithoutPipeline(t *testing.T) {
 	t.Parallel()
 	values := []*collectionagentv1.MetricValues{{Timestamp: firstSecond, Ids: []uint32{7}, Values: []int64{1}}}
-	only := newRig(t, testConfig(), pipeline.Settings{}, otlp.Profiles)
+	only := newRig(t, testConfig(), component.Settings{}, otlp.Profiles)
 	q := one(1, 1)
 	q.Metrics = values
 	if _, err := only.client().Report(t.Context(), q); err != nil {
@@ -259,7 +260,7 @@ func TestSignalsWithoutPipeline(t *testing.T) {
 		t.Errorf("%d samples, %d data points", p, m)
 	}
 
-	metrics := newRig(t, testConfig(), pipeline.Settings{}, otlp.Metrics)
+	metrics := newRig(t, testConfig(), component.Settings{}, otlp.Metrics)
 	client := metrics.client()
 	if _, err := client.Report(t.Context(), one(1, 1)); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "profiles") {
 		t.Errorf("got %v", err)
@@ -280,7 +281,7 @@ func TestBackPressure(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
 	c.ReportInterval = 5 * time.Millisecond
-	r := newRig(t, c, pipeline.Settings{})
+	r := newRig(t, c, component.Settings{})
 	r.door.sessions.crowded = crowding{window: 1 << 20, pending: 2000}
 	r.sink.Fail(errors.New("not now"))
 	g := r.reporter()
@@ -309,7 +310,7 @@ func TestReporters(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
 	c.MaxReporters = 2
-	r := newRig(t, c, pipeline.Settings{})
+	r := newRig(t, c, component.Settings{})
 	client := r.client()
 	send := func(b byte, n uint64) error { _, err := client.Report(t.Context(), one(b, n)); return err }
 	known := func() int {
@@ -362,7 +363,7 @@ func TestReportersExpire(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
 	c.ReporterIdleTimeout = 50 * time.Millisecond
-	r := newRig(t, c, pipeline.Settings{})
+	r := newRig(t, c, component.Settings{})
 	if _, err := r.client().Report(t.Context(), one(1, 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +374,7 @@ func TestReportersExpire(t *testing.T) {
 func TestAdmission(t *testing.T) {
 	t.Parallel()
 	budget := admission.New(admission.Config{Bytes: 1 << 20, MaxWait: -1})
-	r := newRig(t, testConfig(), pipeline.Settings{Memory: budget})
+	r := newRig(t, testConfig(), component.Settings{Memory: budget})
 	client := r.client()
 	hold, err := budget.Acquire(t.Context(), "another", 1<<20)
 	if err != nil {
@@ -403,7 +404,7 @@ func TestAdmission(t *testing.T) {
 // A request above the limit is refused; a reporter then sends in parts.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, testConfig(), pipeline.Settings{})
+	r := newRig(t, testConfig(), component.Settings{})
 	r.door.maxBytes = 1500 // less than the reporter's 4096
 	large := one(1, 1)
 	for range 100 {
@@ -443,7 +444,7 @@ func TestAuthentication(t *testing.T) {
 	c := testConfig()
 	c.Auth = conf.Some(AuthConfig{Authenticator: "keyring"})
 	keys := &keyring{}
-	set := pipeline.Settings{Extension: func(id string) (any, bool) { return keys, id == "keyring" }}
+	set := component.Settings{Extension: func(id string) (any, bool) { return keys, id == "keyring" }}
 	r := newRig(t, c, set)
 	client := r.client()
 	if _, err := client.Report(t.Context(), one(1, 1)); status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "the word") {
@@ -469,7 +470,7 @@ func TestAuthentication(t *testing.T) {
 	if !strings.Contains(r.logs.String(), "the lamp fell") {
 		t.Errorf("the log does not tell of the panic:\n%s", r.logs)
 	}
-	if want := []pipeline.Need{{Key: "auth.authenticator", ID: "keyring", Role: pipeline.RoleAuthenticator}}; !cmp.Equal(c.Needs(), want) {
+	if want := []component.Need{{Key: "auth.authenticator", ID: "keyring", Role: component.RoleAuthenticator}}; !cmp.Equal(c.Needs(), want) {
 		t.Errorf("needs %v", c.Needs())
 	}
 
@@ -477,7 +478,7 @@ func TestAuthentication(t *testing.T) {
 		"authenticator not found":                               nil,
 		"requested authenticator is not a server authenticator": func(string) (any, bool) { return 1, true },
 	} {
-		r, err := New(c, pipeline.Settings{ID: "collectionagent", Extension: ext})
+		r, err := New(c, component.Settings{ID: "collectionagent", Extension: ext})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -495,8 +496,8 @@ func TestTLS(t *testing.T) {
 	authority := tlstest.New(t)
 	cert, key := authority.Pair("127.0.0.1")
 	c := testConfig()
-	c.TLS = conf.Some(netcfg.ServerTLS{TLS: netcfg.TLS{CertPem: conf.Opaque(cert), KeyPem: conf.Opaque(key)}})
-	r := newRig(t, c, pipeline.Settings{})
+	c.TLS = conf.Some(config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}})
+	r := newRig(t, c, component.Settings{})
 	conn, err := grpc.NewClient(r.addr(), grpc.WithTransportCredentials(credentials.NewClientTLSFromCert(authority.Pool(), "")))
 	if err != nil {
 		t.Fatal(err)
@@ -514,7 +515,7 @@ func TestTLS(t *testing.T) {
 func TestSlowRequest(t *testing.T) {
 	t.Parallel()
 	budget := admission.New(admission.Config{Bytes: 1 << 20})
-	r := newRig(t, testConfig(), pipeline.Settings{Memory: budget})
+	r := newRig(t, testConfig(), component.Settings{Memory: budget})
 	r.door.patience = 50 * time.Millisecond
 	conn, err := grpc.NewClient(r.addr(), grpc.WithTransportCredentials(insecureCreds()))
 	if err != nil {
@@ -533,7 +534,7 @@ func TestSlowRequest(t *testing.T) {
 
 func TestCompressedRequest(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, testConfig(), pipeline.Settings{})
+	r := newRig(t, testConfig(), component.Settings{})
 	if _, err := r.client().Report(t.Context(), one(1, 1), grpc.UseCompressor("gzip")); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "not compressed") {
 		t.Errorf("got %v", err)
 	}
@@ -556,7 +557,7 @@ func TestCompressedRequest(t *testing.T) {
 
 func TestRegister(t *testing.T) {
 	t.Parallel()
-	r, err := New(testConfig(), pipeline.Settings{ID: "collectionagent/2"})
+	r, err := New(testConfig(), component.Settings{ID: "collectionagent/2"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -586,7 +587,7 @@ func TestRegister(t *testing.T) {
 	}
 	other := testConfig()
 	other.Endpoint = r.Addr().String()
-	second, err := New(other, pipeline.Settings{})
+	second, err := New(other, component.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -607,7 +608,7 @@ func TestRegister(t *testing.T) {
 // and tells if it cannot.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, testConfig(), pipeline.Settings{})
+	r := newRig(t, testConfig(), component.Settings{})
 	silent, err := net.Dial("tcp", r.addr())
 	if err != nil {
 		t.Fatal(err)
@@ -631,7 +632,7 @@ func TestShutdown(t *testing.T) {
 		}
 	}
 
-	failing := newRig(t, testConfig(), pipeline.Settings{})
+	failing := newRig(t, testConfig(), component.Settings{})
 	failing.sink.Fail(errors.New("not now"))
 	if _, err := failing.client().Report(t.Context(), one(1, 1)); err != nil {
 		t.Fatal(err)
@@ -647,7 +648,7 @@ func TestShutdown(t *testing.T) {
 // Who was let go before has no more time than the rest.
 func TestShutdownEndsFarewells(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, testConfig(), pipeline.Settings{})
+	r := newRig(t, testConfig(), component.Settings{})
 	r.sink.Fail(errors.New("not now"))
 	if _, err := r.client().Report(t.Context(), one(1, 1)); err != nil {
 		t.Fatal(err)
@@ -678,7 +679,7 @@ func TestShutdownAtAnyMoment(t *testing.T) {
 	for i := range 5 {
 		c := testConfig()
 		c.ReportInterval = time.Millisecond
-		r := newRig(t, c, pipeline.Settings{})
+		r := newRig(t, c, component.Settings{})
 		var senders sync.WaitGroup
 		taken := make([]int, 4)
 		for w := range taken {
@@ -711,7 +712,7 @@ func TestMaxConnections(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
 	c.MaxConnections = 1
-	r := newRig(t, c, pipeline.Settings{})
+	r := newRig(t, c, component.Settings{})
 	first, second := r.client(), r.client()
 	if _, err := first.Report(t.Context(), one(1, 1)); err != nil {
 		t.Fatal(err)
@@ -725,7 +726,7 @@ func TestMaxConnections(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	reader := sdkmetric.NewManualReader()
-	r := newRig(t, testConfig(), pipeline.Settings{Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+	r := newRig(t, testConfig(), component.Settings{Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
 	r.sink.FailNext(errors.New("not now"), &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: errors.New("one is bad")})
 	client := r.client()
 	refused := 0

@@ -29,7 +29,8 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -39,7 +40,7 @@ import (
 // Receiver is a collection agent. Its life is New, Register, Start, Shutdown.
 type Receiver struct {
 	cfg Config
-	set pipeline.Settings
+	set component.Settings
 
 	mu        sync.Mutex
 	phase     phase
@@ -65,7 +66,7 @@ const (
 )
 
 // New makes a receiver. It opens nothing.
-func New(cfg Config, set pipeline.Settings) (*Receiver, error) {
+func New(cfg Config, set component.Settings) (*Receiver, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("receiver %q: %w", set.ID, err)
 	}
@@ -136,7 +137,7 @@ func (r *Receiver) open(ctx context.Context) (err error) {
 	if r.obs, err = obsreport.NewReceiver(r.set.ID, "grpc", r.set.Tracer, r.set.Meter); err != nil {
 		return err
 	}
-	l, err := netcfg.Listen(ctx, r.cfg.listenOptions())
+	l, err := config.Listen(ctx, r.cfg.listenOptions())
 	if err != nil {
 		return errors.Join(err, r.obs.Close())
 	}
@@ -158,7 +159,7 @@ func (r *Receiver) open(ctx context.Context) (err error) {
 
 // authenticator finds who decides about requests; nil is nobody.
 func (r *Receiver) authenticator() (pipeline.Authenticator, error) {
-	a := r.cfg.Auth.Get()
+	a := r.cfg.Auth
 	if a == nil {
 		return nil, nil
 	}
@@ -175,7 +176,7 @@ func (r *Receiver) authenticator() (pipeline.Authenticator, error) {
 
 // secure returns the settings for TLS, nil if it is off.
 func (r *Receiver) secure() (*tls.Config, error) {
-	t := r.cfg.TLS.Get()
+	t := r.cfg.TLS
 	if t == nil {
 		return nil, nil
 	}

@@ -15,11 +15,11 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/reporter"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
@@ -58,7 +58,7 @@ func testConfig() Config {
 	return c
 }
 
-func newRig(t testing.TB, c Config, set pipeline.Settings, signals ...otlp.Signal) *rig {
+func newRig(t testing.TB, c Config, set component.Settings, signals ...otlp.Signal) *rig {
 	t.Helper()
 	r := &rig{t: t, sink: &testkit.Sink{}, logs: &logBuffer{}}
 	if len(signals) == 0 {

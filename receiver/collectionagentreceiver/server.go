@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
 	"github.com/penstock-telemetry/penstock/obsreport"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 const (
@@ -39,7 +39,7 @@ const (
 )
 
 func newServer(c Config, secure *tls.Config, d *door) *grpc.Server {
-	k := c.Keepalive.Get()
+	k := c.Keepalive
 	if k == nil {
 		k = &KeepaliveConfig{}
 	}

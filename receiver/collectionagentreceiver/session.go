@@ -7,10 +7,10 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/reporter"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // session is what is known of one reporter. Its requests are taken one after the

@@ -13,11 +13,11 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/reporter"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // instance names a reporter: ReportRequest.instance_id.

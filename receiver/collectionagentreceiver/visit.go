@@ -16,9 +16,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/admission"
-	collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
 // door is what all requests pass.

@@ -1,6 +1,6 @@
 package collectionagentreceiver
 
-import collectionagentv1 "github.com/penstock-telemetry/penstock/collectionagent/v1"
+import collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 
 // window remembers which of the last SequenceWindow numbers were seen, up to the
 // highest. The zero window has seen none.

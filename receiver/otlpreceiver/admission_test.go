@@ -20,8 +20,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -320,7 +320,7 @@ func TestShutdownGivesBack(t *testing.T) {
 func bombs() map[string][]byte {
 	zeros := make([]byte, 16<<20)
 	all := map[string][]byte{}
-	for _, coding := range netcfg.Encodings() {
+	for _, coding := range config.Encodings() {
 		all[coding] = compress(coding, zeros)
 	}
 	return all
@@ -351,7 +351,7 @@ func TestBombsStayInTheBudget(t *testing.T) {
 		senders.Wait()
 		r.idle()
 	}
-	for _, coding := range netcfg.GRPCEncodings() {
+	for _, coding := range config.GRPCEncodings() {
 		bomb := all[coding]
 		if coding == "snappy" { // over gRPC it has frames
 			bomb = all["x-snappy-framed"]

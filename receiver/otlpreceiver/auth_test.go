@@ -25,9 +25,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -158,7 +158,7 @@ func eachServer(t *testing.T, change func(*ServerConfig), f func(t *testing.T, c
 						if change != nil {
 							change(s)
 						}
-						s.TLS = conf.Some(netcfg.ServerTLS{TLS: netcfg.TLS{CertPem: conf.Opaque(cert), KeyPem: conf.Opaque(key)}})
+						s.TLS = conf.Some(config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}})
 					}
 				}
 				endpoint := "127.0.0.1:0"

@@ -141,7 +141,7 @@ const badLimit = 1 << 20
 
 func limitedConfig() Config {
 	cfg := testConfig()
-	g, h := *cfg.Protocols.GRPC.Get(), *cfg.Protocols.HTTP.Get()
+	g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
 	g.MaxRecvMsgSizeMiB, h.MaxRequestBodySize = badLimit>>20, badLimit
 	return Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}
 }
@@ -332,7 +332,7 @@ func TestWrongProtocolOnPort(t *testing.T) {
 func TestHTTPBodyThatBreaksOff(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig()
-	h := *cfg.Protocols.HTTP.Get()
+	h := *cfg.Protocols.HTTP
 	h.ReadTimeout = 300 * time.Millisecond
 	cfg.Protocols.HTTP = conf.Some(h)
 	r := newRig(t, cfg)

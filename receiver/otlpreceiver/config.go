@@ -7,10 +7,10 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // Config is the receiver's section of a configuration, with the keys and the
@@ -27,8 +27,8 @@ type Config struct {
 // null or {} is on with defaults. If both have the same endpoint, they share the
 // port.
 type Protocols struct {
-	GRPC conf.Optional[GRPCConfig] `yaml:"grpc"`
-	HTTP conf.Optional[HTTPConfig] `yaml:"http"`
+	GRPC *GRPCConfig `yaml:"grpc" config:"section"`
+	HTTP *HTTPConfig `yaml:"http" config:"section"`
 }
 
 // ServerConfig is what both servers have.
@@ -43,8 +43,8 @@ type ServerConfig struct {
 	Dialer struct {
 		Timeout time.Duration `yaml:"timeout"`
 	} `yaml:"dialer,omitempty"`
-	TLS  conf.Optional[netcfg.ServerTLS] `yaml:"tls,omitempty"`
-	Auth conf.Optional[AuthConfig]       `yaml:"auth,omitempty"`
+	TLS  *config.ServerTLS `yaml:"tls,omitempty" config:"section"`
+	Auth *AuthConfig       `yaml:"auth,omitempty" config:"section"`
 	// IncludeMetadata hands request headers to the pipeline: all, or those named.
 	IncludeMetadata Metadata     `yaml:"include_metadata"`
 	Middlewares     []Middleware `yaml:"middlewares,omitempty"`
@@ -65,7 +65,7 @@ type AuthConfig struct {
 // Validate checks the section "auth".
 func (c *AuthConfig) Validate() error {
 	if c.Authenticator == "" {
-		return conf.Atf("authenticator", "expected the id of an extension, such as basicauth")
+		return config.Atf("authenticator", "expected the id of an extension, such as basicauth")
 	}
 	return nil
 }
@@ -86,15 +86,15 @@ type GRPCConfig struct {
 	MaxConcurrentStreams uint32 `yaml:"max_concurrent_streams"`
 	// ReadBufferSize and WriteBufferSize are in bytes for each busy connection.
 	// 0 is gRPC's own default.
-	ReadBufferSize  int                            `yaml:"read_buffer_size"`
-	WriteBufferSize int                            `yaml:"write_buffer_size"`
-	Keepalive       conf.Optional[KeepaliveConfig] `yaml:"keepalive"`
+	ReadBufferSize  int              `yaml:"read_buffer_size"`
+	WriteBufferSize int              `yaml:"write_buffer_size"`
+	Keepalive       *KeepaliveConfig `yaml:"keepalive" config:"section"`
 }
 
 // KeepaliveConfig is how gRPC tells dead connections, and sheds old ones.
 type KeepaliveConfig struct {
-	ServerParameters  conf.Optional[KeepaliveParameters] `yaml:"server_parameters,omitempty"`
-	EnforcementPolicy conf.Optional[EnforcementPolicy]   `yaml:"enforcement_policy,omitempty"`
+	ServerParameters  *KeepaliveParameters `yaml:"server_parameters,omitempty" config:"section"`
+	EnforcementPolicy *EnforcementPolicy   `yaml:"enforcement_policy,omitempty" config:"section"`
 }
 
 // KeepaliveParameters are what the server does about its connections.
@@ -134,10 +134,10 @@ func (c *KeepaliveConfig) parts() (p KeepaliveParameters, e EnforcementPolicy) {
 	if c == nil {
 		return p, e
 	}
-	if found := c.ServerParameters.Get(); found != nil {
+	if found := c.ServerParameters; found != nil {
 		p = *found
 	}
-	if found := c.EnforcementPolicy.Get(); found != nil {
+	if found := c.EnforcementPolicy; found != nil {
 		e = *found
 	}
 	return p, e
@@ -163,10 +163,10 @@ type HTTPConfig struct {
 	KeepAlivesEnabled bool          `yaml:"keep_alives_enabled"`
 	// Keepalive is the Collector's newer place for the two: keepalive.enabled and
 	// keepalive.idle_timeout.
-	Keepalive conf.Optional[HTTPKeepalive] `yaml:"keepalive,omitempty"`
+	Keepalive *HTTPKeepalive `yaml:"keepalive,omitempty" config:"section"`
 
-	CORS            conf.Optional[CORSConfig] `yaml:"cors,omitempty"`
-	ResponseHeaders netcfg.Headers            `yaml:"response_headers,omitempty"`
+	CORS            *CORSConfig    `yaml:"cors,omitempty" config:"section"`
+	ResponseHeaders config.Headers `yaml:"response_headers,omitempty"`
 	// CompressionAlgorithms are the content codings that are undone, with "" for
 	// none. Without the key all are; an empty list undoes none.
 	CompressionAlgorithms []string `yaml:"compression_algorithms,omitempty"`
@@ -188,7 +188,7 @@ func (c *HTTPKeepalive) Validate() error { return checkDuration("idle_timeout", 
 
 // idle returns whether connections live on after a request, and for how long.
 func (c *HTTPConfig) idle() (keep bool, timeout time.Duration) {
-	k := c.Keepalive.Get()
+	k := c.Keepalive
 	if k == nil {
 		return false, c.IdleTimeout
 	}
@@ -216,49 +216,52 @@ const defaultMaxRequestBytes = 64 << 20
 // DefaultConfig returns a configuration in which both protocols are off and have
 // their defaults once their key is there.
 func DefaultConfig() Config {
-	return Config{
-		Protocols:   Protocols{GRPC: conf.Default(DefaultGRPCConfig()), HTTP: conf.Default(DefaultHTTPConfig())},
-		InvalidUTF8: AcceptText,
-	}
+	return Config{InvalidUTF8: AcceptText}
 }
 
 // DefaultGRPCConfig returns what an empty key "grpc" stands for. The read buffer
 // is smaller than the Collector's 512 KiB, which measured no faster.
-func DefaultGRPCConfig() GRPCConfig {
-	return GRPCConfig{
+func DefaultGRPCConfig() *GRPCConfig {
+	return &GRPCConfig{
 		ServerConfig:         ServerConfig{Endpoint: "localhost:4317", Transport: "tcp"},
 		MaxRecvMsgSizeMiB:    defaultMaxRequestBytes >> 20,
 		MaxConcurrentStreams: 256,
 		ReadBufferSize:       64 << 10,
-		Keepalive:            conf.Some(KeepaliveConfig{}),
+		Keepalive:            &KeepaliveConfig{},
 	}
 }
 
 // DefaultHTTPConfig returns what an empty key "http" stands for. Unlike the
 // Collector's, its timeouts stop a client that trickles. The idle timeout
 // is longer than the minute at which SDKs send metrics.
-func DefaultHTTPConfig() HTTPConfig {
-	return HTTPConfig{
+func DefaultHTTPConfig() *HTTPConfig {
+	return &HTTPConfig{
 		ServerConfig:       ServerConfig{Endpoint: "localhost:4318", Transport: "tcp"},
 		MaxRequestBodySize: defaultMaxRequestBytes,
 		ReadHeaderTimeout:  10 * time.Second,
 		WriteTimeout:       2 * time.Minute, IdleTimeout: 2 * time.Minute,
-		KeepAlivesEnabled: true, Keepalive: conf.Some(HTTPKeepalive{}),
+		KeepAlivesEnabled: true, Keepalive: &HTTPKeepalive{},
 		TracesURLPath: otlp.Traces.Spec().Path, MetricsURLPath: otlp.Metrics.Spec().Path,
 		LogsURLPath: otlp.Logs.Spec().Path, ProfilesURLPath: otlp.Profiles.Spec().Path,
 	}
 }
 
+// SetDefaults implements config.Defaulter.
+func (c *GRPCConfig) SetDefaults() { *c = *DefaultGRPCConfig() }
+
+// SetDefaults implements config.Defaulter.
+func (c *HTTPConfig) SetDefaults() { *c = *DefaultHTTPConfig() }
+
 // OnePort says whether gRPC and HTTP share a port: they are both on and have the
 // same endpoint.
 func (c *Config) OnePort() bool {
-	g, h := c.Protocols.GRPC.Get(), c.Protocols.HTTP.Get()
+	g, h := c.Protocols.GRPC, c.Protocols.HTTP
 	return g != nil && h != nil && g.Transport == h.Transport && g.Endpoint == h.Endpoint && !isAnyPort(g.Endpoint)
 }
 
 // Validate checks what is about the whole; the sections check themselves.
 func (c *Config) Validate() error {
-	g, h := c.Protocols.GRPC.Get(), c.Protocols.HTTP.Get()
+	g, h := c.Protocols.GRPC, c.Protocols.HTTP
 	if g == nil && h == nil {
 		return errors.New("must specify at least one protocol when using the OTLP receiver")
 	}
@@ -269,7 +272,7 @@ func (c *Config) Validate() error {
 			grpc, http any
 		}{{"tls", g.TLS, h.TLS}, {"auth", g.Auth, h.Auth}, {"socket_mode", g.SocketMode, h.SocketMode}} {
 			if !reflect.DeepEqual(s.grpc, s.http) {
-				return conf.At("protocols", fmt.Errorf(text, g.Endpoint, s.key))
+				return config.At("protocols", fmt.Errorf(text, g.Endpoint, s.key))
 			}
 		}
 	}
@@ -278,12 +281,12 @@ func (c *Config) Validate() error {
 
 // check is Validate of c and of its sections, for a Config that was not decoded.
 func (c *Config) check() error {
-	errs := []error{c.Validate(), conf.At("invalid_utf8", c.InvalidUTF8.check())}
-	if g := c.Protocols.GRPC.Get(); g != nil {
-		errs = append(errs, conf.At("protocols.grpc", errors.Join(g.Validate(), g.checkSections(), g.checkKeepalive())))
+	errs := []error{c.Validate(), config.At("invalid_utf8", c.InvalidUTF8.check())}
+	if g := c.Protocols.GRPC; g != nil {
+		errs = append(errs, config.At("protocols.grpc", errors.Join(g.Validate(), g.checkSections(), g.checkKeepalive())))
 	}
-	if h := c.Protocols.HTTP.Get(); h != nil {
-		errs = append(errs, conf.At("protocols.http", errors.Join(h.Validate(), h.checkSections(), h.checkKeepalive(), h.ResponseHeaders.Validate())))
+	if h := c.Protocols.HTTP; h != nil {
+		errs = append(errs, config.At("protocols.http", errors.Join(h.Validate(), h.checkSections(), h.checkKeepalive(), h.ResponseHeaders.Validate())))
 	}
 	return errors.Join(errs...)
 }
@@ -291,23 +294,23 @@ func (c *Config) check() error {
 // checkSections checks the sections that decoding checks by itself.
 func (c *ServerConfig) checkSections() error {
 	var errs []error
-	if t := c.TLS.Get(); t != nil {
-		errs = append(errs, conf.At("tls", t.Validate()))
+	if t := c.TLS; t != nil {
+		errs = append(errs, config.At("tls", t.Validate()))
 	}
-	if a := c.Auth.Get(); a != nil {
-		errs = append(errs, conf.At("auth", a.Validate()))
+	if a := c.Auth; a != nil {
+		errs = append(errs, config.At("auth", a.Validate()))
 	}
 	return errors.Join(errs...)
 }
 
 func (c *GRPCConfig) checkKeepalive() error {
-	p, e := c.Keepalive.Get().parts()
-	return conf.At("keepalive", errors.Join(conf.At("server_parameters", p.Validate()), conf.At("enforcement_policy", e.Validate())))
+	p, e := c.Keepalive.parts()
+	return config.At("keepalive", errors.Join(config.At("server_parameters", p.Validate()), config.At("enforcement_policy", e.Validate())))
 }
 
 func (c *HTTPConfig) checkKeepalive() error {
-	if k := c.Keepalive.Get(); k != nil {
-		return conf.At("keepalive", k.Validate())
+	if k := c.Keepalive; k != nil {
+		return config.At("keepalive", k.Validate())
 	}
 	return nil
 }
@@ -326,10 +329,10 @@ func (c *GRPCConfig) Validate() error {
 func (c *HTTPConfig) Validate() error {
 	var tooLarge error
 	if c.MaxRequestBodySize > math.MaxInt32 {
-		tooLarge = conf.Atf("max_request_body_size", "expected at most %d, found %d", math.MaxInt32, c.MaxRequestBodySize)
+		tooLarge = config.Atf("max_request_body_size", "expected at most %d, found %d", math.MaxInt32, c.MaxRequestBodySize)
 	}
 	_, paths := c.routes()
-	_, codings := netcfg.ParseCodings(c.CompressionAlgorithms)
+	_, codings := compress.ParseCodings(c.CompressionAlgorithms)
 	return errors.Join(
 		c.ServerConfig.validate(),
 		tooLarge,
@@ -338,30 +341,30 @@ func (c *HTTPConfig) Validate() error {
 		checkDuration("write_timeout", c.WriteTimeout),
 		checkDuration("idle_timeout", c.IdleTimeout),
 		checkDuration("max_connection_age", c.MaxConnectionAge),
-		conf.At("compression_algorithms", codings),
+		config.At("compression_algorithms", codings),
 		paths,
 	)
 }
 
 // Needs lists the extensions that the configuration names.
-func (c *Config) Needs() []pipeline.Need {
-	var all []pipeline.Need
-	if g := c.Protocols.GRPC.Get(); g != nil {
+func (c *Config) Needs() []component.Need {
+	var all []component.Need
+	if g := c.Protocols.GRPC; g != nil {
 		all = append(all, g.needs("protocols.grpc")...)
 	}
-	if h := c.Protocols.HTTP.Get(); h != nil {
+	if h := c.Protocols.HTTP; h != nil {
 		all = append(all, h.needs("protocols.http")...)
 	}
 	return all
 }
 
-func (c *ServerConfig) needs(path string) []pipeline.Need {
-	var all []pipeline.Need
-	if a := c.Auth.Get(); a != nil {
-		all = append(all, pipeline.Need{Key: path + ".auth.authenticator", ID: a.Authenticator, Role: pipeline.RoleAuthenticator})
+func (c *ServerConfig) needs(path string) []component.Need {
+	var all []component.Need
+	if a := c.Auth; a != nil {
+		all = append(all, component.Need{Key: path + ".auth.authenticator", ID: a.Authenticator, Role: component.RoleAuthenticator})
 	}
 	for _, m := range c.Middlewares {
-		all = append(all, pipeline.Need{Key: path + ".middlewares", ID: m.ID, Role: pipeline.RoleMiddleware})
+		all = append(all, component.Need{Key: path + ".middlewares", ID: m.ID, Role: component.RoleMiddleware})
 	}
 	return all
 }
@@ -369,18 +372,18 @@ func (c *ServerConfig) needs(path string) []pipeline.Need {
 // Warnings says what is suspicious but not wrong.
 func (c *Config) Warnings() []string {
 	var all []string
-	if g := c.Protocols.GRPC.Get(); g != nil {
+	if g := c.Protocols.GRPC; g != nil {
 		all = append(all, g.warnings("protocols.grpc")...)
-		if a := g.Auth.Get(); a != nil && len(a.RequestParams) > 0 {
+		if a := g.Auth; a != nil && len(a.RequestParams) > 0 {
 			all = append(all, "protocols.grpc.auth.request_params has no effect: gRPC requests have no query")
 		}
 	}
 	if c.OnePort() {
-		all = append(all, onePortWarnings(c.Protocols.GRPC.Get())...)
+		all = append(all, onePortWarnings(c.Protocols.GRPC)...)
 	}
-	if h := c.Protocols.HTTP.Get(); h != nil {
+	if h := c.Protocols.HTTP; h != nil {
 		all = append(all, h.warnings("protocols.http")...)
-		if o := h.CORS.Get(); o != nil && len(o.AllowedOrigins) == 0 && len(o.AllowedHeaders) > 0 {
+		if o := h.CORS; o != nil && len(o.AllowedOrigins) == 0 && len(o.AllowedHeaders) > 0 {
 			all = append(all, "protocols.http.cors specifies allowed headers but no allowed origins, and is therefore ignored")
 		}
 	}

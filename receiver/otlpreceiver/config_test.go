@@ -8,9 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 func decode(t *testing.T, yaml string) (Config, error) {
@@ -41,7 +41,7 @@ func TestConfigDefaults(t *testing.T) {
 			t.Errorf("%s: %v", yaml, err)
 			continue
 		}
-		g, h := cfg.Protocols.GRPC.Get(), cfg.Protocols.HTTP.Get()
+		g, h := cfg.Protocols.GRPC, cfg.Protocols.HTTP
 		if (g != nil) != want.grpc || (h != nil) != want.http {
 			t.Errorf("%s: grpc %v, http %v, want %v", yaml, g != nil, h != nil, want)
 		}
@@ -115,32 +115,32 @@ protocols:
 				MaxConnectionAgeGrace: 13 * time.Second, Time: 30 * time.Second, Timeout: 5 * time.Second}),
 			EnforcementPolicy: conf.Some(EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		})}
-	if got := *cfg.Protocols.GRPC.Get(); !reflect.DeepEqual(g, got) {
+	if got := *cfg.Protocols.GRPC; !reflect.DeepEqual(g, got) {
 		t.Errorf("grpc:\nwant %+v\n got %+v", g, got)
 	}
 	h := HTTPConfig{
 		ServerConfig: ServerConfig{Endpoint: "/run/otlp.sock", Transport: "unix", SocketMode: 0o660,
 			IncludeMetadata: Metadata{Names: []string{"x-tenant", "host"}},
 			Auth:            conf.Some(AuthConfig{Authenticator: "oidc/a", RequestParams: []string{"token"}}),
-			TLS:             conf.Some(netcfg.ServerTLS{TLS: netcfg.TLS{CertFile: "c", KeyFile: "k", MinVersion: "1.3"}, ClientCAFile: "ca"})},
+			TLS:             conf.Some(config.ServerTLS{TLS: config.TLS{CertFile: "c", KeyFile: "k", MinVersion: "1.3"}, ClientCAFile: "ca"})},
 		CORS: conf.Some(CORSConfig{AllowedOrigins: []string{"https://*.example.com"}, AllowedHeaders: []string{"x-a"},
 			ExposedHeaders: []string{"x-b"}, MaxAge: 7200}),
 		Keepalive:             conf.Some(HTTPKeepalive{IdleTimeout: 9 * time.Second}),
-		ResponseHeaders:       netcfg.Headers{{Name: "x-served-by", Value: "penstock"}},
+		ResponseHeaders:       config.Headers{{Name: "x-served-by", Value: "penstock"}},
 		CompressionAlgorithms: []string{"", "gzip"},
 		MaxRequestBodySize:    1000, MaxConnectionAge: 5 * time.Minute,
 		ReadTimeout: time.Second, ReadHeaderTimeout: 2 * time.Second, WriteTimeout: 3 * time.Second, IdleTimeout: 4 * time.Second,
 		TracesURLPath: "traces", MetricsURLPath: "/m", LogsURLPath: "https://host/l?x=y", ProfilesURLPath: "/p"}
-	if got := *cfg.Protocols.HTTP.Get(); !reflect.DeepEqual(h, got) {
+	if got := *cfg.Protocols.HTTP; !reflect.DeepEqual(h, got) {
 		t.Errorf("http:\nwant %+v\n got %+v", h, got)
 	}
-	if keep, idle := cfg.Protocols.HTTP.Get().idle(); keep || idle != 9*time.Second {
+	if keep, idle := cfg.Protocols.HTTP.idle(); keep || idle != 9*time.Second {
 		t.Errorf("keep-alives %v, idle %s, want none and the newer key's 9s", keep, idle)
 	}
 	if cfg.InvalidUTF8 != RepairText {
 		t.Errorf("invalid_utf8 is %q", cfg.InvalidUTF8)
 	}
-	routes, err := cfg.Protocols.HTTP.Get().routes()
+	routes, err := cfg.Protocols.HTTP.routes()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,12 +197,12 @@ func TestConfigErrors(t *testing.T) {
 // An embedder's Config was not decoded; New checks it all the same.
 func TestNewChecksConfig(t *testing.T) {
 	t.Parallel()
-	if _, err := New(DefaultConfig(), pipeline.Settings{ID: "otlp"}); err == nil || !strings.Contains(err.Error(), "at least one protocol") {
+	if _, err := New(DefaultConfig(), component.Settings{ID: "otlp"}); err == nil || !strings.Contains(err.Error(), "at least one protocol") {
 		t.Errorf("nothing enabled: %v", err)
 	}
 	g, h := DefaultGRPCConfig(), DefaultHTTPConfig()
 	g.Endpoint, h.IdleTimeout = "nowhere", -1
-	_, err := New(Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}, pipeline.Settings{ID: "otlp"})
+	_, err := New(Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}, component.Settings{ID: "otlp"})
 	for _, want := range []string{`receiver "otlp"`, `protocols.grpc: endpoint: endpoint "nowhere": the port is missing`, "protocols.http: idle_timeout: expected 0 or more"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
@@ -214,7 +214,7 @@ func TestNewChecksConfig(t *testing.T) {
 func TestZeroLimitsAreDefaults(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig()
-	g, h := *cfg.Protocols.GRPC.Get(), *cfg.Protocols.HTTP.Get()
+	g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
 	g.MaxRecvMsgSizeMiB, g.MaxConcurrentStreams, h.MaxRequestBodySize = 0, 0, -1
 	r := newRig(t, Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}})
 	for _, via := range testTransports {

@@ -12,10 +12,10 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // lender counts buffers on loan, and overwrites those that come back.
@@ -37,7 +37,7 @@ func accepted(t *testing.T, writeTimeout time.Duration) (*conn, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := pipeline.Settings{}.OrDefaults()
+	set := component.Settings{}.OrDefaults()
 	obs, err := obsreport.NewReceiver("otlp", "grpc", set.Tracer, set.Meter)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -117,7 +118,7 @@ func TestMaxConnectionAgeOfHTTP2(t *testing.T) {
 	t.Parallel()
 	const age = 100 * time.Millisecond
 	cfg := onePortConfig("tcp", freePort(t), nil)
-	web := *cfg.Protocols.HTTP.Get()
+	web := *cfg.Protocols.HTTP
 	web.MaxConnectionAge = age
 	cfg.Protocols.HTTP = conf.Some(web)
 	r := newRig(t, cfg)
@@ -238,7 +239,7 @@ func TestRestartOnTheSamePort(t *testing.T) {
 		onePortConfig("tcp", freePort(t), nil),
 		{Protocols: Protocols{GRPC: onePortConfig("tcp", freePort(t), nil).Protocols.GRPC}},
 	} {
-		g := cfg.Protocols.GRPC.Get()
+		g := cfg.Protocols.GRPC
 		for _, limit := range []int{1, 8, 1} {
 			g.MaxRecvMsgSizeMiB = limit
 			c := cfg
@@ -268,15 +269,15 @@ func TestOnePortMustAgree(t *testing.T) {
 		"socket_mode": func(s *ServerConfig) { s.SocketMode = 0o600 },
 	} {
 		cfg := onePortConfig("unix", filepath.Join(t.TempDir(), "s"), nil)
-		web := *cfg.Protocols.HTTP.Get()
+		web := *cfg.Protocols.HTTP
 		change(&web.ServerConfig)
 		cfg.Protocols.HTTP = conf.Some(web)
-		if _, err := New(cfg, pipeline.Settings{ID: "otlp"}); err == nil || !strings.Contains(err.Error(), key+" must be the same in both") {
+		if _, err := New(cfg, component.Settings{ID: "otlp"}); err == nil || !strings.Contains(err.Error(), key+" must be the same in both") {
 			t.Errorf("%s differs: %v", key, err)
 		}
 		web.Endpoint += "2"
 		cfg.Protocols.HTTP = conf.Some(web)
-		if _, err := New(cfg, pipeline.Settings{ID: "otlp"}); err != nil {
+		if _, err := New(cfg, component.Settings{ID: "otlp"}); err != nil {
 			t.Errorf("%s differs on two sockets: %v", key, err)
 		}
 	}

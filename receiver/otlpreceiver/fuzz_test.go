@@ -14,14 +14,15 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/admission"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // fuzzEncodings and fuzzTypes are what the fuzzer's numbers stand for.
 var (
-	fuzzEncodings = append([]string{""}, netcfg.Encodings()...)
+	fuzzEncodings = append([]string{""}, config.Encodings()...)
 	fuzzTypes     = []string{"application/x-protobuf", "application/json", ""}
 )
 
@@ -87,7 +88,7 @@ func fuzzHandler(t testing.TB) (http.Handler, *sink) {
 // fuzzDoor has a sink behind all signals, and a budget.
 func fuzzDoor(t testing.TB, transport string) (*door, *sink) {
 	t.Helper()
-	r, err := New(testConfig(), pipeline.Settings{Memory: admission.New(admission.Config{Bytes: 1 << 30})})
+	r, err := New(testConfig(), component.Settings{Memory: admission.New(admission.Config{Bytes: 1 << 30})})
 	if err != nil {
 		t.Fatal(err)
 	}

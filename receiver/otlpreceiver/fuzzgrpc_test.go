@@ -15,8 +15,9 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -85,8 +86,8 @@ func wantCode(s otlp.Signal, encoding string, wire []byte) codes.Code {
 		return codes.Internal
 	}
 	if packed {
-		out, err := netcfg.DecompressBytes(encoding, nil, body, fuzzLimit, nil)
-		if errors.Is(err, netcfg.ErrTooLarge) {
+		out, err := compress.DecompressBytes(encoding, nil, body, fuzzLimit, nil)
+		if errors.Is(err, compress.ErrTooLarge) {
 			return codes.ResourceExhausted
 		} else if err != nil {
 			return codes.InvalidArgument
@@ -100,7 +101,7 @@ func wantCode(s otlp.Signal, encoding string, wire []byte) codes.Code {
 	return codes.OK
 }
 
-var fuzzGRPCEncodings = append([]string{"", "identity"}, netcfg.GRPCEncodings()...)
+var fuzzGRPCEncodings = append([]string{"", "identity"}, config.GRPCEncodings()...)
 
 // FuzzGRPCMessage sends any bytes as the messages of a gRPC request to any signal.
 // The status is the one that the rules want, success means that the consumer saw

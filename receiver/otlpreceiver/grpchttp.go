@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -128,7 +128,7 @@ func (h *grpcOverHTTP) take(w http.ResponseWriter, r *http.Request, v *visit) (r
 // message reads the one message of the request.
 func (h *grpcOverHTTP) message(w http.ResponseWriter, r *http.Request, v *visit) (*[]byte, *refusal) {
 	encoding := r.Header.Get("Grpc-Encoding")
-	if known := netcfg.GRPCEncodings(); encoding != "" && encoding != "identity" && !slices.Contains(known, encoding) {
+	if known := config.GRPCEncodings(); encoding != "" && encoding != "identity" && !slices.Contains(known, encoding) {
 		return nil, &refusal{code: codes.Unimplemented, reason: obsreport.ReasonEncoding, message: "unsupported grpc-encoding " +
 			quote(encoding) + ": expected " + strings.Join(known, ", ")}
 	}

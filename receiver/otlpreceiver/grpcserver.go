@@ -72,7 +72,7 @@ func grpcOptions(c *GRPCConfig) []grpc.ServerOption {
 	if streams == 0 {
 		streams = DefaultGRPCConfig().MaxConcurrentStreams
 	}
-	sp, ep := c.Keepalive.Get().parts()
+	sp, ep := c.Keepalive.parts()
 	opts := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rawCodec{}),
 		experimental.BufferPool(bufpool.GRPC{}),

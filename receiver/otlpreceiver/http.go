@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -31,7 +31,7 @@ type httpHandler struct {
 	*door
 	formats         []*format
 	routes          map[string]otlp.Signal
-	codings         netcfg.Codings
+	codings         compress.Codings
 	maxRequestBytes int
 	maxAge          time.Duration // of a connection; 0: any
 	requestParams   []string
@@ -41,7 +41,7 @@ type httpHandler struct {
 
 // newHTTPHandler joins paths with the intakes of their signals.
 func newHTTPHandler(c *HTTPConfig, d *door, routes map[string]otlp.Signal) (*httpHandler, error) {
-	codings, err := netcfg.ParseCodings(c.CompressionAlgorithms)
+	codings, err := compress.ParseCodings(c.CompressionAlgorithms)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func newHTTPHandler(c *HTTPConfig, d *door, routes map[string]otlp.Signal) (*htt
 		door: d, formats: formats(), routes: routes, codings: codings,
 		maxRequestBytes: defaultMaxRequestBytes, maxAge: c.MaxConnectionAge,
 	}
-	if a := c.Auth.Get(); a != nil {
+	if a := c.Auth; a != nil {
 		h.requestParams = a.RequestParams
 	}
 	if c.MaxRequestBodySize > 0 {
@@ -241,7 +241,7 @@ func (h *httpHandler) body(w http.ResponseWriter, r *http.Request, v *visit) (*[
 		}
 	}
 	src := &paced{r: r.Body, w: http.NewResponseController(w), visit: v, most: int64(limit)}
-	lent, err := netcfg.Decompress(encoding, dst, src, limit, v)
+	lent, err := compress.Decompress(encoding, dst, src, limit, v)
 	v.wireBytes = int(src.n)
 	if err != nil {
 		refused := refuseBody(err, limit)
@@ -258,11 +258,11 @@ func (h *httpHandler) body(w http.ResponseWriter, r *http.Request, v *visit) (*[
 // refuseBody says why a body could not be read.
 func refuseBody(err error, limit int) *refusal {
 	switch {
-	case errors.Is(err, netcfg.ErrTooLarge), errors.Is(err, errWireTooLarge):
+	case errors.Is(err, compress.ErrTooLarge), errors.Is(err, errWireTooLarge):
 		return refuseSize(limit)
-	case errors.Is(err, netcfg.ErrUnknownEncoding):
+	case errors.Is(err, compress.ErrUnknownEncoding):
 		return &refusal{code: codes.InvalidArgument, message: err.Error(), reason: obsreport.ReasonEncoding}
-	case errors.Is(err, netcfg.ErrCorrupt):
+	case errors.Is(err, compress.ErrCorrupt):
 		r := refuseData(err)
 		r.reason = obsreport.ReasonDecompress
 		return r

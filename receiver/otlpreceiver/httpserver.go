@@ -12,7 +12,7 @@ import (
 
 	"github.com/rs/cors"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 )
 
@@ -80,7 +80,7 @@ func below(c net.Conn) *conn {
 // outer is what is around the handler, outermost first as in the Collector:
 // response_headers, cors.
 func outer(c *HTTPConfig, h http.Handler) http.Handler {
-	if o := c.CORS.Get(); o != nil && len(o.AllowedOrigins) > 0 {
+	if o := c.CORS; o != nil && len(o.AllowedOrigins) > 0 {
 		h = cors.New(cors.Options{
 			AllowedOrigins: o.AllowedOrigins, AllowedHeaders: o.AllowedHeaders, ExposedHeaders: o.ExposedHeaders,
 			MaxAge: o.MaxAge, AllowCredentials: true,
@@ -92,7 +92,7 @@ func outer(c *HTTPConfig, h http.Handler) http.Handler {
 	return h
 }
 
-func withHeaders(all netcfg.Headers, next http.Handler) http.Handler {
+func withHeaders(all config.Headers, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, h := range all {
 			w.Header().Set(h.Name, string(h.Value))

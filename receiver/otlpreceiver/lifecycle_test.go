@@ -16,6 +16,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -31,7 +32,7 @@ func TestShared(t *testing.T) {
 	cfg, other := testConfig(), testConfig()
 	ctx := t.Context()
 	get := func(c *Config) *pipeline.Handle[*Config, *Receiver] {
-		h, err := all.Get(c, func() (*Receiver, error) { return New(*c, pipeline.Settings{ID: "otlp"}) })
+		h, err := all.Get(c, func() (*Receiver, error) { return New(*c, component.Settings{ID: "otlp"}) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +89,7 @@ func TestShared(t *testing.T) {
 func TestLifecycleOrder(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	r, err := New(testConfig(), pipeline.Settings{ID: "otlp"})
+	r, err := New(testConfig(), component.Settings{ID: "otlp"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func TestLifecycleOrder(t *testing.T) {
 		t.Error("Start revived a receiver that was shut down")
 	}
 
-	idle, err := New(testConfig(), pipeline.Settings{})
+	idle, err := New(testConfig(), component.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,14 +142,14 @@ func TestStartFailsWhole(t *testing.T) {
 	defer taken.Close()
 	for _, protocol := range []string{"grpc", "http"} {
 		cfg := testConfig()
-		g, h := *cfg.Protocols.GRPC.Get(), *cfg.Protocols.HTTP.Get()
+		g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
 		socket := t.TempDir() + "/otlp" // gone when nobody listens
 		if protocol == "grpc" {
 			g.Endpoint, h.Transport, h.Endpoint = taken.Addr().String(), "unix", socket
 		} else {
 			g.Transport, g.Endpoint, h.Endpoint = "unix", socket, taken.Addr().String()
 		}
-		r, err := New(Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}, pipeline.Settings{ID: "otlp/2"})
+		r, err := New(Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}, component.Settings{ID: "otlp/2"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,9 +203,9 @@ func TestUnixSockets(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	cfg := testConfig()
-	g, h := *cfg.Protocols.GRPC.Get(), *cfg.Protocols.HTTP.Get()
+	g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
 	g.Transport, g.Endpoint, h.Transport, h.Endpoint = "unix", dir+"/g", "unix", dir+"/h"
-	r, err := New(Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}, pipeline.Settings{})
+	r, err := New(Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}, component.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,9 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -78,7 +78,7 @@ func TestTLSOnEveryListener(t *testing.T) {
 	ca := tlstest.New(t)
 	cert, key := ca.Pair("127.0.0.1")
 	secure := func(s *ServerConfig) {
-		s.TLS = conf.Some(netcfg.ServerTLS{TLS: netcfg.TLS{CertPem: conf.Opaque(cert), KeyPem: conf.Opaque(key)}})
+		s.TLS = conf.Some(config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}})
 	}
 	two := onePortConfig("tcp", "127.0.0.1:0", secure)
 	for name, cfg := range map[string]Config{"two ports": two, "one port": onePortConfig("tcp", freePort(t), secure)} {

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc/connectivity"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -23,7 +24,7 @@ import (
 func grpcRig(t *testing.T, change func(*GRPCConfig)) *rig {
 	t.Helper()
 	cfg := testConfig()
-	g := *cfg.Protocols.GRPC.Get()
+	g := *cfg.Protocols.GRPC
 	change(&g)
 	return newRig(t, Config{Protocols: Protocols{GRPC: conf.Some(g)}})
 }
@@ -31,7 +32,7 @@ func grpcRig(t *testing.T, change func(*GRPCConfig)) *rig {
 func httpRig(t *testing.T, change func(*HTTPConfig)) *rig {
 	t.Helper()
 	cfg := testConfig()
-	h := *cfg.Protocols.HTTP.Get()
+	h := *cfg.Protocols.HTTP
 	change(&h)
 	return newRig(t, Config{Protocols: Protocols{HTTP: conf.Some(h)}})
 }
@@ -149,7 +150,7 @@ func TestListenerFailureIsLogged(t *testing.T) {
 }
 
 func BenchmarkExport(b *testing.B) {
-	r, err := New(testConfig(), pipeline.Settings{})
+	r, err := New(testConfig(), component.Settings{})
 	if err != nil {
 		b.Fatal(err)
 	}

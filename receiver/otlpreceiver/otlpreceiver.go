@@ -32,7 +32,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -47,7 +48,7 @@ const abortGrace = time.Second
 // for each signal, Start, Shutdown.
 type Receiver struct {
 	cfg  Config
-	set  pipeline.Settings
+	set  component.Settings
 	gate *gate
 	pace pace
 
@@ -76,7 +77,7 @@ const (
 )
 
 // New makes a receiver. It opens nothing.
-func New(cfg Config, set pipeline.Settings) (*Receiver, error) {
+func New(cfg Config, set component.Settings) (*Receiver, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("receiver %q: %w", set.ID, err)
 	}
@@ -138,7 +139,7 @@ func (r *Receiver) Start(ctx context.Context) error {
 // open makes both servers, or none. One of them serves both protocols if they
 // share a port.
 func (r *Receiver) open(ctx context.Context) error {
-	g, h := r.cfg.Protocols.GRPC.Get(), r.cfg.Protocols.HTTP.Get()
+	g, h := r.cfg.Protocols.GRPC, r.cfg.Protocols.HTTP
 	shared := g
 	if g != nil && !r.cfg.OnePort() {
 		shared = nil
@@ -233,7 +234,7 @@ func (r *Receiver) door(transport string, c *ServerConfig, routes ...string) (*d
 	if d.auth, err = r.authenticator(c); err != nil {
 		return nil, nil, err
 	}
-	t := c.TLS.Get()
+	t := c.TLS
 	if t == nil {
 		return d, nil, nil
 	}
@@ -259,7 +260,7 @@ func (r *Receiver) door(transport string, c *ServerConfig, routes ...string) (*d
 // authenticator finds who decides about requests; nil is nobody. The texts are
 // the Collector's.
 func (r *Receiver) authenticator(c *ServerConfig) (pipeline.Authenticator, error) {
-	a := c.Auth.Get()
+	a := c.Auth
 	if a == nil {
 		return nil, nil
 	}
@@ -281,7 +282,7 @@ func traces(tp trace.TracerProvider) bool {
 }
 
 func (r *Receiver) listen(ctx context.Context, c *ServerConfig, d *door, writeTimeout time.Duration) (*conns.Listener, error) {
-	l, err := netcfg.Listen(ctx, c.listenOptions())
+	l, err := config.Listen(ctx, c.listenOptions())
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/url"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -31,7 +31,7 @@ func (c *HTTPConfig) routes() (map[string]otlp.Signal, error) {
 			err = fmt.Errorf("%s and %s cannot have the same path %q", other, s, path)
 		}
 		if err != nil {
-			errs = append(errs, conf.At(urlPaths[s].key, err))
+			errs = append(errs, config.At(urlPaths[s].key, err))
 			continue
 		}
 		routes[path] = s

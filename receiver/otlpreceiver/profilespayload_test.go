@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 )
@@ -16,15 +16,15 @@ import (
 func TestProfilerPayloadsUntouched(t *testing.T) {
 	t.Parallel()
 	payloads := testkit.ProfilerPayloads(t)
-	for _, compression := range []netcfg.Compression{netcfg.NoCompression, netcfg.Gzip, netcfg.Zstd} {
+	for _, compression := range []config.Compression{config.NoCompression, config.Gzip, config.Zstd} {
 		r := newRig(t, testConfig(), otlp.Profiles)
-		overGRPC := netcfg.DefaultGRPCClient()
+		overGRPC := config.DefaultGRPCClient()
 		overGRPC.Endpoint, overGRPC.TLS.Insecure, overGRPC.Compression = r.GRPCAddr().String(), true, compression
 		g, err := otlpclient.NewGRPC(overGRPC, 10*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
-		overHTTP := netcfg.DefaultHTTPClient()
+		overHTTP := config.DefaultHTTPClient()
 		overHTTP.Endpoint, overHTTP.Compression = "http://"+r.HTTPAddr().String(), compression
 		h, err := otlpclient.NewHTTP(overHTTP, nil)
 		if err != nil {

@@ -120,7 +120,7 @@ func TestRequestsWithoutItems(t *testing.T) {
 func TestHTTPPathsAndTypes(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig()
-	h := *cfg.Protocols.HTTP.Get()
+	h := *cfg.Protocols.HTTP
 	h.LogsURLPath = "http://ignored/in/logs?x=1"
 	cfg.Protocols.HTTP = conf.Some(h)
 	r := newRig(t, cfg)
@@ -168,7 +168,7 @@ func TestSignalsWithoutPipeline(t *testing.T) {
 func TestIncludeMetadata(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig()
-	g, h := *cfg.Protocols.GRPC.Get(), *cfg.Protocols.HTTP.Get()
+	g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
 	g.IncludeMetadata.All, h.IncludeMetadata.All = true, true
 	cfg.Protocols.GRPC, cfg.Protocols.HTTP = conf.Some(g), conf.Some(h)
 	r := newRig(t, cfg)
@@ -206,7 +206,7 @@ func TestSizeLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 20
 	cfg := testConfig()
-	g, h := *cfg.Protocols.GRPC.Get(), *cfg.Protocols.HTTP.Get()
+	g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
 	g.MaxRecvMsgSizeMiB, h.MaxRequestBodySize = 1, limit
 	cfg.Protocols.GRPC, cfg.Protocols.HTTP = conf.Some(g), conf.Some(h)
 	r := newRig(t, cfg)

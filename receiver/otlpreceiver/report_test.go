@@ -21,7 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/admission"
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -77,7 +77,7 @@ func TestRefusalsAreReported(t *testing.T) {
 			t.Run(ports+"/"+tt.reason, func(t *testing.T) {
 				t.Parallel()
 				cfg := limitedConfig()
-				g, h := cfg.Protocols.GRPC.Get(), cfg.Protocols.HTTP.Get()
+				g, h := cfg.Protocols.GRPC, cfg.Protocols.HTTP
 				withAuth()(&g.ServerConfig)
 				withAuth()(&h.ServerConfig)
 				if ports == "one port" {

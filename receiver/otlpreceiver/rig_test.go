@@ -43,6 +43,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -169,7 +170,7 @@ func makeRig(t *testing.T, cfg Config, with setup) *rig {
 	t.Helper()
 	r := &rig{t: t, sink: &sink{}, reader: sdkmetric.NewManualReader(), spans: tracetest.NewSpanRecorder(), logs: &lockedBuffer{}}
 	var err error
-	r.Receiver, err = New(cfg, pipeline.Settings{
+	r.Receiver, err = New(cfg, component.Settings{
 		ID:     "otlp/test",
 		Logger: slog.New(slog.NewTextHandler(r.logs, nil)),
 		Tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)),

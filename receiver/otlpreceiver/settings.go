@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
 )
 
 // Metadata selects request headers: none, all, or those named, in lower case.
@@ -20,7 +20,7 @@ type Metadata struct {
 	Names []string
 }
 
-// DecodeConf implements conf.Decoder: a bool as in the Collector, or a list of
+// DecodeConf implements config.Decoder: a bool as in the Collector, or a list of
 // names.
 func (m *Metadata) DecodeConf(n *conf.Node) error {
 	if n.Kind() != conf.List {
@@ -64,12 +64,12 @@ func (m *Metadata) pick(get func(name string) []string, all func() map[string][]
 // 0 is the default.
 type FileMode fs.FileMode
 
-// DecodeConf implements conf.Decoder.
-func (m *FileMode) DecodeConf(n *conf.Node) error {
-	text := strings.TrimPrefix(strings.ToLower(n.Text()), "0o")
+// DecodeConfig implements config.Decoder.
+func (m *FileMode) DecodeConfig(v config.Value) error {
+	text := strings.TrimPrefix(strings.ToLower(v.Text()), "0o")
 	bits, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || bits > uint64(fs.ModePerm) {
-		return n.Errorf("expected permissions in octal such as 0660, found %q", n.Text())
+		return v.Errorf("expected permissions in octal such as 0660, found %q", v.Text())
 	}
 	*m = FileMode(bits)
 	return nil
@@ -113,14 +113,14 @@ func (c *ServerConfig) validate() error {
 	}
 	for i, m := range c.Middlewares {
 		if typ, _, _ := strings.Cut(m.ID, "/"); typ != "memory_limiter" {
-			errs = append(errs, conf.Atf("middlewares", "entry %d: the extension %q is not supported as a middleware: expected memory_limiter", i, m.ID))
+			errs = append(errs, config.Atf("middlewares", "entry %d: the extension %q is not supported as a middleware: expected memory_limiter", i, m.ID))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (c *ServerConfig) listenOptions() netcfg.ListenOptions {
-	return netcfg.ListenOptions{Transport: c.Transport, Endpoint: c.Endpoint, SocketMode: fs.FileMode(c.SocketMode)}
+func (c *ServerConfig) listenOptions() config.ListenOptions {
+	return config.ListenOptions{Transport: c.Transport, Endpoint: c.Endpoint, SocketMode: fs.FileMode(c.SocketMode)}
 }
 
 // isAnyPort says whether each listener on endpoint gets a port of its own.
@@ -131,14 +131,14 @@ func isAnyPort(endpoint string) bool {
 
 func checkRange(key string, found, most int) error {
 	if found < 0 || found > most {
-		return conf.Atf(key, "expected 0 to %d, found %d", most, found)
+		return config.Atf(key, "expected 0 to %d, found %d", most, found)
 	}
 	return nil
 }
 
 func checkDuration(key string, found time.Duration) error {
 	if found < 0 {
-		return conf.Atf(key, "expected 0 or more, found %s", found)
+		return config.Atf(key, "expected 0 or more, found %s", found)
 	}
 	return nil
 }

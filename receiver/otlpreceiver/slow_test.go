@@ -16,9 +16,9 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -198,7 +198,7 @@ func TestSilenceBeforeTheGreeting(t *testing.T) {
 	ca := tlstest.New(t)
 	cert, key := ca.Pair("127.0.0.1")
 	secure := onePortConfig("tcp", "127.0.0.1:0", func(s *ServerConfig) {
-		s.TLS = conf.Some(netcfg.ServerTLS{TLS: netcfg.TLS{CertPem: conf.Opaque(cert), KeyPem: conf.Opaque(key)}})
+		s.TLS = conf.Some(config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}})
 	})
 	for _, tt := range []struct {
 		name string
@@ -211,7 +211,7 @@ func TestSilenceBeforeTheGreeting(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			web := *tt.cfg.Protocols.HTTP.Get()
+			web := *tt.cfg.Protocols.HTTP
 			web.ReadHeaderTimeout = 400 * time.Millisecond
 			r := newRigWith(t, Config{Protocols: Protocols{GRPC: tt.cfg.Protocols.GRPC, HTTP: conf.Some(web)}}, setup{pace: impatient})
 			addrs := []net.Addr{r.GRPCAddr(), r.HTTPAddr()}

@@ -19,14 +19,14 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 // tlsConfigs are two ports and one, with the same TLS.
-func tlsConfigs(t *testing.T, s netcfg.ServerTLS) map[string]Config {
+func tlsConfigs(t *testing.T, s config.ServerTLS) map[string]Config {
 	with := func(c *ServerConfig) { c.TLS = conf.Some(s) }
 	return map[string]Config{
 		"two ports": onePortConfig("tcp", "127.0.0.1:0", with), "one port": onePortConfig("tcp", freePort(t), with),
@@ -72,8 +72,8 @@ func TestMutualTLS(t *testing.T) {
 		return []tls.Certificate{c}
 	}
 	for _, reload := range []bool{false, true} {
-		for name, cfg := range tlsConfigs(t, netcfg.ServerTLS{
-			TLS:          netcfg.TLS{CertPem: conf.Opaque(cert), KeyPem: conf.Opaque(key)},
+		for name, cfg := range tlsConfigs(t, config.ServerTLS{
+			TLS:          config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)},
 			ClientCAFile: tlstest.File(t, "ca.pem", ca.PEM), ClientCAFileReload: reload,
 		}) {
 			r := newRig(t, cfg)
@@ -103,7 +103,7 @@ func TestTLSMinVersion(t *testing.T) {
 	t.Parallel()
 	ca := tlstest.New(t)
 	cert, key := ca.Pair("127.0.0.1")
-	for name, cfg := range tlsConfigs(t, netcfg.ServerTLS{TLS: netcfg.TLS{CertPem: conf.Opaque(cert), KeyPem: conf.Opaque(key), MinVersion: "1.3"}}) {
+	for name, cfg := range tlsConfigs(t, config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key), MinVersion: "1.3"}}) {
 		r := newRig(t, cfg)
 		for version, ok := range map[uint16]bool{tls.VersionTLS12: false, tls.VersionTLS13: true} {
 			for protocol, err := range trySecure(t, r, &tls.Config{RootCAs: ca.Pool(), MaxVersion: version}) {
@@ -120,7 +120,7 @@ func TestTLSWithoutALPN(t *testing.T) {
 	t.Parallel()
 	ca := tlstest.New(t)
 	cert, key := ca.Pair("127.0.0.1")
-	r := newRig(t, tlsConfigs(t, netcfg.ServerTLS{TLS: netcfg.TLS{CertPem: conf.Opaque(cert), KeyPem: conf.Opaque(key)}})["two ports"])
+	r := newRig(t, tlsConfigs(t, config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}})["two ports"])
 	for addr, want := range map[net.Addr]string{r.GRPCAddr(): "h2", r.HTTPAddr(): "h2"} {
 		conn := dialRaw(t, addr, ca, "h2").(*tls.Conn)
 		if err := conn.Handshake(); err != nil || conn.ConnectionState().NegotiatedProtocol != want {
@@ -158,7 +158,7 @@ func TestTLSRotation(t *testing.T) {
 		}
 	}
 	rotate()
-	r := newRig(t, tlsConfigs(t, netcfg.ServerTLS{TLS: netcfg.TLS{CertFile: dir + "/cert", KeyFile: dir + "/key", ReloadInterval: time.Millisecond}})["two ports"])
+	r := newRig(t, tlsConfigs(t, config.ServerTLS{TLS: config.TLS{CertFile: dir + "/cert", KeyFile: dir + "/key", ReloadInterval: time.Millisecond}})["two ports"])
 	var stop atomic.Bool
 	var sent atomic.Int64
 	var mu sync.Mutex
@@ -198,12 +198,12 @@ func TestTLSFilesNotThere(t *testing.T) {
 	cert, key := ca.Pair("127.0.0.1")
 	good := tlstest.File(t, "key.pem", key)
 	for name, tt := range map[string]struct {
-		tls  netcfg.ServerTLS
+		tls  config.ServerTLS
 		says []string
 	}{
-		"certificate": {netcfg.ServerTLS{TLS: netcfg.TLS{CertFile: "/nowhere/cert.pem", KeyFile: good}},
+		"certificate": {config.ServerTLS{TLS: config.TLS{CertFile: "/nowhere/cert.pem", KeyFile: good}},
 			[]string{"failed to load TLS config: failed to load TLS cert and key", "/nowhere/cert.pem"}},
-		"client CA": {netcfg.ServerTLS{TLS: netcfg.TLS{CertPem: conf.Opaque(cert), KeyPem: conf.Opaque(key)}, ClientCAFile: "/nowhere/ca.pem"},
+		"client CA": {config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}, ClientCAFile: "/nowhere/ca.pem"},
 			[]string{"failed to load client CA CertPool", "/nowhere/ca.pem"}},
 	} {
 		for _, cfg := range tlsConfigs(t, tt.tls) {
@@ -246,7 +246,7 @@ func TestTLSAndPlaintextMixedUp(t *testing.T) {
 	}
 
 	cert, key := ca.Pair("127.0.0.1")
-	for name, cfg := range tlsConfigs(t, netcfg.ServerTLS{TLS: netcfg.TLS{CertPem: conf.Opaque(cert), KeyPem: conf.Opaque(key)}}) {
+	for name, cfg := range tlsConfigs(t, config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}}) {
 		r := newRig(t, cfg)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()

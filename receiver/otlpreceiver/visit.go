@@ -166,7 +166,7 @@ func (v *visit) tellOfPanic(ctx context.Context, p any) {
 		slog.String("signal", signal), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 }
 
-// Reserve makes room for bodies of n bytes in all. It is netcfg.Room.
+// Reserve makes room for bodies of n bytes in all. It is compress.Room.
 func (v *visit) Reserve(n int) error { return v.ticket.Reserve(openBytes + n) }
 
 // lend takes a buffer of n bytes while others of beside bytes are in use.

@@ -10,9 +10,9 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -21,10 +21,10 @@ import (
 
 func corsConfig(c CORSConfig, h http.Header) Config {
 	cfg := onePortConfig("tcp", "127.0.0.1:0", withAuth())
-	web := *cfg.Protocols.HTTP.Get()
+	web := *cfg.Protocols.HTTP
 	web.CORS = conf.Some(c)
 	for name := range h {
-		web.ResponseHeaders = append(web.ResponseHeaders, netcfg.Header{Name: name, Value: conf.Opaque(h.Get(name))})
+		web.ResponseHeaders = append(web.ResponseHeaders, config.Header{Name: name, Value: config.Secret(h.Get(name))})
 	}
 	return Config{Protocols: Protocols{HTTP: conf.Some(web)}}
 }
@@ -142,7 +142,7 @@ func TestCORSIsOffWithoutOrigins(t *testing.T) {
 func TestResponseHeaders(t *testing.T) {
 	t.Parallel()
 	r := httpRig(t, func(h *HTTPConfig) {
-		h.ResponseHeaders = netcfg.Headers{{Name: "x-served-by", Value: "penstock"}, {Name: "content-type", Value: "text/plain"}}
+		h.ResponseHeaders = config.Headers{{Name: "x-served-by", Value: "penstock"}, {Name: "content-type", Value: "text/plain"}}
 	})
 	for path, want := range map[string]int{"/v1/logs": 200, "/nowhere": 404} {
 		a := r.request(http.MethodPost, path, http.Header{"Content-Type": {"application/x-protobuf"}}, request(otlp.Logs, 1))
@@ -157,7 +157,7 @@ func TestResponseHeaders(t *testing.T) {
 
 func TestCompressionAlgorithms(t *testing.T) {
 	t.Parallel()
-	all := append(netcfg.Encodings(), "")
+	all := append(config.Encodings(), "")
 	body := request(otlp.Logs, 100)
 	for name, tt := range map[string]struct {
 		yaml  string

@@ -8,8 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // Config is the receiver's section of a configuration. Start from DefaultConfig.
@@ -55,14 +54,14 @@ type Config struct {
 	// exceed the seconds of the CPU profile; 0 is those seconds and ten. Its
 	// endpoint is the URL of one profile, as the Collector's first pprof receiver
 	// had it.
-	HTTP netcfg.HTTPClient `yaml:",inline"`
+	HTTP config.HTTPClient `yaml:",inline"`
 	// Include is that receiver's pattern of files.
 	Include string `yaml:"include,omitempty"`
 
 	// Remote and File are how the Collector's pprof receiver writes one profile's
 	// URL, and a pattern of files.
-	Remote conf.Optional[Remote] `yaml:"remote,omitempty"`
-	File   conf.Optional[File]   `yaml:"file,omitempty"`
+	Remote *Remote `yaml:"remote,omitempty" config:"section"`
+	File   *File   `yaml:"file,omitempty" config:"section"`
 	// Self and Server are its other two, which are refused.
 	Self   unsupported `yaml:"self,omitempty"`
 	Server unsupported `yaml:"server,omitempty"`
@@ -83,21 +82,21 @@ type Target struct {
 	CollectionInterval time.Duration     `yaml:"collection_interval,omitempty"`
 }
 
-// DecodeConf implements conf.Decoder: an endpoint, or a map.
-func (t *Target) DecodeConf(n *conf.Node) error {
-	if n.Kind() == conf.String {
-		t.Endpoint = n.Text()
+// DecodeConfig implements config.Decoder: an endpoint, or a map.
+func (t *Target) DecodeConfig(v config.Value) error {
+	if v.Kind() == config.String {
+		t.Endpoint = v.Text()
 		return nil
 	}
 	type plain Target
-	return n.Decode((*plain)(t))
+	return v.Decode((*plain)(t))
 }
 
 // Remote is the Collector's section for one profile's URL.
 type Remote struct {
 	CollectionInterval time.Duration     `yaml:"collection_interval"`
 	InitialDelay       time.Duration     `yaml:"initial_delay"`
-	HTTP               netcfg.HTTPClient `yaml:",inline"`
+	HTTP               config.HTTPClient `yaml:",inline"`
 }
 
 // File is the Collector's section for files.
@@ -121,12 +120,12 @@ const (
 // unsupported is a key of the Collector's that must not be ignored.
 type unsupported struct{}
 
-// DecodeConf implements conf.Decoder.
-func (unsupported) DecodeConf(n *conf.Node) error {
-	if n.Kind() == conf.Map && n.Get("enabled") != nil && n.Get("enabled").Raw() == false {
+// DecodeConfig implements config.Decoder.
+func (unsupported) DecodeConfig(v config.Value) error {
+	if config.IsDisabled(v) {
 		return nil
 	}
-	return n.KeyErrorf("%s is not supported: expected targets, files, remote or file", n.Key())
+	return v.KeyErrorf("%s is not supported: expected targets, files, remote or file", v.Key())
 }
 
 // IsZero makes the omitempty of yaml leave it out.
@@ -147,8 +146,6 @@ const (
 // DefaultConfig returns the configuration of an empty section. It is not valid:
 // it has nothing to fetch.
 func DefaultConfig() Config {
-	client := netcfg.DefaultHTTPClient()
-	client.Timeout, client.Compression, client.WriteBufferSize = 0, "", 0
 	return Config{
 		CollectionInterval: defaultInterval,
 		Profiles:           DefaultProfiles(),
@@ -157,25 +154,37 @@ func DefaultConfig() Config {
 		MaxProfileBytes:    defaultMaxProfileBytes,
 		MaxConcurrency:     defaultMaxConcurrency,
 		MaxBaselineBytes:   defaultMaxBaselineBytes,
-		HTTP:               client,
-		Remote:             conf.Default(Remote{CollectionInterval: defaultInterval, HTTP: client}),
-		File:               conf.Default(File{CollectionInterval: defaultInterval}),
+		HTTP:               defaultClient(),
 	}
 }
+
+func defaultClient() config.HTTPClient {
+	client := config.DefaultHTTPClient()
+	client.Timeout, client.Compression, client.WriteBufferSize = 0, "", 0
+	return client
+}
+
+// SetDefaults implements config.Defaulter.
+func (r *Remote) SetDefaults() {
+	*r = Remote{CollectionInterval: defaultInterval, HTTP: defaultClient()}
+}
+
+// SetDefaults implements config.Defaulter.
+func (f *File) SetDefaults() { *f = File{CollectionInterval: defaultInterval} }
 
 // Validate checks what does not check itself.
 func (c *Config) Validate() error {
 	errs := []error{c.validateBounds()}
-	if r := c.Remote.Get(); r != nil && r.HTTP.Endpoint == "" {
-		errs = append(errs, conf.Atf("remote.endpoint", "expected the URL of a profile, such as http://host:6060/debug/pprof/heap"))
+	if r := c.Remote; r != nil && r.HTTP.Endpoint == "" {
+		errs = append(errs, config.Atf("remote.endpoint", "expected the URL of a profile, such as http://host:6060/debug/pprof/heap"))
 	}
-	if f := c.File.Get(); f != nil && f.Include == "" {
-		errs = append(errs, conf.Atf("file.include", "expected a pattern such as /var/profiles/*.pb.gz"))
+	if f := c.File; f != nil && f.Include == "" {
+		errs = append(errs, config.Atf("file.include", "expected a pattern such as /var/profiles/*.pb.gz"))
 	}
 	_, err := c.sources()
 	errs = append(errs, err)
 	for _, g := range c.globs() {
-		errs = append(errs, conf.At(g.key, checkPattern(g.pattern)))
+		errs = append(errs, config.At(g.key, checkPattern(g.pattern)))
 	}
 	if errors.Join(errs...) == nil && c.empty() {
 		errs = append(errs, errors.New("nothing to fetch: expected targets such as [localhost:6060], or files"))
@@ -184,7 +193,7 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) empty() bool {
-	return len(c.Targets) == 0 && len(c.globs()) == 0 && c.HTTP.Endpoint == "" && c.Remote.Get() == nil
+	return len(c.Targets) == 0 && len(c.globs()) == 0 && c.HTTP.Endpoint == "" && c.Remote == nil
 }
 
 func (c *Config) validateBounds() error {
@@ -196,19 +205,19 @@ func (c *Config) validateBounds() error {
 		inRange("max_baseline_bytes", c.MaxBaselineBytes, 0, math.MaxInt),
 	}
 	if len(c.Targets) > maxTargets {
-		errs = append(errs, conf.Atf("targets", "expected at most %d, found %d", maxTargets, len(c.Targets)))
+		errs = append(errs, config.Atf("targets", "expected at most %d, found %d", maxTargets, len(c.Targets)))
 	}
 	switch c.CountFrom {
 	case FromFirstFetch, FromProcessStart:
 	default:
-		errs = append(errs, conf.Atf("count_from", "expected first_fetch or process_start, found %q", string(c.CountFrom)))
+		errs = append(errs, config.Atf("count_from", "expected first_fetch or process_start, found %q", string(c.CountFrom)))
 	}
-	if r := c.Remote.Get(); r != nil {
-		errs = append(errs, conf.At("remote", errors.Join(
+	if r := c.Remote; r != nil {
+		errs = append(errs, config.At("remote", errors.Join(
 			checkInterval("collection_interval", r.CollectionInterval), atLeast("initial_delay", r.InitialDelay, 0))))
 	}
-	if f := c.File.Get(); f != nil {
-		errs = append(errs, conf.At("file", errors.Join(
+	if f := c.File; f != nil {
+		errs = append(errs, config.At("file", errors.Join(
 			checkInterval("collection_interval", f.CollectionInterval), atLeast("initial_delay", f.InitialDelay, 0))))
 	}
 	return errors.Join(errs...)
@@ -217,8 +226,8 @@ func (c *Config) validateBounds() error {
 // check is Validate of c and of its sections, for a Config that was not decoded.
 func (c *Config) check() error {
 	errs := []error{c.Validate(), c.HTTP.Validate()}
-	if r := c.Remote.Get(); r != nil {
-		errs = append(errs, conf.At("remote", r.HTTP.Validate()))
+	if r := c.Remote; r != nil {
+		errs = append(errs, config.At("remote", r.HTTP.Validate()))
 	}
 	return errors.Join(errs...)
 }
@@ -226,7 +235,7 @@ func (c *Config) check() error {
 // Warnings says what is suspicious but not wrong.
 func (c *Config) Warnings() []string {
 	var all []string
-	add := func(at string, h netcfg.HTTPClient) {
+	add := func(at string, h config.HTTPClient) {
 		for _, key := range h.IgnoredKeys() {
 			all = append(all, at+key+" has no effect")
 		}
@@ -235,7 +244,7 @@ func (c *Config) Warnings() []string {
 		}
 	}
 	add("", c.HTTP)
-	if r := c.Remote.Get(); r != nil {
+	if r := c.Remote; r != nil {
 		add("remote.", r.HTTP)
 	}
 	return all
@@ -255,7 +264,7 @@ func (c *Config) globs() []glob {
 	if c.Include != "" {
 		all = append(all, glob{"include", c.Include, c.CollectionInterval, c.InitialDelay})
 	}
-	if f := c.File.Get(); f != nil && f.Include != "" {
+	if f := c.File; f != nil && f.Include != "" {
 		all = append(all, glob{"file.include", f.Include, f.CollectionInterval, f.InitialDelay})
 	}
 	return all
@@ -275,14 +284,14 @@ func checkInterval(key string, d time.Duration) error { return atLeast(key, d, t
 
 func atLeast(key string, found, least time.Duration) error {
 	if found < least {
-		return conf.Atf(key, "expected at least %s, found %s", least, found)
+		return config.Atf(key, "expected at least %s, found %s", least, found)
 	}
 	return nil
 }
 
 func inRange(key string, found, least, most int) error {
 	if found < least || found > most {
-		return conf.Atf(key, "expected %d to %d, found %d", least, most, found)
+		return config.Atf(key, "expected %d to %d, found %d", least, most, found)
 	}
 	return nil
 }

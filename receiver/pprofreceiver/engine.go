@@ -12,10 +12,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // parsers is how many profiles are parsed at a time, each of which may take
@@ -29,7 +29,7 @@ const apart = 250 * time.Millisecond
 // or RunOnce, Shutdown.
 type Engine struct {
 	cfg     Config
-	set     pipeline.Settings
+	set     component.Settings
 	sink    Sink
 	targets []*target
 	files   *fileReader // nil: none
@@ -82,7 +82,7 @@ type Stats struct {
 }
 
 // NewEngine checks the configuration. It opens nothing.
-func NewEngine(cfg Config, set pipeline.Settings, sink Sink) (*Engine, error) {
+func NewEngine(cfg Config, set component.Settings, sink Sink) (*Engine, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func NewEngine(cfg Config, set pipeline.Settings, sink Sink) (*Engine, error) {
 		places: make(chan struct{}, cfg.MaxConcurrency), parsing: make(chan struct{}, parsers),
 	}
 	sources, _ := e.cfg.sources() // check has looked at it
-	clients := map[*netcfg.HTTPClient]*http.Client{}
+	clients := map[*config.HTTPClient]*http.Client{}
 	for i := range sources {
 		s := &sources[i]
 		client := clients[s.client]

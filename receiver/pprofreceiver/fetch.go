@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 )
 
 // newClient makes the client that all targets with the same settings share.
-func newClient(cfg netcfg.HTTPClient) (*http.Client, error) {
+func newClient(cfg config.HTTPClient) (*http.Client, error) {
 	t, err := cfg.Transport()
 	if err != nil {
 		return nil, err

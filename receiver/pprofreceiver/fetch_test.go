@@ -14,8 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
 
@@ -262,7 +261,7 @@ func TestHeadersGoWithEachFetch(t *testing.T) {
 		w.Write(plainProfile(t))
 	}))
 	cfg := one("http://user:secret@"+addr+"/admin/", "heap")
-	cfg.HTTP.Headers = netcfg.Headers{{Name: "X-Token", Value: "t"}, {Name: "host", Value: "shop.internal"}}
+	cfg.HTTP.Headers = config.Headers{{Name: "X-Token", Value: "t"}, {Name: "host", Value: "shop.internal"}}
 	r := newRig(t, cfg)
 	r.rounds(1)
 	got := <-seen
@@ -298,7 +297,7 @@ func TestTLS(t *testing.T) {
 	}
 	pem := &bytes.Buffer{}
 	fmt.Fprintf(pem, "-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n", base64Lines(s.Certificate().Raw))
-	cfg.HTTP.TLS.CAPem = conf.Opaque(pem.String())
+	cfg.HTTP.TLS.CAPem = config.Secret(pem.String())
 	r = newRig(t, cfg)
 	r.rounds(1)
 	if got := r.failed(); got != "map[]" {

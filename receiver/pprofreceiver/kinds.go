@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/suggest"
 	"github.com/penstock-telemetry/penstock/libpf"
 )
 
@@ -111,46 +112,46 @@ func ProfilesOf(names ...string) Profiles {
 	return all
 }
 
-// SetDefaults implements conf.Defaulter.
+// SetDefaults implements config.Defaulter.
 func (p *Profiles) SetDefaults() { *p = DefaultProfiles() }
 
-// DecodeConf implements conf.Decoder.
-func (p *Profiles) DecodeConf(n *conf.Node) error {
-	var problems conf.Errors
-	known := func(name string, problem func(string, ...any) *conf.Error) bool {
+// DecodeConfig implements config.Decoder.
+func (p *Profiles) DecodeConfig(v config.Value) error {
+	var problems config.Errors
+	known := func(name string, problem func(string, ...any) error) bool {
 		if slices.Contains(kindNames(), name) {
 			return true
 		}
-		problems.Add(problem("unknown profile %q%s", name, conf.Suggest(name, kindNames())))
+		problems.Add(problem("unknown profile %q%s", name, suggest.Known(name, kindNames())))
 		return false
 	}
-	switch n.Kind() {
-	case conf.Null:
+	switch v.Kind() {
+	case config.Null:
 		return nil
-	case conf.List:
+	case config.List:
 		*p = Profiles{}
-		for _, c := range n.Children() {
-			if known(c.Text(), c.Errorf) {
-				(*p)[c.Text()] = Profile{Enabled: true}
+		for item := range v.Values() {
+			if known(item.Text(), item.Errorf) {
+				(*p)[item.Text()] = Profile{Enabled: true}
 			}
 		}
-	case conf.Map:
+	case config.Map:
 		all := DefaultProfiles()
-		for _, c := range n.Children() {
-			if !known(c.Key(), c.KeyErrorf) {
+		for entry := range v.Values() {
+			if !known(entry.Key(), entry.KeyErrorf) {
 				continue
 			}
 			one := Profile{Enabled: true}
-			if c.Kind() == conf.Bool {
-				problems.Add(c.Decode(&one.Enabled))
+			if entry.Kind() == config.Bool {
+				problems.Add(entry.Decode(&one.Enabled))
 			} else {
-				problems.Add(c.Decode(&one))
+				problems.Add(entry.Decode(&one))
 			}
-			all[c.Key()] = one
+			all[entry.Key()] = one
 		}
 		*p = all
 	default:
-		return n.Errorf("expected a list of profiles, or a map of them")
+		return v.Errorf("expected a list of profiles, or a map of them")
 	}
 	return problems.Err()
 }
@@ -163,13 +164,13 @@ func (p Profiles) validate() error {
 		i := slices.IndexFunc(kinds[:], func(k kind) bool { return k.name == name })
 		switch {
 		case i < 0:
-			problems = append(problems, fmt.Errorf("unknown profile %q%s", name, conf.Suggest(name, kindNames())))
+			problems = append(problems, fmt.Errorf("unknown profile %q%s", name, suggest.Known(name, kindNames())))
 		case one.Seconds < 0:
-			problems = append(problems, conf.Atf(name+".seconds", "expected 0 or more, found %d", one.Seconds))
+			problems = append(problems, config.Atf(name+".seconds", "expected 0 or more, found %d", one.Seconds))
 		case one.Seconds > 0 && !kinds[i].timed:
-			problems = append(problems, conf.Atf(name+".seconds", "expected seconds for cpu alone: %s is what the process has at that moment", name))
+			problems = append(problems, config.Atf(name+".seconds", "expected seconds for cpu alone: %s is what the process has at that moment", name))
 		case strings.ContainsAny(one.Path, "?#"):
-			problems = append(problems, conf.Atf(name+".path", "expected a path, found %q", one.Path))
+			problems = append(problems, config.Atf(name+".path", "expected a path, found %q", one.Path))
 		}
 		enabled = enabled || one.Enabled
 	}

@@ -3,7 +3,7 @@ package pprofreceiver
 import (
 	"testing"
 
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }

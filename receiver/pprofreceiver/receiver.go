@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -17,7 +18,7 @@ import (
 // requests to a consumer. Its life is New, Register, Start, Shutdown.
 type Receiver struct {
 	cfg Config
-	set pipeline.Settings
+	set component.Settings
 
 	mu       sync.Mutex
 	phase    phase
@@ -43,7 +44,7 @@ const (
 var received = map[otlp.Signal]bool{otlp.Profiles: true}
 
 // New makes a receiver. It opens nothing.
-func New(cfg Config, set pipeline.Settings) (*Receiver, error) {
+func New(cfg Config, set component.Settings) (*Receiver, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("receiver %q: %w", set.ID, err)
 	}

@@ -16,7 +16,8 @@ import (
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -78,7 +79,7 @@ func resourceText(table []string, list []*common.KeyValue) string {
 
 func newReceiver(t *testing.T, cfg Config, next pipeline.Consumer) *Receiver {
 	t.Helper()
-	r, err := New(cfg, pipeline.Settings{ID: "pprof/test"})
+	r, err := New(cfg, component.Settings{ID: "pprof/test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +188,7 @@ func TestFiveLines(t *testing.T) {
 func TestLifeCycle(t *testing.T) {
 	t.Parallel()
 	cfg := one("127.0.0.1:1", "heap")
-	r, err := New(cfg, pipeline.Settings{ID: "pprof/test"})
+	r, err := New(cfg, component.Settings{ID: "pprof/test"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,8 @@ import (
 
 	"github.com/google/pprof/profile"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/libpf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
@@ -177,7 +177,7 @@ func newRig(t testing.TB, cfg Config) *rig {
 	r := &rig{sink: &recorder{}, log: &journal{}, at: map[*target][]*rotation{}}
 	var err error
 	log := slog.New(slog.NewTextHandler(r.log, nil))
-	if r.Engine, err = NewEngine(cfg, pipeline.Settings{ID: "pprof", Logger: log}, r.sink); err != nil {
+	if r.Engine, err = NewEngine(cfg, component.Settings{ID: "pprof", Logger: log}, r.sink); err != nil {
 		t.Fatal(err)
 	}
 	if r.ctx, err = r.begin(); err != nil {
@@ -319,4 +319,4 @@ func attribute(set libpf.Attributes, key string) string {
 
 func base64Lines(der []byte) string { return base64.StdEncoding.EncodeToString(der) + "\n" }
 
-func settings() pipeline.Settings { return pipeline.Settings{ID: "pprof"} }
+func settings() component.Settings { return component.Settings{ID: "pprof"} }

@@ -10,8 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/libpf"
 )
 
@@ -20,7 +19,7 @@ type source struct {
 	name            string // for messages: host:port
 	resource        libpf.Attributes
 	interval, delay time.Duration
-	client          *netcfg.HTTPClient
+	client          *config.HTTPClient
 	jobs            []job
 }
 
@@ -63,20 +62,20 @@ func (c *Config) sources() ([]source, error) {
 	for i := range c.Targets {
 		s, err := c.source(&c.Targets[i])
 		if err != nil {
-			problems = append(problems, conf.At("targets", fmt.Errorf("entry %d: %w", i+1, err)))
+			problems = append(problems, config.At("targets", fmt.Errorf("entry %d: %w", i+1, err)))
 		}
 		all = append(all, s)
 	}
-	problems = append(problems, conf.At("profiles", c.Profiles.validate()))
-	exact := func(key string, h *netcfg.HTTPClient, interval, delay time.Duration) {
+	problems = append(problems, config.At("profiles", c.Profiles.validate()))
+	exact := func(key string, h *config.HTTPClient, interval, delay time.Duration) {
 		s, err := c.exactSource(h, interval, delay)
-		problems = append(problems, conf.At(key, err))
+		problems = append(problems, config.At(key, err))
 		all = append(all, s)
 	}
 	if c.HTTP.Endpoint != "" {
 		exact("endpoint", &c.HTTP, c.CollectionInterval, c.InitialDelay)
 	}
-	if r := c.Remote.Get(); r != nil && r.HTTP.Endpoint != "" {
+	if r := c.Remote; r != nil && r.HTTP.Endpoint != "" {
 		exact("remote.endpoint", &r.HTTP, r.CollectionInterval, r.InitialDelay)
 	}
 	return all, errors.Join(problems...)
@@ -126,7 +125,7 @@ func (c *Config) source(t *Target) (source, error) {
 }
 
 // exactSource is the source of a section that has one profile's URL.
-func (c *Config) exactSource(h *netcfg.HTTPClient, interval, delay time.Duration) (source, error) {
+func (c *Config) exactSource(h *config.HTTPClient, interval, delay time.Duration) (source, error) {
 	u, err := parseTarget(h.Endpoint)
 	if err != nil {
 		return source{}, err
@@ -141,7 +140,7 @@ func (c *Config) exactSource(h *netcfg.HTTPClient, interval, delay time.Duration
 // parseTarget reads host:port, or a URL. A password in it is not repeated.
 func parseTarget(endpoint string) (*url.URL, error) {
 	if strings.Contains(endpoint, "://") {
-		return netcfg.ParseHTTPEndpoint(endpoint)
+		return config.ParseHTTPEndpoint(endpoint)
 	}
 	if strings.Contains(endpoint, "@") {
 		return nil, errors.New("the target names a user: expected host:port, or a URL such as http://user:password@host:6060")
@@ -150,7 +149,7 @@ func parseTarget(endpoint string) (*url.URL, error) {
 	if err != nil || host == "" || port == "" {
 		return nil, fmt.Errorf("target %q: expected host:port, or a URL such as http://host:6060", endpoint)
 	}
-	return netcfg.ParseHTTPEndpoint("http://" + endpoint)
+	return config.ParseHTTPEndpoint("http://" + endpoint)
 }
 
 // namesProfile says whether a URL is that of one profile, not of the folder of

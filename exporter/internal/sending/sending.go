@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/refusal"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlpclient"
@@ -56,7 +57,7 @@ type Exporter struct {
 }
 
 // New returns an exporter. open is called by the first Start.
-func New(set pipeline.Settings, open func() (otlpclient.Sender, error)) (*Exporter, error) {
+func New(set component.Settings, open func() (otlpclient.Sender, error)) (*Exporter, error) {
 	set = set.OrDefaults()
 	obs, err := obsreport.NewExporter(set.ID, set.Meter)
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc/codes"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -78,7 +79,7 @@ func (s *scripted) Close() error {
 	return nil
 }
 
-func newExporter(t *testing.T, s *scripted, set pipeline.Settings) *Exporter {
+func newExporter(t *testing.T, s *scripted, set component.Settings) *Exporter {
 	t.Helper()
 	set.ID = "otlp/2"
 	e, err := New(set, func() (otlpclient.Sender, error) { return s, nil })
@@ -126,7 +127,7 @@ func TestConsumeTranslates(t *testing.T) {
 	} {
 		reader := sdkmetric.NewManualReader()
 		e := newExporter(t, &scripted{answer: c.answer, err: c.err},
-			pipeline.Settings{Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+			component.Settings{Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
 		b := spans(t, 5)
 		err := e.Consume(t.Context(), b)
 		b.Release()
@@ -174,7 +175,7 @@ func count(t *testing.T, r *sdkmetric.ManualReader) map[string]int64 {
 func TestConsumeLendsUntilDone(t *testing.T) {
 	t.Parallel()
 	var done func()
-	e := newExporter(t, &scripted{keep: func(d func()) { done = d }}, pipeline.Settings{})
+	e := newExporter(t, &scripted{keep: func(d func()) { done = d }}, component.Settings{})
 	b := spans(t, 1)
 	if err := e.Consume(t.Context(), b); err != nil {
 		t.Fatal(err)
@@ -206,7 +207,7 @@ func TestLifecycle(t *testing.T) {
 	}
 	opened := 0
 	s := &scripted{}
-	e, err := New(pipeline.Settings{ID: "otlp/2"}, func() (otlpclient.Sender, error) { opened++; return s, nil })
+	e, err := New(component.Settings{ID: "otlp/2"}, func() (otlpclient.Sender, error) { opened++; return s, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +236,7 @@ func TestLifecycle(t *testing.T) {
 		t.Errorf("started after the end: %v", err)
 	}
 
-	never, err := New(pipeline.Settings{}, func() (otlpclient.Sender, error) { return s, nil })
+	never, err := New(component.Settings{}, func() (otlpclient.Sender, error) { return s, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +244,7 @@ func TestLifecycle(t *testing.T) {
 		t.Errorf("shut down without a start: %v", err)
 	}
 
-	broken, err := New(pipeline.Settings{ID: "x"}, func() (otlpclient.Sender, error) { return nil, os.ErrNotExist })
+	broken, err := New(component.Settings{ID: "x"}, func() (otlpclient.Sender, error) { return nil, os.ErrNotExist })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +264,7 @@ func TestShutdownDrains(t *testing.T) {
 	t.Parallel()
 	for _, late := range []bool{false, true} {
 		s := &scripted{hold: make(chan struct{}), inside: make(chan struct{}, 1)}
-		e := newExporter(t, s, pipeline.Settings{})
+		e := newExporter(t, s, component.Settings{})
 		consumed := make(chan error, 1)
 		go func() {
 			b := spans(t, 1)
@@ -300,7 +301,7 @@ func TestRemarksAreLimited(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	e := newExporter(t, &scripted{answer: otlpclient.Answer{Message: "deprecated"}},
-		pipeline.Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		component.Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	b := spans(t, 1)
 	defer b.Release()
 	for range 10 {
@@ -329,7 +330,7 @@ func TestFailuresAreToldNowAndThen(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var log bytes.Buffer
-			e := newExporter(t, &scripted{err: cause}, pipeline.Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			e := newExporter(t, &scripted{err: cause}, component.Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			b := spans(t, 1)
 			defer b.Release()
 			for range 25 { // at 0 s, 1 s, ... 24 s

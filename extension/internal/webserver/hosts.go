@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // hosts decides by the Host header whether a request may be answered. A page on
@@ -22,7 +24,7 @@ type hosts struct {
 
 // hostsOf are those of a server with configuration c that is bound to addr.
 // open answers under all names if the server is public.
-func hostsOf(c *Config, addr net.Addr, open bool) hosts {
+func hostsOf(c *config.WebServer, addr net.Addr, open bool) hosts {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
 		return hosts{any: true} // no browser gets to a socket in the file system

@@ -25,7 +25,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 const (
@@ -40,7 +40,7 @@ const (
 
 // Options describe a server.
 type Options struct {
-	Config Config
+	Config config.WebServer
 	// ID is the extension's in the configuration.
 	ID      string
 	Log     *slog.Logger
@@ -101,13 +101,13 @@ func (s *Server) Start(ctx context.Context) error {
 
 func (s *Server) start(ctx context.Context) error {
 	var secure *tls.Config // nil: plain
-	if t := s.opts.Config.TLS.Get(); t != nil {
+	if t := s.opts.Config.TLS; t != nil {
 		var err error
 		if secure, err = t.LoadReporting(s.notReloaded); err != nil {
 			return err
 		}
 	}
-	l, err := netcfg.Listen(ctx, netcfg.ListenOptions{Transport: s.opts.Config.Transport, Endpoint: s.opts.Config.Endpoint})
+	l, err := config.Listen(ctx, config.ListenOptions{Transport: s.opts.Config.Transport, Endpoint: s.opts.Config.Endpoint})
 	if err != nil {
 		return err
 	}

@@ -17,10 +17,10 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/netcfg/tlstest"
-	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,7 +37,7 @@ func serve(t *testing.T, opts Options) *Server {
 	if opts.Handler == nil {
 		opts.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
 	}
-	opts.ID, opts.Log = "zpages", pipeline.Settings{}.OrDefaults().Logger
+	opts.ID, opts.Log = "zpages", component.Settings{}.OrDefaults().Logger
 	s := New(opts)
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func under(t *testing.T, s *Server, host string) (status string) {
 
 func TestHostsOfALocalServer(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Options{Config: Config{AllowedHosts: []string{"Pages.Example.com"}}})
+	s := serve(t, Options{Config: config.WebServer{AllowedHosts: []string{"Pages.Example.com"}}})
 	for host, want := range map[string]string{
 		"localhost": "200", "localhost:1": "200", "LOCALHOST": "200", "localhost.": "200", "127.0.0.1": "200", "127.0.0.1:80": "200",
 		"127.1.2.3": "200", "[::1]": "200", "[::1]:8080": "200", "pages.example.com": "200", "pages.example.com.:99": "200",
@@ -104,7 +104,7 @@ func TestHostsOfALocalServer(t *testing.T) {
 func TestHostsOfAPublicServer(t *testing.T) {
 	t.Parallel()
 	for open, name := range map[bool]string{false: "403", true: "200"} {
-		s := serve(t, Options{Config: Config{Endpoint: "0.0.0.0:0"}, OpenWhenPublic: open})
+		s := serve(t, Options{Config: config.WebServer{Endpoint: "0.0.0.0:0"}, OpenWhenPublic: open})
 		for host, want := range map[string]string{"10.0.0.1:80": "200", "[2001:db8::1]": "200", "localhost": "200", "collector:13133": name, "evil.com": name} {
 			if got := under(t, s, host); got != want {
 				t.Errorf("open %v, %q: got %s, want %s", open, host, got, want)
@@ -119,7 +119,7 @@ func TestHostsOfAPublicServer(t *testing.T) {
 
 func TestASocketHasNoHost(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Options{Config: Config{Transport: "unix", Endpoint: filepath.Join(t.TempDir(), "s")}})
+	s := serve(t, Options{Config: config.WebServer{Transport: "unix", Endpoint: filepath.Join(t.TempDir(), "s")}})
 	if got := under(t, s, "anything"); got != "200" {
 		t.Errorf("got %s", got)
 	}
@@ -233,9 +233,9 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	authority := tlstest.New(t)
 	cert, key := authority.Pair("localhost")
-	var settings netcfg.ServerTLS
-	settings.CertPem, settings.KeyPem = conf.Opaque(cert), conf.Opaque(key)
-	s := serve(t, Options{Config: Config{TLS: conf.Some(settings)}})
+	var settings config.ServerTLS
+	settings.CertPem, settings.KeyPem = config.Secret(cert), config.Secret(key)
+	s := serve(t, Options{Config: config.WebServer{TLS: conf.Some(settings)}})
 	c, err := tls.Dial("tcp", s.Addr().String(), &tls.Config{RootCAs: authority.Pool(), ServerName: "localhost"})
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +253,7 @@ func TestStartTwice(t *testing.T) {
 	if err := s.Start(t.Context()); err != nil {
 		t.Error(err)
 	}
-	taken := New(Options{Config: Config{Endpoint: s.Addr().String(), Transport: "tcp"}, ID: "pprof", Log: pipeline.Settings{}.OrDefaults().Logger})
+	taken := New(Options{Config: config.WebServer{Endpoint: s.Addr().String(), Transport: "tcp"}, ID: "pprof", Log: component.Settings{}.OrDefaults().Logger})
 	for range 2 {
 		if err := taken.Start(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("a taken port: %v", err)
@@ -282,7 +282,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"{auth: , middlewares: , allowed_hosts: ['[::1]', a.b]}": "<nil>",
 		"{tls: {cert_file: x}}":                                  "TLS configuration must include both certificate and key",
 	} {
-		cfg := Config{Endpoint: "localhost:1", Transport: "tcp"}
+		cfg := config.WebServer{Endpoint: "localhost:1", Transport: "tcp"}
 		if got := fmt.Sprint(decode(t, yaml, &cfg)); !strings.Contains(got, want) {
 			t.Errorf("%s: got %s, want %s", yaml, got, want)
 		}
@@ -301,7 +301,7 @@ func decode(t *testing.T, yaml string, cfg *Config) error {
 // What is ignored is said, and printed as it was written.
 func TestIgnoredKeys(t *testing.T) {
 	t.Parallel()
-	cfg := Config{Endpoint: "localhost:1", Transport: "tcp"}
+	cfg := config.WebServer{Endpoint: "localhost:1", Transport: "tcp"}
 	if err := decode(t, "{cors: {allowed_origins: [a]}, read_timeout: 5s, write_timeout: }", &cfg); err != nil {
 		t.Fatal(err)
 	}

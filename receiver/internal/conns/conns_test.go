@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/obsreport"
-	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 )
 
@@ -36,7 +36,7 @@ func (c closes) Close() error {
 
 func listen(t *testing.T, most int, wrap func(net.Conn) conns.Conn) *conns.Listener {
 	t.Helper()
-	set := pipeline.Settings{}.OrDefaults()
+	set := component.Settings{}.OrDefaults()
 	obs, err := obsreport.NewReceiver("r", "grpc", set.Tracer, set.Meter)
 	if err != nil {
 		t.Fatal(err)

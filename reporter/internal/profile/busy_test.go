@@ -3,7 +3,7 @@ package profile
 import (
 	"testing"
 
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
 // Who finds a shard busy uses the one beside it, does not wait, and what comes out

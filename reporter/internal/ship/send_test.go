@@ -11,8 +11,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	"github.com/penstock-telemetry/penstock/internal/netcfg"
-	"github.com/penstock-telemetry/penstock/internal/testkit"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -30,7 +30,7 @@ func request(n int) []byte {
 
 func onGRPC(t *testing.T, b *testkit.Backend) otlpclient.Sender {
 	t.Helper()
-	cfg := netcfg.DefaultGRPCClient()
+	cfg := config.DefaultGRPCClient()
 	cfg.Endpoint, cfg.TLS.Insecure = b.GRPCEndpoint(), true
 	c, err := otlpclient.NewGRPC(cfg, time.Minute)
 	if err != nil {
@@ -42,7 +42,7 @@ func onGRPC(t *testing.T, b *testkit.Backend) otlpclient.Sender {
 
 func onHTTP(t *testing.T, b *testkit.Backend) otlpclient.Sender {
 	t.Helper()
-	cfg := netcfg.DefaultHTTPClient()
+	cfg := config.DefaultHTTPClient()
 	cfg.Endpoint, cfg.Timeout = b.HTTPEndpoint(), time.Minute
 	c, err := otlpclient.NewHTTP(cfg, nil)
 	if err != nil {

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// GRPCClient is the settings of a gRPC client, with the Collector's keys. Auth
+// and Middlewares are read and have no effect yet; see GRPCClient.IgnoredKeys.
+type GRPCClient struct {
+	// Endpoint is read by ParseGRPCTarget.
+	Endpoint    string         `yaml:"endpoint"`
+	TLS         ClientTLS      `yaml:"tls"`
+	Compression Compression    `yaml:"compression"`
+	Headers     Headers        `yaml:"headers"`
+	Keepalive   *GRPCKeepalive `yaml:"keepalive" config:"section"`
+	// BalancerName is how requests are spread over the addresses of the
+	// endpoint: round_robin or pick_first.
+	BalancerName string `yaml:"balancer_name"`
+	// WaitForReady lets a request wait, within its timeout, for a connection;
+	// else it fails at once while there is none.
+	WaitForReady bool `yaml:"wait_for_ready"`
+	// ReadBufferSize and WriteBufferSize are bytes for each connection; 0 is
+	// gRPC's own choice, 32 KiB.
+	ReadBufferSize  int `yaml:"read_buffer_size"`
+	WriteBufferSize int `yaml:"write_buffer_size"`
+	// Authority replaces the endpoint's host in the requests.
+	Authority   string `yaml:"authority"`
+	Auth        any    `yaml:"auth"`
+	Middlewares any    `yaml:"middlewares"`
+}
+
+// GRPCKeepalive is when a client asks a silent server whether it is there.
+type GRPCKeepalive struct {
+	// Time is the silence after which a ping is sent; gRPC takes 10s if it is less.
+	Time time.Duration `yaml:"time"`
+	// Timeout is how long the answer may take; 0 is 20s.
+	Timeout             time.Duration `yaml:"timeout"`
+	PermitWithoutStream bool          `yaml:"permit_without_stream"`
+}
+
+// DefaultGRPCClient returns the Collector's defaults for an OTLP exporter.
+func DefaultGRPCClient() GRPCClient {
+	return GRPCClient{Compression: Gzip, BalancerName: "round_robin", WriteBufferSize: 512 << 10}
+}
+
+// Validate checks the settings; files are read by TLS.Load.
+func (c GRPCClient) Validate() error {
+	_, err := ParseGRPCTarget(c.Endpoint)
+	problems := []error{
+		At("endpoint", err),
+		At("tls", c.TLS.Validate()),
+		At("compression", c.Compression.ValidateGRPC()),
+		At("headers", errors.Join(c.Headers.Validate(), c.Headers.reservedByGRPC())),
+		At("read_buffer_size", notNegative("read_buffer_size", c.ReadBufferSize)),
+		At("write_buffer_size", notNegative("write_buffer_size", c.WriteBufferSize)),
+	}
+	switch c.BalancerName {
+	case "", "round_robin", "pick_first":
+	default:
+		problems = append(problems, Atf("balancer_name", "unknown balancer %q: expected round_robin or pick_first", c.BalancerName))
+	}
+	if k := c.Keepalive; k != nil && (k.Time < 0 || k.Timeout < 0) {
+		problems = append(problems, Atf("keepalive", "time and timeout must not be negative"))
+	}
+	return errors.Join(problems...)
+}
+
+// reservedByGRPC refuses headers that gRPC would leave out without a word. A
+// user-agent is taken and set its own way.
+func (h Headers) reservedByGRPC() error {
+	for _, header := range h {
+		switch name := strings.ToLower(header.Name); {
+		case name == "content-type", name == "te", strings.HasPrefix(name, "grpc-"):
+			return fmt.Errorf("header %q is gRPC's own and cannot be set", header.Name)
+		}
+	}
+	return nil
+}
+
+func notNegative[N int | time.Duration](key string, n N) error {
+	if n < 0 {
+		return fmt.Errorf("%s %v is negative", key, n)
+	}
+	return nil
+}
+
+// IgnoredKeys names the keys that were given and have no effect yet.
+func (c GRPCClient) IgnoredKeys() []string {
+	return given("auth", c.Auth, "middlewares", c.Middlewares)
+}
+
+// given returns the keys, each followed by its value, whose value is not nil.
+func given(pairs ...any) (keys []string) {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != nil {
+			keys = append(keys, pairs[i].(string))
+		}
+	}
+	return keys
+}

@@ -1,0 +1,220 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/suggest"
+)
+
+// ListenOptions say where a server listens.
+type ListenOptions struct {
+	// Transport is tcp, tcp4, tcp6 or unix; empty is tcp.
+	Transport string
+	// Endpoint is host:port, or the path of a socket. A path that starts with @
+	// is a name in Linux's abstract namespace, which is no file.
+	Endpoint string
+	// SocketMode is the permissions of a unix socket; connecting takes the
+	// permission to write. 0 leaves them to the umask, as the Collector does:
+	// with the usual 022 only the server's own user can connect. 0o660 lets its
+	// group in, 0o666 everybody.
+	SocketMode fs.FileMode
+}
+
+func transports() []string { return []string{"tcp", "tcp4", "tcp6", "unix"} }
+
+// Validate checks what can be checked without listening.
+func (o ListenOptions) Validate() error {
+	abstract := strings.HasPrefix(o.Endpoint, "@")
+	switch {
+	case o.Transport != "" && !slices.Contains(transports(), o.Transport):
+		return Atf("transport", "unknown transport %q%s", o.Transport, suggest.Known(o.Transport, transports()))
+	case o.Transport != "unix" && o.SocketMode != 0:
+		return Atf("socket_mode", "only a unix socket has a mode, the transport is %q", o.Transport)
+	case o.Transport != "unix":
+		return At("endpoint", checkServerHostPort(o.Endpoint))
+	case o.Endpoint == "" || o.Endpoint == "@":
+		return Atf("endpoint", "no endpoint is set: expected the path of a socket")
+	case strings.Contains(o.Endpoint, "://"):
+		return Atf("endpoint", "endpoint %q: expected the path of a socket, without a scheme", o.Endpoint)
+	case len(o.Endpoint) > maxSocketPathBytes:
+		return Atf("endpoint", "endpoint %q: the path has %d bytes, a socket's has at most %d", o.Endpoint, len(o.Endpoint), maxSocketPathBytes)
+	case o.SocketMode&^fs.ModePerm != 0:
+		return Atf("socket_mode", "socket_mode %#o: expected 0 to 0777", uint32(o.SocketMode))
+	case abstract && o.SocketMode != 0:
+		return Atf("socket_mode", "the abstract socket %s is no file and has no mode", o.Endpoint)
+	}
+	return nil
+}
+
+// maxSocketPathBytes is sockaddr_un's, without the zero at the end.
+const maxSocketPathBytes = len(syscall.RawSockaddrUnix{}.Path) - 1
+
+// checkServerHostPort takes an empty host for all addresses, and port 0 for any
+// free port.
+func checkServerHostPort(s string) error {
+	const want = "expected host:port such as localhost:4317"
+	_, port, err := net.SplitHostPort(s)
+	switch {
+	case s == "":
+		return errors.New("no endpoint is set: " + want)
+	case strings.Contains(s, "://"):
+		return fmt.Errorf("endpoint %q: a server listens at host:port, without a scheme", s)
+	case err != nil && !strings.Contains(s, ":"):
+		return fmt.Errorf("endpoint %q: the port is missing: %s", s, want)
+	case err != nil:
+		return fmt.Errorf("endpoint %q: %s, with an IPv6 address in brackets", s, want)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("endpoint %q: invalid port %q: expected 0 to 65535", s, port)
+	}
+	return nil
+}
+
+// Listen starts to listen. A unix socket that nobody listens at any more is
+// replaced; one that is in use, and what is no socket, is left alone and is an
+// error. The listener removes its socket when it is closed, unless another has
+// taken its place.
+func Listen(ctx context.Context, o ListenOptions) (net.Listener, error) {
+	if o.Transport == "" {
+		o.Transport = "tcp"
+	}
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	var l net.Listener
+	var err error
+	if o.Transport == "unix" && o.Endpoint[0] != '@' {
+		l, err = listenSocket(ctx, o)
+	} else {
+		l, err = new(net.ListenConfig).Listen(ctx, o.Transport, o.Endpoint)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen at %s %s: %w%s", o.Transport, o.Endpoint, withoutAddress(err), hint(err))
+	}
+	return l, nil
+}
+
+// withoutAddress takes off what net puts in front, which Listen says better.
+func withoutAddress(err error) error {
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "listen" {
+		return op.Err
+	}
+	return err
+}
+
+func hint(err error) string {
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return ": another process, or another receiver of this configuration, listens there"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return ": this machine has no such address"
+	case errors.As(err, &dns):
+		return ": the host's name cannot be resolved here"
+	case errors.Is(err, fs.ErrPermission):
+		return ": ports below 1024 need root or CAP_NET_BIND_SERVICE, and a socket a directory that may be written to"
+	}
+	return ""
+}
+
+// probeWithin bounds the wait for an answer of a socket that may be in use.
+const probeWithin = 2 * time.Second
+
+func listenSocket(ctx context.Context, o ListenOptions) (net.Listener, error) {
+	if err := removeStale(ctx, o.Endpoint); err != nil {
+		return nil, err
+	}
+	lc := net.ListenConfig{}
+	if o.SocketMode != 0 {
+		// bind makes the file with at most these permissions, so that there is no
+		// moment in which it has more; chmod then adds what the umask took.
+		lc.Control = func(_, _ string, c syscall.RawConn) error { return restrictSocket(c, o.SocketMode) }
+	}
+	inner, err := lc.Listen(ctx, "unix", o.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	l := &socketListener{UnixListener: inner.(*net.UnixListener), path: o.Endpoint}
+	l.SetUnlinkOnClose(false) // Close looks first whose it is
+	if l.file, err = os.Lstat(o.Endpoint); err == nil && o.SocketMode != 0 {
+		err = os.Chmod(o.Endpoint, o.SocketMode)
+	}
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("set the socket's mode: %w", err)
+	}
+	return l, nil
+}
+
+// removeStale removes a socket that nobody listens at, and nothing else.
+func removeStale(ctx context.Context, path string) error {
+	before, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case before.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("there is %s already, which is not removed: expected a free path or a socket that is not in use", kindOf(before.Mode()))
+	}
+	d := net.Dialer{Timeout: probeWithin}
+	c, err := d.DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
+		c.Close()
+		return fmt.Errorf("already in use: %w", syscall.EADDRINUSE)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("there is a socket already that may be in use: %w", err)
+	}
+	if now, err := os.Lstat(path); err == nil && !os.SameFile(before, now) {
+		return fmt.Errorf("already in use: %w", syscall.EADDRINUSE) // another was faster
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the socket that is left of an earlier run: %w", err)
+	}
+	return nil
+}
+
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m.IsRegular():
+		return "a file"
+	case m.IsDir():
+		return "a directory"
+	case m&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	}
+	return "something that is no socket"
+}
+
+// socketListener removes its own socket at the first Close.
+type socketListener struct {
+	*net.UnixListener
+	path string
+	file fs.FileInfo // nil if it could not be read
+	once sync.Once
+}
+
+// Close implements net.Listener.
+func (l *socketListener) Close() error {
+	l.once.Do(func() {
+		if now, err := os.Lstat(l.path); err == nil && l.file != nil && os.SameFile(l.file, now) {
+			// Before the socket is closed: who finds it closed may replace it.
+			os.Remove(l.path)
+		}
+	})
+	return l.UnixListener.Close()
+}

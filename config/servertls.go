@@ -1,0 +1,139 @@
+package config
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// ServerTLS is a server's TLS settings, with the Collector's keys. A certificate
+// and its key are required. The CA of the embedded TLS has no use on a server;
+// its IncludeSystemCACertsPool adds the system's authorities to the client CA.
+type ServerTLS struct {
+	TLS `yaml:",inline"`
+	// ClientCAFile holds whose client certificates are taken. Where it is set, a
+	// client must have one.
+	ClientCAFile string `yaml:"client_ca_file"`
+	// ClientCAFileReload looks for a new ClientCAFile, at most once a second.
+	ClientCAFileReload bool `yaml:"client_ca_file_reload"`
+}
+
+// clientCAEvery is how long a client CA is used before the file is looked at.
+const clientCAEvery = time.Second
+
+var errServerPair = errors.New("TLS configuration must include both certificate and key for server connections")
+
+// Validate checks what can be checked without reading files.
+func (s ServerTLS) Validate() error {
+	problems := []error{s.TLS.Validate()}
+	if !s.hasCert() || !s.hasKey() {
+		problems = append(problems, errServerPair)
+	}
+	if s.ClientCAFileReload && s.ClientCAFile == "" {
+		problems = append(problems, Atf("client_ca_file_reload", "client_ca_file_reload needs client_ca_file"))
+	}
+	return errors.Join(problems...)
+}
+
+// Load is LoadReporting without a report.
+func (s ServerTLS) Load() (*tls.Config, error) { return s.LoadReporting(nil) }
+
+// LoadReporting reads the files and returns the settings for crypto/tls; the
+// caller adds NextProtos. Certificate and key are read again after
+// ReloadInterval, and the client CA if ClientCAFileReload says so, both at the
+// first handshake after their time. report, which may be nil, is given the error
+// of a reload that failed, once for each error, during a handshake; the old files'
+// contents stay in use.
+//
+// With ClientCAFileReload the clients' certificates are verified in
+// VerifyConnection, at every handshake and every resumption, so that nobody comes
+// in on a session from before a change; VerifiedChains stays empty, and clients
+// are not told which authorities are taken.
+func (s ServerTLS) LoadReporting(report func(error)) (*tls.Config, error) {
+	out, err := s.load(report)
+	if err != nil {
+		return nil, fmt.Errorf("failed to load TLS config: %w", err)
+	}
+	return out, nil
+}
+
+func (s ServerTLS) load(report func(error)) (*tls.Config, error) {
+	switch {
+	case s.hasCert() != s.hasKey(): // the Collector's words
+		return nil, errors.New("failed to load TLS cert and key: for auth via TLS, provide both certificate and key, or neither")
+	case !s.hasCert():
+		return nil, errServerPair
+	}
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	if _, err := s.authorities(); err != nil {
+		return nil, err
+	}
+	out := s.base()
+	pair := &reloaded[tls.Certificate]{read: s.readPair, every: s.ReloadInterval, report: report}
+	if err := pair.load(); err != nil {
+		return nil, fmt.Errorf("failed to load TLS cert and key: %w", err)
+	}
+	out.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.get(), nil }
+	if s.ClientCAFile == "" {
+		return out, nil
+	}
+	clients := &clientCA{file: TLS{CAFile: s.ClientCAFile, IncludeSystemCACertsPool: s.IncludeSystemCACertsPool}}
+	pool := &reloaded[x509.CertPool]{read: clients.read, every: clientCAEvery, report: report}
+	if err := pool.load(); err != nil {
+		return nil, fmt.Errorf("failed to load client CA CertPool: %w", err)
+	}
+	if !s.ClientCAFileReload {
+		out.ClientAuth, out.ClientCAs = tls.RequireAndVerifyClientCert, pool.value.Load()
+		return out, nil
+	}
+	out.ClientAuth = tls.RequireAnyClientCert
+	out.VerifyConnection = func(c tls.ConnectionState) error { return verifyClient(c, pool.get()) }
+	return out, nil
+}
+
+// clientCA reads a client CA's file, and makes a pool only of new contents.
+type clientCA struct {
+	file TLS
+	sum  [sha256.Size]byte
+	pool *x509.CertPool
+}
+
+func (c *clientCA) read() (*x509.CertPool, error) {
+	b, err := os.ReadFile(c.file.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the client CA: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	if c.pool != nil && sum == c.sum {
+		return c.pool, nil
+	}
+	pool, err := c.file.poolOf(b)
+	if err != nil {
+		return nil, fmt.Errorf("client CA: %w", err)
+	}
+	c.pool, c.sum = pool, sum
+	return pool, nil
+}
+
+// verifyClient does what crypto/tls does for RequireAndVerifyClientCert.
+func verifyClient(c tls.ConnectionState, pool *x509.CertPool) error {
+	if len(c.PeerCertificates) == 0 {
+		return errors.New("the client has no certificate")
+	}
+	opts := x509.VerifyOptions{
+		Roots: pool, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, cert := range c.PeerCertificates[1:] {
+		opts.Intermediates.AddCert(cert)
+	}
+	if _, err := c.PeerCertificates[0].Verify(opts); err != nil {
+		return fmt.Errorf("verify the client's certificate: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package compress
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
+)
+
+// Compressor compresses whole requests. It is safe for concurrent use.
+type Compressor struct {
+	encoding  string
+	newWriter func() (resetWriter, error) // nil for the two below
+	writers   sync.Pool                   // of resetWriter
+	zstd      *zstd.Encoder
+	block     bool // a snappy block
+}
+
+// NewCompressor returns the compressor for c, nil where c is no compression.
+func NewCompressor(c config.Compression, p config.CompressionParams) (*Compressor, error) {
+	if err := c.ValidateHTTP(); err != nil {
+		return nil, err
+	}
+	if err := p.ValidateFor(c); err != nil {
+		return nil, err
+	}
+	level := p.Level
+	if level == 0 {
+		level = gzip.DefaultCompression // zlib's too
+	}
+	z := &Compressor{encoding: c.Encoding()}
+	switch c {
+	case config.Gzip:
+		z.newWriter = func() (resetWriter, error) { return gzip.NewWriterLevel(nil, level) }
+	case config.Zlib, config.Deflate:
+		z.newWriter = func() (resetWriter, error) { return zlib.NewWriterLevel(nil, level) }
+	case config.SnappyFramed:
+		z.newWriter = newSnappyFramed
+	case config.LZ4:
+		z.newWriter = newLZ4
+	case config.Snappy:
+		z.block = true
+	case config.Zstd:
+		var err error
+		if z.zstd, err = newZstdEncoder(p.Level); err != nil {
+			return nil, fmt.Errorf("set up zstd level %d: %w", p.Level, err)
+		}
+	default:
+		return nil, nil
+	}
+	return z, nil
+}
+
+func newZstdEncoder(level int) (*zstd.Encoder, error) {
+	// Encoders beyond the first are made when they are first needed.
+	opts := []zstd.EOption{zstd.WithLowerEncoderMem(true), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0))}
+	if speed := zstd.EncoderLevelFromZstd(level); level != 0 {
+		opts = append(opts, zstd.WithEncoderLevel(speed))
+		if speed > zstd.SpeedDefault { // these look back further than a decoder needs to
+			opts = append(opts, zstd.WithWindowSize(maxZstdWindowBytes))
+		}
+	}
+	return zstd.NewWriter(nil, opts...)
+}
+
+// newLZ4 uses blocks that fit a request; the library's own choice takes 4 MiB.
+func newLZ4() (resetWriter, error) {
+	w := lz4.NewWriter(nil)
+	return w, w.Apply(lz4.BlockSizeOption(lz4.Block256Kb))
+}
+
+// Encoding returns the Content-Encoding of what Compress returns.
+func (z *Compressor) Encoding() string { return z.encoding }
+
+// Compress returns src compressed, in a buffer of internal/bufpool that the
+// caller owns. src is only read, and not after the return.
+func (z *Compressor) Compress(src []byte) (*[]byte, error) {
+	switch {
+	case z.zstd != nil:
+		out := bufpool.Get(z.zstd.MaxEncodedSize(len(src)))
+		*out = z.zstd.EncodeAll(src, (*out)[:0])
+		return out, nil
+	case z.block:
+		most := s2.MaxEncodedLen(len(src))
+		if most < 0 {
+			return nil, fmt.Errorf("%s: %d bytes are more than a block holds", z.encoding, len(src))
+		}
+		out := bufpool.Get(most)
+		*out = s2.EncodeSnappy(*out, src)
+		return out, nil
+	}
+	out := &poolWriter{p: bufpool.Get(max(len(src)/4, minBuffer))}
+	*out.p = (*out.p)[:0]
+	if err := z.stream(out, src); err != nil {
+		bufpool.Put(out.p)
+		return nil, fmt.Errorf("%s: %w", z.encoding, err)
+	}
+	return out.p, nil
+}
+
+func (z *Compressor) stream(out io.Writer, src []byte) error {
+	w, _ := z.writers.Get().(resetWriter)
+	if w == nil {
+		var err error
+		if w, err = z.newWriter(); err != nil {
+			return err
+		}
+	}
+	w.Reset(out)
+	defer func() {
+		w.Reset(io.Discard) // lets go of the buffer
+		z.writers.Put(w)
+	}()
+	if _, err := w.Write(src); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// poolWriter appends to a buffer of internal/bufpool.
+type poolWriter struct{ p *[]byte }
+
+func (w *poolWriter) Write(b []byte) (int, error) {
+	w.p = bufpool.Grow(w.p, len(b))
+	*w.p = append(*w.p, b...)
+	return len(b), nil
+}

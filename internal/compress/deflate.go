@@ -1,0 +1,161 @@
+package compress
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
+)
+
+// inflater reads gzip or zlib through an input of its own, so that a pooled one
+// does not hold on to the request it last read.
+type inflater struct {
+	buffered bufio.Reader
+	memory   bytes.Reader
+	in       byteSource // one of the two
+	gzip     gzip.Reader
+	zlib     io.ReadCloser // nil until first needed
+}
+
+// byteSource is read byte by byte, so that nothing behind the stream is lost.
+type byteSource interface {
+	flate.Reader
+	io.ByteScanner
+}
+
+// inflaters is a cache and nothing more.
+var inflaters = sync.Pool{New: func() any { return new(inflater) }}
+
+func newInflater(src io.Reader) *inflater {
+	z := inflaters.Get().(*inflater)
+	if m, ok := src.(*bytes.Reader); ok {
+		z.memory = *m
+		z.in = &z.memory
+	} else {
+		z.buffered.Reset(src)
+		z.in = &z.buffered
+	}
+	return z
+}
+
+// release is not called after a panic: that inflater is not used again.
+func (z *inflater) release() {
+	z.memory.Reset(nil)
+	z.buffered.Reset(nil)
+	z.gzip.Header = gzip.Header{}
+	inflaters.Put(z)
+}
+
+// more tells whether there are bytes left.
+func (z *inflater) more() (bool, error) {
+	if _, err := z.in.ReadByte(); err == io.EOF {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, z.in.UnreadByte()
+}
+
+func gunzip(j *job, src io.Reader) error {
+	z := newInflater(src)
+	err := z.member()
+	if err != nil {
+		err = corrupt("gzip", err)
+	} else {
+		err = j.fill(gunzipper{z}, "gzip")
+	}
+	z.release()
+	return err
+}
+
+// gunzipper joins the members (RFC 1952, section 2.2). What follows the last and
+// is no member is an error. The library's own way of joining takes a header that
+// is cut off for the end.
+type gunzipper struct{ z *inflater }
+
+// member reads a member's header.
+func (z *inflater) member() error {
+	if err := z.gzip.Reset(z.in); err != nil {
+		return noEOF(err)
+	}
+	z.gzip.Multistream(false)
+	return nil
+}
+
+func (g gunzipper) Read(p []byte) (int, error) {
+	for {
+		n, err := g.z.gzip.Read(p)
+		if err != io.EOF {
+			return n, err
+		}
+		if more, err := g.z.more(); err != nil {
+			return n, err
+		} else if !more {
+			return n, io.EOF
+		}
+		if err := g.z.member(); err != nil || n > 0 {
+			return n, err
+		}
+	}
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// gzipSize is what the last member says about itself (RFC 1952, section 2.3.1:
+// ISIZE), as far as that is likely.
+func gzipSize(wire []byte) int {
+	if len(wire) < 18 { // a header and a trailer
+		return 0
+	}
+	n := int64(binary.LittleEndian.Uint32(wire[len(wire)-4:]))
+	if n > cheapRatio*int64(len(wire)) {
+		return 0
+	}
+	return int(n)
+}
+
+// zlibSize is a guess: a zlib stream does not say.
+func zlibSize(wire []byte) int { return guessedRatio * len(wire) }
+
+var errBehind = errors.New("there are bytes behind its end")
+
+func unzlib(j *job, src io.Reader) error {
+	z := newInflater(src)
+	err := z.unzlib(j)
+	z.release()
+	return err
+}
+
+func (z *inflater) unzlib(j *job) error {
+	var err error
+	if z.zlib == nil {
+		z.zlib, err = zlib.NewReader(z.in)
+	} else {
+		err = z.zlib.(zlib.Resetter).Reset(z.in, nil)
+	}
+	if err != nil {
+		return corrupt("zlib", err)
+	}
+	if err := j.fill(z.zlib, "zlib"); err != nil {
+		return err
+	}
+	more, err := z.more()
+	if err == nil && more {
+		err = errBehind
+	}
+	if err != nil {
+		return corrupt("zlib", err)
+	}
+	return nil
+}

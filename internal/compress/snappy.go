@@ -1,0 +1,181 @@
+package compress
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"strings"
+
+	"github.com/klauspost/compress/s2"
+)
+
+// snappyMagic starts a framed stream. No block starts like this: its first copy
+// would reach back before its start.
+const snappyMagic = "\xff\x06\x00\x00sNaPpY"
+
+const (
+	// maxSnappyChunkBytes is the most that comes out of a chunk.
+	maxSnappyChunkBytes = 64 << 10
+	// maxSnappyRatio: a copy of 64 bytes takes 3 on the wire.
+	maxSnappyRatio = 22
+	// snappySumBytes is the length of a chunk's checksum.
+	snappySumBytes = 4
+)
+
+// castagnoli is a table of constants.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// unsnappy takes a block, and a framed stream too, as the Collector does.
+func unsnappy(j *job, wire []byte) error {
+	if len(wire) >= len(snappyMagic) && string(wire[:len(snappyMagic)]) == snappyMagic {
+		return unsnappyFramed(j, wire)
+	}
+	n, err := snappyBlockLen(wire, j.maxBytes)
+	if err != nil {
+		return err
+	}
+	if err := j.fresh(n); err != nil {
+		return err
+	}
+	*j.dst = (*j.dst)[:n]
+	if _, err := s2.Decode(*j.dst, wire); err != nil {
+		return corrupt("snappy block", err)
+	}
+	return nil
+}
+
+// snappyBlockLen returns how much comes out of a block. The block's own word is
+// taken only for what its length can hold.
+func snappyBlockLen(block []byte, maxBytes int) (int, error) {
+	if len(block) == 0 {
+		return 0, corrupt("snappy block", io.EOF)
+	}
+	n, err := s2.DecodedLen(block)
+	switch {
+	case errors.Is(err, s2.ErrTooLarge) || n > maxBytes:
+		return 0, tooLarge(maxBytes)
+	case err != nil:
+		return 0, corrupt("snappy block", err)
+	case n > maxSnappyRatio*len(block):
+		return 0, corrupt("snappy block", fmt.Errorf("%d bytes cannot hold the %d that they promise", len(block), n))
+	}
+	return n, nil
+}
+
+// unsnappyFramed first adds up what the chunks hold, then decodes each to its
+// place. Nothing stands for nothing: encoders that are given no bytes write none.
+func unsnappyFramed(j *job, wire []byte) error {
+	if len(wire) == 0 {
+		return j.fresh(0)
+	}
+	if !strings.HasPrefix(string(wire[:min(len(wire), len(snappyMagic))]), snappyMagic) {
+		return corrupt("framed snappy", errors.New("it does not start as one"))
+	}
+	total := 0
+	err := snappyChunks(wire, func(_ uint32, data []byte, packed bool) error {
+		n := len(data)
+		if packed {
+			var err error
+			if n, err = snappyBlockLen(data, maxSnappyChunkBytes); err != nil {
+				return notTooLarge(err)
+			}
+		}
+		if n > maxSnappyChunkBytes {
+			return fmt.Errorf("a chunk of %d bytes: expected at most %d", n, maxSnappyChunkBytes)
+		}
+		if total += n; total > j.maxBytes {
+			return tooLarge(j.maxBytes)
+		}
+		return nil
+	})
+	if err != nil {
+		return framedError(err)
+	}
+	if err := j.fresh(total); err != nil {
+		return err
+	}
+	at := 0
+	err = snappyChunks(wire, func(sum uint32, data []byte, packed bool) error {
+		n := len(data)
+		if packed {
+			n, _ = s2.DecodedLen(data) // looked at above
+		}
+		out := (*j.dst)[at : at+n : at+n]
+		at += n
+		if !packed {
+			copy(out, data)
+		} else if _, err := s2.Decode(out, data); err != nil {
+			return err
+		}
+		if sum != snappySum(out) {
+			return errors.New("a chunk's checksum is wrong")
+		}
+		return nil
+	})
+	*j.dst = (*j.dst)[:total]
+	return framedError(err)
+}
+
+func framedError(err error) error {
+	if err == nil || errors.Is(err, ErrTooLarge) {
+		return err
+	}
+	return corrupt("framed snappy", err)
+}
+
+// notTooLarge: a chunk that is too large is not a body that is.
+func notTooLarge(err error) error {
+	if errors.Is(err, ErrTooLarge) {
+		return fmt.Errorf("a chunk promises more than %d bytes", maxSnappyChunkBytes)
+	}
+	return err
+}
+
+// snappyChunks calls visit for each chunk with data, until one fails.
+//
+//	chunk = kind (1 byte), length (3 bytes, little endian), then as many bytes
+//	0x00 = checksum, block   0x01 = checksum, plain bytes   0xff = the magic again
+//	0x80 to 0xfe = skipped
+func snappyChunks(wire []byte, visit func(sum uint32, data []byte, packed bool) error) error {
+	const (
+		packed, plain, start = 0x00, 0x01, 0xff
+		firstSkipped         = 0x80
+		headerBytes          = 4
+	)
+	for len(wire) > 0 {
+		if len(wire) < headerBytes {
+			return io.ErrUnexpectedEOF
+		}
+		kind := wire[0]
+		n := int(wire[1]) | int(wire[2])<<8 | int(wire[3])<<16
+		if n > len(wire)-headerBytes {
+			return io.ErrUnexpectedEOF
+		}
+		body := wire[headerBytes : headerBytes+n]
+		wire = wire[headerBytes+n:]
+		switch {
+		case kind == start:
+			if string(body) != snappyMagic[headerBytes:] {
+				return errors.New("a stream starts that is not snappy's")
+			}
+		case kind == packed || kind == plain:
+			if n < snappySumBytes {
+				return fmt.Errorf("a chunk of %d bytes has no checksum", n)
+			}
+			if err := visit(binary.LittleEndian.Uint32(body), body[snappySumBytes:], kind == packed); err != nil {
+				return err
+			}
+		case kind < firstSkipped:
+			return fmt.Errorf("a chunk of the unknown kind %#x", kind)
+		}
+	}
+	return nil
+}
+
+// snappySum is the masked CRC-32C of the framing format, section 3.
+func snappySum(b []byte) uint32 {
+	c := crc32.Checksum(b, castagnoli)
+	return (c>>15 | c<<17) + 0xa282ead8
+}

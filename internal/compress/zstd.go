@@ -1,0 +1,175 @@
+package compress
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	// maxZstdWindowBytes is what a decoder must support and an encoder must not
+	// exceed for a content coding (RFC 9659, section 3).
+	maxZstdWindowBytes = 8 << 20
+	// maxZstdBlockBytes is the most that comes out of a block (RFC 8878,
+	// section 3.1.1.2).
+	maxZstdBlockBytes = 128 << 10
+
+	// Telemetry in batches comes out about 8 times as large as it came. Up to
+	// cheapRatio times what arrived, a body's word for its size is taken.
+	guessedRatio = 8
+	cheapRatio   = 64
+)
+
+// zstdWhole decodes bodies that are in memory. Its decoders write straight into
+// the result: no window is kept beside it, and no goroutine is started.
+var zstdWhole = sync.OnceValue(func() *zstd.Decoder {
+	return newZstdDecoder(zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true))
+})
+
+func newZstdDecoder(more ...zstd.DOption) *zstd.Decoder {
+	d, err := zstd.NewReader(nil, append([]zstd.DOption{
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxZstdWindowBytes),
+		zstd.WithDecodeBuffersBelow(0), // a short cut around the limits
+	}, more...)...)
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return d
+}
+
+// unzstd decodes all frames of wire. Decoding as they come would keep a window of
+// up to 8 MiB a request, which most encoders declare and few need.
+//
+// Where the frames do not say how much comes out (stream encoders do not know),
+// it takes room for all that their blocks can hold. Where that is far more than
+// is likely, many small blocks or zeros, it guesses, and starts again with four
+// times the room if that was too little: a third more work at worst.
+func unzstd(j *job, wire []byte) error {
+	if len(wire) == 0 {
+		return corrupt("zstd", io.EOF)
+	}
+	least, most, err := zstdBounds(wire)
+	switch {
+	case err != nil:
+		return corrupt("zstd", err)
+	case least > j.maxBytes:
+		return tooLarge(j.maxBytes)
+	}
+	// With room for a block more than the limit, a body that is too large shows
+	// itself as that, and not as a block that is broken or lacks room.
+	most = min(most, j.maxBytes+maxZstdBlockBytes+1)
+	n := max(least, guessedRatio*len(wire))
+	if most <= cheapRatio*len(wire) {
+		n = most
+	}
+	for n = min(n, most); ; n = min(4*max(n, minBuffer), most) {
+		if err := j.fresh(n); err != nil {
+			return err
+		}
+		n = max(n, cap(*j.dst))
+		more := n / 4 // for shrink
+		if n < most {
+			// The decoder appends a block that needs no work without a look at
+			// the room, into a buffer of its own that is dropped at once.
+			more = n + n/4 + 2*maxZstdBlockBytes
+		}
+		if err := j.reserve(j.beside + n + more); err != nil {
+			return err
+		}
+		out, err := zstdWhole().DecodeAll(wire, (*j.dst)[:0])
+		switch lacksRoom := errors.Is(err, zstd.ErrDecoderSizeExceeded) || len(out)+maxZstdBlockBytes > n; {
+		case len(out) > j.maxBytes:
+			return tooLarge(j.maxBytes)
+		case err == nil:
+			*j.dst = (*j.dst)[:len(out)]
+			j.shrink()
+			return nil
+		case n < most && lacksRoom:
+		case errors.Is(err, zstd.ErrDecoderSizeExceeded):
+			return tooLarge(j.maxBytes)
+		default:
+			return corrupt("zstd", err)
+		}
+	}
+}
+
+// zstdBounds hops over the blocks and returns how many bytes come out of wire at
+// least and at most. What it calls an error, the decoder does too.
+//
+//	frame = header, blocks, 4 bytes checksum if the header says so
+//	block = 3 bytes: last (1 bit), kind (2), size (21); then size bytes, or 1 that repeats
+func zstdBounds(wire []byte) (least, most int, err error) {
+	for len(wire) > 0 {
+		var h zstd.Header
+		if err := h.Decode(wire); err != nil {
+			return 0, 0, err
+		}
+		frame := uint64(h.HeaderSize)
+		if h.Skippable {
+			frame += uint64(h.SkippableSize)
+		}
+		if frame > uint64(len(wire)) {
+			return 0, 0, io.ErrUnexpectedEOF
+		}
+		wire = wire[frame:]
+		if h.Skippable {
+			continue
+		}
+		l, m, n, err := zstdBlocks(wire)
+		if err != nil {
+			return 0, 0, err
+		}
+		if h.HasFCS {
+			if h.FrameContentSize < uint64(l) || h.FrameContentSize > uint64(m) {
+				return 0, 0, fmt.Errorf("a frame of %d bytes promises %d bytes, its blocks hold %d to %d", n, h.FrameContentSize, l, m)
+			}
+			l, m = int(h.FrameContentSize), int(h.FrameContentSize)
+		}
+		least, most, wire = least+l, most+m, wire[n:]
+		if h.HasCheckSum {
+			if len(wire) < 4 {
+				return 0, 0, io.ErrUnexpectedEOF
+			}
+			wire = wire[4:]
+		}
+	}
+	return least, most, nil
+}
+
+// zstdBlocks is zstdBounds for one frame's blocks, which are n bytes long.
+func zstdBlocks(wire []byte) (least, most, n int, err error) {
+	const (
+		raw, repeated, compressed = 0, 1, 2
+		headerBytes               = 3
+	)
+	for last := false; !last; {
+		if len(wire)-n < headerBytes {
+			return 0, 0, 0, io.ErrUnexpectedEOF
+		}
+		header := int(wire[n]) | int(wire[n+1])<<8 | int(wire[n+2])<<16
+		size, bytes := header>>3, header>>3
+		last = header&1 != 0
+		switch header >> 1 & 3 {
+		case raw:
+			least, most = least+size, most+size
+		case repeated:
+			least, most = least+size, most+size
+			bytes = 1
+		case compressed:
+			most += maxZstdBlockBytes
+		default:
+			return 0, 0, 0, errors.New("a block of the reserved kind")
+		}
+		if size > maxZstdBlockBytes {
+			return 0, 0, 0, fmt.Errorf("a block of %d bytes: expected at most %d", size, maxZstdBlockBytes)
+		}
+		if n += headerBytes + bytes; n > len(wire) {
+			return 0, 0, 0, io.ErrUnexpectedEOF
+		}
+	}
+	return least, most, n, nil
+}

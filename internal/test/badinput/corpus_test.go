@@ -1,0 +1,155 @@
+package badinput_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/badinput"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+const limit = 1 << 20
+
+// TestCorpus sends everything to the receiver. The first failures of a run are
+// shown; the command of this folder lists all.
+func TestCorpus(t *testing.T) {
+	cases, err := badinput.Corpus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts, sink := receiver(t)
+	if testing.Short() { // the two ends of the signal table
+		opts.Signals = []otlp.Signal{otlp.Traces, otlp.Profiles}
+	}
+	began := time.Now()
+	results, err := badinput.Run(t.Context(), cases, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report strings.Builder
+	badinput.Report(&report, results)
+	t.Logf("%d cases in %v\n%s", len(results), time.Since(began).Round(time.Millisecond), report.String()[strings.LastIndex(report.String(), "\n\n")+1:])
+
+	failed := 0
+	for _, r := range results {
+		for _, wrong := range r.Wrong {
+			if failed++; failed <= 50 {
+				t.Errorf("%s: %s", r.ID, wrong)
+			}
+		}
+	}
+	if failed > 50 {
+		t.Errorf("and %d more", failed-50)
+	}
+	for _, s := range []otlp.Signal{otlp.Traces, otlp.Profiles} {
+		if sink.Items(s) == 0 {
+			t.Errorf("the pipeline saw no %s of the healthy clients", s)
+		}
+	}
+}
+
+// The corpus is what it says it is: large, and about every signal and transport.
+func TestCorpusIsLarge(t *testing.T) {
+	cases, err := badinput.Corpus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad, by, ids := 0, map[string]int{}, map[string]bool{}
+	for _, c := range cases {
+		if ids[c.ID()] {
+			t.Errorf("%s is there twice", c.ID())
+		}
+		ids[c.ID()] = true
+		if c.Source == "" {
+			t.Errorf("%s says not where its rule comes from", c.ID())
+		}
+		if c.Bad() {
+			bad++
+			by[c.Transport]++
+			by[c.Signal.String()]++
+		}
+	}
+	if bad < 500 {
+		t.Errorf("the corpus has %d bad inputs, want at least 500", bad)
+	}
+	for _, of := range []string{"http", "h2c", "grpc", "rawhttp", "rawgrpc", "traces", "metrics", "logs", "profiles"} {
+		if by[of] < 100 {
+			t.Errorf("the corpus has %d bad inputs of %s, want at least 100", by[of], of)
+		}
+	}
+}
+
+// receiver starts the server under test, with the sink behind all signals.
+func receiver(t *testing.T) (badinput.Options, *testkit.Sink) {
+	t.Helper()
+	g, h := otlpreceiver.DefaultGRPCConfig(), otlpreceiver.DefaultHTTPConfig()
+	g.Endpoint, h.Endpoint = "127.0.0.1:0", "127.0.0.1:0"
+	g.MaxRecvMsgSizeMiB, h.MaxRequestBodySize = limit>>20, limit
+	reader := sdkmetric.NewManualReader()
+	r, err := otlpreceiver.New(otlpreceiver.Config{Protocols: otlpreceiver.Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}, component.Settings{
+		ID: "otlp/bad", Logger: slog.New(slog.DiscardHandler), Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := &testkit.Sink{}
+	for _, s := range otlp.Signals() {
+		if err := r.Register(s, sink); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := r.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return badinput.Options{
+		GRPC: r.GRPCAddr().String(), HTTP: r.HTTPAddr().String(), MaxBytes: limit,
+		Counts: counts(reader), CountsWithin: 2 * time.Second,
+	}, sink
+}
+
+// counts reads the receiver's counters.
+func counts(reader sdkmetric.Reader) func(context.Context) (badinput.Counts, error) {
+	return func(ctx context.Context) (badinput.Counts, error) {
+		c := badinput.NewCounts()
+		var rm metricdata.ResourceMetrics
+		if err := reader.Collect(ctx, &rm); err != nil {
+			return c, fmt.Errorf("collect the receiver's metrics: %w", err)
+		}
+		for _, scope := range rm.ScopeMetrics {
+			for _, m := range scope.Metrics {
+				sum, ok := m.Data.(metricdata.Sum[int64])
+				if !ok {
+					continue
+				}
+				for _, p := range sum.DataPoints {
+					labels := map[string]string{}
+					for _, kv := range p.Attributes.ToSlice() {
+						labels[string(kv.Key)] = kv.Value.String()
+					}
+					c.Add(m.Name, labels, p.Value)
+				}
+			}
+		}
+		return c, nil
+	}
+}

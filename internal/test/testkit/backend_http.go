@@ -1,0 +1,63 @@
+package testkit
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/internal/compress"
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+const protobufType = "application/x-protobuf"
+
+// httpHandler is a Backend's HTTP side. It speaks protobuf.
+type httpHandler struct{ b *Backend }
+
+func (h httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s, ok := signalBy(func(spec *otlp.Spec) bool {
+		return r.URL.Path == spec.Path || slices.Contains(spec.Aliases, r.URL.Path)
+	})
+	switch {
+	case !ok:
+		http.Error(w, "unknown path "+r.URL.Path, http.StatusNotFound)
+		return
+	case r.Method != http.MethodPost:
+		http.Error(w, "only POST", http.StatusMethodNotAllowed)
+		return
+	case r.Header.Get("Content-Type") != protobufType:
+		http.Error(w, "only "+protobufType, http.StatusUnsupportedMediaType)
+		return
+	}
+	encoding := r.Header.Get("Content-Encoding")
+	lent, err := compress.Decompress(encoding, nil, r.Body, maxBackendBytes, nil)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	defer bufpool.Put(lent)
+	call := Call{Signal: s, Transport: "http", Encoding: encoding, Peer: r.RemoteAddr, Header: map[string][]string{}}
+	for name, values := range r.Header {
+		call.Header[strings.ToLower(name)] = values
+	}
+	h.answer(w, h.b.receive(r.Context(), call, *lent))
+}
+
+func (h httpHandler) answer(w http.ResponseWriter, a Answer) {
+	if a.HangUp {
+		panic(http.ErrAbortHandler) // what net/http offers to break a connection
+	}
+	body := a.success()
+	if !a.Kept() {
+		body, _ = proto.Marshal(a.status().Proto()) // an any of known type: it cannot fail
+		if after := a.retryAfterHeader(); after != "" {
+			w.Header().Set("Retry-After", after)
+		}
+	}
+	w.Header().Set("Content-Type", protobufType)
+	w.WriteHeader(a.httpStatus())
+	_, _ = w.Write(body) // a client that has gone needs no answer
+}
