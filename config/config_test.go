@@ -1,10 +1,12 @@
-package config
+package config_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	. "github.com/penstock-telemetry/penstock/config"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/penstock-telemetry/penstock/internal/conf"
@@ -159,7 +161,7 @@ middlewares: [{id: x}]
 	if diff := cmp.Diff([]string{"auth", "middlewares"}, got.IgnoredKeys()); diff != "" {
 		t.Error(diff)
 	}
-	if k := got.Keepalive.Get(); k == nil || *k != (GRPCKeepalive{30 * time.Second, 5 * time.Second, true}) {
+	if k := got.Keepalive; k == nil || *k != (GRPCKeepalive{30 * time.Second, 5 * time.Second, true}) {
 		t.Errorf("keepalive: %+v", k)
 	}
 	if !got.TLS.InsecureSkipVerify || got.TLS.ServerName != "other" || got.TLS.CAPem != "x" || got.Compression != Zstd {

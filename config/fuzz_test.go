@@ -1,4 +1,4 @@
-package config
+package config_test
 
 import (
 	"net"
@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	. "github.com/penstock-telemetry/penstock/config"
 )
 
 var endpointSeeds = []string{

@@ -1,4 +1,4 @@
-package config
+package config_test
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	. "github.com/penstock-telemetry/penstock/config"
 )
 
 func listen(t *testing.T, o ListenOptions) net.Listener {

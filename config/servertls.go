@@ -22,6 +22,13 @@ type ServerTLS struct {
 	ClientCAFileReload bool `yaml:"client_ca_file_reload"`
 }
 
+// Format implements fmt.Formatter. Without it, a verb that does not fit a struct
+// behind a pointer, such as %s, would print the PEM texts as they are.
+func (s ServerTLS) Format(f fmt.State, verb rune) {
+	type plain ServerTLS
+	fmt.Fprintf(f, fmt.FormatString(f, verb), plain(s))
+}
+
 // clientCAEvery is how long a client CA is used before the file is looked at.
 const clientCAEvery = time.Second
 

@@ -1,4 +1,4 @@
-package config
+package config_test
 
 import (
 	"crypto/tls"
@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	. "github.com/penstock-telemetry/penstock/config"
 
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 )

@@ -1,4 +1,4 @@
-package config
+package config_test
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	. "github.com/penstock-telemetry/penstock/config"
 
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 )

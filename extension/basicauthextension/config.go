@@ -2,6 +2,7 @@ package basicauthextension
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/penstock-telemetry/penstock/config"
 )
@@ -20,6 +21,13 @@ type HtpasswdConfig struct {
 	// File is read again when it has changed.
 	File   string        `yaml:"file"`
 	Inline config.Secret `yaml:"inline"`
+}
+
+// Format implements fmt.Formatter. Without it, a verb that does not fit a struct
+// behind a pointer, such as %s, would print Inline as it is.
+func (c HtpasswdConfig) Format(f fmt.State, verb rune) {
+	type plain HtpasswdConfig
+	fmt.Fprintf(f, fmt.FormatString(f, verb), plain(c))
 }
 
 // DefaultConfig returns a configuration without users, which is not enough.

@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/suggest"
 )
 
-// config is what the cases in testdata/cases decode into: one of everything.
-type config struct {
+// document is what the cases in testdata/cases decode into: one of everything.
+type document struct {
 	Receivers map[name]*receiver `yaml:"receivers,omitempty"`
 	Exporters map[name]*Node     `yaml:"exporters,omitempty"`
 	Service   struct {
@@ -30,14 +32,14 @@ type config struct {
 type receiver struct {
 	limits `yaml:",inline"`
 
-	Endpoint string                `yaml:"endpoint"`
-	Timeout  time.Duration         `yaml:"timeout"`
-	Verbose  bool                  `yaml:"verbose,omitempty"`
-	Ratio    float64               `yaml:"ratio,omitempty"`
-	Port     uint16                `yaml:"port,omitempty"`
-	Headers  map[string]Opaque     `yaml:"headers,omitempty"`
-	TLS      Optional[tlsSettings] `yaml:"tls,omitempty"`
-	Secret   string                `yaml:"-"`
+	Endpoint string                   `yaml:"endpoint"`
+	Timeout  time.Duration            `yaml:"timeout"`
+	Verbose  bool                     `yaml:"verbose,omitempty"`
+	Ratio    float64                  `yaml:"ratio,omitempty"`
+	Port     uint16                   `yaml:"port,omitempty"`
+	Headers  map[string]config.Secret `yaml:"headers,omitempty"`
+	TLS      *tlsSettings             `yaml:"tls,omitempty" config:"section"`
+	Secret   string                   `yaml:"-"`
 }
 
 func (r *receiver) SetDefaults() {
@@ -50,7 +52,7 @@ type limits struct {
 
 func (l *limits) Validate() error {
 	if l.MaxItems < 1 {
-		return Atf("max_items", "must be positive, found %d", l.MaxItems)
+		return config.Atf("max_items", "must be positive, found %d", l.MaxItems)
 	}
 	return nil
 }
@@ -63,10 +65,10 @@ type tlsSettings struct {
 func (s *tlsSettings) Validate() error {
 	var errs []error
 	if s.CertFile == "" {
-		errs = append(errs, Atf("cert_file", "must be set"))
+		errs = append(errs, config.Atf("cert_file", "must be set"))
 	}
 	if s.KeyFile == "" {
-		errs = append(errs, Atf("key_file", "must be set"))
+		errs = append(errs, config.Atf("key_file", "must be set"))
 	}
 	return errors.Join(errs...)
 }
@@ -91,7 +93,7 @@ func (n *name) UnmarshalText(text []byte) error {
 // level decodes itself from a word.
 type level int
 
-func (l *level) DecodeConf(n *Node) error {
+func (l *level) DecodeConfig(n config.Value) error {
 	words := []string{"none", "basic", "normal", "detailed"}
 	for i, word := range words {
 		if n.Text() == word {
@@ -99,7 +101,7 @@ func (l *level) DecodeConf(n *Node) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("unknown level %q%s", n.Text(), Suggest(n.Text(), words))
+	return fmt.Errorf("unknown level %q%s", n.Text(), suggest.Known(n.Text(), words))
 }
 
 func (l level) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "level %d", int(l)), nil }
@@ -192,7 +194,7 @@ func printCase(o Options) string {
 	for _, w := range tree.Warnings() {
 		fmt.Fprintf(&b, "warning: %s\n", w)
 	}
-	var c config
+	var c document
 	if err := tree.Root().Decode(&c); err != nil {
 		fmt.Fprintln(&b, err)
 		return b.String()

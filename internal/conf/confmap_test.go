@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // The cases in testdata/confmap-v1.70.0.json were recorded from
@@ -29,9 +30,14 @@ type recordedSub struct {
 	B int
 }
 
+// recordedWithDefaults was recorded with confmap's configoptional.Default.
+type recordedWithDefaults recordedSub
+
+func (r *recordedWithDefaults) SetDefaults() { *r = recordedWithDefaults{A: "oda", B: 4} }
+
 type recorded struct {
 	S   string
-	O   Opaque
+	O   config.Secret
 	PS  *string
 	I   int
 	U8  uint8
@@ -45,9 +51,9 @@ type recorded struct {
 	P   *recordedSub
 	MP  map[string]*recordedSub
 	MS  map[string]recordedSub
-	ON  Optional[recordedSub]
-	OD  Optional[recordedSub]
-	OI  Optional[int]
+	ON  *recordedSub          `config:"section"`
+	OD  *recordedWithDefaults `config:"section"`
+	OI  *int
 	Any any
 }
 
@@ -55,7 +61,7 @@ func recordedDefaults() recorded {
 	return recorded{
 		S: "def", O: "odef", I: 7, U8: 8, F: 1.5, B: true, D: time.Second, L: []string{"x"}, LI: []int{9},
 		M: map[string]string{"k": "v"}, Sub: recordedSub{A: "sa", B: 3},
-		MS: map[string]recordedSub{"z": {A: "za", B: 1}}, OD: Default(recordedSub{A: "oda", B: 4}),
+		MS: map[string]recordedSub{"z": {A: "za", B: 1}},
 	}
 }
 
@@ -173,7 +179,7 @@ func runRecorded(in []string, env map[string]string) record {
 }
 
 func plainOf(v reflect.Value) any {
-	if secret, ok := v.Interface().(Opaque); ok {
+	if secret, ok := v.Interface().(config.Secret); ok {
 		return string(secret)
 	}
 	return asJSON(v.Interface())

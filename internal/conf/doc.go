@@ -35,7 +35,7 @@
 // the reasons, in confmap_test.go, which holds them against its recorded behaviour.
 //
 // The one trap: a method promoted from an embedded struct is a method of the outer one.
-// An embedded type with DecodeConf or UnmarshalText takes over the decoding of the whole
+// An embedded type with DecodeConfig or UnmarshalText takes over the decoding of the whole
 // outer struct. Make such a type a named field with the tag `yaml:",inline"`, which takes
 // its fields alone and calls none of its decoding methods.
 package conf

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 )
 
 // Metadata selects request headers: none, all, or those named, in lower case.
@@ -20,13 +19,13 @@ type Metadata struct {
 	Names []string
 }
 
-// DecodeConf implements config.Decoder: a bool as in the Collector, or a list of
+// DecodeConfig implements config.Decoder: a bool as in the Collector, or a list of
 // names.
-func (m *Metadata) DecodeConf(n *conf.Node) error {
-	if n.Kind() != conf.List {
-		return n.Decode(&m.All)
+func (m *Metadata) DecodeConfig(v config.Value) error {
+	if v.Kind() != config.List {
+		return v.Decode(&m.All)
 	}
-	if err := n.Decode(&m.Names); err != nil {
+	if err := v.Decode(&m.Names); err != nil {
 		return err
 	}
 	for i, name := range m.Names {
