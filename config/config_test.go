@@ -203,7 +203,7 @@ middlewares: [{id: x}]
 	if f.DisableKeepAlives || f.MaxIdleConns != 7 || f.MaxIdleConnsPerHost != 8 || f.IdleConnTimeout != 9*time.Second {
 		t.Errorf("keepalive does not override: %+v", f)
 	}
-	if !got.Cookies.HasValue() || got.ForceAttemptHTTP2 || got.CompressionParams.Level != 9 {
+	if got.Cookies == nil || got.ForceAttemptHTTP2 || got.CompressionParams.Level != 9 {
 		t.Errorf("got %+v", got)
 	}
 }

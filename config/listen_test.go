@@ -86,7 +86,7 @@ func TestListenRefuses(t *testing.T) {
 // A privileged port, or a directory that is not ours, says what to do.
 func TestListenPermission(t *testing.T) {
 	t.Parallel()
-	if got := hint(fmt.Errorf("bind: %w", os.NewSyscallError("bind", syscall.EACCES))); !strings.Contains(got, "CAP_NET_BIND_SERVICE") {
+	if got := Hint(fmt.Errorf("bind: %w", os.NewSyscallError("bind", syscall.EACCES))); !strings.Contains(got, "CAP_NET_BIND_SERVICE") {
 		t.Errorf("got %q", got)
 	}
 }
@@ -137,7 +137,7 @@ func TestListenSocketModeAtBind(t *testing.T) {
 		t.Skip("only Linux gives a socket a mode before it is bound")
 	}
 	path := socketPath(t)
-	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return restrictSocket(c, 0o600) }}
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return RestrictSocket(c, 0o600) }}
 	l, err := lc.Listen(t.Context(), "unix", path)
 	if err != nil {
 		t.Fatal(err)

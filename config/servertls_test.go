@@ -49,8 +49,8 @@ func TestServerTLSRefuses(t *testing.T) {
 		}
 	}
 	for _, s := range []ServerTLS{{}, {TLS: TLS{CertFile: "c"}}, {TLS: TLS{KeyPem: "k"}}} {
-		if err := s.Validate(); !errors.Is(err, errServerPair) {
-			t.Errorf("%+v: got %v, want %v", s, err, errServerPair)
+		if err := s.Validate(); !errors.Is(err, ErrServerPair) {
+			t.Errorf("%+v: got %v, want %v", s, err, ErrServerPair)
 		}
 	}
 	if err := (ServerTLS{TLS: good}).Validate(); err != nil {
@@ -65,7 +65,7 @@ func TestServerTLSDecode(t *testing.T) {
 	if err != nil || s.CertFile != "c" || s.ReloadInterval != 5*time.Second || s.ClientCAFile != "ca" || !s.ClientCAFileReload {
 		t.Errorf("got %+v, %v", s, err)
 	}
-	checkError(t, "no key", decode(t, "cert_file: c", new(ServerTLS)), errServerPair.Error())
+	checkError(t, "no key", decode(t, "cert_file: c", new(ServerTLS)), ErrServerPair.Error())
 	checkError(t, "tpm", decode(t, "cert_file: c\nkey_file: k\ntpm:\n  enabled: true\n  path: /dev/tpmrm0", new(ServerTLS)), "a key in a TPM is not supported")
 }
 
@@ -325,47 +325,6 @@ func TestServerTLSReloadFails(t *testing.T) {
 	})
 }
 
-// The files are read by one handshake an interval, and nobody waits for it.
-func TestReloadedReadsOnce(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var reads atomic.Int64
-		enter, leave := make(chan struct{}), make(chan struct{})
-		r := &reloaded[int64]{every: time.Minute, read: func() (*int64, error) {
-			n := reads.Add(1)
-			if n > 1 {
-				close(enter)
-				<-leave
-			}
-			return &n, nil
-		}}
-		if err := r.load(); err != nil {
-			t.Fatal(err)
-		}
-		for range 100 {
-			r.get()
-		}
-		time.Sleep(time.Minute)
-		go r.get()
-		<-enter
-		for range 100 {
-			if got := *r.get(); got != 1 {
-				t.Errorf("while another reads: %d, want the old one", got)
-			}
-		}
-		close(leave)
-		synctest.Wait()
-		for range 100 {
-			if got := *r.get(); got != 2 {
-				t.Errorf("after: %d, want the new one", got)
-			}
-		}
-		if reads.Load() != 2 {
-			t.Errorf("read %d times", reads.Load())
-		}
-	})
-}
-
 // A new client CA holds for the next handshake, for sessions from before too; the
 // rest of the settings stays. A broken file changes nothing.
 func TestServerTLSClientCAReload(t *testing.T) {
@@ -399,12 +358,12 @@ func TestServerTLSClientCAReload(t *testing.T) {
 			t.Error("the new client came in before its CA")
 		}
 		write(t, caFile, after.PEM[:20])
-		time.Sleep(clientCAEvery)
+		time.Sleep(ClientCAEvery)
 		if _, err := shake(server, old); err != nil {
 			t.Errorf("a broken file shuts the old client out: %v", err)
 		}
 		write(t, caFile, after.PEM)
-		time.Sleep(clientCAEvery)
+		time.Sleep(ClientCAEvery)
 		if _, err := shake(server, old); err == nil {
 			t.Errorf("TLS %s: the old client still comes in, with a session from before", version)
 		}

@@ -24,7 +24,6 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/internal/compress"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -620,7 +619,7 @@ func TestHTTPCookies(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		c := newHTTP(t, s.URL, func(cfg *config.HTTPClient, _ Endpoints) {
 			if keep {
-				cfg.Cookies = conf.Some(config.Cookies{})
+				cfg.Cookies = &config.Cookies{}
 			}
 		})
 		for i, want := range []string{"", map[bool]string{true: "lb=7"}[keep]} {

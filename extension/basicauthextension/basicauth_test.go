@@ -48,7 +48,7 @@ func hashOf(t testing.TB, password string) string {
 
 func newExtension(t testing.TB, inline string) *Extension {
 	t.Helper()
-	e, err := New(Config{Htpasswd: conf.Some(HtpasswdConfig{Inline: config.Secret(inline)})}, component.Settings{ID: "basicauth"})
+	e, err := New(Config{Htpasswd: &HtpasswdConfig{Inline: config.Secret(inline)}}, component.Settings{ID: "basicauth"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +396,7 @@ func TestFileChanges(t *testing.T) {
 	}
 	write("ann:" + hashOf(t, canary) + "\nbob:" + hashOf(t, "file"))
 	var log bytes.Buffer
-	e, err := New(Config{Htpasswd: conf.Some(HtpasswdConfig{File: path, Inline: config.Secret("bob:" + hashOf(t, "inline"))})},
+	e, err := New(Config{Htpasswd: &HtpasswdConfig{File: path, Inline: config.Secret("bob:" + hashOf(t, "inline"))}},
 		component.Settings{ID: "basicauth", Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -442,7 +442,7 @@ func TestFileChanges(t *testing.T) {
 func TestStartWithoutItsFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "nothing")
-	e, err := New(Config{Htpasswd: conf.Some(HtpasswdConfig{File: path})}, component.Settings{})
+	e, err := New(Config{Htpasswd: &HtpasswdConfig{File: path}}, component.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

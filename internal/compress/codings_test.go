@@ -4,11 +4,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 func TestCodings(t *testing.T) {
 	t.Parallel()
-	all := append(Encodings(), "")
+	all := append(config.Encodings(), "")
 	for _, c := range []struct {
 		name    string
 		list    []string

@@ -10,23 +10,24 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"google.golang.org/grpc/encoding"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 )
 
 func TestCompressor(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		compression Compression
+		compression config.Compression
 		levels      []int
-	}{{Gzip, []int{-2, -1, 0, 1, 9}}, {Zstd, []int{0, 1, 7, 22}}, {Zlib, []int{-2, -1, 0, 1, 9}}, {Deflate, []int{0, 9}},
-		{Snappy, []int{0}}, {SnappyFramed, []int{0}}, {LZ4, []int{0}}} {
+	}{{config.Gzip, []int{-2, -1, 0, 1, 9}}, {config.Zstd, []int{0, 1, 7, 22}}, {config.Zlib, []int{-2, -1, 0, 1, 9}}, {config.Deflate, []int{0, 9}},
+		{config.Snappy, []int{0}}, {config.SnappyFramed, []int{0}}, {config.LZ4, []int{0}}} {
 		for _, level := range c.levels {
-			z, err := NewCompressor(c.compression, CompressionParams{Level: level})
+			z, err := NewCompressor(c.compression, config.CompressionParams{Level: level})
 			if err != nil {
 				t.Fatalf("%s level %d: %v", c.compression, level, err)
 			}
 			plains := [][]byte{nil, text(1), text(1000), text(1 << 16)}
-			if c.compression == Zstd && level > 7 {
+			if c.compression == config.Zstd && level > 7 {
 				plains = append(plains, make([]byte, 9<<20)) // above the window
 			}
 			for _, plain := range plains {
@@ -47,8 +48,8 @@ func TestCompressor(t *testing.T) {
 
 func TestCompressorNone(t *testing.T) {
 	t.Parallel()
-	for _, c := range []Compression{"", NoCompression} {
-		if z, err := NewCompressor(c, CompressionParams{}); z != nil || err != nil {
+	for _, c := range []config.Compression{"", config.NoCompression} {
+		if z, err := NewCompressor(c, config.CompressionParams{}); z != nil || err != nil {
 			t.Errorf("%q: got %v, %v, want no compressor", c, z, err)
 		}
 	}
@@ -57,21 +58,21 @@ func TestCompressorNone(t *testing.T) {
 func TestCompressorRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		compression Compression
+		compression config.Compression
 		level       int
 		want        string
 	}{
 		{"brotli", 0, `unknown compression "brotli": expected gzip, zstd, zlib, deflate, snappy, x-snappy-framed, lz4 or none`},
-		{Snappy, 1, "expected 0 to 0"},
-		{LZ4, -1, "expected 0 to 0"},
-		{Deflate, 10, "expected -2 to 9"},
+		{config.Snappy, 1, "expected 0 to 0"},
+		{config.LZ4, -1, "expected 0 to 0"},
+		{config.Deflate, 10, "expected -2 to 9"},
 		{"GZIP", 0, `unknown compression "GZIP"`},
-		{Gzip, 10, "expected -2 to 9"},
-		{Gzip, -3, "expected -2 to 9"},
-		{Zstd, 23, "expected 0 to 22"},
-		{NoCompression, 1, "expected 0 to 0"},
+		{config.Gzip, 10, "expected -2 to 9"},
+		{config.Gzip, -3, "expected -2 to 9"},
+		{config.Zstd, 23, "expected 0 to 22"},
+		{config.NoCompression, 1, "expected 0 to 0"},
 	} {
-		if _, err := NewCompressor(c.compression, CompressionParams{Level: c.level}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := NewCompressor(c.compression, config.CompressionParams{Level: c.level}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s level %d: got %v, want %q in it", c.compression, c.level, err, c.want)
 		}
 	}
@@ -79,8 +80,8 @@ func TestCompressorRefuses(t *testing.T) {
 
 func TestCompressorConcurrently(t *testing.T) {
 	t.Parallel()
-	for _, c := range []Compression{Gzip, Zstd, Zlib, Deflate, Snappy, SnappyFramed, LZ4} {
-		z, err := NewCompressor(c, CompressionParams{})
+	for _, c := range []config.Compression{config.Gzip, config.Zstd, config.Zlib, config.Deflate, config.Snappy, config.SnappyFramed, config.LZ4} {
+		z, err := NewCompressor(c, config.CompressionParams{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +109,7 @@ func TestCompressorConcurrently(t *testing.T) {
 // Importing the package is what registers them.
 func TestGRPCCompressors(t *testing.T) {
 	t.Parallel()
-	for _, name := range GRPCEncodings() {
+	for _, name := range config.GRPCEncodings() {
 		c := encoding.GetCompressor(name)
 		if c == nil || c.Name() != name {
 			t.Fatalf("gRPC has no compressor called %q", name)
@@ -173,7 +174,7 @@ func TestGRPCZstdWindow(t *testing.T) {
 // What is closed twice must not be lent to two messages at a time.
 func TestGRPCCloseTwice(t *testing.T) {
 	t.Parallel()
-	for _, name := range GRPCEncodings() {
+	for _, name := range config.GRPCEncodings() {
 		c := encoding.GetCompressor(name)
 		wire := map[string][]byte{"gzip": gzipped(text(100)), "zstd": zstdSized(text(100)), "snappy": snappyFramed(text(100))}[name]
 		for range 50 {
@@ -222,9 +223,9 @@ func TestGRPCCloseTwice(t *testing.T) {
 
 func BenchmarkCompress(b *testing.B) {
 	plain := text(437 << 10)
-	for _, c := range []Compression{Gzip, Zstd, Zlib, Deflate, Snappy, SnappyFramed, LZ4} {
+	for _, c := range []config.Compression{config.Gzip, config.Zstd, config.Zlib, config.Deflate, config.Snappy, config.SnappyFramed, config.LZ4} {
 		b.Run(string(c), func(b *testing.B) {
-			z, err := NewCompressor(c, CompressionParams{})
+			z, err := NewCompressor(c, config.CompressionParams{})
 			if err != nil {
 				b.Fatal(err)
 			}

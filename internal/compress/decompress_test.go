@@ -22,6 +22,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 )
 
@@ -484,7 +485,7 @@ func TestDecompressBombs(t *testing.T) {
 		"gzip, nothing for ever": {"gzip", endless(gzipped(nil)), 64 << 10, ErrTooLarge},
 		"lz4, nothing for ever":  {"lz4", endless(lz4ed(nil)), 5 * limit, ErrTooLarge},
 	} {
-		for _, encoding := range Encodings() { // sets the decoders up
+		for _, encoding := range config.Encodings() { // sets the decoders up
 			if got, err := Decompress(encoding, nil, strings.NewReader("x"), 0, nil); err == nil {
 				bufpool.Put(got)
 			}
@@ -720,7 +721,7 @@ type panicker struct{}
 func (panicker) Read([]byte) (int, error) { panic("ours") }
 func (panicker) Reserve(int) error        { panic("ours") }
 
-func fuzzNames() []string { return append(Encodings(), "") }
+func fuzzNames() []string { return append(config.Encodings(), "") }
 
 func FuzzDecompress(f *testing.F) {
 	for _, b := range [][]byte{nil, []byte("x"), text(3000)} {
@@ -762,8 +763,8 @@ func FuzzDecompress(f *testing.F) {
 // What the compressors make, the decoders take, within the size it has.
 func FuzzRoundTrip(f *testing.F) {
 	compressors := map[string]*Compressor{}
-	for _, name := range Encodings() {
-		z, err := NewCompressor(Compression(name), CompressionParams{})
+	for _, name := range config.Encodings() {
+		z, err := NewCompressor(config.Compression(name), config.CompressionParams{})
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing/iotest"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/penstock-telemetry/penstock/config"
 	"google.golang.org/grpc/encoding"
 )
 
@@ -25,7 +26,7 @@ func FuzzGRPCCompressors(f *testing.F) {
 	f.Add(uint8(1), zstdRuns(windowAbove8MiB, 2), uint16(65535))
 	f.Add(uint8(1), zstdClaims(1<<40), uint16(65535))
 	f.Fuzz(func(t *testing.T, which uint8, b []byte, limit uint16) {
-		c := encoding.GetCompressor(GRPCEncodings()[int(which)%len(GRPCEncodings())])
+		c := encoding.GetCompressor(config.GRPCEncodings()[int(which)%len(config.GRPCEncodings())])
 		if len(b) > 0 { // gRPC never compresses nothing
 			var wire bytes.Buffer
 			if err := grpcCompress(c, &wire, b, int(limit)+1); err != nil {

@@ -24,7 +24,7 @@ func decode(t *testing.T, yaml string) (Config, error) {
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
-	if c, err := decode(t, "{}"); err != nil || c.Endpoint != "localhost:4319" || c.MaxReporters != 64 || c.Keepalive.HasValue() {
+	if c, err := decode(t, "{}"); err != nil || c.Endpoint != "localhost:4319" || c.MaxReporters != 64 || c.Keepalive != nil {
 		t.Errorf("%+v, %v", c, err)
 	}
 	c, err := decode(t, `
@@ -97,7 +97,7 @@ func TestConfigErrors(t *testing.T) {
 		}
 	}
 	bad := DefaultConfig()
-	bad.Auth = conf.Some(AuthConfig{})
+	bad.Auth = &AuthConfig{}
 	bad.Metrics = map[uint32]MetricConfig{7: {}}
 	if _, err := New(bad, component.Settings{ID: "collectionagent"}); err == nil || !strings.Contains(err.Error(), "metrics.7") || !strings.Contains(err.Error(), "auth") {
 		t.Errorf("got %v", err)

@@ -28,7 +28,6 @@ import (
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/libpf"
@@ -442,7 +441,7 @@ func (k *keyring) Authenticate(_ context.Context, header func(string) []string) 
 func TestAuthentication(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
-	c.Auth = conf.Some(AuthConfig{Authenticator: "keyring"})
+	c.Auth = &AuthConfig{Authenticator: "keyring"}
 	keys := &keyring{}
 	set := component.Settings{Extension: func(id string) (any, bool) { return keys, id == "keyring" }}
 	r := newRig(t, c, set)
@@ -496,7 +495,7 @@ func TestTLS(t *testing.T) {
 	authority := tlstest.New(t)
 	cert, key := authority.Pair("127.0.0.1")
 	c := testConfig()
-	c.TLS = conf.Some(config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}})
+	c.TLS = &config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}}
 	r := newRig(t, c, component.Settings{})
 	conn, err := grpc.NewClient(r.addr(), grpc.WithTransportCredentials(credentials.NewClientTLSFromCert(authority.Pool(), "")))
 	if err != nil {

@@ -208,7 +208,7 @@ func TestAdmissionGivesBack(t *testing.T) {
 						if encoding == "" {
 							continue
 						}
-						damaged := flip(compress(encoding, body), 12)
+						damaged := flip(compressed(encoding, body), 12)
 						if via.name == "http" {
 							r.request(http.MethodPost, "/v1/logs", http.Header{"Content-Type": {"application/x-protobuf"}, "Content-Encoding": {encoding}}, damaged)
 						} else if got := h2Do(t, nil, r.GRPCAddr(), otlp.Logs.Spec().Method,
@@ -321,7 +321,7 @@ func bombs() map[string][]byte {
 	zeros := make([]byte, 16<<20)
 	all := map[string][]byte{}
 	for _, coding := range config.Encodings() {
-		all[coding] = compress(coding, zeros)
+		all[coding] = compressed(coding, zeros)
 	}
 	return all
 }

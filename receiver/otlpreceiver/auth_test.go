@@ -26,7 +26,6 @@ import (
 
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -60,7 +59,7 @@ func (b *bearer) Authenticate(_ context.Context, header func(string) []string) (
 
 func withAuth(params ...string) func(*ServerConfig) {
 	return func(s *ServerConfig) {
-		s.Auth = conf.Some(AuthConfig{Authenticator: "auth", RequestParams: params})
+		s.Auth = &AuthConfig{Authenticator: "auth", RequestParams: params}
 	}
 }
 
@@ -158,7 +157,7 @@ func eachServer(t *testing.T, change func(*ServerConfig), f func(t *testing.T, c
 						if change != nil {
 							change(s)
 						}
-						s.TLS = conf.Some(config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}})
+						s.TLS = &config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}}
 					}
 				}
 				endpoint := "127.0.0.1:0"

@@ -22,7 +22,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-telemetry/penstock/admission"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -141,16 +140,16 @@ const badLimit = 1 << 20
 
 func limitedConfig() Config {
 	cfg := testConfig()
-	g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
+	g, h := cfg.Protocols.GRPC, cfg.Protocols.HTTP
 	g.MaxRecvMsgSizeMiB, h.MaxRequestBodySize = badLimit>>20, badLimit
-	return Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}
+	return Config{Protocols: Protocols{GRPC: g, HTTP: h}}
 }
 
 func TestBadHTTPRequests(t *testing.T) {
 	t.Parallel()
 	const pb, js = "application/x-protobuf", "application/json"
 	body := request(otlp.Traces, 1)
-	zipped := compress("gzip", body)
+	zipped := compressed("gzip", body)
 	bomb := bytes.Repeat([]byte{0}, 16*badLimit)
 	tests := []struct {
 		name, method, path, contentType, encoding string
@@ -171,16 +170,16 @@ func TestBadHTTPRequests(t *testing.T) {
 		{"json", "POST", "/v1/traces", js, "", []byte("1234"), 400, codes.InvalidArgument, js, "byte 0"},
 		{"unknown encoding", "POST", "/v1/traces", pb, "br", body, 400, codes.InvalidArgument, pb, `"br": expected gzip, zstd, zlib, deflate, snappy, x-snappy-framed, lz4 or none`},
 		{"two encodings", "POST", "/v1/traces", pb, "gzip, gzip", zipped, 400, codes.InvalidArgument, pb, `"gzip, gzip"`},
-		{"gzip without end", "POST", "/v1/traces", pb, "gzip", bytes.Repeat(compress("gzip", nil), badLimit/10), 413, codes.ResourceExhausted, pb, "limit of 1048576 bytes"},
+		{"gzip without end", "POST", "/v1/traces", pb, "gzip", bytes.Repeat(compressed("gzip", nil), badLimit/10), 413, codes.ResourceExhausted, pb, "limit of 1048576 bytes"},
 		{"two encoding headers", "POST", "/v1/traces", pb, "gzip; br", zipped, 400, codes.InvalidArgument, pb, `"gzip, br"`},
 		{"no gzip", "POST", "/v1/traces", pb, "gzip", body, 400, codes.InvalidArgument, pb, "corrupt"},
 		{"half a gzip", "POST", "/v1/traces", pb, "gzip", zipped[:len(zipped)/2], 400, codes.InvalidArgument, pb, "corrupt"},
 		{"gzip with a wrong checksum", "POST", "/v1/traces", pb, "gzip", flip(zipped, len(zipped)-6), 400, codes.InvalidArgument, pb, "corrupt"},
 		{"no zstd", "POST", "/v1/traces", pb, "zstd", body, 400, codes.InvalidArgument, pb, "corrupt"},
 		{"empty gzip", "POST", "/v1/traces", pb, "gzip", nil, 400, codes.InvalidArgument, pb, "corrupt"},
-		{"gzip bomb", "POST", "/v1/traces", pb, "gzip", compress("gzip", bomb), 413, codes.ResourceExhausted, pb, "limit of 1048576 bytes"},
-		{"zstd bomb", "POST", "/v1/traces", pb, "zstd", compress("zstd", bomb), 413, codes.ResourceExhausted, pb, "limit of 1048576 bytes"},
-		{"gzip bomb at the limit", "POST", "/v1/traces", pb, "gzip", compress("gzip", bomb[:badLimit]), 400, codes.InvalidArgument, pb, ""},
+		{"gzip bomb", "POST", "/v1/traces", pb, "gzip", compressed("gzip", bomb), 413, codes.ResourceExhausted, pb, "limit of 1048576 bytes"},
+		{"zstd bomb", "POST", "/v1/traces", pb, "zstd", compressed("zstd", bomb), 413, codes.ResourceExhausted, pb, "limit of 1048576 bytes"},
+		{"gzip bomb at the limit", "POST", "/v1/traces", pb, "gzip", compressed("gzip", bomb[:badLimit]), 400, codes.InvalidArgument, pb, ""},
 		{"too long", "POST", "/v1/traces", pb, "", bomb[:badLimit+1], 413, codes.ResourceExhausted, pb, "limit of 1048576 bytes"},
 	}
 	r := newRig(t, limitedConfig())
@@ -228,10 +227,10 @@ func frame(compressed byte, length int, body []byte) []byte {
 func TestBadGRPCRequests(t *testing.T) {
 	t.Parallel()
 	body := request(otlp.Traces, 1)
-	zipped := compress("gzip", body)
+	zipped := compressed("gzip", body)
 	whole := frame(0, len(body), body)
-	bomb := compress("gzip", bytes.Repeat([]byte{0}, 16*badLimit))
-	atLimit := compress("zstd", bytes.Repeat([]byte{0}, badLimit))
+	bomb := compressed("gzip", bytes.Repeat([]byte{0}, 16*badLimit))
+	atLimit := compressed("zstd", bytes.Repeat([]byte{0}, badLimit))
 	traces := otlp.Traces.Spec().Method
 	tests := []struct {
 		name, path, contentType, encoding string
@@ -257,8 +256,8 @@ func TestBadGRPCRequests(t *testing.T) {
 	}
 	// gRPC's own server, and ours on the port of HTTP, say the same.
 	one := limitedConfig()
-	one.Protocols.GRPC.Get().Endpoint = freePort(t)
-	one.Protocols.HTTP.Get().Endpoint = one.Protocols.GRPC.Get().Endpoint
+	one.Protocols.GRPC.Endpoint = freePort(t)
+	one.Protocols.HTTP.Endpoint = one.Protocols.GRPC.Endpoint
 	for ports, cfg := range map[string]Config{"two ports": limitedConfig(), "one port": one} {
 		r := newRigWith(t, cfg, setup{budget: admission.New(admission.Config{Bytes: 64 << 20})})
 		good := 0
@@ -332,9 +331,9 @@ func TestWrongProtocolOnPort(t *testing.T) {
 func TestHTTPBodyThatBreaksOff(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig()
-	h := *cfg.Protocols.HTTP
+	h := new(*cfg.Protocols.HTTP)
 	h.ReadTimeout = 300 * time.Millisecond
-	cfg.Protocols.HTTP = conf.Some(h)
+	cfg.Protocols.HTTP = h
 	r := newRig(t, cfg)
 	withGoodNeighbour(t, r, func() {
 		for _, hangUp := range []bool{true, false} {

@@ -108,24 +108,24 @@ protocols:
 	}
 	g := GRPCConfig{
 		ServerConfig: ServerConfig{Endpoint: "0.0.0.0:14317", Transport: "tcp4", IncludeMetadata: Metadata{All: true}, MaxConnections: 7,
-			Auth: conf.Some(AuthConfig{Authenticator: "basicauth"}), Middlewares: []Middleware{{ID: "memory_limiter"}}},
+			Auth: &AuthConfig{Authenticator: "basicauth"}, Middlewares: []Middleware{{ID: "memory_limiter"}}},
 		MaxRecvMsgSizeMiB: 32, MaxConcurrentStreams: 16, ReadBufferSize: 1024, WriteBufferSize: 2048,
-		Keepalive: conf.Some(KeepaliveConfig{
-			ServerParameters: conf.Some(KeepaliveParameters{MaxConnectionIdle: 11 * time.Second, MaxConnectionAge: 12 * time.Second,
-				MaxConnectionAgeGrace: 13 * time.Second, Time: 30 * time.Second, Timeout: 5 * time.Second}),
-			EnforcementPolicy: conf.Some(EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		})}
+		Keepalive: &KeepaliveConfig{
+			ServerParameters: &KeepaliveParameters{MaxConnectionIdle: 11 * time.Second, MaxConnectionAge: 12 * time.Second,
+				MaxConnectionAgeGrace: 13 * time.Second, Time: 30 * time.Second, Timeout: 5 * time.Second},
+			EnforcementPolicy: &EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true},
+		}}
 	if got := *cfg.Protocols.GRPC; !reflect.DeepEqual(g, got) {
 		t.Errorf("grpc:\nwant %+v\n got %+v", g, got)
 	}
 	h := HTTPConfig{
 		ServerConfig: ServerConfig{Endpoint: "/run/otlp.sock", Transport: "unix", SocketMode: 0o660,
 			IncludeMetadata: Metadata{Names: []string{"x-tenant", "host"}},
-			Auth:            conf.Some(AuthConfig{Authenticator: "oidc/a", RequestParams: []string{"token"}}),
-			TLS:             conf.Some(config.ServerTLS{TLS: config.TLS{CertFile: "c", KeyFile: "k", MinVersion: "1.3"}, ClientCAFile: "ca"})},
-		CORS: conf.Some(CORSConfig{AllowedOrigins: []string{"https://*.example.com"}, AllowedHeaders: []string{"x-a"},
-			ExposedHeaders: []string{"x-b"}, MaxAge: 7200}),
-		Keepalive:             conf.Some(HTTPKeepalive{IdleTimeout: 9 * time.Second}),
+			Auth:            &AuthConfig{Authenticator: "oidc/a", RequestParams: []string{"token"}},
+			TLS:             &config.ServerTLS{TLS: config.TLS{CertFile: "c", KeyFile: "k", MinVersion: "1.3"}, ClientCAFile: "ca"}},
+		CORS: &CORSConfig{AllowedOrigins: []string{"https://*.example.com"}, AllowedHeaders: []string{"x-a"},
+			ExposedHeaders: []string{"x-b"}, MaxAge: 7200},
+		Keepalive:             &HTTPKeepalive{IdleTimeout: 9 * time.Second},
 		ResponseHeaders:       config.Headers{{Name: "x-served-by", Value: "penstock"}},
 		CompressionAlgorithms: []string{"", "gzip"},
 		MaxRequestBodySize:    1000, MaxConnectionAge: 5 * time.Minute,
@@ -202,7 +202,7 @@ func TestNewChecksConfig(t *testing.T) {
 	}
 	g, h := DefaultGRPCConfig(), DefaultHTTPConfig()
 	g.Endpoint, h.IdleTimeout = "nowhere", -1
-	_, err := New(Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}, component.Settings{ID: "otlp"})
+	_, err := New(Config{Protocols: Protocols{GRPC: g, HTTP: h}}, component.Settings{ID: "otlp"})
 	for _, want := range []string{`receiver "otlp"`, `protocols.grpc: endpoint: endpoint "nowhere": the port is missing`, "protocols.http: idle_timeout: expected 0 or more"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
@@ -214,9 +214,9 @@ func TestNewChecksConfig(t *testing.T) {
 func TestZeroLimitsAreDefaults(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig()
-	g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
+	g, h := cfg.Protocols.GRPC, cfg.Protocols.HTTP
 	g.MaxRecvMsgSizeMiB, g.MaxConcurrentStreams, h.MaxRequestBodySize = 0, 0, -1
-	r := newRig(t, Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}})
+	r := newRig(t, Config{Protocols: Protocols{GRPC: g, HTTP: h}})
 	for _, via := range testTransports {
 		for size, ok := range map[int]bool{64 << 20: true, 64<<20 + 1: false} {
 			if a := via.send(r, 1, "zstd", filler(size)); a.ok() != ok {

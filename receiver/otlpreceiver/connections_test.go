@@ -17,7 +17,6 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -118,9 +117,9 @@ func TestMaxConnectionAgeOfHTTP2(t *testing.T) {
 	t.Parallel()
 	const age = 100 * time.Millisecond
 	cfg := onePortConfig("tcp", freePort(t), nil)
-	web := *cfg.Protocols.HTTP
+	web := new(*cfg.Protocols.HTTP)
 	web.MaxConnectionAge = age
-	cfg.Protocols.HTTP = conf.Some(web)
+	cfg.Protocols.HTTP = web
 	r := newRig(t, cfg)
 	proceed := make(chan struct{})
 	var first atomic.Bool
@@ -243,7 +242,7 @@ func TestRestartOnTheSamePort(t *testing.T) {
 		for _, limit := range []int{1, 8, 1} {
 			g.MaxRecvMsgSizeMiB = limit
 			c := cfg
-			c.Protocols.GRPC = conf.Some(*g)
+			c.Protocols.GRPC = g
 			r := newRig(t, c)
 			a := r.sendGRPC(otlp.Traces, "", request(otlp.Traces, 50_000)) // 2.5 MB
 			if a.ok() != (limit == 8) {
@@ -265,18 +264,18 @@ func TestRestartOnTheSamePort(t *testing.T) {
 func TestOnePortMustAgree(t *testing.T) {
 	t.Parallel()
 	for key, change := range map[string]func(*ServerConfig){
-		"auth":        func(s *ServerConfig) { s.Auth = conf.Some(AuthConfig{Authenticator: "auth"}) },
+		"auth":        func(s *ServerConfig) { s.Auth = &AuthConfig{Authenticator: "auth"} },
 		"socket_mode": func(s *ServerConfig) { s.SocketMode = 0o600 },
 	} {
 		cfg := onePortConfig("unix", filepath.Join(t.TempDir(), "s"), nil)
-		web := *cfg.Protocols.HTTP
+		web := new(*cfg.Protocols.HTTP)
 		change(&web.ServerConfig)
-		cfg.Protocols.HTTP = conf.Some(web)
+		cfg.Protocols.HTTP = web
 		if _, err := New(cfg, component.Settings{ID: "otlp"}); err == nil || !strings.Contains(err.Error(), key+" must be the same in both") {
 			t.Errorf("%s differs: %v", key, err)
 		}
 		web.Endpoint += "2"
-		cfg.Protocols.HTTP = conf.Some(web)
+		cfg.Protocols.HTTP = web
 		if _, err := New(cfg, component.Settings{ID: "otlp"}); err != nil {
 			t.Errorf("%s differs on two sockets: %v", key, err)
 		}

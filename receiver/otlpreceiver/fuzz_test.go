@@ -41,8 +41,8 @@ func fuzzSeeds() (seeds []fuzzSeed) {
 	index := func(s otlp.Signal) uint8 { return uint8(slices.Index(signals[:], s)) }
 	for _, s := range signals {
 		for e, encoding := range fuzzEncodings {
-			seeds = append(seeds, fuzzSeed{index(s), uint8(e), 0, compress(encoding, request(s, 3)), http.StatusOK},
-				fuzzSeed{index(s), uint8(e), 1, compress(encoding, []byte(jsonRequests[s])), http.StatusOK})
+			seeds = append(seeds, fuzzSeed{index(s), uint8(e), 0, compressed(encoding, request(s, 3)), http.StatusOK},
+				fuzzSeed{index(s), uint8(e), 1, compressed(encoding, []byte(jsonRequests[s])), http.StatusOK})
 		}
 	}
 	for _, bad := range badData() {
@@ -72,7 +72,7 @@ func fuzzHandler(t testing.TB) (http.Handler, *sink) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := newHTTPHandler(&c, d, routes)
+	h, err := newHTTPHandler(c, d, routes)
 	if err != nil {
 		t.Fatal(err)
 	}

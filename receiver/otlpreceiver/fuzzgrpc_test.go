@@ -119,7 +119,7 @@ func FuzzGRPCMessage(f *testing.F) {
 			if encoding == "snappy" {
 				encoding = "x-snappy-framed"
 			}
-			packed := compress(encoding, body)
+			packed := compressed(encoding, body)
 			f.Add(uint8(i), uint8(e), frame(1, len(packed), packed))
 		}
 	}
@@ -129,7 +129,7 @@ func FuzzGRPCMessage(f *testing.F) {
 	f.Add(uint8(0), uint8(0), []byte(nil))
 	f.Add(uint8(0), uint8(0), frame(0, 1<<32-1, nil))
 	f.Add(uint8(0), uint8(0), frame(2, 0, nil))
-	bomb := compress("zstd", make([]byte, 2*fuzzLimit))
+	bomb := compressed("zstd", make([]byte, 2*fuzzLimit))
 	f.Add(uint8(0), uint8(3), frame(1, len(bomb), bomb))
 	d, sink := fuzzDoor(f, "grpc")
 	who := fuzzPeer()

@@ -30,7 +30,7 @@ func (r *rig) sendJSON(s otlp.Signal, encoding, text string) answer {
 	if encoding != "" {
 		header.Set("Content-Encoding", encoding)
 	}
-	return r.request(http.MethodPost, s.Spec().Path, header, compress(encoding, []byte(text)))
+	return r.request(http.MethodPost, s.Spec().Path, header, compressed(encoding, []byte(text)))
 }
 
 // jsonRequests are message(s, 2) as the OTLP specification has it in JSON, by hand.
@@ -80,7 +80,7 @@ func TestJSON(t *testing.T) {
 					if v.encoding != "" {
 						header.Set("Content-Encoding", v.encoding)
 					}
-					a := r.request(http.MethodPost, s.Spec().Path, header, compress(v.encoding, []byte(text)))
+					a := r.request(http.MethodPost, s.Spec().Path, header, compressed(v.encoding, []byte(text)))
 					if !a.ok() || string(a.body) != "{}" || a.header.Get("Content-Type") != jsonType {
 						t.Fatalf("%s: %d %q %v, want 200 {} in JSON", v.name, a.http, a.body, a.status)
 					}

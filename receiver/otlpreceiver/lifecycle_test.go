@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -142,14 +141,14 @@ func TestStartFailsWhole(t *testing.T) {
 	defer taken.Close()
 	for _, protocol := range []string{"grpc", "http"} {
 		cfg := testConfig()
-		g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
+		g, h := cfg.Protocols.GRPC, cfg.Protocols.HTTP
 		socket := t.TempDir() + "/otlp" // gone when nobody listens
 		if protocol == "grpc" {
 			g.Endpoint, h.Transport, h.Endpoint = taken.Addr().String(), "unix", socket
 		} else {
 			g.Transport, g.Endpoint, h.Endpoint = "unix", socket, taken.Addr().String()
 		}
-		r, err := New(Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}, component.Settings{ID: "otlp/2"})
+		r, err := New(Config{Protocols: Protocols{GRPC: g, HTTP: h}}, component.Settings{ID: "otlp/2"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,9 +202,9 @@ func TestUnixSockets(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	cfg := testConfig()
-	g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
+	g, h := cfg.Protocols.GRPC, cfg.Protocols.HTTP
 	g.Transport, g.Endpoint, h.Transport, h.Endpoint = "unix", dir+"/g", "unix", dir+"/h"
-	r, err := New(Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}, component.Settings{})
+	r, err := New(Config{Protocols: Protocols{GRPC: g, HTTP: h}}, component.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

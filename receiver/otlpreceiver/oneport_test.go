@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -42,7 +41,7 @@ func onePortConfig(transport, endpoint string, change func(*ServerConfig)) Confi
 			change(s)
 		}
 	}
-	return Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}
+	return Config{Protocols: Protocols{GRPC: g, HTTP: h}}
 }
 
 // On one port the same requests get the same answers as on two.
@@ -78,7 +77,7 @@ func TestTLSOnEveryListener(t *testing.T) {
 	ca := tlstest.New(t)
 	cert, key := ca.Pair("127.0.0.1")
 	secure := func(s *ServerConfig) {
-		s.TLS = conf.Some(config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}})
+		s.TLS = &config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}}
 	}
 	two := onePortConfig("tcp", "127.0.0.1:0", secure)
 	for name, cfg := range map[string]Config{"two ports": two, "one port": onePortConfig("tcp", freePort(t), secure)} {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -24,17 +23,17 @@ import (
 func grpcRig(t *testing.T, change func(*GRPCConfig)) *rig {
 	t.Helper()
 	cfg := testConfig()
-	g := *cfg.Protocols.GRPC
-	change(&g)
-	return newRig(t, Config{Protocols: Protocols{GRPC: conf.Some(g)}})
+	g := new(*cfg.Protocols.GRPC)
+	change(g)
+	return newRig(t, Config{Protocols: Protocols{GRPC: g}})
 }
 
 func httpRig(t *testing.T, change func(*HTTPConfig)) *rig {
 	t.Helper()
 	cfg := testConfig()
-	h := *cfg.Protocols.HTTP
-	change(&h)
-	return newRig(t, Config{Protocols: Protocols{HTTP: conf.Some(h)}})
+	h := new(*cfg.Protocols.HTTP)
+	change(h)
+	return newRig(t, Config{Protocols: Protocols{HTTP: h}})
 }
 
 func TestMaxConcurrentStreams(t *testing.T) {
@@ -68,7 +67,7 @@ func TestMaxConcurrentStreams(t *testing.T) {
 func TestMaxConnectionIdle(t *testing.T) {
 	t.Parallel()
 	r := grpcRig(t, func(g *GRPCConfig) {
-		g.Keepalive = conf.Some(KeepaliveConfig{ServerParameters: conf.Some(KeepaliveParameters{MaxConnectionIdle: 50 * time.Millisecond})})
+		g.Keepalive = &KeepaliveConfig{ServerParameters: &KeepaliveParameters{MaxConnectionIdle: 50 * time.Millisecond}}
 	})
 	if a := r.sendGRPC(otlp.Logs, "", request(otlp.Logs, 1)); !a.ok() {
 		t.Fatal(a.status)
@@ -87,7 +86,7 @@ func TestKeepAlivesEnabled(t *testing.T) {
 			if i < 2 {
 				h.KeepAlivesEnabled = enabled
 			} else { // at its newer place
-				h.Keepalive = conf.None[HTTPKeepalive]()
+				h.Keepalive = nil
 			}
 		})
 		resp, err := r.web.Post("http://"+r.HTTPAddr().String()+"/v1/logs", "application/x-protobuf", bytes.NewReader(request(otlp.Logs, 1)))

@@ -16,7 +16,6 @@ import (
 	coltraces "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -120,9 +119,9 @@ func TestRequestsWithoutItems(t *testing.T) {
 func TestHTTPPathsAndTypes(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig()
-	h := *cfg.Protocols.HTTP
+	h := new(*cfg.Protocols.HTTP)
 	h.LogsURLPath = "http://ignored/in/logs?x=1"
-	cfg.Protocols.HTTP = conf.Some(h)
+	cfg.Protocols.HTTP = h
 	r := newRig(t, cfg)
 	for path, s := range map[string]otlp.Signal{
 		"/v1/traces": otlp.Traces, "/v1/metrics": otlp.Metrics, "/in/logs": otlp.Logs,
@@ -168,9 +167,9 @@ func TestSignalsWithoutPipeline(t *testing.T) {
 func TestIncludeMetadata(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig()
-	g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
+	g, h := cfg.Protocols.GRPC, cfg.Protocols.HTTP
 	g.IncludeMetadata.All, h.IncludeMetadata.All = true, true
-	cfg.Protocols.GRPC, cfg.Protocols.HTTP = conf.Some(g), conf.Some(h)
+	cfg.Protocols.GRPC, cfg.Protocols.HTTP = g, h
 	r := newRig(t, cfg)
 
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "X-Tenant", "a", "X-Tenant", "b")
@@ -206,9 +205,9 @@ func TestSizeLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 20
 	cfg := testConfig()
-	g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
+	g, h := cfg.Protocols.GRPC, cfg.Protocols.HTTP
 	g.MaxRecvMsgSizeMiB, h.MaxRequestBodySize = 1, limit
-	cfg.Protocols.GRPC, cfg.Protocols.HTTP = conf.Some(g), conf.Some(h)
+	cfg.Protocols.GRPC, cfg.Protocols.HTTP = g, h
 	r := newRig(t, cfg)
 	for _, via := range testTransports {
 		for _, encoding := range []string{"", "gzip", "zstd"} {
@@ -223,7 +222,7 @@ func TestSizeLimit(t *testing.T) {
 	}
 	// Without a Content-Length the limit is found on the way, on both sides of the decompressor.
 	for encoding, body := range map[string][]byte{
-		"": filler(limit + 1), "gzip": bytes.Repeat(compress("gzip", nil), limit/10),
+		"": filler(limit + 1), "gzip": bytes.Repeat(compressed("gzip", nil), limit/10),
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.HTTPAddr().String()+"/v1/traces",
 			struct{ *bytes.Reader }{bytes.NewReader(body)})

@@ -44,7 +44,6 @@ import (
 
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -139,7 +138,7 @@ func (l *lockedBuffer) String() string {
 func testConfig() Config {
 	g, h := DefaultGRPCConfig(), DefaultHTTPConfig()
 	g.Endpoint, h.Endpoint = "127.0.0.1:0", "127.0.0.1:0"
-	return Config{Protocols: Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}
+	return Config{Protocols: Protocols{GRPC: g, HTTP: h}}
 }
 
 func newRig(t *testing.T, cfg Config, signals ...otlp.Signal) *rig {
@@ -289,7 +288,7 @@ func (r *rig) sendHTTP(s otlp.Signal, encoding string, body []byte) answer {
 	if encoding != "" {
 		header.Set("Content-Encoding", encoding)
 	}
-	return r.request(http.MethodPost, s.Spec().Path, header, compress(encoding, body))
+	return r.request(http.MethodPost, s.Spec().Path, header, compressed(encoding, body))
 }
 
 func (r *rig) request(method, path string, header http.Header, body []byte) answer {
@@ -335,7 +334,7 @@ func readAnswer(t *testing.T, resp *http.Response) answer {
 }
 
 // compress returns body as it is where nobody knows the encoding.
-func compress(encoding string, body []byte) []byte {
+func compressed(encoding string, body []byte) []byte {
 	var out bytes.Buffer
 	var w io.WriteCloser
 	switch encoding {

@@ -17,7 +17,6 @@ import (
 
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -198,7 +197,7 @@ func TestSilenceBeforeTheGreeting(t *testing.T) {
 	ca := tlstest.New(t)
 	cert, key := ca.Pair("127.0.0.1")
 	secure := onePortConfig("tcp", "127.0.0.1:0", func(s *ServerConfig) {
-		s.TLS = conf.Some(config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}})
+		s.TLS = &config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}}
 	})
 	for _, tt := range []struct {
 		name string
@@ -211,9 +210,9 @@ func TestSilenceBeforeTheGreeting(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			web := *tt.cfg.Protocols.HTTP
+			web := new(*tt.cfg.Protocols.HTTP)
 			web.ReadHeaderTimeout = 400 * time.Millisecond
-			r := newRigWith(t, Config{Protocols: Protocols{GRPC: tt.cfg.Protocols.GRPC, HTTP: conf.Some(web)}}, setup{pace: impatient})
+			r := newRigWith(t, Config{Protocols: Protocols{GRPC: tt.cfg.Protocols.GRPC, HTTP: web}}, setup{pace: impatient})
 			addrs := []net.Addr{r.GRPCAddr(), r.HTTPAddr()}
 			if strings.HasPrefix(tt.says, "PRI") || tt.says == "" && tt.name == "nothing" {
 				addrs = addrs[:1] // over HTTP/1 silence is for idle_timeout

@@ -20,14 +20,13 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 // tlsConfigs are two ports and one, with the same TLS.
 func tlsConfigs(t *testing.T, s config.ServerTLS) map[string]Config {
-	with := func(c *ServerConfig) { c.TLS = conf.Some(s) }
+	with := func(c *ServerConfig) { c.TLS = &s }
 	return map[string]Config{
 		"two ports": onePortConfig("tcp", "127.0.0.1:0", with), "one port": onePortConfig("tcp", freePort(t), with),
 	}

@@ -18,7 +18,7 @@ const (
 )
 
 // streams says whether encoding does not tell ahead how much comes out. The
-// others are sized by netcfg.
+// others are sized by compress.
 func streams(encoding string) bool {
 	switch strings.ToLower(encoding) {
 	case "gzip", "x-gzip", "zlib", "deflate":
@@ -28,7 +28,7 @@ func streams(encoding string) bool {
 }
 
 // unpacked returns about how many bytes come out of wire, at most most; 0 if
-// netcfg will know. A gzip member ends with its length (RFC 1952, section 2.3.1).
+// compress will know. A gzip member ends with its length (RFC 1952, section 2.3.1).
 func unpacked(encoding string, wire []byte, most int) int {
 	const trailerBytes = 8
 	if !streams(encoding) || len(wire) < trailerBytes {

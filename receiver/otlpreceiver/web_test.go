@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -21,12 +20,12 @@ import (
 
 func corsConfig(c CORSConfig, h http.Header) Config {
 	cfg := onePortConfig("tcp", "127.0.0.1:0", withAuth())
-	web := *cfg.Protocols.HTTP
-	web.CORS = conf.Some(c)
+	web := new(*cfg.Protocols.HTTP)
+	web.CORS = &c
 	for name := range h {
 		web.ResponseHeaders = append(web.ResponseHeaders, config.Header{Name: name, Value: config.Secret(h.Get(name))})
 	}
-	return Config{Protocols: Protocols{HTTP: conf.Some(web)}}
+	return Config{Protocols: Protocols{HTTP: web}}
 }
 
 func preflight(origin, headers string) http.Header {
@@ -186,7 +185,7 @@ func TestCompressionAlgorithms(t *testing.T) {
 					h.Set("Content-Encoding", encoding)
 				}
 				before := len(r.sink.batches())
-				a := r.request(http.MethodPost, "/v1/logs", h, compress(coding, body))
+				a := r.request(http.MethodPost, "/v1/logs", h, compressed(coding, body))
 				if want := slices.Contains(tt.taken, coding); a.ok() != want {
 					t.Errorf("%q: %d %v, want success %v", encoding, a.http, a.status, want)
 				} else if want && !bytes.Equal(r.sink.batches()[before].data, body) {

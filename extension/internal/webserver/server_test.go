@@ -235,7 +235,7 @@ func TestTLS(t *testing.T) {
 	cert, key := authority.Pair("localhost")
 	var settings config.ServerTLS
 	settings.CertPem, settings.KeyPem = config.Secret(cert), config.Secret(key)
-	s := serve(t, Options{Config: config.WebServer{TLS: conf.Some(settings)}})
+	s := serve(t, Options{Config: config.WebServer{TLS: &settings}})
 	c, err := tls.Dial("tcp", s.Addr().String(), &tls.Config{RootCAs: authority.Pool(), ServerName: "localhost"})
 	if err != nil {
 		t.Fatal(err)
@@ -289,7 +289,7 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-func decode(t *testing.T, yaml string, cfg *Config) error {
+func decode(t *testing.T, yaml string, cfg *config.WebServer) error {
 	t.Helper()
 	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/test/badinput"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -99,7 +98,7 @@ func receiver(t *testing.T) (badinput.Options, *testkit.Sink) {
 	g.Endpoint, h.Endpoint = "127.0.0.1:0", "127.0.0.1:0"
 	g.MaxRecvMsgSizeMiB, h.MaxRequestBodySize = limit>>20, limit
 	reader := sdkmetric.NewManualReader()
-	r, err := otlpreceiver.New(otlpreceiver.Config{Protocols: otlpreceiver.Protocols{GRPC: conf.Some(g), HTTP: conf.Some(h)}}, component.Settings{
+	r, err := otlpreceiver.New(otlpreceiver.Config{Protocols: otlpreceiver.Protocols{GRPC: g, HTTP: h}}, component.Settings{
 		ID: "otlp/bad", Logger: slog.New(slog.DiscardHandler), Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ var testName = regexp.MustCompile("`([a-z0-9_/]+_test\\.go):((?:Test|Fuzz|Benchm
 // Each row of docs/collector-tests.md names a test of ours that exists, or says
 // why there is none or what it has to show.
 func TestCollectorTestsExist(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "collector-tests.md"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "collector-tests.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func look(t *testing.T, files map[string]*testFile, path string) *testFile {
 		return f
 	}
 	files[path] = nil
-	syntax, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", filepath.FromSlash(path)), nil, 0)
+	syntax, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "..", filepath.FromSlash(path)), nil, 0)
 	if os.IsNotExist(err) {
 		return nil
 	}
