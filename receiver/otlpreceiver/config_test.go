@@ -45,10 +45,10 @@ func TestConfigDefaults(t *testing.T) {
 		if (g != nil) != want.grpc || (h != nil) != want.http {
 			t.Errorf("%s: grpc %v, http %v, want %v", yaml, g != nil, h != nil, want)
 		}
-		if g != nil && !reflect.DeepEqual(*g, DefaultGRPCConfig()) {
+		if g != nil && !reflect.DeepEqual(g, DefaultGRPCConfig()) {
 			t.Errorf("%s: grpc is not the default: %+v", yaml, *g)
 		}
-		if h != nil && !reflect.DeepEqual(*h, DefaultHTTPConfig()) {
+		if h != nil && !reflect.DeepEqual(h, DefaultHTTPConfig()) {
 			t.Errorf("%s: http is not the default: %+v", yaml, *h)
 		}
 	}

@@ -8,7 +8,7 @@
 // an older reporter refuses whole requests of it.
 package collectionagentv1
 
-//go:generate go -C ../../tools run ./protogen -root .. collectionagent/v1/collectionagent.proto
+//go:generate go -C ../../../tools run ./protogen -root .. reporter/collectionagent/v1/collectionagent.proto
 
 import (
 	"fmt"

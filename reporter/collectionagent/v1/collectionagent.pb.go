@@ -35,17 +35,16 @@
 // versions:
 // 	protoc-gen-go v1.36.12
 // 	protoc        (unknown)
-// source: collectionagent/v1/collectionagent.proto
+// source: reporter/collectionagent/v1/collectionagent.proto
 
 package collectionagentv1
 
 import (
+	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
+	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
-
-	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
-	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 )
 
 const (
@@ -77,7 +76,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[0]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -89,7 +88,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[0]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -102,7 +101,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{0}
+	return file_reporter_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *ReportRequest) GetInstanceId() []byte {
@@ -177,7 +176,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[1]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -189,7 +188,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[1]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -202,7 +201,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{1}
+	return file_reporter_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{1}
 }
 
 // TraceFrames is a stack, leaf first: three parallel lists, of at most 8192 frames.
@@ -224,7 +223,7 @@ type TraceFrames struct {
 
 func (x *TraceFrames) Reset() {
 	*x = TraceFrames{}
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[2]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -236,7 +235,7 @@ func (x *TraceFrames) String() string {
 func (*TraceFrames) ProtoMessage() {}
 
 func (x *TraceFrames) ProtoReflect() protoreflect.Message {
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[2]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -249,7 +248,7 @@ func (x *TraceFrames) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceFrames.ProtoReflect.Descriptor instead.
 func (*TraceFrames) Descriptor() ([]byte, []int) {
-	return file_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{2}
+	return file_reporter_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *TraceFrames) GetHash() []byte {
@@ -297,7 +296,7 @@ type TraceCount struct {
 
 func (x *TraceCount) Reset() {
 	*x = TraceCount{}
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[3]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -309,7 +308,7 @@ func (x *TraceCount) String() string {
 func (*TraceCount) ProtoMessage() {}
 
 func (x *TraceCount) ProtoReflect() protoreflect.Message {
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[3]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -322,7 +321,7 @@ func (x *TraceCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceCount.ProtoReflect.Descriptor instead.
 func (*TraceCount) Descriptor() ([]byte, []int) {
-	return file_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{3}
+	return file_reporter_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *TraceCount) GetTraceHash() []byte {
@@ -384,7 +383,7 @@ type FrameMetadata struct {
 
 func (x *FrameMetadata) Reset() {
 	*x = FrameMetadata{}
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[4]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -396,7 +395,7 @@ func (x *FrameMetadata) String() string {
 func (*FrameMetadata) ProtoMessage() {}
 
 func (x *FrameMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[4]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -409,7 +408,7 @@ func (x *FrameMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FrameMetadata.ProtoReflect.Descriptor instead.
 func (*FrameMetadata) Descriptor() ([]byte, []int) {
-	return file_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{4}
+	return file_reporter_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *FrameMetadata) GetFileId() []byte {
@@ -467,7 +466,7 @@ type ExecutableMetadata struct {
 
 func (x *ExecutableMetadata) Reset() {
 	*x = ExecutableMetadata{}
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[5]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -479,7 +478,7 @@ func (x *ExecutableMetadata) String() string {
 func (*ExecutableMetadata) ProtoMessage() {}
 
 func (x *ExecutableMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[5]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -492,7 +491,7 @@ func (x *ExecutableMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutableMetadata.ProtoReflect.Descriptor instead.
 func (*ExecutableMetadata) Descriptor() ([]byte, []int) {
-	return file_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{5}
+	return file_reporter_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ExecutableMetadata) GetFileId() []byte {
@@ -528,7 +527,7 @@ type FallbackSymbol struct {
 
 func (x *FallbackSymbol) Reset() {
 	*x = FallbackSymbol{}
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[6]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +539,7 @@ func (x *FallbackSymbol) String() string {
 func (*FallbackSymbol) ProtoMessage() {}
 
 func (x *FallbackSymbol) ProtoReflect() protoreflect.Message {
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[6]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +552,7 @@ func (x *FallbackSymbol) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FallbackSymbol.ProtoReflect.Descriptor instead.
 func (*FallbackSymbol) Descriptor() ([]byte, []int) {
-	return file_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{6}
+	return file_reporter_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *FallbackSymbol) GetFileId() []byte {
@@ -588,7 +587,7 @@ type HostMetadata struct {
 
 func (x *HostMetadata) Reset() {
 	*x = HostMetadata{}
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[7]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -600,7 +599,7 @@ func (x *HostMetadata) String() string {
 func (*HostMetadata) ProtoMessage() {}
 
 func (x *HostMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[7]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -613,7 +612,7 @@ func (x *HostMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadata.ProtoReflect.Descriptor instead.
 func (*HostMetadata) Descriptor() ([]byte, []int) {
-	return file_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{7}
+	return file_reporter_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *HostMetadata) GetMetadata() map[string]string {
@@ -643,7 +642,7 @@ type MetricValues struct {
 
 func (x *MetricValues) Reset() {
 	*x = MetricValues{}
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[8]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +654,7 @@ func (x *MetricValues) String() string {
 func (*MetricValues) ProtoMessage() {}
 
 func (x *MetricValues) ProtoReflect() protoreflect.Message {
-	mi := &file_collectionagent_v1_collectionagent_proto_msgTypes[8]
+	mi := &file_reporter_collectionagent_v1_collectionagent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +667,7 @@ func (x *MetricValues) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricValues.ProtoReflect.Descriptor instead.
 func (*MetricValues) Descriptor() ([]byte, []int) {
-	return file_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{8}
+	return file_reporter_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *MetricValues) GetTimestamp() uint32 {
@@ -692,11 +691,11 @@ func (x *MetricValues) GetValues() []int64 {
 	return nil
 }
 
-var File_collectionagent_v1_collectionagent_proto protoreflect.FileDescriptor
+var File_reporter_collectionagent_v1_collectionagent_proto protoreflect.FileDescriptor
 
-const file_collectionagent_v1_collectionagent_proto_rawDesc = "" +
+const file_reporter_collectionagent_v1_collectionagent_proto_rawDesc = "" +
 	"\n" +
-	"(collectionagent/v1/collectionagent.proto\x12\x1bpenstock.collectionagent.v1\"\xb3\x04\n" +
+	"1reporter/collectionagent/v1/collectionagent.proto\x12\x1bpenstock.collectionagent.v1\"\xb3\x04\n" +
 	"\rReportRequest\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\fR\n" +
 	"instanceId\x12\x1a\n" +
@@ -750,22 +749,22 @@ const file_collectionagent_v1_collectionagent_proto_rawDesc = "" +
 	"\x03ids\x18\x02 \x03(\rR\x03ids\x12\x16\n" +
 	"\x06values\x18\x03 \x03(\x12R\x06values2t\n" +
 	"\x0fCollectionAgent\x12a\n" +
-	"\x06Report\x12*.penstock.collectionagent.v1.ReportRequest\x1a+.penstock.collectionagent.v1.ReportResponseBMZKgithub.com/penstock-telemetry/penstock/reporter/collectionagent/v1;collectionagentv1b\x06proto3"
+	"\x06Report\x12*.penstock.collectionagent.v1.ReportRequest\x1a+.penstock.collectionagent.v1.ReportResponseBVZTgithub.com/penstock-telemetry/penstock/reporter/collectionagent/v1;collectionagentv1b\x06proto3"
 
 var (
-	file_collectionagent_v1_collectionagent_proto_rawDescOnce sync.Once
-	file_collectionagent_v1_collectionagent_proto_rawDescData []byte
+	file_reporter_collectionagent_v1_collectionagent_proto_rawDescOnce sync.Once
+	file_reporter_collectionagent_v1_collectionagent_proto_rawDescData []byte
 )
 
-func file_collectionagent_v1_collectionagent_proto_rawDescGZIP() []byte {
-	file_collectionagent_v1_collectionagent_proto_rawDescOnce.Do(func() {
-		file_collectionagent_v1_collectionagent_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_collectionagent_v1_collectionagent_proto_rawDesc), len(file_collectionagent_v1_collectionagent_proto_rawDesc)))
+func file_reporter_collectionagent_v1_collectionagent_proto_rawDescGZIP() []byte {
+	file_reporter_collectionagent_v1_collectionagent_proto_rawDescOnce.Do(func() {
+		file_reporter_collectionagent_v1_collectionagent_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_reporter_collectionagent_v1_collectionagent_proto_rawDesc), len(file_reporter_collectionagent_v1_collectionagent_proto_rawDesc)))
 	})
-	return file_collectionagent_v1_collectionagent_proto_rawDescData
+	return file_reporter_collectionagent_v1_collectionagent_proto_rawDescData
 }
 
-var file_collectionagent_v1_collectionagent_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
-var file_collectionagent_v1_collectionagent_proto_goTypes = []any{
+var file_reporter_collectionagent_v1_collectionagent_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_reporter_collectionagent_v1_collectionagent_proto_goTypes = []any{
 	(*ReportRequest)(nil),      // 0: penstock.collectionagent.v1.ReportRequest
 	(*ReportResponse)(nil),     // 1: penstock.collectionagent.v1.ReportResponse
 	(*TraceFrames)(nil),        // 2: penstock.collectionagent.v1.TraceFrames
@@ -777,7 +776,7 @@ var file_collectionagent_v1_collectionagent_proto_goTypes = []any{
 	(*MetricValues)(nil),       // 8: penstock.collectionagent.v1.MetricValues
 	nil,                        // 9: penstock.collectionagent.v1.HostMetadata.MetadataEntry
 }
-var file_collectionagent_v1_collectionagent_proto_depIdxs = []int32{
+var file_reporter_collectionagent_v1_collectionagent_proto_depIdxs = []int32{
 	2, // 0: penstock.collectionagent.v1.ReportRequest.traces:type_name -> penstock.collectionagent.v1.TraceFrames
 	3, // 1: penstock.collectionagent.v1.ReportRequest.counts:type_name -> penstock.collectionagent.v1.TraceCount
 	4, // 2: penstock.collectionagent.v1.ReportRequest.frames:type_name -> penstock.collectionagent.v1.FrameMetadata
@@ -795,26 +794,26 @@ var file_collectionagent_v1_collectionagent_proto_depIdxs = []int32{
 	0, // [0:8] is the sub-list for field type_name
 }
 
-func init() { file_collectionagent_v1_collectionagent_proto_init() }
-func file_collectionagent_v1_collectionagent_proto_init() {
-	if File_collectionagent_v1_collectionagent_proto != nil {
+func init() { file_reporter_collectionagent_v1_collectionagent_proto_init() }
+func file_reporter_collectionagent_v1_collectionagent_proto_init() {
+	if File_reporter_collectionagent_v1_collectionagent_proto != nil {
 		return
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
-			RawDescriptor: unsafe.Slice(unsafe.StringData(file_collectionagent_v1_collectionagent_proto_rawDesc), len(file_collectionagent_v1_collectionagent_proto_rawDesc)),
+			RawDescriptor: unsafe.Slice(unsafe.StringData(file_reporter_collectionagent_v1_collectionagent_proto_rawDesc), len(file_reporter_collectionagent_v1_collectionagent_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
-		GoTypes:           file_collectionagent_v1_collectionagent_proto_goTypes,
-		DependencyIndexes: file_collectionagent_v1_collectionagent_proto_depIdxs,
-		MessageInfos:      file_collectionagent_v1_collectionagent_proto_msgTypes,
+		GoTypes:           file_reporter_collectionagent_v1_collectionagent_proto_goTypes,
+		DependencyIndexes: file_reporter_collectionagent_v1_collectionagent_proto_depIdxs,
+		MessageInfos:      file_reporter_collectionagent_v1_collectionagent_proto_msgTypes,
 	}.Build()
-	File_collectionagent_v1_collectionagent_proto = out.File
-	file_collectionagent_v1_collectionagent_proto_goTypes = nil
-	file_collectionagent_v1_collectionagent_proto_depIdxs = nil
+	File_reporter_collectionagent_v1_collectionagent_proto = out.File
+	file_reporter_collectionagent_v1_collectionagent_proto_goTypes = nil
+	file_reporter_collectionagent_v1_collectionagent_proto_depIdxs = nil
 }

@@ -35,7 +35,7 @@
 // versions:
 // - protoc-gen-go-grpc v1.6.1
 // - protoc             (unknown)
-// source: collectionagent/v1/collectionagent.proto
+// source: reporter/collectionagent/v1/collectionagent.proto
 
 package collectionagentv1
 
@@ -156,5 +156,5 @@ var CollectionAgent_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
-	Metadata: "collectionagent/v1/collectionagent.proto",
+	Metadata: "reporter/collectionagent/v1/collectionagent.proto",
 }
