@@ -25,6 +25,9 @@ type Settings struct {
 	// Extension finds a started extension by its id in the configuration, for
 	// components that name one (auth.authenticator); nil: there are none.
 	Extension func(id string) (any, bool)
+	// Host is the service that runs the component, for extensions that show it;
+	// nil: there is none.
+	Host Host
 }
 
 // OrDefaults returns the settings with every missing part filled in by one that

@@ -69,23 +69,23 @@ func (c *Config) Warnings() []string {
 	return all
 }
 
-// A Source says since when penstock takes data, or why it does not.
-type Source func() (since time.Time, err error)
-
 // Extension is the endpoint.
 type Extension struct {
 	*webserver.Server
-	source Source
-	body   *ResponseBody
+	host component.Host
+	body *ResponseBody
 }
 
-// New makes the endpoint. It opens nothing.
-func New(cfg Config, set component.Settings, source Source) (*Extension, error) {
+// New makes the endpoint, which answers what set.Host says. It opens nothing.
+func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
+	if set.Host == nil {
+		return nil, fmt.Errorf("extension %q: it answers for the service that runs it, and there is none (Settings.Host)", set.ID)
+	}
 	if err := errors.Join(cfg.Validate(), cfg.Server.Validate()); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
 	}
-	e := &Extension{source: source, body: cfg.ResponseBody}
+	e := &Extension{host: set.Host, body: cfg.ResponseBody}
 	mux := http.NewServeMux()
 	mux.HandleFunc(cfg.Path, e.answer)
 	e.Server = webserver.New(webserver.Options{Config: cfg.Server, ID: set.ID, Log: set.Logger, Handler: mux, OpenWhenPublic: true})
@@ -102,7 +102,7 @@ type state struct {
 }
 
 func (e *Extension) answer(w http.ResponseWriter, _ *http.Request) {
-	since, err := e.source()
+	since, err := e.host.Readiness()
 	code, now := http.StatusOK, state{Status: "Server available", UpSince: since}
 	if err != nil {
 		code, now = http.StatusServiceUnavailable, state{Status: "Server not available", Reason: err.Error()}

@@ -1,6 +1,7 @@
 package healthcheckextension
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,15 +30,24 @@ func decode(t *testing.T, yaml string) (Config, error) {
 	return cfg, tree.Root().Decode(&cfg)
 }
 
+// readiness is a service of which only its readiness is asked.
+type readiness func() (time.Time, error)
+
+func (r readiness) Readiness() (time.Time, error) { return r() }
+
+func (readiness) Status(context.Context) (component.Status, error) {
+	return component.Status{}, errors.New("not asked for")
+}
+
 // start runs the extension on a port of its own.
-func start(t *testing.T, yaml string, source Source) (url string) {
+func start(t *testing.T, yaml string, source readiness) (url string) {
 	t.Helper()
 	cfg, err := decode(t, yaml)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg.Server.Endpoint = "localhost:0"
-	e, err := New(cfg, component.Settings{ID: "health_check"}, source)
+	e, err := New(cfg, component.Settings{ID: "health_check", Host: source})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +151,7 @@ func TestConfig(t *testing.T) {
 	if err != nil || cfg.Server.Endpoint != "localhost:13133" || len(cfg.Warnings()) != 2 {
 		t.Errorf("%v, %+v, %q", err, cfg, cfg.Warnings())
 	}
-	if _, err := New(Config{}, component.Settings{}, nil); err == nil {
+	if _, err := New(Config{}, component.Settings{Host: readiness(nil)}); err == nil {
 		t.Error("an empty Config was taken")
 	}
 }

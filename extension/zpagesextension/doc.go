@@ -8,7 +8,7 @@
 //	      /featurez    feature gates
 //	      /tracez      says that spans are not recorded
 //
-//	Source ──Snapshot──► page (state of rates) ──html/template──► HTML under a strict CSP
+//	Source ──component.Status──► page (state of rates) ──html/template──► HTML under a strict CSP
 //
 // The names are the Collector's, but for statusz.
 //

@@ -3,6 +3,8 @@ package zpagesextension
 import (
 	"sync"
 	"time"
+
+	"github.com/penstock-telemetry/penstock/component"
 )
 
 // shortest is the shortest time over which a rate says anything.
@@ -12,12 +14,12 @@ const shortest = time.Second
 // share one memory.
 type rates struct {
 	mu           sync.Mutex
-	base, latest Snapshot
+	base, latest component.Status
 }
 
 // against returns the snapshot that s is to be compared with: the last one that
-// was taken at least a second before. It is the zero Snapshot at the first look.
-func (r *rates) against(s Snapshot) Snapshot {
+// was taken at least a second before. It is the zero component.Status at the first look.
+func (r *rates) against(s component.Status) component.Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.Taken.Sub(r.latest.Taken) >= shortest {
@@ -40,7 +42,7 @@ func rateOf(now, before int64, over time.Duration) rate {
 }
 
 // over is the time between two looks, 0 if there was none before.
-func over(before, now Snapshot) time.Duration {
+func over(before, now component.Status) time.Duration {
 	if before.Taken.IsZero() {
 		return 0
 	}
@@ -48,13 +50,13 @@ func over(before, now Snapshot) time.Duration {
 }
 
 type receivedRow struct {
-	Received
+	component.ReceiverCounts
 	AcceptedRate, RefusedRate, FailedRate rate
 }
 
-func receivedRows(before, now Snapshot) []receivedRow {
+func receivedRows(before, now component.Status) []receivedRow {
 	type key struct{ receiver, transport, signal string }
-	old := map[key]Received{}
+	old := map[key]component.ReceiverCounts{}
 	for _, r := range before.Received {
 		old[key{r.Receiver, r.Transport, r.Signal}] = r
 	}
@@ -68,13 +70,13 @@ func receivedRows(before, now Snapshot) []receivedRow {
 }
 
 type sentRow struct {
-	Sent
+	component.ExporterCounts
 	SentRate, FailedRate rate
 }
 
-func sentRows(before, now Snapshot) []sentRow {
+func sentRows(before, now component.Status) []sentRow {
 	type key struct{ exporter, signal string }
-	old := map[key]Sent{}
+	old := map[key]component.ExporterCounts{}
 	for _, s := range before.Sent {
 		old[key{s.Exporter, s.Signal}] = s
 	}

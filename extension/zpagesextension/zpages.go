@@ -54,19 +54,22 @@ type Extension struct {
 	*webserver.Server
 	id     string
 	log    *slog.Logger
-	source Source
+	host   component.Host
 	page   *template.Template
 	policy string // the Content-Security-Policy
 	rates  rates
 }
 
 // New makes the endpoint. It opens nothing.
-func New(cfg Config, set component.Settings, source Source) (*Extension, error) {
+func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
+	if set.Host == nil {
+		return nil, fmt.Errorf("extension %q: it shows the service that runs it, and there is none (Settings.Host)", set.ID)
+	}
 	if err := cfg.Server.Validate(); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
 	}
-	e := &Extension{id: set.ID, log: set.Logger, source: source, policy: policyOf(pageText)}
+	e := &Extension{id: set.ID, log: set.Logger, host: set.Host, policy: policyOf(pageText)}
 	var err error
 	if e.page, err = template.New("page").Funcs(template.FuncMap{
 		"duration": roughly, "count": count, "count64": func(n int) string { return count(int64(n)) },
@@ -105,7 +108,7 @@ func pages() []page {
 type view struct {
 	page
 	Nav      []page
-	Now      Snapshot
+	Now      component.Status
 	Up       time.Duration
 	Refresh  int // seconds, 0 for none
 	Over     time.Duration
@@ -115,7 +118,7 @@ type view struct {
 }
 
 func (e *Extension) show(w http.ResponseWriter, r *http.Request, p page) {
-	now, err := e.source(r.Context())
+	now, err := e.host.Status(r.Context())
 	if err != nil {
 		e.log.Warn("cannot make a page", slog.String("extension", e.id), slog.Any("error", err))
 		http.Error(w, "The service cannot be asked; the log says why.", http.StatusInternalServerError)

@@ -26,22 +26,29 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const hostile = `<img src=x onerror=alert(1)>"'` + "\x1b[31m"
 
 // full fills every part of a page; texts are as bad as can be.
-func full(text string) Snapshot {
-	return Snapshot{
+func full(text string) component.Status {
+	return component.Status{
 		Taken: time.Unix(1e9, 0), Version: text, NotReady: text, Config: text, Gates: []string{text},
-		Pipelines:  []Pipeline{{ID: text, Signal: text, MutatesData: true, Receivers: []string{text, text}, Processors: []string{text}, Exporters: []string{text}}},
-		Extensions: []Info{{ID: text, Type: text}},
-		Received:   []Received{{Receiver: text, Transport: text, Signal: text, Accepted: 1234567, Refused: 2, Failed: 3}},
-		Sent:       []Sent{{Exporter: text, Signal: text, Delivered: 1, Failed: 9}},
-		Budget:     Budget{Limit: 1 << 30, Used: 3 << 20, Peak: 5 << 20, Requests: 7, Waiting: 1, RefusedSoFar: 4},
+		Pipelines:  []component.PipelineStatus{{ID: text, Signal: text, MutatesData: true, Receivers: []string{text, text}, Processors: []string{text}, Exporters: []string{text}}},
+		Extensions: []component.ExtensionStatus{{ID: text, Type: text}},
+		Received:   []component.ReceiverCounts{{Receiver: text, Transport: text, Signal: text, Accepted: 1234567, Refused: 2, Failed: 3}},
+		Sent:       []component.ExporterCounts{{Exporter: text, Signal: text, Delivered: 1, Failed: 9}},
+		Budget:     component.BudgetStatus{Limit: 1 << 30, Used: 3 << 20, Peak: 5 << 20, Requests: 7, Waiting: 1, RefusedSoFar: 4},
 	}
 }
 
-func start(t *testing.T, source Source) (url string) {
+// status is a service of which only its status is asked.
+type status func(context.Context) (component.Status, error)
+
+func (s status) Status(ctx context.Context) (component.Status, error) { return s(ctx) }
+
+func (status) Readiness() (time.Time, error) { return time.Time{}, errors.New("not asked for") }
+
+func start(t *testing.T, host component.Host) (url string) {
 	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Server.Endpoint = "localhost:0"
-	e, err := New(cfg, component.Settings{ID: "zpages"}, source)
+	e, err := New(cfg, component.Settings{ID: "zpages", Host: host})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +85,7 @@ func get(t *testing.T, url string) (*http.Response, string) {
 // Every page is HTML with a style sheet that its policy allows, and nothing that
 // came from outside is more than text.
 func TestPagesAreSafe(t *testing.T) {
-	url := start(t, func(context.Context) (Snapshot, error) { return full(hostile), nil })
+	url := start(t, status(func(context.Context) (component.Status, error) { return full(hostile), nil }))
 	for _, p := range pages() {
 		r, body := get(t, url+p.Path)
 		if r.StatusCode != 200 || r.Header.Get("Content-Type") != "text/html; charset=utf-8" {
@@ -125,7 +132,7 @@ func TestPagesAreSafe(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	now := full("otlp")
-	url := start(t, func(context.Context) (Snapshot, error) { return now, nil })
+	url := start(t, status(func(context.Context) (component.Status, error) { return now, nil }))
 	_, first := get(t, url+"/")
 	for _, want := range []string{"1,234,567", "Rates come with the next look", "not ready: otlp", "3.0 MiB of 1.0 GiB, 7 requests, at most 5.0 MiB so far"} {
 		if !strings.Contains(first, want) {
@@ -133,7 +140,7 @@ func TestStatus(t *testing.T) {
 		}
 	}
 	now.Taken = now.Taken.Add(10 * time.Second)
-	now.Received = []Received{{Receiver: "otlp", Transport: "otlp", Signal: "otlp", Accepted: 1234567 + 25_000, Refused: 2 + 5, Failed: 3}}
+	now.Received = []component.ReceiverCounts{{Receiver: "otlp", Transport: "otlp", Signal: "otlp", Accepted: 1234567 + 25_000, Refused: 2 + 5, Failed: 3}}
 	_, second := get(t, url+"/debug/statusz?refresh=7")
 	for _, want := range []string{`>1,259,567<td class="n">2,500<`, `>7<td class="n">0.5<`, "since the look 10s before", `content="7"`, "Stop refreshing"} {
 		if !strings.Contains(second, want) {
@@ -153,15 +160,17 @@ func TestStatus(t *testing.T) {
 }
 
 func TestASourceThatFails(t *testing.T) {
-	url := start(t, func(context.Context) (Snapshot, error) { return Snapshot{}, errors.New("s3cret-canary") })
+	url := start(t, status(func(context.Context) (component.Status, error) {
+		return component.Status{}, errors.New("s3cret-canary")
+	}))
 	if r, body := get(t, url+"/debug/statusz"); r.StatusCode != 500 || strings.Contains(body, "s3cret-canary") {
 		t.Errorf("%d %s", r.StatusCode, body)
 	}
 }
 
 func TestNothingToShow(t *testing.T) {
-	now := Snapshot{Taken: time.Now(), Since: time.Now()}
-	url := start(t, func(context.Context) (Snapshot, error) { return now, nil })
+	now := component.Status{Taken: time.Now(), Since: time.Now()}
+	url := start(t, status(func(context.Context) (component.Status, error) { return now, nil }))
 	if _, body := get(t, url); strings.Count(body, "Nothing yet.") != 2 || !strings.Contains(body, "no limit") {
 		t.Errorf("got %s", body)
 	}
@@ -203,7 +212,7 @@ func TestConfig(t *testing.T) {
 	if cfg := DefaultConfig(); cfg.Server.Endpoint != "localhost:55679" {
 		t.Errorf("%+v", cfg)
 	}
-	if _, err := New(Config{}, component.Settings{}, nil); err == nil {
+	if _, err := New(Config{}, component.Settings{}); err == nil {
 		t.Error("an empty Config was taken")
 	}
 }

@@ -115,7 +115,7 @@ protocols:
 				MaxConnectionAgeGrace: 13 * time.Second, Time: 30 * time.Second, Timeout: 5 * time.Second},
 			EnforcementPolicy: &EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true},
 		}}
-	if got := cfg.Protocols.GRPC; !reflect.DeepEqual(g, got) {
+	if got := cfg.Protocols.GRPC; !reflect.DeepEqual(&g, got) {
 		t.Errorf("grpc:\nwant %+v\n got %+v", g, got)
 	}
 	h := HTTPConfig{
@@ -131,7 +131,7 @@ protocols:
 		MaxRequestBodySize:    1000, MaxConnectionAge: 5 * time.Minute,
 		ReadTimeout: time.Second, ReadHeaderTimeout: 2 * time.Second, WriteTimeout: 3 * time.Second, IdleTimeout: 4 * time.Second,
 		TracesURLPath: "traces", MetricsURLPath: "/m", LogsURLPath: "https://host/l?x=y", ProfilesURLPath: "/p"}
-	if got := cfg.Protocols.HTTP; !reflect.DeepEqual(h, got) {
+	if got := cfg.Protocols.HTTP; !reflect.DeepEqual(&h, got) {
 		t.Errorf("http:\nwant %+v\n got %+v", h, got)
 	}
 	if keep, idle := cfg.Protocols.HTTP.idle(); keep || idle != 9*time.Second {

@@ -1,0 +1,52 @@
+// Package components lists the components of the penstock binary. A program that
+// wants others, or fewer, gives service.Options a list of its own, and links only
+// what is in it.
+package components
+
+import (
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/exporter/debugexporter"
+	"github.com/penstock-telemetry/penstock/exporter/fileexporter"
+	"github.com/penstock-telemetry/penstock/exporter/nopexporter"
+	"github.com/penstock-telemetry/penstock/exporter/otlpexporter"
+	"github.com/penstock-telemetry/penstock/exporter/otlphttpexporter"
+	"github.com/penstock-telemetry/penstock/extension/basicauthextension"
+	"github.com/penstock-telemetry/penstock/extension/bearertokenauthextension"
+	"github.com/penstock-telemetry/penstock/extension/healthcheckextension"
+	"github.com/penstock-telemetry/penstock/extension/oidcextension"
+	"github.com/penstock-telemetry/penstock/extension/pprofextension"
+	"github.com/penstock-telemetry/penstock/extension/zpagesextension"
+	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
+	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
+	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
+	"github.com/penstock-telemetry/penstock/receiver/pprofreceiver"
+)
+
+// Default returns the components of the penstock binary, by kind and then by name.
+func Default() []component.Descriptor {
+	return []component.Descriptor{
+		collectionagentreceiver.Component(),
+		otlpreceiver.Component(),
+		pprofreceiver.Component(),
+
+		memorylimiterprocessor.Component(),
+		resourceprocessor.Component(),
+
+		debugexporter.Component(),
+		fileexporter.Component(),
+		nopexporter.Component(),
+		otlpexporter.Component(),
+		otlphttpexporter.Component(),
+
+		component.OfForward("forward"),
+
+		basicauthextension.Component(),
+		bearertokenauthextension.Component(),
+		healthcheckextension.Component(),
+		memorylimiterprocessor.Extension(),
+		oidcextension.Component(),
+		pprofextension.Component(),
+		zpagesextension.Component(),
+	}
+}

@@ -1,0 +1,10 @@
+package debugexporter
+
+import (
+	"github.com/penstock-telemetry/penstock/component"
+)
+
+// Component describes the exporter to a service.
+func Component() component.Descriptor {
+	return component.OfExporter("debug", component.AllSignals("Alpha"), DefaultConfig, New)
+}

@@ -1,0 +1,12 @@
+package otlphttpexporter
+
+import (
+	"github.com/penstock-telemetry/penstock/component"
+)
+
+// Component describes the exporter to a service.
+func Component() component.Descriptor {
+	d := component.OfExporter("otlphttp", component.AllSignals("Alpha"), DefaultConfig, New)
+	d.Aliases = []string{"otlp_http"}
+	return d
+}

@@ -1,0 +1,12 @@
+package oidcextension
+
+import (
+	"github.com/penstock-telemetry/penstock/component"
+)
+
+// Component describes the extension to a service.
+func Component() component.Descriptor {
+	d := component.OfExtension("oidc", DefaultConfig, New)
+	d.Role = component.RoleAuthenticator
+	return d
+}

@@ -1,0 +1,63 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+// Processor changes batches, one at a time, and passes nothing on itself: Chain
+// does. One that holds batches, or sends them later, is a Consumer instead. It
+// must be safe for concurrent use.
+type Processor interface {
+	// Process borrows b until it returns. It returns
+	//
+	//   - b itself, if nothing changes, or if it edited in place what Batch.Edit
+	//     granted;
+	//   - a new batch of the same signal, the one reference to which is the
+	//     caller's (Batch.Derive);
+	//   - nil, if it dropped all items: the sender is told that they were kept.
+	//
+	// An error refuses the whole batch. What it asks of the sender is told by
+	// Classify; a batch returned beside it is released and otherwise ignored.
+	Process(ctx context.Context, b *Batch) (*Batch, error)
+}
+
+// A processor that calls Batch.Edit has the method Capabilities of a Consumer
+// and says so there. One without the method never edits in place.
+
+// Step is one processor of a chain.
+type Step struct {
+	// Name is the processor's id in the configuration: "resource/2". Errors carry
+	// it.
+	Name      string
+	Processor Processor
+	// Observer is told what the processor did; nil: nobody.
+	Observer Observer
+}
+
+// Observer measures one processor. It must be safe for concurrent use.
+type Observer interface {
+	// Timed says whether Processed wants the duration, which costs two readings
+	// of the clock. It is asked once, when the chain is made.
+	Timed() bool
+	// Processed is called once for each batch that the processor was given: of
+	// signal s, with in items, of which it passed on out. out is 0 for a batch
+	// that was dropped or refused. took is 0 unless Timed.
+	Processed(ctx context.Context, s otlp.Signal, in, out int, took time.Duration)
+}
+
+// PanicError is what becomes of a panic in a processor. It is Permanent: the same
+// batch would meet it again. Whoever answers the sender logs Value and Stack, and
+// tells neither to the sender.
+type PanicError struct {
+	Processor string // its name
+	Value     any    // what it panicked with
+	Stack     []byte // of the goroutine, as runtime/debug.Stack has it
+}
+
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("internal error in processor %q", e.Processor)
+}

@@ -1,0 +1,11 @@
+package pprofreceiver
+
+import (
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+// Component describes the receiver to a service.
+func Component() component.Descriptor {
+	return component.OfReceiver("pprof", component.Stability{otlp.Profiles: "Development"}, DefaultConfig, New)
+}
