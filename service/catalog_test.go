@@ -4,66 +4,58 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/components"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// What is listed is known, and what is known is listed.
-func TestCatalogAgreesWithItself(t *testing.T) {
+// A list of components that cannot be run is refused before anything is read.
+func TestComponentsThatCannotBe(t *testing.T) {
 	t.Parallel()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:{}"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, typ := range ComponentTypes() {
-		p, _ := decodeBuiltin(typ.Kind, typ.Type, tree.Root()) // it may miss an endpoint
-		made := map[Kind]bool{Receiver: p.receiver != nil, Processor: p.processor != nil, Exporter: p.exporter != nil}
-		for k, can := range made {
-			if can != (k == typ.Kind) {
-				t.Errorf("%s %s: makes a %s: %v", typ.Kind, typ.Type, k, can)
-			}
-		}
-		if typ.Kind == Extension && (p.extension == nil) != (typ.Type == "memory_limiter") {
-			t.Errorf("extension %s: it cannot be made", typ.Type)
-		}
-		if (typ.Stability == nil) != (typ.Kind == Extension) {
-			t.Errorf("%s %s: stability %v", typ.Kind, typ.Type, typ.Stability)
+	f := newFakes().descriptors()
+	nameless, alone, twice := f[0], f[0], f[2]
+	nameless.Type, alone.Receiver, twice.Type = "", nil, "outer"
+	for want, list := range map[string][]component.Descriptor{
+		"no components: expected a list such as components.Default()": nil,
+		"receiver: the type is empty":                                 {nameless},
+		`receiver "in": expected one constructor of a receiver`:       {alone},
+		`two components are the exporter "outer"`:                     {f[2], twice},
+	} {
+		if _, err := Load(Options{Components: list}, "yaml:{}"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	defer func() {
-		if recover() == nil {
-			t.Error("a type that is not listed is known")
+	for _, d := range components.Default() {
+		if err := d.Validate(); err != nil {
+			t.Error(err)
 		}
-	}()
-	_, _ = decodeBuiltin(Exporter, "kafka", tree.Root())
+		if (d.Stability == nil) != (d.Kind == component.KindExtension) {
+			t.Errorf("%s %s: stability %v", d.Kind, d.Type, d.Stability)
+		}
+	}
 }
 
 func TestAliasesMeanTheSame(t *testing.T) {
 	t.Parallel()
-	for _, typ := range ComponentTypes() {
-		for _, name := range typ.names() {
-			if got, _ := builtins().find(typ.Kind, name); got.Type != typ.Type {
-				t.Errorf("%s %s is %s, want %s", typ.Kind, name, got.Type, typ.Type)
-			}
-		}
-	}
 	for _, alias := range []string{"otlp_grpc", "otlp_http"} {
-		if got, _ := builtins().find(Exporter, alias); got.Type == "" {
-			t.Errorf("the exporter %s is not known", alias)
+		_, err := loadAll("yaml:{receivers: {otlp: {protocols: {grpc: }}}, exporters: {" + alias + ": {endpoint: 'http://localhost:1'}}, " +
+			"service: {pipelines: {traces: {receivers: [otlp], exporters: [" + alias + "]}}}}")
+		if err != nil {
+			t.Errorf("the exporter %s: %v", alias, err)
 		}
 	}
 }
 
 func TestSignalsThatAComponentDoesNotKnow(t *testing.T) {
 	t.Parallel()
-	_, err := newFakes().catalog().load(Sources{URIs: []string{`yaml:
+	_, err := Load(newFakes().options(), `yaml:
 receivers: {in: }
 exporters: {tracesonly: , outer/2: }
 service:
   pipelines:
     traces: {receivers: [in], exporters: [tracesonly, outer/2]}
     logs: {receivers: [in], exporters: [tracesonly]}
-`}})
+`)
 	const want = `the exporter "tracesonly" does not support logs; it knows traces`
 	if err == nil || !strings.HasSuffix(err.Error(), "7:41: service.pipelines.logs.exporters[0]: "+want) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v", err)

@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/components"
 	"github.com/penstock-telemetry/penstock/service"
 )
 
 // A program that receives telemetry inside itself.
 func Example() {
-	cfg, err := service.Load(`yaml:
+	opts := service.Options{Components: components.Default(), Logger: slog.New(slog.DiscardHandler)}
+	cfg, err := service.Load(opts, `yaml:
 receivers:
   otlp: {protocols: {grpc: {endpoint: "localhost:0"}}}
 exporters:
@@ -26,7 +28,7 @@ service:
 		fmt.Println(err)
 		return
 	}
-	svc, err := service.New(cfg, service.Options{Logger: slog.New(slog.DiscardHandler)})
+	svc, err := service.New(cfg, opts)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -38,7 +40,7 @@ service:
 		return
 	}
 	for _, a := range svc.Addresses() {
-		fmt.Println(a.Receiver, "takes", a.Signals, "over", a.Protocol)
+		fmt.Println(a.ID, "takes", a.Signals, "over", a.Protocol)
 	}
 	fmt.Println("shut down:", svc.Shutdown(ctx))
 	// Output:
@@ -48,7 +50,7 @@ service:
 
 // An error of Load has a line for each problem, with its place.
 func ExampleLoad() {
-	_, err := service.Load(`yaml:
+	_, err := service.Load(service.Options{Components: components.Default()}, `yaml:
 receivers:
   otlp: {protocols: {grcp: }}
 exporters:

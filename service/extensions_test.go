@@ -19,11 +19,11 @@ import (
 )
 
 const withExtensions = `
-receivers: {in: {auth: ext/b}}
+receivers: {in: {auth: auth/b}}
 exporters: {out: }
-extensions: {ext/a: {auth: ext/b}, ext/b: {role: authenticator}}
+extensions: {ext/a: {auth: auth/b}, auth/b: }
 service:
-  extensions: [ext/b, ext/a]
+  extensions: [auth/b, ext/a]
   pipelines:
     traces: {receivers: [in], exporters: [out]}
 `
@@ -37,21 +37,21 @@ func TestExtensionsFrameTheRest(t *testing.T) {
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	const started = "start ext/b; start ext/a; ext/a finds ext/b: true; start out; start in; in finds ext/b: true"
+	const started = "start auth/b; start ext/a; ext/a finds auth/b: true; start out; start in; in finds auth/b: true"
 	if diff := cmp.Diff(started, f.take()); diff != "" {
 		t.Errorf("start (-want +got):\n%s", diff)
 	}
-	if _, ok := f.made["in"][0].extension("ext/none"); ok {
+	if _, ok := f.made["in"][0].extension("auth/none"); ok {
 		t.Error("an extension is found that is not there")
 	}
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	const stopped = "stop in; in finds ext/b: true; stop out; stop ext/a; ext/a finds ext/b: true; stop ext/b"
+	const stopped = "stop in; in finds auth/b: true; stop out; stop ext/a; ext/a finds auth/b: true; stop auth/b"
 	if diff := cmp.Diff(stopped, f.take()); diff != "" {
 		t.Errorf("stop (-want +got):\n%s", diff)
 	}
-	if _, ok := f.made["in"][0].extension("ext/b"); ok {
+	if _, ok := f.made["in"][0].extension("auth/b"); ok {
 		t.Error("an extension is found that has ended")
 	}
 }
@@ -63,10 +63,10 @@ func TestAnExtensionThatDoesNotStart(t *testing.T) {
 	if err := s.Start(t.Context()); err == nil || err.Error() != `start extension "ext/a": boom` {
 		t.Errorf("got %v", err)
 	}
-	if got := f.take(); got != "start ext/b; stop ext/b" {
+	if got := f.take(); got != "start auth/b; stop auth/b" {
 		t.Errorf("got %s", got)
 	}
-	_, err := New(f.config(t, strings.Replace(withExtensions, "ext/a: {", "ext/a: {fail_new: boom, ", 1)), Options{Logger: s.log.Logger})
+	_, err := New(f.config(t, strings.Replace(withExtensions, "ext/a: {", "ext/a: {fail_new: boom, ", 1)), f.options())
 	if err == nil || !strings.HasSuffix(err.Error(), "4:14: extensions.ext/a: boom") {
 		t.Errorf("got %v", err)
 	}
@@ -79,21 +79,21 @@ func TestAuthenticatorsThatAreNone(t *testing.T) {
 	const yaml = `
 receivers: {in: {auth: %s}}
 exporters: {out: }
-extensions: {ext: , ext/auth: {role: authenticator}}
+extensions: {ext: , auth/ok: }
 service:
   extensions: [%s]
   pipelines:
     traces: {receivers: [in], exporters: [out]}
 `
 	for _, c := range []struct{ name, enabled, want string }{
-		{"ext/auth", "ext, ext/auth", "<nil>"},
-		{"ext/none", "ext, ext/auth", `2:24: receivers.in.auth: failed to resolve authenticator "ext/none": authenticator not found (known: ext/auth)`},
-		{"ext/atuh", "ext, ext/auth", `2:24: receivers.in.auth: failed to resolve authenticator "ext/atuh": authenticator not found, did you mean "ext/auth"? (known: ext/auth)`},
-		{"ext/auth", "ext", `2:24: receivers.in.auth: failed to resolve authenticator "ext/auth": authenticator not found: it is defined at yaml:…:4:21, but not listed in service.extensions`},
-		{"ext", "ext, ext/auth", `2:24: receivers.in.auth: requested authenticator is not a server authenticator: "ext" is of type ext`},
-		{"ext/auth", "ext, [ext/auth]", `service.extensions[1]: expected a string, found a list`},
+		{"auth/ok", "ext, auth/ok", "<nil>"},
+		{"auth/none", "ext, auth/ok", `2:24: receivers.in.auth: failed to resolve authenticator "auth/none": authenticator not found (known: auth/ok)`},
+		{"auth/okk", "ext, auth/ok", `2:24: receivers.in.auth: failed to resolve authenticator "auth/okk": authenticator not found, did you mean "auth/ok"? (known: auth/ok)`},
+		{"auth/ok", "ext", `2:24: receivers.in.auth: failed to resolve authenticator "auth/ok": authenticator not found: it is defined at yaml:…:4:21, but not listed in service.extensions`},
+		{"ext", "ext, auth/ok", `2:24: receivers.in.auth: requested authenticator is not a server authenticator: "ext" is of type ext`},
+		{"auth/ok", "ext, [auth/ok]", `service.extensions[1]: expected a string, found a list`},
 	} {
-		_, err := newFakes().catalog().load(Sources{URIs: []string{"yaml:" + fmt.Sprintf(yaml, c.name, c.enabled)}})
+		_, err := Load(newFakes().options(), "yaml:"+fmt.Sprintf(yaml, c.name, c.enabled))
 		got := fmt.Sprint(err)
 		want := strings.ReplaceAll(c.want, "yaml:…", "")
 		if i := strings.Index(got, ":4:21"); i > 0 { // the place of the other names the whole text
@@ -220,7 +220,7 @@ service:
 `)
 	urls := map[string]string{}
 	for _, a := range r.Addresses() {
-		urls[a.Receiver] = a.Address
+		urls[a.ID] = a.Address
 	}
 	for _, c := range []struct {
 		receiver, authorization string
@@ -273,7 +273,7 @@ service:
 
 func TestSecretsOfExtensionsAreNotPrinted(t *testing.T) {
 	t.Parallel()
-	cfg, err := Load("yaml:" + allExtensionsYAML(t))
+	cfg, err := loadAll("yaml:" + allExtensionsYAML(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +292,7 @@ func TestSecretsOfExtensionsAreNotPrinted(t *testing.T) {
 // An address that two extensions want is found when the configuration is read.
 func TestExtensionsWantingOneAddress(t *testing.T) {
 	t.Parallel()
-	_, err := Load(`yaml:{extensions: {pprof: , zpages: {endpoint: "localhost:1777"}}, receivers: {otlp: {protocols: {grpc: }}}, exporters: {nop: }, ` +
+	_, err := loadAll(`yaml:{extensions: {pprof: , zpages: {endpoint: "localhost:1777"}}, receivers: {otlp: {protocols: {grpc: }}}, exporters: {nop: }, ` +
 		`service: {extensions: [pprof, zpages], pipelines: {logs: {receivers: [otlp], exporters: [nop]}}}}`)
 	if got := fmt.Sprint(err); !strings.HasSuffix(got, "extensions.zpages.endpoint: localhost:1777 is taken already by extensions.pprof.endpoint (localhost:1777)") {
 		t.Errorf("got %s", got)
@@ -322,7 +322,7 @@ func TestReadinessAsksTheReceivers(t *testing.T) {
 		t.Errorf("since %v, %v", since, err)
 	}
 	patient := &sick{fake: f.made["in"][0]}
-	s.graph.receivers[0].instance = patient
+	s.graph.Receivers[0].Instance = patient
 	if _, err := s.readiness(); err != nil {
 		t.Errorf("a receiver that is well: %v", err)
 	}
@@ -339,14 +339,7 @@ func TestReadinessAsksTheReceivers(t *testing.T) {
 }
 
 // find is what components are given to find extensions with.
-func (r *rig) find(id string) (any, bool) {
-	for _, p := range r.graph.parts {
-		if e, ok := p.Component.(extensionPart); ok {
-			return e.among.find(id)
-		}
-	}
-	return nil, false
-}
+func (r *rig) find(id string) (any, bool) { return r.graph.Extension(id) }
 
 func (r *rig) extensionURL(t *testing.T, id string) string {
 	t.Helper()

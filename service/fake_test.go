@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -32,7 +32,6 @@ type fakeConfig struct {
 	Mutates   bool   `yaml:"mutates"`
 	Listen    string `yaml:"listen"`
 	Auth      string `yaml:"auth"` // an authenticator that it names
-	Role      string `yaml:"role"` // of an extension
 }
 
 type fake struct {
@@ -47,37 +46,45 @@ type fake struct {
 
 func newFakes() *fakes { return &fakes{made: map[string][]*fake{}, hang: make(chan struct{})} }
 
-func (f *fakes) catalog() catalog {
-	all := map[otlp.Signal]string{otlp.Traces: "x", otlp.Metrics: "x", otlp.Logs: "x", otlp.Profiles: "x"}
-	traces := map[otlp.Signal]string{otlp.Traces: "x"}
-	return catalog{
-		types: []ComponentType{
-			{Receiver, "in", nil, all}, {Processor, "step", nil, all}, {Exporter, "out", []string{"outer"}, all},
-			{Exporter, "tracesonly", nil, traces}, {Connector, "forward", nil, all}, {Extension, "ext", nil, nil},
-		},
-		decode: f.decode,
+func (f *fakes) descriptors() []component.Descriptor {
+	defaults := func() any { return &fakeConfig{} }
+	all := component.AllSignals("x")
+	of := func(k component.Kind, typ string, s component.Stability) component.Descriptor {
+		return component.Descriptor{Kind: k, Type: typ, Stability: s, DefaultConfig: defaults}
 	}
+	in, step, out := of(component.KindReceiver, "in", all), of(component.KindProcessor, "step", all), of(component.KindExporter, "out", all)
+	out.Aliases = []string{"outer"}
+	in.Receiver = func(config any, s component.Settings) (component.Receiver, error) { return f.make(s, config, nil) }
+	step.ConsumerProcessor = func(config any, s component.Settings, next pipeline.Consumer) (component.Exporter, error) {
+		return f.make(s, config, next)
+	}
+	out.Exporter = func(config any, s component.Settings) (component.Exporter, error) { return f.make(s, config, nil) }
+	tracesOnly := of(component.KindExporter, "tracesonly", component.Stability{otlp.Traces: "x"})
+	tracesOnly.Exporter = out.Exporter
+	ext, authenticator := of(component.KindExtension, "ext", nil), of(component.KindExtension, "auth", nil)
+	ext.Extension = func(config any, s component.Settings) (pipeline.Component, error) { return f.make(s, config, nil) }
+	authenticator.Extension, authenticator.Role = ext.Extension, component.RoleAuthenticator
+	return []component.Descriptor{in, step, out, tracesOnly, of(component.KindConnector, "forward", all), ext, authenticator}
 }
 
-func (f *fakes) decode(k Kind, typ string, n *conf.Node) (plan, error) {
-	var cfg fakeConfig
-	err := n.Decode(&cfg)
-	p := plan{config: cfg}
-	if cfg.Listen != "" {
-		p.listens = []listener{listenerAt(n, "tcp", cfg.Listen, "listen")}
+// Listens implements component.Listener.
+func (c *fakeConfig) Listens() []component.Listen {
+	if c.Listen == "" {
+		return nil
 	}
-	if cfg.Auth != "" {
-		p.needs = []component.Need{{Key: "auth", ID: cfg.Auth, Role: component.RoleAuthenticator}}
-	}
-	p.role = component.Role(cfg.Role)
-	p.extension = func(_ host, s component.Settings) (pipeline.Component, error) { return f.make(s, cfg, nil) }
-	p.receiver = func(s component.Settings) (receiver, error) { return f.make(s, cfg, nil) }
-	p.processor = func(s component.Settings, next pipeline.Consumer) (consumer, error) { return f.make(s, cfg, next) }
-	p.exporter = func(s component.Settings) (consumer, error) { return f.make(s, cfg, nil) }
-	return p, err
+	return []component.Listen{{Key: "listen", Transport: "tcp", Address: c.Listen}}
 }
 
-func (f *fakes) make(s component.Settings, cfg fakeConfig, next pipeline.Consumer) (*fake, error) {
+// Needs implements component.Needer.
+func (c *fakeConfig) Needs() []component.Need {
+	if c.Auth == "" {
+		return nil
+	}
+	return []component.Need{{Key: "auth", ID: c.Auth, Role: component.RoleAuthenticator}}
+}
+
+func (f *fakes) make(s component.Settings, config any, next pipeline.Consumer) (*fake, error) {
+	cfg := *config.(*fakeConfig)
 	if cfg.FailNew != "" {
 		return nil, errors.New(cfg.FailNew)
 	}
@@ -156,10 +163,14 @@ func (c *fake) Consume(ctx context.Context, b *pipeline.Batch) error {
 	return nil
 }
 
+func (f *fakes) options() Options {
+	return Options{Components: f.descriptors(), Logger: slog.New(slog.DiscardHandler)}
+}
+
 // config reads YAML with the fake components.
 func (f *fakes) config(t *testing.T, yaml string) *Config {
 	t.Helper()
-	cfg, err := f.catalog().load(Sources{URIs: []string{"yaml:" + yaml}, Set: []string{"service.telemetry.metrics.level=none"}})
+	cfg, err := LoadFrom(f.options(), Sources{URIs: []string{"yaml:" + yaml}, Set: []string{"service.telemetry.metrics.level=none"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +180,7 @@ func (f *fakes) config(t *testing.T, yaml string) *Config {
 // service makes one out of YAML. Its log goes nowhere.
 func (f *fakes) service(t *testing.T, yaml string) *Service {
 	t.Helper()
-	s, err := New(f.config(t, yaml), Options{Logger: component.Settings{}.OrDefaults().Logger})
+	s, err := New(f.config(t, yaml), f.options())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,9 @@ import (
 
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
-	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/service/internal/load"
+	"github.com/penstock-telemetry/penstock/service/internal/selfobs"
 )
 
 // Shares and bounds by which the memory of the process is divided;
@@ -84,22 +85,24 @@ type memory struct {
 type goRuntime struct {
 	setLimit func(int64) int64 // debug.SetMemoryLimit: less than 0 only asks
 	env      string            // the variable GOMEMLIMIT, which the runtime has read
+	mayBeSet bool              // Options.SetMemoryLimit
 }
 
-func thisRuntime() goRuntime { return goRuntime{debug.SetMemoryLimit, os.Getenv("GOMEMLIMIT")} }
+// thisRuntime is the runtime of this process. If set is false, its limit is only
+// read.
+func thisRuntime(set bool) goRuntime {
+	return goRuntime{debug.SetMemoryLimit, os.Getenv("GOMEMLIMIT"), set}
+}
 
 // newMemory decides by the memory_limiters of a configuration. Of several the
 // one with the lowest soft limit counts: the process has one memory.
-func newMemory(cfg *Config, have available, runtime goRuntime) (*memory, error) {
+func newMemory(cfg *load.Config, have available, runtime goRuntime) (*memory, error) {
 	m := &memory{warnings: have.warnings, runtime: runtime}
-	var problems conf.Errors
+	var problems config.Errors
 	limited := false
-	for _, c := range cfg.components {
-		if c.memory == nil {
-			continue
-		}
-		if c.memory.Relative() && have.bytes == 0 {
-			problems.Add(c.node.KeyErrorf("limit_percentage: how much memory there is cannot be told on this system; expected limit_mib"))
+	for _, c := range cfg.MemoryLimiters() {
+		if c.Config.(component.MemoryLimiter).Relative() && have.bytes == 0 {
+			problems.Add(c.Errorf("limit_percentage: cannot determine the available memory on this system; expected limit_mib"))
 			continue
 		}
 		if limit, soft := m.limitsOf(c, have); !limited || soft < m.soft {
@@ -119,13 +122,13 @@ func newMemory(cfg *Config, have available, runtime goRuntime) (*memory, error) 
 // byDefault sets the limits that nobody has set.
 func (m *memory) byDefault(have available) {
 	if have.bytes > 0 {
-		usual := memorylimiterprocessor.Config{LimitPercentage: defaultLimitPercent}
-		m.limit, m.soft = usual.Limits(have.bytes)
+		m.limit = have.bytes/100*defaultLimitPercent + have.bytes%100*defaultLimitPercent/100
+		m.soft = m.limit - m.limit/5
 		m.from = fmt.Sprintf("%d %% of %s %s", defaultLimitPercent, have.whose, mebibytes(have.bytes))
 		return
 	}
 	m.warnings = append(m.warnings, fmt.Sprintf(
-		"how much memory there is cannot be told on this system: requests in flight may hold %s, and GOMEMLIMIT is not set; a memory_limiter with limit_mib decides better", mebibytes(blindBudget)))
+		"cannot determine the available memory on this system: requests in flight may hold %s, and GOMEMLIMIT is not set; a memory_limiter with limit_mib decides better", mebibytes(blindBudget)))
 }
 
 // fillBudget makes the budget of what the Go runtime may use: the soft limit, or
@@ -148,21 +151,21 @@ func (m *memory) fillBudget(byDefault bool) {
 }
 
 // limitsOf bounds what a memory_limiter says by what there is.
-func (m *memory) limitsOf(c *definition, have available) (limit, soft int64) {
-	limit, soft = c.memory.Limits(have.bytes)
+func (m *memory) limitsOf(c *load.Component, have available) (limit, soft int64) {
+	limit, soft = c.Config.(component.MemoryLimiter).Limits(have.bytes)
 	if have.bytes == 0 || limit <= have.bytes {
 		return limit, soft
 	}
-	m.warnings = append(m.warnings, c.node.KeyErrorf("the limit of %s is more than %s %s, which counts instead",
+	m.warnings = append(m.warnings, c.Errorf("the limit of %s is more than %s %s, which counts instead",
 		mebibytes(limit), have.whose, mebibytes(have.bytes)).Error())
 	return have.bytes, min(soft, have.bytes-have.bytes/5)
 }
 
-func limitText(c *definition, have available) string {
-	if c.memory.Relative() {
-		return fmt.Sprintf("%s: %d %% of %s %s", c.id, c.memory.LimitPercentage, have.whose, mebibytes(have.bytes))
+func limitText(c *load.Component, have available) string {
+	if m := c.Config.(component.MemoryLimiter); m.Relative() {
+		return fmt.Sprintf("%s: %d %% of %s %s", c.ID, m.Percentage(), have.whose, mebibytes(have.bytes))
 	}
-	return c.id
+	return c.ID
 }
 
 // apply gives the Go runtime the soft limit, unless somebody has given it one.
@@ -174,7 +177,7 @@ func (m *memory) apply() {
 		m.goText = "left as the environment has it, " + m.runtime.env
 	case now != math.MaxInt64:
 		m.goText = "left as this program has set it, " + mebibytes(now)
-	case m.soft == 0:
+	case m.soft == 0 || !m.runtime.mayBeSet:
 		m.goText = "not set"
 	default:
 		m.goBefore, m.goSet = m.runtime.setLimit(m.soft), true
@@ -205,8 +208,8 @@ func (m *memory) forLimit() string {
 	return fmt.Sprintf("%s (%s)", mebibytes(m.limit), m.from)
 }
 
-func (m *memory) line() string {
-	return fmt.Sprintf("requests in flight %s; limit %s; GOMEMLIMIT %s", m.forInFlight(), m.forLimit(), m.goText)
+func (m *memory) texts() *selfobs.Memory {
+	return &selfobs.Memory{InFlight: m.forInFlight(), Limit: m.forLimit(), GoLimit: m.goText}
 }
 
 // mebibytes prints n bytes in whole MiB, or KiB where that is too coarse.
@@ -215,43 +218,4 @@ func mebibytes(n int64) string {
 		return fmt.Sprintf("%d KiB", n>>10)
 	}
 	return fmt.Sprintf("%d MiB", n>>20)
-}
-
-func planMemoryLimiter(n *conf.Node) (plan, error) {
-	p, err := planProcessor(n, memorylimiterprocessor.DefaultConfig(), memorylimiterprocessor.New)
-	return p.limitingMemory(), err
-}
-
-// planMemoryLimiterExtension reads the extension, which has the processor's
-// configuration and effect: none, but for the budget. It may stand in a list
-// "middlewares".
-func planMemoryLimiterExtension(n *conf.Node) (plan, error) {
-	p, err := planMemoryLimiter(n)
-	p.processor, p.role = nil, component.RoleMiddleware
-	return p, err
-}
-
-func (p plan) limitingMemory() plan {
-	cfg := p.config.(memorylimiterprocessor.Config)
-	p.memory = &cfg
-	return p
-}
-
-// checkMemory finds memory_limiters that differ.
-func (l *loader) checkMemory() {
-	var first *definition
-	for _, c := range l.cfg.components {
-		switch {
-		case c.memory == nil || c.broken:
-		case first == nil:
-			first = c
-		case limitsIn(c) != limitsIn(first):
-			l.warnAt(c.node, fmt.Sprintf("its limits differ from those of %s; the process has one memory, so the strictest counts for all", first.node.Path()))
-		}
-	}
-}
-
-func limitsIn(c *definition) [4]uint32 {
-	m := c.memory
-	return [4]uint32{m.LimitMiB, m.SpikeLimitMiB, m.LimitPercentage, m.SpikeLimitPercentage}
 }

@@ -1,19 +1,17 @@
 package service
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"strings"
 	"testing"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 )
 
 const mib = 1 << 20
@@ -91,7 +89,7 @@ func TestMemoryIsDivided(t *testing.T) {
 			warnings: []string{"processors.memory_limiter/a: the limit of 4096 MiB is more than the cgroup's 512 MiB, which counts instead"}},
 		"not known": {budget: 256 * mib,
 			line:     "requests in flight 256 MiB; limit not known; GOMEMLIMIT not set",
-			warnings: []string{"how much memory there is cannot be told on this system: requests in flight may hold 256 MiB"}},
+			warnings: []string{"cannot determine the available memory on this system: requests in flight may hold 256 MiB"}},
 		"not known, but said": {limiters: []string{"limit_mib: 100"}, limit: 100 * mib, soft: 80 * mib, budget: 40 * mib,
 			line: "requests in flight 40 MiB; limit 100 MiB (memory_limiter/a); GOMEMLIMIT 80 MiB"},
 		"tiny": {have: pod, limiters: []string{"limit_mib: 1"}, limit: mib, soft: mib - mib/5, budget: (mib - mib/5) / 2,
@@ -99,11 +97,11 @@ func TestMemoryIsDivided(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg, err := Load(limiters(c.limiters...))
+			cfg, err := loadAll(limiters(c.limiters...))
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, err := newMemory(cfg, c.have, goRuntime{(&fakeRuntime{limit: math.MaxInt64}).set, ""})
+			m, err := newMemory(cfg.loaded, c.have, goRuntime{(&fakeRuntime{limit: math.MaxInt64}).set, "", true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,8 +109,8 @@ func TestMemoryIsDivided(t *testing.T) {
 			if m.limit != c.limit || m.soft != c.soft || m.budget.Stats() != (admission.Stats{Limit: c.budget}) {
 				t.Errorf("limit %d, soft %d, budget %+v", m.limit, m.soft, m.budget.Stats())
 			}
-			if m.line() != c.line {
-				t.Errorf("got  %s\nwant %s", m.line(), c.line)
+			if lineOf(m) != c.line {
+				t.Errorf("got  %s\nwant %s", lineOf(m), c.line)
 			}
 			if len(m.warnings) != len(c.warnings) {
 				t.Fatalf("warnings: %q", m.warnings)
@@ -131,11 +129,11 @@ func TestBudgetMindsTheRuntimesLimit(t *testing.T) {
 	t.Parallel()
 	for _, yaml := range [][]string{nil, {"limit_mib: 400"}} {
 		for _, have := range []available{{bytes: 512 * mib, whose: "the cgroup's"}, {}} {
-			cfg, err := Load(limiters(yaml...))
+			cfg, err := loadAll(limiters(yaml...))
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, err := newMemory(cfg, have, goRuntime{(&fakeRuntime{limit: 100 * mib}).set, "100MiB"})
+			m, err := newMemory(cfg.loaded, have, goRuntime{(&fakeRuntime{limit: 100 * mib}).set, "100MiB", true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,13 +146,13 @@ func TestBudgetMindsTheRuntimesLimit(t *testing.T) {
 
 func TestMemoryThatCannotBeTold(t *testing.T) {
 	t.Parallel()
-	cfg, err := Load(limiters("limit_mib: 100", "limit_percentage: 50"))
+	cfg, err := loadAll(limiters("limit_mib: 100", "limit_percentage: 50"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = newMemory(cfg, available{}, thisRuntime())
+	_, err = newMemory(cfg.loaded, available{}, thisRuntime(true))
 	var placed ConfigErrors
-	if !errors.As(err, &placed) || !strings.Contains(err.Error(), ":4:3: processors.memory_limiter/b: limit_percentage: how much memory there is cannot be told") {
+	if !errors.As(err, &placed) || !strings.Contains(err.Error(), ":4:3: processors.memory_limiter/b: limit_percentage: cannot determine the available memory") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -169,7 +167,7 @@ func TestMemoryLimitersThatDiffer(t *testing.T) {
 		"the same":     {[]string{"limit_mib: 100", "limit_mib: 100"}, ""},
 		"other limits": {[]string{"limit_mib: 100", "limit_mib: 100", "limit_mib: 100, spike_limit_mib: 30"}, ":5:3: processors.memory_limiter/c: its limits differ from those of processors.memory_limiter/a; the process has one memory, so the strictest counts for all"},
 	} {
-		cfg, err := Load(limiters(c.limiters...))
+		cfg, err := loadAll(limiters(c.limiters...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,35 +180,16 @@ func TestMemoryLimitersThatDiffer(t *testing.T) {
 
 func TestMemoryLimiterErrorsHaveAPlace(t *testing.T) {
 	t.Parallel()
-	_, err := Load(limiters("limit_mib: 100, spike_limit_mib: 200"))
+	_, err := loadAll(limiters("limit_mib: 100, spike_limit_mib: 200"))
 	if err == nil || !strings.Contains(err.Error(), ":3:75: processors.memory_limiter/a.spike_limit_mib: expected less than limit_mib") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestMemoryLimiterAsExtension(t *testing.T) {
-	t.Parallel()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:{check_interval: 1s, limit_mib: 100, min_gc_interval_when_soft_limited: 1s}"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := planMemoryLimiterExtension(tree.Root())
-	if err != nil || p.processor != nil || p.role != component.RoleMiddleware || p.memory == nil || p.memory.LimitMiB != 100 || len(p.warnings) != 1 {
-		t.Errorf("%+v, %v", p, err)
-	}
-	tree, err = conf.Load(conf.Options{Sources: []string{"yaml:{limit_mib: 100}"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := planMemoryLimiterExtension(tree.Root()); err == nil {
-		t.Error("check_interval may be missing")
 	}
 }
 
 // The extension alone bounds the process, as the processor does.
 func TestMemoryLimiterExtensionCounts(t *testing.T) {
 	t.Parallel()
-	cfg, err := Load(`yaml:
+	cfg, err := loadAll(`yaml:
 receivers: {otlp: {protocols: {http: {endpoint: "localhost:0"}}}}
 extensions: {memory_limiter: {check_interval: 1s, limit_mib: 100}}
 exporters: {nop: }
@@ -221,7 +200,7 @@ service:
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := newMemory(cfg, available{bytes: 512 * mib, whose: "the cgroup's"}, goRuntime{(&fakeRuntime{limit: math.MaxInt64}).set, ""})
+	m, err := newMemory(cfg.loaded, available{bytes: 512 * mib, whose: "the cgroup's"}, goRuntime{(&fakeRuntime{limit: math.MaxInt64}).set, "", true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +236,7 @@ func TestGoMemoryLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := &fakeRuntime{c.before}
-			m := &memory{soft: 80 * mib, runtime: goRuntime{g.set, c.env}}
+			m := &memory{soft: 80 * mib, runtime: goRuntime{g.set, c.env, true}}
 			m.apply()
 			if g.limit != c.during || m.goText != c.text {
 				t.Errorf("applied: %d, %q", g.limit, m.goText)
@@ -280,30 +259,30 @@ func TestGoMemoryLimit(t *testing.T) {
 func TestComponentsShareTheBudget(t *testing.T) {
 	t.Parallel()
 	f := newFakes()
-	c := f.catalog()
+	all := f.descriptors()
 	budgets := map[*admission.Budget]bool{}
-	c.decode = func(k Kind, typ string, n *conf.Node) (plan, error) {
-		p, err := f.decode(k, typ, n)
-		make := p.receiver
-		p.receiver = func(s component.Settings) (receiver, error) {
-			budgets[s.Memory] = true
-			return make(s)
+	for i, d := range all {
+		if d.Kind == component.KindReceiver {
+			all[i].Receiver = func(config any, s component.Settings) (component.Receiver, error) {
+				budgets[s.Memory] = true
+				return d.Receiver(config, s)
+			}
 		}
-		return p, err
 	}
-	cfg, err := c.load(Sources{URIs: []string{`yaml:
+	opts := Options{Components: all, Logger: slog.New(slog.DiscardHandler)}
+	cfg, err := Load(opts, `yaml:
 receivers: {in: , in/2: }
 exporters: {out: }
 service: {telemetry: {metrics: {address: "localhost:0"}}, pipelines: {traces: {receivers: [in, in/2], exporters: [out]}}}
-`}})
+`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(cfg, Options{Logger: slog.New(slog.DiscardHandler)})
+	s, err := New(cfg, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(budgets) != 1 || !budgets[s.memory.budget] || s.memory.budget == nil {
+	if len(budgets) != 1 || !budgets[s.process.memory.budget] || s.process.memory.budget == nil {
 		t.Fatalf("%d budgets", len(budgets))
 	}
 	if err := s.Start(t.Context()); err != nil {
@@ -314,15 +293,15 @@ service: {telemetry: {metrics: {address: "localhost:0"}}, pipelines: {traces: {r
 			t.Error(err)
 		}
 	}()
-	ticket, err := s.memory.budget.Acquire(t.Context(), "x", 12345)
+	ticket, err := s.process.memory.budget.Acquire(t.Context(), "x", 12345)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ticket.Release()
-	if _, err := s.memory.budget.Acquire(t.Context(), "x", math.MaxInt); err == nil {
+	if _, err := s.process.memory.budget.Acquire(t.Context(), "x", math.MaxInt); err == nil {
 		t.Error("let in")
 	}
-	r := &rig{Service: s, metrics: strings.TrimSuffix(s.metricsURLs()[0], "/metrics")}
+	r := &rig{Service: s, metrics: strings.TrimSuffix(s.process.metrics.URLs()[0], "/metrics")}
 	_, page := r.get(t, "/metrics")
 	for _, want := range []string{
 		"otelcol_admission_bytes 12345", "otelcol_admission_peak_bytes 12345", "otelcol_admission_limit_bytes ",
@@ -335,17 +314,8 @@ service: {telemetry: {metrics: {address: "localhost:0"}}, pipelines: {traces: {r
 	}
 }
 
-func TestMemoryInTheSummary(t *testing.T) {
-	t.Parallel()
-	sum := someSummary
-	sum.memory = &memory{limit: 400 * mib, from: "memory_limiter", bytes: 160 * mib, goText: "320 MiB"}
-	if want := "\n\n  memory    requests in flight 160 MiB; limit 400 MiB (memory_limiter); GOMEMLIMIT 320 MiB\n\n  metrics   http"; !strings.Contains(sum.block(false), want) {
-		t.Errorf("got %s", sum.block(false))
-	}
-	var out bytes.Buffer
-	(&logging{Logger: slog.New(newConsoleHandler(&out, slog.LevelInfo, false, false))}).announce(sum)
-	const want = `memory  in_flight="160 MiB" limit="400 MiB (memory_limiter)" gomemlimit="320 MiB"`
-	if !strings.Contains(out.String(), want) {
-		t.Error(cmp.Diff(want, out.String()))
-	}
+// lineOf is how the memory is shown at start.
+func lineOf(m *memory) string {
+	t := m.texts()
+	return fmt.Sprintf("requests in flight %s; limit %s; GOMEMLIMIT %s", t.InFlight, t.Limit, t.GoLimit)
 }

@@ -48,7 +48,7 @@ func TestYAMLIsReadBack(t *testing.T) {
 	var texts []string
 	sources := []string{"yaml:" + everything}
 	for range 2 {
-		cfg, err := Load(sources...)
+		cfg, err := loadAll(sources...)
 		if err != nil {
 			t.Fatalf("%v\nfrom\n%s", err, strings.Join(texts, ""))
 		}
@@ -86,7 +86,7 @@ func TestYAMLIsReadBack(t *testing.T) {
 
 func TestBuiltInConfigIsPrinted(t *testing.T) {
 	t.Parallel()
-	cfg, err := Load()
+	cfg, err := loadAll()
 	if err != nil {
 		t.Fatal(err)
 	}

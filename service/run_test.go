@@ -34,7 +34,7 @@ type rig struct {
 // start runs YAML, in which every listener has port 0.
 func start(t *testing.T, yaml string, set ...string) *rig {
 	t.Helper()
-	cfg, err := LoadFrom(Sources{URIs: []string{"yaml:" + yaml}, Set: append(set, "service.telemetry.metrics.address=localhost:0")})
+	cfg, err := LoadFrom(builtins(), Sources{URIs: []string{"yaml:" + yaml}, Set: append(set, "service.telemetry.metrics.address=localhost:0")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ service:
 		`with_resource_constant_labels: {included: [service.n*]}`:    `otelcol_process_uptime{service_name="penstock"} `,
 		`with_resource_constant_labels: {excluded: ["service.*e*"]}`: "otelcol_process_uptime ",
 	} {
-		cfg, err := Load("yaml:" + fmt.Sprintf(yaml, settings))
+		cfg, err := loadAll("yaml:" + fmt.Sprintf(yaml, settings))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +318,7 @@ service:
 		if err := s.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		_, page := (&rig{metrics: strings.TrimSuffix(s.metricsURLs()[0], "/metrics")}).get(t, "/metrics")
+		_, page := (&rig{metrics: strings.TrimSuffix(s.process.metrics.URLs()[0], "/metrics")}).get(t, "/metrics")
 		if !strings.Contains(page, "\n"+want) {
 			t.Errorf("%s: no line begins with %q in\n%s", settings, want, page)
 		}
@@ -395,7 +395,7 @@ func TestTakenMetricsPortNamesTheKey(t *testing.T) {
 		// An address beside readers would be refused.
 		"service.telemetry.metrics.readers=[{pull: {exporter: {prometheus: {port: " + port + "}}}}]": "; choose another port with service.telemetry.metrics.readers[0].pull.exporter.prometheus.port, or none ",
 	} {
-		cfg, err := f.catalog().load(Sources{URIs: []string{"yaml:" + threePipelines}, Set: []string{set}})
+		cfg, err := LoadFrom(f.options(), Sources{URIs: []string{"yaml:" + threePipelines}, Set: []string{set}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,28 +3,28 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/service/internal/graph"
+	"github.com/penstock-telemetry/penstock/service/internal/load"
+	"github.com/penstock-telemetry/penstock/service/internal/selfobs"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// abandonAfter is how long a component may overrun the deadline of Shutdown
-// before it is left behind. Components cut short what is left at the deadline,
-// for which the receiver allows itself a second.
-const abandonAfter = 2 * time.Second
-
-// Options are what an embedder can bring. The zero value is what the program
-// penstock runs with.
+// Options are what an embedder can bring. All but Components may be zero, and are
+// then what the program penstock runs with.
 type Options struct {
+	// Components are the types that a configuration can name. components.Default
+	// has those of the program penstock; a list of one's own may add to it, or be
+	// shorter: what is not in it is not linked.
+	Components []component.Descriptor
 	// Version is reported as service.version.
 	Version string
 	// Logger takes the log; the section service.telemetry.logs says nothing then.
@@ -40,19 +40,24 @@ type Options struct {
 	// FeatureGates is a list as CheckFeatureGates takes it. What is unknown in it
 	// is warned about.
 	FeatureGates string
+	// SetMemoryLimit gives the Go runtime of the whole process a memory limit
+	// (debug.SetMemoryLimit) from Start to Shutdown, unless GOMEMLIMIT or the
+	// program has set one. The program penstock does.
+	SetMemoryLimit bool
 	// DrainWithin is how long Run lets requests finish; 0: 30 seconds.
 	DrainWithin time.Duration
 }
 
 // A Service is running pipelines, or ones that could run. Its life is New,
 // Start, Shutdown.
+//
+// It has two parts: what belongs to the process and would outlive a change of the
+// configuration, and the graph that a configuration asks for.
 type Service struct {
 	opts    Options
-	cfg     *Config
-	log     *logging
-	metrics *metrics
-	memory  *memory
-	graph   *graph
+	cfg     *load.Config
+	process process
+	graph   *graph.Graph
 	ready   atomic.Bool // all listeners are bound, and none is draining
 	// readySince is set before ready.
 	readySince time.Time
@@ -61,7 +66,14 @@ type Service struct {
 	phase    phase
 	startErr error
 	stopErr  error
-	started  []part
+}
+
+// process is what belongs to the process: its log, its metrics with their
+// endpoint, and the budget of its memory.
+type process struct {
+	log     *selfobs.Logging
+	metrics *selfobs.Metrics
+	memory  *memory
 }
 
 type phase uint8
@@ -73,36 +85,48 @@ const (
 )
 
 // New makes all components of a configuration and starts nothing. Its error is a
-// ConfigErrors if a component does not like its settings.
+// ConfigErrors if a component refuses its settings.
 func New(cfg *Config, opts Options) (*Service, error) {
-	s := &Service{opts: opts, cfg: cfg}
+	s := &Service{opts: opts, cfg: cfg.loaded}
 	if s.opts.DrainWithin == 0 {
 		s.opts.DrainWithin = 30 * time.Second
 	}
-	res := cfg.telemetry.Resource.build(opts.Version, newInstanceID())
-	s.log = newLogging(cfg.telemetry.Logs, res, opts)
-	var err error
-	if s.metrics, err = newMetrics(cfg, res, opts.Meter, s.isReady); err != nil {
-		return nil, err
-	}
-	if s.memory, err = newMemory(cfg, detectMemory(), thisRuntime()); err != nil {
-		return nil, err
-	}
-	if err = measureAdmission(s.metrics.provider, s.memory.budget); err != nil {
+	if err := s.newProcess(); err != nil {
 		return nil, err
 	}
 	settings := component.Settings{
-		Logger: s.log.Logger, Meter: s.metrics.provider, Tracer: opts.Tracer, Memory: s.memory.budget,
+		Logger: s.process.log.Logger, Meter: s.process.metrics.Provider, Tracer: opts.Tracer, Memory: s.process.memory.budget, Host: host{s},
 	}.OrDefaults()
-	if s.graph, err = build(cfg, settings, host{readiness: s.readiness, snapshot: s.snapshot}); err != nil {
+	var err error
+	if s.graph, err = graph.Build(s.cfg, settings); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// Start starts everything, extensions first and receivers last, and returns when all listeners are
-// bound. If a part does not start, those that did are shut down again. A second
-// call returns what the first did.
+// newProcess makes what belongs to the process, as the configuration says.
+func (s *Service) newProcess() error {
+	t := &s.cfg.Telemetry
+	res := t.Resource.Build(s.opts.Version, selfobs.NewInstanceID())
+	p := &s.process
+	p.log = selfobs.NewLogging(t.Logs, res, selfobs.Outputs{Logger: s.opts.Logger, Stderr: s.opts.Stderr, Stdout: s.opts.Stdout})
+	measured := selfobs.MetricsOptions{Given: s.opts.Meter, Ready: s.isReady, Pages: s.cfg.HasExtension("zpages")}
+	for _, at := range s.cfg.MetricsListeners {
+		measured.Endpoints = append(measured.Endpoints, selfobs.Endpoint{Address: at.Address, Path: at.Path, Written: at.Written})
+	}
+	var err error
+	if p.metrics, err = selfobs.NewMetrics(t.Metrics, res, measured); err != nil {
+		return err
+	}
+	if p.memory, err = newMemory(s.cfg, detectMemory(), thisRuntime(s.opts.SetMemoryLimit)); err != nil {
+		return err
+	}
+	return selfobs.MeasureAdmission(p.metrics.Provider, p.memory.budget)
+}
+
+// Start starts everything, extensions first and receivers last, and returns when
+// all listeners are bound. If a part does not start, those that did are shut down
+// again. A second call returns what the first did.
 func (s *Service) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,34 +141,29 @@ func (s *Service) Start(ctx context.Context) error {
 		s.phase = stopped
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.DrainWithin)
 		defer cancel()
-		s.startErr = errors.Join(s.startErr, s.stop(undo), s.log.close())
+		s.startErr = errors.Join(s.startErr, s.stop(undo), s.process.log.Close())
 	}
 	return s.startErr
 }
 
 func (s *Service) start(ctx context.Context) error {
-	if err := s.log.open(); err != nil {
+	p := &s.process
+	if err := p.log.Open(); err != nil {
 		return err
 	}
-	for _, text := range slices.Concat(CheckFeatureGates(s.opts.FeatureGates), s.cfg.Warnings(), s.memory.warnings) {
-		s.log.Warn(text)
+	for _, text := range slices.Concat(CheckFeatureGates(s.opts.FeatureGates), s.cfg.Warnings(), p.memory.warnings) {
+		p.log.Warn(text)
 	}
-	s.memory.apply()
-	if err := s.metrics.start(s.log.Logger); err != nil {
+	p.memory.apply()
+	if err := p.metrics.Start(p.log.Logger); err != nil {
 		return err
 	}
-	for _, p := range s.graph.parts {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("start %s: %w", p.name, context.Cause(ctx))
-		}
-		if err := p.Start(ctx); err != nil {
-			return err
-		}
-		s.started = append(s.started, p)
+	if err := s.graph.Start(ctx); err != nil {
+		return err
 	}
 	s.readySince = time.Now()
 	s.ready.Store(true)
-	s.log.announce(s.summary())
+	p.log.Announce(s.summary())
 	return nil
 }
 
@@ -155,12 +174,13 @@ func (s *Service) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == running {
-		s.log.Info("shutting down: taking no more requests, finishing those under way")
+		log := s.process.log
+		log.Info("shutting down: taking no more requests, finishing those in progress")
 		s.stopErr = s.stop(ctx)
 		if s.stopErr == nil {
-			s.log.Info("shut down; nothing is left under way")
+			log.Info("shut down; no request is left in progress")
 		}
-		s.stopErr = errors.Join(s.stopErr, s.log.close())
+		s.stopErr = errors.Join(s.stopErr, log.Close())
 	}
 	s.phase = stopped
 	return s.stopErr
@@ -169,34 +189,10 @@ func (s *Service) Shutdown(ctx context.Context) error {
 // stop undoes what start did.
 func (s *Service) stop(ctx context.Context) error {
 	s.ready.Store(false)
-	var errs []error
-	for _, p := range slices.Backward(s.started) {
-		errs = append(errs, within(ctx, "shut down "+p.name, p.Shutdown))
-	}
-	s.started = nil
-	errs = append(errs, within(ctx, "shut down the metrics endpoint", s.metrics.shutdown))
-	s.memory.restore()
-	return errors.Join(errs...)
-}
-
-// within runs stop, which has to mind ctx. One that does not is left behind:
-// the others want to be stopped too.
-func within(ctx context.Context, doing string, stop func(context.Context) error) error {
-	done := make(chan error, 1)
-	go func() { done <- stop(ctx) }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	late := time.NewTimer(abandonAfter)
-	defer late.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-late.C:
-		return fmt.Errorf("%s: left behind, it does not end %s after the deadline: %w", doing, abandonAfter, ctx.Err())
-	}
+	err := s.graph.Shutdown(ctx)
+	err = errors.Join(err, graph.Within(ctx, "shut down the metrics endpoint", s.process.metrics.Shutdown))
+	s.process.memory.restore()
+	return err
 }
 
 // Run starts the service, waits for ctx to end, and shuts down within
@@ -210,5 +206,3 @@ func (s *Service) Run(ctx context.Context) error {
 	defer cancel()
 	return s.Shutdown(drain)
 }
-
-func quote(s string) string { return strconv.Quote(s) }

@@ -4,8 +4,9 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/components"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/service"
 )
 
 const module = "github.com/penstock-telemetry/penstock"
@@ -54,12 +55,12 @@ func (a *app) componentsCommand() *cobra.Command {
 func listComponents(version string) componentList {
 	var l componentList
 	l.BuildInfo.Command, l.BuildInfo.Description, l.BuildInfo.Version = "penstock", "The pipe for traces, metrics, logs and profiles", version
-	sections := map[service.Kind]*[]componentEntry{
-		service.Receiver: &l.Receivers, service.Processor: &l.Processors, service.Exporter: &l.Exporters,
-		service.Connector: &l.Connectors, service.Extension: &l.Extensions,
+	sections := map[component.Kind]*[]componentEntry{
+		component.KindReceiver: &l.Receivers, component.KindProcessor: &l.Processors, component.KindExporter: &l.Exporters,
+		component.KindConnector: &l.Connectors, component.KindExtension: &l.Extensions,
 	}
 	from := module + " " + version
-	for _, t := range service.ComponentTypes() {
+	for _, t := range components.Default() {
 		section := sections[t.Kind]
 		*section = append(*section, componentEntry{t.Type, t.Aliases, from, stability(t)})
 	}
@@ -70,8 +71,8 @@ func listComponents(version string) componentList {
 }
 
 // stability is by signal; a connector's is by the signal on each side.
-func stability(t service.ComponentType) map[string]string {
-	if t.Kind == service.Extension {
+func stability(t component.Descriptor) map[string]string {
+	if t.Kind == component.KindExtension {
 		return map[string]string{"extension": "Alpha"}
 	}
 	m := map[string]string{}
@@ -79,7 +80,7 @@ func stability(t service.ComponentType) map[string]string {
 		level, ok := t.Stability[s]
 		switch name := s.String(); {
 		case !ok:
-		case t.Kind == service.Connector:
+		case t.Kind == component.KindConnector:
 			m[name+"-to-"+name] = level
 		default:
 			m[name] = level

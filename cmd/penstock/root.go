@@ -77,7 +77,7 @@ func (a *app) sourceFlags(flags *pflag.FlagSet) {
 // load reads the configuration that the flags name. If it cannot be used, what is
 // suspicious is told first: it may be the reason.
 func (a *app) load() (*service.Config, error) {
-	cfg, err := service.LoadFrom(a.sources)
+	cfg, err := service.LoadFrom(a.options(), a.sources)
 	var bad *service.LoadError
 	if errors.As(err, &bad) {
 		a.warn(bad.Warnings)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/penstock-telemetry/penstock/components"
 	"github.com/penstock-telemetry/penstock/service"
 )
 
@@ -29,15 +30,21 @@ func (a *app) serveFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&a.drainWithin, "drain-within", 30*time.Second, "how long requests under way may take after the first signal")
 }
 
+// options are those of the program: it owns its process.
+func (a *app) options() service.Options {
+	return service.Options{
+		Components: components.Default(), SetMemoryLimit: true,
+		Version: buildInfo().Version, Stdout: a.stdout, Stderr: a.stderr,
+		DrainWithin: a.drainWithin, FeatureGates: strings.Join(a.featureGates, ","),
+	}
+}
+
 func (a *app) serve(cmd *cobra.Command, _ []string) error {
 	cfg, err := a.load()
 	if err != nil {
 		return err
 	}
-	svc, err := service.New(cfg, service.Options{
-		Version: buildInfo().Version, Stdout: a.stdout, Stderr: a.stderr,
-		DrainWithin: a.drainWithin, FeatureGates: strings.Join(a.featureGates, ","),
-	})
+	svc, err := service.New(cfg, a.options())
 	if err != nil {
 		a.warn(cfg.Warnings()) // else Start logs them
 		return err

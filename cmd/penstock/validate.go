@@ -28,7 +28,7 @@ func (a *app) validate(*cobra.Command, []string) error {
 		return err
 	}
 	a.warn(cfg.Warnings())
-	if _, err := service.New(cfg, service.Options{}); err != nil {
+	if _, err := service.New(cfg, a.options()); err != nil {
 		return err
 	}
 	fmt.Fprintln(a.stdout, "The configuration is valid.")

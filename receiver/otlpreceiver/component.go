@@ -21,3 +21,15 @@ func (c *Config) Listens() []component.Listen {
 	}
 	return all
 }
+
+// Endpoints implements component.Server.
+func (r *Receiver) Endpoints() []component.Endpoint {
+	var all []component.Endpoint
+	if a := r.GRPCAddr(); a != nil {
+		all = append(all, component.Endpoint{Protocol: "OTLP/gRPC", Addr: a})
+	}
+	if a := r.HTTPAddr(); a != nil {
+		all = append(all, component.Endpoint{Protocol: "OTLP/HTTP", Addr: a})
+	}
+	return all
+}

@@ -27,6 +27,9 @@ var floors = [][]string{
 	{"exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/…"}, // what exporters, extensions, the reporter, receivers share: a landing below them
 	{"reporter"}, // below the receivers that feed it
 	{"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen"},
+	{"components", "service/internal/selfobs"},
+	{"service/internal/load"},
+	{"service/internal/graph"},
 	{"service"},
 	{"cmd/…", "examples/…"},
 }

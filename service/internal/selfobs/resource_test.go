@@ -1,10 +1,11 @@
-package service
+package selfobs
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/penstock-telemetry/penstock/internal/conf"
 	"go.opentelemetry.io/otel/attribute"
 )
 
@@ -19,21 +20,18 @@ func TestResource(t *testing.T) {
 		"{attributes: [{name: b, value: true}, {name: f, value: 1.5}, {name: l, value: [x, y]}]}":                    `b=true,f=1.5,l=["x"\,"y"],service.instance.id=i,service.name=penstock,service.version=v`,
 	} {
 		// Read, and read again what was printed of it.
-		sources := []string{"yaml:" + builtInText, "yaml:service::telemetry: {resource: " + yaml + "}"}
+		text := "{resource: " + yaml + "}"
 		for range 2 {
-			cfg, err := Load(sources...)
-			if err != nil {
-				t.Fatalf("%s: %v", yaml, err)
-			}
-			got := cfg.telemetry.Resource.build("v", "i").Set().Encoded(attribute.DefaultEncoder())
+			cfg := decode(t, text)
+			got := cfg.Resource.Build("v", "i").Set().Encoded(attribute.DefaultEncoder())
 			if diff := cmp.Diff(strings.ReplaceAll(want, `\,`, ","), strings.ReplaceAll(got, `\,`, ",")); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", yaml, diff)
 			}
-			text, err := cfg.YAML()
+			printed, err := conf.Marshal(cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
-			sources = []string{"yaml:" + string(text)}
+			text = string(printed)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package service
+package selfobs
 
 import (
 	"bytes"

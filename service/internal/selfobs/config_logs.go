@@ -1,4 +1,4 @@
-package service
+package selfobs
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// logsConfig says what of its log penstock writes, how and where.
-type logsConfig struct {
+// LogsConfig says what of its log penstock writes, how and where.
+type LogsConfig struct {
 	Level logLevel `yaml:"level"`
 	// Encoding is console or json. Empty is console on a terminal, else json.
 	Encoding string `yaml:"encoding,omitempty"`
@@ -31,7 +31,7 @@ type logsConfig struct {
 }
 
 // Validate checks the section "logs".
-func (c *logsConfig) Validate() error {
+func (c *LogsConfig) Validate() error {
 	var errs []error
 	if !slices.Contains([]string{"", "console", "json"}, c.Encoding) {
 		errs = append(errs, config.Atf("encoding", "expected console or json, found %q", c.Encoding))

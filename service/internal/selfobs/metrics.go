@@ -1,4 +1,4 @@
-package service
+package selfobs
 
 import (
 	"context"
@@ -18,55 +18,68 @@ import (
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 )
 
-// metrics is what penstock measures of itself and the endpoints that show it.
+// Metrics is what penstock measures of itself and the endpoints that show it.
 //
 //	components ─► provider ─┬─ reader ─► registry ─► admin server localhost:8888/metrics
 //	process    ─►           └─ reader ─► registry ─► admin server
-type metrics struct {
-	provider metric.MeterProvider
+type Metrics struct {
+	// Provider makes the instruments of the service and its components.
+	Provider metric.MeterProvider
 	sdk      *sdkmetric.MeterProvider // nil if nothing is measured here
 	servers  []*adminServer
 	pages    *sdkmetric.ManualReader // for zpages; nil without
 }
 
-// newMetrics makes a provider with a reader and a server for each Prometheus
+// MetricsOptions are what NewMetrics needs beside the configuration.
+type MetricsOptions struct {
+	// Given takes the measurements instead; nothing is served then.
+	Given metric.MeterProvider
+	// Endpoints has an address for each reader that is pulled from.
+	Endpoints []Endpoint
+	// Ready answers /readyz.
+	Ready func() bool
+	// Pages asks for a reader that Counts reads from.
+	Pages bool
+}
+
+// NewMetrics makes a provider with a reader and a server for each Prometheus
 // endpoint of the configuration. Nothing listens yet.
-func newMetrics(cfg *Config, res *sdkresource.Resource, given metric.MeterProvider, ready func() bool) (*metrics, error) {
-	if given != nil {
-		return &metrics{provider: given}, nil
+func NewMetrics(cfg MetricsConfig, res *sdkresource.Resource, o MetricsOptions) (*Metrics, error) {
+	if o.Given != nil {
+		return &Metrics{Provider: o.Given}, nil
 	}
-	if cfg.telemetry.Metrics.Level == "none" {
-		return &metrics{provider: metricnoop.NewMeterProvider()}, nil
+	if cfg.Level == "none" {
+		return &Metrics{Provider: metricnoop.NewMeterProvider()}, nil
 	}
-	m := &metrics{}
+	m := &Metrics{}
 	opts := []sdkmetric.Option{
 		sdkmetric.WithResource(res),
 		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter), // the endpoint could not show any
 	}
-	for _, r := range cfg.telemetry.Metrics.Readers {
+	for _, r := range cfg.Readers {
 		if r.Pull == nil {
 			continue
 		}
-		at := cfg.listeners[len(m.servers)]
+		at := o.Endpoints[len(m.servers)]
 		registry := prometheus.NewRegistry()
 		reader, err := otelprom.New(prometheusOptions(r.Pull.Exporter.Prometheus, registry)...)
 		if err != nil {
-			return nil, fmt.Errorf("make the Prometheus endpoint of %s: %w", at.path, err)
+			return nil, fmt.Errorf("make the Prometheus endpoint of %s: %w", at.Path, err)
 		}
 		opts = append(opts, sdkmetric.WithReader(reader))
-		m.servers = append(m.servers, newAdminServer(at, registry, ready))
+		m.servers = append(m.servers, newAdminServer(at, registry, o.Ready))
 	}
-	if cfg.hasExtension("zpages") {
+	if o.Pages {
 		m.pages = sdkmetric.NewManualReader()
 		opts = append(opts, sdkmetric.WithReader(m.pages))
 	}
 	m.sdk = sdkmetric.NewMeterProvider(opts...)
-	m.provider = m.sdk
+	m.Provider = m.sdk
 	return m, measureProcess(m.sdk)
 }
 
 // prometheusOptions translate names as the Collector does.
-func prometheusOptions(c prometheusConfig, registry prometheus.Registerer) []otelprom.Option {
+func prometheusOptions(c PrometheusConfig, registry prometheus.Registerer) []otelprom.Option {
 	opts := []otelprom.Option{otelprom.WithRegisterer(registry)}
 	switch {
 	case c.WithoutTypeSuffix && c.WithoutUnits:
@@ -88,7 +101,7 @@ func prometheusOptions(c prometheusConfig, registry prometheus.Registerer) []ote
 }
 
 // filter: without a list of what is included, everything is.
-func (s *includeExclude) filter(kv attribute.KeyValue) bool {
+func (s *IncludeExclude) filter(kv attribute.KeyValue) bool {
 	return (len(s.Included) == 0 || matches(s.Included, string(kv.Key))) && !matches(s.Excluded, string(kv.Key))
 }
 
@@ -101,7 +114,8 @@ func matches(patterns []string, name string) bool {
 	return false
 }
 
-func (m *metrics) start(log *slog.Logger) error {
+// Start begins to serve.
+func (m *Metrics) Start(log *slog.Logger) error {
 	for _, s := range m.servers {
 		if err := s.start(log); err != nil {
 			return err
@@ -110,8 +124,8 @@ func (m *metrics) start(log *slog.Logger) error {
 	return nil
 }
 
-// shutdown closes the endpoints last of all, so that the end can be watched.
-func (m *metrics) shutdown(ctx context.Context) error {
+// Shutdown closes the endpoints last of all, so that the end can be watched.
+func (m *Metrics) Shutdown(ctx context.Context) error {
 	var errs []error
 	for _, s := range m.servers {
 		errs = append(errs, s.shutdown(ctx))
@@ -120,4 +134,15 @@ func (m *metrics) shutdown(ctx context.Context) error {
 		errs = append(errs, m.sdk.Shutdown(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// URLs returns where /metrics is served, after Start.
+func (m *Metrics) URLs() []string {
+	var urls []string
+	for _, s := range m.servers {
+		if s.bound != nil {
+			urls = append(urls, "http://"+s.bound.Addr().String()+"/metrics")
+		}
+	}
+	return urls
 }

@@ -1,4 +1,4 @@
-package service
+package selfobs
 
 import (
 	"errors"
@@ -11,20 +11,20 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// metricsConfig says how much is measured and where it can be read.
-type metricsConfig struct {
+// MetricsConfig says how much is measured and where it can be read.
+type MetricsConfig struct {
 	// Level is none, basic, normal or detailed. All but none measure the same in
 	// this release.
 	Level string `yaml:"level"`
 	// Address is the Collector's older key for one Prometheus endpoint. It
 	// replaces the default reader.
 	Address string         `yaml:"address,omitempty"`
-	Readers []readerConfig `yaml:"readers,omitempty"`
+	Readers []ReaderConfig `yaml:"readers,omitempty"`
 	Views   accepted       `yaml:"views,omitempty"`
 }
 
 // Validate checks the section "metrics".
-func (c *metricsConfig) Validate() error {
+func (c *MetricsConfig) Validate() error {
 	var errs []error
 	c.Level = strings.ToLower(c.Level)
 	if !slices.Contains([]string{"none", "basic", "normal", "detailed"}, c.Level) {
@@ -52,69 +52,83 @@ func splitHostPort(address string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// readerConfig is one way in which metrics leave: pull is a Prometheus endpoint.
-type readerConfig struct {
-	Pull      *pullConfig `yaml:"pull,omitempty"`
+// ReaderConfig is one way in which metrics leave: pull is a Prometheus endpoint.
+type ReaderConfig struct {
+	Pull      *PullConfig `yaml:"pull,omitempty"`
 	Periodic  accepted    `yaml:"periodic,omitempty"`
 	Producers accepted    `yaml:"producers,omitempty"`
 }
 
 // Validate checks one of "readers".
-func (c *readerConfig) Validate() error {
+func (c *ReaderConfig) Validate() error {
 	if c.Pull == nil && c.Periodic.IsZero() {
 		return errors.New("expected pull or periodic")
 	}
 	return nil
 }
 
-type pullConfig struct {
+type PullConfig struct {
 	Exporter struct {
-		Prometheus prometheusConfig `yaml:"prometheus"`
+		Prometheus PrometheusConfig `yaml:"prometheus"`
 	} `yaml:"exporter"`
 }
 
-func defaultPull() *pullConfig {
-	p := &pullConfig{}
+func defaultPull() *PullConfig {
+	p := &PullConfig{}
 	p.Exporter.Prometheus.SetDefaults()
 	return p
 }
 
 // SetDefaults implements config.Defaulter.
-func (c *pullConfig) SetDefaults() { *c = *defaultPull() }
+func (c *PullConfig) SetDefaults() { *c = *defaultPull() }
 
-// prometheusConfig is an endpoint for /metrics. The three flags are on unless
+// PrometheusConfig is an endpoint for /metrics. The three flags are on unless
 // said otherwise, which is what gives metrics the names on people's dashboards:
 // otelcol_receiver_accepted_spans, without _total.
-type prometheusConfig struct {
+type PrometheusConfig struct {
 	Host              string `yaml:"host"`
 	Port              int    `yaml:"port"`
 	WithoutScopeInfo  bool   `yaml:"without_scope_info"`
 	WithoutTypeSuffix bool   `yaml:"without_type_suffix"`
 	WithoutUnits      bool   `yaml:"without_units"`
 	// WithResourceConstantLabels puts attributes of the resource on every series.
-	WithResourceConstantLabels *includeExclude `yaml:"with_resource_constant_labels,omitempty"`
+	WithResourceConstantLabels *IncludeExclude `yaml:"with_resource_constant_labels,omitempty"`
 }
 
-// includeExclude selects names; * stands for any text.
-type includeExclude struct {
+// IncludeExclude selects names; * stands for any text.
+type IncludeExclude struct {
 	Included []string `yaml:"included,omitempty"`
 	Excluded []string `yaml:"excluded,omitempty"`
 }
 
 // SetDefaults implements config.Defaulter.
-func (c *prometheusConfig) SetDefaults() {
-	*c = prometheusConfig{Host: "localhost", Port: 8888, WithoutScopeInfo: true, WithoutTypeSuffix: true, WithoutUnits: true}
+func (c *PrometheusConfig) SetDefaults() {
+	*c = PrometheusConfig{Host: "localhost", Port: 8888, WithoutScopeInfo: true, WithoutTypeSuffix: true, WithoutUnits: true}
 }
 
 // Validate checks the section "prometheus".
-func (c *prometheusConfig) Validate() error {
+func (c *PrometheusConfig) Validate() error {
 	if c.Port < 0 || c.Port > 65535 {
 		return config.Atf("port", "expected 0 to 65535, found %d", c.Port)
 	}
 	return nil
 }
 
-func (c *prometheusConfig) address() string {
+// HostPort returns the address to listen on.
+func (c *PrometheusConfig) HostPort() string {
 	host := strings.TrimSuffix(strings.TrimPrefix(c.Host, "["), "]")
 	return net.JoinHostPort(host, strconv.Itoa(c.Port))
+}
+
+// UseAddress makes one reader of the older key Address, and clears it: it is said
+// once. It reports whether there was one that can be used.
+func (c *MetricsConfig) UseAddress() bool {
+	host, port, err := splitHostPort(c.Address)
+	if err != nil {
+		return false
+	}
+	pull := defaultPull()
+	pull.Exporter.Prometheus.Host, pull.Exporter.Prometheus.Port = host, port
+	c.Readers, c.Address = []ReaderConfig{{Pull: pull}}, ""
+	return true
 }

@@ -1,4 +1,4 @@
-package service
+package selfobs
 
 import (
 	"errors"
@@ -11,10 +11,10 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// resourceConfig says what the self-telemetry is attributed to. The Collector
+// ResourceConfig says what the self-telemetry is attributed to. The Collector
 // takes it in two forms: attributes by name, where null takes a default away, or
 // the key "attributes" with a list of name and value.
-type resourceConfig struct {
+type ResourceConfig struct {
 	attributes []attribute.KeyValue
 	listed     bool     // they were given in the second form
 	without    []string // only in the first
@@ -22,13 +22,13 @@ type resourceConfig struct {
 }
 
 // DecodeConfig implements config.Decoder.
-func (r *resourceConfig) DecodeConfig(v config.Value) error {
+func (r *ResourceConfig) DecodeConfig(v config.Value) error {
 	if v.Kind() == config.Null {
 		return nil
 	}
 	var errs config.Errors
 	var single config.Value
-	*r = resourceConfig{}
+	*r = ResourceConfig{}
 	if v.Kind() != config.Map {
 		var m map[string]any
 		return v.Decode(&m)
@@ -56,7 +56,7 @@ func (r *resourceConfig) DecodeConfig(v config.Value) error {
 	return errs.Err()
 }
 
-func (r *resourceConfig) single(v config.Value) error {
+func (r *ResourceConfig) single(v config.Value) error {
 	if v.Kind() == config.Null {
 		r.without = append(r.without, v.Key())
 		return nil
@@ -69,7 +69,7 @@ func (r *resourceConfig) single(v config.Value) error {
 	return nil
 }
 
-func (r *resourceConfig) list(v config.Value) error {
+func (r *ResourceConfig) list(v config.Value) error {
 	var list []resourceAttribute
 	if err := v.Decode(&list); err != nil {
 		return err
@@ -117,7 +117,7 @@ func (a *resourceAttribute) keyValue() attribute.KeyValue {
 }
 
 // MarshalYAML writes the form that was read.
-func (r resourceConfig) MarshalYAML() (any, error) {
+func (r ResourceConfig) MarshalYAML() (any, error) {
 	m := map[string]any{}
 	if r.listed {
 		list := []resourceAttribute{}
@@ -136,9 +136,9 @@ func (r resourceConfig) MarshalYAML() (any, error) {
 	return m, nil
 }
 
-// build adds the attributes that everybody expects: service.name,
+// Build adds the attributes that everybody expects: service.name,
 // service.version and service.instance.id.
-func (r *resourceConfig) build(version, instanceID string) *sdkresource.Resource {
+func (r *ResourceConfig) Build(version, instanceID string) *sdkresource.Resource {
 	all := []attribute.KeyValue{
 		attribute.String("service.name", "penstock"),
 		attribute.String("service.version", version),

@@ -1,4 +1,4 @@
-package service
+package selfobs
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"github.com/penstock-telemetry/penstock/admission"
 )
 
-// measureAdmission observes the budget at every scrape.
-func measureAdmission(mp metric.MeterProvider, b *admission.Budget) error {
+// MeasureAdmission observes the budget at every scrape.
+func MeasureAdmission(mp metric.MeterProvider, b *admission.Budget) error {
 	m := mp.Meter(processScope)
 	var errs [5]error
 	var used, peak, limit, waiting, refused metric.Int64Observable

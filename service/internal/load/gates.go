@@ -1,4 +1,4 @@
-package service
+package load
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// featureGates are those of the Collector that say nothing here: what they turn
+// FeatureGates are those of the Collector that say nothing here: what they turn
 // on is always on, or does not exist.
-func featureGates() []string {
+func FeatureGates() []string {
 	return []string{
 		"confmap.enableMergeAppendOption",
 		"pdata.useProtoPooling",
@@ -27,7 +27,7 @@ func featureGates() []string {
 func CheckFeatureGates(list string) (warnings []string) {
 	for gate := range strings.SplitSeq(list, ",") {
 		id := strings.TrimLeft(strings.TrimSpace(gate), "+-")
-		if id != "" && !slices.Contains(featureGates(), id) {
+		if id != "" && !slices.Contains(FeatureGates(), id) {
 			warnings = append(warnings, fmt.Sprintf("the feature gate %q is not known; it is ignored", id))
 		}
 	}

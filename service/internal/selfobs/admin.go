@@ -1,4 +1,4 @@
-package service
+package selfobs
 
 import (
 	"context"
@@ -15,18 +15,27 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// An Endpoint is where metrics are to be served, as the configuration says.
+type Endpoint struct {
+	Address string
+	// Path is the key of the address in the configuration, for errors; Written says
+	// that somebody wrote it.
+	Path    string
+	Written bool
+}
+
 const metricsAddressKey = "service.telemetry.metrics.address"
 
 // adminServer answers /metrics, /livez and /readyz on one address.
 type adminServer struct {
-	at     listener
+	at     Endpoint
 	server *http.Server
 	// bound is nil until start.
 	bound   net.Listener
 	serving sync.WaitGroup
 }
 
-func newAdminServer(at listener, registry *prometheus.Registry, ready func() bool) *adminServer {
+func newAdminServer(at Endpoint, registry *prometheus.Registry, ready func() bool) *adminServer {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
@@ -50,7 +59,7 @@ func answer(w http.ResponseWriter, code int, text string) {
 }
 
 func (s *adminServer) start(log *slog.Logger) error {
-	l, err := net.Listen("tcp", s.at.address)
+	l, err := net.Listen("tcp", s.at.Address)
 	if err != nil {
 		return fmt.Errorf("listen for /metrics: %w; %s, or none with --set service.telemetry.metrics.level=none", err, s.elsewhere())
 	}
@@ -68,10 +77,10 @@ func (s *adminServer) start(log *slog.Logger) error {
 // --set has no way to it: it replaces lists whole, and refuses an address beside
 // them.
 func (s *adminServer) elsewhere() string {
-	if s.at.node != nil && s.at.path != metricsAddressKey {
-		return "choose another port with " + s.at.path
+	if s.at.Written && s.at.Path != metricsAddressKey {
+		return "choose another port with " + s.at.Path
 	}
-	return "choose another address with " + s.at.path + ", or --set " + metricsAddressKey + "=localhost:8889"
+	return "choose another address with " + s.at.Path + ", or --set " + metricsAddressKey + "=localhost:8889"
 }
 
 // shutdown lets a scrape finish until ctx ends.

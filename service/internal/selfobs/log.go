@@ -1,4 +1,4 @@
-package service
+package selfobs
 
 import (
 	"errors"
@@ -13,20 +13,27 @@ import (
 	"golang.org/x/term"
 )
 
-// logging is penstock's own log.
-type logging struct {
+// Logging is penstock's own log.
+type Logging struct {
 	*slog.Logger
 	files    []*logFile
 	terminal io.Writer // where a person reads along, nil if nobody does
 	colours  bool
 }
 
-// newLogging makes the log that a configuration asks for. Nothing is opened yet.
-func newLogging(cfg logsConfig, res *sdkresource.Resource, opts Options) *logging {
+// Outputs are what an embedding program gives instead of the process's own.
+type Outputs struct {
+	// Logger takes the log; the configuration says nothing then.
+	Logger         *slog.Logger
+	Stderr, Stdout io.Writer
+}
+
+// NewLogging makes the log that a configuration asks for. Nothing is opened yet.
+func NewLogging(cfg LogsConfig, res *sdkresource.Resource, opts Outputs) *Logging {
 	if opts.Logger != nil {
-		return &logging{Logger: opts.Logger}
+		return &Logging{Logger: opts.Logger}
 	}
-	l := &logging{}
+	l := &Logging{}
 	out := l.outputs(cfg.OutputPaths, opts)
 	person := isTerminal(out)
 	var h slog.Handler
@@ -58,7 +65,7 @@ func resourceAttr(res *sdkresource.Resource) slog.Attr {
 	return slog.Group("resource", attrs...)
 }
 
-func (l *logging) outputs(paths []string, opts Options) io.Writer {
+func (l *Logging) outputs(paths []string, opts Outputs) io.Writer {
 	var all []io.Writer
 	for _, path := range paths {
 		switch {
@@ -90,7 +97,8 @@ func isTerminal(w io.Writer) bool {
 // wantsColours follows no-color.org.
 func wantsColours() bool { return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" }
 
-func (l *logging) open() error {
+// Open opens the files of the log.
+func (l *Logging) Open() error {
 	for _, f := range l.files {
 		if err := f.open(); err != nil {
 			return err
@@ -99,7 +107,8 @@ func (l *logging) open() error {
 	return nil
 }
 
-func (l *logging) close() error {
+// Close closes them.
+func (l *Logging) Close() error {
 	var errs []error
 	for _, f := range l.files {
 		errs = append(errs, f.close())

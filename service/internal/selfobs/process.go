@@ -1,4 +1,4 @@
-package service
+package selfobs
 
 import (
 	"context"
@@ -16,7 +16,8 @@ import (
 // processScope names the meter of the process's own metrics.
 const processScope = "github.com/penstock-telemetry/penstock/service"
 
-func newInstanceID() string { return uuid.NewString() }
+// NewInstanceID returns a service.instance.id.
+func NewInstanceID() string { return uuid.NewString() }
 
 // processMetrics are the Collector's, by name and meaning.
 type processMetrics struct {

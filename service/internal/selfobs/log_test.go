@@ -1,4 +1,4 @@
-package service
+package selfobs
 
 import (
 	"bytes"
@@ -11,29 +11,40 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/penstock-telemetry/penstock/internal/conf"
 )
 
 // timestamps differ from run to run.
 var timestamps = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)|\d\d:\d\d:\d\d\.\d{3}`)
 
-// logged returns what a log of this configuration writes of the lines below.
-func logged(t *testing.T, yaml string) string {
+// decode reads the section service.telemetry.
+func decode(t *testing.T, yaml string) Config {
 	t.Helper()
-	cfg, err := Load("yaml:"+builtInText, "yaml:service::telemetry: {logs: "+yaml+", resource: {service.instance.id: null}}")
+	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg := DefaultConfig()
+	if err := tree.Root().Decode(&cfg); err != nil {
+		t.Fatalf("%s: %v", yaml, err)
+	}
+	return cfg
+}
+
+// logged returns what a log of this configuration writes of the lines below.
+func logged(t *testing.T, yaml string) string {
+	t.Helper()
+	cfg := decode(t, "{logs: "+yaml+", resource: {service.instance.id: null}}")
 	var out bytes.Buffer
-	opts := Options{Stderr: &out, Stdout: &out, Version: "v1"}
-	l := newLogging(cfg.telemetry.Logs, cfg.telemetry.Resource.build(opts.Version, "id"), opts)
-	if err := l.open(); err != nil {
+	l := NewLogging(cfg.Logs, cfg.Resource.Build("v1", "id"), Outputs{Stderr: &out, Stdout: &out})
+	if err := l.Open(); err != nil {
 		t.Fatal(err)
 	}
 	l.Debug("too much")
 	l.Info("started", "endpoint", "localhost:1", "text", "two words")
 	l.With("receiver", "otlp").WithGroup("tls").Warn("weak", "version", 1.0)
 	l.Error("failed", slog.Any("error", errors.New("no luck")))
-	if err := l.close(); err != nil {
+	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return timestamps.ReplaceAllString(out.String(), "TIME")
@@ -79,22 +90,6 @@ func TestLogFile(t *testing.T) {
 	}
 }
 
-func TestLogFileThatCannotBe(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "missing", "penstock.log")
-	cfg, err := LoadFrom(Sources{Set: []string{"service.telemetry.logs.output_paths=[" + path + "]"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(cfg, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "service.telemetry.logs.output_paths") || !strings.Contains(err.Error(), path) {
-		t.Errorf("Start says %v", err)
-	}
-}
-
 func TestConsoleColours(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -125,13 +120,14 @@ func TestNoColor(t *testing.T) {
 	}
 }
 
-var someSummary = summary{
-	version: "v1", builtIn: true,
-	listening: []Address{
-		{"otlp", "OTLP/gRPC", "127.0.0.1:4317", "traces, logs"}, {"otlp/2", "OTLP/HTTP", "http://127.0.0.1:4318", "traces"},
+var someSummary = Summary{
+	Version: "v1", BuiltIn: true,
+	Listening: []Listening{
+		{"receiver", "OTLP/gRPC", "127.0.0.1:4317", "traces, logs"}, {"receiver", "OTLP/HTTP", "http://127.0.0.1:4318", "traces"},
+		{"extension", "health check/HTTP", "http://127.0.0.1:13133", ""},
 	},
-	ways:    []way{{"traces", "otlp, otlp/2 → resource → debug"}, {"logs/front", "otlp → debug, file"}},
-	metrics: []string{"http://127.0.0.1:8888/metrics"},
+	Pipelines: []Path{{"traces", "otlp, otlp/2 → resource → debug"}, {"logs/front", "otlp → debug, file"}},
+	Metrics:   []string{"http://127.0.0.1:8888/metrics"},
 }
 
 func TestSummaryForPeople(t *testing.T) {
@@ -139,8 +135,9 @@ func TestSummaryForPeople(t *testing.T) {
 	const want = `
 penstock v1 is ready.
 
-  receives  OTLP/gRPC  127.0.0.1:4317         traces, logs
-  receives  OTLP/HTTP  http://127.0.0.1:4318  traces
+  receives  OTLP/gRPC          127.0.0.1:4317          traces, logs
+  receives  OTLP/HTTP          http://127.0.0.1:4318   traces
+  serves    health check/HTTP  http://127.0.0.1:13133
 
   pipeline  traces      otlp, otlp/2 → resource → debug
   pipeline  logs/front  otlp → debug, file
@@ -149,11 +146,11 @@ penstock v1 is ready.
   health    http://127.0.0.1:8888/readyz
 
   No configuration was given; this is the built-in one. See it with: penstock print-config
-  Ctrl-C finishes what is under way and ends.
+  Ctrl-C finishes the requests in progress and ends.
 
 `
 	var out bytes.Buffer
-	(&logging{terminal: &out}).announce(someSummary)
+	(&Logging{terminal: &out}).Announce(someSummary)
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -167,25 +164,23 @@ TIME  INFO   metrics of penstock itself  url=http://127.0.0.1:8888/metrics
 TIME  INFO   everything is ready  version=v1 configuration="the built-in one, since none was given; penstock print-config shows it"
 `
 	var out bytes.Buffer
-	(&logging{Logger: slog.New(newConsoleHandler(&out, slog.LevelInfo, false, false))}).announce(someSummary)
+	(&Logging{Logger: slog.New(newConsoleHandler(&out, slog.LevelInfo, false, false))}).Announce(someSummary)
 	if diff := cmp.Diff(want, timestamps.ReplaceAllString(out.String(), "TIME")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
-func TestFeatureGates(t *testing.T) {
+func TestMemoryInTheSummary(t *testing.T) {
 	t.Parallel()
-	for list, want := range map[string][]string{
-		"":                         nil,
-		"+service.profilesSupport": nil,
-		"service.profilesSupport, -telemetry.newPipelineTelemetry": nil,
-		"+service.profilSupport,x,-pdata.useProtoPooling": {
-			`the feature gate "service.profilSupport" is not known; it is ignored`,
-			`the feature gate "x" is not known; it is ignored`,
-		},
-	} {
-		if diff := cmp.Diff(want, CheckFeatureGates(list)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", list, diff)
-		}
+	sum := someSummary
+	sum.Memory = &Memory{InFlight: "160 MiB", Limit: "400 MiB (memory_limiter)", GoLimit: "320 MiB"}
+	if want := "\n\n  memory    requests in flight 160 MiB; limit 400 MiB (memory_limiter); GOMEMLIMIT 320 MiB\n\n  metrics   http"; !strings.Contains(sum.block(false), want) {
+		t.Errorf("got %s", sum.block(false))
+	}
+	var out bytes.Buffer
+	(&Logging{Logger: slog.New(newConsoleHandler(&out, slog.LevelInfo, false, false))}).Announce(sum)
+	const want = `memory  in_flight="160 MiB" limit="400 MiB (memory_limiter)" gomemlimit="320 MiB"`
+	if !strings.Contains(out.String(), want) {
+		t.Error(cmp.Diff(want, out.String()))
 	}
 }

@@ -1,36 +1,45 @@
-package service
+package load
 
 import (
 	"net"
 	"net/netip"
 	"strings"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 )
 
-// A listener is an address that a configuration asks for.
-type listener struct {
-	transport string // tcp, tcp4, tcp6 or unix
-	address   string
-	path      string     // of its key
+// A Listener is an address that a configuration asks for.
+type Listener struct {
+	Address string
+	// Path is that of its key: "exporters.otlp.endpoint".
+	Path string
+	// Written says that somebody wrote the key, or a section above it.
+	Written bool
+
+	transport string     // tcp, tcp4, tcp6 or unix
 	node      *conf.Node // the key's, or the nearest above it; nil if there is none
 }
 
 // listenerAt is the listener whose address is, or by default would be, at keys
 // below n.
-func listenerAt(n *conf.Node, transport, address string, keys ...string) listener {
+func listenerAt(n *conf.Node, transport, address string, keys ...string) Listener {
 	at, path := nearest(n, keys...)
-	return listener{transport: transport, address: address, path: path, node: at}
+	return Listener{Address: address, Path: path, Written: true, transport: transport, node: at}
 }
 
 // checkListeners finds addresses that two want. The second is told, unless it is
 // a default that nobody wrote.
 func (l *loader) checkListeners() {
-	var all []listener
-	for _, c := range l.cfg.components {
-		all = append(all, c.listens...)
+	var all []Listener
+	for _, c := range l.cfg.Components {
+		if listens, ok := c.Config.(component.Listener); ok && !c.broken {
+			for _, at := range listens.Listens() {
+				all = append(all, listenerAt(c.node, at.Transport, at.Address, strings.Split(at.Key, ".")...))
+			}
+		}
 	}
-	all = append(all, l.cfg.listeners...)
+	all = append(all, l.cfg.MetricsListeners...)
 	for i, second := range all {
 		for _, first := range all[:i] {
 			if !second.clashes(first) {
@@ -40,7 +49,7 @@ func (l *loader) checkListeners() {
 			if told.node == nil {
 				told, other = first, second
 			}
-			l.problems.Add(told.node.KeyErrorf("%s is taken already by %s (%s)", told.address, other.path, other.address))
+			l.problems.Add(told.node.KeyErrorf("%s is taken already by %s (%s)", told.Address, other.Path, other.Address))
 			break
 		}
 	}
@@ -48,12 +57,12 @@ func (l *loader) checkListeners() {
 
 // clashes says whether binding both is sure to fail. Port 0 is a new one each
 // time.
-func (a listener) clashes(b listener) bool {
+func (a Listener) clashes(b Listener) bool {
 	if a.transport == "unix" || b.transport == "unix" {
-		return a.transport == b.transport && a.address == b.address
+		return a.transport == b.transport && a.Address == b.Address
 	}
-	hostA, portA, errA := net.SplitHostPort(a.address)
-	hostB, portB, errB := net.SplitHostPort(b.address)
+	hostA, portA, errA := net.SplitHostPort(a.Address)
+	hostB, portB, errB := net.SplitHostPort(b.Address)
 	if errA != nil || errB != nil || portA != portB || portA == "0" {
 		return false
 	}

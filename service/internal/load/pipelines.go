@@ -1,38 +1,41 @@
-package service
+package load
 
 import (
 	"strings"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/suggest"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// A pipelineConfig is one entry of service.pipelines.
-type pipelineConfig struct {
-	id     string // "traces/front"
-	signal otlp.Signal
-	node   *conf.Node
+// A Pipeline is one entry of service.pipelines.
+type Pipeline struct {
+	ID     string // "traces/front"
+	Signal otlp.Signal
+	// Receivers and Exporters may hold connectors.
+	Receivers, Processors, Exporters []Ref
 
-	receivers, processors, exporters []ref
+	node *conf.Node
 
 	// broken says that its own errors are reported, so that it may mean more than
 	// what could be read.
 	broken bool
 }
 
-// A ref is an id in a list of a pipeline.
-type ref struct {
-	id     string
-	node   *conf.Node
-	target *definition // nil if there is none
+// A Ref is an id in a list of a pipeline.
+type Ref struct {
+	ID     string
+	Target *Component // nil only while a configuration is checked
+
+	node *conf.Node
 }
 
 func (l *loader) pipelines(section *conf.Node) {
 	for _, n := range l.entries(section) {
-		p := &pipelineConfig{id: n.Key(), node: n}
+		p := &Pipeline{ID: n.Key(), node: n}
 		var err error
-		if p.signal, err = parsePipelineID(p.id); err != nil {
+		if p.Signal, err = parsePipelineID(p.ID); err != nil {
 			l.problems.Add(n.KeyErrorf("%w", err))
 			p.broken = true
 		}
@@ -45,18 +48,18 @@ func (l *loader) pipelines(section *conf.Node) {
 			l.problems.Add(err)
 			p.broken = true
 		}
-		p.receivers = l.refs(p, lists.Receivers, Receiver, Connector)
-		p.processors = l.refs(p, lists.Processors, Processor)
-		p.exporters = l.refs(p, lists.Exporters, Exporter, Connector)
+		p.Receivers = l.refs(p, lists.Receivers, component.KindReceiver, component.KindConnector)
+		p.Processors = l.refs(p, lists.Processors, component.KindProcessor)
+		p.Exporters = l.refs(p, lists.Exporters, component.KindExporter, component.KindConnector)
 		if p.broken {
 			l.useAll(n)
 		}
-		l.cfg.pipelines = append(l.cfg.pipelines, p)
+		l.cfg.Pipelines = append(l.cfg.Pipelines, p)
 	}
 }
 
 // refs reads a list of ids and finds what they refer to among kinds.
-func (l *loader) refs(p *pipelineConfig, list *conf.Node, kinds ...Kind) []ref {
+func (l *loader) refs(p *Pipeline, list *conf.Node, kinds ...component.Kind) []Ref {
 	var ids []string
 	if err := list.Decode(&ids); err != nil {
 		l.problems.Add(err)
@@ -73,20 +76,20 @@ func (l *loader) refs(p *pipelineConfig, list *conf.Node, kinds ...Kind) []ref {
 		}
 	}
 	seen := map[string]bool{}
-	var refs []ref
+	var refs []Ref
 	for i, id := range ids {
 		if seen[id] {
 			l.problems.Add(nodes[i].Errorf("%q is listed twice", id))
 			continue
 		}
 		seen[id] = true
-		refs = append(refs, ref{id: id, node: nodes[i], target: l.resolve(id, nodes[i], kinds)})
+		refs = append(refs, Ref{ID: id, node: nodes[i], Target: l.resolve(id, nodes[i], kinds)})
 	}
 	return refs
 }
 
 // resolve finds the component that id names.
-func (l *loader) resolve(id string, at *conf.Node, kinds []Kind) *definition {
+func (l *loader) resolve(id string, at *conf.Node, kinds []component.Kind) *Component {
 	var defined []string
 	for _, k := range kinds {
 		if c := l.byID[k][id]; c != nil {
@@ -97,7 +100,7 @@ func (l *loader) resolve(id string, at *conf.Node, kinds []Kind) *definition {
 			defined = append(defined, other)
 		}
 	}
-	for _, k := range []Kind{Receiver, Processor, Exporter, Connector, Extension} {
+	for _, k := range component.Kinds() {
 		if c := l.byID[k][id]; c != nil {
 			c.used = true // wrongly, but removing it is not the remedy
 			l.problems.Add(at.Errorf("%q is defined as %s, not as %s", id, withArticle(k), withArticle(kinds[0])))
@@ -111,10 +114,10 @@ func (l *loader) resolve(id string, at *conf.Node, kinds []Kind) *definition {
 
 // useMeant spares the component that a misspelt id meant the complaint that
 // nobody uses it.
-func (l *loader) useMeant(id string, kinds []Kind) {
+func (l *loader) useMeant(id string, kinds []component.Kind) {
 	for _, k := range kinds {
 		for _, c := range l.byID[k] {
-			c.used = c.used || strings.Contains(suggest.Known(id, []string{c.id}), "did you mean")
+			c.used = c.used || strings.Contains(suggest.Known(id, []string{c.ID}), "did you mean")
 		}
 	}
 }
@@ -132,8 +135,8 @@ func (l *loader) useAll(n *conf.Node) {
 	}
 }
 
-func withArticle(k Kind) string {
-	if k == Exporter || k == Extension {
+func withArticle(k component.Kind) string {
+	if k == component.KindExporter || k == component.KindExtension {
 		return "an " + string(k)
 	}
 	return "a " + string(k)

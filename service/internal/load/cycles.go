@@ -1,33 +1,38 @@
-package service
+package load
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+)
 
 // edge leads from a pipeline through a connector to another pipeline.
 type edge struct {
-	by ref // in the exporters of the first
-	to *pipelineConfig
+	by Ref // in the exporters of the first
+	to *Pipeline
 }
 
 // edges returns where p leads.
-func (c *Config) edges(p *pipelineConfig) []edge {
+func (c *Config) edges(p *Pipeline) []edge {
 	var out []edge
-	for _, r := range p.exporters {
-		if !r.isConnector() {
+	for _, r := range p.Exporters {
+		if !r.IsConnector() {
 			continue
 		}
-		for _, to := range c.readers(r.target, p) {
+		for _, to := range c.Readers(r.Target, p.Signal) {
 			out = append(out, edge{r, to})
 		}
 	}
 	return out
 }
 
-// readers returns the pipelines that connector gives the batches of from.
-func (c *Config) readers(connector *definition, from *pipelineConfig) []*pipelineConfig {
-	var all []*pipelineConfig
-	for _, p := range c.pipelines {
-		for _, r := range p.receivers {
-			if r.target == connector && p.signal == from.signal {
+// Readers returns the pipelines of a signal that have c, a receiver or a connector,
+// among their receivers.
+func (c *Config) Readers(of *Component, signal otlp.Signal) []*Pipeline {
+	var all []*Pipeline
+	for _, p := range c.Pipelines {
+		for _, r := range p.Receivers {
+			if r.Target == of && p.Signal == signal {
 				all = append(all, p)
 			}
 		}
@@ -38,8 +43,8 @@ func (c *Config) readers(connector *definition, from *pipelineConfig) []*pipelin
 // checkCycles finds ways through connectors that lead back to where they began.
 // Each is reported once, at the connector that closes it.
 func (l *loader) checkCycles() {
-	w := &cycleWalk{loader: l, done: map[*pipelineConfig]bool{}, on: map[*pipelineConfig]int{}}
-	for _, p := range l.cfg.pipelines {
+	w := &cycleWalk{loader: l, done: map[*Pipeline]bool{}, on: map[*Pipeline]int{}}
+	for _, p := range l.cfg.Pipelines {
 		w.visit(p)
 	}
 }
@@ -48,21 +53,21 @@ func (l *loader) checkCycles() {
 // and on holds the place in it of each pipeline.
 type cycleWalk struct {
 	*loader
-	done map[*pipelineConfig]bool
-	on   map[*pipelineConfig]int
+	done map[*Pipeline]bool
+	on   map[*Pipeline]int
 	path []string
 }
 
-func (w *cycleWalk) visit(p *pipelineConfig) {
+func (w *cycleWalk) visit(p *Pipeline) {
 	if w.done[p] {
 		return
 	}
 	w.on[p] = len(w.path)
-	w.path = append(w.path, p.id)
+	w.path = append(w.path, p.ID)
 	for _, e := range w.cfg.edges(p) {
-		w.path = append(w.path, e.by.id)
+		w.path = append(w.path, e.by.ID)
 		if start, closed := w.on[e.to]; closed {
-			cycle := strings.Join(append(w.path[start:len(w.path):len(w.path)], e.to.id), " → ")
+			cycle := strings.Join(append(w.path[start:len(w.path):len(w.path)], e.to.ID), " → ")
 			w.problems.Add(e.by.node.Errorf("the pipelines form a cycle: %s", cycle))
 		} else {
 			w.visit(e.to)

@@ -1,9 +1,10 @@
-package service
+package load
 
 import (
 	"slices"
 	"strings"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -28,14 +29,14 @@ func (l *loader) checkPipelines(section *conf.Node) {
 	case section.Len() == 0 && (section.Kind() == conf.Map || section.Kind() == conf.Null):
 		l.problems.Add(section.KeyErrorf(text))
 	}
-	for _, p := range l.cfg.pipelines {
+	for _, p := range l.cfg.Pipelines {
 		if p.broken {
 			continue
 		}
-		if len(p.receivers) == 0 {
+		if len(p.Receivers) == 0 {
 			l.problems.Add(p.node.KeyErrorf("expected at least one receiver, as in receivers: [otlp]"))
 		}
-		if len(p.exporters) == 0 {
+		if len(p.Exporters) == 0 {
 			l.problems.Add(p.node.KeyErrorf("expected at least one exporter, as in exporters: [debug]"))
 		}
 	}
@@ -43,13 +44,13 @@ func (l *loader) checkPipelines(section *conf.Node) {
 
 // checkSignals finds components in pipelines of signals that they do not know.
 func (l *loader) checkSignals() {
-	for _, p := range l.cfg.pipelines {
-		for _, r := range slices.Concat(p.receivers, p.processors, p.exporters) {
-			if r.target == nil || r.target.broken || !p.signal.Valid() {
+	for _, p := range l.cfg.Pipelines {
+		for _, r := range slices.Concat(p.Receivers, p.Processors, p.Exporters) {
+			if r.Target == nil || r.Target.broken || !p.Signal.Valid() {
 				continue
 			}
-			if known := r.target.typ.Stability; known[p.signal] == "" {
-				l.problems.Add(r.node.Errorf("the %s %q does not support %s; it knows %s", r.target.kind, r.id, p.signal, signalList(known)))
+			if known := r.Target.Descriptor.Stability; known[p.Signal] == "" {
+				l.problems.Add(r.node.Errorf("the %s %q does not support %s; it knows %s", r.Target.Kind, r.ID, p.Signal, signalList(known)))
 			}
 		}
 	}
@@ -69,48 +70,48 @@ func signalList(known map[otlp.Signal]string) string {
 // fed. What goes in as one signal comes out as the same.
 func (l *loader) checkConnectors() {
 	type end struct {
-		c *definition
+		c *Component
 		s otlp.Signal
 	}
 	fed, read := map[end]bool{}, map[end]bool{}
-	for _, p := range l.cfg.pipelines {
-		for _, r := range p.exporters {
-			fed[end{r.target, p.signal}] = true
+	for _, p := range l.cfg.Pipelines {
+		for _, r := range p.Exporters {
+			fed[end{r.Target, p.Signal}] = true
 		}
-		for _, r := range p.receivers {
-			read[end{r.target, p.signal}] = true
+		for _, r := range p.Receivers {
+			read[end{r.Target, p.Signal}] = true
 		}
 	}
-	for _, p := range l.cfg.pipelines {
-		if !p.signal.Valid() {
+	for _, p := range l.cfg.Pipelines {
+		if !p.Signal.Valid() {
 			continue
 		}
-		for _, r := range p.exporters {
-			if e := (end{r.target, p.signal}); r.isConnector() && !read[e] {
+		for _, r := range p.Exporters {
+			if e := (end{r.Target, p.Signal}); r.IsConnector() && !read[e] {
 				read[e] = true // one report is enough
-				l.problems.Add(r.node.Errorf("the connector %q leads nowhere: no %s pipeline has it among its receivers", r.id, p.signal))
+				l.problems.Add(r.node.Errorf("the connector %q leads nowhere: no %s pipeline has it among its receivers", r.ID, p.Signal))
 			}
 		}
-		for _, r := range p.receivers {
-			if e := (end{r.target, p.signal}); r.isConnector() && !fed[e] {
+		for _, r := range p.Receivers {
+			if e := (end{r.Target, p.Signal}); r.IsConnector() && !fed[e] {
 				fed[e] = true
-				l.problems.Add(r.node.Errorf("nothing comes out of the connector %q: no %s pipeline has it among its exporters", r.id, p.signal))
+				l.problems.Add(r.node.Errorf("nothing comes out of the connector %q: no %s pipeline has it among its exporters", r.ID, p.Signal))
 			}
 		}
 	}
 }
 
-func (r ref) isConnector() bool { return r.target != nil && r.target.kind == Connector }
+func (r Ref) IsConnector() bool { return r.Target != nil && r.Target.Kind == component.KindConnector }
 
 // checkUnused finds components that are defined for nothing.
 func (l *loader) checkUnused() {
-	for _, c := range l.cfg.components {
+	for _, c := range l.cfg.Components {
 		switch {
 		case c.used || c.broken:
-		case c.kind == Extension:
+		case c.Kind == component.KindExtension:
 			l.problems.Add(c.node.KeyErrorf("the extension is not used: add it to service.extensions, or remove it here"))
 		default:
-			l.problems.Add(c.node.KeyErrorf("the %s is not used: add it to a pipeline under service.pipelines, or remove it here", c.kind))
+			l.problems.Add(c.node.KeyErrorf("the %s is not used: add it to a pipeline under service.pipelines, or remove it here", c.Kind))
 		}
 	}
 }

@@ -1,10 +1,11 @@
-package service
+package load
 
 import (
 	"fmt"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 )
@@ -14,20 +15,20 @@ import (
 // back.
 func (c *Config) YAML() ([]byte, error) {
 	top := mapping{}
-	for _, k := range []Kind{Receiver, Processor, Exporter, Connector, Extension} {
+	for _, k := range component.Kinds() {
 		section := mapping{}
-		for _, comp := range c.components {
-			if comp.kind != k {
+		for _, comp := range c.Components {
+			if comp.Kind != k {
 				continue
 			}
-			n, err := section.add(comp.id, comp.config)
+			n, err := section.add(comp.ID, comp.Config)
 			if err != nil {
 				return nil, err
 			}
 			prune(n, comp.node)
 		}
 		if len(section) > 0 {
-			top.put(k.section(), section.node())
+			top.put(k.Section(), section.node())
 		}
 	}
 	svc, err := c.serviceYAML()
@@ -40,33 +41,34 @@ func (c *Config) YAML() ([]byte, error) {
 
 func (c *Config) serviceYAML() (*yaml.Node, error) {
 	svc, pipelines := mapping{}, mapping{}
-	if len(c.extensions) > 0 {
+	if len(c.Extensions) > 0 {
 		var ids []string
-		for _, e := range c.extensions {
-			ids = append(ids, e.id)
+		for _, e := range c.Extensions {
+			ids = append(ids, e.ID)
 		}
 		svc.put("extensions", list(ids))
 	}
-	for _, p := range c.pipelines {
+	for _, p := range c.Pipelines {
 		m := mapping{}
-		m.put("receivers", list(idsOf(p.receivers)))
-		if len(p.processors) > 0 {
-			m.put("processors", list(idsOf(p.processors)))
+		m.put("receivers", list(IDs(p.Receivers)))
+		if len(p.Processors) > 0 {
+			m.put("processors", list(IDs(p.Processors)))
 		}
-		m.put("exporters", list(idsOf(p.exporters)))
-		pipelines.put(p.id, m.node())
+		m.put("exporters", list(IDs(p.Exporters)))
+		pipelines.put(p.ID, m.node())
 	}
 	svc.put("pipelines", pipelines.node())
-	if _, err := svc.add("telemetry", c.telemetry); err != nil {
+	if _, err := svc.add("telemetry", c.Telemetry); err != nil {
 		return nil, err
 	}
 	return svc.node(), nil
 }
 
-func idsOf(refs []ref) []string {
+// IDs returns the ids of a list.
+func IDs(refs []Ref) []string {
 	var ids []string
 	for _, r := range refs {
-		ids = append(ids, r.id)
+		ids = append(ids, r.ID)
 	}
 	return ids
 }

@@ -1,0 +1,250 @@
+// Package graph makes the components of a configuration, connects them to
+// pipelines, and starts and stops them.
+package graph
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/service/internal/load"
+)
+
+// A Graph is a configuration's components, made and connected:
+//
+//	receiver ─► switch ─► fan-out ─► pipeline ─► fan-out ─► exporter, connector
+//
+// There is a switch for each signal of a receiver. Turning it puts another graph
+// behind a receiver that keeps its listeners.
+type Graph struct {
+	parts      []part // in the order in which they start
+	started    []part
+	extensions *startedExtensions
+	Receivers []Receiver
+	// Mutates says whether a pipeline changes what it is given.
+	Mutates map[*load.Pipeline]bool
+}
+
+// A part is what starts and stops on its own.
+type part struct {
+	name string // `exporter "otlp/2"`
+	of   *load.Component
+	pipeline.Component
+}
+
+// A Receiver is a receiver with the signals that it was asked for.
+type Receiver struct {
+	Config   *load.Component
+	Signals  []otlp.Signal
+	Instance component.Receiver
+}
+
+// A builder makes a graph back to front: who consumes is made before who feeds.
+type builder struct {
+	cfg      *load.Config
+	settings component.Settings
+	started  *startedExtensions
+	problems config.Errors
+
+	exporters  map[*load.Component]component.Exporter
+	processors []part
+	entries    map[*load.Pipeline]pipeline.Consumer
+	shared     pipeline.Shared[*load.Component, component.Receiver]
+}
+
+// Build makes all components of a configuration and starts none. What a
+// component refuses is reported at its place, all at once.
+func Build(cfg *load.Config, s component.Settings) (*Graph, error) {
+	b := &builder{
+		cfg: cfg, settings: s, started: &startedExtensions{},
+		exporters: map[*load.Component]component.Exporter{}, entries: map[*load.Pipeline]pipeline.Consumer{},
+	}
+	b.settings.Extension = b.started.find
+	g := &Graph{extensions: b.started, Mutates: map[*load.Pipeline]bool{}}
+	for _, c := range cfg.Extensions {
+		g.parts = append(g.parts, b.extension(c)...)
+	}
+	for _, c := range cfg.Components {
+		if c.Kind == component.KindExporter {
+			g.parts = append(g.parts, b.exporter(c)...)
+		}
+	}
+	for _, p := range cfg.Pipelines {
+		b.entry(p)
+	}
+	g.parts = append(g.parts, b.processors...)
+	for _, c := range cfg.Components {
+		if c.Kind == component.KindReceiver {
+			p, r := b.receiver(c)
+			g.parts = append(g.parts, p)
+			g.Receivers = append(g.Receivers, r)
+		}
+	}
+	if err := b.problems.Err(); err != nil {
+		return nil, err
+	}
+	for p, entry := range b.entries {
+		g.Mutates[p] = entry.Capabilities().MutatesData
+	}
+	return g, nil
+}
+
+// settingsFor are the settings of one component, whose log lines carry its kind
+// and id.
+func (b *builder) settingsFor(c *load.Component) component.Settings {
+	s := b.settings
+	s.ID = c.ID
+	s.Logger = s.Logger.With(slog.String(string(c.Kind), c.ID))
+	return s
+}
+
+func (b *builder) fail(c *load.Component, err error) {
+	var placed config.Errors
+	if !errors.As(err, &placed) {
+		err = c.Errorf("%w", err)
+	}
+	b.problems.Add(err)
+}
+
+// extension makes one. One that has nothing to run, such as memory_limiter, is
+// its configuration alone.
+func (b *builder) extension(c *load.Component) []part {
+	if c.Descriptor.Extension == nil {
+		return nil
+	}
+	e, err := c.Descriptor.Extension(c.Config, b.settingsFor(c))
+	if err != nil {
+		b.fail(c, err)
+		return nil
+	}
+	return []part{{"extension " + strconv.Quote(c.ID), c, extensionPart{e, c.ID, b.started}}}
+}
+
+func (b *builder) exporter(c *load.Component) []part {
+	e, err := c.Descriptor.Exporter(c.Config, b.settingsFor(c))
+	if err != nil {
+		b.fail(c, err)
+		return nil
+	}
+	b.exporters[c] = e
+	return []part{{"exporter " + strconv.Quote(c.ID), c, e}}
+}
+
+// entry returns what takes a pipeline's batches: its first processor, or the
+// fan-out behind the processors. The configuration has no cycles.
+func (b *builder) entry(p *load.Pipeline) pipeline.Consumer {
+	if c := b.entries[p]; c != nil {
+		return c
+	}
+	var branches []branch
+	for _, r := range p.Exporters {
+		if r.IsConnector() {
+			branches = append(branches, branch{b.connector(r.Target, p), "connector " + r.ID})
+		} else if e := b.exporters[r.Target]; e != nil {
+			branches = append(branches, branch{e, "exporter " + r.ID})
+		}
+	}
+	next := fanout(branches)
+	for i := len(p.Processors) - 1; i >= 0; i-- {
+		next = b.processor(p, p.Processors[i].Target, next)
+	}
+	b.entries[p] = next
+	return next
+}
+
+// connector returns what takes batches of from on to the pipelines that read
+// the connector.
+func (b *builder) connector(c *load.Component, from *load.Pipeline) pipeline.Consumer {
+	var branches []branch
+	for _, p := range b.cfg.Readers(c, from.Signal) {
+		branches = append(branches, branch{b.entry(p), "pipeline " + p.ID})
+	}
+	return fanout(branches)
+}
+
+// processor makes one for this pipeline alone.
+func (b *builder) processor(p *load.Pipeline, c *load.Component, next pipeline.Consumer) pipeline.Consumer {
+	settings := b.settingsFor(c)
+	settings.Logger = settings.Logger.With(slog.String("pipeline", p.ID))
+	made, err := c.Descriptor.ConsumerProcessor(c.Config, settings, next)
+	if err != nil {
+		b.fail(c, err)
+		return next
+	}
+	b.processors = append(b.processors, part{"processor " + strconv.Quote(c.ID) + " of pipeline " + strconv.Quote(p.ID), c, made})
+	return made
+}
+
+// receiver makes one for all signals, and gives it a fan-out over the pipelines
+// of each.
+func (b *builder) receiver(c *load.Component) (part, Receiver) {
+	r, users := Receiver{Config: c}, sharedReceiver{}
+	for _, s := range otlp.Signals() {
+		var branches []branch
+		for _, p := range b.cfg.Readers(c, s) {
+			branches = append(branches, branch{b.entry(p), "pipeline " + p.ID})
+		}
+		if len(branches) == 0 {
+			continue
+		}
+		h, err := b.shared.Get(c, func() (component.Receiver, error) { return c.Descriptor.Receiver(c.Config, b.settingsFor(c)) })
+		if err == nil {
+			err = h.Component().Register(s, fanout(branches))
+		}
+		if err != nil {
+			b.fail(c, err)
+			break
+		}
+		users = append(users, h)
+		r.Instance, r.Signals = h.Component(), append(r.Signals, s)
+	}
+	return part{"receiver " + strconv.Quote(c.ID), c, users}, r
+}
+
+// sharedReceiver is one receiver with a user for each signal.
+type sharedReceiver []*pipeline.Handle[*load.Component, component.Receiver]
+
+func (s sharedReceiver) Start(ctx context.Context) error {
+	for _, h := range s {
+		if err := h.Start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s sharedReceiver) Shutdown(ctx context.Context) error {
+	var errs []error
+	for _, h := range s {
+		errs = append(errs, h.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// A branch is a consumer under the name that errors call it by.
+type branch struct {
+	pipeline.Consumer
+	name string
+}
+
+func (b branch) Name() string { return b.name }
+
+// fanout leaves a single branch as it is: its error needs no name.
+func fanout(branches []branch) pipeline.Consumer {
+	switch len(branches) {
+	case 0: // only where a component could not be made, so that this is never run
+		return nil
+	case 1:
+		return branches[0].Consumer
+	}
+	all := make([]pipeline.Consumer, len(branches))
+	for i, b := range branches {
+		all[i] = b
+	}
+	return pipeline.Fanout(all...)
+}

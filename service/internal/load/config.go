@@ -1,0 +1,265 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/suggest"
+	"github.com/penstock-telemetry/penstock/service/internal/selfobs"
+)
+
+// An Error says why there is no Config.
+type Error struct {
+	Problems config.Errors
+	// Warnings are what Config.Warnings would be. A variable that is not set is
+	// often the reason of a problem.
+	Warnings []string
+}
+
+func (e *Error) Error() string { return e.Problems.Error() }
+
+// Unwrap returns the problems as a config.Errors.
+func (e *Error) Unwrap() error { return e.Problems }
+
+// Sources say where a configuration comes from.
+type Sources struct {
+	// URIs are merged in their order: "path", "file:path", "env:NAME",
+	// "yaml:text". Without any, the built-in default is taken.
+	URIs []string
+	// Set holds assignments "exporters.otlp.timeout=2s", merged last.
+	Set []string
+}
+
+// Config is a checked configuration. Load makes it, and nothing changes it.
+type Config struct {
+	Telemetry  selfobs.Config
+	Components []*Component // in source order, kind by kind
+	Extensions []*Component // those that service.extensions lists
+	Pipelines  []*Pipeline
+	// MetricsListeners are those of the telemetry, one for each Prometheus reader;
+	// components have their own.
+	MetricsListeners []Listener
+	BuiltIn          bool // no source was given
+
+	warnings error // config.Errors, or nil
+}
+
+// Warnings returns what is suspicious but not wrong, in source order.
+func (c *Config) Warnings() []string { return textsOf(c.warnings) }
+
+// textsOf returns one text for each part of a conf.Errors.
+func textsOf(err error) []string {
+	var all conf.Errors
+	all.Add(err)
+	texts := make([]string, len(all))
+	for i, e := range all {
+		texts[i] = e.Error()
+	}
+	return texts
+}
+
+// builtInName is what errors call the built-in default.
+const builtInName = "built-in"
+
+// builtInText runs without a file: everything that comes in is shown.
+const builtInText = `receivers:
+  otlp:
+    protocols:
+      grpc:
+      http:
+exporters:
+  debug:
+service:
+  pipelines:
+    traces:
+      receivers: [otlp]
+      exporters: [debug]
+    metrics:
+      receivers: [otlp]
+      exporters: [debug]
+    logs:
+      receivers: [otlp]
+      exporters: [debug]
+    profiles:
+      receivers: [otlp]
+      exporters: [debug]
+`
+
+// document is the top level of a configuration.
+type document struct {
+	Receivers  *conf.Node `yaml:"receivers"`
+	Processors *conf.Node `yaml:"processors"`
+	Exporters  *conf.Node `yaml:"exporters"`
+	Connectors *conf.Node `yaml:"connectors"`
+	Extensions *conf.Node `yaml:"extensions"`
+	Service    struct {
+		Extensions *conf.Node `yaml:"extensions"`
+		Pipelines  *conf.Node `yaml:"pipelines"`
+		Telemetry  *conf.Node `yaml:"telemetry"`
+	} `yaml:"service"`
+}
+
+// Load reads a configuration from its sources and checks all of it, for a service
+// that has these components. Its error is an *Error, or says what is wrong with
+// the list of components.
+func Load(s Sources, components []component.Descriptor) (*Config, error) {
+	c := catalog(components)
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("load a configuration: %w", err)
+	}
+	opts := conf.Options{Sources: s.URIs, Set: s.Set}
+	if len(s.URIs) == 0 {
+		opts.Sources = []string{builtInName}
+		opts.ReadFile = func(string) ([]byte, error) { return []byte(builtInText), nil }
+	}
+	l := &loader{catalog: c, cfg: &Config{BuiltIn: len(s.URIs) == 0}, byID: map[component.Kind]map[string]*Component{}, sources: opts.Sources}
+	l.checkVariables(s.URIs)
+	tree, err := conf.Load(opts)
+	l.problems.Add(err)
+	if len(l.problems) > 0 {
+		return nil, l.refusal()
+	}
+	for _, w := range tree.Warnings() {
+		l.warnings.Add(&conf.Error{Pos: w.Pos, Err: errors.New(w.Text)})
+	}
+	l.read(tree.Root())
+	l.check(tree.Root())
+	l.checkMemory()
+	if len(l.problems) > 0 {
+		return nil, l.refusal()
+	}
+	l.cfg.warnings = l.warnings.Err()
+	return l.cfg, nil
+}
+
+// A loader is the state of one Load after the YAML has been read.
+type loader struct {
+	catalog
+	cfg      *Config
+	byID     map[component.Kind]map[string]*Component
+	sources  []string
+	problems conf.Errors
+	warnings conf.Errors // sorted and printed as the problems are
+
+	extensionsUnclear bool // service.extensions could not be read whole
+}
+
+// refusal is the error of a Load that found problems.
+func (l *loader) refusal() *Error {
+	e := &Error{Warnings: textsOf(l.warnings.Err())}
+	errors.As(l.problems.Err(), &e.Problems)
+	return e
+}
+
+// checkVariables finds sources env:NAME that are not there. Unlike one within a
+// text, whoever names a variable as a source means it to hold something.
+func (l *loader) checkVariables(uris []string) {
+	for _, uri := range uris {
+		name, isEnv := strings.CutPrefix(uri, "env:")
+		if !isEnv || strings.Contains(name, ":-") {
+			continue
+		}
+		if _, ok := os.LookupEnv(name); !ok {
+			l.problems.Add(&conf.Error{Pos: conf.Pos{Source: uri}, Err: fmt.Errorf(
+				"cannot load the environment variable %q: it is not set; if it may be missing, write env:%s:-", name, name)})
+		}
+	}
+}
+
+// read decodes everything; what hangs together is checked later.
+func (l *loader) read(root *conf.Node) {
+	var doc document
+	l.problems.Add(root.Decode(&doc))
+	l.components(component.KindReceiver, doc.Receivers)
+	l.components(component.KindProcessor, doc.Processors)
+	l.components(component.KindExporter, doc.Exporters)
+	l.components(component.KindConnector, doc.Connectors)
+	l.components(component.KindExtension, doc.Extensions)
+	l.extensions(doc.Service.Extensions)
+	l.pipelines(doc.Service.Pipelines)
+	l.telemetry(doc.Service.Telemetry)
+}
+
+// entries iterates over a section that must be a map.
+func (l *loader) entries(n *conf.Node) []*conf.Node {
+	var m map[string]*conf.Node
+	if err := n.Decode(&m); err != nil {
+		l.problems.Add(err)
+		return nil
+	}
+	var all []*conf.Node
+	for _, c := range n.Children() {
+		all = append(all, c)
+	}
+	return all
+}
+
+// A Component is one entry of receivers, processors, exporters, connectors or
+// extensions.
+type Component struct {
+	Kind component.Kind
+	ID   string // "otlp/2"
+	// Descriptor is that of its type, and Config what its DefaultConfig returned,
+	// decoded.
+	Descriptor component.Descriptor
+	Config     any
+
+	node   *conf.Node
+	broken bool // its own errors are reported; what refers to it is not wrong for that
+	used   bool
+}
+
+// Errorf returns an error at the component's place in the configuration.
+func (c *Component) Errorf(format string, args ...any) error {
+	return c.node.KeyErrorf(format, args...)
+}
+
+// Path is the component's path in the configuration: "exporters.otlp/2".
+func (c *Component) Path() string { return c.node.Path() }
+
+func (l *loader) components(k component.Kind, section *conf.Node) {
+	l.byID[k] = map[string]*Component{}
+	for _, n := range l.entries(section) {
+		c := &Component{Kind: k, ID: n.Key(), node: n}
+		l.problems.Add(l.component(c))
+		l.byID[k][c.ID] = c
+		l.cfg.Components = append(l.cfg.Components, c)
+		if w, ok := c.Config.(component.Warner); ok {
+			l.warnAt(n, w.Warnings()...)
+		}
+	}
+}
+
+func (l *loader) component(c *Component) error {
+	c.broken = true
+	typ, _, err := splitID(c.ID)
+	if err != nil {
+		return c.node.KeyErrorf("%w", err)
+	}
+	var known []string
+	if c.Descriptor, known = l.find(c.Kind, typ); c.Descriptor.Type == "" {
+		return c.node.KeyErrorf("unknown %s type %q%s", c.Kind, typ, suggest.Known(typ, known))
+	}
+	c.Config = c.Descriptor.DefaultConfig()
+	if err := c.node.Decode(c.Config); err != nil {
+		return err
+	}
+	c.broken = false
+	return nil
+}
+
+func (l *loader) warnAt(n config.Value, texts ...string) {
+	for _, text := range texts {
+		l.warnings.Add(n.KeyErrorf("%s", text))
+	}
+}
+
+// missing reports a section that is nowhere, so that it has no line.
+func (l *loader) missing(path, text string) {
+	l.problems.Add(&conf.Error{Pos: conf.Pos{Source: strings.Join(l.sources, ", ")}, Path: path, Err: errors.New(text)})
+}

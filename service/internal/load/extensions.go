@@ -1,0 +1,94 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/suggest"
+)
+
+// extensions reads service.extensions.
+func (l *loader) extensions(list *conf.Node) {
+	p := &Pipeline{}
+	for _, r := range l.refs(p, list, component.KindExtension) {
+		if r.Target != nil {
+			l.cfg.Extensions = append(l.cfg.Extensions, r.Target)
+		}
+	}
+	if p.broken {
+		l.useAll(list)
+		l.cfg.Extensions = nil
+	}
+	l.extensionsUnclear = p.broken
+}
+
+// checkNeeds finds components that name an extension which is not there, not
+// enabled, or of another kind.
+func (l *loader) checkNeeds() {
+	for _, c := range l.cfg.Components {
+		if c.broken {
+			continue
+		}
+		needs, ok := c.Config.(component.Needer)
+		if !ok {
+			continue
+		}
+		for _, need := range needs.Needs() {
+			if err := l.checkNeed(need); err != nil {
+				at, path := nearest(c.node, strings.Split(need.Key, ".")...)
+				l.problems.Add(&conf.Error{Pos: at.Pos(), Path: path, Err: err})
+			}
+		}
+	}
+}
+
+func (l *loader) checkNeed(need component.Need) error {
+	notFound := fmt.Sprintf("failed to resolve %s %q: %[1]s not found", need.Role, need.ID)
+	c := l.byID[component.KindExtension][need.ID]
+	switch {
+	case c == nil:
+		var known []string
+		for id, other := range l.byID[component.KindExtension] {
+			if other.Descriptor.Role == need.Role {
+				known = append(known, id)
+			}
+		}
+		l.useMeant(need.ID, []component.Kind{component.KindExtension})
+		return errors.New(notFound + suggest.Known(need.ID, known))
+	case c.broken:
+		return nil
+	case c.Descriptor.Role != need.Role:
+		text := "requested authenticator is not a server authenticator"
+		if need.Role != component.RoleAuthenticator {
+			text = fmt.Sprintf("requested %s is not a server %[1]s", need.Role)
+		}
+		return fmt.Errorf("%s: %q is of type %s", text, need.ID, c.Descriptor.Type)
+	case !slices.Contains(l.cfg.Extensions, c) && !l.extensionsUnclear:
+		c.used = true // or it would be told to be removed
+		return fmt.Errorf("%s: it is defined at %s, but not listed in service.extensions", notFound, c.node.KeyPos())
+	}
+	return nil
+}
+
+// nearest goes down from n along keys as far as there are nodes, and returns the
+// last one with the path of the whole way.
+func nearest(n *conf.Node, keys ...string) (at *conf.Node, path string) {
+	at, path = n, n.Path()+"."+strings.Join(keys, ".")
+	for _, key := range keys {
+		next := at.Get(key)
+		if next == nil {
+			break
+		}
+		at = next
+	}
+	return at, path
+}
+
+// HasExtension says whether an extension of a type is enabled.
+func (c *Config) HasExtension(typ string) bool {
+	return slices.ContainsFunc(c.Extensions, func(e *Component) bool { return e.Descriptor.Type == typ })
+}

@@ -1,0 +1,121 @@
+package selfobs
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/penstock-telemetry/penstock/component"
+)
+
+// A Summary is what runs where, for the person who has just started it.
+type Summary struct {
+	Version   string
+	BuiltIn   bool // no configuration was given
+	Listening []Listening
+	Pipelines []Path
+	Memory    *Memory
+	Metrics   []string // URLs of /metrics
+}
+
+// Listening is one row about an address: the kind of component that listens, what
+// is spoken there, and the signals that it takes.
+type Listening struct{ Kind, Protocol, Address, Signals string }
+
+// A Path is where a pipeline leads: "otlp → resource → debug, file".
+type Path struct{ Pipeline, Path string }
+
+// Memory is how the memory of the process is bounded, as texts.
+type Memory struct{ InFlight, Limit, GoLimit string }
+
+func (m *Memory) line() string {
+	return fmt.Sprintf("requests in flight %s; limit %s; GOMEMLIMIT %s", m.InFlight, m.Limit, m.GoLimit)
+}
+
+// Announce writes the summary: as a block on a terminal, else line by line to the
+// log, where the receivers have logged their addresses already.
+func (l *Logging) Announce(s Summary) {
+	if l.terminal != nil {
+		_, _ = io.WriteString(l.terminal, s.block(l.colours)) // as for the log: nobody to tell
+		return
+	}
+	for _, w := range s.Pipelines {
+		l.Info("pipeline", slog.String("pipeline", w.Pipeline), slog.String("path", w.Path))
+	}
+	if m := s.Memory; m != nil {
+		l.Info("memory", slog.String("in_flight", m.InFlight), slog.String("limit", m.Limit), slog.String("gomemlimit", m.GoLimit))
+	}
+	for _, url := range s.Metrics {
+		l.Info("metrics of penstock itself", slog.String("url", url))
+	}
+	attrs := []any{slog.String("version", s.Version)}
+	if s.BuiltIn {
+		attrs = append(attrs, slog.String("configuration", "the built-in one, since none was given; penstock print-config shows it"))
+	}
+	l.Info("everything is ready", attrs...)
+}
+
+// block is the summary in columns.
+func (s Summary) block(colours bool) string {
+	var b strings.Builder
+	title := func(text string) string {
+		if colours {
+			return bold + text + plain
+		}
+		return text
+	}
+	fmt.Fprintf(&b, "\n%s\n\n", title(strings.TrimSpace("penstock "+s.Version)+" is ready."))
+	var rows [][]string
+	for _, a := range s.Listening {
+		does := "serves"
+		if a.Kind == string(component.KindReceiver) {
+			does = "receives"
+		}
+		rows = append(rows, []string{does, a.Protocol, a.Address, a.Signals})
+	}
+	writeColumns(&b, rows)
+	rows = nil
+	for _, w := range s.Pipelines {
+		rows = append(rows, []string{"pipeline", w.Pipeline, w.Path})
+	}
+	writeColumns(&b, rows)
+	if s.Memory != nil {
+		writeColumns(&b, [][]string{{"memory  ", s.Memory.line()}})
+	}
+	rows = nil
+	for _, url := range s.Metrics {
+		rows = append(rows, []string{"metrics ", url})
+		rows = append(rows, []string{"health  ", strings.TrimSuffix(url, "/metrics") + "/readyz"})
+	}
+	writeColumns(&b, rows)
+	if s.BuiltIn {
+		b.WriteString("  No configuration was given; this is the built-in one. See it with: penstock print-config\n")
+	}
+	b.WriteString("  Ctrl-C finishes the requests in progress and ends.\n\n")
+	return b.String()
+}
+
+// writeColumns pads the columns, and ends with an empty line.
+func writeColumns(b *strings.Builder, rows [][]string) {
+	if len(rows) == 0 {
+		return
+	}
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], len([]rune(cell)))
+		}
+	}
+	for _, row := range rows {
+		line := ""
+		for i, cell := range row {
+			line += "  " + cell + strings.Repeat(" ", widths[i]-len([]rune(cell)))
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	b.WriteString("\n")
+}

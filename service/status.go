@@ -1,0 +1,126 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/service/internal/load"
+	"github.com/penstock-telemetry/penstock/service/internal/selfobs"
+)
+
+// host is the service as its extensions see it.
+type host struct{ s *Service }
+
+func (h host) Readiness() (time.Time, error) { return h.s.readiness() }
+
+func (h host) Status(ctx context.Context) (component.Status, error) { return h.s.status(ctx) }
+
+func (s *Service) isReady() bool {
+	_, err := s.readiness()
+	return err == nil
+}
+
+// readiness says since when all listeners are up, or why no data can come in.
+func (s *Service) readiness() (since time.Time, err error) {
+	if !s.ready.Load() {
+		return time.Time{}, errors.New("starting or shutting down")
+	}
+	if err := s.graph.Healthy(); err != nil {
+		return time.Time{}, err
+	}
+	return s.readySince, nil
+}
+
+// status is what pages about the service show.
+func (s *Service) status(ctx context.Context) (component.Status, error) {
+	now := component.Status{Taken: time.Now(), Version: s.opts.Version, Gates: load.FeatureGates()}
+	var err error
+	if now.Since, err = s.readiness(); err != nil {
+		now.NotReady = err.Error()
+	}
+	text, err := s.cfg.YAML()
+	if err != nil {
+		return now, err
+	}
+	now.Config = string(text)
+	for _, p := range s.cfg.Pipelines {
+		now.Pipelines = append(now.Pipelines, component.PipelineStatus{
+			ID: p.ID, Signal: p.Signal.String(), MutatesData: s.graph.Mutates[p],
+			Receivers: load.IDs(p.Receivers), Processors: load.IDs(p.Processors), Exporters: load.IDs(p.Exporters),
+		})
+	}
+	for _, e := range s.cfg.Extensions {
+		now.Extensions = append(now.Extensions, component.ExtensionStatus{ID: e.ID, Type: e.Descriptor.Type})
+	}
+	if b := s.process.memory.budget.Stats(); b.Limit > 0 {
+		now.Budget = component.BudgetStatus{
+			Limit: b.Limit, Used: b.Used, Peak: b.Peak, Requests: b.Admitted, Waiting: b.Waiting, RefusedSoFar: b.Refused(),
+		}
+	}
+	return now, s.process.metrics.Counts(ctx, &now)
+}
+
+// An Address is where a running service listens.
+type Address struct {
+	// Kind and ID name the component that listens; both are empty for the service's
+	// own metrics endpoint.
+	Kind component.Kind
+	ID   string
+	// Protocol is what is spoken there: "OTLP/gRPC", "OTLP/HTTP", "metrics".
+	Protocol string
+	// Address is host:port, a URL for HTTP, or the path of a socket.
+	Address string
+	// Signals are those that a receiver takes there: "traces, logs".
+	Signals string
+}
+
+// Addresses returns every address at which the service listens, after Start. Port
+// 0 of the configuration is a real port here.
+func (s *Service) Addresses() []Address {
+	all := s.componentAddresses()
+	for _, url := range s.process.metrics.URLs() {
+		all = append(all, Address{Protocol: "metrics", Address: url})
+	}
+	return all
+}
+
+func (s *Service) componentAddresses() []Address {
+	var all []Address
+	for _, at := range s.graph.Endpoints() {
+		address := at.Addr.String()
+		if strings.HasSuffix(at.Protocol, "HTTP") && at.Addr.Network() == "tcp" {
+			address = "http://" + address
+		}
+		all = append(all, Address{at.Component.Kind, at.Component.ID, at.Protocol, address, signalNames(at.Signals)})
+	}
+	return all
+}
+
+func signalNames(signals []otlp.Signal) string {
+	var names []string
+	for _, s := range signals {
+		names = append(names, s.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// summary is what is shown at start.
+func (s *Service) summary() selfobs.Summary {
+	sum := selfobs.Summary{
+		Version: s.opts.Version, BuiltIn: s.cfg.BuiltIn, Metrics: s.process.metrics.URLs(), Memory: s.process.memory.texts(),
+	}
+	for _, a := range s.componentAddresses() {
+		sum.Listening = append(sum.Listening, selfobs.Listening{Kind: string(a.Kind), Protocol: a.Protocol, Address: a.Address, Signals: a.Signals})
+	}
+	for _, p := range s.cfg.Pipelines {
+		steps := []string{strings.Join(load.IDs(p.Receivers), ", ")}
+		steps = append(steps, load.IDs(p.Processors)...)
+		steps = append(steps, strings.Join(load.IDs(p.Exporters), ", "))
+		sum.Pipelines = append(sum.Pipelines, selfobs.Path{Pipeline: p.ID, Path: strings.Join(steps, " → ")})
+	}
+	return sum
+}
