@@ -6,21 +6,23 @@ import (
 	"iter"
 	"math"
 	"strconv"
+
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // The members of AnyValue.value, as Value.Kind returns them.
 const (
 	KindEmpty  = 0
-	KindString = 1
-	KindBool   = 2
-	KindInt    = 3
-	KindDouble = 4
-	KindArray  = 5
-	KindMap    = 6
-	KindBytes  = 7
+	KindString = otlpfield.AnyValueStringValue
+	KindBool   = otlpfield.AnyValueBoolValue
+	KindInt    = otlpfield.AnyValueIntValue
+	KindDouble = otlpfield.AnyValueDoubleValue
+	KindArray  = otlpfield.AnyValueArrayValue
+	KindMap    = otlpfield.AnyValueKvlistValue
+	KindBytes  = otlpfield.AnyValueBytesValue
 	// KindStringIndex is a string in the dictionary. Value resolves it:
 	// Kind never returns it.
-	KindStringIndex = 8
+	KindStringIndex = otlpfield.AnyValueStringValueStrindex
 )
 
 // Value is an AnyValue with its reference into the dictionary, if it is one,

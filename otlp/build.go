@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // Encoder collects what builders append; see its Buf.
@@ -69,12 +70,12 @@ func AppendPartialSuccess(dst []byte, rejected int64, message string) []byte {
 		return dst
 	}
 	e := Encoder{Buf: dst}
-	mark := e.Open(1)
+	mark := e.Open(otlpfield.ResponsePartialSuccess)
 	if rejected != 0 {
-		e.Varint(1, uint64(rejected))
+		e.Varint(otlpfield.PartialSuccessRejected, uint64(rejected))
 	}
 	if message != "" {
-		e.String(2, message)
+		e.String(otlpfield.PartialSuccessErrorMessage, message)
 	}
 	e.Close(mark)
 	return e.Buf
@@ -86,15 +87,15 @@ func AppendPartialSuccess(dst []byte, rejected int64, message string) []byte {
 func ParsePartialSuccess(response []byte) (rejected int64, message []byte, err error) {
 	c := wire.Cursor{Buf: response}
 	for c.Next() {
-		if c.Num != 1 || c.Type != wire.TypeBytes {
+		if c.Num != otlpfield.ResponsePartialSuccess || c.Type != wire.TypeBytes {
 			continue
 		}
 		part := wire.Cursor{Buf: c.Bytes}
 		for part.Next() {
 			switch part.Tag() {
-			case 1<<3 | uint32(wire.TypeVarint):
+			case otlpfield.PartialSuccessRejected<<3 | uint32(wire.TypeVarint):
 				rejected = int64(part.Scalar)
-			case 2<<3 | uint32(wire.TypeBytes):
+			case otlpfield.PartialSuccessErrorMessage<<3 | uint32(wire.TypeBytes):
 				message = part.Bytes
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 const (
@@ -104,14 +105,12 @@ type limits [8]uint64
 // table are to be treated as absent (common.proto, key_strindex).
 var noLimits = limits{1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32}
 
-const dictionaryField = 2 // in ExportProfilesServiceRequest
-
 // tableSizes counts the entries of the dictionary's tables ahead of the walk,
 // since the dictionary may come last, or in several parts. It stops at bad
 // bytes; the walk will find them too.
 func tableSizes(request []byte) (n limits) {
 	for c := (wire.Cursor{Buf: request}); c.Next(); {
-		if c.Num != dictionaryField || c.Type != wire.TypeBytes {
+		if c.Num != otlpfield.ExportProfilesServiceRequestDictionary || c.Type != wire.TypeBytes {
 			continue
 		}
 		countTables(c.Bytes, &n)
@@ -313,25 +312,31 @@ func plainKeyValues(b []byte, i int, tag uint32) int {
 	return i
 }
 
+// The tags inside a KeyValue, and those of the scalars inside its AnyValue.
+const (
+	tagKey    = otlpfield.KeyValueKey<<3 | uint8(wire.TypeBytes)
+	tagValue  = otlpfield.KeyValueValue<<3 | uint8(wire.TypeBytes)
+	tagString = otlpfield.AnyValueStringValue<<3 | uint8(wire.TypeBytes)
+	tagBool   = otlpfield.AnyValueBoolValue<<3 | uint8(wire.TypeVarint)
+	tagInt    = otlpfield.AnyValueIntValue<<3 | uint8(wire.TypeVarint)
+	tagDouble = otlpfield.AnyValueDoubleValue<<3 | uint8(wire.TypeFixed64)
+)
+
 // plainKeyValue says whether b is a KeyValue of the shape that nearly all have:
 // a key, then a value that is one short scalar, and nothing else. What it does
 // not recognise is walked.
 func plainKeyValue(b []byte) bool {
-	const ( // tags
-		key, value                   = 1<<3 | 2, 2<<3 | 2
-		asText, asBool, asInt, asDbl = 1<<3 | 2, 2 << 3, 3 << 3, 4<<3 | 1
-	)
-	if len(b) < 4 || b[0] != key || b[1] >= 0x80 {
+	if len(b) < 4 || b[0] != tagKey || b[1] >= 0x80 {
 		return false
 	}
 	v := 2 + int(b[1]) // where the value's tag is
-	if len(b) < v+3 || b[v] != value || b[v+1] >= 0x80 || len(b) != v+2+int(b[v+1]) {
+	if len(b) < v+3 || b[v] != tagValue || b[v+1] >= 0x80 || len(b) != v+2+int(b[v+1]) {
 		return false
 	}
 	switch v += 2; b[v] {
-	case asText:
+	case tagString:
 		return len(b) > v+1 && b[v+1] < 0x80 && len(b) == v+2+int(b[v+1])
-	case asBool, asInt:
+	case tagBool, tagInt:
 		last := len(b) - 1 // the varint is b[v+1:], if there is one
 		if last == v || last-v > 9 || b[last] >= 0x80 {
 			return false
@@ -342,7 +347,7 @@ func plainKeyValue(b []byte) bool {
 			}
 		}
 		return true
-	case asDbl:
+	case tagDouble:
 		return len(b) == v+9
 	}
 	return false

@@ -24,4 +24,4 @@
 // it never panics).
 package otlp
 
-//go:generate go run ../tools/otlpgen
+//go:generate go -C ../tools run ./otlpgen -dir ../otlp

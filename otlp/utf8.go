@@ -202,12 +202,11 @@ func skipScalar(op tagOp, b []byte, field, i int) int {
 // plainNumber says whether b is a KeyValue of the usual shape whose key ends in
 // the ascii bytes that b begins with and whose value is no string.
 func plainNumber(b []byte, ascii int) bool {
-	const asText = 1<<3 | uint8(wire.TypeBytes)
 	if !plainKeyValue(b) {
 		return false
 	}
 	value := 2 + int(b[1])
-	return value <= ascii && b[value+2] != asText
+	return value <= ascii && b[value+2] != tagString
 }
 
 // skipRow returns the index behind the fields that follow at b[i:] with the same
