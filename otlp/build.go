@@ -8,16 +8,21 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
-// Encoder collects what builders append; see its Buf.
-type Encoder = wire.Encoder
+// Encoder holds what builders append. The zero value is ready for use.
+type Encoder struct {
+	// Buf is the wire form of what was appended so far. It is complete when all
+	// nested messages are closed. To use memory again, set it to a slice of
+	// length 0.
+	Buf []byte
+}
 
-func closeMessage(e *Encoder, mark int) {
+func closeMessage(e *wire.Encoder, mark int) {
 	if mark >= 0 {
 		e.Close(mark)
 	}
 }
 
-func packVarints[T ~int32 | ~int64 | ~uint32 | ~uint64](e *Encoder, num uint32, vs []T) {
+func packVarints[T ~int32 | ~int64 | ~uint32 | ~uint64](e *wire.Encoder, num uint32, vs []T) {
 	if len(vs) == 0 {
 		return
 	}
@@ -28,7 +33,7 @@ func packVarints[T ~int32 | ~int64 | ~uint32 | ~uint64](e *Encoder, num uint32, 
 	e.Close(mark)
 }
 
-func packFixed64s(e *Encoder, num uint32, vs []uint64) {
+func packFixed64s(e *wire.Encoder, num uint32, vs []uint64) {
 	if len(vs) == 0 {
 		return
 	}
@@ -39,7 +44,7 @@ func packFixed64s(e *Encoder, num uint32, vs []uint64) {
 	e.Close(mark)
 }
 
-func packDoubles(e *Encoder, num uint32, vs []float64) {
+func packDoubles(e *wire.Encoder, num uint32, vs []float64) {
 	if len(vs) == 0 {
 		return
 	}
@@ -69,7 +74,7 @@ func AppendPartialSuccess(dst []byte, rejected int64, message string) []byte {
 	if rejected == 0 && message == "" {
 		return dst
 	}
-	e := Encoder{Buf: dst}
+	e := wire.Encoder{Buf: dst}
 	mark := e.Open(otlpfield.ResponsePartialSuccess)
 	if rejected != 0 {
 		e.Varint(otlpfield.PartialSuccessRejected, uint64(rejected))

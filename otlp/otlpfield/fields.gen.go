@@ -50,7 +50,8 @@ const (
 	KeyValueListValues = 1
 )
 
-// Fields of EntityRef: a reference to an entity that the attributes of a resource describe.
+// Fields of EntityRef: a reference to an entity that the attributes of a
+// resource describe.
 const (
 	EntityRefSchemaURL       = 1
 	EntityRefType            = 2
@@ -65,7 +66,8 @@ const (
 	ScopeSpansSchemaURL = 3
 )
 
-// Fields of InstrumentationScope: the library or module that recorded the telemetry.
+// Fields of InstrumentationScope: the library or module that recorded the
+// telemetry.
 const (
 	InstrumentationScopeName                   = 1
 	InstrumentationScopeVersion                = 2
@@ -182,7 +184,8 @@ const (
 	SumIsMonotonic            = 3
 )
 
-// Fields of Histogram: the data points of a histogram with explicit bucket bounds.
+// Fields of Histogram: the data points of a histogram with explicit bucket
+// bounds.
 const (
 	HistogramDataPoints             = 1
 	HistogramAggregationTemporality = 2
@@ -203,13 +206,15 @@ const (
 	HistogramDataPointMax               = 12
 )
 
-// Fields of ExponentialHistogram: the data points of a histogram with exponential buckets.
+// Fields of ExponentialHistogram: the data points of a histogram with
+// exponential buckets.
 const (
 	ExponentialHistogramDataPoints             = 1
 	ExponentialHistogramAggregationTemporality = 2
 )
 
-// Fields of ExponentialHistogramDataPoint: one histogram with exponential buckets.
+// Fields of ExponentialHistogramDataPoint: one histogram with exponential
+// buckets.
 const (
 	ExponentialHistogramDataPointAttributes        = 1
 	ExponentialHistogramDataPointStartTimeUnixNano = 2
@@ -227,7 +232,8 @@ const (
 	ExponentialHistogramDataPointZeroThreshold     = 14
 )
 
-// Fields of ExponentialHistogramDataPointBuckets: consecutive buckets of an exponential histogram.
+// Fields of ExponentialHistogramDataPointBuckets: consecutive buckets of an
+// exponential histogram.
 const (
 	ExponentialHistogramDataPointBucketsOffset       = 1
 	ExponentialHistogramDataPointBucketsBucketCounts = 2
@@ -339,7 +345,8 @@ const (
 	SampleTimestampsUnixNano = 5
 )
 
-// Fields of ProfilesDictionary: the tables that the profiles of a request refer to by index.
+// Fields of ProfilesDictionary: the tables that the profiles of a request refer
+// to by index.
 const (
 	ProfilesDictionaryMappingTable   = 1
 	ProfilesDictionaryLocationTable  = 2
@@ -388,7 +395,8 @@ const (
 	LinkSpanID  = 2
 )
 
-// Fields of KeyValueAndUnit: an attribute of a profile, with the unit of its value.
+// Fields of KeyValueAndUnit: an attribute of a profile, with the unit of its
+// value.
 const (
 	KeyValueAndUnitKeyStrindex  = 1
 	KeyValueAndUnitValue        = 2
@@ -405,7 +413,8 @@ const (
 	ExportTraceServiceResponsePartialSuccess = 1
 )
 
-// Fields of ExportTracePartialSuccess: which part of an export of spans was rejected.
+// Fields of ExportTracePartialSuccess: which part of an export of spans was
+// rejected.
 const (
 	ExportTracePartialSuccessRejectedSpans = 1
 	ExportTracePartialSuccessErrorMessage  = 2
@@ -416,29 +425,34 @@ const (
 	ExportMetricsServiceResponsePartialSuccess = 1
 )
 
-// Fields of ExportMetricsPartialSuccess: which part of an export of metrics was rejected.
+// Fields of ExportMetricsPartialSuccess: which part of an export of metrics was
+// rejected.
 const (
 	ExportMetricsPartialSuccessRejectedDataPoints = 1
 	ExportMetricsPartialSuccessErrorMessage       = 2
 )
 
-// Fields of ExportLogsServiceResponse: the response to an export of log records.
+// Fields of ExportLogsServiceResponse: the response to an export of log
+// records.
 const (
 	ExportLogsServiceResponsePartialSuccess = 1
 )
 
-// Fields of ExportLogsPartialSuccess: which part of an export of log records was rejected.
+// Fields of ExportLogsPartialSuccess: which part of an export of log records
+// was rejected.
 const (
 	ExportLogsPartialSuccessRejectedLogRecords = 1
 	ExportLogsPartialSuccessErrorMessage       = 2
 )
 
-// Fields of ExportProfilesServiceResponse: the response to an export of profiles.
+// Fields of ExportProfilesServiceResponse: the response to an export of
+// profiles.
 const (
 	ExportProfilesServiceResponsePartialSuccess = 1
 )
 
-// Fields of ExportProfilesPartialSuccess: which part of an export of profiles was rejected.
+// Fields of ExportProfilesPartialSuccess: which part of an export of profiles
+// was rejected.
 const (
 	ExportProfilesPartialSuccessRejectedProfiles = 1
 	ExportProfilesPartialSuccessErrorMessage     = 2

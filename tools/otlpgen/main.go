@@ -59,7 +59,7 @@ func run(dir string, check bool) error {
 	if err != nil {
 		return err
 	}
-	if err := comments.apply(j.All, j.Enums); err != nil {
+	if err := comments.apply(j); err != nil {
 		return err
 	}
 	t, err := template.ParseFS(templates, "*.tmpl")
@@ -78,7 +78,7 @@ func run(dir string, check bool) error {
 		if err := t.ExecuteTemplate(&out, file.template, file.data); err != nil {
 			return err
 		}
-		src, err := format.Source(out.Bytes())
+		src, err := format.Source(wrapComments(out.Bytes()))
 		if err != nil {
 			return fmt.Errorf("%s: %w", file.path, err)
 		}

@@ -41,6 +41,7 @@ type field struct {
 	Oneof   string
 	Table   uint32 // the dictionary table that an index points into, 0 if none
 	Message string // the message that holds the field
+	Text    string // from texts.txt
 }
 
 type enum struct {

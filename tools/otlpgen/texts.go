@@ -51,14 +51,23 @@ func (t texts) use(name string) (string, error) {
 	return text, nil
 }
 
-// apply gives each message and enum its text.
-func (t texts) apply(messages []*message, enums []*enum) (err error) {
-	for _, m := range messages {
+// apply sets the texts of the model. Every message and enum must have one, and
+// every field of a request; no text may be left over.
+func (t texts) apply(j *jsonModel) (err error) {
+	for _, m := range j.All {
 		if m.Text, err = t.use(m.Name); err != nil {
 			return err
 		}
+		if slices.Contains(j.Responses, m) {
+			continue
+		}
+		for _, f := range m.Fields {
+			if f.Text, err = t.use(m.Name + "." + f.Proto); err != nil {
+				return err
+			}
+		}
 	}
-	for _, e := range enums {
+	for _, e := range j.Enums {
 		if e.Text, err = t.use(e.Name); err != nil {
 			return err
 		}
