@@ -78,10 +78,10 @@ func (e *CheckError) Unwrap() error { return e.Err }
 // bytes cannot fail. An error is a *CheckError.
 func Check(s Signal, request []byte) (items int, err error) {
 	if !s.Valid() {
-		return 0, fmt.Errorf("otlp: check of an %s", s)
+		return 0, fmt.Errorf("check request: %s", s)
 	}
 	if len(request) > wire.MaxMessageBytes {
-		return 0, fmt.Errorf("otlp: a request of %d bytes is larger than a message can be (%d)", len(request), wire.MaxMessageBytes)
+		return 0, fmt.Errorf("%s request: %d bytes exceed the maximum message size of %d bytes", s, len(request), wire.MaxMessageBytes)
 	}
 	w := walk{signal: s, request: request}
 	if s.Spec().HasDictionary {
@@ -435,14 +435,14 @@ func (w *walk) index(table uint8, v uint64) error {
 	return nil
 }
 
-var errDepth = fmt.Errorf("values are nested deeper than %d", MaxDepth)
+var errDepth = fmt.Errorf("attribute value nested deeper than %d levels", MaxDepth)
 
 type typeError struct{ t wire.Type }
 
 func (e *typeError) Error() string {
-	names := [...]string{"a varint", "a 64-bit value", "a length-delimited value", "a group", "the end of a group", "a 32-bit value"}
+	names := [...]string{"varint", "64-bit", "length-delimited", "group start", "group end", "32-bit"}
 	if int(e.t) < len(names) {
-		return "the field cannot be " + names[e.t]
+		return "unexpected wire type " + names[e.t]
 	}
 	return wire.ErrType.Error()
 }
@@ -455,9 +455,9 @@ type indexError struct {
 
 func (e *indexError) Error() string {
 	if e.size == 0 {
-		return fmt.Sprintf("index %d points into %s, which the request does not have", e.index, e.table)
+		return fmt.Sprintf("index %d out of range: the request has no %s", e.index, e.table)
 	}
-	return fmt.Sprintf("index %d points outside %s, which has %d entries", e.index, e.table, e.size)
+	return fmt.Sprintf("index %d out of range: %s has %d entries", e.index, e.table, e.size)
 }
 
 // fail puts the place to err: the messages on the stack, of which top are in

@@ -71,7 +71,7 @@ var olderFormats = [...]olderFormat{
 }
 
 func (f *olderFormat) sentence() string {
-	return fmt.Sprintf("this looks like OTLP profiles of opentelemetry-proto %s (%s); this server speaks the format of v1.10 and newer (%s: %s): upgrade the profiler",
+	return fmt.Sprintf("this looks like OTLP profiles of opentelemetry-proto %s (%s); this server supports the format of v1.10 and newer (%s: %s): upgrade the profiler",
 		f.versions, f.mark, specs[Profiles].Header, specs[Profiles].HeaderValue)
 }
 
