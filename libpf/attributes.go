@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // Attributes is an immutable set of attributes, sorted by key, no key twice. It
@@ -26,12 +27,6 @@ type Attribute struct {
 	Value string
 }
 
-// Field numbers of AnyValue (common.proto).
-const (
-	anyString, anyBool, anyInt, anyDouble, anyArray = 1, 2, 3, 4, 5
-	arrayValues                                     = 1
-)
-
 // Field numbers of Attributes, and what an attribute takes beside its texts:
 // tags and lengths, generously.
 const (
@@ -42,13 +37,13 @@ const (
 
 // StringAttr returns an attribute with a string.
 func StringAttr(key, value string) Attribute {
-	return Attribute{Key: key, Value: string(wire.AppendBytes(nil, anyString, validText(value)))}
+	return Attribute{Key: key, Value: string(wire.AppendBytes(nil, otlpfield.AnyValueStringValue, validText(value)))}
 }
 
 // IntAttr returns an attribute with an integer.
 func IntAttr(key string, value int64) Attribute {
 	var e wire.Encoder
-	e.Varint(anyInt, uint64(value))
+	e.Varint(otlpfield.AnyValueIntValue, uint64(value))
 	return Attribute{Key: key, Value: string(e.Buf)}
 }
 
@@ -59,32 +54,32 @@ func BoolAttr(key string, value bool) Attribute {
 	if value {
 		n = 1
 	}
-	e.Varint(anyBool, n)
+	e.Varint(otlpfield.AnyValueBoolValue, n)
 	return Attribute{Key: key, Value: string(e.Buf)}
 }
 
 // DoubleAttr returns an attribute with a double.
 func DoubleAttr(key string, value float64) Attribute {
 	var e wire.Encoder
-	e.Double(anyDouble, value)
+	e.Double(otlpfield.AnyValueDoubleValue, value)
 	return Attribute{Key: key, Value: string(e.Buf)}
 }
 
 // StringsAttr returns an attribute with an array of strings.
 func StringsAttr(key string, values ...string) Attribute {
-	return arrayAttr(key, values, func(e *wire.Encoder, v string) { e.String(anyString, validText(v)) })
+	return arrayAttr(key, values, func(e *wire.Encoder, v string) { e.String(otlpfield.AnyValueStringValue, validText(v)) })
 }
 
 // IntsAttr returns an attribute with an array of integers.
 func IntsAttr(key string, values ...int64) Attribute {
-	return arrayAttr(key, values, func(e *wire.Encoder, v int64) { e.Varint(anyInt, uint64(v)) })
+	return arrayAttr(key, values, func(e *wire.Encoder, v int64) { e.Varint(otlpfield.AnyValueIntValue, uint64(v)) })
 }
 
 func arrayAttr[T any](key string, values []T, add func(*wire.Encoder, T)) Attribute {
 	var e wire.Encoder
-	array := e.Open(anyArray)
+	array := e.Open(otlpfield.AnyValueArrayValue)
 	for _, v := range values {
-		one := e.Open(arrayValues)
+		one := e.Open(otlpfield.ArrayValueValues)
 		add(&e, v)
 		e.Close(one)
 	}

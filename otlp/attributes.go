@@ -6,25 +6,40 @@ import (
 	"iter"
 	"math"
 	"strconv"
+
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
-// The members of AnyValue.value, as Value.Kind returns them.
+// Kind is the type of a Value.
+type Kind uint8
+
+// The kinds. KindEmpty is a value that is not set; the others have the number of
+// the field of AnyValue that is set.
 const (
-	KindEmpty  = 0
-	KindString = 1
-	KindBool   = 2
-	KindInt    = 3
-	KindDouble = 4
-	KindArray  = 5
-	KindMap    = 6
-	KindBytes  = 7
-	// KindStringIndex is a string in the dictionary. Value resolves it:
-	// Kind never returns it.
-	KindStringIndex = 8
+	KindEmpty  Kind = 0
+	KindString Kind = otlpfield.AnyValueStringValue
+	KindBool   Kind = otlpfield.AnyValueBoolValue
+	KindInt    Kind = otlpfield.AnyValueIntValue
+	KindDouble Kind = otlpfield.AnyValueDoubleValue
+	KindArray  Kind = otlpfield.AnyValueArrayValue
+	KindMap    Kind = otlpfield.AnyValueKvlistValue
+	KindBytes  Kind = otlpfield.AnyValueBytesValue
 )
 
-// Value is an AnyValue with its reference into the dictionary, if it is one,
-// followed.
+// String returns the name of the kind: "empty", "string", "bool", …
+func (k Kind) String() string {
+	names := [...]string{
+		KindEmpty: "empty", KindString: "string", KindBool: "bool", KindInt: "int",
+		KindDouble: "double", KindArray: "array", KindMap: "map", KindBytes: "bytes",
+	}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return "kind " + strconv.Itoa(int(k))
+}
+
+// Value is an AnyValue. If that is a reference to a string of the dictionary,
+// Value is the string.
 type Value struct {
 	u    Union
 	dict *Dictionary
@@ -34,32 +49,32 @@ type Value struct {
 // Outside profiles a reference is treated as absent (common.proto).
 func (v AnyValue) Resolve(d *Dictionary) Value {
 	u := v.Value()
-	if u.Num == KindStringIndex {
+	if u.Num == otlpfield.AnyValueStringValueStrindex {
 		if d == nil {
 			return Value{}
 		}
-		u = Union{Num: KindString, Bytes: d.String(int32(u.Scalar))}
+		u = Union{Num: otlpfield.AnyValueStringValue, Bytes: d.String(int32(u.Scalar))}
 	}
 	return Value{u, d}
 }
 
-// Kind says which member is set: KindString, …, or KindEmpty.
-func (v Value) Kind() int { return int(v.u.Num) }
+// Kind returns the type of the value.
+func (v Value) Kind() Kind { return Kind(v.u.Num) }
 
 // Text returns a string's or bytes' content.
 func (v Value) Text() []byte {
-	if v.u.Num == KindString || v.u.Num == KindBytes {
+	if v.Kind() == KindString || v.Kind() == KindBytes {
 		return v.u.Bytes
 	}
 	return nil
 }
 
 // Bool returns a bool.
-func (v Value) Bool() bool { return v.u.Num == KindBool && v.u.Scalar != 0 }
+func (v Value) Bool() bool { return v.Kind() == KindBool && v.u.Scalar != 0 }
 
 // Int returns an int.
 func (v Value) Int() int64 {
-	if v.u.Num != KindInt {
+	if v.Kind() != KindInt {
 		return 0
 	}
 	return int64(v.u.Scalar)
@@ -67,7 +82,7 @@ func (v Value) Int() int64 {
 
 // Double returns a double.
 func (v Value) Double() float64 {
-	if v.u.Num != KindDouble {
+	if v.Kind() != KindDouble {
 		return 0
 	}
 	return math.Float64frombits(v.u.Scalar)
@@ -76,7 +91,7 @@ func (v Value) Double() float64 {
 // Array iterates over an array's elements.
 func (v Value) Array() iter.Seq[Value] {
 	return func(yield func(Value) bool) {
-		if v.u.Num != KindArray {
+		if v.Kind() != KindArray {
 			return
 		}
 		for e := range ArrayValue(v.u.Bytes).Values().All() {
@@ -90,7 +105,7 @@ func (v Value) Array() iter.Seq[Value] {
 // Map iterates over a map's keys and values.
 func (v Value) Map() iter.Seq2[[]byte, Value] {
 	return func(yield func([]byte, Value) bool) {
-		if v.u.Num != KindMap {
+		if v.Kind() != KindMap {
 			return
 		}
 		for k, e := range Attributes(KeyValueList(v.u.Bytes).Values(), v.dict) {

@@ -5,18 +5,24 @@ import (
 	"math"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
-// Encoder collects what builders append; see its Buf.
-type Encoder = wire.Encoder
+// Encoder holds what builders append. The zero value is ready for use.
+type Encoder struct {
+	// Buf is the wire form of what was appended so far. It is complete when all
+	// nested messages are closed. To use memory again, set it to a slice of
+	// length 0.
+	Buf []byte
+}
 
-func closeMessage(e *Encoder, mark int) {
+func closeMessage(e *wire.Encoder, mark int) {
 	if mark >= 0 {
 		e.Close(mark)
 	}
 }
 
-func packVarints[T ~int32 | ~int64 | ~uint32 | ~uint64](e *Encoder, num uint32, vs []T) {
+func packVarints[T ~int32 | ~int64 | ~uint32 | ~uint64](e *wire.Encoder, num uint32, vs []T) {
 	if len(vs) == 0 {
 		return
 	}
@@ -27,7 +33,7 @@ func packVarints[T ~int32 | ~int64 | ~uint32 | ~uint64](e *Encoder, num uint32, 
 	e.Close(mark)
 }
 
-func packFixed64s(e *Encoder, num uint32, vs []uint64) {
+func packFixed64s(e *wire.Encoder, num uint32, vs []uint64) {
 	if len(vs) == 0 {
 		return
 	}
@@ -38,7 +44,7 @@ func packFixed64s(e *Encoder, num uint32, vs []uint64) {
 	e.Close(mark)
 }
 
-func packDoubles(e *Encoder, num uint32, vs []float64) {
+func packDoubles(e *wire.Encoder, num uint32, vs []float64) {
 	if len(vs) == 0 {
 		return
 	}
@@ -68,13 +74,13 @@ func AppendPartialSuccess(dst []byte, rejected int64, message string) []byte {
 	if rejected == 0 && message == "" {
 		return dst
 	}
-	e := Encoder{Buf: dst}
-	mark := e.Open(1)
+	e := wire.Encoder{Buf: dst}
+	mark := e.Open(otlpfield.ResponsePartialSuccess)
 	if rejected != 0 {
-		e.Varint(1, uint64(rejected))
+		e.Varint(otlpfield.PartialSuccessRejected, uint64(rejected))
 	}
 	if message != "" {
-		e.String(2, message)
+		e.String(otlpfield.PartialSuccessErrorMessage, message)
 	}
 	e.Close(mark)
 	return e.Buf
@@ -86,15 +92,15 @@ func AppendPartialSuccess(dst []byte, rejected int64, message string) []byte {
 func ParsePartialSuccess(response []byte) (rejected int64, message []byte, err error) {
 	c := wire.Cursor{Buf: response}
 	for c.Next() {
-		if c.Num != 1 || c.Type != wire.TypeBytes {
+		if c.Num != otlpfield.ResponsePartialSuccess || c.Type != wire.TypeBytes {
 			continue
 		}
 		part := wire.Cursor{Buf: c.Bytes}
 		for part.Next() {
 			switch part.Tag() {
-			case 1<<3 | uint32(wire.TypeVarint):
+			case otlpfield.PartialSuccessRejected<<3 | uint32(wire.TypeVarint):
 				rejected = int64(part.Scalar)
-			case 2<<3 | uint32(wire.TypeBytes):
+			case otlpfield.PartialSuccessErrorMessage<<3 | uint32(wire.TypeBytes):
 				message = part.Bytes
 			}
 		}

@@ -2,52 +2,59 @@
 
 package otlp
 
-// ExportTraceServiceRequestBuilder appends a opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest.
+import "github.com/penstock-telemetry/penstock/internal/wire"
+
+// ExportTraceServiceRequestBuilder appends a request to export spans.
 type ExportTraceServiceRequestBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendExportTraceServiceRequest begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendExportTraceServiceRequest returns a builder that appends the fields of
+// ExportTraceServiceRequest to e, not nested in another message. It need not be
+// closed.
 func AppendExportTraceServiceRequest(e *Encoder) ExportTraceServiceRequestBuilder {
-	return ExportTraceServiceRequestBuilder{e, -1}
+	return ExportTraceServiceRequestBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ExportTraceServiceRequestBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ExportTraceServiceRequestBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddResourceSpans begins one more of resource_spans.
+// AddResourceSpans begins one of the spans, by resource.
 func (b ExportTraceServiceRequestBuilder) AddResourceSpans() ResourceSpansBuilder {
 	return ResourceSpansBuilder{b.e, b.e.Open(1)}
 }
 
-// ResourceSpansBuilder appends a opentelemetry.proto.trace.v1.ResourceSpans.
+// ResourceSpansBuilder appends the spans of one resource.
 type ResourceSpansBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendResourceSpans begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendResourceSpans(e *Encoder) ResourceSpansBuilder { return ResourceSpansBuilder{e, -1} }
+// AppendResourceSpans returns a builder that appends the fields of
+// ResourceSpans to e, not nested in another message. It need not be closed.
+func AppendResourceSpans(e *Encoder) ResourceSpansBuilder {
+	return ResourceSpansBuilder{(*wire.Encoder)(e), -1}
+}
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ResourceSpansBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ResourceSpansBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetResource begins resource.
+// SetResource begins the resource that produced the spans.
 func (b ResourceSpansBuilder) SetResource() ResourceBuilder { return ResourceBuilder{b.e, b.e.Open(1)} }
 
-// AddScopeSpans begins one more of scope_spans.
+// AddScopeSpans begins one of the spans, by instrumentation scope.
 func (b ResourceSpansBuilder) AddScopeSpans() ScopeSpansBuilder {
 	return ScopeSpansBuilder{b.e, b.e.Open(2)}
 }
 
-// SetSchemaURL appends schema_url, unless it is the default.
+// SetSchemaURL sets the URL of the schema of the resource.
 func (b ResourceSpansBuilder) SetSchemaURL(v string) {
 	if len(v) == 0 {
 		return
@@ -55,25 +62,27 @@ func (b ResourceSpansBuilder) SetSchemaURL(v string) {
 	b.e.String(3, v)
 }
 
-// ResourceBuilder appends a opentelemetry.proto.resource.v1.Resource.
+// ResourceBuilder appends the entity that produced the telemetry.
 type ResourceBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendResource begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendResource(e *Encoder) ResourceBuilder { return ResourceBuilder{e, -1} }
+// AppendResource returns a builder that appends the fields of Resource to e,
+// not nested in another message. It need not be closed.
+func AppendResource(e *Encoder) ResourceBuilder { return ResourceBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ResourceBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ResourceBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddAttributes begins one more of attributes.
+// AddAttributes begins one of the attributes that describe the resource.
 func (b ResourceBuilder) AddAttributes() KeyValueBuilder { return KeyValueBuilder{b.e, b.e.Open(1)} }
 
-// SetDroppedAttributesCount appends dropped_attributes_count, unless it is the default.
+// SetDroppedAttributesCount sets the number of attributes that were discarded;
+// 0 means none.
 func (b ResourceBuilder) SetDroppedAttributesCount(v uint32) {
 	if v == 0 {
 		return
@@ -81,25 +90,26 @@ func (b ResourceBuilder) SetDroppedAttributesCount(v uint32) {
 	b.e.Varint(2, uint64(v))
 }
 
-// AddEntityRefs begins one more of entity_refs.
+// AddEntityRefs begins one of the entities that the attributes describe.
 func (b ResourceBuilder) AddEntityRefs() EntityRefBuilder { return EntityRefBuilder{b.e, b.e.Open(3)} }
 
-// KeyValueBuilder appends a opentelemetry.proto.common.v1.KeyValue.
+// KeyValueBuilder appends a key and its value, such as one attribute.
 type KeyValueBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendKeyValue begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendKeyValue(e *Encoder) KeyValueBuilder { return KeyValueBuilder{e, -1} }
+// AppendKeyValue returns a builder that appends the fields of KeyValue to e,
+// not nested in another message. It need not be closed.
+func AppendKeyValue(e *Encoder) KeyValueBuilder { return KeyValueBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b KeyValueBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b KeyValueBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetKey appends key, unless it is the default.
+// SetKey sets the key.
 func (b KeyValueBuilder) SetKey(v string) {
 	if len(v) == 0 {
 		return
@@ -107,10 +117,11 @@ func (b KeyValueBuilder) SetKey(v string) {
 	b.e.String(1, v)
 }
 
-// SetValue begins value.
+// SetValue begins the value.
 func (b KeyValueBuilder) SetValue() AnyValueBuilder { return AnyValueBuilder{b.e, b.e.Open(2)} }
 
-// SetKeyStrindex appends key_strindex, unless it is the default.
+// SetKeyStrindex sets the index of the key in the dictionary's string table, in
+// place of the key (profiles only); 0 means unset.
 func (b KeyValueBuilder) SetKeyStrindex(v int32) {
 	if v == 0 {
 		return
@@ -118,113 +129,122 @@ func (b KeyValueBuilder) SetKeyStrindex(v int32) {
 	b.e.Varint(3, uint64(v))
 }
 
-// AnyValueBuilder appends a opentelemetry.proto.common.v1.AnyValue.
+// AnyValueBuilder appends a value of any type, including lists and maps of
+// values.
 type AnyValueBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendAnyValue begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendAnyValue(e *Encoder) AnyValueBuilder { return AnyValueBuilder{e, -1} }
+// AppendAnyValue returns a builder that appends the fields of AnyValue to e,
+// not nested in another message. It need not be closed.
+func AppendAnyValue(e *Encoder) AnyValueBuilder { return AnyValueBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b AnyValueBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b AnyValueBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetStringValue appends string_value.
+// SetStringValue sets the string.
 func (b AnyValueBuilder) SetStringValue(v string) {
 	b.e.String(1, v)
 }
 
-// SetBoolValue appends bool_value.
+// SetBoolValue sets the bool.
 func (b AnyValueBuilder) SetBoolValue(v bool) {
 	b.e.Varint(2, boolVarint(v))
 }
 
-// SetIntValue appends int_value.
+// SetIntValue sets the integer.
 func (b AnyValueBuilder) SetIntValue(v int64) {
 	b.e.Varint(3, uint64(v))
 }
 
-// SetDoubleValue appends double_value.
+// SetDoubleValue sets the floating-point number.
 func (b AnyValueBuilder) SetDoubleValue(v float64) {
 	b.e.Double(4, v)
 }
 
-// SetArrayValue begins array_value.
+// SetArrayValue begins the list.
 func (b AnyValueBuilder) SetArrayValue() ArrayValueBuilder {
 	return ArrayValueBuilder{b.e, b.e.Open(5)}
 }
 
-// SetKvlistValue begins kvlist_value.
+// SetKvlistValue begins the map.
 func (b AnyValueBuilder) SetKvlistValue() KeyValueListBuilder {
 	return KeyValueListBuilder{b.e, b.e.Open(6)}
 }
 
-// SetBytesValue appends bytes_value.
+// SetBytesValue sets the bytes.
 func (b AnyValueBuilder) SetBytesValue(v []byte) {
 	b.e.Bytes(7, v)
 }
 
-// SetStringValueStrindex appends string_value_strindex.
+// SetStringValueStrindex sets the index of the string in the dictionary's
+// string table (profiles only).
 func (b AnyValueBuilder) SetStringValueStrindex(v int32) {
 	b.e.Varint(8, uint64(v))
 }
 
-// ArrayValueBuilder appends a opentelemetry.proto.common.v1.ArrayValue.
+// ArrayValueBuilder appends a list of values.
 type ArrayValueBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendArrayValue begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendArrayValue(e *Encoder) ArrayValueBuilder { return ArrayValueBuilder{e, -1} }
+// AppendArrayValue returns a builder that appends the fields of ArrayValue to
+// e, not nested in another message. It need not be closed.
+func AppendArrayValue(e *Encoder) ArrayValueBuilder { return ArrayValueBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ArrayValueBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ArrayValueBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddValues begins one more of values.
+// AddValues begins one of the elements, in order.
 func (b ArrayValueBuilder) AddValues() AnyValueBuilder { return AnyValueBuilder{b.e, b.e.Open(1)} }
 
-// KeyValueListBuilder appends a opentelemetry.proto.common.v1.KeyValueList.
+// KeyValueListBuilder appends a map as a list of pairs of key and value.
 type KeyValueListBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendKeyValueList begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendKeyValueList(e *Encoder) KeyValueListBuilder { return KeyValueListBuilder{e, -1} }
+// AppendKeyValueList returns a builder that appends the fields of KeyValueList
+// to e, not nested in another message. It need not be closed.
+func AppendKeyValueList(e *Encoder) KeyValueListBuilder {
+	return KeyValueListBuilder{(*wire.Encoder)(e), -1}
+}
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b KeyValueListBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b KeyValueListBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddValues begins one more of values.
+// AddValues begins one of the pairs, whose keys should differ.
 func (b KeyValueListBuilder) AddValues() KeyValueBuilder { return KeyValueBuilder{b.e, b.e.Open(1)} }
 
-// EntityRefBuilder appends a opentelemetry.proto.common.v1.EntityRef.
+// EntityRefBuilder appends a reference to an entity that the attributes of a
+// resource describe.
 type EntityRefBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendEntityRef begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendEntityRef(e *Encoder) EntityRefBuilder { return EntityRefBuilder{e, -1} }
+// AppendEntityRef returns a builder that appends the fields of EntityRef to e,
+// not nested in another message. It need not be closed.
+func AppendEntityRef(e *Encoder) EntityRefBuilder { return EntityRefBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b EntityRefBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b EntityRefBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetSchemaURL appends schema_url, unless it is the default.
+// SetSchemaURL sets the URL of the schema of the entity.
 func (b EntityRefBuilder) SetSchemaURL(v string) {
 	if len(v) == 0 {
 		return
@@ -232,7 +252,7 @@ func (b EntityRefBuilder) SetSchemaURL(v string) {
 	b.e.String(1, v)
 }
 
-// SetType appends type, unless it is the default.
+// SetType sets the type of the entity, such as "service" or "host".
 func (b EntityRefBuilder) SetType(v string) {
 	if len(v) == 0 {
 		return
@@ -240,36 +260,39 @@ func (b EntityRefBuilder) SetType(v string) {
 	b.e.String(2, v)
 }
 
-// AddIDKeys appends one of id_keys.
+// AddIDKeys adds one of the keys of the resource attributes that identify the
+// entity.
 func (b EntityRefBuilder) AddIDKeys(v string) { b.e.String(3, v) }
 
-// AddDescriptionKeys appends one of description_keys.
+// AddDescriptionKeys adds one of the keys of the resource attributes that
+// describe the entity without identifying it.
 func (b EntityRefBuilder) AddDescriptionKeys(v string) { b.e.String(4, v) }
 
-// ScopeSpansBuilder appends a opentelemetry.proto.trace.v1.ScopeSpans.
+// ScopeSpansBuilder appends the spans of one instrumentation scope.
 type ScopeSpansBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendScopeSpans begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendScopeSpans(e *Encoder) ScopeSpansBuilder { return ScopeSpansBuilder{e, -1} }
+// AppendScopeSpans returns a builder that appends the fields of ScopeSpans to
+// e, not nested in another message. It need not be closed.
+func AppendScopeSpans(e *Encoder) ScopeSpansBuilder { return ScopeSpansBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ScopeSpansBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ScopeSpansBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetScope begins scope.
+// SetScope begins the scope that recorded the spans.
 func (b ScopeSpansBuilder) SetScope() InstrumentationScopeBuilder {
 	return InstrumentationScopeBuilder{b.e, b.e.Open(1)}
 }
 
-// AddSpans begins one more of spans.
+// AddSpans begins one of the spans.
 func (b ScopeSpansBuilder) AddSpans() SpanBuilder { return SpanBuilder{b.e, b.e.Open(2)} }
 
-// SetSchemaURL appends schema_url, unless it is the default.
+// SetSchemaURL sets the URL of the schema of the scope and its spans.
 func (b ScopeSpansBuilder) SetSchemaURL(v string) {
 	if len(v) == 0 {
 		return
@@ -277,24 +300,27 @@ func (b ScopeSpansBuilder) SetSchemaURL(v string) {
 	b.e.String(3, v)
 }
 
-// InstrumentationScopeBuilder appends a opentelemetry.proto.common.v1.InstrumentationScope.
+// InstrumentationScopeBuilder appends the library or module that recorded the
+// telemetry.
 type InstrumentationScopeBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendInstrumentationScope begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendInstrumentationScope returns a builder that appends the fields of
+// InstrumentationScope to e, not nested in another message. It need not be
+// closed.
 func AppendInstrumentationScope(e *Encoder) InstrumentationScopeBuilder {
-	return InstrumentationScopeBuilder{e, -1}
+	return InstrumentationScopeBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b InstrumentationScopeBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b InstrumentationScopeBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetName appends name, unless it is the default.
+// SetName sets the name of the scope; empty means unknown.
 func (b InstrumentationScopeBuilder) SetName(v string) {
 	if len(v) == 0 {
 		return
@@ -302,7 +328,7 @@ func (b InstrumentationScopeBuilder) SetName(v string) {
 	b.e.String(1, v)
 }
 
-// SetVersion appends version, unless it is the default.
+// SetVersion sets the version of the scope.
 func (b InstrumentationScopeBuilder) SetVersion(v string) {
 	if len(v) == 0 {
 		return
@@ -310,12 +336,13 @@ func (b InstrumentationScopeBuilder) SetVersion(v string) {
 	b.e.String(2, v)
 }
 
-// AddAttributes begins one more of attributes.
+// AddAttributes begins one of the attributes that describe the scope.
 func (b InstrumentationScopeBuilder) AddAttributes() KeyValueBuilder {
 	return KeyValueBuilder{b.e, b.e.Open(3)}
 }
 
-// SetDroppedAttributesCount appends dropped_attributes_count, unless it is the default.
+// SetDroppedAttributesCount sets the number of attributes that were discarded;
+// 0 means none.
 func (b InstrumentationScopeBuilder) SetDroppedAttributesCount(v uint32) {
 	if v == 0 {
 		return
@@ -323,22 +350,23 @@ func (b InstrumentationScopeBuilder) SetDroppedAttributesCount(v uint32) {
 	b.e.Varint(4, uint64(v))
 }
 
-// SpanBuilder appends a opentelemetry.proto.trace.v1.Span.
+// SpanBuilder appends one operation of a trace.
 type SpanBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendSpan begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendSpan(e *Encoder) SpanBuilder { return SpanBuilder{e, -1} }
+// AppendSpan returns a builder that appends the fields of Span to e, not nested
+// in another message. It need not be closed.
+func AppendSpan(e *Encoder) SpanBuilder { return SpanBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b SpanBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b SpanBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetTraceID appends trace_id, unless it is the default.
+// SetTraceID sets the id of the trace that the span belongs to, 16 bytes.
 func (b SpanBuilder) SetTraceID(v []byte) {
 	if len(v) == 0 {
 		return
@@ -346,7 +374,7 @@ func (b SpanBuilder) SetTraceID(v []byte) {
 	b.e.Bytes(1, v)
 }
 
-// SetSpanID appends span_id, unless it is the default.
+// SetSpanID sets the id of the span, 8 bytes.
 func (b SpanBuilder) SetSpanID(v []byte) {
 	if len(v) == 0 {
 		return
@@ -354,7 +382,7 @@ func (b SpanBuilder) SetSpanID(v []byte) {
 	b.e.Bytes(2, v)
 }
 
-// SetTraceState appends trace_state, unless it is the default.
+// SetTraceState sets the W3C tracestate of the span, as in the HTTP header.
 func (b SpanBuilder) SetTraceState(v string) {
 	if len(v) == 0 {
 		return
@@ -362,7 +390,8 @@ func (b SpanBuilder) SetTraceState(v string) {
 	b.e.String(3, v)
 }
 
-// SetParentSpanID appends parent_span_id, unless it is the default.
+// SetParentSpanID sets the id of the parent span, 8 bytes; empty means that the
+// span is a root.
 func (b SpanBuilder) SetParentSpanID(v []byte) {
 	if len(v) == 0 {
 		return
@@ -370,7 +399,8 @@ func (b SpanBuilder) SetParentSpanID(v []byte) {
 	b.e.Bytes(4, v)
 }
 
-// SetFlags appends flags, unless it is the default.
+// SetFlags sets the W3C trace flags in bits 0 to 7; bit 9 says that the parent
+// is remote, and is valid if bit 8 is set.
 func (b SpanBuilder) SetFlags(v uint32) {
 	if v == 0 {
 		return
@@ -378,7 +408,7 @@ func (b SpanBuilder) SetFlags(v uint32) {
 	b.e.Fixed32(16, v)
 }
 
-// SetName appends name, unless it is the default.
+// SetName sets the name of the operation.
 func (b SpanBuilder) SetName(v string) {
 	if len(v) == 0 {
 		return
@@ -386,7 +416,7 @@ func (b SpanBuilder) SetName(v string) {
 	b.e.String(5, v)
 }
 
-// SetKind appends kind, unless it is the default.
+// SetKind sets the role of the span in the trace.
 func (b SpanBuilder) SetKind(v SpanKind) {
 	if v == 0 {
 		return
@@ -394,7 +424,8 @@ func (b SpanBuilder) SetKind(v SpanKind) {
 	b.e.Varint(6, uint64(v))
 }
 
-// SetStartTimeUnixNano appends start_time_unix_nano, unless it is the default.
+// SetStartTimeUnixNano sets the time at which the span started, in nanoseconds
+// since the Unix epoch.
 func (b SpanBuilder) SetStartTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -402,7 +433,8 @@ func (b SpanBuilder) SetStartTimeUnixNano(v uint64) {
 	b.e.Fixed64(7, v)
 }
 
-// SetEndTimeUnixNano appends end_time_unix_nano, unless it is the default.
+// SetEndTimeUnixNano sets the time at which the span ended, in nanoseconds
+// since the Unix epoch.
 func (b SpanBuilder) SetEndTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -410,10 +442,11 @@ func (b SpanBuilder) SetEndTimeUnixNano(v uint64) {
 	b.e.Fixed64(8, v)
 }
 
-// AddAttributes begins one more of attributes.
+// AddAttributes begins one of the attributes of the span.
 func (b SpanBuilder) AddAttributes() KeyValueBuilder { return KeyValueBuilder{b.e, b.e.Open(9)} }
 
-// SetDroppedAttributesCount appends dropped_attributes_count, unless it is the default.
+// SetDroppedAttributesCount sets the number of attributes that were discarded;
+// 0 means none.
 func (b SpanBuilder) SetDroppedAttributesCount(v uint32) {
 	if v == 0 {
 		return
@@ -421,10 +454,11 @@ func (b SpanBuilder) SetDroppedAttributesCount(v uint32) {
 	b.e.Varint(10, uint64(v))
 }
 
-// AddEvents begins one more of events.
+// AddEvents begins one of the events during the span.
 func (b SpanBuilder) AddEvents() SpanEventBuilder { return SpanEventBuilder{b.e, b.e.Open(11)} }
 
-// SetDroppedEventsCount appends dropped_events_count, unless it is the default.
+// SetDroppedEventsCount sets the number of events that were discarded; 0 means
+// none.
 func (b SpanBuilder) SetDroppedEventsCount(v uint32) {
 	if v == 0 {
 		return
@@ -432,10 +466,11 @@ func (b SpanBuilder) SetDroppedEventsCount(v uint32) {
 	b.e.Varint(12, uint64(v))
 }
 
-// AddLinks begins one more of links.
+// AddLinks begins one of the links to other spans.
 func (b SpanBuilder) AddLinks() SpanLinkBuilder { return SpanLinkBuilder{b.e, b.e.Open(13)} }
 
-// SetDroppedLinksCount appends dropped_links_count, unless it is the default.
+// SetDroppedLinksCount sets the number of links that were discarded; 0 means
+// none.
 func (b SpanBuilder) SetDroppedLinksCount(v uint32) {
 	if v == 0 {
 		return
@@ -443,25 +478,27 @@ func (b SpanBuilder) SetDroppedLinksCount(v uint32) {
 	b.e.Varint(14, uint64(v))
 }
 
-// SetStatus begins status.
+// SetStatus begins the outcome of the operation.
 func (b SpanBuilder) SetStatus() StatusBuilder { return StatusBuilder{b.e, b.e.Open(15)} }
 
-// SpanEventBuilder appends a opentelemetry.proto.trace.v1.Span.Event.
+// SpanEventBuilder appends an event during a span.
 type SpanEventBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendSpanEvent begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendSpanEvent(e *Encoder) SpanEventBuilder { return SpanEventBuilder{e, -1} }
+// AppendSpanEvent returns a builder that appends the fields of SpanEvent to e,
+// not nested in another message. It need not be closed.
+func AppendSpanEvent(e *Encoder) SpanEventBuilder { return SpanEventBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b SpanEventBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b SpanEventBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetTimeUnixNano appends time_unix_nano, unless it is the default.
+// SetTimeUnixNano sets the time of the event, in nanoseconds since the Unix
+// epoch.
 func (b SpanEventBuilder) SetTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -469,7 +506,7 @@ func (b SpanEventBuilder) SetTimeUnixNano(v uint64) {
 	b.e.Fixed64(1, v)
 }
 
-// SetName appends name, unless it is the default.
+// SetName sets the name of the event.
 func (b SpanEventBuilder) SetName(v string) {
 	if len(v) == 0 {
 		return
@@ -477,10 +514,11 @@ func (b SpanEventBuilder) SetName(v string) {
 	b.e.String(2, v)
 }
 
-// AddAttributes begins one more of attributes.
+// AddAttributes begins one of the attributes of the event.
 func (b SpanEventBuilder) AddAttributes() KeyValueBuilder { return KeyValueBuilder{b.e, b.e.Open(3)} }
 
-// SetDroppedAttributesCount appends dropped_attributes_count, unless it is the default.
+// SetDroppedAttributesCount sets the number of attributes that were discarded;
+// 0 means none.
 func (b SpanEventBuilder) SetDroppedAttributesCount(v uint32) {
 	if v == 0 {
 		return
@@ -488,22 +526,23 @@ func (b SpanEventBuilder) SetDroppedAttributesCount(v uint32) {
 	b.e.Varint(4, uint64(v))
 }
 
-// SpanLinkBuilder appends a opentelemetry.proto.trace.v1.Span.Link.
+// SpanLinkBuilder appends a reference from one span to another.
 type SpanLinkBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendSpanLink begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendSpanLink(e *Encoder) SpanLinkBuilder { return SpanLinkBuilder{e, -1} }
+// AppendSpanLink returns a builder that appends the fields of SpanLink to e,
+// not nested in another message. It need not be closed.
+func AppendSpanLink(e *Encoder) SpanLinkBuilder { return SpanLinkBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b SpanLinkBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b SpanLinkBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetTraceID appends trace_id, unless it is the default.
+// SetTraceID sets the id of the trace of the linked span, 16 bytes.
 func (b SpanLinkBuilder) SetTraceID(v []byte) {
 	if len(v) == 0 {
 		return
@@ -511,7 +550,7 @@ func (b SpanLinkBuilder) SetTraceID(v []byte) {
 	b.e.Bytes(1, v)
 }
 
-// SetSpanID appends span_id, unless it is the default.
+// SetSpanID sets the id of the linked span, 8 bytes.
 func (b SpanLinkBuilder) SetSpanID(v []byte) {
 	if len(v) == 0 {
 		return
@@ -519,7 +558,7 @@ func (b SpanLinkBuilder) SetSpanID(v []byte) {
 	b.e.Bytes(2, v)
 }
 
-// SetTraceState appends trace_state, unless it is the default.
+// SetTraceState sets the W3C tracestate of the linked span.
 func (b SpanLinkBuilder) SetTraceState(v string) {
 	if len(v) == 0 {
 		return
@@ -527,10 +566,11 @@ func (b SpanLinkBuilder) SetTraceState(v string) {
 	b.e.String(3, v)
 }
 
-// AddAttributes begins one more of attributes.
+// AddAttributes begins one of the attributes of the link.
 func (b SpanLinkBuilder) AddAttributes() KeyValueBuilder { return KeyValueBuilder{b.e, b.e.Open(4)} }
 
-// SetDroppedAttributesCount appends dropped_attributes_count, unless it is the default.
+// SetDroppedAttributesCount sets the number of attributes that were discarded;
+// 0 means none.
 func (b SpanLinkBuilder) SetDroppedAttributesCount(v uint32) {
 	if v == 0 {
 		return
@@ -538,7 +578,8 @@ func (b SpanLinkBuilder) SetDroppedAttributesCount(v uint32) {
 	b.e.Varint(5, uint64(v))
 }
 
-// SetFlags appends flags, unless it is the default.
+// SetFlags sets the W3C trace flags in bits 0 to 7; bit 9 says that the linked
+// span is remote, and is valid if bit 8 is set.
 func (b SpanLinkBuilder) SetFlags(v uint32) {
 	if v == 0 {
 		return
@@ -546,22 +587,23 @@ func (b SpanLinkBuilder) SetFlags(v uint32) {
 	b.e.Fixed32(6, v)
 }
 
-// StatusBuilder appends a opentelemetry.proto.trace.v1.Status.
+// StatusBuilder appends the outcome of a span.
 type StatusBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendStatus begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendStatus(e *Encoder) StatusBuilder { return StatusBuilder{e, -1} }
+// AppendStatus returns a builder that appends the fields of Status to e, not
+// nested in another message. It need not be closed.
+func AppendStatus(e *Encoder) StatusBuilder { return StatusBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b StatusBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b StatusBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetMessage appends message, unless it is the default.
+// SetMessage sets the description of the error, for people to read.
 func (b StatusBuilder) SetMessage(v string) {
 	if len(v) == 0 {
 		return
@@ -569,7 +611,7 @@ func (b StatusBuilder) SetMessage(v string) {
 	b.e.String(2, v)
 }
 
-// SetCode appends code, unless it is the default.
+// SetCode sets the status code.
 func (b StatusBuilder) SetCode(v StatusCode) {
 	if v == 0 {
 		return
@@ -577,54 +619,59 @@ func (b StatusBuilder) SetCode(v StatusCode) {
 	b.e.Varint(3, uint64(v))
 }
 
-// ExportMetricsServiceRequestBuilder appends a opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest.
+// ExportMetricsServiceRequestBuilder appends a request to export metrics.
 type ExportMetricsServiceRequestBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendExportMetricsServiceRequest begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendExportMetricsServiceRequest returns a builder that appends the fields
+// of ExportMetricsServiceRequest to e, not nested in another message. It need
+// not be closed.
 func AppendExportMetricsServiceRequest(e *Encoder) ExportMetricsServiceRequestBuilder {
-	return ExportMetricsServiceRequestBuilder{e, -1}
+	return ExportMetricsServiceRequestBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ExportMetricsServiceRequestBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ExportMetricsServiceRequestBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddResourceMetrics begins one more of resource_metrics.
+// AddResourceMetrics begins one of the metrics, by resource.
 func (b ExportMetricsServiceRequestBuilder) AddResourceMetrics() ResourceMetricsBuilder {
 	return ResourceMetricsBuilder{b.e, b.e.Open(1)}
 }
 
-// ResourceMetricsBuilder appends a opentelemetry.proto.metrics.v1.ResourceMetrics.
+// ResourceMetricsBuilder appends the metrics of one resource.
 type ResourceMetricsBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendResourceMetrics begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendResourceMetrics(e *Encoder) ResourceMetricsBuilder { return ResourceMetricsBuilder{e, -1} }
+// AppendResourceMetrics returns a builder that appends the fields of
+// ResourceMetrics to e, not nested in another message. It need not be closed.
+func AppendResourceMetrics(e *Encoder) ResourceMetricsBuilder {
+	return ResourceMetricsBuilder{(*wire.Encoder)(e), -1}
+}
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ResourceMetricsBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ResourceMetricsBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetResource begins resource.
+// SetResource begins the resource that produced the metrics.
 func (b ResourceMetricsBuilder) SetResource() ResourceBuilder {
 	return ResourceBuilder{b.e, b.e.Open(1)}
 }
 
-// AddScopeMetrics begins one more of scope_metrics.
+// AddScopeMetrics begins one of the metrics, by instrumentation scope.
 func (b ResourceMetricsBuilder) AddScopeMetrics() ScopeMetricsBuilder {
 	return ScopeMetricsBuilder{b.e, b.e.Open(2)}
 }
 
-// SetSchemaURL appends schema_url, unless it is the default.
+// SetSchemaURL sets the URL of the schema of the resource.
 func (b ResourceMetricsBuilder) SetSchemaURL(v string) {
 	if len(v) == 0 {
 		return
@@ -632,30 +679,33 @@ func (b ResourceMetricsBuilder) SetSchemaURL(v string) {
 	b.e.String(3, v)
 }
 
-// ScopeMetricsBuilder appends a opentelemetry.proto.metrics.v1.ScopeMetrics.
+// ScopeMetricsBuilder appends the metrics of one instrumentation scope.
 type ScopeMetricsBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendScopeMetrics begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendScopeMetrics(e *Encoder) ScopeMetricsBuilder { return ScopeMetricsBuilder{e, -1} }
+// AppendScopeMetrics returns a builder that appends the fields of ScopeMetrics
+// to e, not nested in another message. It need not be closed.
+func AppendScopeMetrics(e *Encoder) ScopeMetricsBuilder {
+	return ScopeMetricsBuilder{(*wire.Encoder)(e), -1}
+}
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ScopeMetricsBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ScopeMetricsBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetScope begins scope.
+// SetScope begins the scope that recorded the metrics.
 func (b ScopeMetricsBuilder) SetScope() InstrumentationScopeBuilder {
 	return InstrumentationScopeBuilder{b.e, b.e.Open(1)}
 }
 
-// AddMetrics begins one more of metrics.
+// AddMetrics begins one of the metrics.
 func (b ScopeMetricsBuilder) AddMetrics() MetricBuilder { return MetricBuilder{b.e, b.e.Open(2)} }
 
-// SetSchemaURL appends schema_url, unless it is the default.
+// SetSchemaURL sets the URL of the schema of the scope and its metrics.
 func (b ScopeMetricsBuilder) SetSchemaURL(v string) {
 	if len(v) == 0 {
 		return
@@ -663,22 +713,23 @@ func (b ScopeMetricsBuilder) SetSchemaURL(v string) {
 	b.e.String(3, v)
 }
 
-// MetricBuilder appends a opentelemetry.proto.metrics.v1.Metric.
+// MetricBuilder appends one metric with its data points.
 type MetricBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendMetric begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendMetric(e *Encoder) MetricBuilder { return MetricBuilder{e, -1} }
+// AppendMetric returns a builder that appends the fields of Metric to e, not
+// nested in another message. It need not be closed.
+func AppendMetric(e *Encoder) MetricBuilder { return MetricBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b MetricBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b MetricBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetName appends name, unless it is the default.
+// SetName sets the name of the metric.
 func (b MetricBuilder) SetName(v string) {
 	if len(v) == 0 {
 		return
@@ -686,7 +737,7 @@ func (b MetricBuilder) SetName(v string) {
 	b.e.String(1, v)
 }
 
-// SetDescription appends description, unless it is the default.
+// SetDescription sets the description of the metric, for people to read.
 func (b MetricBuilder) SetDescription(v string) {
 	if len(v) == 0 {
 		return
@@ -694,7 +745,7 @@ func (b MetricBuilder) SetDescription(v string) {
 	b.e.String(2, v)
 }
 
-// SetUnit appends unit, unless it is the default.
+// SetUnit sets the unit of the values, in UCUM.
 func (b MetricBuilder) SetUnit(v string) {
 	if len(v) == 0 {
 		return
@@ -702,67 +753,74 @@ func (b MetricBuilder) SetUnit(v string) {
 	b.e.String(3, v)
 }
 
-// SetGauge begins gauge.
+// SetGauge begins the data points of a gauge.
 func (b MetricBuilder) SetGauge() GaugeBuilder { return GaugeBuilder{b.e, b.e.Open(5)} }
 
-// SetSum begins sum.
+// SetSum begins the data points of a sum.
 func (b MetricBuilder) SetSum() SumBuilder { return SumBuilder{b.e, b.e.Open(7)} }
 
-// SetHistogram begins histogram.
+// SetHistogram begins the data points of a histogram with explicit bounds.
 func (b MetricBuilder) SetHistogram() HistogramBuilder { return HistogramBuilder{b.e, b.e.Open(9)} }
 
-// SetExponentialHistogram begins exponential_histogram.
+// SetExponentialHistogram begins the data points of an exponential histogram.
 func (b MetricBuilder) SetExponentialHistogram() ExponentialHistogramBuilder {
 	return ExponentialHistogramBuilder{b.e, b.e.Open(10)}
 }
 
-// SetSummary begins summary.
+// SetSummary begins the data points of a summary.
 func (b MetricBuilder) SetSummary() SummaryBuilder { return SummaryBuilder{b.e, b.e.Open(11)} }
 
-// AddMetadata begins one more of metadata.
+// AddMetadata begins one of additional attributes of the metric, which do not
+// identify it.
 func (b MetricBuilder) AddMetadata() KeyValueBuilder { return KeyValueBuilder{b.e, b.e.Open(12)} }
 
-// GaugeBuilder appends a opentelemetry.proto.metrics.v1.Gauge.
+// GaugeBuilder appends the data points of a metric that reports the current
+// value.
 type GaugeBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendGauge begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendGauge(e *Encoder) GaugeBuilder { return GaugeBuilder{e, -1} }
+// AppendGauge returns a builder that appends the fields of Gauge to e, not
+// nested in another message. It need not be closed.
+func AppendGauge(e *Encoder) GaugeBuilder { return GaugeBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b GaugeBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b GaugeBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddDataPoints begins one more of data_points.
+// AddDataPoints begins one of the data points.
 func (b GaugeBuilder) AddDataPoints() NumberDataPointBuilder {
 	return NumberDataPointBuilder{b.e, b.e.Open(1)}
 }
 
-// NumberDataPointBuilder appends a opentelemetry.proto.metrics.v1.NumberDataPoint.
+// NumberDataPointBuilder appends one number of a gauge or a sum.
 type NumberDataPointBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendNumberDataPoint begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendNumberDataPoint(e *Encoder) NumberDataPointBuilder { return NumberDataPointBuilder{e, -1} }
+// AppendNumberDataPoint returns a builder that appends the fields of
+// NumberDataPoint to e, not nested in another message. It need not be closed.
+func AppendNumberDataPoint(e *Encoder) NumberDataPointBuilder {
+	return NumberDataPointBuilder{(*wire.Encoder)(e), -1}
+}
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b NumberDataPointBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b NumberDataPointBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddAttributes begins one more of attributes.
+// AddAttributes begins one of the attributes that identify the time series.
 func (b NumberDataPointBuilder) AddAttributes() KeyValueBuilder {
 	return KeyValueBuilder{b.e, b.e.Open(7)}
 }
 
-// SetStartTimeUnixNano appends start_time_unix_nano, unless it is the default.
+// SetStartTimeUnixNano sets the start of the interval that the point covers, in
+// nanoseconds since the Unix epoch; 0 means unset.
 func (b NumberDataPointBuilder) SetStartTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -770,7 +828,8 @@ func (b NumberDataPointBuilder) SetStartTimeUnixNano(v uint64) {
 	b.e.Fixed64(2, v)
 }
 
-// SetTimeUnixNano appends time_unix_nano, unless it is the default.
+// SetTimeUnixNano sets the end of the interval that the point covers, in
+// nanoseconds since the Unix epoch.
 func (b NumberDataPointBuilder) SetTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -778,22 +837,24 @@ func (b NumberDataPointBuilder) SetTimeUnixNano(v uint64) {
 	b.e.Fixed64(3, v)
 }
 
-// SetAsDouble appends as_double.
+// SetAsDouble sets the value as a floating-point number.
 func (b NumberDataPointBuilder) SetAsDouble(v float64) {
 	b.e.Double(4, v)
 }
 
-// SetAsInt appends as_int.
+// SetAsInt sets the value as an integer.
 func (b NumberDataPointBuilder) SetAsInt(v int64) {
 	b.e.Fixed64(6, uint64(v))
 }
 
-// AddExemplars begins one more of exemplars.
+// AddExemplars begins one of the single measurements that are kept as examples
+// of the value.
 func (b NumberDataPointBuilder) AddExemplars() ExemplarBuilder {
 	return ExemplarBuilder{b.e, b.e.Open(5)}
 }
 
-// SetFlags appends flags, unless it is the default.
+// SetFlags sets the flags of the point; bit 0 says that it has no recorded
+// value.
 func (b NumberDataPointBuilder) SetFlags(v uint32) {
 	if v == 0 {
 		return
@@ -801,27 +862,30 @@ func (b NumberDataPointBuilder) SetFlags(v uint32) {
 	b.e.Varint(8, uint64(v))
 }
 
-// ExemplarBuilder appends a opentelemetry.proto.metrics.v1.Exemplar.
+// ExemplarBuilder appends a single measurement that a data point includes.
 type ExemplarBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendExemplar begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendExemplar(e *Encoder) ExemplarBuilder { return ExemplarBuilder{e, -1} }
+// AppendExemplar returns a builder that appends the fields of Exemplar to e,
+// not nested in another message. It need not be closed.
+func AppendExemplar(e *Encoder) ExemplarBuilder { return ExemplarBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ExemplarBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ExemplarBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddFilteredAttributes begins one more of filtered_attributes.
+// AddFilteredAttributes begins one of the attributes of the measurement that
+// the data point does not have.
 func (b ExemplarBuilder) AddFilteredAttributes() KeyValueBuilder {
 	return KeyValueBuilder{b.e, b.e.Open(7)}
 }
 
-// SetTimeUnixNano appends time_unix_nano, unless it is the default.
+// SetTimeUnixNano sets the time of the measurement, in nanoseconds since the
+// Unix epoch.
 func (b ExemplarBuilder) SetTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -829,17 +893,18 @@ func (b ExemplarBuilder) SetTimeUnixNano(v uint64) {
 	b.e.Fixed64(2, v)
 }
 
-// SetAsDouble appends as_double.
+// SetAsDouble sets the value as a floating-point number.
 func (b ExemplarBuilder) SetAsDouble(v float64) {
 	b.e.Double(3, v)
 }
 
-// SetAsInt appends as_int.
+// SetAsInt sets the value as an integer.
 func (b ExemplarBuilder) SetAsInt(v int64) {
 	b.e.Fixed64(6, uint64(v))
 }
 
-// SetSpanID appends span_id, unless it is the default.
+// SetSpanID sets the id of the span during which the measurement was made, 8
+// bytes; empty means none.
 func (b ExemplarBuilder) SetSpanID(v []byte) {
 	if len(v) == 0 {
 		return
@@ -847,7 +912,8 @@ func (b ExemplarBuilder) SetSpanID(v []byte) {
 	b.e.Bytes(4, v)
 }
 
-// SetTraceID appends trace_id, unless it is the default.
+// SetTraceID sets the id of the trace during which the measurement was made, 16
+// bytes; empty means none.
 func (b ExemplarBuilder) SetTraceID(v []byte) {
 	if len(v) == 0 {
 		return
@@ -855,27 +921,28 @@ func (b ExemplarBuilder) SetTraceID(v []byte) {
 	b.e.Bytes(5, v)
 }
 
-// SumBuilder appends a opentelemetry.proto.metrics.v1.Sum.
+// SumBuilder appends the data points of a metric that reports a sum.
 type SumBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendSum begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendSum(e *Encoder) SumBuilder { return SumBuilder{e, -1} }
+// AppendSum returns a builder that appends the fields of Sum to e, not nested
+// in another message. It need not be closed.
+func AppendSum(e *Encoder) SumBuilder { return SumBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b SumBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b SumBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddDataPoints begins one more of data_points.
+// AddDataPoints begins one of the data points.
 func (b SumBuilder) AddDataPoints() NumberDataPointBuilder {
 	return NumberDataPointBuilder{b.e, b.e.Open(1)}
 }
 
-// SetAggregationTemporality appends aggregation_temporality, unless it is the default.
+// SetAggregationTemporality sets the interval that each data point covers.
 func (b SumBuilder) SetAggregationTemporality(v AggregationTemporality) {
 	if v == 0 {
 		return
@@ -883,7 +950,7 @@ func (b SumBuilder) SetAggregationTemporality(v AggregationTemporality) {
 	b.e.Varint(2, uint64(v))
 }
 
-// SetIsMonotonic appends is_monotonic, unless it is the default.
+// SetIsMonotonic sets whether the sum never decreases.
 func (b SumBuilder) SetIsMonotonic(v bool) {
 	if !v {
 		return
@@ -891,27 +958,29 @@ func (b SumBuilder) SetIsMonotonic(v bool) {
 	b.e.Varint(3, boolVarint(v))
 }
 
-// HistogramBuilder appends a opentelemetry.proto.metrics.v1.Histogram.
+// HistogramBuilder appends the data points of a histogram with explicit bucket
+// bounds.
 type HistogramBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendHistogram begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendHistogram(e *Encoder) HistogramBuilder { return HistogramBuilder{e, -1} }
+// AppendHistogram returns a builder that appends the fields of Histogram to e,
+// not nested in another message. It need not be closed.
+func AppendHistogram(e *Encoder) HistogramBuilder { return HistogramBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b HistogramBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b HistogramBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddDataPoints begins one more of data_points.
+// AddDataPoints begins one of the data points.
 func (b HistogramBuilder) AddDataPoints() HistogramDataPointBuilder {
 	return HistogramDataPointBuilder{b.e, b.e.Open(1)}
 }
 
-// SetAggregationTemporality appends aggregation_temporality, unless it is the default.
+// SetAggregationTemporality sets the interval that each data point covers.
 func (b HistogramBuilder) SetAggregationTemporality(v AggregationTemporality) {
 	if v == 0 {
 		return
@@ -919,29 +988,32 @@ func (b HistogramBuilder) SetAggregationTemporality(v AggregationTemporality) {
 	b.e.Varint(2, uint64(v))
 }
 
-// HistogramDataPointBuilder appends a opentelemetry.proto.metrics.v1.HistogramDataPoint.
+// HistogramDataPointBuilder appends one histogram with explicit bucket bounds.
 type HistogramDataPointBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendHistogramDataPoint begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendHistogramDataPoint returns a builder that appends the fields of
+// HistogramDataPoint to e, not nested in another message. It need not be
+// closed.
 func AppendHistogramDataPoint(e *Encoder) HistogramDataPointBuilder {
-	return HistogramDataPointBuilder{e, -1}
+	return HistogramDataPointBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b HistogramDataPointBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b HistogramDataPointBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddAttributes begins one more of attributes.
+// AddAttributes begins one of the attributes that identify the time series.
 func (b HistogramDataPointBuilder) AddAttributes() KeyValueBuilder {
 	return KeyValueBuilder{b.e, b.e.Open(9)}
 }
 
-// SetStartTimeUnixNano appends start_time_unix_nano, unless it is the default.
+// SetStartTimeUnixNano sets the start of the interval that the point covers, in
+// nanoseconds since the Unix epoch; 0 means unset.
 func (b HistogramDataPointBuilder) SetStartTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -949,7 +1021,8 @@ func (b HistogramDataPointBuilder) SetStartTimeUnixNano(v uint64) {
 	b.e.Fixed64(2, v)
 }
 
-// SetTimeUnixNano appends time_unix_nano, unless it is the default.
+// SetTimeUnixNano sets the end of the interval that the point covers, in
+// nanoseconds since the Unix epoch.
 func (b HistogramDataPointBuilder) SetTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -957,7 +1030,7 @@ func (b HistogramDataPointBuilder) SetTimeUnixNano(v uint64) {
 	b.e.Fixed64(3, v)
 }
 
-// SetCount appends count, unless it is the default.
+// SetCount sets the number of measurements.
 func (b HistogramDataPointBuilder) SetCount(v uint64) {
 	if v == 0 {
 		return
@@ -965,23 +1038,26 @@ func (b HistogramDataPointBuilder) SetCount(v uint64) {
 	b.e.Fixed64(4, v)
 }
 
-// SetSum appends sum.
+// SetSum sets the sum of the measurements.
 func (b HistogramDataPointBuilder) SetSum(v float64) {
 	b.e.Double(5, v)
 }
 
-// AddBucketCounts appends bucket_counts, packed.
+// AddBucketCounts adds to the numbers of measurements by bucket, one more than
+// there are bounds; empty if the histogram has no buckets.
 func (b HistogramDataPointBuilder) AddBucketCounts(vs ...uint64) { packFixed64s(b.e, 6, vs) }
 
-// AddExplicitBounds appends explicit_bounds, packed.
+// AddExplicitBounds adds to the bounds between the buckets, ascending; a bucket
+// includes its upper bound.
 func (b HistogramDataPointBuilder) AddExplicitBounds(vs ...float64) { packDoubles(b.e, 7, vs) }
 
-// AddExemplars begins one more of exemplars.
+// AddExemplars begins one of the single measurements that are kept as examples.
 func (b HistogramDataPointBuilder) AddExemplars() ExemplarBuilder {
 	return ExemplarBuilder{b.e, b.e.Open(8)}
 }
 
-// SetFlags appends flags, unless it is the default.
+// SetFlags sets the flags of the point; bit 0 says that it has no recorded
+// value.
 func (b HistogramDataPointBuilder) SetFlags(v uint32) {
 	if v == 0 {
 		return
@@ -989,39 +1065,42 @@ func (b HistogramDataPointBuilder) SetFlags(v uint32) {
 	b.e.Varint(10, uint64(v))
 }
 
-// SetMin appends min.
+// SetMin sets the smallest measurement of the interval.
 func (b HistogramDataPointBuilder) SetMin(v float64) {
 	b.e.Double(11, v)
 }
 
-// SetMax appends max.
+// SetMax sets the largest measurement of the interval.
 func (b HistogramDataPointBuilder) SetMax(v float64) {
 	b.e.Double(12, v)
 }
 
-// ExponentialHistogramBuilder appends a opentelemetry.proto.metrics.v1.ExponentialHistogram.
+// ExponentialHistogramBuilder appends the data points of a histogram with
+// exponential buckets.
 type ExponentialHistogramBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendExponentialHistogram begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendExponentialHistogram returns a builder that appends the fields of
+// ExponentialHistogram to e, not nested in another message. It need not be
+// closed.
 func AppendExponentialHistogram(e *Encoder) ExponentialHistogramBuilder {
-	return ExponentialHistogramBuilder{e, -1}
+	return ExponentialHistogramBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ExponentialHistogramBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ExponentialHistogramBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddDataPoints begins one more of data_points.
+// AddDataPoints begins one of the data points.
 func (b ExponentialHistogramBuilder) AddDataPoints() ExponentialHistogramDataPointBuilder {
 	return ExponentialHistogramDataPointBuilder{b.e, b.e.Open(1)}
 }
 
-// SetAggregationTemporality appends aggregation_temporality, unless it is the default.
+// SetAggregationTemporality sets the interval that each data point covers.
 func (b ExponentialHistogramBuilder) SetAggregationTemporality(v AggregationTemporality) {
 	if v == 0 {
 		return
@@ -1029,29 +1108,33 @@ func (b ExponentialHistogramBuilder) SetAggregationTemporality(v AggregationTemp
 	b.e.Varint(2, uint64(v))
 }
 
-// ExponentialHistogramDataPointBuilder appends a opentelemetry.proto.metrics.v1.ExponentialHistogramDataPoint.
+// ExponentialHistogramDataPointBuilder appends one histogram with exponential
+// buckets.
 type ExponentialHistogramDataPointBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendExponentialHistogramDataPoint begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendExponentialHistogramDataPoint returns a builder that appends the fields
+// of ExponentialHistogramDataPoint to e, not nested in another message. It need
+// not be closed.
 func AppendExponentialHistogramDataPoint(e *Encoder) ExponentialHistogramDataPointBuilder {
-	return ExponentialHistogramDataPointBuilder{e, -1}
+	return ExponentialHistogramDataPointBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ExponentialHistogramDataPointBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ExponentialHistogramDataPointBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddAttributes begins one more of attributes.
+// AddAttributes begins one of the attributes that identify the time series.
 func (b ExponentialHistogramDataPointBuilder) AddAttributes() KeyValueBuilder {
 	return KeyValueBuilder{b.e, b.e.Open(1)}
 }
 
-// SetStartTimeUnixNano appends start_time_unix_nano, unless it is the default.
+// SetStartTimeUnixNano sets the start of the interval that the point covers, in
+// nanoseconds since the Unix epoch; 0 means unset.
 func (b ExponentialHistogramDataPointBuilder) SetStartTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -1059,7 +1142,8 @@ func (b ExponentialHistogramDataPointBuilder) SetStartTimeUnixNano(v uint64) {
 	b.e.Fixed64(2, v)
 }
 
-// SetTimeUnixNano appends time_unix_nano, unless it is the default.
+// SetTimeUnixNano sets the end of the interval that the point covers, in
+// nanoseconds since the Unix epoch.
 func (b ExponentialHistogramDataPointBuilder) SetTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -1067,7 +1151,7 @@ func (b ExponentialHistogramDataPointBuilder) SetTimeUnixNano(v uint64) {
 	b.e.Fixed64(3, v)
 }
 
-// SetCount appends count, unless it is the default.
+// SetCount sets the number of measurements.
 func (b ExponentialHistogramDataPointBuilder) SetCount(v uint64) {
 	if v == 0 {
 		return
@@ -1075,12 +1159,13 @@ func (b ExponentialHistogramDataPointBuilder) SetCount(v uint64) {
 	b.e.Fixed64(4, v)
 }
 
-// SetSum appends sum.
+// SetSum sets the sum of the measurements.
 func (b ExponentialHistogramDataPointBuilder) SetSum(v float64) {
 	b.e.Double(5, v)
 }
 
-// SetScale appends scale, unless it is the default.
+// SetScale sets the resolution of the buckets: bucket i is (base^i,
+// base^(i+1)], with base = 2^(2^-scale).
 func (b ExponentialHistogramDataPointBuilder) SetScale(v int32) {
 	if v == 0 {
 		return
@@ -1088,7 +1173,7 @@ func (b ExponentialHistogramDataPointBuilder) SetScale(v int32) {
 	b.e.Varint(6, unzigzag(v))
 }
 
-// SetZeroCount appends zero_count, unless it is the default.
+// SetZeroCount sets the number of measurements in the zero bucket.
 func (b ExponentialHistogramDataPointBuilder) SetZeroCount(v uint64) {
 	if v == 0 {
 		return
@@ -1096,17 +1181,19 @@ func (b ExponentialHistogramDataPointBuilder) SetZeroCount(v uint64) {
 	b.e.Fixed64(7, v)
 }
 
-// SetPositive begins positive.
+// SetPositive begins the buckets of the measurements above zero.
 func (b ExponentialHistogramDataPointBuilder) SetPositive() ExponentialHistogramDataPointBucketsBuilder {
 	return ExponentialHistogramDataPointBucketsBuilder{b.e, b.e.Open(8)}
 }
 
-// SetNegative begins negative.
+// SetNegative begins the buckets of the measurements below zero, by absolute
+// value.
 func (b ExponentialHistogramDataPointBuilder) SetNegative() ExponentialHistogramDataPointBucketsBuilder {
 	return ExponentialHistogramDataPointBucketsBuilder{b.e, b.e.Open(9)}
 }
 
-// SetFlags appends flags, unless it is the default.
+// SetFlags sets the flags of the point; bit 0 says that it has no recorded
+// value.
 func (b ExponentialHistogramDataPointBuilder) SetFlags(v uint32) {
 	if v == 0 {
 		return
@@ -1114,22 +1201,22 @@ func (b ExponentialHistogramDataPointBuilder) SetFlags(v uint32) {
 	b.e.Varint(10, uint64(v))
 }
 
-// AddExemplars begins one more of exemplars.
+// AddExemplars begins one of the single measurements that are kept as examples.
 func (b ExponentialHistogramDataPointBuilder) AddExemplars() ExemplarBuilder {
 	return ExemplarBuilder{b.e, b.e.Open(11)}
 }
 
-// SetMin appends min.
+// SetMin sets the smallest measurement of the interval.
 func (b ExponentialHistogramDataPointBuilder) SetMin(v float64) {
 	b.e.Double(12, v)
 }
 
-// SetMax appends max.
+// SetMax sets the largest measurement of the interval.
 func (b ExponentialHistogramDataPointBuilder) SetMax(v float64) {
 	b.e.Double(13, v)
 }
 
-// SetZeroThreshold appends zero_threshold, unless it is the default.
+// SetZeroThreshold sets the largest absolute value in the zero bucket.
 func (b ExponentialHistogramDataPointBuilder) SetZeroThreshold(v float64) {
 	if v == 0 && !negativeZero(v) {
 		return
@@ -1137,24 +1224,27 @@ func (b ExponentialHistogramDataPointBuilder) SetZeroThreshold(v float64) {
 	b.e.Double(14, v)
 }
 
-// ExponentialHistogramDataPointBucketsBuilder appends a opentelemetry.proto.metrics.v1.ExponentialHistogramDataPoint.Buckets.
+// ExponentialHistogramDataPointBucketsBuilder appends consecutive buckets of an
+// exponential histogram.
 type ExponentialHistogramDataPointBucketsBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendExponentialHistogramDataPointBuckets begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendExponentialHistogramDataPointBuckets returns a builder that appends the
+// fields of ExponentialHistogramDataPointBuckets to e, not nested in another
+// message. It need not be closed.
 func AppendExponentialHistogramDataPointBuckets(e *Encoder) ExponentialHistogramDataPointBucketsBuilder {
-	return ExponentialHistogramDataPointBucketsBuilder{e, -1}
+	return ExponentialHistogramDataPointBucketsBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ExponentialHistogramDataPointBucketsBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ExponentialHistogramDataPointBucketsBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetOffset appends offset, unless it is the default.
+// SetOffset sets the index of the first bucket; may be negative.
 func (b ExponentialHistogramDataPointBucketsBuilder) SetOffset(v int32) {
 	if v == 0 {
 		return
@@ -1162,54 +1252,58 @@ func (b ExponentialHistogramDataPointBucketsBuilder) SetOffset(v int32) {
 	b.e.Varint(1, unzigzag(v))
 }
 
-// AddBucketCounts appends bucket_counts, packed.
+// AddBucketCounts adds to the numbers of measurements by bucket, from the first
+// bucket on.
 func (b ExponentialHistogramDataPointBucketsBuilder) AddBucketCounts(vs ...uint64) {
 	packVarints(b.e, 2, vs)
 }
 
-// SummaryBuilder appends a opentelemetry.proto.metrics.v1.Summary.
+// SummaryBuilder appends the data points of a metric that reports quantiles.
 type SummaryBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendSummary begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendSummary(e *Encoder) SummaryBuilder { return SummaryBuilder{e, -1} }
+// AppendSummary returns a builder that appends the fields of Summary to e, not
+// nested in another message. It need not be closed.
+func AppendSummary(e *Encoder) SummaryBuilder { return SummaryBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b SummaryBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b SummaryBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddDataPoints begins one more of data_points.
+// AddDataPoints begins one of the data points.
 func (b SummaryBuilder) AddDataPoints() SummaryDataPointBuilder {
 	return SummaryDataPointBuilder{b.e, b.e.Open(1)}
 }
 
-// SummaryDataPointBuilder appends a opentelemetry.proto.metrics.v1.SummaryDataPoint.
+// SummaryDataPointBuilder appends one set of quantiles.
 type SummaryDataPointBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendSummaryDataPoint begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendSummaryDataPoint returns a builder that appends the fields of
+// SummaryDataPoint to e, not nested in another message. It need not be closed.
 func AppendSummaryDataPoint(e *Encoder) SummaryDataPointBuilder {
-	return SummaryDataPointBuilder{e, -1}
+	return SummaryDataPointBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b SummaryDataPointBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b SummaryDataPointBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddAttributes begins one more of attributes.
+// AddAttributes begins one of the attributes that identify the time series.
 func (b SummaryDataPointBuilder) AddAttributes() KeyValueBuilder {
 	return KeyValueBuilder{b.e, b.e.Open(7)}
 }
 
-// SetStartTimeUnixNano appends start_time_unix_nano, unless it is the default.
+// SetStartTimeUnixNano sets the start of the interval that the point covers, in
+// nanoseconds since the Unix epoch; 0 means unset.
 func (b SummaryDataPointBuilder) SetStartTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -1217,7 +1311,8 @@ func (b SummaryDataPointBuilder) SetStartTimeUnixNano(v uint64) {
 	b.e.Fixed64(2, v)
 }
 
-// SetTimeUnixNano appends time_unix_nano, unless it is the default.
+// SetTimeUnixNano sets the end of the interval that the point covers, in
+// nanoseconds since the Unix epoch.
 func (b SummaryDataPointBuilder) SetTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -1225,7 +1320,7 @@ func (b SummaryDataPointBuilder) SetTimeUnixNano(v uint64) {
 	b.e.Fixed64(3, v)
 }
 
-// SetCount appends count, unless it is the default.
+// SetCount sets the number of measurements.
 func (b SummaryDataPointBuilder) SetCount(v uint64) {
 	if v == 0 {
 		return
@@ -1233,7 +1328,7 @@ func (b SummaryDataPointBuilder) SetCount(v uint64) {
 	b.e.Fixed64(4, v)
 }
 
-// SetSum appends sum, unless it is the default.
+// SetSum sets the sum of the measurements.
 func (b SummaryDataPointBuilder) SetSum(v float64) {
 	if v == 0 && !negativeZero(v) {
 		return
@@ -1241,12 +1336,13 @@ func (b SummaryDataPointBuilder) SetSum(v float64) {
 	b.e.Double(5, v)
 }
 
-// AddQuantileValues begins one more of quantile_values.
+// AddQuantileValues begins one of the values by quantile.
 func (b SummaryDataPointBuilder) AddQuantileValues() SummaryDataPointValueAtQuantileBuilder {
 	return SummaryDataPointValueAtQuantileBuilder{b.e, b.e.Open(6)}
 }
 
-// SetFlags appends flags, unless it is the default.
+// SetFlags sets the flags of the point; bit 0 says that it has no recorded
+// value.
 func (b SummaryDataPointBuilder) SetFlags(v uint32) {
 	if v == 0 {
 		return
@@ -1254,24 +1350,26 @@ func (b SummaryDataPointBuilder) SetFlags(v uint32) {
 	b.e.Varint(8, uint64(v))
 }
 
-// SummaryDataPointValueAtQuantileBuilder appends a opentelemetry.proto.metrics.v1.SummaryDataPoint.ValueAtQuantile.
+// SummaryDataPointValueAtQuantileBuilder appends the value at one quantile.
 type SummaryDataPointValueAtQuantileBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendSummaryDataPointValueAtQuantile begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendSummaryDataPointValueAtQuantile returns a builder that appends the
+// fields of SummaryDataPointValueAtQuantile to e, not nested in another
+// message. It need not be closed.
 func AppendSummaryDataPointValueAtQuantile(e *Encoder) SummaryDataPointValueAtQuantileBuilder {
-	return SummaryDataPointValueAtQuantileBuilder{e, -1}
+	return SummaryDataPointValueAtQuantileBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b SummaryDataPointValueAtQuantileBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b SummaryDataPointValueAtQuantileBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetQuantile appends quantile, unless it is the default.
+// SetQuantile sets the quantile, from 0 (the minimum) to 1 (the maximum).
 func (b SummaryDataPointValueAtQuantileBuilder) SetQuantile(v float64) {
 	if v == 0 && !negativeZero(v) {
 		return
@@ -1279,7 +1377,7 @@ func (b SummaryDataPointValueAtQuantileBuilder) SetQuantile(v float64) {
 	b.e.Double(1, v)
 }
 
-// SetValue appends value, unless it is the default.
+// SetValue sets the value at the quantile.
 func (b SummaryDataPointValueAtQuantileBuilder) SetValue(v float64) {
 	if v == 0 && !negativeZero(v) {
 		return
@@ -1287,52 +1385,57 @@ func (b SummaryDataPointValueAtQuantileBuilder) SetValue(v float64) {
 	b.e.Double(2, v)
 }
 
-// ExportLogsServiceRequestBuilder appends a opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest.
+// ExportLogsServiceRequestBuilder appends a request to export log records.
 type ExportLogsServiceRequestBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendExportLogsServiceRequest begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendExportLogsServiceRequest returns a builder that appends the fields of
+// ExportLogsServiceRequest to e, not nested in another message. It need not be
+// closed.
 func AppendExportLogsServiceRequest(e *Encoder) ExportLogsServiceRequestBuilder {
-	return ExportLogsServiceRequestBuilder{e, -1}
+	return ExportLogsServiceRequestBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ExportLogsServiceRequestBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ExportLogsServiceRequestBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddResourceLogs begins one more of resource_logs.
+// AddResourceLogs begins one of the log records, by resource.
 func (b ExportLogsServiceRequestBuilder) AddResourceLogs() ResourceLogsBuilder {
 	return ResourceLogsBuilder{b.e, b.e.Open(1)}
 }
 
-// ResourceLogsBuilder appends a opentelemetry.proto.logs.v1.ResourceLogs.
+// ResourceLogsBuilder appends the log records of one resource.
 type ResourceLogsBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendResourceLogs begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendResourceLogs(e *Encoder) ResourceLogsBuilder { return ResourceLogsBuilder{e, -1} }
+// AppendResourceLogs returns a builder that appends the fields of ResourceLogs
+// to e, not nested in another message. It need not be closed.
+func AppendResourceLogs(e *Encoder) ResourceLogsBuilder {
+	return ResourceLogsBuilder{(*wire.Encoder)(e), -1}
+}
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ResourceLogsBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ResourceLogsBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetResource begins resource.
+// SetResource begins the resource that produced the log records.
 func (b ResourceLogsBuilder) SetResource() ResourceBuilder { return ResourceBuilder{b.e, b.e.Open(1)} }
 
-// AddScopeLogs begins one more of scope_logs.
+// AddScopeLogs begins one of the log records, by instrumentation scope.
 func (b ResourceLogsBuilder) AddScopeLogs() ScopeLogsBuilder {
 	return ScopeLogsBuilder{b.e, b.e.Open(2)}
 }
 
-// SetSchemaURL appends schema_url, unless it is the default.
+// SetSchemaURL sets the URL of the schema of the resource.
 func (b ResourceLogsBuilder) SetSchemaURL(v string) {
 	if len(v) == 0 {
 		return
@@ -1340,30 +1443,31 @@ func (b ResourceLogsBuilder) SetSchemaURL(v string) {
 	b.e.String(3, v)
 }
 
-// ScopeLogsBuilder appends a opentelemetry.proto.logs.v1.ScopeLogs.
+// ScopeLogsBuilder appends the log records of one instrumentation scope.
 type ScopeLogsBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendScopeLogs begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendScopeLogs(e *Encoder) ScopeLogsBuilder { return ScopeLogsBuilder{e, -1} }
+// AppendScopeLogs returns a builder that appends the fields of ScopeLogs to e,
+// not nested in another message. It need not be closed.
+func AppendScopeLogs(e *Encoder) ScopeLogsBuilder { return ScopeLogsBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ScopeLogsBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ScopeLogsBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetScope begins scope.
+// SetScope begins the scope that recorded the log records.
 func (b ScopeLogsBuilder) SetScope() InstrumentationScopeBuilder {
 	return InstrumentationScopeBuilder{b.e, b.e.Open(1)}
 }
 
-// AddLogRecords begins one more of log_records.
+// AddLogRecords begins one of the log records.
 func (b ScopeLogsBuilder) AddLogRecords() LogRecordBuilder { return LogRecordBuilder{b.e, b.e.Open(2)} }
 
-// SetSchemaURL appends schema_url, unless it is the default.
+// SetSchemaURL sets the URL of the schema of the scope and its log records.
 func (b ScopeLogsBuilder) SetSchemaURL(v string) {
 	if len(v) == 0 {
 		return
@@ -1371,22 +1475,24 @@ func (b ScopeLogsBuilder) SetSchemaURL(v string) {
 	b.e.String(3, v)
 }
 
-// LogRecordBuilder appends a opentelemetry.proto.logs.v1.LogRecord.
+// LogRecordBuilder appends one log record.
 type LogRecordBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendLogRecord begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendLogRecord(e *Encoder) LogRecordBuilder { return LogRecordBuilder{e, -1} }
+// AppendLogRecord returns a builder that appends the fields of LogRecord to e,
+// not nested in another message. It need not be closed.
+func AppendLogRecord(e *Encoder) LogRecordBuilder { return LogRecordBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b LogRecordBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b LogRecordBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetTimeUnixNano appends time_unix_nano, unless it is the default.
+// SetTimeUnixNano sets the time of the event, in nanoseconds since the Unix
+// epoch; 0 means unknown.
 func (b LogRecordBuilder) SetTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -1394,7 +1500,8 @@ func (b LogRecordBuilder) SetTimeUnixNano(v uint64) {
 	b.e.Fixed64(1, v)
 }
 
-// SetObservedTimeUnixNano appends observed_time_unix_nano, unless it is the default.
+// SetObservedTimeUnixNano sets the time at which the event was collected, in
+// nanoseconds since the Unix epoch.
 func (b LogRecordBuilder) SetObservedTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -1402,7 +1509,7 @@ func (b LogRecordBuilder) SetObservedTimeUnixNano(v uint64) {
 	b.e.Fixed64(11, v)
 }
 
-// SetSeverityNumber appends severity_number, unless it is the default.
+// SetSeverityNumber sets the severity as a number.
 func (b LogRecordBuilder) SetSeverityNumber(v SeverityNumber) {
 	if v == 0 {
 		return
@@ -1410,7 +1517,7 @@ func (b LogRecordBuilder) SetSeverityNumber(v SeverityNumber) {
 	b.e.Varint(2, uint64(v))
 }
 
-// SetSeverityText appends severity_text, unless it is the default.
+// SetSeverityText sets the severity as the source of the record names it.
 func (b LogRecordBuilder) SetSeverityText(v string) {
 	if len(v) == 0 {
 		return
@@ -1418,13 +1525,14 @@ func (b LogRecordBuilder) SetSeverityText(v string) {
 	b.e.String(3, v)
 }
 
-// SetBody begins body.
+// SetBody begins the body of the record: a text or a structure.
 func (b LogRecordBuilder) SetBody() AnyValueBuilder { return AnyValueBuilder{b.e, b.e.Open(5)} }
 
-// AddAttributes begins one more of attributes.
+// AddAttributes begins one of the attributes of the event.
 func (b LogRecordBuilder) AddAttributes() KeyValueBuilder { return KeyValueBuilder{b.e, b.e.Open(6)} }
 
-// SetDroppedAttributesCount appends dropped_attributes_count, unless it is the default.
+// SetDroppedAttributesCount sets the number of attributes that were discarded;
+// 0 means none.
 func (b LogRecordBuilder) SetDroppedAttributesCount(v uint32) {
 	if v == 0 {
 		return
@@ -1432,7 +1540,7 @@ func (b LogRecordBuilder) SetDroppedAttributesCount(v uint32) {
 	b.e.Varint(7, uint64(v))
 }
 
-// SetFlags appends flags, unless it is the default.
+// SetFlags sets the W3C trace flags in bits 0 to 7.
 func (b LogRecordBuilder) SetFlags(v uint32) {
 	if v == 0 {
 		return
@@ -1440,7 +1548,8 @@ func (b LogRecordBuilder) SetFlags(v uint32) {
 	b.e.Fixed32(8, v)
 }
 
-// SetTraceID appends trace_id, unless it is the default.
+// SetTraceID sets the id of the trace that the record belongs to, 16 bytes;
+// empty means none.
 func (b LogRecordBuilder) SetTraceID(v []byte) {
 	if len(v) == 0 {
 		return
@@ -1448,7 +1557,8 @@ func (b LogRecordBuilder) SetTraceID(v []byte) {
 	b.e.Bytes(9, v)
 }
 
-// SetSpanID appends span_id, unless it is the default.
+// SetSpanID sets the id of the span that the record belongs to, 8 bytes; empty
+// means none.
 func (b LogRecordBuilder) SetSpanID(v []byte) {
 	if len(v) == 0 {
 		return
@@ -1456,7 +1566,8 @@ func (b LogRecordBuilder) SetSpanID(v []byte) {
 	b.e.Bytes(10, v)
 }
 
-// SetEventName appends event_name, unless it is the default.
+// SetEventName sets the name of the kind of event; empty if the record is not
+// an event.
 func (b LogRecordBuilder) SetEventName(v string) {
 	if len(v) == 0 {
 		return
@@ -1464,61 +1575,64 @@ func (b LogRecordBuilder) SetEventName(v string) {
 	b.e.String(12, v)
 }
 
-// ExportProfilesServiceRequestBuilder appends a opentelemetry.proto.collector.profiles.v1development.ExportProfilesServiceRequest.
+// ExportProfilesServiceRequestBuilder appends a request to export profiles.
 type ExportProfilesServiceRequestBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendExportProfilesServiceRequest begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendExportProfilesServiceRequest returns a builder that appends the fields
+// of ExportProfilesServiceRequest to e, not nested in another message. It need
+// not be closed.
 func AppendExportProfilesServiceRequest(e *Encoder) ExportProfilesServiceRequestBuilder {
-	return ExportProfilesServiceRequestBuilder{e, -1}
+	return ExportProfilesServiceRequestBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ExportProfilesServiceRequestBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ExportProfilesServiceRequestBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddResourceProfiles begins one more of resource_profiles.
+// AddResourceProfiles begins one of the profiles, by resource.
 func (b ExportProfilesServiceRequestBuilder) AddResourceProfiles() ResourceProfilesBuilder {
 	return ResourceProfilesBuilder{b.e, b.e.Open(1)}
 }
 
-// SetDictionary begins dictionary.
+// SetDictionary begins the tables that all profiles of the request refer to.
 func (b ExportProfilesServiceRequestBuilder) SetDictionary() ProfilesDictionaryBuilder {
 	return ProfilesDictionaryBuilder{b.e, b.e.Open(2)}
 }
 
-// ResourceProfilesBuilder appends a opentelemetry.proto.profiles.v1development.ResourceProfiles.
+// ResourceProfilesBuilder appends the profiles of one resource.
 type ResourceProfilesBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendResourceProfiles begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendResourceProfiles returns a builder that appends the fields of
+// ResourceProfiles to e, not nested in another message. It need not be closed.
 func AppendResourceProfiles(e *Encoder) ResourceProfilesBuilder {
-	return ResourceProfilesBuilder{e, -1}
+	return ResourceProfilesBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ResourceProfilesBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ResourceProfilesBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetResource begins resource.
+// SetResource begins the resource that produced the profiles.
 func (b ResourceProfilesBuilder) SetResource() ResourceBuilder {
 	return ResourceBuilder{b.e, b.e.Open(1)}
 }
 
-// AddScopeProfiles begins one more of scope_profiles.
+// AddScopeProfiles begins one of the profiles, by instrumentation scope.
 func (b ResourceProfilesBuilder) AddScopeProfiles() ScopeProfilesBuilder {
 	return ScopeProfilesBuilder{b.e, b.e.Open(2)}
 }
 
-// SetSchemaURL appends schema_url, unless it is the default.
+// SetSchemaURL sets the URL of the schema of the resource.
 func (b ResourceProfilesBuilder) SetSchemaURL(v string) {
 	if len(v) == 0 {
 		return
@@ -1526,30 +1640,33 @@ func (b ResourceProfilesBuilder) SetSchemaURL(v string) {
 	b.e.String(3, v)
 }
 
-// ScopeProfilesBuilder appends a opentelemetry.proto.profiles.v1development.ScopeProfiles.
+// ScopeProfilesBuilder appends the profiles of one instrumentation scope.
 type ScopeProfilesBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendScopeProfiles begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendScopeProfiles(e *Encoder) ScopeProfilesBuilder { return ScopeProfilesBuilder{e, -1} }
+// AppendScopeProfiles returns a builder that appends the fields of
+// ScopeProfiles to e, not nested in another message. It need not be closed.
+func AppendScopeProfiles(e *Encoder) ScopeProfilesBuilder {
+	return ScopeProfilesBuilder{(*wire.Encoder)(e), -1}
+}
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ScopeProfilesBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ScopeProfilesBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetScope begins scope.
+// SetScope begins the scope that recorded the profiles.
 func (b ScopeProfilesBuilder) SetScope() InstrumentationScopeBuilder {
 	return InstrumentationScopeBuilder{b.e, b.e.Open(1)}
 }
 
-// AddProfiles begins one more of profiles.
+// AddProfiles begins one of the profiles.
 func (b ScopeProfilesBuilder) AddProfiles() ProfileBuilder { return ProfileBuilder{b.e, b.e.Open(2)} }
 
-// SetSchemaURL appends schema_url, unless it is the default.
+// SetSchemaURL sets the URL of the schema of the scope and its profiles.
 func (b ScopeProfilesBuilder) SetSchemaURL(v string) {
 	if len(v) == 0 {
 		return
@@ -1557,28 +1674,30 @@ func (b ScopeProfilesBuilder) SetSchemaURL(v string) {
 	b.e.String(3, v)
 }
 
-// ProfileBuilder appends a opentelemetry.proto.profiles.v1development.Profile.
+// ProfileBuilder appends samples of one type, collected over a period of time.
 type ProfileBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendProfile begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendProfile(e *Encoder) ProfileBuilder { return ProfileBuilder{e, -1} }
+// AppendProfile returns a builder that appends the fields of Profile to e, not
+// nested in another message. It need not be closed.
+func AppendProfile(e *Encoder) ProfileBuilder { return ProfileBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ProfileBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ProfileBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetSampleType begins sample_type.
+// SetSampleType begins the type and unit of the sample values.
 func (b ProfileBuilder) SetSampleType() ValueTypeBuilder { return ValueTypeBuilder{b.e, b.e.Open(1)} }
 
-// AddSamples begins one more of samples.
+// AddSamples begins one of the samples.
 func (b ProfileBuilder) AddSamples() SampleBuilder { return SampleBuilder{b.e, b.e.Open(2)} }
 
-// SetTimeUnixNano appends time_unix_nano, unless it is the default.
+// SetTimeUnixNano sets the time at which the collection started, in nanoseconds
+// since the Unix epoch.
 func (b ProfileBuilder) SetTimeUnixNano(v uint64) {
 	if v == 0 {
 		return
@@ -1586,7 +1705,8 @@ func (b ProfileBuilder) SetTimeUnixNano(v uint64) {
 	b.e.Fixed64(3, v)
 }
 
-// SetDurationNano appends duration_nano, unless it is the default.
+// SetDurationNano sets the duration of the collection, in nanoseconds; 0 means
+// that the profile is of one moment.
 func (b ProfileBuilder) SetDurationNano(v uint64) {
 	if v == 0 {
 		return
@@ -1594,10 +1714,11 @@ func (b ProfileBuilder) SetDurationNano(v uint64) {
 	b.e.Varint(4, uint64(v))
 }
 
-// SetPeriodType begins period_type.
+// SetPeriodType begins the type and unit of the period.
 func (b ProfileBuilder) SetPeriodType() ValueTypeBuilder { return ValueTypeBuilder{b.e, b.e.Open(5)} }
 
-// SetPeriod appends period, unless it is the default.
+// SetPeriod sets the amount between two samples, in the unit of the period
+// type.
 func (b ProfileBuilder) SetPeriod(v int64) {
 	if v == 0 {
 		return
@@ -1605,7 +1726,7 @@ func (b ProfileBuilder) SetPeriod(v int64) {
 	b.e.Varint(6, uint64(v))
 }
 
-// SetProfileID appends profile_id, unless it is the default.
+// SetProfileID sets the id of the profile, 16 bytes; empty means none.
 func (b ProfileBuilder) SetProfileID(v []byte) {
 	if len(v) == 0 {
 		return
@@ -1613,7 +1734,8 @@ func (b ProfileBuilder) SetProfileID(v []byte) {
 	b.e.Bytes(7, v)
 }
 
-// SetDroppedAttributesCount appends dropped_attributes_count, unless it is the default.
+// SetDroppedAttributesCount sets the number of attributes that were discarded;
+// 0 means none.
 func (b ProfileBuilder) SetDroppedAttributesCount(v uint32) {
 	if v == 0 {
 		return
@@ -1621,7 +1743,7 @@ func (b ProfileBuilder) SetDroppedAttributesCount(v uint32) {
 	b.e.Varint(8, uint64(v))
 }
 
-// SetOriginalPayloadFormat appends original_payload_format, unless it is the default.
+// SetOriginalPayloadFormat sets the name of the format of the original payload.
 func (b ProfileBuilder) SetOriginalPayloadFormat(v string) {
 	if len(v) == 0 {
 		return
@@ -1629,7 +1751,8 @@ func (b ProfileBuilder) SetOriginalPayloadFormat(v string) {
 	b.e.String(9, v)
 }
 
-// SetOriginalPayload appends original_payload, unless it is the default.
+// SetOriginalPayload sets the profile in the format from which it was
+// converted.
 func (b ProfileBuilder) SetOriginalPayload(v []byte) {
 	if len(v) == 0 {
 		return
@@ -1637,25 +1760,27 @@ func (b ProfileBuilder) SetOriginalPayload(v []byte) {
 	b.e.Bytes(10, v)
 }
 
-// AddAttributeIndices appends attribute_indices, packed.
+// AddAttributeIndices adds to the indices of the profile's attributes in the
+// dictionary's attribute table.
 func (b ProfileBuilder) AddAttributeIndices(vs ...int32) { packVarints(b.e, 11, vs) }
 
-// ValueTypeBuilder appends a opentelemetry.proto.profiles.v1development.ValueType.
+// ValueTypeBuilder appends the type and unit of values in a profile.
 type ValueTypeBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendValueType begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendValueType(e *Encoder) ValueTypeBuilder { return ValueTypeBuilder{e, -1} }
+// AppendValueType returns a builder that appends the fields of ValueType to e,
+// not nested in another message. It need not be closed.
+func AppendValueType(e *Encoder) ValueTypeBuilder { return ValueTypeBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ValueTypeBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ValueTypeBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetTypeStrindex appends type_strindex, unless it is the default.
+// SetTypeStrindex sets the index of the type in the dictionary's string table.
 func (b ValueTypeBuilder) SetTypeStrindex(v int32) {
 	if v == 0 {
 		return
@@ -1663,7 +1788,7 @@ func (b ValueTypeBuilder) SetTypeStrindex(v int32) {
 	b.e.Varint(1, uint64(v))
 }
 
-// SetUnitStrindex appends unit_strindex, unless it is the default.
+// SetUnitStrindex sets the index of the unit in the dictionary's string table.
 func (b ValueTypeBuilder) SetUnitStrindex(v int32) {
 	if v == 0 {
 		return
@@ -1671,22 +1796,23 @@ func (b ValueTypeBuilder) SetUnitStrindex(v int32) {
 	b.e.Varint(2, uint64(v))
 }
 
-// SampleBuilder appends a opentelemetry.proto.profiles.v1development.Sample.
+// SampleBuilder appends the values recorded for one stack.
 type SampleBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendSample begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendSample(e *Encoder) SampleBuilder { return SampleBuilder{e, -1} }
+// AppendSample returns a builder that appends the fields of Sample to e, not
+// nested in another message. It need not be closed.
+func AppendSample(e *Encoder) SampleBuilder { return SampleBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b SampleBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b SampleBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetStackIndex appends stack_index, unless it is the default.
+// SetStackIndex sets the index of the stack in the dictionary's stack table.
 func (b SampleBuilder) SetStackIndex(v int32) {
 	if v == 0 {
 		return
@@ -1694,10 +1820,12 @@ func (b SampleBuilder) SetStackIndex(v int32) {
 	b.e.Varint(1, uint64(v))
 }
 
-// AddAttributeIndices appends attribute_indices, packed.
+// AddAttributeIndices adds to the indices of the sample's attributes in the
+// dictionary's attribute table.
 func (b SampleBuilder) AddAttributeIndices(vs ...int32) { packVarints(b.e, 2, vs) }
 
-// SetLinkIndex appends link_index, unless it is the default.
+// SetLinkIndex sets the index of the sample's span in the dictionary's link
+// table; 0 means none.
 func (b SampleBuilder) SetLinkIndex(v int32) {
 	if v == 0 {
 		return
@@ -1705,76 +1833,82 @@ func (b SampleBuilder) SetLinkIndex(v int32) {
 	b.e.Varint(3, uint64(v))
 }
 
-// AddValues appends values, packed.
+// AddValues adds to the values, in the unit of the profile's sample type; if
+// there are none, each timestamp counts as 1.
 func (b SampleBuilder) AddValues(vs ...int64) { packVarints(b.e, 4, vs) }
 
-// AddTimestampsUnixNano appends timestamps_unix_nano, packed.
+// AddTimestampsUnixNano adds to the times of the values, in nanoseconds since
+// the Unix epoch; none if the values are aggregated.
 func (b SampleBuilder) AddTimestampsUnixNano(vs ...uint64) { packFixed64s(b.e, 5, vs) }
 
-// ProfilesDictionaryBuilder appends a opentelemetry.proto.profiles.v1development.ProfilesDictionary.
+// ProfilesDictionaryBuilder appends the tables that the profiles of a request
+// refer to by index.
 type ProfilesDictionaryBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendProfilesDictionary begins a message that is not nested in another: the whole of what e holds from here on.
+// AppendProfilesDictionary returns a builder that appends the fields of
+// ProfilesDictionary to e, not nested in another message. It need not be
+// closed.
 func AppendProfilesDictionary(e *Encoder) ProfilesDictionaryBuilder {
-	return ProfilesDictionaryBuilder{e, -1}
+	return ProfilesDictionaryBuilder{(*wire.Encoder)(e), -1}
 }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b ProfilesDictionaryBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b ProfilesDictionaryBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddMappingTable begins one more of mapping_table.
+// AddMappingTable begins one of the mappings; entry 0 is empty.
 func (b ProfilesDictionaryBuilder) AddMappingTable() MappingBuilder {
 	return MappingBuilder{b.e, b.e.Open(1)}
 }
 
-// AddLocationTable begins one more of location_table.
+// AddLocationTable begins one of the locations; entry 0 is empty.
 func (b ProfilesDictionaryBuilder) AddLocationTable() LocationBuilder {
 	return LocationBuilder{b.e, b.e.Open(2)}
 }
 
-// AddFunctionTable begins one more of function_table.
+// AddFunctionTable begins one of the functions; entry 0 is empty.
 func (b ProfilesDictionaryBuilder) AddFunctionTable() FunctionBuilder {
 	return FunctionBuilder{b.e, b.e.Open(3)}
 }
 
-// AddLinkTable begins one more of link_table.
+// AddLinkTable begins one of the links to spans; entry 0 is empty.
 func (b ProfilesDictionaryBuilder) AddLinkTable() LinkBuilder { return LinkBuilder{b.e, b.e.Open(4)} }
 
-// AddStringTable appends one of string_table.
+// AddStringTable adds one of the strings; entry 0 is empty.
 func (b ProfilesDictionaryBuilder) AddStringTable(v string) { b.e.String(5, v) }
 
-// AddAttributeTable begins one more of attribute_table.
+// AddAttributeTable begins one of the attributes; entry 0 is empty.
 func (b ProfilesDictionaryBuilder) AddAttributeTable() KeyValueAndUnitBuilder {
 	return KeyValueAndUnitBuilder{b.e, b.e.Open(6)}
 }
 
-// AddStackTable begins one more of stack_table.
+// AddStackTable begins one of the stacks; entry 0 is empty.
 func (b ProfilesDictionaryBuilder) AddStackTable() StackBuilder {
 	return StackBuilder{b.e, b.e.Open(7)}
 }
 
-// MappingBuilder appends a opentelemetry.proto.profiles.v1development.Mapping.
+// MappingBuilder appends a file mapped into the memory of a process.
 type MappingBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendMapping begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendMapping(e *Encoder) MappingBuilder { return MappingBuilder{e, -1} }
+// AppendMapping returns a builder that appends the fields of Mapping to e, not
+// nested in another message. It need not be closed.
+func AppendMapping(e *Encoder) MappingBuilder { return MappingBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b MappingBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b MappingBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetMemoryStart appends memory_start, unless it is the default.
+// SetMemoryStart sets the address at which the mapping begins.
 func (b MappingBuilder) SetMemoryStart(v uint64) {
 	if v == 0 {
 		return
@@ -1782,7 +1916,7 @@ func (b MappingBuilder) SetMemoryStart(v uint64) {
 	b.e.Varint(1, uint64(v))
 }
 
-// SetMemoryLimit appends memory_limit, unless it is the default.
+// SetMemoryLimit sets the address at which the mapping ends, exclusive.
 func (b MappingBuilder) SetMemoryLimit(v uint64) {
 	if v == 0 {
 		return
@@ -1790,7 +1924,8 @@ func (b MappingBuilder) SetMemoryLimit(v uint64) {
 	b.e.Varint(2, uint64(v))
 }
 
-// SetFileOffset appends file_offset, unless it is the default.
+// SetFileOffset sets the offset in the file that is mapped to the first
+// address, in bytes.
 func (b MappingBuilder) SetFileOffset(v uint64) {
 	if v == 0 {
 		return
@@ -1798,7 +1933,8 @@ func (b MappingBuilder) SetFileOffset(v uint64) {
 	b.e.Varint(3, uint64(v))
 }
 
-// SetFilenameStrindex appends filename_strindex, unless it is the default.
+// SetFilenameStrindex sets the index of the file's name in the dictionary's
+// string table.
 func (b MappingBuilder) SetFilenameStrindex(v int32) {
 	if v == 0 {
 		return
@@ -1806,25 +1942,28 @@ func (b MappingBuilder) SetFilenameStrindex(v int32) {
 	b.e.Varint(4, uint64(v))
 }
 
-// AddAttributeIndices appends attribute_indices, packed.
+// AddAttributeIndices adds to the indices of the mapping's attributes in the
+// dictionary's attribute table.
 func (b MappingBuilder) AddAttributeIndices(vs ...int32) { packVarints(b.e, 5, vs) }
 
-// LocationBuilder appends a opentelemetry.proto.profiles.v1development.Location.
+// LocationBuilder appends a code address and its source lines.
 type LocationBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendLocation begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendLocation(e *Encoder) LocationBuilder { return LocationBuilder{e, -1} }
+// AppendLocation returns a builder that appends the fields of Location to e,
+// not nested in another message. It need not be closed.
+func AppendLocation(e *Encoder) LocationBuilder { return LocationBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b LocationBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b LocationBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetMappingIndex appends mapping_index, unless it is the default.
+// SetMappingIndex sets the index of the mapping in the dictionary's mapping
+// table; 0 means unknown.
 func (b LocationBuilder) SetMappingIndex(v int32) {
 	if v == 0 {
 		return
@@ -1832,7 +1971,7 @@ func (b LocationBuilder) SetMappingIndex(v int32) {
 	b.e.Varint(1, uint64(v))
 }
 
-// SetAddress appends address, unless it is the default.
+// SetAddress sets the address of the instruction; 0 means unknown.
 func (b LocationBuilder) SetAddress(v uint64) {
 	if v == 0 {
 		return
@@ -1840,28 +1979,32 @@ func (b LocationBuilder) SetAddress(v uint64) {
 	b.e.Varint(2, uint64(v))
 }
 
-// AddLines begins one more of lines.
+// AddLines begins one of the source lines at the address; each one but the last
+// was inlined into the next.
 func (b LocationBuilder) AddLines() LineBuilder { return LineBuilder{b.e, b.e.Open(3)} }
 
-// AddAttributeIndices appends attribute_indices, packed.
+// AddAttributeIndices adds to the indices of the location's attributes in the
+// dictionary's attribute table.
 func (b LocationBuilder) AddAttributeIndices(vs ...int32) { packVarints(b.e, 4, vs) }
 
-// LineBuilder appends a opentelemetry.proto.profiles.v1development.Line.
+// LineBuilder appends a line of source code.
 type LineBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendLine begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendLine(e *Encoder) LineBuilder { return LineBuilder{e, -1} }
+// AppendLine returns a builder that appends the fields of Line to e, not nested
+// in another message. It need not be closed.
+func AppendLine(e *Encoder) LineBuilder { return LineBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b LineBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b LineBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetFunctionIndex appends function_index, unless it is the default.
+// SetFunctionIndex sets the index of the function in the dictionary's function
+// table.
 func (b LineBuilder) SetFunctionIndex(v int32) {
 	if v == 0 {
 		return
@@ -1869,7 +2012,7 @@ func (b LineBuilder) SetFunctionIndex(v int32) {
 	b.e.Varint(1, uint64(v))
 }
 
-// SetLine appends line, unless it is the default.
+// SetLine sets the line number in the source file, from 1; 0 means unknown.
 func (b LineBuilder) SetLine(v int64) {
 	if v == 0 {
 		return
@@ -1877,7 +2020,7 @@ func (b LineBuilder) SetLine(v int64) {
 	b.e.Varint(2, uint64(v))
 }
 
-// SetColumn appends column, unless it is the default.
+// SetColumn sets the column in the line, from 1; 0 means unknown.
 func (b LineBuilder) SetColumn(v int64) {
 	if v == 0 {
 		return
@@ -1885,22 +2028,24 @@ func (b LineBuilder) SetColumn(v int64) {
 	b.e.Varint(3, uint64(v))
 }
 
-// FunctionBuilder appends a opentelemetry.proto.profiles.v1development.Function.
+// FunctionBuilder appends a function of the profiled program.
 type FunctionBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendFunction begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendFunction(e *Encoder) FunctionBuilder { return FunctionBuilder{e, -1} }
+// AppendFunction returns a builder that appends the fields of Function to e,
+// not nested in another message. It need not be closed.
+func AppendFunction(e *Encoder) FunctionBuilder { return FunctionBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b FunctionBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b FunctionBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetNameStrindex appends name_strindex, unless it is the default.
+// SetNameStrindex sets the index of the function's name in the dictionary's
+// string table.
 func (b FunctionBuilder) SetNameStrindex(v int32) {
 	if v == 0 {
 		return
@@ -1908,7 +2053,8 @@ func (b FunctionBuilder) SetNameStrindex(v int32) {
 	b.e.Varint(1, uint64(v))
 }
 
-// SetSystemNameStrindex appends system_name_strindex, unless it is the default.
+// SetSystemNameStrindex sets the index of the name that the system uses, such
+// as a mangled C++ name, in the dictionary's string table.
 func (b FunctionBuilder) SetSystemNameStrindex(v int32) {
 	if v == 0 {
 		return
@@ -1916,7 +2062,8 @@ func (b FunctionBuilder) SetSystemNameStrindex(v int32) {
 	b.e.Varint(2, uint64(v))
 }
 
-// SetFilenameStrindex appends filename_strindex, unless it is the default.
+// SetFilenameStrindex sets the index of the source file's name in the
+// dictionary's string table.
 func (b FunctionBuilder) SetFilenameStrindex(v int32) {
 	if v == 0 {
 		return
@@ -1924,7 +2071,8 @@ func (b FunctionBuilder) SetFilenameStrindex(v int32) {
 	b.e.Varint(3, uint64(v))
 }
 
-// SetStartLine appends start_line, unless it is the default.
+// SetStartLine sets the line number at which the function begins, from 1; 0
+// means unknown.
 func (b FunctionBuilder) SetStartLine(v int64) {
 	if v == 0 {
 		return
@@ -1932,22 +2080,23 @@ func (b FunctionBuilder) SetStartLine(v int64) {
 	b.e.Varint(4, uint64(v))
 }
 
-// LinkBuilder appends a opentelemetry.proto.profiles.v1development.Link.
+// LinkBuilder appends a span that a sample belongs to.
 type LinkBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendLink begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendLink(e *Encoder) LinkBuilder { return LinkBuilder{e, -1} }
+// AppendLink returns a builder that appends the fields of Link to e, not nested
+// in another message. It need not be closed.
+func AppendLink(e *Encoder) LinkBuilder { return LinkBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b LinkBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b LinkBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetTraceID appends trace_id, unless it is the default.
+// SetTraceID sets the id of the trace, 16 bytes.
 func (b LinkBuilder) SetTraceID(v []byte) {
 	if len(v) == 0 {
 		return
@@ -1955,7 +2104,7 @@ func (b LinkBuilder) SetTraceID(v []byte) {
 	b.e.Bytes(1, v)
 }
 
-// SetSpanID appends span_id, unless it is the default.
+// SetSpanID sets the id of the span, 8 bytes.
 func (b LinkBuilder) SetSpanID(v []byte) {
 	if len(v) == 0 {
 		return
@@ -1963,22 +2112,26 @@ func (b LinkBuilder) SetSpanID(v []byte) {
 	b.e.Bytes(2, v)
 }
 
-// KeyValueAndUnitBuilder appends a opentelemetry.proto.profiles.v1development.KeyValueAndUnit.
+// KeyValueAndUnitBuilder appends an attribute of a profile, with the unit of
+// its value.
 type KeyValueAndUnitBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendKeyValueAndUnit begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendKeyValueAndUnit(e *Encoder) KeyValueAndUnitBuilder { return KeyValueAndUnitBuilder{e, -1} }
+// AppendKeyValueAndUnit returns a builder that appends the fields of
+// KeyValueAndUnit to e, not nested in another message. It need not be closed.
+func AppendKeyValueAndUnit(e *Encoder) KeyValueAndUnitBuilder {
+	return KeyValueAndUnitBuilder{(*wire.Encoder)(e), -1}
+}
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b KeyValueAndUnitBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b KeyValueAndUnitBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// SetKeyStrindex appends key_strindex, unless it is the default.
+// SetKeyStrindex sets the index of the key in the dictionary's string table.
 func (b KeyValueAndUnitBuilder) SetKeyStrindex(v int32) {
 	if v == 0 {
 		return
@@ -1986,10 +2139,11 @@ func (b KeyValueAndUnitBuilder) SetKeyStrindex(v int32) {
 	b.e.Varint(1, uint64(v))
 }
 
-// SetValue begins value.
+// SetValue begins the value.
 func (b KeyValueAndUnitBuilder) SetValue() AnyValueBuilder { return AnyValueBuilder{b.e, b.e.Open(2)} }
 
-// SetUnitStrindex appends unit_strindex, unless it is the default.
+// SetUnitStrindex sets the index of the unit in the dictionary's string table;
+// 0 means unset.
 func (b KeyValueAndUnitBuilder) SetUnitStrindex(v int32) {
 	if v == 0 {
 		return
@@ -1997,20 +2151,22 @@ func (b KeyValueAndUnitBuilder) SetUnitStrindex(v int32) {
 	b.e.Varint(3, uint64(v))
 }
 
-// StackBuilder appends a opentelemetry.proto.profiles.v1development.Stack.
+// StackBuilder appends a call stack.
 type StackBuilder struct {
-	e    *Encoder
+	e    *wire.Encoder
 	mark int
 }
 
-// AppendStack begins a message that is not nested in another: the whole of what e holds from here on.
-func AppendStack(e *Encoder) StackBuilder { return StackBuilder{e, -1} }
+// AppendStack returns a builder that appends the fields of Stack to e, not
+// nested in another message. It need not be closed.
+func AppendStack(e *Encoder) StackBuilder { return StackBuilder{(*wire.Encoder)(e), -1} }
 
-// Close ends the message. What was opened inside it must be closed before.
+// Close ends the message. The messages begun inside it must be closed before.
 func (b StackBuilder) Close() { closeMessage(b.e, b.mark) }
 
-// Raw appends bytes that are fields of the message already.
+// Raw appends fields that are encoded already.
 func (b StackBuilder) Raw(fields []byte) { b.e.Raw(fields) }
 
-// AddLocationIndices appends location_indices, packed.
+// AddLocationIndices adds to the indices of the locations in the dictionary's
+// location table, the innermost frame first.
 func (b StackBuilder) AddLocationIndices(vs ...int32) { packVarints(b.e, 1, vs) }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 const (
@@ -77,10 +78,10 @@ func (e *CheckError) Unwrap() error { return e.Err }
 // bytes cannot fail. An error is a *CheckError.
 func Check(s Signal, request []byte) (items int, err error) {
 	if !s.Valid() {
-		return 0, fmt.Errorf("otlp: check of an %s", s)
+		return 0, fmt.Errorf("check request: %s", s)
 	}
 	if len(request) > wire.MaxMessageBytes {
-		return 0, fmt.Errorf("otlp: a request of %d bytes is larger than a message can be (%d)", len(request), wire.MaxMessageBytes)
+		return 0, fmt.Errorf("%s request: %d bytes exceed the maximum message size of %d bytes", s, len(request), wire.MaxMessageBytes)
 	}
 	w := walk{signal: s, request: request}
 	if s.Spec().HasDictionary {
@@ -104,14 +105,12 @@ type limits [8]uint64
 // table are to be treated as absent (common.proto, key_strindex).
 var noLimits = limits{1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32}
 
-const dictionaryField = 2 // in ExportProfilesServiceRequest
-
 // tableSizes counts the entries of the dictionary's tables ahead of the walk,
 // since the dictionary may come last, or in several parts. It stops at bad
 // bytes; the walk will find them too.
 func tableSizes(request []byte) (n limits) {
 	for c := (wire.Cursor{Buf: request}); c.Next(); {
-		if c.Num != dictionaryField || c.Type != wire.TypeBytes {
+		if c.Num != otlpfield.ExportProfilesServiceRequestDictionary || c.Type != wire.TypeBytes {
 			continue
 		}
 		countTables(c.Bytes, &n)
@@ -313,25 +312,31 @@ func plainKeyValues(b []byte, i int, tag uint32) int {
 	return i
 }
 
+// The tags inside a KeyValue, and those of the scalars inside its AnyValue.
+const (
+	tagKey    = otlpfield.KeyValueKey<<3 | uint8(wire.TypeBytes)
+	tagValue  = otlpfield.KeyValueValue<<3 | uint8(wire.TypeBytes)
+	tagString = otlpfield.AnyValueStringValue<<3 | uint8(wire.TypeBytes)
+	tagBool   = otlpfield.AnyValueBoolValue<<3 | uint8(wire.TypeVarint)
+	tagInt    = otlpfield.AnyValueIntValue<<3 | uint8(wire.TypeVarint)
+	tagDouble = otlpfield.AnyValueDoubleValue<<3 | uint8(wire.TypeFixed64)
+)
+
 // plainKeyValue says whether b is a KeyValue of the shape that nearly all have:
 // a key, then a value that is one short scalar, and nothing else. What it does
 // not recognise is walked.
 func plainKeyValue(b []byte) bool {
-	const ( // tags
-		key, value                   = 1<<3 | 2, 2<<3 | 2
-		asText, asBool, asInt, asDbl = 1<<3 | 2, 2 << 3, 3 << 3, 4<<3 | 1
-	)
-	if len(b) < 4 || b[0] != key || b[1] >= 0x80 {
+	if len(b) < 4 || b[0] != tagKey || b[1] >= 0x80 {
 		return false
 	}
 	v := 2 + int(b[1]) // where the value's tag is
-	if len(b) < v+3 || b[v] != value || b[v+1] >= 0x80 || len(b) != v+2+int(b[v+1]) {
+	if len(b) < v+3 || b[v] != tagValue || b[v+1] >= 0x80 || len(b) != v+2+int(b[v+1]) {
 		return false
 	}
 	switch v += 2; b[v] {
-	case asText:
+	case tagString:
 		return len(b) > v+1 && b[v+1] < 0x80 && len(b) == v+2+int(b[v+1])
-	case asBool, asInt:
+	case tagBool, tagInt:
 		last := len(b) - 1 // the varint is b[v+1:], if there is one
 		if last == v || last-v > 9 || b[last] >= 0x80 {
 			return false
@@ -342,7 +347,7 @@ func plainKeyValue(b []byte) bool {
 			}
 		}
 		return true
-	case asDbl:
+	case tagDouble:
 		return len(b) == v+9
 	}
 	return false
@@ -430,14 +435,14 @@ func (w *walk) index(table uint8, v uint64) error {
 	return nil
 }
 
-var errDepth = fmt.Errorf("values are nested deeper than %d", MaxDepth)
+var errDepth = fmt.Errorf("attribute value nested deeper than %d levels", MaxDepth)
 
 type typeError struct{ t wire.Type }
 
 func (e *typeError) Error() string {
-	names := [...]string{"a varint", "a 64-bit value", "a length-delimited value", "a group", "the end of a group", "a 32-bit value"}
+	names := [...]string{"varint", "64-bit", "length-delimited", "group start", "group end", "32-bit"}
 	if int(e.t) < len(names) {
-		return "the field cannot be " + names[e.t]
+		return "unexpected wire type " + names[e.t]
 	}
 	return wire.ErrType.Error()
 }
@@ -450,9 +455,9 @@ type indexError struct {
 
 func (e *indexError) Error() string {
 	if e.size == 0 {
-		return fmt.Sprintf("index %d points into %s, which the request does not have", e.index, e.table)
+		return fmt.Sprintf("index %d out of range: the request has no %s", e.index, e.table)
 	}
-	return fmt.Sprintf("index %d points outside %s, which has %d entries", e.index, e.table, e.size)
+	return fmt.Sprintf("index %d out of range: %s has %d entries", e.index, e.table, e.size)
 }
 
 // fail puts the place to err: the messages on the stack, of which top are in

@@ -2,17 +2,7 @@ package otlp
 
 import (
 	"github.com/penstock-telemetry/penstock/internal/wire"
-)
-
-// The tables, by their field numbers in ProfilesDictionary.
-const (
-	mappingTable = 1 + iota
-	locationTable
-	functionTable
-	linkTable
-	stringTable
-	attributeTable
-	stackTable
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // Dictionary gives access by index to the tables of a profiles request. A nil
@@ -59,22 +49,30 @@ func (d *Dictionary) at(table int, i int32) []byte {
 }
 
 // String returns entry i of the string table.
-func (d *Dictionary) String(i int32) []byte { return d.at(stringTable, i) }
+func (d *Dictionary) String(i int32) []byte { return d.at(otlpfield.ProfilesDictionaryStringTable, i) }
 
 // Mapping returns entry i of the mapping table.
-func (d *Dictionary) Mapping(i int32) Mapping { return d.at(mappingTable, i) }
+func (d *Dictionary) Mapping(i int32) Mapping {
+	return d.at(otlpfield.ProfilesDictionaryMappingTable, i)
+}
 
 // Location returns entry i of the location table.
-func (d *Dictionary) Location(i int32) Location { return d.at(locationTable, i) }
+func (d *Dictionary) Location(i int32) Location {
+	return d.at(otlpfield.ProfilesDictionaryLocationTable, i)
+}
 
 // Function returns entry i of the function table.
-func (d *Dictionary) Function(i int32) Function { return d.at(functionTable, i) }
+func (d *Dictionary) Function(i int32) Function {
+	return d.at(otlpfield.ProfilesDictionaryFunctionTable, i)
+}
 
 // Link returns entry i of the link table.
-func (d *Dictionary) Link(i int32) Link { return d.at(linkTable, i) }
+func (d *Dictionary) Link(i int32) Link { return d.at(otlpfield.ProfilesDictionaryLinkTable, i) }
 
 // Attribute returns entry i of the attribute table.
-func (d *Dictionary) Attribute(i int32) KeyValueAndUnit { return d.at(attributeTable, i) }
+func (d *Dictionary) Attribute(i int32) KeyValueAndUnit {
+	return d.at(otlpfield.ProfilesDictionaryAttributeTable, i)
+}
 
 // Stack returns entry i of the stack table.
-func (d *Dictionary) Stack(i int32) Stack { return d.at(stackTable, i) }
+func (d *Dictionary) Stack(i int32) Stack { return d.at(otlpfield.ProfilesDictionaryStackTable, i) }

@@ -4,7 +4,8 @@ package otlp
 
 import "strconv"
 
-// SpanKind is the enum opentelemetry.proto.trace.v1.Span.SpanKind.
+// SpanKind is the role of a span in a trace
+// (opentelemetry.proto.trace.v1.Span.SpanKind).
 type SpanKind int32
 
 // The values of SpanKind.
@@ -36,7 +37,8 @@ func (v SpanKind) String() string {
 	return strconv.Itoa(int(v))
 }
 
-// StatusCode is the enum opentelemetry.proto.trace.v1.Status.StatusCode.
+// StatusCode is the outcome of a span
+// (opentelemetry.proto.trace.v1.Status.StatusCode).
 type StatusCode int32
 
 // The values of StatusCode.
@@ -59,7 +61,8 @@ func (v StatusCode) String() string {
 	return strconv.Itoa(int(v))
 }
 
-// AggregationTemporality is the enum opentelemetry.proto.metrics.v1.AggregationTemporality.
+// AggregationTemporality is the interval that the data points of a metric cover
+// (opentelemetry.proto.metrics.v1.AggregationTemporality).
 type AggregationTemporality int32
 
 // The values of AggregationTemporality.
@@ -82,7 +85,8 @@ func (v AggregationTemporality) String() string {
 	return strconv.Itoa(int(v))
 }
 
-// SeverityNumber is the enum opentelemetry.proto.logs.v1.SeverityNumber.
+// SeverityNumber is the severity of a log record, from 1 (least severe) to 24
+// (opentelemetry.proto.logs.v1.SeverityNumber).
 type SeverityNumber int32
 
 // The values of SeverityNumber.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // generator writes requests out of the tables of Check: every field in every
@@ -164,7 +165,7 @@ func (g *generator) request(s Signal) []byte {
 				d = g.bytes(d, (table+1)<<3|uint64(wire.TypeBytes), nil)
 			}
 		}
-		b = g.bytes(b, dictionaryField<<3|uint64(wire.TypeBytes), d)
+		b = g.bytes(b, otlpfield.ExportProfilesServiceRequestDictionary<<3|uint64(wire.TypeBytes), d)
 	}
 	if g.evil && g.one(3) && len(b) > 0 {
 		b = b[:g.rng.IntN(len(b))]

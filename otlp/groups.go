@@ -4,20 +4,15 @@ import (
 	"iter"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
-// Field numbers that the requests of all four signals share, for who rewrites
-// them.
+// Field numbers that the requests of all four signals share.
+//
+// Deprecated: use package otlpfield.
 const (
-	FieldResources = 1 // ExportXServiceRequest.resource_x
-	FieldResource  = 1 // ResourceX.resource
-)
-
-const (
-	resourceXScopes = 2 // ResourceX.scope_x
-	schemaURLField  = 3 // of ResourceX and ScopeX
-	scopeXSelf      = 1 // ScopeX.scope
-	scopeXItems     = 2 // ScopeX.spans, metrics, log_records, profiles
+	FieldResources = otlpfield.RequestResources
+	FieldResource  = otlpfield.ResourceXResource
 )
 
 // Group is one scope of one resource, in a request of any signal.
@@ -41,7 +36,7 @@ type Group struct {
 // which they stand. A resource without scopes is one group without a scope.
 func Groups(request []byte) iter.Seq[Group] {
 	return func(yield func(Group) bool) {
-		for rx := range (List[[]byte]{region{request, FieldResources}}).All() {
+		for rx := range (List[[]byte]{region{request, otlpfield.RequestResources}}).All() {
 			if !resourceGroups(rx, yield) {
 				return
 			}
@@ -51,15 +46,15 @@ func Groups(request []byte) iter.Seq[Group] {
 
 func resourceGroups(rx []byte, yield func(Group) bool) bool {
 	g := Group{
-		Resource:          Resource(wire.Merged(rx, FieldResource)),
-		ResourceSchemaURL: wire.LastBytes(rx, schemaURLField),
+		Resource:          Resource(wire.Merged(rx, otlpfield.ResourceXResource)),
+		ResourceSchemaURL: wire.LastBytes(rx, otlpfield.ResourceXSchemaURL),
 		First:             true,
 	}
-	for sx := range (List[[]byte]{region{rx, resourceXScopes}}).All() {
+	for sx := range (List[[]byte]{region{rx, otlpfield.ResourceXScopes}}).All() {
 		g.HasScope = true
-		g.Scope = InstrumentationScope(wire.Merged(sx, scopeXSelf))
-		g.ScopeSchemaURL = wire.LastBytes(sx, schemaURLField)
-		g.Items = List[[]byte]{region{sx, scopeXItems}}
+		g.Scope = InstrumentationScope(wire.Merged(sx, otlpfield.ScopeXScope))
+		g.ScopeSchemaURL = wire.LastBytes(sx, otlpfield.ScopeXSchemaURL)
+		g.Items = List[[]byte]{region{sx, otlpfield.ScopeXItems}}
 		if !yield(g) {
 			return false
 		}

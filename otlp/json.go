@@ -21,8 +21,8 @@ import (
 //	json_encode_value.go … and numbers, strings and ids
 //	json.gen.go      the tables, from the descriptors
 
-// ErrNoRoom says that a result does not fit into the room that was given.
-var ErrNoRoom = errors.New("otlp: the result does not fit into the room given")
+// ErrShortBuffer says that a result does not fit into the room that was given.
+var ErrShortBuffer = errors.New("output buffer too small")
 
 // jsonSlack is room beyond what is written that lets the decoder write short
 // values without asking for each byte.

@@ -11,7 +11,7 @@ import (
 
 // DecodeJSON appends to dst the wire form of an export request of signal s in
 // JSON. It writes within the capacity of dst and never allocates; if that is too
-// small, it returns ErrNoRoom. MaxWireBytes is always enough, half of the text
+// small, it returns ErrShortBuffer. MaxWireBytes is always enough, half of the text
 // nearly always. If it fails, it returns dst as it was; what lies behind dst's
 // length is then undefined. Bad text is a *JSONError.
 //
@@ -34,14 +34,14 @@ import (
 // The result passes Check, except that dictionary indices are left to Check.
 func DecodeJSON(dst []byte, s Signal, text []byte) ([]byte, error) {
 	if !s.Valid() {
-		return dst, fmt.Errorf("otlp: JSON of an %s", s)
+		return dst, fmt.Errorf("decode JSON request: %s", s)
 	}
 	d := jsonDecoder{text: text, out: dst[:cap(dst)], n: len(dst), packedWidth: 1}
 	if d.run(roots[s]) {
 		return d.out[:d.n], nil
 	}
-	if d.err == ErrNoRoom {
-		return dst, ErrNoRoom
+	if d.err == ErrShortBuffer {
+		return dst, ErrShortBuffer
 	}
 	return dst, &JSONError{Signal: s, Offset: d.at, Path: d.path(), Err: d.err}
 }
@@ -139,8 +139,8 @@ func (d *jsonDecoder) run(root uint8) bool {
 }
 
 var (
-	errTrailing      = errors.New("there is something behind the request")
-	errByteOrderMark = errors.New("the text begins with a byte order mark, which JSON must not have (RFC 8259, section 8.1)")
+	errTrailing      = errors.New("unexpected data after the JSON request")
+	errByteOrderMark = errors.New("text begins with a byte order mark, which JSON does not allow (RFC 8259, section 8.1)")
 )
 
 // field reads a key and the value of that field, or up to where the messages in
@@ -415,7 +415,7 @@ func (d *jsonDecoder) fail(at int, err error) int {
 // expected fails at i, where something else should be.
 func (d *jsonDecoder) expected(i int, what string) int {
 	if i >= len(d.text) {
-		return d.fail(len(d.text), fmt.Errorf("the text ends where %s is expected", what))
+		return d.fail(len(d.text), fmt.Errorf("unexpected end of text, expected %s", what))
 	}
 	return d.fail(i, fmt.Errorf("expected %s, found %q", what, d.text[i]))
 }

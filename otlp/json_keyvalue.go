@@ -78,12 +78,7 @@ const (
 
 func load4(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i:]) }
 
-// The tags inside a KeyValue and its AnyValue.
-const (
-	tagKey, tagValue   = 1<<3 | 2, 2<<3 | 2
-	tagString, tagInt  = 1<<3 | 2, 3 << 3
-	endOfPlainKeyValue = "}}"
-)
+const endOfPlainKeyValue = "}}"
 
 // plainString writes to out[n:] the value of an attribute that is the string which
 // begins at d.text[i:]. It returns the indices behind both; next is 0 if the

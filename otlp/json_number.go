@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	errNumber   = errors.New("a number is malformed")
-	errIntegral = errors.New("the number is not an integer, or too large")
-	errRange    = errors.New("the number is too large for a double")
+	errNumber   = errors.New("malformed number")
+	errIntegral = errors.New("number is not an integer or does not fit in 64 bits")
+	errRange    = errors.New("number out of range for a double")
 )
 
 // integer reads an integer, plain or in quotes, and returns its amount and sign.

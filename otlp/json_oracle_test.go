@@ -279,7 +279,7 @@ func decode(t testing.TB, s Signal, text []byte) ([]byte, error) {
 	room := make([]byte, 3, 3+MaxWireBytes(len(text)))
 	copy(room, "abc")
 	out, err := DecodeJSON(room, s, text)
-	if errors.Is(err, ErrNoRoom) {
+	if errors.Is(err, ErrShortBuffer) {
 		t.Fatalf("%s: MaxWireBytes is not enough for %q", s, text)
 	}
 	if string(out[:3]) != "abc" {

@@ -7,7 +7,7 @@ import (
 // maxUnknownDepth bounds the nesting inside the value of an unknown field.
 const maxUnknownDepth = 512
 
-var errUnknownDepth = fmt.Errorf("an unknown field is nested deeper than %d", maxUnknownDepth)
+var errUnknownDepth = fmt.Errorf("unknown field nested deeper than %d levels", maxUnknownDepth)
 
 // skip reads the value of an unknown field, of any kind, and returns the index
 // behind it. What is open stands in a stack of bits: 1 for an object, 0 for a

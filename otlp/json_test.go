@@ -152,14 +152,14 @@ func TestDecodeJSONRefuses(t *testing.T) {
 		path string
 		want string
 	}{
-		{"", "", "", "the text ends where an object is expected"},
+		{"", "", "", "unexpected end of text, expected an object"},
 		{"null", "null", "", "expected an object, found 'n'"},
 		{"[]", "[]", "", "expected an object"},
 		{"\ufeff{}", "\ufeff{}", "", "byte order mark"},
-		{"{} {}", "{}", "", "something behind the request"},
-		{"{", "", "", "the text ends where a key is expected"},
+		{"{} {}", "{}", "", "unexpected data after the JSON request"},
+		{"{", "", "", "unexpected end of text, expected a key"},
 		{`{"resourceSpans"}`, "}", "", "expected a colon"},
-		{`{"resourceSpans":[]`, "", "", "the text ends where a comma or the end of the object"},
+		{`{"resourceSpans":[]`, "", "", "unexpected end of text, expected a comma or the end of the object"},
 		{`{"resourceSpans":[],}`, "}", "", "expected a key"},
 		{`{"resourceSpans":{}}`, "{}}", "resourceSpans", "expected a list"},
 		{`{"resourceSpans":[{},]}`, "]}", "resourceSpans[1]", "expected an object"},
@@ -183,29 +183,29 @@ func TestDecodeJSONRefuses(t *testing.T) {
 		{spanJSON(`"name":7`), `7}]}]}]}`, inSpan + ".name", "a string"},
 		{spanJSON("\"name\":\"a\nb\""), "\nb\"}]}]}]}", inSpan + ".name", `control character '\n'`},
 		{spanJSON(`"name":"\u12"`), `\u12"}]}]}]}`, inSpan + ".name", "four hex digits"},
-		{spanJSON(`"name":"a`)[:len(spanJSON(`"name":"a`))-7], "", inSpan + ".name", "ends inside a string"},
+		{spanJSON(`"name":"a`)[:len(spanJSON(`"name":"a`))-7], "", inSpan + ".name", "unexpected end of text in a string"},
 		{spanJSON(`"name":"a" "kind":1`), `"kind":1}]}]}]}`, inSpan, "a comma"},
 		{spanJSON(`"name":"a",,`), `,}]}]}]}`, inSpan, "a key"},
-		{spanJSON(`"kind":"2"`), `"2"}]}]}]}`, inSpan + ".kind", "no value of the enum"},
-		{spanJSON(`"kind":"SERVER"`), `"SERVER"}]}]}]}`, inSpan + ".kind", "no value of the enum"},
-		{spanJSON(`"kind":2147483648`), `2147483648}]}]}]}`, inSpan + ".kind", "does not fit into an enum"},
+		{spanJSON(`"kind":"2"`), `"2"}]}]}]}`, inSpan + ".kind", "unknown enum value"},
+		{spanJSON(`"kind":"SERVER"`), `"SERVER"}]}]}]}`, inSpan + ".kind", "unknown enum value"},
+		{spanJSON(`"kind":2147483648`), `2147483648}]}]}]}`, inSpan + ".kind", "out of range for an enum"},
 		{spanJSON(`"kind":1.5`), `1.5}]}]}]}`, inSpan + ".kind", "not an integer"},
-		{spanJSON(`"flags":-1`), `-1}]}]}]}`, inSpan + ".flags", "does not fit into a uint32"},
-		{spanJSON(`"startTimeUnixNano":"18446744073709551616"`), `"18446744073709551616"}]}]}]}`, inSpan + ".startTimeUnixNano", "too large"},
+		{spanJSON(`"flags":-1`), `-1}]}]}]}`, inSpan + ".flags", "out of range for a uint32"},
+		{spanJSON(`"startTimeUnixNano":"18446744073709551616"`), `"18446744073709551616"}]}]}]}`, inSpan + ".startTimeUnixNano", "not an integer or does not fit"},
 		{spanJSON(`"startTimeUnixNano":" 1"`), `" 1"}]}]}]}`, inSpan + ".startTimeUnixNano", "malformed"},
 		{spanJSON(`"startTimeUnixNano":""`), `""}]}]}]}`, inSpan + ".startTimeUnixNano", "malformed"},
 		{spanJSON(`"startTimeUnixNano":true`), `true}]}]}]}`, inSpan + ".startTimeUnixNano", "expected a number"},
 		{spanJSON(`"events":[{},{"attributes":[{"key":"a","value":{"intValue":"1"}},{"key":"b","value":{"intValue":"x"}}]}]`), `"x"}}]}]}]}]}]}`, inSpan + ".events[1].attributes[1].value.intValue", "malformed"},
 		{spanJSON(`"attributes":[{"key":"a","value":{"intValue":"1"}},{"key":"b","value":{"stringValue":"x"}},{"key":"c","value":{"stringValue":7}}]`), `7}}]}]}]}]}`, inSpan + ".attributes[2].value.stringValue", "a string"},
-		{valueJSON(`"intValue":9223372036854775808`), `9223372036854775808}}]}]}]}]}`, inSpan + ".attributes[0].value.intValue", "does not fit into an int64"},
+		{valueJSON(`"intValue":9223372036854775808`), `9223372036854775808}}]}]}]}]}`, inSpan + ".attributes[0].value.intValue", "out of range for an int64"},
 		{valueJSON(`"boolValue":"true"`), `"true"}}]}]}]}]}`, inSpan + ".attributes[0].value.boolValue", "expected true or false"},
-		{valueJSON(`"doubleValue":1e999`), `1e999}}]}]}]}]}`, inSpan + ".attributes[0].value.doubleValue", "too large for a double"},
+		{valueJSON(`"doubleValue":1e999`), `1e999}}]}]}]}]}`, inSpan + ".attributes[0].value.doubleValue", "out of range for a double"},
 		{valueJSON(`"doubleValue":"nan"`), `"nan"}}]}]}]}]}`, inSpan + ".attributes[0].value.doubleValue", "malformed"},
 		{valueJSON(`"bytesValue":"a"`), `"a"}}]}]}]}]}`, inSpan + ".attributes[0].value.bytesValue", "base64"},
-		{valueJSON(deepJSON(MaxDepth+1, arrayOpen, arrayShut)), `{"stringValue"`, "", "values are nested deeper than 64"},
-		{valueJSON(deepJSON(MaxDepth+1, kvlistOpen, kvlistShut)), `{"stringValue"`, "", "values are nested deeper than 64"},
-		{valueJSON(strings.Repeat(arrayOpen, MaxDepth-1) + `"arrayValue":{"values":[null]}` + strings.Repeat(arrayShut, MaxDepth-1)), "null]", "", "values are nested deeper than 64"},
-		{valueJSON(strings.Repeat(kvlistOpen, 100_000)), "", "", "values are nested deeper than 64"},
+		{valueJSON(deepJSON(MaxDepth+1, arrayOpen, arrayShut)), `{"stringValue"`, "", "attribute value nested deeper than 64"},
+		{valueJSON(deepJSON(MaxDepth+1, kvlistOpen, kvlistShut)), `{"stringValue"`, "", "attribute value nested deeper than 64"},
+		{valueJSON(strings.Repeat(arrayOpen, MaxDepth-1) + `"arrayValue":{"values":[null]}` + strings.Repeat(arrayShut, MaxDepth-1)), "null]", "", "attribute value nested deeper than 64"},
+		{valueJSON(strings.Repeat(kvlistOpen, 100_000)), "", "", "attribute value nested deeper than 64"},
 	} {
 		t.Run(c.text[:min(len(c.text), 100)], func(t *testing.T) {
 			_, err := decode(t, Traces, []byte(c.text))
@@ -484,7 +484,7 @@ func TestAppendResponseJSON(t *testing.T) {
 	}
 }
 
-// With any room, the result is whole or ErrNoRoom, nothing is written beyond the
+// With any room, the result is whole or ErrShortBuffer, nothing is written beyond the
 // room, and more than the result and twice the slack is never asked for.
 func TestDecodeJSONStaysInItsRoom(t *testing.T) {
 	type request struct {
@@ -521,7 +521,7 @@ func TestDecodeJSONStaysInItsRoom(t *testing.T) {
 				t.Fatalf("%s: in %d bytes: %x, want %x", s, room, got, want)
 			case err == nil && room < len(want), err != nil && room >= len(want)+250:
 				t.Fatalf("%s: a result of %d bytes in %d: %v", s, len(want), room, err)
-			case err != nil && (err != ErrNoRoom || len(got) != 0):
+			case err != nil && (err != ErrShortBuffer || len(got) != 0):
 				t.Fatalf("%s: in %d bytes: %v, %d bytes", s, room, err, len(got))
 			}
 			if !bytes.Equal(memory[room:], bytes.Repeat([]byte{0xa5}, 64)) {

@@ -166,7 +166,7 @@ func (d *jsonDecoder) unescape(i, at int) (n, next int) {
 	for {
 		end := plainEnd(d.text, i)
 		if len(d.out)-at < end-i+jsonSlack {
-			d.err = ErrNoRoom
+			d.err = ErrShortBuffer
 			return 0, failed
 		}
 		at += copy(d.out[at:], d.text[i:end])
@@ -207,13 +207,13 @@ func (d *jsonDecoder) escape(i int) (r rune, next int) {
 	case 'u':
 		return d.unicodeEscape(i)
 	}
-	return 0, d.fail(i, errors.New("an escape is unknown"))
+	return 0, d.fail(i, errors.New("invalid escape sequence"))
 }
 
 func (d *jsonDecoder) unicodeEscape(i int) (r rune, next int) {
 	r, ok := utf16Unit(d.text, i)
 	if !ok {
-		return 0, d.fail(i, errors.New(`\u is not followed by four hex digits`))
+		return 0, d.fail(i, errors.New(`invalid escape sequence: \u must be followed by four hex digits`))
 	}
 	if !utf16.IsSurrogate(r) {
 		return r, i + 6
@@ -244,9 +244,9 @@ func utf16Unit(b []byte, i int) (r rune, ok bool) {
 // badString fails where a string cannot go on.
 func (d *jsonDecoder) badString(at int) int {
 	if at >= len(d.text) {
-		return d.fail(len(d.text), errors.New("the text ends inside a string"))
+		return d.fail(len(d.text), errors.New("unexpected end of text in a string"))
 	}
-	return d.fail(at, fmt.Errorf("a string has the control character %q in it", d.text[at]))
+	return d.fail(at, fmt.Errorf("control character %q in a string", d.text[at]))
 }
 
 // hexValues holds the value of each hex digit, and 0xff for all other bytes.
@@ -263,7 +263,7 @@ var hexValues = func() (v [256]uint8) {
 	return v
 }()
 
-var errHex = errors.New("an id has to be hex digits, two for each byte")
+var errHex = errors.New("id is not an even number of hex digits")
 
 // hex reads an id.
 func (d *jsonDecoder) hex(tag uint8, sparse bool, i int) int {
@@ -365,7 +365,7 @@ func (d *jsonDecoder) base64(tag uint8, sparse bool, i int) int {
 	// behind what is read.
 	n, err := encoding.Decode(d.out[mark:], s)
 	if err != nil {
-		return d.fail(i, fmt.Errorf("bytes have to be base64: %w", err))
+		return d.fail(i, fmt.Errorf("decode base64: %w", err))
 	}
 	d.n += n
 	if d.closeLength(mark, 1, false) == 0 {

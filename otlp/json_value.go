@@ -126,7 +126,7 @@ func (d *jsonDecoder) number(f *jsonField, i int) (v uint64, next int) {
 		return 0, failed
 	}
 	if !neg && mag > limit.max || neg && mag > limit.min {
-		return 0, d.fail(i, fmt.Errorf("the number does not fit into %s", limit.name))
+		return 0, d.fail(i, fmt.Errorf("number out of range for %s", limit.name))
 	}
 	if neg {
 		mag = -mag
@@ -177,7 +177,7 @@ func (d *jsonDecoder) enumName(f *jsonField, i int) (v uint64, next int) {
 			return uint64(e.number), next
 		}
 	}
-	return 0, d.fail(i, fmt.Errorf("%q is no value of the enum", name))
+	return 0, d.fail(i, fmt.Errorf("unknown enum value %q", name))
 }
 
 // literal reads null, true or false.
@@ -194,7 +194,7 @@ func (d *jsonDecoder) room(n int) bool {
 	if d.fits(n) {
 		return true
 	}
-	d.err = ErrNoRoom
+	d.err = ErrShortBuffer
 	return false
 }
 

@@ -8,9 +8,30 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
 
-// Union is the value of a oneof: the number of the member that is set (0 if
-// none) and its value, in Bytes for strings, bytes and messages, else in Scalar.
-type Union = wire.Union
+// Union is the value of a oneof.
+type Union struct {
+	// Num is the field number of the member that is set (package otlpfield), 0 if
+	// none is.
+	Num uint32
+	// Scalar is the value of a number or bool as it is on the wire: the bits of a
+	// double, an integer with its sign extended to 64 bits, 1 for true.
+	Scalar uint64
+	// Bytes is the value of a string, bytes or message.
+	Bytes []byte
+}
+
+// add sets the member that c is at. The last member wins, but a message that
+// follows itself is merged with it.
+func (u *Union) add(c *wire.Cursor, isMessage bool) {
+	if isMessage && u.Num == c.Num {
+		u.Bytes = wire.Merge(u.Bytes, c.Bytes)
+		return
+	}
+	*u = Union{Num: c.Num, Scalar: c.Scalar, Bytes: c.Bytes}
+	if c.Type != wire.TypeBytes {
+		u.Bytes = nil
+	}
+}
 
 // List is a repeated field of messages, strings or bytes: the bytes in which it
 // occurs, and its number. Nothing is read before it is iterated.

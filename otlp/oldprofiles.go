@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // OlderProfiles returns a sentence for the client if a profiles request looks as
@@ -70,7 +71,7 @@ var olderFormats = [...]olderFormat{
 }
 
 func (f *olderFormat) sentence() string {
-	return fmt.Sprintf("this looks like OTLP profiles of opentelemetry-proto %s (%s); this server speaks the format of v1.10 and newer (%s: %s): upgrade the profiler",
+	return fmt.Sprintf("this looks like OTLP profiles of opentelemetry-proto %s (%s); this server supports the format of v1.10 and newer (%s: %s): upgrade the profiler",
 		f.versions, f.mark, specs[Profiles].Header, specs[Profiles].HeaderValue)
 }
 
@@ -129,20 +130,20 @@ type profilesShape struct {
 // look walks a request down to its samples. It returns false if that is no
 // protobuf.
 func (s *profilesShape) look(request []byte) bool {
-	s.attributes = tableSizes(request)[attributeTable]
+	s.attributes = tableSizes(request)[otlpfield.ProfilesDictionaryAttributeTable]
 	root := wire.Cursor{Buf: request}
 	for root.Next() {
-		if root.Num != 1 || root.Type != wire.TypeBytes {
+		if root.Num != otlpfield.RequestResources || root.Type != wire.TypeBytes {
 			continue
 		}
 		resource := wire.Cursor{Buf: root.Bytes}
 		for resource.Next() {
-			if resource.Num != 2 || resource.Type != wire.TypeBytes {
+			if resource.Num != otlpfield.ResourceXScopes || resource.Type != wire.TypeBytes {
 				continue
 			}
 			scope := wire.Cursor{Buf: resource.Bytes}
 			for scope.Next() {
-				if scope.Num == 2 && scope.Type == wire.TypeBytes && !s.addProfile(scope.Bytes) {
+				if scope.Num == otlpfield.ScopeXItems && scope.Type == wire.TypeBytes && !s.addProfile(scope.Bytes) {
 					return false
 				}
 			}
@@ -162,7 +163,7 @@ func (s *profilesShape) addProfile(b []byte) bool {
 	c := wire.Cursor{Buf: b}
 	for c.Next() {
 		s.badProfile = !s.profile.add(msgProfile, &c) || s.badProfile
-		if c.Num == 2 && c.Type == wire.TypeBytes && !s.addSample(c.Bytes) {
+		if c.Num == otlpfield.ProfileSamples && c.Type == wire.TypeBytes && !s.addSample(c.Bytes) {
 			return false
 		}
 	}
@@ -173,7 +174,7 @@ func (s *profilesShape) addProfile(b []byte) bool {
 // v1.9 looks like today if it has no attributes: its values are attributes, and
 // there are either no timestamps and one value, or as many of both.
 func (s *profilesShape) addSample(b []byte) bool {
-	const attributes, values, timestamps = 2, 4, 5
+	const attributes, timestamps = otlpfield.SampleAttributeIndices, otlpfield.SampleTimestampsUnixNano
 	s.samples++
 	bad, first, times, others := 0, 0, 0, 0
 	c := wire.Cursor{Buf: b}

@@ -77,7 +77,7 @@ func TestOlderProfilesSays(t *testing.T) {
 			continue
 		}
 		const want = "this looks like OTLP profiles of opentelemetry-proto v1.8 or v1.9 (Sample.values in field 2, attribute_indices in field 3); " +
-			"this server speaks the format of v1.10 and newer (otlp-profiles-development-version: 1): upgrade the profiler"
+			"this server supports the format of v1.10 and newer (otlp-profiles-development-version: 1): upgrade the profiler"
 		if got := OlderProfiles(r.bytes); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}

@@ -16,7 +16,7 @@ import (
 // not, for it may be anything.
 func FirstInvalidUTF8(s Signal, request []byte) error {
 	if !s.Valid() {
-		return fmt.Errorf("otlp: UTF-8 check of an %s", s)
+		return fmt.Errorf("check UTF-8 of request: %s", s)
 	}
 	t := newTexts(s, request)
 	if !t.next() {
@@ -33,7 +33,7 @@ type textError struct {
 }
 
 func (e *textError) Error() string {
-	return fmt.Sprintf("the string is not UTF-8: byte %d of its %d is 0x%02x", e.at, e.size, e.byte)
+	return fmt.Sprintf("string is not valid UTF-8: byte %d of %d is 0x%02x", e.at, e.size, e.byte)
 }
 
 // textless are the messages from which no string can be reached, as a bit each:
@@ -202,12 +202,11 @@ func skipScalar(op tagOp, b []byte, field, i int) int {
 // plainNumber says whether b is a KeyValue of the usual shape whose key ends in
 // the ascii bytes that b begins with and whose value is no string.
 func plainNumber(b []byte, ascii int) bool {
-	const asText = 1<<3 | uint8(wire.TypeBytes)
 	if !plainKeyValue(b) {
 		return false
 	}
 	value := 2 + int(b[1])
-	return value <= ascii && b[value+2] != asText
+	return value <= ascii && b[value+2] != tagString
 }
 
 // skipRow returns the index behind the fields that follow at b[i:] with the same

@@ -204,7 +204,7 @@ func TestFirstInvalidUTF8SaysWhere(t *testing.T) {
 	req.Close()
 	err := FirstInvalidUTF8(Logs, e.Buf)
 	// The four lengths around the string take a byte each, as they did when at was noted.
-	want := fmt.Sprintf("logs request, byte %d, ResourceLogs.ScopeLogs.LogRecord.AnyValue.string_value: the string is not UTF-8: byte 3 of its 4 is 0xe9", at)
+	want := fmt.Sprintf("logs request, byte %d, ResourceLogs.ScopeLogs.LogRecord.AnyValue.string_value: string is not valid UTF-8: byte 3 of 4 is 0xe9", at)
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

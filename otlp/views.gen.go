@@ -8,20 +8,24 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
 
-// ExportTraceServiceRequest is a view of opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest: its wire bytes.
+// ExportTraceServiceRequest is a request to export spans. It is a view of the
+// wire bytes of
+// opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest.
 type ExportTraceServiceRequest []byte
 
-// ResourceSpans lists resource_spans.
+// ResourceSpans lists the spans, by resource.
 func (m ExportTraceServiceRequest) ResourceSpans() List[ResourceSpans] {
 	return List[ResourceSpans]{region{m, 1}}
 }
 
-// ExportTraceServiceRequestFields holds all fields of a ExportTraceServiceRequest; what it points at belongs to the view.
+// ExportTraceServiceRequestFields holds the fields of
+// ExportTraceServiceRequest; the methods of ExportTraceServiceRequest say what
+// they mean. Slices and lists point into the view.
 type ExportTraceServiceRequestFields struct {
 	ResourceSpans List[ResourceSpans]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ExportTraceServiceRequest) Decode() (f ExportTraceServiceRequestFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -32,26 +36,28 @@ func (m ExportTraceServiceRequest) Decode() (f ExportTraceServiceRequestFields) 
 	return f
 }
 
-// ResourceSpans is a view of opentelemetry.proto.trace.v1.ResourceSpans: its wire bytes.
+// ResourceSpans is the spans of one resource. It is a view of the wire bytes of
+// opentelemetry.proto.trace.v1.ResourceSpans.
 type ResourceSpans []byte
 
-// Resource returns resource; nil if absent.
+// Resource returns the resource that produced the spans.
 func (m ResourceSpans) Resource() Resource { return Resource(wire.Merged(m, 1)) }
 
-// ScopeSpans lists scope_spans.
+// ScopeSpans lists the spans, by instrumentation scope.
 func (m ResourceSpans) ScopeSpans() List[ScopeSpans] { return List[ScopeSpans]{region{m, 2}} }
 
-// SchemaURL returns schema_url; nil if absent.
+// SchemaURL returns the URL of the schema of the resource.
 func (m ResourceSpans) SchemaURL() []byte { return wire.LastBytes(m, 3) }
 
-// ResourceSpansFields holds all fields of a ResourceSpans; what it points at belongs to the view.
+// ResourceSpansFields holds the fields of ResourceSpans; the methods of
+// ResourceSpans say what they mean. Slices and lists point into the view.
 type ResourceSpansFields struct {
 	Resource   Resource
 	ScopeSpans List[ScopeSpans]
 	SchemaURL  []byte
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ResourceSpans) Decode() (f ResourceSpansFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -66,29 +72,32 @@ func (m ResourceSpans) Decode() (f ResourceSpansFields) {
 	return f
 }
 
-// Resource is a view of opentelemetry.proto.resource.v1.Resource: its wire bytes.
+// Resource is the entity that produced the telemetry. It is a view of the wire
+// bytes of opentelemetry.proto.resource.v1.Resource.
 type Resource []byte
 
-// Attributes lists attributes.
+// Attributes lists the attributes that describe the resource.
 func (m Resource) Attributes() List[KeyValue] { return List[KeyValue]{region{m, 1}} }
 
-// DroppedAttributesCount returns dropped_attributes_count.
+// DroppedAttributesCount returns the number of attributes that were discarded;
+// 0 means none.
 func (m Resource) DroppedAttributesCount() uint32 {
 	v, _ := wire.LastScalar(m, 2, wire.TypeVarint)
 	return uint32(v)
 }
 
-// EntityRefs lists entity_refs.
+// EntityRefs lists the entities that the attributes describe.
 func (m Resource) EntityRefs() List[EntityRef] { return List[EntityRef]{region{m, 3}} }
 
-// ResourceFields holds all fields of a Resource; what it points at belongs to the view.
+// ResourceFields holds the fields of Resource; the methods of Resource say what
+// they mean. Slices and lists point into the view.
 type ResourceFields struct {
 	Attributes             List[KeyValue]
 	DroppedAttributesCount uint32
 	EntityRefs             List[EntityRef]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Resource) Decode() (f ResourceFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -103,29 +112,32 @@ func (m Resource) Decode() (f ResourceFields) {
 	return f
 }
 
-// KeyValue is a view of opentelemetry.proto.common.v1.KeyValue: its wire bytes.
+// KeyValue is a key and its value, such as one attribute. It is a view of the
+// wire bytes of opentelemetry.proto.common.v1.KeyValue.
 type KeyValue []byte
 
-// Key returns key; nil if absent.
+// Key returns the key.
 func (m KeyValue) Key() []byte { return wire.LastBytes(m, 1) }
 
-// Value returns value; nil if absent.
+// Value returns the value.
 func (m KeyValue) Value() AnyValue { return AnyValue(wire.Merged(m, 2)) }
 
-// KeyStrindex returns key_strindex.
+// KeyStrindex returns the index of the key in the dictionary's string table, in
+// place of the key (profiles only); 0 means unset.
 func (m KeyValue) KeyStrindex() int32 {
 	v, _ := wire.LastScalar(m, 3, wire.TypeVarint)
 	return int32(v)
 }
 
-// KeyValueFields holds all fields of a KeyValue; what it points at belongs to the view.
+// KeyValueFields holds the fields of KeyValue; the methods of KeyValue say what
+// they mean. Slices and lists point into the view.
 type KeyValueFields struct {
 	Key         []byte
 	Value       AnyValue
 	KeyStrindex int32
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m KeyValue) Decode() (f KeyValueFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -140,35 +152,37 @@ func (m KeyValue) Decode() (f KeyValueFields) {
 	return f
 }
 
-// AnyValue is a view of opentelemetry.proto.common.v1.AnyValue: its wire bytes.
+// AnyValue is a value of any type, including lists and maps of values. It is a
+// view of the wire bytes of opentelemetry.proto.common.v1.AnyValue.
 type AnyValue []byte
 
-// Value returns which member of the oneof is set, and its value.
+// Value returns the member that is set of string_value, bool_value, int_value,
+// double_value, array_value, kvlist_value, bytes_value, string_value_strindex.
 func (m AnyValue) Value() (u Union) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
 		case 10:
-			u.Add(&c, false)
+			u.add(&c, false)
 		case 16:
-			u.Add(&c, false)
+			u.add(&c, false)
 		case 24:
-			u.Add(&c, false)
+			u.add(&c, false)
 		case 33:
-			u.Add(&c, false)
+			u.add(&c, false)
 		case 42:
-			u.Add(&c, true)
+			u.add(&c, true)
 		case 50:
-			u.Add(&c, true)
+			u.add(&c, true)
 		case 58:
-			u.Add(&c, false)
+			u.add(&c, false)
 		case 64:
-			u.Add(&c, false)
+			u.add(&c, false)
 		}
 	}
 	return u
 }
 
-// StringValue returns string_value, and whether it is the member of Value that is set.
+// StringValue returns the string; ok is false if it is not set.
 func (m AnyValue) StringValue() (v []byte, ok bool) {
 	u := m.Value()
 	if u.Num != 1 {
@@ -177,7 +191,7 @@ func (m AnyValue) StringValue() (v []byte, ok bool) {
 	return u.Bytes, true
 }
 
-// BoolValue returns bool_value, and whether it is the member of Value that is set.
+// BoolValue returns the bool; ok is false if it is not set.
 func (m AnyValue) BoolValue() (v bool, ok bool) {
 	u := m.Value()
 	if u.Num != 2 {
@@ -186,7 +200,7 @@ func (m AnyValue) BoolValue() (v bool, ok bool) {
 	return u.Scalar != 0, true
 }
 
-// IntValue returns int_value, and whether it is the member of Value that is set.
+// IntValue returns the integer; ok is false if it is not set.
 func (m AnyValue) IntValue() (v int64, ok bool) {
 	u := m.Value()
 	if u.Num != 3 {
@@ -195,7 +209,7 @@ func (m AnyValue) IntValue() (v int64, ok bool) {
 	return int64(u.Scalar), true
 }
 
-// DoubleValue returns double_value, and whether it is the member of Value that is set.
+// DoubleValue returns the floating-point number; ok is false if it is not set.
 func (m AnyValue) DoubleValue() (v float64, ok bool) {
 	u := m.Value()
 	if u.Num != 4 {
@@ -204,7 +218,7 @@ func (m AnyValue) DoubleValue() (v float64, ok bool) {
 	return math.Float64frombits(u.Scalar), true
 }
 
-// ArrayValue returns array_value, and whether it is the member of Value that is set.
+// ArrayValue returns the list; ok is false if it is not set.
 func (m AnyValue) ArrayValue() (v ArrayValue, ok bool) {
 	u := m.Value()
 	if u.Num != 5 {
@@ -213,7 +227,7 @@ func (m AnyValue) ArrayValue() (v ArrayValue, ok bool) {
 	return ArrayValue(u.Bytes), true
 }
 
-// KvlistValue returns kvlist_value, and whether it is the member of Value that is set.
+// KvlistValue returns the map; ok is false if it is not set.
 func (m AnyValue) KvlistValue() (v KeyValueList, ok bool) {
 	u := m.Value()
 	if u.Num != 6 {
@@ -222,7 +236,7 @@ func (m AnyValue) KvlistValue() (v KeyValueList, ok bool) {
 	return KeyValueList(u.Bytes), true
 }
 
-// BytesValue returns bytes_value, and whether it is the member of Value that is set.
+// BytesValue returns the bytes; ok is false if it is not set.
 func (m AnyValue) BytesValue() (v []byte, ok bool) {
 	u := m.Value()
 	if u.Num != 7 {
@@ -231,7 +245,8 @@ func (m AnyValue) BytesValue() (v []byte, ok bool) {
 	return u.Bytes, true
 }
 
-// StringValueStrindex returns string_value_strindex, and whether it is the member of Value that is set.
+// StringValueStrindex returns the index of the string in the dictionary's
+// string table (profiles only); ok is false if it is not set.
 func (m AnyValue) StringValueStrindex() (v int32, ok bool) {
 	u := m.Value()
 	if u.Num != 8 {
@@ -240,49 +255,54 @@ func (m AnyValue) StringValueStrindex() (v int32, ok bool) {
 	return int32(u.Scalar), true
 }
 
-// AnyValueFields holds all fields of a AnyValue; what it points at belongs to the view.
+// AnyValueFields holds the fields of AnyValue; the methods of AnyValue say what
+// they mean. Slices and lists point into the view.
 type AnyValueFields struct {
-	// Value is the oneof of 1 string_value, 2 bool_value, 3 int_value, 4 double_value, 5 array_value, 6 kvlist_value, 7 bytes_value, 8 string_value_strindex.
+	// Value is the member that is set of string_value (1), bool_value (2),
+	// int_value (3), double_value (4), array_value (5), kvlist_value (6),
+	// bytes_value (7), string_value_strindex (8).
 	Value Union
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m AnyValue) Decode() (f AnyValueFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
 		case 10:
-			f.Value.Add(&c, false)
+			f.Value.add(&c, false)
 		case 16:
-			f.Value.Add(&c, false)
+			f.Value.add(&c, false)
 		case 24:
-			f.Value.Add(&c, false)
+			f.Value.add(&c, false)
 		case 33:
-			f.Value.Add(&c, false)
+			f.Value.add(&c, false)
 		case 42:
-			f.Value.Add(&c, true)
+			f.Value.add(&c, true)
 		case 50:
-			f.Value.Add(&c, true)
+			f.Value.add(&c, true)
 		case 58:
-			f.Value.Add(&c, false)
+			f.Value.add(&c, false)
 		case 64:
-			f.Value.Add(&c, false)
+			f.Value.add(&c, false)
 		}
 	}
 	return f
 }
 
-// ArrayValue is a view of opentelemetry.proto.common.v1.ArrayValue: its wire bytes.
+// ArrayValue is a list of values. It is a view of the wire bytes of
+// opentelemetry.proto.common.v1.ArrayValue.
 type ArrayValue []byte
 
-// Values lists values.
+// Values lists the elements, in order.
 func (m ArrayValue) Values() List[AnyValue] { return List[AnyValue]{region{m, 1}} }
 
-// ArrayValueFields holds all fields of a ArrayValue; what it points at belongs to the view.
+// ArrayValueFields holds the fields of ArrayValue; the methods of ArrayValue
+// say what they mean. Slices and lists point into the view.
 type ArrayValueFields struct {
 	Values List[AnyValue]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ArrayValue) Decode() (f ArrayValueFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -293,18 +313,20 @@ func (m ArrayValue) Decode() (f ArrayValueFields) {
 	return f
 }
 
-// KeyValueList is a view of opentelemetry.proto.common.v1.KeyValueList: its wire bytes.
+// KeyValueList is a map as a list of pairs of key and value. It is a view of
+// the wire bytes of opentelemetry.proto.common.v1.KeyValueList.
 type KeyValueList []byte
 
-// Values lists values.
+// Values lists the pairs, whose keys should differ.
 func (m KeyValueList) Values() List[KeyValue] { return List[KeyValue]{region{m, 1}} }
 
-// KeyValueListFields holds all fields of a KeyValueList; what it points at belongs to the view.
+// KeyValueListFields holds the fields of KeyValueList; the methods of
+// KeyValueList say what they mean. Slices and lists point into the view.
 type KeyValueListFields struct {
 	Values List[KeyValue]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m KeyValueList) Decode() (f KeyValueListFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -315,22 +337,26 @@ func (m KeyValueList) Decode() (f KeyValueListFields) {
 	return f
 }
 
-// EntityRef is a view of opentelemetry.proto.common.v1.EntityRef: its wire bytes.
+// EntityRef is a reference to an entity that the attributes of a resource
+// describe. It is a view of the wire bytes of
+// opentelemetry.proto.common.v1.EntityRef.
 type EntityRef []byte
 
-// SchemaURL returns schema_url; nil if absent.
+// SchemaURL returns the URL of the schema of the entity.
 func (m EntityRef) SchemaURL() []byte { return wire.LastBytes(m, 1) }
 
-// Type returns type; nil if absent.
+// Type returns the type of the entity, such as "service" or "host".
 func (m EntityRef) Type() []byte { return wire.LastBytes(m, 2) }
 
-// IDKeys lists id_keys.
+// IDKeys lists the keys of the resource attributes that identify the entity.
 func (m EntityRef) IDKeys() List[[]byte] { return List[[]byte]{region{m, 3}} }
 
-// DescriptionKeys lists description_keys.
+// DescriptionKeys lists the keys of the resource attributes that describe the
+// entity without identifying it.
 func (m EntityRef) DescriptionKeys() List[[]byte] { return List[[]byte]{region{m, 4}} }
 
-// EntityRefFields holds all fields of a EntityRef; what it points at belongs to the view.
+// EntityRefFields holds the fields of EntityRef; the methods of EntityRef say
+// what they mean. Slices and lists point into the view.
 type EntityRefFields struct {
 	SchemaURL       []byte
 	Type            []byte
@@ -338,7 +364,7 @@ type EntityRefFields struct {
 	DescriptionKeys List[[]byte]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m EntityRef) Decode() (f EntityRefFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -355,26 +381,28 @@ func (m EntityRef) Decode() (f EntityRefFields) {
 	return f
 }
 
-// ScopeSpans is a view of opentelemetry.proto.trace.v1.ScopeSpans: its wire bytes.
+// ScopeSpans is the spans of one instrumentation scope. It is a view of the
+// wire bytes of opentelemetry.proto.trace.v1.ScopeSpans.
 type ScopeSpans []byte
 
-// Scope returns scope; nil if absent.
+// Scope returns the scope that recorded the spans.
 func (m ScopeSpans) Scope() InstrumentationScope { return InstrumentationScope(wire.Merged(m, 1)) }
 
-// Spans lists spans.
+// Spans lists the spans.
 func (m ScopeSpans) Spans() List[Span] { return List[Span]{region{m, 2}} }
 
-// SchemaURL returns schema_url; nil if absent.
+// SchemaURL returns the URL of the schema of the scope and its spans.
 func (m ScopeSpans) SchemaURL() []byte { return wire.LastBytes(m, 3) }
 
-// ScopeSpansFields holds all fields of a ScopeSpans; what it points at belongs to the view.
+// ScopeSpansFields holds the fields of ScopeSpans; the methods of ScopeSpans
+// say what they mean. Slices and lists point into the view.
 type ScopeSpansFields struct {
 	Scope     InstrumentationScope
 	Spans     List[Span]
 	SchemaURL []byte
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ScopeSpans) Decode() (f ScopeSpansFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -389,25 +417,30 @@ func (m ScopeSpans) Decode() (f ScopeSpansFields) {
 	return f
 }
 
-// InstrumentationScope is a view of opentelemetry.proto.common.v1.InstrumentationScope: its wire bytes.
+// InstrumentationScope is the library or module that recorded the telemetry. It
+// is a view of the wire bytes of
+// opentelemetry.proto.common.v1.InstrumentationScope.
 type InstrumentationScope []byte
 
-// Name returns name; nil if absent.
+// Name returns the name of the scope; empty means unknown.
 func (m InstrumentationScope) Name() []byte { return wire.LastBytes(m, 1) }
 
-// Version returns version; nil if absent.
+// Version returns the version of the scope.
 func (m InstrumentationScope) Version() []byte { return wire.LastBytes(m, 2) }
 
-// Attributes lists attributes.
+// Attributes lists the attributes that describe the scope.
 func (m InstrumentationScope) Attributes() List[KeyValue] { return List[KeyValue]{region{m, 3}} }
 
-// DroppedAttributesCount returns dropped_attributes_count.
+// DroppedAttributesCount returns the number of attributes that were discarded;
+// 0 means none.
 func (m InstrumentationScope) DroppedAttributesCount() uint32 {
 	v, _ := wire.LastScalar(m, 4, wire.TypeVarint)
 	return uint32(v)
 }
 
-// InstrumentationScopeFields holds all fields of a InstrumentationScope; what it points at belongs to the view.
+// InstrumentationScopeFields holds the fields of InstrumentationScope; the
+// methods of InstrumentationScope say what they mean. Slices and lists point
+// into the view.
 type InstrumentationScopeFields struct {
 	Name                   []byte
 	Version                []byte
@@ -415,7 +448,7 @@ type InstrumentationScopeFields struct {
 	DroppedAttributesCount uint32
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m InstrumentationScope) Decode() (f InstrumentationScopeFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -432,79 +465,88 @@ func (m InstrumentationScope) Decode() (f InstrumentationScopeFields) {
 	return f
 }
 
-// Span is a view of opentelemetry.proto.trace.v1.Span: its wire bytes.
+// Span is one operation of a trace. It is a view of the wire bytes of
+// opentelemetry.proto.trace.v1.Span.
 type Span []byte
 
-// TraceID returns trace_id; nil if absent.
+// TraceID returns the id of the trace that the span belongs to, 16 bytes.
 func (m Span) TraceID() []byte { return wire.LastBytes(m, 1) }
 
-// SpanID returns span_id; nil if absent.
+// SpanID returns the id of the span, 8 bytes.
 func (m Span) SpanID() []byte { return wire.LastBytes(m, 2) }
 
-// TraceState returns trace_state; nil if absent.
+// TraceState returns the W3C tracestate of the span, as in the HTTP header.
 func (m Span) TraceState() []byte { return wire.LastBytes(m, 3) }
 
-// ParentSpanID returns parent_span_id; nil if absent.
+// ParentSpanID returns the id of the parent span, 8 bytes; empty means that the
+// span is a root.
 func (m Span) ParentSpanID() []byte { return wire.LastBytes(m, 4) }
 
-// Flags returns flags.
+// Flags returns the W3C trace flags in bits 0 to 7; bit 9 says that the parent
+// is remote, and is valid if bit 8 is set.
 func (m Span) Flags() uint32 {
 	v, _ := wire.LastScalar(m, 16, wire.TypeFixed32)
 	return uint32(v)
 }
 
-// Name returns name; nil if absent.
+// Name returns the name of the operation.
 func (m Span) Name() []byte { return wire.LastBytes(m, 5) }
 
-// Kind returns kind.
+// Kind returns the role of the span in the trace.
 func (m Span) Kind() SpanKind {
 	v, _ := wire.LastScalar(m, 6, wire.TypeVarint)
 	return SpanKind(int32(v))
 }
 
-// StartTimeUnixNano returns start_time_unix_nano.
+// StartTimeUnixNano returns the time at which the span started, in nanoseconds
+// since the Unix epoch.
 func (m Span) StartTimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 7, wire.TypeFixed64)
 	return v
 }
 
-// EndTimeUnixNano returns end_time_unix_nano.
+// EndTimeUnixNano returns the time at which the span ended, in nanoseconds
+// since the Unix epoch.
 func (m Span) EndTimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 8, wire.TypeFixed64)
 	return v
 }
 
-// Attributes lists attributes.
+// Attributes lists the attributes of the span.
 func (m Span) Attributes() List[KeyValue] { return List[KeyValue]{region{m, 9}} }
 
-// DroppedAttributesCount returns dropped_attributes_count.
+// DroppedAttributesCount returns the number of attributes that were discarded;
+// 0 means none.
 func (m Span) DroppedAttributesCount() uint32 {
 	v, _ := wire.LastScalar(m, 10, wire.TypeVarint)
 	return uint32(v)
 }
 
-// Events lists events.
+// Events lists the events during the span.
 func (m Span) Events() List[SpanEvent] { return List[SpanEvent]{region{m, 11}} }
 
-// DroppedEventsCount returns dropped_events_count.
+// DroppedEventsCount returns the number of events that were discarded; 0 means
+// none.
 func (m Span) DroppedEventsCount() uint32 {
 	v, _ := wire.LastScalar(m, 12, wire.TypeVarint)
 	return uint32(v)
 }
 
-// Links lists links.
+// Links lists the links to other spans.
 func (m Span) Links() List[SpanLink] { return List[SpanLink]{region{m, 13}} }
 
-// DroppedLinksCount returns dropped_links_count.
+// DroppedLinksCount returns the number of links that were discarded; 0 means
+// none.
 func (m Span) DroppedLinksCount() uint32 {
 	v, _ := wire.LastScalar(m, 14, wire.TypeVarint)
 	return uint32(v)
 }
 
-// Status returns status; nil if absent.
+// Status returns the outcome of the operation.
 func (m Span) Status() Status { return Status(wire.Merged(m, 15)) }
 
-// SpanFields holds all fields of a Span; what it points at belongs to the view.
+// SpanFields holds the fields of Span; the methods of Span say what they mean.
+// Slices and lists point into the view.
 type SpanFields struct {
 	TraceID                []byte
 	SpanID                 []byte
@@ -524,7 +566,7 @@ type SpanFields struct {
 	Status                 Status
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Span) Decode() (f SpanFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -565,28 +607,32 @@ func (m Span) Decode() (f SpanFields) {
 	return f
 }
 
-// SpanEvent is a view of opentelemetry.proto.trace.v1.Span.Event: its wire bytes.
+// SpanEvent is an event during a span. It is a view of the wire bytes of
+// opentelemetry.proto.trace.v1.Span.Event.
 type SpanEvent []byte
 
-// TimeUnixNano returns time_unix_nano.
+// TimeUnixNano returns the time of the event, in nanoseconds since the Unix
+// epoch.
 func (m SpanEvent) TimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 1, wire.TypeFixed64)
 	return v
 }
 
-// Name returns name; nil if absent.
+// Name returns the name of the event.
 func (m SpanEvent) Name() []byte { return wire.LastBytes(m, 2) }
 
-// Attributes lists attributes.
+// Attributes lists the attributes of the event.
 func (m SpanEvent) Attributes() List[KeyValue] { return List[KeyValue]{region{m, 3}} }
 
-// DroppedAttributesCount returns dropped_attributes_count.
+// DroppedAttributesCount returns the number of attributes that were discarded;
+// 0 means none.
 func (m SpanEvent) DroppedAttributesCount() uint32 {
 	v, _ := wire.LastScalar(m, 4, wire.TypeVarint)
 	return uint32(v)
 }
 
-// SpanEventFields holds all fields of a SpanEvent; what it points at belongs to the view.
+// SpanEventFields holds the fields of SpanEvent; the methods of SpanEvent say
+// what they mean. Slices and lists point into the view.
 type SpanEventFields struct {
 	TimeUnixNano           uint64
 	Name                   []byte
@@ -594,7 +640,7 @@ type SpanEventFields struct {
 	DroppedAttributesCount uint32
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m SpanEvent) Decode() (f SpanEventFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -611,34 +657,38 @@ func (m SpanEvent) Decode() (f SpanEventFields) {
 	return f
 }
 
-// SpanLink is a view of opentelemetry.proto.trace.v1.Span.Link: its wire bytes.
+// SpanLink is a reference from one span to another. It is a view of the wire
+// bytes of opentelemetry.proto.trace.v1.Span.Link.
 type SpanLink []byte
 
-// TraceID returns trace_id; nil if absent.
+// TraceID returns the id of the trace of the linked span, 16 bytes.
 func (m SpanLink) TraceID() []byte { return wire.LastBytes(m, 1) }
 
-// SpanID returns span_id; nil if absent.
+// SpanID returns the id of the linked span, 8 bytes.
 func (m SpanLink) SpanID() []byte { return wire.LastBytes(m, 2) }
 
-// TraceState returns trace_state; nil if absent.
+// TraceState returns the W3C tracestate of the linked span.
 func (m SpanLink) TraceState() []byte { return wire.LastBytes(m, 3) }
 
-// Attributes lists attributes.
+// Attributes lists the attributes of the link.
 func (m SpanLink) Attributes() List[KeyValue] { return List[KeyValue]{region{m, 4}} }
 
-// DroppedAttributesCount returns dropped_attributes_count.
+// DroppedAttributesCount returns the number of attributes that were discarded;
+// 0 means none.
 func (m SpanLink) DroppedAttributesCount() uint32 {
 	v, _ := wire.LastScalar(m, 5, wire.TypeVarint)
 	return uint32(v)
 }
 
-// Flags returns flags.
+// Flags returns the W3C trace flags in bits 0 to 7; bit 9 says that the linked
+// span is remote, and is valid if bit 8 is set.
 func (m SpanLink) Flags() uint32 {
 	v, _ := wire.LastScalar(m, 6, wire.TypeFixed32)
 	return uint32(v)
 }
 
-// SpanLinkFields holds all fields of a SpanLink; what it points at belongs to the view.
+// SpanLinkFields holds the fields of SpanLink; the methods of SpanLink say what
+// they mean. Slices and lists point into the view.
 type SpanLinkFields struct {
 	TraceID                []byte
 	SpanID                 []byte
@@ -648,7 +698,7 @@ type SpanLinkFields struct {
 	Flags                  uint32
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m SpanLink) Decode() (f SpanLinkFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -669,25 +719,27 @@ func (m SpanLink) Decode() (f SpanLinkFields) {
 	return f
 }
 
-// Status is a view of opentelemetry.proto.trace.v1.Status: its wire bytes.
+// Status is the outcome of a span. It is a view of the wire bytes of
+// opentelemetry.proto.trace.v1.Status.
 type Status []byte
 
-// Message returns message; nil if absent.
+// Message returns the description of the error, for people to read.
 func (m Status) Message() []byte { return wire.LastBytes(m, 2) }
 
-// Code returns code.
+// Code returns the status code.
 func (m Status) Code() StatusCode {
 	v, _ := wire.LastScalar(m, 3, wire.TypeVarint)
 	return StatusCode(int32(v))
 }
 
-// StatusFields holds all fields of a Status; what it points at belongs to the view.
+// StatusFields holds the fields of Status; the methods of Status say what they
+// mean. Slices and lists point into the view.
 type StatusFields struct {
 	Message []byte
 	Code    StatusCode
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Status) Decode() (f StatusFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -700,20 +752,24 @@ func (m Status) Decode() (f StatusFields) {
 	return f
 }
 
-// ExportMetricsServiceRequest is a view of opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest: its wire bytes.
+// ExportMetricsServiceRequest is a request to export metrics. It is a view of
+// the wire bytes of
+// opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest.
 type ExportMetricsServiceRequest []byte
 
-// ResourceMetrics lists resource_metrics.
+// ResourceMetrics lists the metrics, by resource.
 func (m ExportMetricsServiceRequest) ResourceMetrics() List[ResourceMetrics] {
 	return List[ResourceMetrics]{region{m, 1}}
 }
 
-// ExportMetricsServiceRequestFields holds all fields of a ExportMetricsServiceRequest; what it points at belongs to the view.
+// ExportMetricsServiceRequestFields holds the fields of
+// ExportMetricsServiceRequest; the methods of ExportMetricsServiceRequest say
+// what they mean. Slices and lists point into the view.
 type ExportMetricsServiceRequestFields struct {
 	ResourceMetrics List[ResourceMetrics]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ExportMetricsServiceRequest) Decode() (f ExportMetricsServiceRequestFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -724,26 +780,28 @@ func (m ExportMetricsServiceRequest) Decode() (f ExportMetricsServiceRequestFiel
 	return f
 }
 
-// ResourceMetrics is a view of opentelemetry.proto.metrics.v1.ResourceMetrics: its wire bytes.
+// ResourceMetrics is the metrics of one resource. It is a view of the wire
+// bytes of opentelemetry.proto.metrics.v1.ResourceMetrics.
 type ResourceMetrics []byte
 
-// Resource returns resource; nil if absent.
+// Resource returns the resource that produced the metrics.
 func (m ResourceMetrics) Resource() Resource { return Resource(wire.Merged(m, 1)) }
 
-// ScopeMetrics lists scope_metrics.
+// ScopeMetrics lists the metrics, by instrumentation scope.
 func (m ResourceMetrics) ScopeMetrics() List[ScopeMetrics] { return List[ScopeMetrics]{region{m, 2}} }
 
-// SchemaURL returns schema_url; nil if absent.
+// SchemaURL returns the URL of the schema of the resource.
 func (m ResourceMetrics) SchemaURL() []byte { return wire.LastBytes(m, 3) }
 
-// ResourceMetricsFields holds all fields of a ResourceMetrics; what it points at belongs to the view.
+// ResourceMetricsFields holds the fields of ResourceMetrics; the methods of
+// ResourceMetrics say what they mean. Slices and lists point into the view.
 type ResourceMetricsFields struct {
 	Resource     Resource
 	ScopeMetrics List[ScopeMetrics]
 	SchemaURL    []byte
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ResourceMetrics) Decode() (f ResourceMetricsFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -758,26 +816,28 @@ func (m ResourceMetrics) Decode() (f ResourceMetricsFields) {
 	return f
 }
 
-// ScopeMetrics is a view of opentelemetry.proto.metrics.v1.ScopeMetrics: its wire bytes.
+// ScopeMetrics is the metrics of one instrumentation scope. It is a view of the
+// wire bytes of opentelemetry.proto.metrics.v1.ScopeMetrics.
 type ScopeMetrics []byte
 
-// Scope returns scope; nil if absent.
+// Scope returns the scope that recorded the metrics.
 func (m ScopeMetrics) Scope() InstrumentationScope { return InstrumentationScope(wire.Merged(m, 1)) }
 
-// Metrics lists metrics.
+// Metrics lists the metrics.
 func (m ScopeMetrics) Metrics() List[Metric] { return List[Metric]{region{m, 2}} }
 
-// SchemaURL returns schema_url; nil if absent.
+// SchemaURL returns the URL of the schema of the scope and its metrics.
 func (m ScopeMetrics) SchemaURL() []byte { return wire.LastBytes(m, 3) }
 
-// ScopeMetricsFields holds all fields of a ScopeMetrics; what it points at belongs to the view.
+// ScopeMetricsFields holds the fields of ScopeMetrics; the methods of
+// ScopeMetrics say what they mean. Slices and lists point into the view.
 type ScopeMetricsFields struct {
 	Scope     InstrumentationScope
 	Metrics   List[Metric]
 	SchemaURL []byte
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ScopeMetrics) Decode() (f ScopeMetricsFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -792,38 +852,40 @@ func (m ScopeMetrics) Decode() (f ScopeMetricsFields) {
 	return f
 }
 
-// Metric is a view of opentelemetry.proto.metrics.v1.Metric: its wire bytes.
+// Metric is one metric with its data points. It is a view of the wire bytes of
+// opentelemetry.proto.metrics.v1.Metric.
 type Metric []byte
 
-// Data returns which member of the oneof is set, and its value.
+// Data returns the member that is set of gauge, sum, histogram,
+// exponential_histogram, summary.
 func (m Metric) Data() (u Union) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
 		case 42:
-			u.Add(&c, true)
+			u.add(&c, true)
 		case 58:
-			u.Add(&c, true)
+			u.add(&c, true)
 		case 74:
-			u.Add(&c, true)
+			u.add(&c, true)
 		case 82:
-			u.Add(&c, true)
+			u.add(&c, true)
 		case 90:
-			u.Add(&c, true)
+			u.add(&c, true)
 		}
 	}
 	return u
 }
 
-// Name returns name; nil if absent.
+// Name returns the name of the metric.
 func (m Metric) Name() []byte { return wire.LastBytes(m, 1) }
 
-// Description returns description; nil if absent.
+// Description returns the description of the metric, for people to read.
 func (m Metric) Description() []byte { return wire.LastBytes(m, 2) }
 
-// Unit returns unit; nil if absent.
+// Unit returns the unit of the values, in UCUM.
 func (m Metric) Unit() []byte { return wire.LastBytes(m, 3) }
 
-// Gauge returns gauge, and whether it is the member of Data that is set.
+// Gauge returns the data points of a gauge; ok is false if it is not set.
 func (m Metric) Gauge() (v Gauge, ok bool) {
 	u := m.Data()
 	if u.Num != 5 {
@@ -832,7 +894,7 @@ func (m Metric) Gauge() (v Gauge, ok bool) {
 	return Gauge(u.Bytes), true
 }
 
-// Sum returns sum, and whether it is the member of Data that is set.
+// Sum returns the data points of a sum; ok is false if it is not set.
 func (m Metric) Sum() (v Sum, ok bool) {
 	u := m.Data()
 	if u.Num != 7 {
@@ -841,7 +903,8 @@ func (m Metric) Sum() (v Sum, ok bool) {
 	return Sum(u.Bytes), true
 }
 
-// Histogram returns histogram, and whether it is the member of Data that is set.
+// Histogram returns the data points of a histogram with explicit bounds; ok is
+// false if it is not set.
 func (m Metric) Histogram() (v Histogram, ok bool) {
 	u := m.Data()
 	if u.Num != 9 {
@@ -850,7 +913,8 @@ func (m Metric) Histogram() (v Histogram, ok bool) {
 	return Histogram(u.Bytes), true
 }
 
-// ExponentialHistogram returns exponential_histogram, and whether it is the member of Data that is set.
+// ExponentialHistogram returns the data points of an exponential histogram; ok
+// is false if it is not set.
 func (m Metric) ExponentialHistogram() (v ExponentialHistogram, ok bool) {
 	u := m.Data()
 	if u.Num != 10 {
@@ -859,7 +923,7 @@ func (m Metric) ExponentialHistogram() (v ExponentialHistogram, ok bool) {
 	return ExponentialHistogram(u.Bytes), true
 }
 
-// Summary returns summary, and whether it is the member of Data that is set.
+// Summary returns the data points of a summary; ok is false if it is not set.
 func (m Metric) Summary() (v Summary, ok bool) {
 	u := m.Data()
 	if u.Num != 11 {
@@ -868,20 +932,22 @@ func (m Metric) Summary() (v Summary, ok bool) {
 	return Summary(u.Bytes), true
 }
 
-// Metadata lists metadata.
+// Metadata lists additional attributes of the metric, which do not identify it.
 func (m Metric) Metadata() List[KeyValue] { return List[KeyValue]{region{m, 12}} }
 
-// MetricFields holds all fields of a Metric; what it points at belongs to the view.
+// MetricFields holds the fields of Metric; the methods of Metric say what they
+// mean. Slices and lists point into the view.
 type MetricFields struct {
 	Name        []byte
 	Description []byte
 	Unit        []byte
 	Metadata    List[KeyValue]
-	// Data is the oneof of 5 gauge, 7 sum, 9 histogram, 10 exponential_histogram, 11 summary.
+	// Data is the member that is set of gauge (5), sum (7), histogram (9),
+	// exponential_histogram (10), summary (11).
 	Data Union
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Metric) Decode() (f MetricFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -892,15 +958,15 @@ func (m Metric) Decode() (f MetricFields) {
 		case 26:
 			f.Unit = c.Bytes
 		case 42:
-			f.Data.Add(&c, true)
+			f.Data.add(&c, true)
 		case 58:
-			f.Data.Add(&c, true)
+			f.Data.add(&c, true)
 		case 74:
-			f.Data.Add(&c, true)
+			f.Data.add(&c, true)
 		case 82:
-			f.Data.Add(&c, true)
+			f.Data.add(&c, true)
 		case 90:
-			f.Data.Add(&c, true)
+			f.Data.add(&c, true)
 		case 98:
 			f.Metadata.extend(m, &c)
 		}
@@ -908,18 +974,20 @@ func (m Metric) Decode() (f MetricFields) {
 	return f
 }
 
-// Gauge is a view of opentelemetry.proto.metrics.v1.Gauge: its wire bytes.
+// Gauge is the data points of a metric that reports the current value. It is a
+// view of the wire bytes of opentelemetry.proto.metrics.v1.Gauge.
 type Gauge []byte
 
-// DataPoints lists data_points.
+// DataPoints lists the data points.
 func (m Gauge) DataPoints() List[NumberDataPoint] { return List[NumberDataPoint]{region{m, 1}} }
 
-// GaugeFields holds all fields of a Gauge; what it points at belongs to the view.
+// GaugeFields holds the fields of Gauge; the methods of Gauge say what they
+// mean. Slices and lists point into the view.
 type GaugeFields struct {
 	DataPoints List[NumberDataPoint]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Gauge) Decode() (f GaugeFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -930,38 +998,42 @@ func (m Gauge) Decode() (f GaugeFields) {
 	return f
 }
 
-// NumberDataPoint is a view of opentelemetry.proto.metrics.v1.NumberDataPoint: its wire bytes.
+// NumberDataPoint is one number of a gauge or a sum. It is a view of the wire
+// bytes of opentelemetry.proto.metrics.v1.NumberDataPoint.
 type NumberDataPoint []byte
 
-// Value returns which member of the oneof is set, and its value.
+// Value returns the member that is set of as_double, as_int.
 func (m NumberDataPoint) Value() (u Union) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
 		case 33:
-			u.Add(&c, false)
+			u.add(&c, false)
 		case 49:
-			u.Add(&c, false)
+			u.add(&c, false)
 		}
 	}
 	return u
 }
 
-// Attributes lists attributes.
+// Attributes lists the attributes that identify the time series.
 func (m NumberDataPoint) Attributes() List[KeyValue] { return List[KeyValue]{region{m, 7}} }
 
-// StartTimeUnixNano returns start_time_unix_nano.
+// StartTimeUnixNano returns the start of the interval that the point covers, in
+// nanoseconds since the Unix epoch; 0 means unset.
 func (m NumberDataPoint) StartTimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 2, wire.TypeFixed64)
 	return v
 }
 
-// TimeUnixNano returns time_unix_nano.
+// TimeUnixNano returns the end of the interval that the point covers, in
+// nanoseconds since the Unix epoch.
 func (m NumberDataPoint) TimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 3, wire.TypeFixed64)
 	return v
 }
 
-// AsDouble returns as_double, and whether it is the member of Value that is set.
+// AsDouble returns the value as a floating-point number; ok is false if it is
+// not set.
 func (m NumberDataPoint) AsDouble() (v float64, ok bool) {
 	u := m.Value()
 	if u.Num != 4 {
@@ -970,7 +1042,7 @@ func (m NumberDataPoint) AsDouble() (v float64, ok bool) {
 	return math.Float64frombits(u.Scalar), true
 }
 
-// AsInt returns as_int, and whether it is the member of Value that is set.
+// AsInt returns the value as an integer; ok is false if it is not set.
 func (m NumberDataPoint) AsInt() (v int64, ok bool) {
 	u := m.Value()
 	if u.Num != 6 {
@@ -979,27 +1051,30 @@ func (m NumberDataPoint) AsInt() (v int64, ok bool) {
 	return int64(u.Scalar), true
 }
 
-// Exemplars lists exemplars.
+// Exemplars lists the single measurements that are kept as examples of the
+// value.
 func (m NumberDataPoint) Exemplars() List[Exemplar] { return List[Exemplar]{region{m, 5}} }
 
-// Flags returns flags.
+// Flags returns the flags of the point; bit 0 says that it has no recorded
+// value.
 func (m NumberDataPoint) Flags() uint32 {
 	v, _ := wire.LastScalar(m, 8, wire.TypeVarint)
 	return uint32(v)
 }
 
-// NumberDataPointFields holds all fields of a NumberDataPoint; what it points at belongs to the view.
+// NumberDataPointFields holds the fields of NumberDataPoint; the methods of
+// NumberDataPoint say what they mean. Slices and lists point into the view.
 type NumberDataPointFields struct {
 	Attributes        List[KeyValue]
 	StartTimeUnixNano uint64
 	TimeUnixNano      uint64
 	Exemplars         List[Exemplar]
 	Flags             uint32
-	// Value is the oneof of 4 as_double, 6 as_int.
+	// Value is the member that is set of as_double (4), as_int (6).
 	Value Union
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m NumberDataPoint) Decode() (f NumberDataPointFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1010,9 +1085,9 @@ func (m NumberDataPoint) Decode() (f NumberDataPointFields) {
 		case 25:
 			f.TimeUnixNano = c.Scalar
 		case 33:
-			f.Value.Add(&c, false)
+			f.Value.add(&c, false)
 		case 49:
-			f.Value.Add(&c, false)
+			f.Value.add(&c, false)
 		case 42:
 			f.Exemplars.extend(m, &c)
 		case 64:
@@ -1022,32 +1097,36 @@ func (m NumberDataPoint) Decode() (f NumberDataPointFields) {
 	return f
 }
 
-// Exemplar is a view of opentelemetry.proto.metrics.v1.Exemplar: its wire bytes.
+// Exemplar is a single measurement that a data point includes. It is a view of
+// the wire bytes of opentelemetry.proto.metrics.v1.Exemplar.
 type Exemplar []byte
 
-// Value returns which member of the oneof is set, and its value.
+// Value returns the member that is set of as_double, as_int.
 func (m Exemplar) Value() (u Union) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
 		case 25:
-			u.Add(&c, false)
+			u.add(&c, false)
 		case 49:
-			u.Add(&c, false)
+			u.add(&c, false)
 		}
 	}
 	return u
 }
 
-// FilteredAttributes lists filtered_attributes.
+// FilteredAttributes lists the attributes of the measurement that the data
+// point does not have.
 func (m Exemplar) FilteredAttributes() List[KeyValue] { return List[KeyValue]{region{m, 7}} }
 
-// TimeUnixNano returns time_unix_nano.
+// TimeUnixNano returns the time of the measurement, in nanoseconds since the
+// Unix epoch.
 func (m Exemplar) TimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 2, wire.TypeFixed64)
 	return v
 }
 
-// AsDouble returns as_double, and whether it is the member of Value that is set.
+// AsDouble returns the value as a floating-point number; ok is false if it is
+// not set.
 func (m Exemplar) AsDouble() (v float64, ok bool) {
 	u := m.Value()
 	if u.Num != 3 {
@@ -1056,7 +1135,7 @@ func (m Exemplar) AsDouble() (v float64, ok bool) {
 	return math.Float64frombits(u.Scalar), true
 }
 
-// AsInt returns as_int, and whether it is the member of Value that is set.
+// AsInt returns the value as an integer; ok is false if it is not set.
 func (m Exemplar) AsInt() (v int64, ok bool) {
 	u := m.Value()
 	if u.Num != 6 {
@@ -1065,23 +1144,26 @@ func (m Exemplar) AsInt() (v int64, ok bool) {
 	return int64(u.Scalar), true
 }
 
-// SpanID returns span_id; nil if absent.
+// SpanID returns the id of the span during which the measurement was made, 8
+// bytes; empty means none.
 func (m Exemplar) SpanID() []byte { return wire.LastBytes(m, 4) }
 
-// TraceID returns trace_id; nil if absent.
+// TraceID returns the id of the trace during which the measurement was made, 16
+// bytes; empty means none.
 func (m Exemplar) TraceID() []byte { return wire.LastBytes(m, 5) }
 
-// ExemplarFields holds all fields of a Exemplar; what it points at belongs to the view.
+// ExemplarFields holds the fields of Exemplar; the methods of Exemplar say what
+// they mean. Slices and lists point into the view.
 type ExemplarFields struct {
 	FilteredAttributes List[KeyValue]
 	TimeUnixNano       uint64
 	SpanID             []byte
 	TraceID            []byte
-	// Value is the oneof of 3 as_double, 6 as_int.
+	// Value is the member that is set of as_double (3), as_int (6).
 	Value Union
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Exemplar) Decode() (f ExemplarFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1090,9 +1172,9 @@ func (m Exemplar) Decode() (f ExemplarFields) {
 		case 17:
 			f.TimeUnixNano = c.Scalar
 		case 25:
-			f.Value.Add(&c, false)
+			f.Value.add(&c, false)
 		case 49:
-			f.Value.Add(&c, false)
+			f.Value.add(&c, false)
 		case 34:
 			f.SpanID = c.Bytes
 		case 42:
@@ -1102,32 +1184,34 @@ func (m Exemplar) Decode() (f ExemplarFields) {
 	return f
 }
 
-// Sum is a view of opentelemetry.proto.metrics.v1.Sum: its wire bytes.
+// Sum is the data points of a metric that reports a sum. It is a view of the
+// wire bytes of opentelemetry.proto.metrics.v1.Sum.
 type Sum []byte
 
-// DataPoints lists data_points.
+// DataPoints lists the data points.
 func (m Sum) DataPoints() List[NumberDataPoint] { return List[NumberDataPoint]{region{m, 1}} }
 
-// AggregationTemporality returns aggregation_temporality.
+// AggregationTemporality returns the interval that each data point covers.
 func (m Sum) AggregationTemporality() AggregationTemporality {
 	v, _ := wire.LastScalar(m, 2, wire.TypeVarint)
 	return AggregationTemporality(int32(v))
 }
 
-// IsMonotonic returns is_monotonic.
+// IsMonotonic returns whether the sum never decreases.
 func (m Sum) IsMonotonic() bool {
 	v, _ := wire.LastScalar(m, 3, wire.TypeVarint)
 	return v != 0
 }
 
-// SumFields holds all fields of a Sum; what it points at belongs to the view.
+// SumFields holds the fields of Sum; the methods of Sum say what they mean.
+// Slices and lists point into the view.
 type SumFields struct {
 	DataPoints             List[NumberDataPoint]
 	AggregationTemporality AggregationTemporality
 	IsMonotonic            bool
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Sum) Decode() (f SumFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1142,27 +1226,29 @@ func (m Sum) Decode() (f SumFields) {
 	return f
 }
 
-// Histogram is a view of opentelemetry.proto.metrics.v1.Histogram: its wire bytes.
+// Histogram is the data points of a histogram with explicit bucket bounds. It
+// is a view of the wire bytes of opentelemetry.proto.metrics.v1.Histogram.
 type Histogram []byte
 
-// DataPoints lists data_points.
+// DataPoints lists the data points.
 func (m Histogram) DataPoints() List[HistogramDataPoint] {
 	return List[HistogramDataPoint]{region{m, 1}}
 }
 
-// AggregationTemporality returns aggregation_temporality.
+// AggregationTemporality returns the interval that each data point covers.
 func (m Histogram) AggregationTemporality() AggregationTemporality {
 	v, _ := wire.LastScalar(m, 2, wire.TypeVarint)
 	return AggregationTemporality(int32(v))
 }
 
-// HistogramFields holds all fields of a Histogram; what it points at belongs to the view.
+// HistogramFields holds the fields of Histogram; the methods of Histogram say
+// what they mean. Slices and lists point into the view.
 type HistogramFields struct {
 	DataPoints             List[HistogramDataPoint]
 	AggregationTemporality AggregationTemporality
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Histogram) Decode() (f HistogramFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1175,64 +1261,74 @@ func (m Histogram) Decode() (f HistogramFields) {
 	return f
 }
 
-// HistogramDataPoint is a view of opentelemetry.proto.metrics.v1.HistogramDataPoint: its wire bytes.
+// HistogramDataPoint is one histogram with explicit bucket bounds. It is a view
+// of the wire bytes of opentelemetry.proto.metrics.v1.HistogramDataPoint.
 type HistogramDataPoint []byte
 
-// Attributes lists attributes.
+// Attributes lists the attributes that identify the time series.
 func (m HistogramDataPoint) Attributes() List[KeyValue] { return List[KeyValue]{region{m, 9}} }
 
-// StartTimeUnixNano returns start_time_unix_nano.
+// StartTimeUnixNano returns the start of the interval that the point covers, in
+// nanoseconds since the Unix epoch; 0 means unset.
 func (m HistogramDataPoint) StartTimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 2, wire.TypeFixed64)
 	return v
 }
 
-// TimeUnixNano returns time_unix_nano.
+// TimeUnixNano returns the end of the interval that the point covers, in
+// nanoseconds since the Unix epoch.
 func (m HistogramDataPoint) TimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 3, wire.TypeFixed64)
 	return v
 }
 
-// Count returns count.
+// Count returns the number of measurements.
 func (m HistogramDataPoint) Count() uint64 {
 	v, _ := wire.LastScalar(m, 4, wire.TypeFixed64)
 	return v
 }
 
-// Sum returns sum, and whether it is there.
+// Sum returns the sum of the measurements; ok is false if it is not set.
 func (m HistogramDataPoint) Sum() (v float64, ok bool) {
 	s, ok := wire.LastScalar(m, 5, wire.TypeFixed64)
 	return math.Float64frombits(s), ok
 }
 
-// BucketCounts lists bucket_counts.
+// BucketCounts lists the numbers of measurements by bucket, one more than there
+// are bounds; empty if the histogram has no buckets.
 func (m HistogramDataPoint) BucketCounts() Fixed64s { return Fixed64s{region{m, 6}} }
 
-// ExplicitBounds lists explicit_bounds.
+// ExplicitBounds lists the bounds between the buckets, ascending; a bucket
+// includes its upper bound.
 func (m HistogramDataPoint) ExplicitBounds() Doubles { return Doubles{region{m, 7}} }
 
-// Exemplars lists exemplars.
+// Exemplars lists the single measurements that are kept as examples.
 func (m HistogramDataPoint) Exemplars() List[Exemplar] { return List[Exemplar]{region{m, 8}} }
 
-// Flags returns flags.
+// Flags returns the flags of the point; bit 0 says that it has no recorded
+// value.
 func (m HistogramDataPoint) Flags() uint32 {
 	v, _ := wire.LastScalar(m, 10, wire.TypeVarint)
 	return uint32(v)
 }
 
-// Min returns min, and whether it is there.
+// Min returns the smallest measurement of the interval; ok is false if it is
+// not set.
 func (m HistogramDataPoint) Min() (v float64, ok bool) {
 	s, ok := wire.LastScalar(m, 11, wire.TypeFixed64)
 	return math.Float64frombits(s), ok
 }
 
-// Max returns max, and whether it is there.
+// Max returns the largest measurement of the interval; ok is false if it is not
+// set.
 func (m HistogramDataPoint) Max() (v float64, ok bool) {
 	s, ok := wire.LastScalar(m, 12, wire.TypeFixed64)
 	return math.Float64frombits(s), ok
 }
 
-// HistogramDataPointFields holds all fields of a HistogramDataPoint; what it points at belongs to the view.
+// HistogramDataPointFields holds the fields of HistogramDataPoint; the methods
+// of HistogramDataPoint say what they mean. Slices and lists point into the
+// view.
 type HistogramDataPointFields struct {
 	Attributes        List[KeyValue]
 	StartTimeUnixNano uint64
@@ -1250,7 +1346,7 @@ type HistogramDataPointFields struct {
 	HasMax            bool
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m HistogramDataPoint) Decode() (f HistogramDataPointFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1284,27 +1380,31 @@ func (m HistogramDataPoint) Decode() (f HistogramDataPointFields) {
 	return f
 }
 
-// ExponentialHistogram is a view of opentelemetry.proto.metrics.v1.ExponentialHistogram: its wire bytes.
+// ExponentialHistogram is the data points of a histogram with exponential
+// buckets. It is a view of the wire bytes of
+// opentelemetry.proto.metrics.v1.ExponentialHistogram.
 type ExponentialHistogram []byte
 
-// DataPoints lists data_points.
+// DataPoints lists the data points.
 func (m ExponentialHistogram) DataPoints() List[ExponentialHistogramDataPoint] {
 	return List[ExponentialHistogramDataPoint]{region{m, 1}}
 }
 
-// AggregationTemporality returns aggregation_temporality.
+// AggregationTemporality returns the interval that each data point covers.
 func (m ExponentialHistogram) AggregationTemporality() AggregationTemporality {
 	v, _ := wire.LastScalar(m, 2, wire.TypeVarint)
 	return AggregationTemporality(int32(v))
 }
 
-// ExponentialHistogramFields holds all fields of a ExponentialHistogram; what it points at belongs to the view.
+// ExponentialHistogramFields holds the fields of ExponentialHistogram; the
+// methods of ExponentialHistogram say what they mean. Slices and lists point
+// into the view.
 type ExponentialHistogramFields struct {
 	DataPoints             List[ExponentialHistogramDataPoint]
 	AggregationTemporality AggregationTemporality
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ExponentialHistogram) Decode() (f ExponentialHistogramFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1317,90 +1417,101 @@ func (m ExponentialHistogram) Decode() (f ExponentialHistogramFields) {
 	return f
 }
 
-// ExponentialHistogramDataPoint is a view of opentelemetry.proto.metrics.v1.ExponentialHistogramDataPoint: its wire bytes.
+// ExponentialHistogramDataPoint is one histogram with exponential buckets. It
+// is a view of the wire bytes of
+// opentelemetry.proto.metrics.v1.ExponentialHistogramDataPoint.
 type ExponentialHistogramDataPoint []byte
 
-// Attributes lists attributes.
+// Attributes lists the attributes that identify the time series.
 func (m ExponentialHistogramDataPoint) Attributes() List[KeyValue] {
 	return List[KeyValue]{region{m, 1}}
 }
 
-// StartTimeUnixNano returns start_time_unix_nano.
+// StartTimeUnixNano returns the start of the interval that the point covers, in
+// nanoseconds since the Unix epoch; 0 means unset.
 func (m ExponentialHistogramDataPoint) StartTimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 2, wire.TypeFixed64)
 	return v
 }
 
-// TimeUnixNano returns time_unix_nano.
+// TimeUnixNano returns the end of the interval that the point covers, in
+// nanoseconds since the Unix epoch.
 func (m ExponentialHistogramDataPoint) TimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 3, wire.TypeFixed64)
 	return v
 }
 
-// Count returns count.
+// Count returns the number of measurements.
 func (m ExponentialHistogramDataPoint) Count() uint64 {
 	v, _ := wire.LastScalar(m, 4, wire.TypeFixed64)
 	return v
 }
 
-// Sum returns sum, and whether it is there.
+// Sum returns the sum of the measurements; ok is false if it is not set.
 func (m ExponentialHistogramDataPoint) Sum() (v float64, ok bool) {
 	s, ok := wire.LastScalar(m, 5, wire.TypeFixed64)
 	return math.Float64frombits(s), ok
 }
 
-// Scale returns scale.
+// Scale returns the resolution of the buckets: bucket i is (base^i,
+// base^(i+1)], with base = 2^(2^-scale).
 func (m ExponentialHistogramDataPoint) Scale() int32 {
 	v, _ := wire.LastScalar(m, 6, wire.TypeVarint)
 	return zigzag(v)
 }
 
-// ZeroCount returns zero_count.
+// ZeroCount returns the number of measurements in the zero bucket.
 func (m ExponentialHistogramDataPoint) ZeroCount() uint64 {
 	v, _ := wire.LastScalar(m, 7, wire.TypeFixed64)
 	return v
 }
 
-// Positive returns positive; nil if absent.
+// Positive returns the buckets of the measurements above zero.
 func (m ExponentialHistogramDataPoint) Positive() ExponentialHistogramDataPointBuckets {
 	return ExponentialHistogramDataPointBuckets(wire.Merged(m, 8))
 }
 
-// Negative returns negative; nil if absent.
+// Negative returns the buckets of the measurements below zero, by absolute
+// value.
 func (m ExponentialHistogramDataPoint) Negative() ExponentialHistogramDataPointBuckets {
 	return ExponentialHistogramDataPointBuckets(wire.Merged(m, 9))
 }
 
-// Flags returns flags.
+// Flags returns the flags of the point; bit 0 says that it has no recorded
+// value.
 func (m ExponentialHistogramDataPoint) Flags() uint32 {
 	v, _ := wire.LastScalar(m, 10, wire.TypeVarint)
 	return uint32(v)
 }
 
-// Exemplars lists exemplars.
+// Exemplars lists the single measurements that are kept as examples.
 func (m ExponentialHistogramDataPoint) Exemplars() List[Exemplar] {
 	return List[Exemplar]{region{m, 11}}
 }
 
-// Min returns min, and whether it is there.
+// Min returns the smallest measurement of the interval; ok is false if it is
+// not set.
 func (m ExponentialHistogramDataPoint) Min() (v float64, ok bool) {
 	s, ok := wire.LastScalar(m, 12, wire.TypeFixed64)
 	return math.Float64frombits(s), ok
 }
 
-// Max returns max, and whether it is there.
+// Max returns the largest measurement of the interval; ok is false if it is not
+// set.
 func (m ExponentialHistogramDataPoint) Max() (v float64, ok bool) {
 	s, ok := wire.LastScalar(m, 13, wire.TypeFixed64)
 	return math.Float64frombits(s), ok
 }
 
-// ZeroThreshold returns zero_threshold.
+// ZeroThreshold returns the largest absolute value in the zero bucket.
 func (m ExponentialHistogramDataPoint) ZeroThreshold() float64 {
 	v, _ := wire.LastScalar(m, 14, wire.TypeFixed64)
 	return math.Float64frombits(v)
 }
 
-// ExponentialHistogramDataPointFields holds all fields of a ExponentialHistogramDataPoint; what it points at belongs to the view.
+// ExponentialHistogramDataPointFields holds the fields of
+// ExponentialHistogramDataPoint; the methods of ExponentialHistogramDataPoint
+// say what they mean. Slices and lists point into the view.
 type ExponentialHistogramDataPointFields struct {
 	Attributes        List[KeyValue]
 	StartTimeUnixNano uint64
@@ -1421,7 +1532,7 @@ type ExponentialHistogramDataPointFields struct {
 	ZeroThreshold     float64
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ExponentialHistogramDataPoint) Decode() (f ExponentialHistogramDataPointFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1461,27 +1572,33 @@ func (m ExponentialHistogramDataPoint) Decode() (f ExponentialHistogramDataPoint
 	return f
 }
 
-// ExponentialHistogramDataPointBuckets is a view of opentelemetry.proto.metrics.v1.ExponentialHistogramDataPoint.Buckets: its wire bytes.
+// ExponentialHistogramDataPointBuckets is consecutive buckets of an exponential
+// histogram. It is a view of the wire bytes of
+// opentelemetry.proto.metrics.v1.ExponentialHistogramDataPoint.Buckets.
 type ExponentialHistogramDataPointBuckets []byte
 
-// Offset returns offset.
+// Offset returns the index of the first bucket; may be negative.
 func (m ExponentialHistogramDataPointBuckets) Offset() int32 {
 	v, _ := wire.LastScalar(m, 1, wire.TypeVarint)
 	return zigzag(v)
 }
 
-// BucketCounts lists bucket_counts.
+// BucketCounts lists the numbers of measurements by bucket, from the first
+// bucket on.
 func (m ExponentialHistogramDataPointBuckets) BucketCounts() Varints[uint64] {
 	return Varints[uint64]{region{m, 2}}
 }
 
-// ExponentialHistogramDataPointBucketsFields holds all fields of a ExponentialHistogramDataPointBuckets; what it points at belongs to the view.
+// ExponentialHistogramDataPointBucketsFields holds the fields of
+// ExponentialHistogramDataPointBuckets; the methods of
+// ExponentialHistogramDataPointBuckets say what they mean. Slices and lists
+// point into the view.
 type ExponentialHistogramDataPointBucketsFields struct {
 	Offset       int32
 	BucketCounts Varints[uint64]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ExponentialHistogramDataPointBuckets) Decode() (f ExponentialHistogramDataPointBucketsFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1494,18 +1611,20 @@ func (m ExponentialHistogramDataPointBuckets) Decode() (f ExponentialHistogramDa
 	return f
 }
 
-// Summary is a view of opentelemetry.proto.metrics.v1.Summary: its wire bytes.
+// Summary is the data points of a metric that reports quantiles. It is a view
+// of the wire bytes of opentelemetry.proto.metrics.v1.Summary.
 type Summary []byte
 
-// DataPoints lists data_points.
+// DataPoints lists the data points.
 func (m Summary) DataPoints() List[SummaryDataPoint] { return List[SummaryDataPoint]{region{m, 1}} }
 
-// SummaryFields holds all fields of a Summary; what it points at belongs to the view.
+// SummaryFields holds the fields of Summary; the methods of Summary say what
+// they mean. Slices and lists point into the view.
 type SummaryFields struct {
 	DataPoints List[SummaryDataPoint]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Summary) Decode() (f SummaryFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1516,48 +1635,53 @@ func (m Summary) Decode() (f SummaryFields) {
 	return f
 }
 
-// SummaryDataPoint is a view of opentelemetry.proto.metrics.v1.SummaryDataPoint: its wire bytes.
+// SummaryDataPoint is one set of quantiles. It is a view of the wire bytes of
+// opentelemetry.proto.metrics.v1.SummaryDataPoint.
 type SummaryDataPoint []byte
 
-// Attributes lists attributes.
+// Attributes lists the attributes that identify the time series.
 func (m SummaryDataPoint) Attributes() List[KeyValue] { return List[KeyValue]{region{m, 7}} }
 
-// StartTimeUnixNano returns start_time_unix_nano.
+// StartTimeUnixNano returns the start of the interval that the point covers, in
+// nanoseconds since the Unix epoch; 0 means unset.
 func (m SummaryDataPoint) StartTimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 2, wire.TypeFixed64)
 	return v
 }
 
-// TimeUnixNano returns time_unix_nano.
+// TimeUnixNano returns the end of the interval that the point covers, in
+// nanoseconds since the Unix epoch.
 func (m SummaryDataPoint) TimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 3, wire.TypeFixed64)
 	return v
 }
 
-// Count returns count.
+// Count returns the number of measurements.
 func (m SummaryDataPoint) Count() uint64 {
 	v, _ := wire.LastScalar(m, 4, wire.TypeFixed64)
 	return v
 }
 
-// Sum returns sum.
+// Sum returns the sum of the measurements.
 func (m SummaryDataPoint) Sum() float64 {
 	v, _ := wire.LastScalar(m, 5, wire.TypeFixed64)
 	return math.Float64frombits(v)
 }
 
-// QuantileValues lists quantile_values.
+// QuantileValues lists the values by quantile.
 func (m SummaryDataPoint) QuantileValues() List[SummaryDataPointValueAtQuantile] {
 	return List[SummaryDataPointValueAtQuantile]{region{m, 6}}
 }
 
-// Flags returns flags.
+// Flags returns the flags of the point; bit 0 says that it has no recorded
+// value.
 func (m SummaryDataPoint) Flags() uint32 {
 	v, _ := wire.LastScalar(m, 8, wire.TypeVarint)
 	return uint32(v)
 }
 
-// SummaryDataPointFields holds all fields of a SummaryDataPoint; what it points at belongs to the view.
+// SummaryDataPointFields holds the fields of SummaryDataPoint; the methods of
+// SummaryDataPoint say what they mean. Slices and lists point into the view.
 type SummaryDataPointFields struct {
 	Attributes        List[KeyValue]
 	StartTimeUnixNano uint64
@@ -1568,7 +1692,7 @@ type SummaryDataPointFields struct {
 	Flags             uint32
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m SummaryDataPoint) Decode() (f SummaryDataPointFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1591,28 +1715,33 @@ func (m SummaryDataPoint) Decode() (f SummaryDataPointFields) {
 	return f
 }
 
-// SummaryDataPointValueAtQuantile is a view of opentelemetry.proto.metrics.v1.SummaryDataPoint.ValueAtQuantile: its wire bytes.
+// SummaryDataPointValueAtQuantile is the value at one quantile. It is a view of
+// the wire bytes of
+// opentelemetry.proto.metrics.v1.SummaryDataPoint.ValueAtQuantile.
 type SummaryDataPointValueAtQuantile []byte
 
-// Quantile returns quantile.
+// Quantile returns the quantile, from 0 (the minimum) to 1 (the maximum).
 func (m SummaryDataPointValueAtQuantile) Quantile() float64 {
 	v, _ := wire.LastScalar(m, 1, wire.TypeFixed64)
 	return math.Float64frombits(v)
 }
 
-// Value returns value.
+// Value returns the value at the quantile.
 func (m SummaryDataPointValueAtQuantile) Value() float64 {
 	v, _ := wire.LastScalar(m, 2, wire.TypeFixed64)
 	return math.Float64frombits(v)
 }
 
-// SummaryDataPointValueAtQuantileFields holds all fields of a SummaryDataPointValueAtQuantile; what it points at belongs to the view.
+// SummaryDataPointValueAtQuantileFields holds the fields of
+// SummaryDataPointValueAtQuantile; the methods of
+// SummaryDataPointValueAtQuantile say what they mean. Slices and lists point
+// into the view.
 type SummaryDataPointValueAtQuantileFields struct {
 	Quantile float64
 	Value    float64
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m SummaryDataPointValueAtQuantile) Decode() (f SummaryDataPointValueAtQuantileFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1625,20 +1754,24 @@ func (m SummaryDataPointValueAtQuantile) Decode() (f SummaryDataPointValueAtQuan
 	return f
 }
 
-// ExportLogsServiceRequest is a view of opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest: its wire bytes.
+// ExportLogsServiceRequest is a request to export log records. It is a view of
+// the wire bytes of
+// opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest.
 type ExportLogsServiceRequest []byte
 
-// ResourceLogs lists resource_logs.
+// ResourceLogs lists the log records, by resource.
 func (m ExportLogsServiceRequest) ResourceLogs() List[ResourceLogs] {
 	return List[ResourceLogs]{region{m, 1}}
 }
 
-// ExportLogsServiceRequestFields holds all fields of a ExportLogsServiceRequest; what it points at belongs to the view.
+// ExportLogsServiceRequestFields holds the fields of ExportLogsServiceRequest;
+// the methods of ExportLogsServiceRequest say what they mean. Slices and lists
+// point into the view.
 type ExportLogsServiceRequestFields struct {
 	ResourceLogs List[ResourceLogs]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ExportLogsServiceRequest) Decode() (f ExportLogsServiceRequestFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1649,26 +1782,28 @@ func (m ExportLogsServiceRequest) Decode() (f ExportLogsServiceRequestFields) {
 	return f
 }
 
-// ResourceLogs is a view of opentelemetry.proto.logs.v1.ResourceLogs: its wire bytes.
+// ResourceLogs is the log records of one resource. It is a view of the wire
+// bytes of opentelemetry.proto.logs.v1.ResourceLogs.
 type ResourceLogs []byte
 
-// Resource returns resource; nil if absent.
+// Resource returns the resource that produced the log records.
 func (m ResourceLogs) Resource() Resource { return Resource(wire.Merged(m, 1)) }
 
-// ScopeLogs lists scope_logs.
+// ScopeLogs lists the log records, by instrumentation scope.
 func (m ResourceLogs) ScopeLogs() List[ScopeLogs] { return List[ScopeLogs]{region{m, 2}} }
 
-// SchemaURL returns schema_url; nil if absent.
+// SchemaURL returns the URL of the schema of the resource.
 func (m ResourceLogs) SchemaURL() []byte { return wire.LastBytes(m, 3) }
 
-// ResourceLogsFields holds all fields of a ResourceLogs; what it points at belongs to the view.
+// ResourceLogsFields holds the fields of ResourceLogs; the methods of
+// ResourceLogs say what they mean. Slices and lists point into the view.
 type ResourceLogsFields struct {
 	Resource  Resource
 	ScopeLogs List[ScopeLogs]
 	SchemaURL []byte
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ResourceLogs) Decode() (f ResourceLogsFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1683,26 +1818,28 @@ func (m ResourceLogs) Decode() (f ResourceLogsFields) {
 	return f
 }
 
-// ScopeLogs is a view of opentelemetry.proto.logs.v1.ScopeLogs: its wire bytes.
+// ScopeLogs is the log records of one instrumentation scope. It is a view of
+// the wire bytes of opentelemetry.proto.logs.v1.ScopeLogs.
 type ScopeLogs []byte
 
-// Scope returns scope; nil if absent.
+// Scope returns the scope that recorded the log records.
 func (m ScopeLogs) Scope() InstrumentationScope { return InstrumentationScope(wire.Merged(m, 1)) }
 
-// LogRecords lists log_records.
+// LogRecords lists the log records.
 func (m ScopeLogs) LogRecords() List[LogRecord] { return List[LogRecord]{region{m, 2}} }
 
-// SchemaURL returns schema_url; nil if absent.
+// SchemaURL returns the URL of the schema of the scope and its log records.
 func (m ScopeLogs) SchemaURL() []byte { return wire.LastBytes(m, 3) }
 
-// ScopeLogsFields holds all fields of a ScopeLogs; what it points at belongs to the view.
+// ScopeLogsFields holds the fields of ScopeLogs; the methods of ScopeLogs say
+// what they mean. Slices and lists point into the view.
 type ScopeLogsFields struct {
 	Scope      InstrumentationScope
 	LogRecords List[LogRecord]
 	SchemaURL  []byte
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ScopeLogs) Decode() (f ScopeLogsFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1717,58 +1854,66 @@ func (m ScopeLogs) Decode() (f ScopeLogsFields) {
 	return f
 }
 
-// LogRecord is a view of opentelemetry.proto.logs.v1.LogRecord: its wire bytes.
+// LogRecord is one log record. It is a view of the wire bytes of
+// opentelemetry.proto.logs.v1.LogRecord.
 type LogRecord []byte
 
-// TimeUnixNano returns time_unix_nano.
+// TimeUnixNano returns the time of the event, in nanoseconds since the Unix
+// epoch; 0 means unknown.
 func (m LogRecord) TimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 1, wire.TypeFixed64)
 	return v
 }
 
-// ObservedTimeUnixNano returns observed_time_unix_nano.
+// ObservedTimeUnixNano returns the time at which the event was collected, in
+// nanoseconds since the Unix epoch.
 func (m LogRecord) ObservedTimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 11, wire.TypeFixed64)
 	return v
 }
 
-// SeverityNumber returns severity_number.
+// SeverityNumber returns the severity as a number.
 func (m LogRecord) SeverityNumber() SeverityNumber {
 	v, _ := wire.LastScalar(m, 2, wire.TypeVarint)
 	return SeverityNumber(int32(v))
 }
 
-// SeverityText returns severity_text; nil if absent.
+// SeverityText returns the severity as the source of the record names it.
 func (m LogRecord) SeverityText() []byte { return wire.LastBytes(m, 3) }
 
-// Body returns body; nil if absent.
+// Body returns the body of the record: a text or a structure.
 func (m LogRecord) Body() AnyValue { return AnyValue(wire.Merged(m, 5)) }
 
-// Attributes lists attributes.
+// Attributes lists the attributes of the event.
 func (m LogRecord) Attributes() List[KeyValue] { return List[KeyValue]{region{m, 6}} }
 
-// DroppedAttributesCount returns dropped_attributes_count.
+// DroppedAttributesCount returns the number of attributes that were discarded;
+// 0 means none.
 func (m LogRecord) DroppedAttributesCount() uint32 {
 	v, _ := wire.LastScalar(m, 7, wire.TypeVarint)
 	return uint32(v)
 }
 
-// Flags returns flags.
+// Flags returns the W3C trace flags in bits 0 to 7.
 func (m LogRecord) Flags() uint32 {
 	v, _ := wire.LastScalar(m, 8, wire.TypeFixed32)
 	return uint32(v)
 }
 
-// TraceID returns trace_id; nil if absent.
+// TraceID returns the id of the trace that the record belongs to, 16 bytes;
+// empty means none.
 func (m LogRecord) TraceID() []byte { return wire.LastBytes(m, 9) }
 
-// SpanID returns span_id; nil if absent.
+// SpanID returns the id of the span that the record belongs to, 8 bytes; empty
+// means none.
 func (m LogRecord) SpanID() []byte { return wire.LastBytes(m, 10) }
 
-// EventName returns event_name; nil if absent.
+// EventName returns the name of the kind of event; empty if the record is not
+// an event.
 func (m LogRecord) EventName() []byte { return wire.LastBytes(m, 12) }
 
-// LogRecordFields holds all fields of a LogRecord; what it points at belongs to the view.
+// LogRecordFields holds the fields of LogRecord; the methods of LogRecord say
+// what they mean. Slices and lists point into the view.
 type LogRecordFields struct {
 	TimeUnixNano           uint64
 	ObservedTimeUnixNano   uint64
@@ -1783,7 +1928,7 @@ type LogRecordFields struct {
 	EventName              []byte
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m LogRecord) Decode() (f LogRecordFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1814,26 +1959,30 @@ func (m LogRecord) Decode() (f LogRecordFields) {
 	return f
 }
 
-// ExportProfilesServiceRequest is a view of opentelemetry.proto.collector.profiles.v1development.ExportProfilesServiceRequest: its wire bytes.
+// ExportProfilesServiceRequest is a request to export profiles. It is a view of
+// the wire bytes of
+// opentelemetry.proto.collector.profiles.v1development.ExportProfilesServiceRequest.
 type ExportProfilesServiceRequest []byte
 
-// ResourceProfiles lists resource_profiles.
+// ResourceProfiles lists the profiles, by resource.
 func (m ExportProfilesServiceRequest) ResourceProfiles() List[ResourceProfiles] {
 	return List[ResourceProfiles]{region{m, 1}}
 }
 
-// Dictionary returns dictionary; nil if absent.
+// Dictionary returns the tables that all profiles of the request refer to.
 func (m ExportProfilesServiceRequest) Dictionary() ProfilesDictionary {
 	return ProfilesDictionary(wire.Merged(m, 2))
 }
 
-// ExportProfilesServiceRequestFields holds all fields of a ExportProfilesServiceRequest; what it points at belongs to the view.
+// ExportProfilesServiceRequestFields holds the fields of
+// ExportProfilesServiceRequest; the methods of ExportProfilesServiceRequest say
+// what they mean. Slices and lists point into the view.
 type ExportProfilesServiceRequestFields struct {
 	ResourceProfiles List[ResourceProfiles]
 	Dictionary       ProfilesDictionary
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ExportProfilesServiceRequest) Decode() (f ExportProfilesServiceRequestFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1846,28 +1995,30 @@ func (m ExportProfilesServiceRequest) Decode() (f ExportProfilesServiceRequestFi
 	return f
 }
 
-// ResourceProfiles is a view of opentelemetry.proto.profiles.v1development.ResourceProfiles: its wire bytes.
+// ResourceProfiles is the profiles of one resource. It is a view of the wire
+// bytes of opentelemetry.proto.profiles.v1development.ResourceProfiles.
 type ResourceProfiles []byte
 
-// Resource returns resource; nil if absent.
+// Resource returns the resource that produced the profiles.
 func (m ResourceProfiles) Resource() Resource { return Resource(wire.Merged(m, 1)) }
 
-// ScopeProfiles lists scope_profiles.
+// ScopeProfiles lists the profiles, by instrumentation scope.
 func (m ResourceProfiles) ScopeProfiles() List[ScopeProfiles] {
 	return List[ScopeProfiles]{region{m, 2}}
 }
 
-// SchemaURL returns schema_url; nil if absent.
+// SchemaURL returns the URL of the schema of the resource.
 func (m ResourceProfiles) SchemaURL() []byte { return wire.LastBytes(m, 3) }
 
-// ResourceProfilesFields holds all fields of a ResourceProfiles; what it points at belongs to the view.
+// ResourceProfilesFields holds the fields of ResourceProfiles; the methods of
+// ResourceProfiles say what they mean. Slices and lists point into the view.
 type ResourceProfilesFields struct {
 	Resource      Resource
 	ScopeProfiles List[ScopeProfiles]
 	SchemaURL     []byte
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ResourceProfiles) Decode() (f ResourceProfilesFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1882,26 +2033,28 @@ func (m ResourceProfiles) Decode() (f ResourceProfilesFields) {
 	return f
 }
 
-// ScopeProfiles is a view of opentelemetry.proto.profiles.v1development.ScopeProfiles: its wire bytes.
+// ScopeProfiles is the profiles of one instrumentation scope. It is a view of
+// the wire bytes of opentelemetry.proto.profiles.v1development.ScopeProfiles.
 type ScopeProfiles []byte
 
-// Scope returns scope; nil if absent.
+// Scope returns the scope that recorded the profiles.
 func (m ScopeProfiles) Scope() InstrumentationScope { return InstrumentationScope(wire.Merged(m, 1)) }
 
-// Profiles lists profiles.
+// Profiles lists the profiles.
 func (m ScopeProfiles) Profiles() List[Profile] { return List[Profile]{region{m, 2}} }
 
-// SchemaURL returns schema_url; nil if absent.
+// SchemaURL returns the URL of the schema of the scope and its profiles.
 func (m ScopeProfiles) SchemaURL() []byte { return wire.LastBytes(m, 3) }
 
-// ScopeProfilesFields holds all fields of a ScopeProfiles; what it points at belongs to the view.
+// ScopeProfilesFields holds the fields of ScopeProfiles; the methods of
+// ScopeProfiles say what they mean. Slices and lists point into the view.
 type ScopeProfilesFields struct {
 	Scope     InstrumentationScope
 	Profiles  List[Profile]
 	SchemaURL []byte
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ScopeProfiles) Decode() (f ScopeProfilesFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -1916,55 +2069,63 @@ func (m ScopeProfiles) Decode() (f ScopeProfilesFields) {
 	return f
 }
 
-// Profile is a view of opentelemetry.proto.profiles.v1development.Profile: its wire bytes.
+// Profile is samples of one type, collected over a period of time. It is a view
+// of the wire bytes of opentelemetry.proto.profiles.v1development.Profile.
 type Profile []byte
 
-// SampleType returns sample_type; nil if absent.
+// SampleType returns the type and unit of the sample values.
 func (m Profile) SampleType() ValueType { return ValueType(wire.Merged(m, 1)) }
 
-// Samples lists samples.
+// Samples lists the samples.
 func (m Profile) Samples() List[Sample] { return List[Sample]{region{m, 2}} }
 
-// TimeUnixNano returns time_unix_nano.
+// TimeUnixNano returns the time at which the collection started, in nanoseconds
+// since the Unix epoch.
 func (m Profile) TimeUnixNano() uint64 {
 	v, _ := wire.LastScalar(m, 3, wire.TypeFixed64)
 	return v
 }
 
-// DurationNano returns duration_nano.
+// DurationNano returns the duration of the collection, in nanoseconds; 0 means
+// that the profile is of one moment.
 func (m Profile) DurationNano() uint64 {
 	v, _ := wire.LastScalar(m, 4, wire.TypeVarint)
 	return v
 }
 
-// PeriodType returns period_type; nil if absent.
+// PeriodType returns the type and unit of the period.
 func (m Profile) PeriodType() ValueType { return ValueType(wire.Merged(m, 5)) }
 
-// Period returns period.
+// Period returns the amount between two samples, in the unit of the period
+// type.
 func (m Profile) Period() int64 {
 	v, _ := wire.LastScalar(m, 6, wire.TypeVarint)
 	return int64(v)
 }
 
-// ProfileID returns profile_id; nil if absent.
+// ProfileID returns the id of the profile, 16 bytes; empty means none.
 func (m Profile) ProfileID() []byte { return wire.LastBytes(m, 7) }
 
-// DroppedAttributesCount returns dropped_attributes_count.
+// DroppedAttributesCount returns the number of attributes that were discarded;
+// 0 means none.
 func (m Profile) DroppedAttributesCount() uint32 {
 	v, _ := wire.LastScalar(m, 8, wire.TypeVarint)
 	return uint32(v)
 }
 
-// OriginalPayloadFormat returns original_payload_format; nil if absent.
+// OriginalPayloadFormat returns the name of the format of the original payload.
 func (m Profile) OriginalPayloadFormat() []byte { return wire.LastBytes(m, 9) }
 
-// OriginalPayload returns original_payload; nil if absent.
+// OriginalPayload returns the profile in the format from which it was
+// converted.
 func (m Profile) OriginalPayload() []byte { return wire.LastBytes(m, 10) }
 
-// AttributeIndices lists attribute_indices.
+// AttributeIndices lists the indices of the profile's attributes in the
+// dictionary's attribute table.
 func (m Profile) AttributeIndices() Varints[int32] { return Varints[int32]{region{m, 11}} }
 
-// ProfileFields holds all fields of a Profile; what it points at belongs to the view.
+// ProfileFields holds the fields of Profile; the methods of Profile say what
+// they mean. Slices and lists point into the view.
 type ProfileFields struct {
 	SampleType             ValueType
 	Samples                List[Sample]
@@ -1979,7 +2140,7 @@ type ProfileFields struct {
 	AttributeIndices       Varints[int32]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Profile) Decode() (f ProfileFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -2010,28 +2171,30 @@ func (m Profile) Decode() (f ProfileFields) {
 	return f
 }
 
-// ValueType is a view of opentelemetry.proto.profiles.v1development.ValueType: its wire bytes.
+// ValueType is the type and unit of values in a profile. It is a view of the
+// wire bytes of opentelemetry.proto.profiles.v1development.ValueType.
 type ValueType []byte
 
-// TypeStrindex returns type_strindex.
+// TypeStrindex returns the index of the type in the dictionary's string table.
 func (m ValueType) TypeStrindex() int32 {
 	v, _ := wire.LastScalar(m, 1, wire.TypeVarint)
 	return int32(v)
 }
 
-// UnitStrindex returns unit_strindex.
+// UnitStrindex returns the index of the unit in the dictionary's string table.
 func (m ValueType) UnitStrindex() int32 {
 	v, _ := wire.LastScalar(m, 2, wire.TypeVarint)
 	return int32(v)
 }
 
-// ValueTypeFields holds all fields of a ValueType; what it points at belongs to the view.
+// ValueTypeFields holds the fields of ValueType; the methods of ValueType say
+// what they mean. Slices and lists point into the view.
 type ValueTypeFields struct {
 	TypeStrindex int32
 	UnitStrindex int32
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ValueType) Decode() (f ValueTypeFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -2044,31 +2207,37 @@ func (m ValueType) Decode() (f ValueTypeFields) {
 	return f
 }
 
-// Sample is a view of opentelemetry.proto.profiles.v1development.Sample: its wire bytes.
+// Sample is the values recorded for one stack. It is a view of the wire bytes
+// of opentelemetry.proto.profiles.v1development.Sample.
 type Sample []byte
 
-// StackIndex returns stack_index.
+// StackIndex returns the index of the stack in the dictionary's stack table.
 func (m Sample) StackIndex() int32 {
 	v, _ := wire.LastScalar(m, 1, wire.TypeVarint)
 	return int32(v)
 }
 
-// AttributeIndices lists attribute_indices.
+// AttributeIndices lists the indices of the sample's attributes in the
+// dictionary's attribute table.
 func (m Sample) AttributeIndices() Varints[int32] { return Varints[int32]{region{m, 2}} }
 
-// LinkIndex returns link_index.
+// LinkIndex returns the index of the sample's span in the dictionary's link
+// table; 0 means none.
 func (m Sample) LinkIndex() int32 {
 	v, _ := wire.LastScalar(m, 3, wire.TypeVarint)
 	return int32(v)
 }
 
-// Values lists values.
+// Values lists the values, in the unit of the profile's sample type; if there
+// are none, each timestamp counts as 1.
 func (m Sample) Values() Varints[int64] { return Varints[int64]{region{m, 4}} }
 
-// TimestampsUnixNano lists timestamps_unix_nano.
+// TimestampsUnixNano lists the times of the values, in nanoseconds since the
+// Unix epoch; none if the values are aggregated.
 func (m Sample) TimestampsUnixNano() Fixed64s { return Fixed64s{region{m, 5}} }
 
-// SampleFields holds all fields of a Sample; what it points at belongs to the view.
+// SampleFields holds the fields of Sample; the methods of Sample say what they
+// mean. Slices and lists point into the view.
 type SampleFields struct {
 	StackIndex         int32
 	AttributeIndices   Varints[int32]
@@ -2077,7 +2246,7 @@ type SampleFields struct {
 	TimestampsUnixNano Fixed64s
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Sample) Decode() (f SampleFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -2096,33 +2265,37 @@ func (m Sample) Decode() (f SampleFields) {
 	return f
 }
 
-// ProfilesDictionary is a view of opentelemetry.proto.profiles.v1development.ProfilesDictionary: its wire bytes.
+// ProfilesDictionary is the tables that the profiles of a request refer to by
+// index. It is a view of the wire bytes of
+// opentelemetry.proto.profiles.v1development.ProfilesDictionary.
 type ProfilesDictionary []byte
 
-// MappingTable lists mapping_table.
+// MappingTable lists the mappings; entry 0 is empty.
 func (m ProfilesDictionary) MappingTable() List[Mapping] { return List[Mapping]{region{m, 1}} }
 
-// LocationTable lists location_table.
+// LocationTable lists the locations; entry 0 is empty.
 func (m ProfilesDictionary) LocationTable() List[Location] { return List[Location]{region{m, 2}} }
 
-// FunctionTable lists function_table.
+// FunctionTable lists the functions; entry 0 is empty.
 func (m ProfilesDictionary) FunctionTable() List[Function] { return List[Function]{region{m, 3}} }
 
-// LinkTable lists link_table.
+// LinkTable lists the links to spans; entry 0 is empty.
 func (m ProfilesDictionary) LinkTable() List[Link] { return List[Link]{region{m, 4}} }
 
-// StringTable lists string_table.
+// StringTable lists the strings; entry 0 is empty.
 func (m ProfilesDictionary) StringTable() List[[]byte] { return List[[]byte]{region{m, 5}} }
 
-// AttributeTable lists attribute_table.
+// AttributeTable lists the attributes; entry 0 is empty.
 func (m ProfilesDictionary) AttributeTable() List[KeyValueAndUnit] {
 	return List[KeyValueAndUnit]{region{m, 6}}
 }
 
-// StackTable lists stack_table.
+// StackTable lists the stacks; entry 0 is empty.
 func (m ProfilesDictionary) StackTable() List[Stack] { return List[Stack]{region{m, 7}} }
 
-// ProfilesDictionaryFields holds all fields of a ProfilesDictionary; what it points at belongs to the view.
+// ProfilesDictionaryFields holds the fields of ProfilesDictionary; the methods
+// of ProfilesDictionary say what they mean. Slices and lists point into the
+// view.
 type ProfilesDictionaryFields struct {
 	MappingTable   List[Mapping]
 	LocationTable  List[Location]
@@ -2133,7 +2306,7 @@ type ProfilesDictionaryFields struct {
 	StackTable     List[Stack]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m ProfilesDictionary) Decode() (f ProfilesDictionaryFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -2156,37 +2329,42 @@ func (m ProfilesDictionary) Decode() (f ProfilesDictionaryFields) {
 	return f
 }
 
-// Mapping is a view of opentelemetry.proto.profiles.v1development.Mapping: its wire bytes.
+// Mapping is a file mapped into the memory of a process. It is a view of the
+// wire bytes of opentelemetry.proto.profiles.v1development.Mapping.
 type Mapping []byte
 
-// MemoryStart returns memory_start.
+// MemoryStart returns the address at which the mapping begins.
 func (m Mapping) MemoryStart() uint64 {
 	v, _ := wire.LastScalar(m, 1, wire.TypeVarint)
 	return v
 }
 
-// MemoryLimit returns memory_limit.
+// MemoryLimit returns the address at which the mapping ends, exclusive.
 func (m Mapping) MemoryLimit() uint64 {
 	v, _ := wire.LastScalar(m, 2, wire.TypeVarint)
 	return v
 }
 
-// FileOffset returns file_offset.
+// FileOffset returns the offset in the file that is mapped to the first
+// address, in bytes.
 func (m Mapping) FileOffset() uint64 {
 	v, _ := wire.LastScalar(m, 3, wire.TypeVarint)
 	return v
 }
 
-// FilenameStrindex returns filename_strindex.
+// FilenameStrindex returns the index of the file's name in the dictionary's
+// string table.
 func (m Mapping) FilenameStrindex() int32 {
 	v, _ := wire.LastScalar(m, 4, wire.TypeVarint)
 	return int32(v)
 }
 
-// AttributeIndices lists attribute_indices.
+// AttributeIndices lists the indices of the mapping's attributes in the
+// dictionary's attribute table.
 func (m Mapping) AttributeIndices() Varints[int32] { return Varints[int32]{region{m, 5}} }
 
-// MappingFields holds all fields of a Mapping; what it points at belongs to the view.
+// MappingFields holds the fields of Mapping; the methods of Mapping say what
+// they mean. Slices and lists point into the view.
 type MappingFields struct {
 	MemoryStart      uint64
 	MemoryLimit      uint64
@@ -2195,7 +2373,7 @@ type MappingFields struct {
 	AttributeIndices Varints[int32]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Mapping) Decode() (f MappingFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -2214,28 +2392,33 @@ func (m Mapping) Decode() (f MappingFields) {
 	return f
 }
 
-// Location is a view of opentelemetry.proto.profiles.v1development.Location: its wire bytes.
+// Location is a code address and its source lines. It is a view of the wire
+// bytes of opentelemetry.proto.profiles.v1development.Location.
 type Location []byte
 
-// MappingIndex returns mapping_index.
+// MappingIndex returns the index of the mapping in the dictionary's mapping
+// table; 0 means unknown.
 func (m Location) MappingIndex() int32 {
 	v, _ := wire.LastScalar(m, 1, wire.TypeVarint)
 	return int32(v)
 }
 
-// Address returns address.
+// Address returns the address of the instruction; 0 means unknown.
 func (m Location) Address() uint64 {
 	v, _ := wire.LastScalar(m, 2, wire.TypeVarint)
 	return v
 }
 
-// Lines lists lines.
+// Lines lists the source lines at the address; each one but the last was
+// inlined into the next.
 func (m Location) Lines() List[Line] { return List[Line]{region{m, 3}} }
 
-// AttributeIndices lists attribute_indices.
+// AttributeIndices lists the indices of the location's attributes in the
+// dictionary's attribute table.
 func (m Location) AttributeIndices() Varints[int32] { return Varints[int32]{region{m, 4}} }
 
-// LocationFields holds all fields of a Location; what it points at belongs to the view.
+// LocationFields holds the fields of Location; the methods of Location say what
+// they mean. Slices and lists point into the view.
 type LocationFields struct {
 	MappingIndex     int32
 	Address          uint64
@@ -2243,7 +2426,7 @@ type LocationFields struct {
 	AttributeIndices Varints[int32]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Location) Decode() (f LocationFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -2260,35 +2443,38 @@ func (m Location) Decode() (f LocationFields) {
 	return f
 }
 
-// Line is a view of opentelemetry.proto.profiles.v1development.Line: its wire bytes.
+// Line is a line of source code. It is a view of the wire bytes of
+// opentelemetry.proto.profiles.v1development.Line.
 type Line []byte
 
-// FunctionIndex returns function_index.
+// FunctionIndex returns the index of the function in the dictionary's function
+// table.
 func (m Line) FunctionIndex() int32 {
 	v, _ := wire.LastScalar(m, 1, wire.TypeVarint)
 	return int32(v)
 }
 
-// Line returns line.
+// Line returns the line number in the source file, from 1; 0 means unknown.
 func (m Line) Line() int64 {
 	v, _ := wire.LastScalar(m, 2, wire.TypeVarint)
 	return int64(v)
 }
 
-// Column returns column.
+// Column returns the column in the line, from 1; 0 means unknown.
 func (m Line) Column() int64 {
 	v, _ := wire.LastScalar(m, 3, wire.TypeVarint)
 	return int64(v)
 }
 
-// LineFields holds all fields of a Line; what it points at belongs to the view.
+// LineFields holds the fields of Line; the methods of Line say what they mean.
+// Slices and lists point into the view.
 type LineFields struct {
 	FunctionIndex int32
 	Line          int64
 	Column        int64
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Line) Decode() (f LineFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -2303,34 +2489,40 @@ func (m Line) Decode() (f LineFields) {
 	return f
 }
 
-// Function is a view of opentelemetry.proto.profiles.v1development.Function: its wire bytes.
+// Function is a function of the profiled program. It is a view of the wire
+// bytes of opentelemetry.proto.profiles.v1development.Function.
 type Function []byte
 
-// NameStrindex returns name_strindex.
+// NameStrindex returns the index of the function's name in the dictionary's
+// string table.
 func (m Function) NameStrindex() int32 {
 	v, _ := wire.LastScalar(m, 1, wire.TypeVarint)
 	return int32(v)
 }
 
-// SystemNameStrindex returns system_name_strindex.
+// SystemNameStrindex returns the index of the name that the system uses, such
+// as a mangled C++ name, in the dictionary's string table.
 func (m Function) SystemNameStrindex() int32 {
 	v, _ := wire.LastScalar(m, 2, wire.TypeVarint)
 	return int32(v)
 }
 
-// FilenameStrindex returns filename_strindex.
+// FilenameStrindex returns the index of the source file's name in the
+// dictionary's string table.
 func (m Function) FilenameStrindex() int32 {
 	v, _ := wire.LastScalar(m, 3, wire.TypeVarint)
 	return int32(v)
 }
 
-// StartLine returns start_line.
+// StartLine returns the line number at which the function begins, from 1; 0
+// means unknown.
 func (m Function) StartLine() int64 {
 	v, _ := wire.LastScalar(m, 4, wire.TypeVarint)
 	return int64(v)
 }
 
-// FunctionFields holds all fields of a Function; what it points at belongs to the view.
+// FunctionFields holds the fields of Function; the methods of Function say what
+// they mean. Slices and lists point into the view.
 type FunctionFields struct {
 	NameStrindex       int32
 	SystemNameStrindex int32
@@ -2338,7 +2530,7 @@ type FunctionFields struct {
 	StartLine          int64
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Function) Decode() (f FunctionFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -2355,22 +2547,24 @@ func (m Function) Decode() (f FunctionFields) {
 	return f
 }
 
-// Link is a view of opentelemetry.proto.profiles.v1development.Link: its wire bytes.
+// Link is a span that a sample belongs to. It is a view of the wire bytes of
+// opentelemetry.proto.profiles.v1development.Link.
 type Link []byte
 
-// TraceID returns trace_id; nil if absent.
+// TraceID returns the id of the trace, 16 bytes.
 func (m Link) TraceID() []byte { return wire.LastBytes(m, 1) }
 
-// SpanID returns span_id; nil if absent.
+// SpanID returns the id of the span, 8 bytes.
 func (m Link) SpanID() []byte { return wire.LastBytes(m, 2) }
 
-// LinkFields holds all fields of a Link; what it points at belongs to the view.
+// LinkFields holds the fields of Link; the methods of Link say what they mean.
+// Slices and lists point into the view.
 type LinkFields struct {
 	TraceID []byte
 	SpanID  []byte
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Link) Decode() (f LinkFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -2383,32 +2577,36 @@ func (m Link) Decode() (f LinkFields) {
 	return f
 }
 
-// KeyValueAndUnit is a view of opentelemetry.proto.profiles.v1development.KeyValueAndUnit: its wire bytes.
+// KeyValueAndUnit is an attribute of a profile, with the unit of its value. It
+// is a view of the wire bytes of
+// opentelemetry.proto.profiles.v1development.KeyValueAndUnit.
 type KeyValueAndUnit []byte
 
-// KeyStrindex returns key_strindex.
+// KeyStrindex returns the index of the key in the dictionary's string table.
 func (m KeyValueAndUnit) KeyStrindex() int32 {
 	v, _ := wire.LastScalar(m, 1, wire.TypeVarint)
 	return int32(v)
 }
 
-// Value returns value; nil if absent.
+// Value returns the value.
 func (m KeyValueAndUnit) Value() AnyValue { return AnyValue(wire.Merged(m, 2)) }
 
-// UnitStrindex returns unit_strindex.
+// UnitStrindex returns the index of the unit in the dictionary's string table;
+// 0 means unset.
 func (m KeyValueAndUnit) UnitStrindex() int32 {
 	v, _ := wire.LastScalar(m, 3, wire.TypeVarint)
 	return int32(v)
 }
 
-// KeyValueAndUnitFields holds all fields of a KeyValueAndUnit; what it points at belongs to the view.
+// KeyValueAndUnitFields holds the fields of KeyValueAndUnit; the methods of
+// KeyValueAndUnit say what they mean. Slices and lists point into the view.
 type KeyValueAndUnitFields struct {
 	KeyStrindex  int32
 	Value        AnyValue
 	UnitStrindex int32
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m KeyValueAndUnit) Decode() (f KeyValueAndUnitFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {
@@ -2423,18 +2621,21 @@ func (m KeyValueAndUnit) Decode() (f KeyValueAndUnitFields) {
 	return f
 }
 
-// Stack is a view of opentelemetry.proto.profiles.v1development.Stack: its wire bytes.
+// Stack is a call stack. It is a view of the wire bytes of
+// opentelemetry.proto.profiles.v1development.Stack.
 type Stack []byte
 
-// LocationIndices lists location_indices.
+// LocationIndices lists the indices of the locations in the dictionary's
+// location table, the innermost frame first.
 func (m Stack) LocationIndices() Varints[int32] { return Varints[int32]{region{m, 1}} }
 
-// StackFields holds all fields of a Stack; what it points at belongs to the view.
+// StackFields holds the fields of Stack; the methods of Stack say what they
+// mean. Slices and lists point into the view.
 type StackFields struct {
 	LocationIndices Varints[int32]
 }
 
-// Decode reads all fields in one pass.
+// Decode returns all fields, read in one pass.
 func (m Stack) Decode() (f StackFields) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		switch c.Tag() {

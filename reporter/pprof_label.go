@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // decodeID reads an id of a trace or span. All zero is none (W3C Trace Context).
@@ -37,23 +38,17 @@ func numberLabel(key string, texts []string, numbers []int64, units []string) li
 	return a.In(unitOf(key, numbers, units))
 }
 
-// Field numbers of AnyValue and ArrayValue (common.proto).
-const (
-	anyString, anyInt, anyArray = 1, 3, 5
-	arrayValues                 = 1
-)
-
 func mixedList(texts []string, numbers []int64) string {
 	var e wire.Encoder
-	array := e.Open(anyArray)
+	array := e.Open(otlpfield.AnyValueArrayValue)
 	for _, s := range texts {
-		one := e.Open(arrayValues)
-		e.String(anyString, strings.ToValidUTF8(s, "\ufffd")) // as libpf does
+		one := e.Open(otlpfield.ArrayValueValues)
+		e.String(otlpfield.AnyValueStringValue, strings.ToValidUTF8(s, "\ufffd")) // as libpf does
 		e.Close(one)
 	}
 	for _, n := range numbers {
-		one := e.Open(arrayValues)
-		e.Varint(anyInt, uint64(n))
+		one := e.Open(otlpfield.ArrayValueValues)
+		e.Varint(otlpfield.AnyValueIntValue, uint64(n))
 		e.Close(one)
 	}
 	e.Close(array)

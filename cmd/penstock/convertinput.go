@@ -126,7 +126,7 @@ func (in *convertInput) addJSON(data []byte) error {
 
 func (in *convertInput) addText(text []byte) error {
 	request, err := otlp.DecodeJSON(make([]byte, 0, len(text)+64), otlp.Profiles, text)
-	if errors.Is(err, otlp.ErrNoRoom) {
+	if errors.Is(err, otlp.ErrShortBuffer) {
 		request, err = otlp.DecodeJSON(make([]byte, 0, otlp.MaxWireBytes(len(text))), otlp.Profiles, text)
 	}
 	if err != nil {

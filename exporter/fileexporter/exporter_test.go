@@ -19,7 +19,9 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
+	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -65,11 +67,8 @@ func stop(t testing.TB, e *Exporter) {
 
 // request is a valid request of any signal: one resource with a schema URL.
 func request(size int, fill byte) []byte {
-	var e otlp.Encoder
-	mark := e.Open(1)
-	e.String(3, strings.Repeat(string(fill), size))
-	e.Close(mark)
-	return e.Buf
+	resource := wire.AppendBytes(nil, otlpfield.ResourceXSchemaURL, strings.Repeat(string(fill), size))
+	return wire.AppendBytes(nil, otlpfield.RequestResources, resource)
 }
 
 func consume(t testing.TB, e *Exporter, s otlp.Signal, request []byte) error {

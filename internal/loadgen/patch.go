@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // sites says, by field number, which fields of a message are patched, and which
@@ -33,32 +34,73 @@ var (
 	when = site{patch: patchTime}
 )
 
-// items leads from a request to the items of one signal, whose path is the same
-// for all four.
-func items(item sites) sites { return sites{1: inside(sites{2: inside(sites{2: inside(item)})})} }
-
-func traceSites() sites {
-	event, link := sites{1: when}, sites{1: id, 2: id}
-	return items(sites{1: id, 2: id, 4: id, 7: when, 8: when, 11: inside(event), 13: inside(link)})
+// items returns the sites of a request whose items have those given: the path to
+// the items is the same for all signals.
+func items(item sites) sites {
+	scope := inside(sites{otlpfield.ScopeXItems: inside(item)})
+	resource := inside(sites{otlpfield.ResourceXScopes: scope})
+	return sites{otlpfield.RequestResources: resource}
 }
 
-func metricSites() sites {
-	exemplar := inside(sites{2: when, 4: id, 5: id})
-	points := func(point sites) site { return inside(sites{1: inside(point)}) }
-	number := points(sites{3: when, 5: exemplar})
+func traceSites() sites {
+	event := sites{otlpfield.SpanEventTimeUnixNano: when}
+	link := sites{otlpfield.SpanLinkTraceID: id, otlpfield.SpanLinkSpanID: id}
 	return items(sites{
-		5: number, 7: number,
-		9:  points(sites{3: when, 8: exemplar}),
-		10: points(sites{3: when, 11: exemplar}),
-		11: points(sites{3: when}),
+		otlpfield.SpanTraceID:           id,
+		otlpfield.SpanSpanID:            id,
+		otlpfield.SpanParentSpanID:      id,
+		otlpfield.SpanStartTimeUnixNano: when,
+		otlpfield.SpanEndTimeUnixNano:   when,
+		otlpfield.SpanEvents:            inside(event),
+		otlpfield.SpanLinks:             inside(link),
 	})
 }
 
-func logSites() sites { return items(sites{1: when, 11: when, 9: id, 10: id}) }
+func metricSites() sites {
+	exemplar := inside(sites{
+		otlpfield.ExemplarTimeUnixNano: when,
+		otlpfield.ExemplarTraceID:      id,
+		otlpfield.ExemplarSpanID:       id,
+	})
+	number := inside(sites{
+		otlpfield.NumberDataPointTimeUnixNano: when,
+		otlpfield.NumberDataPointExemplars:    exemplar,
+	})
+	histogram := inside(sites{
+		otlpfield.HistogramDataPointTimeUnixNano: when,
+		otlpfield.HistogramDataPointExemplars:    exemplar,
+	})
+	exponential := inside(sites{
+		otlpfield.ExponentialHistogramDataPointTimeUnixNano: when,
+		otlpfield.ExponentialHistogramDataPointExemplars:    exemplar,
+	})
+	summary := inside(sites{otlpfield.SummaryDataPointTimeUnixNano: when})
+	return items(sites{
+		otlpfield.MetricGauge:                inside(sites{otlpfield.GaugeDataPoints: number}),
+		otlpfield.MetricSum:                  inside(sites{otlpfield.SumDataPoints: number}),
+		otlpfield.MetricHistogram:            inside(sites{otlpfield.HistogramDataPoints: histogram}),
+		otlpfield.MetricExponentialHistogram: inside(sites{otlpfield.ExponentialHistogramDataPoints: exponential}),
+		otlpfield.MetricSummary:              inside(sites{otlpfield.SummaryDataPoints: summary}),
+	})
+}
+
+func logSites() sites {
+	return items(sites{
+		otlpfield.LogRecordTimeUnixNano:         when,
+		otlpfield.LogRecordObservedTimeUnixNano: when,
+		otlpfield.LogRecordTraceID:              id,
+		otlpfield.LogRecordSpanID:               id,
+	})
+}
 
 func profileSites() sites {
-	s := items(sites{3: when, 7: id, 2: inside(sites{5: when})})
-	s[2] = inside(sites{4: inside(sites{1: id, 2: id})}) // dictionary.link_table
+	s := items(sites{
+		otlpfield.ProfileTimeUnixNano: when,
+		otlpfield.ProfileProfileID:    id,
+		otlpfield.ProfileSamples:      inside(sites{otlpfield.SampleTimestampsUnixNano: when}),
+	})
+	link := inside(sites{otlpfield.LinkTraceID: id, otlpfield.LinkSpanID: id})
+	s[otlpfield.ExportProfilesServiceRequestDictionary] = inside(sites{otlpfield.ProfilesDictionaryLinkTable: link})
 	return s
 }
 

@@ -124,24 +124,3 @@ func Merge(v, part []byte) []byte {
 	}
 	return append(v, part...)
 }
-
-// Union is the value of a oneof. Num is the number of the member that is set, 0
-// if none is.
-type Union struct {
-	Num    uint32
-	Scalar uint64
-	Bytes  []byte
-}
-
-// Add takes a member into account that c stands on: the last one wins, but a
-// message that follows itself merges.
-func (u *Union) Add(c *Cursor, isMessage bool) {
-	if isMessage && u.Num == c.Num {
-		u.Bytes = Merge(u.Bytes, c.Bytes)
-		return
-	}
-	*u = Union{Num: c.Num, Scalar: c.Scalar, Bytes: c.Bytes}
-	if c.Type != TypeBytes {
-		u.Bytes = nil
-	}
-}

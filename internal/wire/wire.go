@@ -48,12 +48,12 @@ const (
 
 // What can be wrong with bytes. Positions are added by whoever knows them.
 var (
-	ErrTruncated = errors.New("the message ends inside a field")
-	ErrOverflow  = errors.New("a varint is longer than 64 bits")
-	ErrNumber    = errors.New("a field number is not between 1 and 536870911")
-	ErrType      = errors.New("a wire type is not one of 0 to 5")
-	ErrEndGroup  = errors.New("a group ends that was not open")
-	ErrDepth     = fmt.Errorf("groups are nested deeper than %d", MaxGroupDepth)
+	ErrTruncated = errors.New("truncated field")
+	ErrOverflow  = errors.New("varint longer than 64 bits")
+	ErrNumber    = errors.New("field number not between 1 and 536870911")
+	ErrType      = errors.New("wire type not between 0 and 5")
+	ErrEndGroup  = errors.New("unexpected end of a group")
+	ErrDepth     = fmt.Errorf("groups nested deeper than %d levels", MaxGroupDepth)
 )
 
 // Varint reads a varint at b[i:] and returns the index behind it, or an error.

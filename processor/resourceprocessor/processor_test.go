@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -266,7 +267,7 @@ func TestNoValueIsNotAnEmptyValue(t *testing.T) {
 			t.Errorf("empty %t: nothing changes", empty)
 		}
 		var got otlp.Encoder
-		w.editor.appendTo(&got)
+		w.editor.appendTo((*wire.Encoder)(&got))
 		if !bytes.Equal(got.Buf, want.Buf) {
 			t.Errorf("empty %t: got %q, want %q", empty, got.Buf, want.Buf)
 		}

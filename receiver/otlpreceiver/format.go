@@ -61,7 +61,7 @@ func fromJSON(v *visit, body *[]byte) (*[]byte, *refusal) {
 		}
 		bufpool.Put(lent)
 		switch {
-		case !errors.Is(err, otlp.ErrNoRoom):
+		case !errors.Is(err, otlp.ErrShortBuffer):
 			return nil, refuseData(err)
 		case room == most:
 			return nil, refuseSize(v.most)

@@ -12,8 +12,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// jsonModel is what json.tmpl prints: the messages of the requests, which have
-// their constants already, and those of the responses, which need some.
+// jsonModel is what json.tmpl and otlpfield.tmpl print: the messages of the
+// requests, which have their constants in package otlp already, and those of the
+// responses, which need some.
 type jsonModel struct {
 	All, Responses []*message
 	Enums          []*enum

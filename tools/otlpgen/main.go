@@ -1,11 +1,14 @@
-// Command otlpgen writes the generated half of package otlp from the protocol's
-// own descriptors, which it takes from their Go modules. Run it by
+// Command otlpgen writes the generated part of package otlp, and package
+// otlp/otlpfield, from the descriptors of the protocol, which it takes from the
+// official Go modules, and from texts.txt, which has the comments. Run it with
 //
 //	go generate ./otlp
 //
-// and by -check in CI, which fails if the files on disk are not what it would
-// write. Its one trap: it knows only what OTLP uses of protobuf (no maps, no
-// groups, no field number above 31) and refuses the rest by name.
+// In CI it runs with -check, which fails if the files on disk differ from what
+// it would write.
+//
+// It supports only what OTLP uses of protobuf (no maps, no groups, no field
+// number above 31) and returns an error for everything else.
 package main
 
 import (
@@ -29,7 +32,7 @@ import (
 var templates embed.FS
 
 func main() {
-	dir := flag.String("dir", ".", "folder of package otlp")
+	dir := flag.String("dir", ".", "directory of package otlp")
 	check := flag.Bool("check", false, "write nothing; fail if a file would change")
 	flag.Parse()
 	if err := run(*dir, *check); err != nil {
@@ -52,23 +55,34 @@ func run(dir string, check bool) error {
 	if err != nil {
 		return err
 	}
+	comments, err := readTexts(textsFile)
+	if err != nil {
+		return err
+	}
+	if err := comments.apply(j); err != nil {
+		return err
+	}
 	t, err := template.ParseFS(templates, "*.tmpl")
 	if err != nil {
 		return err
 	}
 	for _, file := range []struct {
-		name string
-		data any
-	}{{"views", &m}, {"builders", &m}, {"tables", &m}, {"enums", &m}, {"json", j}} {
+		template, path string
+		data           any
+	}{
+		{"views.tmpl", "views.gen.go", &m}, {"builders.tmpl", "builders.gen.go", &m},
+		{"tables.tmpl", "tables.gen.go", &m}, {"enums.tmpl", "enums.gen.go", &m},
+		{"json.tmpl", "json.gen.go", j}, {"otlpfield.tmpl", "otlpfield/fields.gen.go", j},
+	} {
 		var out bytes.Buffer
-		if err := t.ExecuteTemplate(&out, file.name+".tmpl", file.data); err != nil {
+		if err := t.ExecuteTemplate(&out, file.template, file.data); err != nil {
 			return err
 		}
-		src, err := format.Source(out.Bytes())
+		src, err := format.Source(wrapComments(out.Bytes()))
 		if err != nil {
-			return fmt.Errorf("%s: %w", file.name, err)
+			return fmt.Errorf("%s: %w", file.path, err)
 		}
-		if err := put(filepath.Join(dir, file.name+".gen.go"), src, check); err != nil {
+		if err := put(filepath.Join(dir, file.path), src, check); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	profiles "go.opentelemetry.io/proto/otlp/profiles/v1development"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -18,6 +19,7 @@ type model struct {
 type message struct {
 	Name   string // Go name: "SpanEvent"
 	Proto  string // "opentelemetry.proto.trace.v1.Span.Event"
+	Text   string // from texts.txt
 	Fields []*field
 	Oneofs []*oneof
 }
@@ -39,10 +41,12 @@ type field struct {
 	Oneof   string
 	Table   uint32 // the dictionary table that an index points into, 0 if none
 	Message string // the message that holds the field
+	Text    string // from texts.txt
 }
 
 type enum struct {
 	Name, Proto string
+	Text        string // from texts.txt
 	Values      []enumValue
 }
 
@@ -51,14 +55,25 @@ type enumValue struct {
 	Number      int32
 }
 
-// indexTables says which table of the ProfilesDictionary an index field points
-// into, by the field number of that table (profiles.proto, ProfilesDictionary).
-var indexTables = map[string]uint32{
-	"mapping_index": 1, "location_indices": 2, "function_index": 3, "link_index": 4,
-	"attribute_indices": 6, "stack_index": 7,
+// indexTables maps an index field to the table of the ProfilesDictionary that it
+// points into. Fields that end in _strindex point into string_table.
+var indexTables = map[string]protoreflect.Name{
+	"mapping_index": "mapping_table", "location_indices": "location_table", "function_index": "function_table",
+	"link_index": "link_table", "attribute_indices": "attribute_table", "stack_index": "stack_table",
 }
 
-const stringTable = 5
+// dictionaryTable returns the number of the dictionary table that the index
+// field points into, 0 if the field is not known as an index.
+func dictionaryTable(field string) uint32 {
+	table := indexTables[field]
+	if strings.HasSuffix(field, "_strindex") {
+		table = "string_table"
+	}
+	if table == "" {
+		return 0
+	}
+	return uint32((&profiles.ProfilesDictionary{}).ProtoReflect().Descriptor().Fields().ByName(table).Number())
+}
 
 func (m *model) add(d protoreflect.MessageDescriptor) error {
 	if m.seen == nil {
@@ -120,10 +135,7 @@ func (m *model) field(d protoreflect.FieldDescriptor) (*field, error) {
 		return nil, fmt.Errorf("%s: kind %s is not supported", d.FullName(), f.Kind)
 	}
 	if f.Kind == protoreflect.Int32Kind {
-		f.Table = indexTables[f.Proto]
-		if strings.HasSuffix(f.Proto, "_strindex") {
-			f.Table = stringTable
-		}
+		f.Table = dictionaryTable(f.Proto)
 		if f.Table == 0 && strings.Contains(f.Proto, "_ind") {
 			return nil, fmt.Errorf("%s looks like a dictionary index, but its table is not known", d.FullName())
 		}

@@ -114,7 +114,7 @@ func settle(path string, content []byte, check bool) error {
 		return os.WriteFile(path, content, 0o644)
 	}
 	if found, err := os.ReadFile(path); err != nil || !bytes.Equal(found, content) {
-		return fmt.Errorf("%s is not up to date: run go generate ./collectionagent/... in the root", path)
+		return fmt.Errorf("%s is not up to date: run go generate ./reporter/collectionagent/... in the root", path)
 	}
 	return nil
 }

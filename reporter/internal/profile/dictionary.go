@@ -9,7 +9,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/libpf"
-	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // table names the tables of a dictionary.
@@ -75,8 +75,8 @@ type (
 		set     int32
 		address uint64
 		line    line
-		// more are the lines that the first one was inlined into, as fields of a
-		// Location whose function indices are those of this dictionary.
+		// more are the lines that the first one was inlined into, as fields of
+		// Lines whose function indices are those of this dictionary.
 		more string
 	}
 	link struct {
@@ -228,9 +228,9 @@ func (d *dictionary) inlined(f frame) string {
 	for n := 0; f != (frame{}) && n < maxLines; n++ {
 		v := f.Value()
 		l := d.line(&v)
-		e.Varint(1, uint64(l.function))
-		e.Varint(2, uint64(l.line))
-		e.Varint(3, uint64(l.column))
+		e.Varint(otlpfield.LineFunctionIndex, uint64(l.function))
+		e.Varint(otlpfield.LineLine, uint64(l.line))
+		e.Varint(otlpfield.LineColumn, uint64(l.column))
 		f = v.InlinedInto
 	}
 	return string(e.Buf)
@@ -280,7 +280,7 @@ func (d *dictionary) keyValues(attributes libpf.Attributes) {
 // stringOf returns the string that an AnyValue is, if it is one.
 func stringOf(value string) (text string, ok bool) {
 	c := wire.Cursor{Buf: []byte(value)}
-	if !c.Next() || c.Num != otlp.KindString {
+	if !c.Next() || c.Num != otlpfield.AnyValueStringValue {
 		return "", false
 	}
 	return string(c.Bytes), true

@@ -7,6 +7,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
 
@@ -130,7 +131,7 @@ func (r *requests) reset() {
 	r.assigned = r.assigned[:0]
 	for t := range r.tables {
 		r.tables[t].Buf = r.tables[t].Buf[:0]
-		r.tables[t].Bytes(tableField(table(t)), nil)
+		r.tables[t].Buf = wire.AppendBytes(r.tables[t].Buf, tableFields[t], "")
 		r.entries[t] = 1
 	}
 	r.body.Buf = nil // the last one belongs to emit
@@ -138,11 +139,13 @@ func (r *requests) reset() {
 	r.events, r.profiles = 0, 0
 }
 
-// tableField is the table's number in ProfilesDictionary.
-func tableField(t table) uint32 { return uint32(t) + 1 }
-
-// dictionaryField is ExportProfilesServiceRequest.dictionary.
-const dictionaryField = 2
+// tableFields holds the field number of each table.
+var tableFields = [numTables]uint32{
+	tableMapping: otlpfield.ProfilesDictionaryMappingTable, tableLocation: otlpfield.ProfilesDictionaryLocationTable,
+	tableFunction: otlpfield.ProfilesDictionaryFunctionTable, tableLink: otlpfield.ProfilesDictionaryLinkTable,
+	tableString: otlpfield.ProfilesDictionaryStringTable, tableAttribute: otlpfield.ProfilesDictionaryAttributeTable,
+	tableStack: otlpfield.ProfilesDictionaryStackTable,
+}
 
 // slack is what finishing can add: the lengths of the open messages and of the
 // dictionary, and two schema URLs.
@@ -344,11 +347,11 @@ func (r *requests) finish() {
 		return
 	}
 	r.close(-1)
-	d := r.body.Open(dictionaryField)
+	d := otlp.AppendExportProfilesServiceRequest(&r.body).SetDictionary()
 	for t := range r.tables {
-		r.body.Raw(r.tables[t].Buf)
+		d.Raw(r.tables[t].Buf)
 	}
-	r.body.Close(d)
+	d.Close()
 	request := r.body.Buf
 	if cap(request) > len(request)+len(request)/4 {
 		request = append(make([]byte, 0, len(request)), request...)
