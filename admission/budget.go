@@ -13,59 +13,29 @@ const (
 	DefaultMaxWaiting = 1024
 )
 
+// noLimit is the limit of a budget without a bound, and the largest there is, so
+// that sums of sizes stay in range.
+const noLimit = math.MaxInt64 / 4
+
 // Config describes a budget.
 type Config struct {
-	// Bytes is all that may be held at a time. 0 or less is no bound.
+	// Bytes is how many bytes all tickets together may hold at a time. 0 or less
+	// means no bound.
 	Bytes int64
-	// MaxWait is how long a request may wait for bytes, in all its waits
-	// together. 0: DefaultMaxWait; less: nobody waits.
+	// MaxWait is how long a request may wait for bytes, over all its waits
+	// together. 0 means DefaultMaxWait; less than 0 means that none waits.
 	MaxWait time.Duration
-	// MaxWaiting is how many requests may wait to be let in; those that are in
-	// and wait to grow are bounded by what they hold. One client may have as
-	// many as are left for the others. 0: DefaultMaxWaiting; less: nobody waits.
+	// MaxWaiting is how many requests may wait to be admitted. Admitted requests
+	// that wait to grow do not count: what they hold bounds them. One client may
+	// have as many waiting as it leaves places for others. 0 means
+	// DefaultMaxWaiting; less than 0 means that none waits.
 	MaxWaiting int
 }
 
-// Budget is a number of bytes that requests share. It is safe for concurrent
-// use. A nil *Budget has no bound. It has no goroutine and needs no closing.
-type Budget struct {
-	limit      int64
-	maxWait    time.Duration
-	maxWaiting int
-
-	mu      sync.Mutex
-	used    int64 // by all tickets together, never above limit
-	peak    int64
-	tickets int    // admitted and not released
-	born    uint64 // tickets admitted so far, which is their age
-	clients map[string]*client
-	round   uint64 // of letGrow
-
-	line    []*client     // with requests that want to be let in, next first
-	queued  int           // these requests
-	growing []*Ticket     // admitted and waiting for more, eldest first
-	refused [causes]int64 // requests
-	left    int64         // requests whose context ended while they waited
-
-	idleTickets idleTickets
-	idleClients []*client // at most maxIdle
-}
-
-// client is what one sender holds and waits for. It is in Budget.clients while
-// there is any of it.
-type client struct {
-	name    string
-	used    int64
-	tickets int       // admitted
-	growing int       // of these, waiting
-	queue   []*Ticket // to be let in, first come first
-	seen    uint64    // the round in which its eldest growing ticket had its turn
-}
-
-// New makes a budget. It is nil, which bounds nothing, if c.Bytes is 0 or less.
-func New(c Config) *Budget {
+// withDefaults returns c with every bound set.
+func (c Config) withDefaults() Config {
 	if c.Bytes <= 0 {
-		return nil
+		c.Bytes = noLimit
 	}
 	if c.MaxWait == 0 {
 		c.MaxWait = DefaultMaxWait
@@ -73,15 +43,78 @@ func New(c Config) *Budget {
 	if c.MaxWaiting == 0 {
 		c.MaxWaiting = DefaultMaxWaiting
 	}
-	return &Budget{
-		limit:      min(c.Bytes, math.MaxInt64/4), // so that sums of sizes stay in range
-		maxWait:    max(c.MaxWait, 0),
-		maxWaiting: max(c.MaxWaiting, 0),
-		clients:    map[string]*client{},
-	}
+	return Config{Bytes: min(c.Bytes, noLimit), MaxWait: max(c.MaxWait, 0), MaxWaiting: max(c.MaxWaiting, 0)}
 }
 
-// Acquire lets a request of client in with its first n bytes, waiting for them
+// Budget is a number of bytes that requests share. It is safe for concurrent
+// use. A nil *Budget has no bound. It has no goroutine and needs no closing.
+type Budget struct {
+	mu         sync.Mutex
+	limit      int64
+	maxWait    time.Duration
+	maxWaiting int
+
+	used     int64 // held by all tickets; above limit only after a Resize
+	peak     int64
+	tickets  int    // admitted and not released
+	admitted uint64 // tickets so far; a ticket's number is its age
+	clients  map[string]*client
+	pass     uint64 // of growWaiting
+
+	line      []*client     // clients with queued requests, next first
+	queued    int           // requests in all queues
+	growing   []*Ticket     // admitted and waiting for more, oldest first
+	refused   [causes]int64 // requests
+	cancelled int64         // requests whose context ended while they waited
+
+	unusedTickets ticketRing
+	unusedClients []*client // at most maxUnused
+}
+
+// client is what one sender holds and waits for. It is in Budget.clients while
+// it holds or wants anything.
+type client struct {
+	name    string
+	used    int64
+	tickets int       // admitted
+	growing int       // of these, waiting
+	queue   []*Ticket // to be admitted, first come first
+	pass    uint64    // the last pass of growWaiting that saw its oldest growing ticket
+}
+
+// New makes a budget. It is nil, which bounds nothing, if c.Bytes is 0 or less.
+func New(c Config) *Budget {
+	if c.Bytes <= 0 {
+		return nil
+	}
+	c = c.withDefaults()
+	return &Budget{limit: c.Bytes, maxWait: c.MaxWait, maxWaiting: c.MaxWaiting, clients: map[string]*client{}}
+}
+
+// Resize changes the budget to c while it is in use. Tickets keep what they hold,
+// even if it is more than c.Bytes: then no ticket gets more until enough came
+// back. Waiting requests that fit now are admitted or grow at once; those that
+// are larger than the whole new budget are refused with an *Overload that says
+// TooLarge. A new MaxWait is for requests that come later, and requests that
+// wait already go on waiting whatever MaxWaiting is. Resize of a nil *Budget
+// panics.
+func (b *Budget) Resize(c Config) {
+	if b == nil {
+		panic("admission: Resize of a nil budget, which has no bound")
+	}
+	c = c.withDefaults()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.resize(c)
+}
+
+func (b *Budget) resize(c Config) {
+	b.limit, b.maxWait, b.maxWaiting = c.Bytes, c.MaxWait, c.MaxWaiting
+	b.refuseTooLarge()
+	b.settle()
+}
+
+// Acquire admits a request of client with its first n bytes, waiting for them
 // if it must. The error is an *Overload, or wraps what ended ctx. ctx also ends
 // the waits of Reserve. client is kept while the ticket is held, so it must not
 // be part of a buffer that is written again.
@@ -99,15 +132,15 @@ func (b *Budget) Acquire(ctx context.Context, client string, n int) (*Ticket, er
 	return t, nil
 }
 
-// enter lets a request in, refuses it, or parks it.
+// enter admits a request, refuses it, or makes its ticket wait.
 func (b *Budget) enter(ctx context.Context, client string, n int64) (t *Ticket, parked bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if n > b.limit {
 		return nil, false, b.tooLarge(n)
 	}
-	t = b.idleTickets.get()
-	t.budget, t.client, t.ctx, t.more, t.patience = b, b.clientOf(client), ctx, n, b.maxWait
+	t = b.unusedTickets.get()
+	t.budget, t.client, t.ctx, t.more, t.waitLeft = b, b.clientOf(client), ctx, n, b.maxWait
 	if b.queued == 0 && len(b.growing) == 0 && b.fits(t) {
 		b.admit(t)
 		return t, false, nil
@@ -117,7 +150,7 @@ func (b *Budget) enter(ctx context.Context, client string, n int64) (t *Ticket, 
 	switch {
 	case t.state == running:
 		return t, false, nil
-	case !b.maySit(t):
+	case !b.mayQueue(t):
 		err = b.overload(t, b.others())
 		b.dequeue(t)
 		return nil, false, err
@@ -126,20 +159,20 @@ func (b *Budget) enter(ctx context.Context, client string, n int64) (t *Ticket, 
 	return t, true, nil
 }
 
-// maySit says whether t, which is in its queue already, may wait there.
-func (b *Budget) maySit(t *Ticket) bool {
-	left, own := b.maxWaiting-b.queued, len(t.client.queue)
-	return left >= 0 && t.patience > 0 && (own == 1 || own <= left)
+// mayQueue says whether t, which is in its queue already, may wait there.
+func (b *Budget) mayQueue(t *Ticket) bool {
+	places, own := b.maxWaiting-b.queued, len(t.client.queue)
+	return places >= 0 && t.waitLeft > 0 && (own == 1 || own <= places)
 }
 
-// clientOf returns the client of that name. Whoever calls it gives it a ticket.
+// clientOf returns the client of that name. The caller gives it a ticket.
 func (b *Budget) clientOf(name string) *client {
 	if c := b.clients[name]; c != nil {
 		return c
 	}
 	var c *client
-	if n := len(b.idleClients); n > 0 {
-		c, b.idleClients = b.idleClients[n-1], b.idleClients[:n-1]
+	if n := len(b.unusedClients); n > 0 {
+		c, b.unusedClients = b.unusedClients[n-1], b.unusedClients[:n-1]
 	} else {
 		c = &client{}
 	}
@@ -148,7 +181,7 @@ func (b *Budget) clientOf(name string) *client {
 	return c
 }
 
-// forget drops a client of which nothing is left.
+// forget removes a client that holds and wants nothing.
 func (b *Budget) forget(c *client) {
 	if c.tickets > 0 || len(c.queue) > 0 {
 		return
@@ -158,8 +191,8 @@ func (b *Budget) forget(c *client) {
 	if cap(c.queue) > 64 {
 		c.queue = nil
 	}
-	if len(b.idleClients) < maxIdle {
-		b.idleClients = append(b.idleClients, c)
+	if len(b.unusedClients) < maxUnused {
+		b.unusedClients = append(b.unusedClients, c)
 	}
 }
 
@@ -181,42 +214,48 @@ func (b *Budget) giveBack(t *Ticket, n int64) {
 // admit takes t's first bytes.
 func (b *Budget) admit(t *Ticket) {
 	t.state = running
-	b.born++
-	t.age = b.born
+	b.admitted++
+	t.age = b.admitted
 	b.tickets++
 	t.client.tickets++
 	b.take(t)
 }
 
-// Stats is a budget at one moment. Byte counts are bytes, the rest are requests
-// but for Clients.
+// Stats is a budget at one moment. Limit, Used and Peak are bytes, Clients is
+// clients, the rest are requests.
 type Stats struct {
+	// Limit is 0 for a budget without a bound. Used may be more than Limit after
+	// a Resize. Peak is the most since the start.
 	Limit, Used, Peak int64
 	Admitted          int // hold bytes now
-	Clients           int // hold or want some
-	Waiting           int // to be let in
+	Clients           int // hold bytes or wait for some
+	Waiting           int // to be admitted
 	Growing           int // admitted, and wait for more
 	RefusedFull       int64
 	RefusedShare      int64
 	RefusedTooLarge   int64
-	// Left counts those whose context ended while they waited.
-	Left int64
+	// Cancelled counts those whose context ended while they waited.
+	Cancelled int64
 }
 
 // Refused is how many requests were refused for any reason.
 func (s Stats) Refused() int64 { return s.RefusedFull + s.RefusedShare + s.RefusedTooLarge }
 
-// Stats returns what the budget is at. Of a nil budget it is zero.
+// Stats returns the state of the budget; the zero value for a nil budget.
 func (b *Budget) Stats() Stats {
 	if b == nil {
 		return Stats{}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Stats{
+	s := Stats{
 		Limit: b.limit, Used: b.used, Peak: b.peak,
 		Admitted: b.tickets, Clients: len(b.clients), Waiting: b.queued, Growing: len(b.growing),
 		RefusedFull: b.refused[full], RefusedShare: b.refused[share], RefusedTooLarge: b.refused[tooLarge],
-		Left: b.left,
+		Cancelled: b.cancelled,
 	}
+	if s.Limit == noLimit {
+		s.Limit = 0
+	}
+	return s
 }

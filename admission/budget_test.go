@@ -69,7 +69,7 @@ func TestSecondReleasePanics(t *testing.T) {
 	k := get(t, b, "a", 10)
 	k.Release()
 	var others []*Ticket
-	for range restFor { // not even while others come and stay
+	for range reuseAfter { // not even while others come and stay
 		others = append(others, get(t, b, "b", 1))
 	}
 	for name, use := range map[string]func(){"Release": k.Release, "Reserve": func() { _ = k.Reserve(50) }} {
@@ -254,7 +254,7 @@ func TestContextEndsTheWait(t *testing.T) {
 		if err := k.Reserve(20); !errors.Is(err, gone) || !strings.Contains(err.Error(), "wait for 10 B of the memory budget") {
 			t.Errorf("Reserve: %v", err)
 		}
-		if s := b.Stats(); s.Left != 2 || s.Refused() != 0 || s.Waiting+s.Growing != 0 {
+		if s := b.Stats(); s.Cancelled != 2 || s.Refused() != 0 || s.Waiting+s.Growing != 0 {
 			t.Errorf("%+v", s)
 		}
 		verify(t, b, []*Ticket{all, k})
@@ -374,7 +374,7 @@ func TestMillionClientsLeaveNothing(t *testing.T) {
 
 func TestUncontendedIsFree(t *testing.T) {
 	b := New(Config{Bytes: mib})
-	for range 2 * restFor {
+	for range 2 * reuseAfter {
 		get(t, b, "a", 1).Release()
 	}
 	ctx := t.Context()

@@ -1,10 +1,7 @@
 package admission
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -313,113 +310,4 @@ func TestOnlyTheEldestIsSpared(t *testing.T) {
 		other.Release()
 		verify(t, b, nil)
 	})
-}
-
-// Many goroutines do at random all that can be done; the books are right at
-// every moment, nobody is forgotten, everything comes back.
-func TestRandomOperations(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(40) {
-		synctest.Test(t, func(t *testing.T) { randomOperations(t, seed) })
-	}
-}
-
-func FuzzRandomOperations(f *testing.F) {
-	f.Add(uint64(1))
-	f.Fuzz(func(t *testing.T, seed uint64) {
-		synctest.Test(t, func(t *testing.T) { randomOperations(t, seed) })
-	})
-}
-
-func randomOperations(t *testing.T, seed uint64) {
-	rng := rand.New(rand.NewPCG(seed, 7))
-	b := New(Config{
-		Bytes:      100 + rng.Int64N(900),
-		MaxWait:    time.Duration(rng.IntN(50)-1) * time.Millisecond,
-		MaxWaiting: rng.IntN(20) - 1,
-	})
-	clients, largest := 1+rng.IntN(8), 1+rng.IntN(int(b.limit)+10)
-	var mu sync.Mutex
-	held := map[*Ticket]bool{}
-	var wg sync.WaitGroup
-	for range 1 + rng.IntN(30) {
-		r := rand.New(rand.NewPCG(rng.Uint64(), 1))
-		wg.Go(func() {
-			for range 20 {
-				oneRequest(t, b, r, fmt.Sprint(r.IntN(clients)), largest, func(k *Ticket, here bool) {
-					mu.Lock()
-					defer mu.Unlock()
-					if delete(held, k); here {
-						held[k] = true
-					}
-				})
-			}
-		})
-	}
-	stop := make(chan struct{})
-	go func() { wg.Wait(); close(stop) }()
-	for step := 0; ; step++ {
-		select {
-		case <-stop:
-			verify(t, b, nil)
-			if s := b.Stats(); s.Used != 0 || s.Waiting != 0 || s.Growing != 0 || s.Clients != 0 || s.Admitted != 0 {
-				t.Fatalf("seed %d: at the end %+v", seed, s)
-			}
-			return
-		case <-time.After(200 * time.Microsecond):
-		}
-		synctest.Wait() // everybody sleeps or waits
-		mu.Lock()
-		var tickets []*Ticket
-		for k := range held {
-			tickets = append(tickets, k)
-		}
-		verify(t, b, tickets)
-		mu.Unlock()
-	}
-}
-
-// oneRequest comes, grows, shrinks and goes, some time passing in between. now
-// is told when it is let in and just before it goes.
-func oneRequest(t *testing.T, b *Budget, r *rand.Rand, client string, largest int, now func(k *Ticket, here bool)) {
-	nap := func() { time.Sleep(time.Duration(r.IntN(3000)) * time.Microsecond) }
-	nap()
-	ctx := t.Context()
-	if r.IntN(4) == 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(r.IntN(20))*time.Millisecond)
-		defer cancel()
-	}
-	k, err := b.Acquire(ctx, client, r.IntN(largest))
-	checkRefusal(t, err, ctx.Err())
-	if err != nil {
-		return
-	}
-	now(k, true)
-	for range r.IntN(5) {
-		nap()
-		before, paused := k.held, time.Now()
-		n := r.IntN(largest)
-		if r.IntN(3) == 0 {
-			k.Shrink(n)
-			continue
-		}
-		err := k.Reserve(n)
-		checkRefusal(t, err, ctx.Err())
-		if waited := time.Since(paused); waited > b.maxWait {
-			t.Errorf("waited %s of %s", waited, b.maxWait)
-		}
-		if err == nil && k.held != max(before, int64(n)) || err != nil && k.held != before {
-			t.Errorf("Reserve(%d) of %d: %v, and now %d", n, before, err, k.held)
-		}
-	}
-	now(k, false)
-	k.Release()
-}
-
-func checkRefusal(t *testing.T, err, ended error) {
-	var o *Overload
-	if err != nil && !errors.As(err, &o) && (ended == nil || !errors.Is(err, ended)) {
-		t.Errorf("unexpected: %v", err)
-	}
 }

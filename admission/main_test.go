@@ -1,96 +1,9 @@
-package admission
+package admission_test
 
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const kib, mib = 1 << 10, 1 << 20
-
-// get is an Acquire that must succeed.
-func get(t testing.TB, b *Budget, client string, n int) *Ticket {
-	t.Helper()
-	ticket, err := b.Acquire(t.Context(), client, n)
-	if err != nil {
-		t.Fatalf("%s wants %s: %v", client, size(int64(n)), err)
-	}
-	return ticket
-}
-
-// verify compares a budget at rest with its tickets and with its own rules: sums
-// agree, and nobody waits who might go. tickets are those that are held.
-func verify(t testing.TB, b *Budget, tickets []*Ticket) {
-	t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var used int64
-	type sum struct {
-		used             int64
-		tickets, growing int
-	}
-	clients := map[*client]*sum{}
-	for _, c := range b.clients {
-		clients[c] = &sum{}
-	}
-	for _, k := range tickets {
-		used += k.held
-		s := clients[k.client]
-		s.used += k.held
-		s.tickets++
-		if k.state == growing {
-			s.growing++
-		}
-	}
-	if used != b.used || b.used > b.limit || b.peak > b.limit || b.used > b.peak || len(tickets) != b.tickets {
-		t.Fatalf("%d tickets hold %d; the budget says %d and %d, peak %d, limit %d", len(tickets), used, b.tickets, b.used, b.peak, b.limit)
-	}
-	queuing, inLine := 0, map[*client]bool{}
-	for _, c := range b.line {
-		inLine[c] = true
-	}
-	for c, s := range clients {
-		if (*s != sum{c.used, c.tickets, c.growing}) || b.clients[c.name] != c {
-			t.Fatalf("client %q: found %+v, it says %d bytes, %d tickets, %d growing", c.name, *s, c.used, c.tickets, c.growing)
-		}
-		if s.tickets == 0 && len(c.queue) == 0 {
-			t.Fatalf("client %q is kept for nothing", c.name)
-		}
-		if inLine[c] != (len(c.queue) > 0) {
-			t.Fatalf("client %q: %d queue, in line %v", c.name, len(c.queue), inLine[c])
-		}
-		queuing += len(c.queue)
-	}
-	if queuing != b.queued || len(inLine) != len(b.line) || queuing > b.maxWaiting {
-		t.Fatalf("%d queue, the budget says %d of %d; %d clients in line, %d different", queuing, b.queued, b.maxWaiting, len(b.line), len(inLine))
-	}
-	verifyNobodyForgotten(t, b)
-}
-
-func verifyNobodyForgotten(t testing.TB, b *Budget) {
-	t.Helper()
-	free, saving := b.limit-b.used, false
-	var last uint64
-	for _, g := range b.growing {
-		others := g.client.used - g.held
-		if g.more <= free && (others == 0 || g.client.used+g.more <= 2*(free-g.more)) {
-			t.Fatalf("%d more for a ticket of %d are free (%d), and it waits", g.more, g.held, free)
-		}
-		if g.age <= last {
-			t.Fatalf("a younger ticket goes before an elder one")
-		}
-		last, saving = g.age, saving || others == 0
-	}
-	if len(b.growing) > 0 && len(b.growing) == b.tickets {
-		t.Fatalf("all %d tickets wait for each other", b.tickets)
-	}
-	for _, c := range b.line {
-		if n := c.queue[0].more; !saving && n <= free && c.used == 0 {
-			t.Fatalf("client %q holds nothing, wants %d of %d, and waits", c.name, n, free)
-		} else if c.used == 0 && n > free {
-			saving = true // perhaps: it may have waited long enough
-		}
-	}
-}
+func TestMain(m *testing.M) { testkit.Main(m) }

@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// Overload is a refusal: the bytes are not there, or not for this client.
+// Overload is a refusal: too few bytes are free, or the client has its share.
 type Overload struct {
-	// Reason says what is in use by how many. It may be shown to the client.
+	// Reason says how much is in use by how many requests. It may be shown to
+	// the client.
 	Reason string
-	// RetryAfter is when to try again, a little random so that refused clients
-	// do not come back in step. It is 0 if TooLarge.
+	// RetryAfter is when to try again. It varies at random so that refused clients
+	// do not all return at the same time. It is 0 if TooLarge.
 	RetryAfter time.Duration
 	// TooLarge says that the request is larger than the whole budget, so that
-	// it can never be taken and must not be tried again.
+	// trying again does not help.
 	TooLarge bool
 }
 
@@ -30,24 +31,25 @@ type cause uint8
 
 const (
 	full     cause = iota // not enough is free
-	share                 // it is free, but the client has its share
-	tooLarge              // it would never fit
+	share                 // enough is free, but the client has its share
+	tooLarge              // more than the whole budget
 	causes
 )
 
-// tooLarge counts and describes a request of total bytes that no waiting helps.
+// tooLarge counts and describes a request whose total bytes are more than the
+// whole budget.
 func (b *Budget) tooLarge(total int64) *Overload {
 	b.refused[tooLarge]++
 	return &Overload{TooLarge: true, Reason: fmt.Sprintf(
 		"a request of %s is larger than the whole memory budget of %s", size(total), size(b.limit))}
 }
 
-// overload counts and describes the refusal of t, which wants more bytes. why,
-// if not empty, is what ended its wait.
-func (b *Budget) overload(t *Ticket, why string) *Overload {
+// overload counts and describes the refusal of t, which wants more bytes. detail
+// is added to the reason.
+func (b *Budget) overload(t *Ticket, detail string) *Overload {
 	o := &Overload{RetryAfter: b.retryAfter()}
 	total := fmt.Sprintf("%s of %s in use by %s", size(b.used), size(b.limit), requests(b.tickets))
-	if t.more <= b.limit-b.used && t.client.used > t.held {
+	if t.more <= b.free() && t.client.used > t.held {
 		b.refused[share]++
 		o.Reason = fmt.Sprintf("over this sender's share of the memory budget: it holds %s with %s; %s",
 			size(t.client.used), requests(t.client.tickets), total)
@@ -55,12 +57,12 @@ func (b *Budget) overload(t *Ticket, why string) *Overload {
 		b.refused[full]++
 		o.Reason = "over the memory budget: " + total
 	}
-	o.Reason += why
+	o.Reason += detail
 	return o
 }
 
-// retryAfter is 1 s, up to 1 s more by chance, and up to 3 s more the fuller the
-// waiting room is; in steps of 100 ms, which people can read.
+// retryAfter is 1 s, plus up to 1 s at random, plus up to 3 s at random, the more
+// the fuller the queues are; in steps of 100 ms, to be readable.
 func (b *Budget) retryAfter() time.Duration {
 	tenths := 10 + rand.IntN(11)
 	if b.maxWaiting > 0 {
@@ -69,7 +71,7 @@ func (b *Budget) retryAfter() time.Duration {
 	return time.Duration(tenths) * 100 * time.Millisecond
 }
 
-// others says how many wait beside the one that is not let wait.
+// others says how many wait besides the one that may not.
 func (b *Budget) others() string {
 	if b.queued < 2 {
 		return ""
@@ -84,8 +86,8 @@ func requests(n int) string {
 	return fmt.Sprintf("%d requests", n)
 }
 
-// size prints n as a person would: whole numbers, the largest unit that leaves
-// at least two digits.
+// size prints n as a whole number in the largest unit that leaves at least two
+// digits.
 func size(n int64) string {
 	switch {
 	case n >= 10<<20:

@@ -8,6 +8,7 @@ import (
 // alpha is how many times the free bytes a client may hold.
 const alpha = 2
 
+// free is negative if a Resize left less than what is held.
 func (b *Budget) free() int64 { return b.limit - b.used }
 
 // fits says whether t may have what it wants, by the rule of the package comment.
@@ -22,8 +23,8 @@ func (b *Budget) fits(t *Ticket) bool {
 
 // enqueue makes t wait: in its client's queue, or by age among those that grow.
 func (b *Budget) enqueue(t *Ticket) {
-	t.since, t.verdict = time.Now(), nil
-	if t.state == idle {
+	t.since, t.result = time.Now(), nil
+	if t.state == unused {
 		t.state = queued
 		b.queued++
 		if len(t.client.queue) == 0 {
@@ -41,22 +42,27 @@ func (b *Budget) enqueue(t *Ticket) {
 	b.growing = slices.Insert(b.growing, at, t)
 }
 
-// dequeue takes back what enqueue did, for one that gave up or was turned away,
-// and sees to those behind it.
+// dequeue undoes enqueue for a ticket that gave up or was refused, and settles,
+// since those behind it may fit.
 func (b *Budget) dequeue(t *Ticket) {
 	if t.state == growing {
 		b.stopGrowing(slices.Index(b.growing, t))
 		t.more = 0
 	} else {
-		c := t.client
-		c.queue = remove(c.queue, slices.Index(c.queue, t))
-		b.queued--
-		if len(c.queue) == 0 {
-			b.line = remove(b.line, slices.Index(b.line, c))
-		}
+		b.unqueue(t.client, slices.Index(t.client.queue, t))
 		b.drop(t)
 	}
 	b.settle()
+}
+
+// unqueue removes a client's queued request by its index, and the client from
+// the line if none is left.
+func (b *Budget) unqueue(c *client, i int) {
+	c.queue = remove(c.queue, i)
+	b.queued--
+	if len(c.queue) == 0 {
+		b.line = remove(b.line, slices.Index(b.line, c))
+	}
 }
 
 func (b *Budget) stopGrowing(i int) {
@@ -66,34 +72,65 @@ func (b *Budget) stopGrowing(i int) {
 	t.state = running
 }
 
-// drop puts a ticket away that holds nothing and waits for nothing.
+// drop puts a ticket away that holds and wants nothing.
 func (b *Budget) drop(t *Ticket) {
 	b.forget(t.client)
-	t.state, t.client, t.ctx, t.more, t.verdict = idle, nil, nil, 0, nil
-	b.idleTickets.put(t)
+	t.state, t.client, t.ctx, t.more, t.result = unused, nil, nil, 0, nil
+	b.unusedTickets.put(t)
+}
+
+// refuseTooLarge ends the waits of all that want more than the whole budget.
+// Tickets that are refused in a queue are not reused: their owners, which have
+// not woken up yet, still read them.
+func (b *Budget) refuseTooLarge() {
+	for i := 0; i < len(b.growing); {
+		t := b.growing[i]
+		total := t.held + t.more
+		if total <= b.limit {
+			i++
+			continue
+		}
+		b.stopGrowing(i)
+		t.more = 0
+		t.wake(b.tooLarge(total))
+	}
+	for _, c := range slices.Clone(b.line) {
+		for i := 0; i < len(c.queue); {
+			t := c.queue[i]
+			if t.more <= b.limit {
+				i++
+				continue
+			}
+			b.unqueue(c, i)
+			t.state, t.client = unused, nil
+			t.wake(b.tooLarge(t.more))
+		}
+		b.forget(c)
+	}
 }
 
 // settle gives what is free to those that wait, until none of them may have any.
 // It runs after every change that may help one of them.
 func (b *Budget) settle() {
-	if len(b.growing) > 0 && b.letGrow() {
-		return // what is free is saved up for one that grows
+	if len(b.growing) > 0 && b.growWaiting() {
+		return // what is free is saved for one that grows
 	}
 	if b.queued > 0 {
-		b.letIn()
+		b.admitWaiting()
 	}
 }
 
-// letGrow goes through those that grow, eldest first. It says whether one that
-// has its share must wait all the same: then nobody is let in before it.
-func (b *Budget) letGrow() (saving bool) {
-	b.round++
+// growWaiting goes through the tickets that grow, oldest first. It says whether
+// one that is within its share must wait all the same: then none is admitted
+// before it.
+func (b *Budget) growWaiting() (saving bool) {
+	b.pass++
 	for i := 0; i < len(b.growing); {
 		t := b.growing[i]
 		c := t.client
-		eldest := c.seen != b.round
-		c.seen = b.round
-		stuck := eldest && c.growing == c.tickets
+		oldest := c.pass != b.pass
+		c.pass = b.pass
+		stuck := oldest && c.growing == c.tickets
 		if !b.fits(t) && (!stuck || t.more > b.free()) {
 			saving = saving || c.used == t.held
 			i++
@@ -113,16 +150,16 @@ func (b *Budget) letGrow() (saving bool) {
 	return saving
 }
 
-// letIn admits from each client in line in turn. Whoever did not fit does not
-// fit later in the same pass either, since what is free becomes less.
-func (b *Budget) letIn() {
+// admitWaiting admits from each client in line in turn. A request that did not
+// fit does not fit later in the same pass either, since what is free becomes less.
+func (b *Budget) admitWaiting() {
 	now := time.Now()
 	for i := 0; i < len(b.line); {
 		c := b.line[i]
 		t := c.queue[0]
 		if !b.fits(t) {
 			if c.used == 0 && now.Sub(t.since) >= b.maxWait/2 {
-				return // bytes are saved up for it
+				return // bytes are saved for it
 			}
 			i++
 			continue

@@ -13,25 +13,25 @@ type Ticket struct {
 	client *client
 	ctx    context.Context // of the request, which ends its waits
 
-	held     int64 // bytes; changed by others only while the owner waits
-	more     int64 // bytes that it wants beyond held
+	held     int64 // bytes; changed by other goroutines only while the owner waits
+	more     int64 // bytes wanted beyond held
 	age      uint64
 	state    state
-	patience time.Duration // that is left for waiting
-	since    time.Time     // it waits
+	waitLeft time.Duration // of Config.MaxWait
+	since    time.Time     // start of the current wait
 
-	parked  bool          // the owner waits for ready
-	ready   chan struct{} // has room for the one word that the wait is over
-	verdict error         // of that wait
+	parked bool          // the owner waits for ready
+	ready  chan struct{} // gets one value when the wait is over; has room for it
+	result error         // of that wait
 }
 
 type state uint8
 
 const (
-	idle    state = iota // nobody's
-	queued               // wants to be let in
+	unused  state = iota // belongs to no request
+	queued               // waits to be admitted
 	running              // holds its bytes
-	growing              // holds its bytes and wants more
+	growing              // holds its bytes and waits for more
 )
 
 // Reserve makes the ticket hold at least total bytes, waiting for them if it
@@ -64,8 +64,8 @@ func (t *Ticket) grow(total int64) (parked bool, err error) {
 	b.settle()
 	switch {
 	case t.state == running:
-		return false, t.verdict
-	case t.patience <= 0:
+		return false, t.result
+	case t.waitLeft <= 0:
 		err = b.overload(t, "")
 		b.dequeue(t)
 		return false, err
@@ -74,7 +74,7 @@ func (t *Ticket) grow(total int64) (parked bool, err error) {
 	return true, nil
 }
 
-// Shrink gives back what is above total.
+// Shrink gives back what is above total bytes.
 func (t *Ticket) Shrink(total int) {
 	if t == nil || int64(total) >= t.held {
 		return
@@ -86,7 +86,7 @@ func (t *Ticket) Shrink(total int) {
 	t.budget.settle()
 }
 
-// Release gives everything back. The ticket must not be used after.
+// Release gives all bytes back. The ticket must not be used afterwards.
 func (t *Ticket) Release() {
 	if t == nil {
 		return
@@ -102,14 +102,14 @@ func (t *Ticket) Release() {
 	b.settle()
 }
 
-// mustBeHeld catches uses after Release, and from two goroutines.
+// mustBeHeld panics on use after Release, and on use by two goroutines.
 func (t *Ticket) mustBeHeld(doing string) {
 	if t.state != running {
 		panic("admission: " + doing + " of a ticket that is released, or in use by another goroutine")
 	}
 }
 
-// park makes ready for await. The lock is held.
+// park prepares t for await. The lock is held.
 func (t *Ticket) park() {
 	if t.ready == nil {
 		t.ready = make(chan struct{}, 1)
@@ -117,87 +117,87 @@ func (t *Ticket) park() {
 	t.parked = true
 }
 
-// wake ends a wait. The lock is held.
-func (t *Ticket) wake(verdict error) {
-	t.verdict = verdict
+// wake ends a wait with its result. The lock is held.
+func (t *Ticket) wake(result error) {
+	t.result = result
 	if t.parked {
 		t.parked = false
 		t.ready <- struct{}{}
 	}
 }
 
-// await waits until the ticket is let in or grown, refused, or out of patience.
-// One that is not let in is gone after.
+// await waits until the ticket is admitted or grown, refused, or has waited for
+// as long as it may. A ticket that is not admitted must not be used afterwards.
 func (t *Ticket) await() error {
-	timer := time.NewTimer(t.patience)
+	timer := time.NewTimer(t.waitLeft)
 	defer timer.Stop()
 	select {
 	case <-t.ready:
-		return t.awoken()
+		return t.afterWait()
 	case <-timer.C:
 	case <-t.ctx.Done():
 	}
 	b := t.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !t.parked { // woken in the same moment
+	if !t.parked { // woken at the same time
 		<-t.ready
-		return t.awokenLocked()
+		return t.afterWaitLocked()
 	}
 	var err error
 	waited := time.Since(t.since)
-	if t.ctx.Err() != nil && waited < t.patience {
-		b.left++
+	if t.ctx.Err() != nil && waited < t.waitLeft {
+		b.cancelled++
 		err = fmt.Errorf("wait for %s of the memory budget: %w", size(t.more), context.Cause(t.ctx))
 	} else {
 		err = b.overload(t, fmt.Sprintf(", after waiting %s", waited.Round(time.Millisecond)))
 	}
 	t.parked = false
-	t.patience -= waited
+	t.waitLeft -= waited
 	b.dequeue(t)
 	return err
 }
 
-func (t *Ticket) awoken() error {
+func (t *Ticket) afterWait() error {
 	t.budget.mu.Lock()
 	defer t.budget.mu.Unlock()
-	return t.awokenLocked()
+	return t.afterWaitLocked()
 }
 
-func (t *Ticket) awokenLocked() error {
-	t.patience -= time.Since(t.since)
-	return t.verdict
+func (t *Ticket) afterWaitLocked() error {
+	t.waitLeft -= time.Since(t.since)
+	return t.result
 }
 
-// maxIdle is how many tickets and clients are kept for the next requests, and
-// restFor how many others are used before a released ticket is again.
+// maxUnused is how many tickets and clients are kept for the next requests, and
+// reuseAfter how many tickets are released after one before that one is reused.
 const (
-	maxIdle = 1024
-	restFor = 64
+	maxUnused  = 1024
+	reuseAfter = 64
 )
 
-// idleTickets is a queue, so that a ticket rests as long as it can.
-type idleTickets struct {
-	ring  [maxIdle]*Ticket
-	next  int // to be used
+// ticketRing is a queue, so that a ticket stays unused for as long as possible.
+type ticketRing struct {
+	ring  [maxUnused]*Ticket
+	next  int // to be reused
 	count int
 }
 
-func (q *idleTickets) get() *Ticket {
-	if q.count <= restFor {
+func (q *ticketRing) get() *Ticket {
+	if q.count <= reuseAfter {
 		return &Ticket{}
 	}
 	t := q.ring[q.next]
 	q.ring[q.next] = nil
-	q.next = (q.next + 1) % maxIdle
+	q.next = (q.next + 1) % maxUnused
 	q.count--
 	return t
 }
 
-func (q *idleTickets) put(t *Ticket) {
-	if q.count == maxIdle {
+func (q *ticketRing) put(t *Ticket) {
+	if q.count == maxUnused {
 		return
 	}
-	q.ring[(q.next+q.count)%maxIdle] = t
+	q.ring[(q.next+q.count)%maxUnused] = t
 	q.count++
 }
