@@ -124,7 +124,7 @@ func (b *Budget) Acquire(ctx context.Context, client string, n int) (*Ticket, er
 	}
 	t, parked, err := b.enter(ctx, client, max(int64(n), 0))
 	if parked {
-		err = t.await()
+		err = t.await(ctx)
 	}
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,7 +73,7 @@ func TestSecondReleasePanics(t *testing.T) {
 	for range reuseAfter { // not even while others come and stay
 		others = append(others, get(t, b, "b", 1))
 	}
-	for name, use := range map[string]func(){"Release": k.Release, "Reserve": func() { _ = k.Reserve(50) }} {
+	for name, use := range map[string]func(){"Release": k.Release, "Reserve": func() { _ = k.Reserve(50) }, "Add": func() { _ = k.Add(t.Context(), 50) }, "Sub": func() { k.Sub(1) }} {
 		func() {
 			defer func() {
 				if text, _ := recover().(string); !strings.Contains(text, name+" of a ticket that is released") {
@@ -202,6 +203,78 @@ func TestWaitEndsInTime(t *testing.T) {
 		k.Release()
 		verify(t, b, nil)
 	})
+}
+
+// Bytes come and go on a ticket, also while another goroutine waits for more of
+// them, which is what lets it have them.
+func TestAddAndSub(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Config{Bytes: 100, MaxWait: 3 * time.Second})
+		k := get(t, b, "a", 10)
+		if err := k.Add(t.Context(), 50); err != nil || k.held != 60 {
+			t.Fatalf("%v, holds %d", err, k.held)
+		}
+		k.Sub(20)
+		verify(t, b, []*Ticket{k})
+		other := get(t, b, "b", 50)
+		time.AfterFunc(time.Second, func() { k.Sub(30) })
+		began := time.Now()
+		if err := k.Add(t.Context(), 15); err != nil || k.held != 25 || time.Since(began) != time.Second {
+			t.Errorf("%v after %s, holds %d", err, time.Since(began), k.held)
+		}
+		verify(t, b, []*Ticket{k, other})
+
+		ctx, cancel := context.WithCancelCause(t.Context()) // not the one that it was acquired with
+		gone := errors.New("the client went away")
+		time.AfterFunc(time.Second, func() { cancel(gone) })
+		if err := k.Add(ctx, 40); !errors.Is(err, gone) || k.held != 25 {
+			t.Errorf("%v, holds %d", err, k.held)
+		}
+		var o *Overload
+		if err := k.Add(t.Context(), 40); !errors.As(err, &o) || o.TooLarge || k.held != 25 || time.Since(began) != 3*time.Second {
+			t.Errorf("%v after %s, holds %d", err, time.Since(began), k.held)
+		}
+		if err := k.Add(t.Context(), 90); !errors.As(err, &o) || !o.TooLarge {
+			t.Errorf("more than there is: %v", err)
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("more was given back than held")
+				}
+			}()
+			k.Sub(26)
+		}()
+		verify(t, b, []*Ticket{k, other})
+		k.Release()
+		other.Release()
+		verify(t, b, nil)
+	})
+}
+
+// Several goroutines add to one ticket and take away, next to others.
+func TestAddAndSubConcurrently(t *testing.T) {
+	t.Parallel()
+	b := New(Config{Bytes: 1000, MaxWait: 10 * time.Millisecond})
+	var all sync.WaitGroup
+	for _, client := range []string{"a", "b", "c"} {
+		k := get(t, b, client, 1)
+		var users sync.WaitGroup
+		for range 4 {
+			users.Go(func() {
+				for range 500 {
+					if err := k.Add(t.Context(), 150); err == nil {
+						runtime.Gosched()
+						k.Sub(150)
+					}
+				}
+			})
+		}
+		all.Go(func() { users.Wait(); k.Release() })
+	}
+	all.Wait()
+	verify(t, b, nil)
 }
 
 // A ticket that grows often waits no longer than one that grows once.

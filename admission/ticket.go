@@ -3,11 +3,13 @@ package admission
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 )
 
 // Ticket is what one request holds. A nil *Ticket holds nothing and may grow
-// without bound. A ticket is used by one goroutine at a time.
+// without bound. A ticket is used by one goroutine at a time, except that Add and
+// Sub may be called by several as long as none calls another method.
 type Ticket struct {
 	budget *Budget
 	client *client
@@ -20,6 +22,7 @@ type Ticket struct {
 	waitLeft time.Duration // of Config.MaxWait
 	since    time.Time     // start of the current wait
 
+	adding sync.Mutex    // held during Add: one goroutine at a time waits
 	parked bool          // the owner waits for ready
 	ready  chan struct{} // gets one value when the wait is over; has room for it
 	result error         // of that wait
@@ -40,22 +43,57 @@ func (t *Ticket) Reserve(total int) error {
 	if t == nil || int64(total) <= t.held {
 		return nil
 	}
-	parked, err := t.grow(int64(total))
+	parked, err := t.grow("Reserve", int64(total)-t.held)
 	if parked {
-		return t.await()
+		return t.await(t.ctx)
 	}
 	return err
 }
 
-func (t *Ticket) grow(total int64) (parked bool, err error) {
+// Add makes the ticket hold n bytes more than it does, waiting for them if it
+// must. ctx ends the wait. After an error, as of Acquire, it holds what it held
+// before.
+func (t *Ticket) Add(ctx context.Context, n int) error {
+	if t == nil || n <= 0 {
+		return nil
+	}
+	t.adding.Lock()
+	defer t.adding.Unlock()
+	parked, err := t.grow("Add", int64(n))
+	if parked {
+		return t.await(ctx)
+	}
+	return err
+}
+
+// Sub gives n bytes back of those that the ticket holds.
+func (t *Ticket) Sub(n int) {
+	if t == nil || n <= 0 {
+		return
+	}
 	b := t.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t.mustBeHeld("Reserve")
-	if total > b.limit {
+	if t.state != growing { // else another goroutine waits in Add
+		t.mustBeHeld("Sub")
+	}
+	if int64(n) > t.held {
+		panic("admission: Sub of more bytes than the ticket holds")
+	}
+	b.giveBack(t, int64(n))
+	b.settle()
+}
+
+// grow takes more bytes, or parks the ticket to wait for them.
+func (t *Ticket) grow(method string, more int64) (parked bool, err error) {
+	b := t.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t.mustBeHeld(method)
+	if total := t.held + more; total > b.limit {
 		return false, b.tooLarge(total)
 	}
-	t.more = total - t.held
+	t.more = more
 	if b.fits(t) { // others that grow do not, or they would not wait
 		b.take(t)
 		return false, nil
@@ -128,14 +166,14 @@ func (t *Ticket) wake(result error) {
 
 // await waits until the ticket is admitted or grown, refused, or has waited for
 // as long as it may. A ticket that is not admitted must not be used afterwards.
-func (t *Ticket) await() error {
+func (t *Ticket) await(ctx context.Context) error {
 	timer := time.NewTimer(t.waitLeft)
 	defer timer.Stop()
 	select {
 	case <-t.ready:
 		return t.afterWait()
 	case <-timer.C:
-	case <-t.ctx.Done():
+	case <-ctx.Done():
 	}
 	b := t.budget
 	b.mu.Lock()
@@ -146,9 +184,9 @@ func (t *Ticket) await() error {
 	}
 	var err error
 	waited := time.Since(t.since)
-	if t.ctx.Err() != nil && waited < t.waitLeft {
+	if ctx.Err() != nil && waited < t.waitLeft {
 		b.cancelled++
-		err = fmt.Errorf("wait for %s of the memory budget: %w", size(t.more), context.Cause(t.ctx))
+		err = fmt.Errorf("wait for %s of the memory budget: %w", size(t.more), context.Cause(ctx))
 	} else {
 		err = b.overload(t, fmt.Sprintf(", after waiting %s", waited.Round(time.Millisecond)))
 	}

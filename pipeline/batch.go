@@ -25,21 +25,19 @@ type Client struct {
 }
 
 // Batch is one OTLP export request as checked wire bytes: they passed otlp.Check
-// at the door, or the processor that wrote them vouches for them (Derive).
+// when the batch was made, or the processor that wrote them vouches for them
+// (Derive).
 type Batch struct {
 	signal otlp.Signal
 	shared atomic.Bool
 	refs   atomic.Int32
 	items  int
 	data   []byte
-	lent   *[]byte // the pooled buffer behind data, nil if the collector frees it
+	mem    *[]byte // the pooled memory behind data, nil if the collector frees it
 	client *Client
-	held   Releaser
-	trace  liveTrace
+	account
+	trace liveTrace
 }
-
-// Releaser is something that is given back once.
-type Releaser interface{ Release() }
 
 // ErrShared is Edit's refusal: somebody else may be reading the same bytes.
 var ErrShared = errors.New("pipeline: the batch is shared, its bytes must not be written in place")
@@ -54,37 +52,48 @@ func NewBatch(s otlp.Signal, data []byte, client *Client) (*Batch, error) {
 	return newBatch(s, data, nil, items, client), nil
 }
 
-// NewPooledBatch is NewBatch over a buffer lent by internal/bufpool. The buffer
-// goes back with the last Release. If the check fails it stays the caller's.
-func NewPooledBatch(s otlp.Signal, lent *[]byte, client *Client) (*Batch, error) {
-	items, err := otlp.Check(s, *lent)
+// NewPooledBatch is NewBatch over the bytes of a buffer, whose memory it takes
+// over: it goes back to the pool with the last Release of the batch. The buffer
+// is the caller's to release all the same; if the check fails it still has the
+// memory.
+func NewPooledBatch(s otlp.Signal, buf *Buffer, client *Client) (*Batch, error) {
+	items, err := otlp.Check(s, buf.Bytes)
 	if err != nil {
 		return nil, err
 	}
-	return newBatch(s, *lent, lent, items, client), nil
+	data, mem, charged := buf.takeOver()
+	b := newBatch(s, data, mem, items, client)
+	if buf.batch != nil {
+		b.join(buf.batch, charged)
+	}
+	return b, nil
 }
 
-func newBatch(s otlp.Signal, data []byte, lent *[]byte, items int, client *Client) *Batch {
-	b := &Batch{signal: s, data: data, lent: lent, items: items, client: client}
+func newBatch(s otlp.Signal, data []byte, mem *[]byte, items int, client *Client) *Batch {
+	b := &Batch{signal: s, data: data, mem: mem, items: items, client: client}
 	b.refs.Store(1)
 	b.trace.born(b)
 	live.Add(1)
 	return b
 }
 
-// Derive returns a new batch of the same signal and client over a buffer lent by
-// internal/bufpool that now holds a rewritten request. The writer vouches for
-// the bytes and the count; builds with the tag "poison" check both. The caller
-// holds the one reference to the new batch, and still its own to the old.
-func (b *Batch) Derive(lent *[]byte, items int) *Batch {
-	verifyDerived(b.signal, *lent, items)
-	return newBatch(b.signal, *lent, lent, items, b.client)
+// Derive returns a new batch of the same signal and client over the bytes of a
+// buffer, which now holds a rewritten request. The batch takes the memory over,
+// with its charge; the buffer is the caller's to release all the same. The writer
+// vouches for the bytes and the count; builds with the tag "poison" check both.
+// The caller holds the one reference to the new batch, and still its own to the
+// old.
+func (b *Batch) Derive(buf *Buffer, items int) *Batch {
+	verifyDerived(b.signal, buf.Bytes, items)
+	from := b
+	if buf.batch != nil {
+		from = buf.batch
+	}
+	data, mem, charged := buf.takeOver()
+	d := newBatch(b.signal, data, mem, items, b.client)
+	d.join(from, charged)
+	return d
 }
-
-// Hold ties r to the batch: it is released after the bytes are, with the last
-// Release. A batch holds one thing, and it is tied before the batch is shown to
-// anybody.
-func (b *Batch) Hold(r Releaser) { b.held = r }
 
 // Signal returns which of the four signals the batch carries.
 func (b *Batch) Signal() otlp.Signal { return b.signal }
@@ -99,8 +108,8 @@ func (b *Batch) Items() int { return b.items }
 // Client returns where the batch came from; nil if it was made inside.
 func (b *Batch) Client() *Client { return b.client }
 
-// Retain keeps the batch alive beyond the Consume call that lent it, and
-// returns it. Pair it with one Release.
+// Retain keeps the batch alive beyond the Consume call that it was passed to,
+// and returns it. Pair it with one Release.
 func (b *Batch) Retain() *Batch {
 	if b.refs.Add(1) <= 1 {
 		panic("pipeline: Retain of a released batch")
@@ -108,7 +117,8 @@ func (b *Batch) Retain() *Batch {
 	return b
 }
 
-// Release gives one reference back. The last one returns the buffer.
+// Release gives one reference back. The last one gives the memory back, to the
+// pool and to the admission ticket.
 func (b *Batch) Release() {
 	switch n := b.refs.Add(-1); {
 	case n > 0:
@@ -117,12 +127,10 @@ func (b *Batch) Release() {
 	default:
 		live.Add(-1)
 		b.trace.died(b)
-		lent, held := b.lent, b.held
-		b.data, b.lent, b.held = nil, nil, nil
-		bufpool.Put(lent)
-		if held != nil {
-			held.Release()
-		}
+		mem := b.mem
+		b.data, b.mem = nil, nil
+		bufpool.Put(mem)
+		b.leave()
 	}
 }
 

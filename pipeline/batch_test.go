@@ -1,11 +1,11 @@
 package pipeline
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"testing"
 
-	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -27,11 +27,15 @@ func TestNewBatchChecksAtTheDoor(t *testing.T) {
 		b.Release()
 		t.Error("bad bytes became a batch")
 	}
-	lent := bufpool.Get(2)
-	copy(*lent, bad)
+	buf := NewBuffer(2)
+	defer buf.Release()
+	buf.Bytes = append(buf.Bytes, bad...)
 	var ce *otlp.CheckError
-	if _, err := NewPooledBatch(otlp.Traces, lent, nil); !errors.As(err, &ce) {
+	if _, err := NewPooledBatch(otlp.Traces, buf, nil); !errors.As(err, &ce) {
 		t.Errorf("got %v, want a CheckError", err)
+	}
+	if !bytes.Equal(buf.Bytes, bad) {
+		t.Error("the buffer was taken over all the same")
 	}
 }
 
@@ -86,8 +90,9 @@ func TestDeriveKeepsSignalAndClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Release()
-	lent := bufpool.Get(0)
-	d := b.Derive(lent, 0)
+	buf := NewBuffer(0)
+	d := b.Derive(buf, 0)
+	buf.Release()
 	defer d.Release()
 	if d.Signal() != otlp.Traces || d.Client() != client || d.Items() != 0 {
 		t.Errorf("derived: %v %v %d", d.Signal(), d.Client(), d.Items())

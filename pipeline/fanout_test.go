@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -48,10 +47,11 @@ func scribble(b *Batch) error {
 		p[len(p)-1] ^= 0xff
 		return nil
 	}
-	lent := bufpool.Get(len(b.Bytes()))
-	copy(*lent, b.Bytes())
-	(*lent)[len(*lent)-1] ^= 0xff
-	d := b.Derive(lent, b.Items())
+	buf := NewBuffer(len(b.Bytes()))
+	defer buf.Release()
+	buf.Bytes = append(buf.Bytes, b.Bytes()...)
+	buf.Bytes[len(buf.Bytes)-1] ^= 0xff
+	d := b.Derive(buf, b.Items())
 	defer d.Release()
 	return nil
 }
@@ -309,9 +309,10 @@ func TestFanoutConcurrently(t *testing.T) {
 	for range 8 {
 		send.Go(func() {
 			for range 200 {
-				lent := bufpool.Get(len(request()))
-				copy(*lent, request())
-				b, err := NewPooledBatch(otlp.Traces, lent, nil)
+				buf := NewBuffer(len(request()))
+				buf.Bytes = append(buf.Bytes, request()...)
+				b, err := NewPooledBatch(otlp.Traces, buf, nil)
+				buf.Release()
 				if err != nil {
 					t.Error(err)
 					return

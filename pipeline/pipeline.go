@@ -29,6 +29,15 @@ type Consumer interface {
 	Consume(ctx context.Context, b *Batch) error
 }
 
+// ConsumerFunc is a Consumer that only reads.
+type ConsumerFunc func(ctx context.Context, b *Batch) error
+
+// Capabilities: it changes nothing.
+func (ConsumerFunc) Capabilities() Capabilities { return Capabilities{} }
+
+// Consume calls f.
+func (f ConsumerFunc) Consume(ctx context.Context, b *Batch) error { return f(ctx, b) }
+
 // Component is what a service starts and stops. Both methods may be called
 // twice. Start binds what there is to bind and returns; Shutdown stops the
 // intake, finishes what is in flight until ctx ends, and joins every goroutine

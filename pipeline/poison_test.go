@@ -5,15 +5,15 @@ package pipeline
 import (
 	"testing"
 
-	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 // What was read from a batch is unreadable once it is released.
 func TestUseAfterReleaseShowsPoison(t *testing.T) {
-	lent := bufpool.Get(len(request()))
-	copy(*lent, request())
-	b, err := NewPooledBatch(otlp.Traces, lent, nil)
+	buf := NewBuffer(len(request()))
+	defer buf.Release()
+	buf.Bytes = append(buf.Bytes, request()...)
+	b, err := NewPooledBatch(otlp.Traces, buf, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,5 +34,7 @@ func TestDerivePanicsOnAFalseCount(t *testing.T) {
 			t.Error("a false count went through")
 		}
 	}()
-	b.Derive(bufpool.Get(0), 3)
+	buf := NewBuffer(0)
+	defer buf.Release()
+	b.Derive(buf, 3)
 }

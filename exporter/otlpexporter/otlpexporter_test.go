@@ -25,7 +25,6 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -144,9 +143,10 @@ func request(n int) []byte {
 // reader that comes too late sends something else.
 func pooled(t testing.TB, s otlp.Signal, body []byte) *pipeline.Batch {
 	t.Helper()
-	lent := bufpool.Get(len(body))
-	copy(*lent, body)
-	b, err := pipeline.NewPooledBatch(s, lent, nil)
+	buf := pipeline.NewBuffer(len(body))
+	defer buf.Release()
+	buf.Bytes = append(buf.Bytes, body...)
+	b, err := pipeline.NewPooledBatch(s, buf, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,9 +117,10 @@ func spans(n int) []byte {
 
 func pooled(t testing.TB, s otlp.Signal, body []byte) *pipeline.Batch {
 	t.Helper()
-	lent := bufpool.Get(len(body))
-	copy(*lent, body)
-	b, err := pipeline.NewPooledBatch(s, lent, nil)
+	buf := pipeline.NewBuffer(len(body))
+	defer buf.Release()
+	buf.Bytes = append(buf.Bytes, body...)
+	b, err := pipeline.NewPooledBatch(s, buf, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,9 @@ func (p *Processor) Consume(ctx context.Context, b *pipeline.Batch) error {
 	if edited == nil {
 		return p.next.Consume(ctx, b)
 	}
-	derived := b.Derive(edited, b.Items())
+	buf := pipeline.BufferOf(edited)
+	defer buf.Release()
+	derived := b.Derive(buf, b.Items())
 	defer derived.Release()
 	return p.next.Consume(ctx, derived)
 }

@@ -50,6 +50,7 @@ var consumerAnswers = []struct {
 	name       string
 	err        error
 	panics     bool
+	processor  bool // a processor before the consumer panics
 	code       codes.Code // OK: success
 	http       int
 	retry      time.Duration // RetryInfo, -1: none
@@ -100,9 +101,16 @@ var consumerAnswers = []struct {
 		code: codes.Unavailable, http: 503, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
 	{name: "panic", panics: true,
 		code: codes.Internal, http: 500, retry: -1, text: "internal error while the request was processed", counts: [3]int64{0, 0, 10}},
+	{name: "panic of a processor", panics: true, processor: true,
+		code: codes.Internal, http: 500, retry: -1, text: "internal error while the request was processed", counts: [3]int64{0, 0, 10}},
 	{name: "cancelled", err: context.Canceled, code: codes.Unavailable, http: 503, retry: -1, text: "context canceled", counts: [3]int64{0, 10, 0}},
 	{name: "not UTF-8", err: errors.New("bad \xff byte"), code: codes.Unavailable, http: 503, retry: -1, text: "bad ? byte", counts: [3]int64{0, 10, 0}},
 }
+
+// panicking is a processor that panics.
+type panicking struct{}
+
+func (panicking) Process(context.Context, *pipeline.Batch) (*pipeline.Batch, error) { panic("secret") }
 
 func permanentWith(c codes.Code) error {
 	return &pipeline.Error{Kind: pipeline.Permanent, Code: uint32(c), Err: errDown}
@@ -115,8 +123,11 @@ func TestConsumerAnswers(t *testing.T) {
 			t.Parallel()
 			for _, via := range testTransports {
 				r := newRig(t, testConfig())
-				r.sink.answer = func(context.Context, *pipeline.Batch) error {
-					if tt.panics {
+				r.sink.answer = func(ctx context.Context, b *pipeline.Batch) error {
+					switch {
+					case tt.processor:
+						return pipeline.Chain(pipeline.ConsumerFunc(nil), pipeline.Step{Processor: panicking{}}).Consume(ctx, b)
+					case tt.panics:
 						panic("secret")
 					}
 					return tt.err
@@ -144,8 +155,12 @@ func TestConsumerAnswers(t *testing.T) {
 					}
 				}
 				checkSpans(t, r, via.name, tt.counts, tt.err != nil || tt.panics)
-				if logged := strings.Contains(r.logs.String(), "secret"); logged != tt.panics {
+				logs := r.logs.String()
+				if logged := strings.Contains(logs, "secret"); logged != tt.panics {
 					t.Errorf("%s: panic logged: %v", via.name, logged)
+				}
+				if tt.processor && !strings.Contains(logs, "panicking.Process") {
+					t.Errorf("%s: the log has no stack of the processor: %s", via.name, logs)
 				}
 			}
 		})

@@ -3,6 +3,7 @@ package otlpreceiver
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -51,7 +52,7 @@ func (v *visit) export(ctx context.Context, lent *[]byte) ([]byte, *refusal) {
 func (v *visit) deliver(ctx context.Context, lent *[]byte) (out obsreport.Outcome, err error) {
 	defer func() { // after the Release below, which a consumer may have broken
 		if p := recover(); p != nil {
-			v.tellOfPanic(ctx, p)
+			v.tellOfPanic(ctx, p, debug.Stack())
 			out, err = obsreport.Outcome{Failed: v.items}, errPanic
 		}
 	}()
@@ -70,7 +71,13 @@ func (v *visit) deliver(ctx context.Context, lent *[]byte) (out obsreport.Outcom
 	if !v.gate.isOpen() {
 		return obsreport.Outcome{Refused: v.items}, errShuttingDown()
 	}
-	return outcome(v.items, v.in.next.Consume(ctx, b))
+	err = v.in.next.Consume(ctx, b)
+	var p *pipeline.PanicError
+	if errors.As(err, &p) {
+		v.tellOfPanic(ctx, p.Value, p.Stack)
+		return obsreport.Outcome{Failed: v.items}, errPanic
+	}
+	return outcome(v.items, err)
 }
 
 // batch makes a Batch of a request's bytes, nil if there are none.
@@ -80,15 +87,16 @@ func (v *visit) batch(lent *[]byte) (*pipeline.Batch, error) {
 		return nil, nil
 	}
 	client := v.client // outlives the visit
-	b, err := pipeline.NewPooledBatch(v.in.signal, lent, &client)
+	buf := pipeline.BufferOf(lent)
+	defer buf.Release()
+	b, err := pipeline.NewPooledBatch(v.in.signal, buf, &client)
 	if err != nil {
 		r := refuseData(err)
 		if v.in.signal.Spec().HasDictionary {
-			if older := otlp.OlderProfiles(*lent); older != "" {
+			if older := otlp.OlderProfiles(buf.Bytes); older != "" {
 				r.message = older + " (" + r.message + ")"
 			}
 		}
-		bufpool.Put(lent)
 		return nil, r
 	}
 	return b, nil

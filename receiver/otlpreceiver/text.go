@@ -70,7 +70,9 @@ func repaired(v *visit, b *pipeline.Batch) (*pipeline.Batch, error) {
 		return b, refuseOverload(err)
 	}
 	*lent = otlp.RepairUTF8((*lent)[:0], b.Signal(), b.Bytes())
-	fixed := b.Derive(lent, b.Items())
+	buf := pipeline.BufferOf(lent)
+	defer buf.Release()
+	fixed := b.Derive(buf, b.Items())
 	b.Release()
 	v.ticket.Shrink(visitBytes + cap(*lent))
 	return fixed, nil

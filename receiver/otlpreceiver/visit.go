@@ -152,18 +152,18 @@ func (v *visit) rescue(ctx context.Context, refused **refusal) {
 		v.ticket = nil
 	}()
 	if p := recover(); p != nil {
-		v.tellOfPanic(ctx, p)
+		v.tellOfPanic(ctx, p, debug.Stack())
 		*refused = refusalFor(pipeline.Classify(errPanic))
 	}
 }
 
-func (v *visit) tellOfPanic(ctx context.Context, p any) {
+func (v *visit) tellOfPanic(ctx context.Context, p any, stack []byte) {
 	signal := ""
 	if v.in != nil {
 		signal = v.in.signal.String()
 	}
 	v.log.LogAttrs(ctx, slog.LevelError, "panic while a request was processed",
-		slog.String("signal", signal), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+		slog.String("signal", signal), slog.Any("panic", p), slog.String("stack", string(stack)))
 }
 
 // Reserve makes room for bodies of n bytes in all. It is compress.Room.

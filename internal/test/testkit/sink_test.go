@@ -7,7 +7,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -17,9 +16,10 @@ import (
 func batchOf(t *testing.T, items int, client *pipeline.Client) *pipeline.Batch {
 	t.Helper()
 	request := Request(rngOf(uint64(items)), otlp.Logs, items)
-	lent := bufpool.Get(len(request))
-	copy(*lent, request)
-	b, err := pipeline.NewPooledBatch(otlp.Logs, lent, client)
+	buf := pipeline.NewBuffer(len(request))
+	defer buf.Release()
+	buf.Bytes = append(buf.Bytes, request...)
+	b, err := pipeline.NewPooledBatch(otlp.Logs, buf, client)
 	if err != nil {
 		t.Fatal(err)
 	}
