@@ -8,8 +8,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
-
-	_ "github.com/penstock-telemetry/penstock/config"
 )
 
 // discardCodec reads nothing of a request.

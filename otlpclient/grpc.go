@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -46,6 +47,11 @@ func NewGRPC(cfg config.GRPCClient, timeout time.Duration, opts ...Option) (*GRP
 	}
 	dial := append(dialOptions(cfg), creds)
 	dial = append(dial, gather(opts).traffic.dialOptions()...)
+	compression, err := compressionOptions(cfg.Compression.Encoding())
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", cfg.Endpoint, err)
+	}
+	dial = append(dial, compression...)
 	conn, err := grpc.NewClient(target.Address, dial...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Endpoint, err)
@@ -80,9 +86,6 @@ func dialOptions(cfg config.GRPCClient) []grpc.DialOption {
 		grpc.MaxCallSendMsgSize(math.MaxInt32),
 		grpc.WaitForReady(cfg.WaitForReady),
 	}
-	if name := cfg.Compression.Encoding(); name != "" {
-		call = append(call, grpc.UseCompressor(name))
-	}
 	opts := []grpc.DialOption{
 		grpc.WithDefaultCallOptions(call...),
 		grpc.WithDisableRetry(), // whoever calls Send retries, and says when
@@ -107,6 +110,25 @@ func dialOptions(cfg config.GRPCClient) []grpc.DialOption {
 		opts = append(opts, grpc.WithAuthority(cfg.Authority))
 	}
 	return opts
+}
+
+// compressionOptions compresses the messages of one connection. A call option could
+// only name an encoding that is in gRPC's registry, which is the whole process's.
+// Servers answer in the encoding of the request, so the connection reads it too.
+func compressionOptions(encoding string) ([]grpc.DialOption, error) {
+	if encoding == "" {
+		return nil, nil
+	}
+	compressor, decompressor, err := compress.GRPC(encoding, maxResponseBytes)
+	if err != nil {
+		return nil, err
+	}
+	return []grpc.DialOption{
+		//lint:ignore SA1019 the only way that does not write to gRPC's registry; supported throughout gRPC 1.x
+		grpc.WithCompressor(compressor),
+		//lint:ignore SA1019 as above
+		grpc.WithDecompressor(decompressor),
+	}, nil
 }
 
 func staticMetadata(s otlp.Signal, headers config.Headers) metadata.MD {

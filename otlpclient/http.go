@@ -15,7 +15,6 @@ import (
 
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -34,8 +33,8 @@ type HTTP struct {
 	// could lead the data, and the secrets in the headers, to somewhere nobody
 	// configured. (Told not to follow, it forgets to close a body.)
 	transport  *http.Transport
-	jar        http.CookieJar       // nil: none
-	compressor *compress.Compressor // nil: none
+	jar        http.CookieJar // nil: none
+	compressor bodyCompressor // nil: none
 	timeout    time.Duration
 	now        func() time.Time
 	traffic    *Traffic // nil: nobody counts
@@ -58,10 +57,11 @@ func NewHTTP(cfg config.HTTPClient, endpoints Endpoints, opts ...Option) (*HTTP,
 		return nil, err
 	}
 	cfg = cfg.Folded()
-	c := &HTTP{timeout: cfg.Timeout, now: time.Now, traffic: gather(opts).traffic}
+	chosen := gather(opts)
+	c := &HTTP{timeout: cfg.Timeout, now: time.Now, traffic: chosen.traffic}
 	c.closed, c.close = context.WithCancel(context.Background())
 	var err error
-	if c.compressor, err = compress.NewCompressor(cfg.Compression, cfg.CompressionParams); err != nil {
+	if c.compressor, err = chosen.bodyCompressor(cfg); err != nil {
 		return nil, err
 	}
 	header := staticHeader(cfg, c.compressor)
@@ -105,7 +105,7 @@ func SignalURL(base, own string, s otlp.Signal) (*url.URL, error) {
 	return u.JoinPath(s.Spec().Path), nil
 }
 
-func staticHeader(cfg config.HTTPClient, z *compress.Compressor) http.Header {
+func staticHeader(cfg config.HTTPClient, z bodyCompressor) http.Header {
 	h := http.Header{}
 	for _, own := range cfg.Headers {
 		h.Set(own.Name, string(own.Value))
@@ -170,8 +170,8 @@ func (c *HTTP) bounded(ctx context.Context) (context.Context, context.CancelFunc
 	return ctx, func() { unhook(); cancel() }
 }
 
-// payload takes the bytes over, or compresses them, after which they are read
-// no more.
+// payload takes the bytes over, or compresses them and does not read them after
+// that.
 func (c *HTTP) payload(b []byte, l *lease) (*payload, error) {
 	if c.compressor == nil {
 		return newPayload(b, l.end), nil

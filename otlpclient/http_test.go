@@ -23,7 +23,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/compress"
+	"github.com/penstock-telemetry/penstock/internal/decompress"
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -60,7 +60,7 @@ type seen struct {
 func recorder(arrivals chan<- seen) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		wire, _ := io.ReadAll(r.Body)
-		body, err := compress.Decompress(r.Header.Get("Content-Encoding"), nil, bytes.NewReader(wire), 64<<20, nil)
+		body, err := decompress.Decompress(r.Header.Get("Content-Encoding"), nil, bytes.NewReader(wire), 64<<20, nil)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -640,6 +640,9 @@ func TestHTTPRefusesConfig(t *testing.T) {
 		"logs: the endpoint":     func(_ *config.HTTPClient, e Endpoints) { e[otlp.Logs] = "nowhere" },
 		"no such file":           func(c *config.HTTPClient, _ Endpoints) { c.TLS.CAFile = "/gone" },
 		"unknown compression":    func(c *config.HTTPClient, _ Endpoints) { c.Compression = "brotli" },
+		`compression "lz4": not included in this program: supply it with otlpclient.WithCompressor`: func(c *config.HTTPClient, _ Endpoints) {
+			c.Compression = "lz4"
+		},
 	} {
 		cfg, endpoints := config.DefaultHTTPClient(), Endpoints{}
 		cfg.Endpoint = "http://host:4318"

@@ -11,9 +11,17 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/compress"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// For the servers that the tests run. That clients need none of it is tested
+	// by internal/test/host.
+	compress.RegisterGRPC(config.GRPCEncodings()...)
+	goleak.VerifyTestMain(m)
+}
 
 // hangsAfter is when a test calls what has not happened a hang. Nothing waits
 // for it to pass; it is long since the machine may be starved.

@@ -23,10 +23,13 @@ type Traffic struct {
 	RPCOut, RPCIn, WireOut, WireIn atomic.Int64
 }
 
-// Option is a wish to NewGRPC and NewHTTP.
+// Option is an optional setting of NewGRPC and NewHTTP.
 type Option func(*options)
 
-type options struct{ traffic *Traffic }
+type options struct {
+	traffic     *Traffic // nil: nothing is counted
+	compressors []Compressor
+}
 
 // WithTraffic makes a client count in t, which may be nil.
 func WithTraffic(t *Traffic) Option { return func(o *options) { o.traffic = t } }

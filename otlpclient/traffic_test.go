@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/encoding"
 
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -37,21 +37,18 @@ func (t *Traffic) become(want traffic) (got traffic) {
 // frame is what gRPC puts in front of each message.
 const frame = 5
 
-// compressedByGRPC is how long b is when gRPC's own compressor is done with it.
+// compressedByGRPC is how long b is when the compressor for gRPC is done with it.
 func compressedByGRPC(t *testing.T, name string, b []byte) int64 {
 	t.Helper()
 	if name == "" {
 		return int64(len(b))
 	}
 	var out bytes.Buffer
-	w, err := encoding.GetCompressor(name).Compress(&out)
+	z, _, err := compress.GRPC(name, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Write(b); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
+	if err := z.Do(&out, b); err != nil {
 		t.Fatal(err)
 	}
 	return int64(out.Len())

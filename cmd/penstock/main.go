@@ -25,6 +25,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
 	"github.com/penstock-telemetry/penstock/service"
 )
 
@@ -34,6 +35,9 @@ const (
 	exitUsage   = 2
 	exitConfig  = 78
 )
+
+// gRPC's registry can be written only here.
+func init() { otlpreceiver.RegisterGRPCEncodings() }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 

@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -26,6 +23,7 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -34,23 +32,7 @@ import (
 // for it to pass; it is long since the machine may be starved.
 const hangsAfter = time.Minute
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	// What gRPC forgets on a broken connection, the garbage collector gives back.
-	for end := time.Now().Add(hangsAfter); pipeline.Live() != 0 && time.Now().Before(end); {
-		runtime.GC()
-		time.Sleep(5 * time.Millisecond)
-	}
-	if n := pipeline.Live(); n != 0 {
-		fmt.Println("batches not released:", n, pipeline.LiveStacks())
-		code = 1
-	}
-	if err := goleak.Find(); err != nil {
-		fmt.Println(err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 type rawCodec struct{}
 

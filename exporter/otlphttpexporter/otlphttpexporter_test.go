@@ -3,24 +3,22 @@ package otlphttpexporter
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/decompress"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -29,21 +27,7 @@ import (
 // for it to pass; it is long since the machine may be starved.
 const hangsAfter = time.Minute
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	for end := time.Now().Add(hangsAfter); pipeline.Live() != 0 && time.Now().Before(end); {
-		time.Sleep(5 * time.Millisecond) // net/http may close a body after it has answered
-	}
-	if n := pipeline.Live(); n != 0 {
-		fmt.Println("batches not released:", n, pipeline.LiveStacks())
-		code = 1
-	}
-	if err := goleak.Find(); err != nil {
-		fmt.Println(err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 type arrival struct {
 	uri, kind string
@@ -54,7 +38,7 @@ func destination(t testing.TB, answer http.HandlerFunc) (base string, arrivals c
 	t.Helper()
 	arrivals = make(chan arrival, 100)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := compress.Decompress(r.Header.Get("Content-Encoding"), nil, r.Body, 64<<20, nil)
+		body, err := decompress.Decompress(r.Header.Get("Content-Encoding"), nil, r.Body, 64<<20, nil)
 		if err != nil {
 			return // the client has gone
 		}

@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -10,11 +11,14 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
 
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 )
+
+// ErrNotIncluded is NewCompressor's error for a compression that it knows and has
+// no code for.
+var ErrNotIncluded = errors.New("not included in this program")
 
 // Compressor compresses whole requests. It is safe for concurrent use.
 type Compressor struct {
@@ -25,7 +29,17 @@ type Compressor struct {
 	block     bool // a snappy block
 }
 
-// NewCompressor returns the compressor for c, nil where c is no compression.
+// resetWriter is a compressor of streams.
+type resetWriter interface {
+	io.WriteCloser
+	Reset(io.Writer)
+}
+
+// minBuffer is the least capacity to compress into.
+const minBuffer = 4 << 10
+
+// NewCompressor returns the compressor for c, nil where c is no compression. It
+// has none for lz4: see ErrNotIncluded.
 func NewCompressor(c config.Compression, p config.CompressionParams) (*Compressor, error) {
 	if err := c.ValidateHTTP(); err != nil {
 		return nil, err
@@ -45,8 +59,6 @@ func NewCompressor(c config.Compression, p config.CompressionParams) (*Compresso
 		z.newWriter = func() (resetWriter, error) { return zlib.NewWriterLevel(nil, level) }
 	case config.SnappyFramed:
 		z.newWriter = newSnappyFramed
-	case config.LZ4:
-		z.newWriter = newLZ4
 	case config.Snappy:
 		z.block = true
 	case config.Zstd:
@@ -54,8 +66,10 @@ func NewCompressor(c config.Compression, p config.CompressionParams) (*Compresso
 		if z.zstd, err = newZstdEncoder(p.Level); err != nil {
 			return nil, fmt.Errorf("set up zstd level %d: %w", p.Level, err)
 		}
-	default:
+	case config.NoCompression, "":
 		return nil, nil
+	default:
+		return nil, fmt.Errorf("compression %q: %w", c, ErrNotIncluded)
 	}
 	return z, nil
 }
@@ -70,12 +84,6 @@ func newZstdEncoder(level int) (*zstd.Encoder, error) {
 		}
 	}
 	return zstd.NewWriter(nil, opts...)
-}
-
-// newLZ4 uses blocks that fit a request; the library's own choice takes 4 MiB.
-func newLZ4() (resetWriter, error) {
-	w := lz4.NewWriter(nil)
-	return w, w.Apply(lz4.BlockSizeOption(lz4.Block256Kb))
 }
 
 // Encoding returns the Content-Encoding of what Compress returns.

@@ -1,14 +1,12 @@
-// Package compress holds the compressors and decompressors of OTLP requests.
+// Package compress compresses OTLP requests that are sent, and reads the answers
+// of gRPC servers that compress theirs.
 //
-//	a body ──► Decompress, DecompressBytes ──► a pooled buffer of at most maxBytes
-//	               │ reserves first                (HTTP in, gRPC in)
-//	               ▼
-//	             Room: the memory that the request may take
+//	a request ──► Compressor ──► a pooled buffer                 (HTTP)
+//	          └─► GRPCCompressor ─► gRPC ─► GRPCDecompressor ─►  (gRPC, for one connection)
 //
-//	a request ──► Compressor ──► a pooled buffer     (HTTP out)
-//	          └─► GRPCCompressor                     (gRPC out)
+// gRPC also has a registry of encodings for the whole process. Nothing here
+// writes to it but RegisterGRPC, which a program calls if it wants to.
 //
-// How memory is counted is in room.go, and every buffer for a body is taken
-// there. What a body may consist of is documented at Decompress; each encoding has
-// its file.
+// Package decompress reads requests. It is a package of its own because it has
+// more dependencies, which a client does not need.
 package compress

@@ -2,23 +2,30 @@ package compress
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"testing/iotest"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/penstock-telemetry/penstock/config"
 	"google.golang.org/grpc/encoding"
+
+	"github.com/penstock-telemetry/penstock/internal/decompress"
 )
 
-// What gRPC is given to read messages with agrees with other decoders, gives no
+func gzipped(b []byte) []byte {
+	var out bytes.Buffer
+	return written(gzip.NewWriter(&out), &out, b)
+}
+
+// What gRPC is given to read messages with agrees with the server's decoders, gives no
 // more than it is asked for, and reads back what its counterpart wrote.
 func FuzzGRPCCompressors(f *testing.F) {
 	for _, b := range [][]byte{nil, []byte("x"), text(3000)} {
 		f.Add(uint8(0), b, uint16(5000))
-		f.Add(uint8(0), gzipped(b, b), uint16(5000))
+		f.Add(uint8(0), append(gzipped(b), gzipped(b)...), uint16(5000))
 		f.Add(uint8(1), zstdSized(b), uint16(5000))
 		f.Add(uint8(1), append(zstdStreamed(b), zstdSized(b)...), uint16(2000))
 	}
@@ -26,7 +33,7 @@ func FuzzGRPCCompressors(f *testing.F) {
 	f.Add(uint8(1), zstdRuns(windowAbove8MiB, 2), uint16(65535))
 	f.Add(uint8(1), zstdClaims(1<<40), uint16(65535))
 	f.Fuzz(func(t *testing.T, which uint8, b []byte, limit uint16) {
-		c := encoding.GetCompressor(config.GRPCEncodings()[int(which)%len(config.GRPCEncodings())])
+		c := grpcEncodings[int(which)%len(grpcEncodings)]
 		if len(b) > 0 { // gRPC never compresses nothing
 			var wire bytes.Buffer
 			if err := grpcCompress(c, &wire, b, int(limit)+1); err != nil {
@@ -40,17 +47,14 @@ func FuzzGRPCCompressors(f *testing.F) {
 			return
 		}
 		got, err := grpcDecompress(c, iotest.HalfReader(bytes.NewReader(b)), int(limit))
-		coding := c.Name()
-		if coding == "snappy" { // gRPC's is always framed
-			coding = "x-snappy-framed"
-		}
-		want, wantErr := oracle(coding, b, int(limit))
+		want, wantErr := undo(grpcCoding(c.Name()), b, int(limit))
 		switch {
-		case errors.Is(err, gzip.ErrHeader): // the oracle lets reserved flags pass (RFC 1952, section 2.3.1.2)
+		case c.Name() == "gzip" && err == nil && wantErr != nil && strings.Contains(wantErr.Error(), "ends too early"):
+			// The library takes a further member whose header is cut off for the end.
 		case (err == nil) != (wantErr == nil),
-			// What is both corrupt and too large depends on who looks first: a chunk of
-			// snappy is checked as a whole.
-			c.Name() != "snappy" && errors.Is(err, ErrTooLarge) != errors.Is(wantErr, ErrTooLarge):
+			// What is both corrupt and too large depends on who looks first: the server's
+			// decoders of zstd and snappy look ahead.
+			c.Name() == "gzip" && errors.Is(err, decompress.ErrTooLarge) != errors.Is(wantErr, decompress.ErrTooLarge):
 			t.Fatalf("%s: got %v, the oracle says %v", c.Name(), err, wantErr)
 		case err == nil && !bytes.Equal(got, want):
 			t.Fatalf("%s: other bytes than the oracle's", c.Name())
@@ -82,7 +86,7 @@ func grpcDecompress(c encoding.Compressor, from io.Reader, limit int) ([]byte, e
 	defer r.(io.Closer).Close()
 	b, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if err == nil && len(b) > limit {
-		err = fmt.Errorf("%w: %d bytes", ErrTooLarge, len(b))
+		err = fmt.Errorf("%w: %d bytes", decompress.ErrTooLarge, len(b))
 	}
 	return b, err
 }

@@ -12,52 +12,122 @@ import (
 	"google.golang.org/grpc/encoding"
 )
 
-// The one init of the module: gRPC offers no other way. See the package comment.
-func init() {
-	encoding.RegisterCompressor(&grpcCompressor{name: "gzip", newWriter: newGRPCGzip, decompress: gunzipStream})
-	encoding.RegisterCompressor(&grpcCompressor{name: "zstd", newWriter: newGRPCZstd, decompress: unzstdStream})
-	encoding.RegisterCompressor(&grpcCompressor{name: "snappy", newWriter: newSnappyFramed, decompress: unsnappyStream})
-}
-
 // zstdGRPCWindowBytes bounds what a peer must keep to read our messages.
 const zstdGRPCWindowBytes = 512 << 10
 
-// grpcWriteBytes is the size of the pieces that gRPC is given.
+// grpcWriteBytes is the size of the pieces that gRPC is given. It takes a buffer
+// of its own for each piece that a compressor writes, however small.
 const grpcWriteBytes = 32 << 10
 
-func newGRPCGzip() (resetWriter, error) { return gzip.NewWriter(nil), nil }
-
-func newGRPCZstd() (resetWriter, error) {
-	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
-		zstd.WithWindowSize(zstdGRPCWindowBytes))
-}
-
-// grpcCompressor puts one encoding under gRPC's interface. gRPC itself stops
-// reading at the receiver's message limit.
-//
-// gRPC closes what Compress and Decompress return once. What is pooled hangs
-// behind a handle that lets go of it at the first Close: were an object put back
-// twice, two messages would share it.
-type grpcCompressor struct {
+// grpcEncoding is one encoding of gRPC messages. It implements
+// encoding.Compressor, the interface of gRPC's registry.
+type grpcEncoding struct {
 	name       string
 	newWriter  func() (resetWriter, error)
 	decompress func(io.Reader) (io.ReadCloser, error)
-	writers    sync.Pool // of *grpcWriter
+	writers    sync.Pool // of *grpcWriter; a cache and nothing more
 }
 
-type resetWriter interface {
-	io.WriteCloser
-	Reset(io.Writer)
+// grpcEncodings are those of config.GRPCEncodings.
+var grpcEncodings = [...]*grpcEncoding{
+	{name: "gzip", newWriter: newGRPCGzip, decompress: readGzip},
+	{name: "zstd", newWriter: newGRPCZstd, decompress: readZstd},
+	{name: "snappy", newWriter: newSnappyFramed, decompress: readSnappy},
 }
 
-func (c *grpcCompressor) Name() string { return c.name }
+func grpcEncodingOf(name string) *grpcEncoding {
+	for _, e := range grpcEncodings {
+		if e.name == name {
+			return e
+		}
+	}
+	return nil
+}
 
-func (c *grpcCompressor) Decompress(r io.Reader) (io.Reader, error) { return c.decompress(r) }
+// RegisterGRPC enters the encodings called names into gRPC's registry, except
+// those that are registered already. Unknown names are ignored. gRPC allows it only
+// while the program initialises.
+func RegisterGRPC(names ...string) {
+	for _, name := range names {
+		if e := grpcEncodingOf(name); e != nil && encoding.GetCompressor(name) == nil {
+			encoding.RegisterCompressor(e)
+		}
+	}
+}
 
-func (c *grpcCompressor) Compress(w io.Writer) (io.WriteCloser, error) {
-	z, _ := c.writers.Get().(*grpcWriter)
+// GRPCCompressor compresses the messages of a connection (grpc.Compressor).
+type GRPCCompressor struct{ e *grpcEncoding }
+
+// GRPCDecompressor decompresses the messages of a connection (grpc.Decompressor).
+type GRPCDecompressor struct {
+	e        *grpcEncoding
+	maxBytes int
+}
+
+// GRPC returns what a connection that sends messages in the encoding called name
+// needs, since servers answer in the encoding of the request. The decompressor
+// returns at most maxBytes+1 bytes, with which gRPC refuses a message that is
+// larger than the connection's limit of maxBytes.
+func GRPC(name string, maxBytes int) (*GRPCCompressor, *GRPCDecompressor, error) {
+	e := grpcEncodingOf(name)
+	if e == nil {
+		return nil, nil, fmt.Errorf("unknown encoding %q of gRPC messages", name)
+	}
+	return &GRPCCompressor{e}, &GRPCDecompressor{e, maxBytes}, nil
+}
+
+// Type returns the encoding's name.
+func (c *GRPCCompressor) Type() string { return c.e.name }
+
+// Do writes p to w, compressed.
+func (c *GRPCCompressor) Do(w io.Writer, p []byte) error {
+	z, err := c.e.writer(w)
+	if err != nil {
+		return err
+	}
+	_, err = z.z.Write(p)
+	if closeErr := z.Close(); err == nil {
+		err = closeErr
+	}
+	c.e.writers.Put(z)
+	return err
+}
+
+// Type returns the encoding's name.
+func (d *GRPCDecompressor) Type() string { return d.e.name }
+
+// Do returns what r holds, decompressed.
+func (d *GRPCDecompressor) Do(r io.Reader) ([]byte, error) {
+	z, err := d.e.decompress(r)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(z, int64(d.maxBytes)+1))
+	_ = z.Close() // it has no error to return
+	return b, err
+}
+
+// Name implements encoding.Compressor.
+func (e *grpcEncoding) Name() string { return e.name }
+
+// Decompress implements encoding.Compressor. gRPC stops reading at the receiver's
+// limit.
+func (e *grpcEncoding) Decompress(r io.Reader) (io.Reader, error) { return e.decompress(r) }
+
+// Compress implements encoding.Compressor.
+func (e *grpcEncoding) Compress(w io.Writer) (io.WriteCloser, error) {
+	z, err := e.writer(w)
+	if err != nil {
+		return nil, err
+	}
+	return &writeHandle{w: z, pool: &e.writers}, nil
+}
+
+// writer returns a writer to w. It goes back to e.writers after Close.
+func (e *grpcEncoding) writer(w io.Writer) (*grpcWriter, error) {
+	z, _ := e.writers.Get().(*grpcWriter)
 	if z == nil {
-		inner, err := c.newWriter()
+		inner, err := e.newWriter()
 		if err != nil {
 			return nil, err
 		}
@@ -65,11 +135,10 @@ func (c *grpcCompressor) Compress(w io.Writer) (io.WriteCloser, error) {
 	}
 	z.out.Reset(w)
 	z.z.Reset(z.out)
-	return &writeHandle{w: z, pool: &c.writers}, nil
+	return z, nil
 }
 
-// grpcWriter is a compressor with a buffer behind it: gRPC takes a buffer of its
-// own for each piece that a compressor writes, however small.
+// grpcWriter is a compressor with a buffer behind it.
 type grpcWriter struct {
 	z   resetWriter
 	out *bufio.Writer
@@ -84,6 +153,8 @@ func (w *grpcWriter) Close() error {
 	return err
 }
 
+// writeHandle is a pooled writer until the first Close. Were a writer put back
+// twice, two messages would share it.
 type writeHandle struct {
 	w    *grpcWriter // nil once closed
 	pool *sync.Pool
@@ -107,72 +178,13 @@ func (h *writeHandle) Close() error {
 	return err
 }
 
+func newGRPCGzip() (resetWriter, error) { return gzip.NewWriter(nil), nil }
+
+func newGRPCZstd() (resetWriter, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
+		zstd.WithWindowSize(zstdGRPCWindowBytes))
+}
+
 func newSnappyFramed() (resetWriter, error) {
 	return s2.NewWriter(nil, s2.WriterSnappyCompat(), s2.WriterConcurrency(1)), nil
-}
-
-func gunzipStream(r io.Reader) (io.ReadCloser, error) {
-	z := newInflater(r)
-	if err := z.member(); err != nil {
-		z.release()
-		return nil, corrupt("gzip", err)
-	}
-	return &readHandle{r: gunzipper{z}, release: z.release}, nil
-}
-
-// zstdStreams is a cache and nothing more.
-var zstdStreams = sync.Pool{New: func() any { return newZstdDecoder(zstd.WithDecoderConcurrency(1)) }}
-
-func unzstdStream(r io.Reader) (io.ReadCloser, error) {
-	z := zstdStreams.Get().(*zstd.Decoder)
-	release := func() {
-		if z.Reset(nil) == nil { // lets go of the message
-			zstdStreams.Put(z)
-		}
-	}
-	if err := z.Reset(r); err != nil {
-		release()
-		return nil, corrupt("zstd", err)
-	}
-	return &readHandle{r: z, release: release}, nil
-}
-
-// snappyStreams is a cache and nothing more.
-var snappyStreams = sync.Pool{New: func() any { return s2.NewReader(nil, s2.ReaderMaxBlockSize(maxSnappyChunkBytes)) }}
-
-func unsnappyStream(r io.Reader) (io.ReadCloser, error) {
-	z := snappyStreams.Get().(*s2.Reader)
-	z.Reset(r)
-	return &readHandle{r: z, release: func() {
-		z.Reset(nil)
-		snappyStreams.Put(z)
-	}}, nil
-}
-
-// readHandle is a pooled reader until the first Close.
-type readHandle struct {
-	r       io.Reader
-	release func() // nil once closed
-}
-
-// Read turns a decoder's panic into an error. That decoder is not used again.
-func (h *readHandle) Read(p []byte) (n int, err error) {
-	if h.release == nil {
-		return 0, io.ErrClosedPipe
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			h.r, h.release = nil, nil
-			n, err = 0, fmt.Errorf("%w, the decoder gave up on it: %v", ErrCorrupt, p)
-		}
-	}()
-	return h.r.Read(p)
-}
-
-func (h *readHandle) Close() error {
-	if h.release != nil {
-		h.release()
-		h.r, h.release = nil, nil
-	}
-	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/internal/decompress"
 	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
@@ -44,6 +45,7 @@ func newServer(c Config, secure *tls.Config, d *door) *grpc.Server {
 		k = &KeepaliveConfig{}
 	}
 	options := []grpc.ServerOption{
+		decompress.GRPCGzip(), // refused by the handler, which counts it
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),

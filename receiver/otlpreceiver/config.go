@@ -9,7 +9,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/compress"
+	"github.com/penstock-telemetry/penstock/internal/decompress"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -332,7 +332,7 @@ func (c *HTTPConfig) Validate() error {
 		tooLarge = config.Atf("max_request_body_size", "expected at most %d, found %d", math.MaxInt32, c.MaxRequestBodySize)
 	}
 	_, paths := c.routes()
-	_, codings := compress.ParseCodings(c.CompressionAlgorithms)
+	_, codings := decompress.ParseCodings(c.CompressionAlgorithms)
 	return errors.Join(
 		c.ServerConfig.validate(),
 		tooLarge,

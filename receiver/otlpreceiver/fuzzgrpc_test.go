@@ -17,7 +17,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/compress"
+	"github.com/penstock-telemetry/penstock/internal/decompress"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -86,8 +86,8 @@ func wantCode(s otlp.Signal, encoding string, wire []byte) codes.Code {
 		return codes.Internal
 	}
 	if packed {
-		out, err := compress.DecompressBytes(encoding, nil, body, fuzzLimit, nil)
-		if errors.Is(err, compress.ErrTooLarge) {
+		out, err := decompress.DecompressBytes(encoding, nil, body, fuzzLimit, nil)
+		if errors.Is(err, decompress.ErrTooLarge) {
 			return codes.ResourceExhausted
 		} else if err != nil {
 			return codes.InvalidArgument

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/compress"
+	"github.com/penstock-telemetry/penstock/internal/decompress"
 	"github.com/penstock-telemetry/penstock/obsreport"
 )
 
@@ -278,7 +278,7 @@ func (m *grpcMessage) decompress(lent *[]byte) (*[]byte, *refusal) {
 			return nil, refuseOverload(err)
 		}
 	}
-	out, err := compress.DecompressBytes(m.encoding, dst, *lent, m.most, m.visit)
+	out, err := decompress.DecompressBytes(m.encoding, dst, *lent, m.most, m.visit)
 	if err != nil {
 		return nil, refuseBody(err, m.most)
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/internal/decompress"
 	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 )
 
@@ -75,6 +76,7 @@ func grpcOptions(c *GRPCConfig) []grpc.ServerOption {
 	sp, ep := c.Keepalive.parts()
 	opts := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(rawCodec{}),
+		decompress.GRPCGzip(),
 		experimental.BufferPool(bufpool.GRPC{}),
 		grpc.NumStreamWorkers(uint32(workersPerProcessor * runtime.GOMAXPROCS(0))),
 		grpc.MaxConcurrentStreams(streams),

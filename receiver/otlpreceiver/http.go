@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/compress"
+	"github.com/penstock-telemetry/penstock/internal/decompress"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -31,7 +31,7 @@ type httpHandler struct {
 	*door
 	formats         []*format
 	routes          map[string]otlp.Signal
-	codings         compress.Codings
+	codings         decompress.Codings
 	maxRequestBytes int
 	maxAge          time.Duration // of a connection; 0: any
 	requestParams   []string
@@ -41,7 +41,7 @@ type httpHandler struct {
 
 // newHTTPHandler joins paths with the intakes of their signals.
 func newHTTPHandler(c *HTTPConfig, d *door, routes map[string]otlp.Signal) (*httpHandler, error) {
-	codings, err := compress.ParseCodings(c.CompressionAlgorithms)
+	codings, err := decompress.ParseCodings(c.CompressionAlgorithms)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +241,7 @@ func (h *httpHandler) body(w http.ResponseWriter, r *http.Request, v *visit) (*[
 		}
 	}
 	src := &paced{r: r.Body, w: http.NewResponseController(w), visit: v, most: int64(limit)}
-	lent, err := compress.Decompress(encoding, dst, src, limit, v)
+	lent, err := decompress.Decompress(encoding, dst, src, limit, v)
 	v.wireBytes = int(src.n)
 	if err != nil {
 		refused := refuseBody(err, limit)
@@ -258,11 +258,11 @@ func (h *httpHandler) body(w http.ResponseWriter, r *http.Request, v *visit) (*[
 // refuseBody says why a body could not be read.
 func refuseBody(err error, limit int) *refusal {
 	switch {
-	case errors.Is(err, compress.ErrTooLarge), errors.Is(err, errWireTooLarge):
+	case errors.Is(err, decompress.ErrTooLarge), errors.Is(err, errWireTooLarge):
 		return refuseSize(limit)
-	case errors.Is(err, compress.ErrUnknownEncoding):
+	case errors.Is(err, decompress.ErrUnknownEncoding):
 		return &refusal{code: codes.InvalidArgument, message: err.Error(), reason: obsreport.ReasonEncoding}
-	case errors.Is(err, compress.ErrCorrupt):
+	case errors.Is(err, decompress.ErrCorrupt):
 		r := refuseData(err)
 		r.reason = obsreport.ReasonDecompress
 		return r

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -17,27 +16,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"go.uber.org/goleak"
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if n := pipeline.Live(); n != 0 {
-		fmt.Println("batches not released:", n, pipeline.LiveStacks())
-		code = 1
-	}
-	if err := goleak.Find(); err != nil {
-		fmt.Println(err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 // scripted is a Sender that answers as it is told.
 type scripted struct {

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/compress"
+	"github.com/penstock-telemetry/penstock/internal/decompress"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -33,7 +33,7 @@ func (h httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	encoding := r.Header.Get("Content-Encoding")
-	lent, err := compress.Decompress(encoding, nil, r.Body, maxBackendBytes, nil)
+	lent, err := decompress.Decompress(encoding, nil, r.Body, maxBackendBytes, nil)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return

@@ -10,6 +10,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -23,10 +25,16 @@ const settleFor = 5 * time.Second
 //	func TestMain(m *testing.M) { testkit.Main(m) }
 //
 // Built with the tag "poison" it prints where each such batch was made. ignore
-// names goroutines that are meant to stay.
+// names goroutines that are meant to stay. All encodings are registered with gRPC,
+// for the servers and clients of tests.
 func Main(m *testing.M, ignore ...goleak.Option) {
+	RegisterGRPCEncodings()
 	os.Exit(verdict(m.Run, os.Stderr, settleFor, ignore...))
 }
+
+// RegisterGRPCEncodings registers what a Backend takes over gRPC, for a TestMain
+// that does not call Main.
+func RegisterGRPCEncodings() { compress.RegisterGRPC(config.GRPCEncodings()...) }
 
 func verdict(run func() int, out io.Writer, patience time.Duration, ignore ...goleak.Option) int {
 	if code := run(); code != 0 {

@@ -1,4 +1,4 @@
-package compress
+package decompress
 
 import (
 	"encoding/binary"
@@ -28,19 +28,19 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // unsnappy takes a block, and a framed stream too, as the Collector does.
-func unsnappy(j *job, wire []byte) error {
+func unsnappy(op *decompression, wire []byte) error {
 	if len(wire) >= len(snappyMagic) && string(wire[:len(snappyMagic)]) == snappyMagic {
-		return unsnappyFramed(j, wire)
+		return unsnappyFramed(op, wire)
 	}
-	n, err := snappyBlockLen(wire, j.maxBytes)
+	n, err := snappyBlockLen(wire, op.maxBytes)
 	if err != nil {
 		return err
 	}
-	if err := j.fresh(n); err != nil {
+	if err := op.fresh(n); err != nil {
 		return err
 	}
-	*j.dst = (*j.dst)[:n]
-	if _, err := s2.Decode(*j.dst, wire); err != nil {
+	*op.dst = (*op.dst)[:n]
+	if _, err := s2.Decode(*op.dst, wire); err != nil {
 		return corrupt("snappy block", err)
 	}
 	return nil
@@ -66,9 +66,9 @@ func snappyBlockLen(block []byte, maxBytes int) (int, error) {
 
 // unsnappyFramed first adds up what the chunks hold, then decodes each to its
 // place. Nothing stands for nothing: encoders that are given no bytes write none.
-func unsnappyFramed(j *job, wire []byte) error {
+func unsnappyFramed(op *decompression, wire []byte) error {
 	if len(wire) == 0 {
-		return j.fresh(0)
+		return op.fresh(0)
 	}
 	if !strings.HasPrefix(string(wire[:min(len(wire), len(snappyMagic))]), snappyMagic) {
 		return corrupt("framed snappy", errors.New("it does not start as one"))
@@ -85,15 +85,15 @@ func unsnappyFramed(j *job, wire []byte) error {
 		if n > maxSnappyChunkBytes {
 			return fmt.Errorf("a chunk of %d bytes: expected at most %d", n, maxSnappyChunkBytes)
 		}
-		if total += n; total > j.maxBytes {
-			return tooLarge(j.maxBytes)
+		if total += n; total > op.maxBytes {
+			return tooLarge(op.maxBytes)
 		}
 		return nil
 	})
 	if err != nil {
 		return framedError(err)
 	}
-	if err := j.fresh(total); err != nil {
+	if err := op.fresh(total); err != nil {
 		return err
 	}
 	at := 0
@@ -102,7 +102,7 @@ func unsnappyFramed(j *job, wire []byte) error {
 		if packed {
 			n, _ = s2.DecodedLen(data) // looked at above
 		}
-		out := (*j.dst)[at : at+n : at+n]
+		out := (*op.dst)[at : at+n : at+n]
 		at += n
 		if !packed {
 			copy(out, data)
@@ -114,7 +114,7 @@ func unsnappyFramed(j *job, wire []byte) error {
 		}
 		return nil
 	})
-	*j.dst = (*j.dst)[:total]
+	*op.dst = (*op.dst)[:total]
 	return framedError(err)
 }
 

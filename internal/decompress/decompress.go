@@ -1,4 +1,4 @@
-package compress
+package decompress
 
 import (
 	"bytes"
@@ -57,29 +57,29 @@ var (
 // from the call on: the result may be another, and after an error it is back in
 // the pool.
 func Decompress(encoding string, dst *[]byte, src io.Reader, maxBytes int, room Room) (*[]byte, error) {
-	j := &job{room: room, maxBytes: max(maxBytes, 0), dst: dst}
-	in := &source{r: src, job: j, left: maxWireBytes(j.maxBytes)}
-	return j.finish(j.run(encoding, func(c codec) error {
+	op := &decompression{room: room, maxBytes: max(maxBytes, 0), dst: dst}
+	in := &source{r: src, op: op, left: maxWireBytes(op.maxBytes)}
+	return op.finish(op.run(encoding, func(c codec) error {
 		if c.stream != nil {
 			if c.name == "" {
 				in.left = -1 // fill counts them
 			}
-			return in.blame(c.stream(j, in))
+			return in.ownError(c.stream(op, in))
 		}
-		wire := &job{room: room, maxBytes: maxWireBytes(j.maxBytes), beside: j.held()}
+		wire := &decompression{room: room, maxBytes: maxWireBytes(op.maxBytes), beside: op.held()}
 		defer wire.drop()
 		in.left = -1
-		j.foreign = true // nothing but reading here
-		err := in.blame(wire.fill(in, ""))
-		j.foreign = false
+		op.inCaller = true // nothing but reading here
+		err := in.ownError(wire.fill(in, ""))
+		op.inCaller = false
 		switch {
 		case errors.Is(err, ErrTooLarge):
-			return tooLarge(j.maxBytes)
+			return tooLarge(op.maxBytes)
 		case err != nil:
 			return err
 		}
-		j.beside = wire.held()
-		return c.whole(j, *wire.dst)
+		op.beside = wire.held()
+		return c.whole(op, *wire.dst)
 	}))
 }
 
@@ -88,36 +88,36 @@ func Decompress(encoding string, dst *[]byte, src io.Reader, maxBytes int, room 
 // of the buffers that are alive. A gzip member's own word for its size is
 // believed up to 64 times what has arrived.
 func DecompressBytes(encoding string, dst *[]byte, wire []byte, maxBytes int, room Room) (*[]byte, error) {
-	j := &job{room: room, maxBytes: max(maxBytes, 0), dst: dst, beside: cap(wire)}
-	return j.finish(j.run(encoding, func(c codec) error {
+	op := &decompression{room: room, maxBytes: max(maxBytes, 0), dst: dst, beside: cap(wire)}
+	return op.finish(op.run(encoding, func(c codec) error {
 		switch {
-		case c.name != "" && len(wire) > maxWireBytes(j.maxBytes),
-			c.name == "" && len(wire) > j.maxBytes:
-			return tooLarge(j.maxBytes)
+		case c.name != "" && len(wire) > maxWireBytes(op.maxBytes),
+			c.name == "" && len(wire) > op.maxBytes:
+			return tooLarge(op.maxBytes)
 		case c.whole != nil:
-			return c.whole(j, wire)
+			return c.whole(op, wire)
 		}
 		if c.guess != nil {
-			if err := j.fresh(min(max(c.guess(wire), minBuffer), j.maxBytes)); err != nil {
+			if err := op.fresh(min(max(c.guess(wire), minBuffer), op.maxBytes)); err != nil {
 				return err
 			}
 		}
-		return c.stream(j, bytes.NewReader(wire))
+		return c.stream(op, bytes.NewReader(wire))
 	}))
 }
 
 // codec undoes one encoding: as it comes, or all at once.
 type codec struct {
 	name   string // for messages; "" is plain
-	stream func(j *job, src io.Reader) error
+	stream func(op *decompression, src io.Reader) error
 	guess  func(wire []byte) int // of the size, for stream from memory; nil is none
-	whole  func(j *job, wire []byte) error
+	whole  func(op *decompression, wire []byte) error
 }
 
 func codecFor(encoding string) (codec, bool) {
 	switch strings.ToLower(encoding) {
 	case "", "identity":
-		return codec{stream: func(j *job, src io.Reader) error { return j.fill(src, "") },
+		return codec{stream: func(op *decompression, src io.Reader) error { return op.fill(src, "") },
 			guess: func(wire []byte) int { return len(wire) }}, true
 	case "gzip", "x-gzip":
 		return codec{name: "gzip", stream: gunzip, guess: gzipSize}, true
@@ -137,34 +137,34 @@ func codecFor(encoding string) (codec, bool) {
 
 // run calls decode with the codec for encoding. A decoder that panics has met a
 // body that it cannot take; what the caller's own code panics with goes on.
-func (j *job) run(encoding string, decode func(codec) error) (err error) {
+func (op *decompression) run(encoding string, decode func(codec) error) (err error) {
 	c, ok := codecFor(encoding)
 	if !ok {
 		return fmt.Errorf("%w %q: expected %s or none", ErrUnknownEncoding, encoding, strings.Join(config.Encodings(), ", "))
 	}
 	defer func() {
-		if j.foreign {
+		if op.inCaller {
 			return
 		}
 		if p := recover(); p != nil {
-			j.dst = nil // the decoder may still point into it: not to the pool
+			op.dst = nil // the decoder may still point into it: not to the pool
 			err = fmt.Errorf("%w, the %s decoder gave up on it: %v", ErrCorrupt, c.name, p)
 		}
 	}()
-	if j.dst != nil {
-		if err := j.reserve(j.beside + j.held()); err != nil {
+	if op.dst != nil {
+		if err := op.reserve(op.beside + op.held()); err != nil {
 			return err
 		}
 	}
 	return decode(c)
 }
 
-func (j *job) finish(err error) (*[]byte, error) {
+func (op *decompression) finish(err error) (*[]byte, error) {
 	if err != nil {
-		j.drop()
+		op.drop()
 		return nil, err
 	}
-	return j.dst, nil
+	return op.dst, nil
 }
 
 // maxWireBytes bounds what goes in. No encoding makes its input longer than
@@ -175,7 +175,7 @@ func maxWireBytes(maxBytes int) int { return maxBytes + maxBytes/16 + 4<<10 }
 // connection from broken data.
 type source struct {
 	r    io.Reader
-	job  *job
+	op   *decompression
 	left int   // bytes that may still come; -1 is without end
 	err  error // nil also after io.EOF
 }
@@ -186,12 +186,12 @@ func (s *source) Read(p []byte) (int, error) {
 	} else if s.left > 0 {
 		p = p[:min(len(p), s.left)]
 	}
-	before := s.job.foreign
-	s.job.foreign = true
+	before := s.op.inCaller
+	s.op.inCaller = true
 	n, err := s.r.Read(p)
-	s.job.foreign = before
+	s.op.inCaller = before
 	if s.left == 0 && n > 0 {
-		s.err = tooLarge(s.job.maxBytes)
+		s.err = tooLarge(s.op.maxBytes)
 		return 0, s.err
 	}
 	if s.left > 0 {
@@ -203,9 +203,9 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// blame returns the source's own failure, if there was one, instead of what a
+// ownError returns the source's own failure, if there was one, instead of what a
 // decoder made of it.
-func (s *source) blame(err error) error {
+func (s *source) ownError(err error) error {
 	if s.err != nil {
 		return s.err
 	}

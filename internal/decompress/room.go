@@ -1,4 +1,4 @@
-package compress
+package decompress
 
 import (
 	"fmt"
@@ -18,48 +18,48 @@ type Room interface {
 // minBuffer is the least capacity to decompress into.
 const minBuffer = 4 << 10
 
-// job is the memory of one body: its result as it grows, and what is alive
+// decompression is the memory of one body: its result as it grows, and what is alive
 // beside it. No other part of the package takes a buffer for a body, so what
 // Room has granted is never less than what is held.
-type job struct {
+type decompression struct {
 	room     Room
 	maxBytes int
 	beside   int     // capacity of the request's other buffers, in bytes
 	dst      *[]byte // the result, owned; nil until it is needed
 	granted  int     // the most that room granted, in bytes
-	foreign  bool    // code of the caller is running: a panic is its own
+	inCaller bool    // the caller's own code is running; a panic is the caller's
 }
 
-func (j *job) reserve(total int) error {
-	if j.room == nil || total <= j.granted {
+func (op *decompression) reserve(total int) error {
+	if op.room == nil || total <= op.granted {
 		return nil
 	}
-	j.foreign = true
-	err := j.room.Reserve(total)
-	j.foreign = false
+	op.inCaller = true
+	err := op.room.Reserve(total)
+	op.inCaller = false
 	if err != nil {
 		return fmt.Errorf("no room for a body of at least %d bytes: %w", total, err)
 	}
-	j.granted = total
+	op.granted = total
 	return nil
 }
 
-func (j *job) held() int {
-	if j.dst == nil {
+func (op *decompression) held() int {
+	if op.dst == nil {
 		return 0
 	}
-	return cap(*j.dst)
+	return cap(*op.dst)
 }
 
-// lend takes a buffer of at least n bytes while held bytes stay alive.
-func (j *job) lend(n, held int) (*[]byte, error) {
+// getBuffer takes a buffer of at least n bytes while held bytes stay alive.
+func (op *decompression) getBuffer(n, held int) (*[]byte, error) {
 	class := bufpool.Class(n)
-	if err := j.reserve(held + class); err != nil {
+	if err := op.reserve(held + class); err != nil {
 		return nil, err
 	}
 	p := bufpool.Get(n)
 	if more := cap(*p); more > class { // an odd one of the pool
-		if err := j.reserve(held + more); err != nil {
+		if err := op.reserve(held + more); err != nil {
 			bufpool.Put(p)
 			return nil, err
 		}
@@ -69,80 +69,80 @@ func (j *job) lend(n, held int) (*[]byte, error) {
 }
 
 // fresh makes the result empty, with room for n bytes.
-func (j *job) fresh(n int) (err error) {
-	if j.dst != nil && cap(*j.dst) >= n {
-		*j.dst = (*j.dst)[:0]
+func (op *decompression) fresh(n int) (err error) {
+	if op.dst != nil && cap(*op.dst) >= n {
+		*op.dst = (*op.dst)[:0]
 		return nil
 	}
-	j.drop()
-	j.dst, err = j.lend(n, j.beside)
+	op.drop()
+	op.dst, err = op.getBuffer(n, op.beside)
 	return err
 }
 
 // enlarge doubles the result's capacity, at most to maxBytes, and keeps its
 // contents.
-func (j *job) enlarge() error {
-	n := max(min(max(2*j.held(), minBuffer), j.maxBytes), len(*j.dst)+1)
-	q, err := j.lend(n, j.beside+j.held())
+func (op *decompression) enlarge() error {
+	n := max(min(max(2*op.held(), minBuffer), op.maxBytes), len(*op.dst)+1)
+	q, err := op.getBuffer(n, op.beside+op.held())
 	if err != nil {
 		return err
 	}
-	*q = append(*q, *j.dst...)
-	bufpool.Put(j.dst)
-	j.dst = q
+	*q = append(*q, *op.dst...)
+	bufpool.Put(op.dst)
+	op.dst = q
 	return nil
 }
 
 // shrink moves a result that fills less than a quarter of its buffer to one that
 // fits, since it may be held for long. Where there is no room for both yet, it
 // stays.
-func (j *job) shrink() {
-	b := *j.dst
+func (op *decompression) shrink() {
+	b := *op.dst
 	n := len(b)
 	class := bufpool.Class(n)
-	if cap(b) < 4*class || j.room != nil && j.beside+cap(b)+class > j.granted {
+	if cap(b) < 4*class || op.room != nil && op.beside+cap(b)+class > op.granted {
 		return
 	}
 	q := bufpool.Get(n)
 	copy(*q, b)
-	j.drop()
-	j.dst = q
+	op.drop()
+	op.dst = q
 }
 
-func (j *job) drop() {
-	bufpool.Put(j.dst)
-	j.dst = nil
+func (op *decompression) drop() {
+	bufpool.Put(op.dst)
+	op.dst = nil
 }
 
 // fill reads r to its end into the result. A failure of r means that the body is
 // no valid encoding; for the plain bytes, encoding is "".
-func (j *job) fill(r io.Reader, encoding string) error {
-	if j.dst == nil {
-		if err := j.fresh(min(minBuffer, j.maxBytes)); err != nil {
+func (op *decompression) fill(r io.Reader, encoding string) error {
+	if op.dst == nil {
+		if err := op.fresh(min(minBuffer, op.maxBytes)); err != nil {
 			return err
 		}
 	}
-	*j.dst = (*j.dst)[:0]
+	*op.dst = (*op.dst)[:0]
 	var probe [1]byte
 	for {
-		b := *j.dst
+		b := *op.dst
 		n := len(b)
-		room := b[n:max(n, min(cap(b), j.maxBytes))]
+		room := b[n:max(n, min(cap(b), op.maxBytes))]
 		full := len(room) == 0
 		if full { // the end may come now; only a byte more is worth a larger buffer
 			room = probe[:]
 		}
 		got, err := r.Read(room)
 		switch {
-		case n+got > j.maxBytes:
-			return tooLarge(j.maxBytes)
+		case n+got > op.maxBytes:
+			return tooLarge(op.maxBytes)
 		case full && got > 0:
-			if err := j.enlarge(); err != nil {
+			if err := op.enlarge(); err != nil {
 				return err
 			}
-			*j.dst = append(*j.dst, probe[0])
+			*op.dst = append(*op.dst, probe[0])
 		default:
-			*j.dst = b[:n+got]
+			*op.dst = b[:n+got]
 		}
 		switch {
 		case err == io.EOF:

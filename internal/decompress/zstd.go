@@ -1,4 +1,4 @@
-package compress
+package decompress
 
 import (
 	"errors"
@@ -48,7 +48,7 @@ func newZstdDecoder(more ...zstd.DOption) *zstd.Decoder {
 // it takes room for all that their blocks can hold. Where that is far more than
 // is likely, many small blocks or zeros, it guesses, and starts again with four
 // times the room if that was too little: a third more work at worst.
-func unzstd(j *job, wire []byte) error {
+func unzstd(op *decompression, wire []byte) error {
 	if len(wire) == 0 {
 		return corrupt("zstd", io.EOF)
 	}
@@ -56,41 +56,41 @@ func unzstd(j *job, wire []byte) error {
 	switch {
 	case err != nil:
 		return corrupt("zstd", err)
-	case least > j.maxBytes:
-		return tooLarge(j.maxBytes)
+	case least > op.maxBytes:
+		return tooLarge(op.maxBytes)
 	}
 	// With room for a block more than the limit, a body that is too large shows
 	// itself as that, and not as a block that is broken or lacks room.
-	most = min(most, j.maxBytes+maxZstdBlockBytes+1)
+	most = min(most, op.maxBytes+maxZstdBlockBytes+1)
 	n := max(least, guessedRatio*len(wire))
 	if most <= cheapRatio*len(wire) {
 		n = most
 	}
 	for n = min(n, most); ; n = min(4*max(n, minBuffer), most) {
-		if err := j.fresh(n); err != nil {
+		if err := op.fresh(n); err != nil {
 			return err
 		}
-		n = max(n, cap(*j.dst))
+		n = max(n, cap(*op.dst))
 		more := n / 4 // for shrink
 		if n < most {
 			// The decoder appends a block that needs no work without a look at
 			// the room, into a buffer of its own that is dropped at once.
 			more = n + n/4 + 2*maxZstdBlockBytes
 		}
-		if err := j.reserve(j.beside + n + more); err != nil {
+		if err := op.reserve(op.beside + n + more); err != nil {
 			return err
 		}
-		out, err := zstdWhole().DecodeAll(wire, (*j.dst)[:0])
+		out, err := zstdWhole().DecodeAll(wire, (*op.dst)[:0])
 		switch lacksRoom := errors.Is(err, zstd.ErrDecoderSizeExceeded) || len(out)+maxZstdBlockBytes > n; {
-		case len(out) > j.maxBytes:
-			return tooLarge(j.maxBytes)
+		case len(out) > op.maxBytes:
+			return tooLarge(op.maxBytes)
 		case err == nil:
-			*j.dst = (*j.dst)[:len(out)]
-			j.shrink()
+			*op.dst = (*op.dst)[:len(out)]
+			op.shrink()
 			return nil
 		case n < most && lacksRoom:
 		case errors.Is(err, zstd.ErrDecoderSizeExceeded):
-			return tooLarge(j.maxBytes)
+			return tooLarge(op.maxBytes)
 		default:
 			return corrupt("zstd", err)
 		}

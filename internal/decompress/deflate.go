@@ -1,4 +1,4 @@
-package compress
+package decompress
 
 import (
 	"bufio"
@@ -62,13 +62,13 @@ func (z *inflater) more() (bool, error) {
 	return true, z.in.UnreadByte()
 }
 
-func gunzip(j *job, src io.Reader) error {
+func gunzip(op *decompression, src io.Reader) error {
 	z := newInflater(src)
 	err := z.member()
 	if err != nil {
 		err = corrupt("gzip", err)
 	} else {
-		err = j.fill(gunzipper{z}, "gzip")
+		err = op.fill(gunzipper{z}, "gzip")
 	}
 	z.release()
 	return err
@@ -130,14 +130,14 @@ func zlibSize(wire []byte) int { return guessedRatio * len(wire) }
 
 var errBehind = errors.New("there are bytes behind its end")
 
-func unzlib(j *job, src io.Reader) error {
+func unzlib(op *decompression, src io.Reader) error {
 	z := newInflater(src)
-	err := z.unzlib(j)
+	err := z.unzlib(op)
 	z.release()
 	return err
 }
 
-func (z *inflater) unzlib(j *job) error {
+func (z *inflater) unzlib(op *decompression) error {
 	var err error
 	if z.zlib == nil {
 		z.zlib, err = zlib.NewReader(z.in)
@@ -147,7 +147,7 @@ func (z *inflater) unzlib(j *job) error {
 	if err != nil {
 		return corrupt("zlib", err)
 	}
-	if err := j.fill(z.zlib, "zlib"); err != nil {
+	if err := op.fill(z.zlib, "zlib"); err != nil {
 		return err
 	}
 	more, err := z.more()

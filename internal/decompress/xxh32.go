@@ -1,4 +1,4 @@
-package compress
+package decompress
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package compress
+package decompress
 
 import (
 	"encoding/binary"
@@ -39,20 +39,20 @@ type lz4Visitor interface {
 	end(f *lz4Frame, sum []byte) error // sum is nil where there is none
 }
 
-func unlz4(j *job, wire []byte) error {
+func unlz4(op *decompression, wire []byte) error {
 	if len(wire) == 0 {
 		return corrupt("lz4", io.EOF)
 	}
-	m := &lz4Measure{maxBytes: j.maxBytes}
+	m := &lz4Measure{maxBytes: op.maxBytes}
 	if err := walkLZ4(wire, m); err != nil {
 		return lz4Error(err)
 	}
-	if err := j.fresh(m.total); err != nil {
+	if err := op.fresh(m.total); err != nil {
 		return err
 	}
-	d := &lz4Decode{out: (*j.dst)[:m.total]}
+	d := &lz4Decode{out: (*op.dst)[:m.total]}
 	err := walkLZ4(wire, d)
-	*j.dst = d.out[:d.n]
+	*op.dst = d.out[:d.n]
 	return lz4Error(err)
 }
 

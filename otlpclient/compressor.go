@@ -1,0 +1,68 @@
+package otlpclient
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/internal/compress"
+)
+
+// Compressor is a compression of HTTP request bodies that this package does not
+// include: see WithCompressor. It must be safe for concurrent use.
+type Compressor interface {
+	// Encoding is the Content-Encoding of the bodies, such as "lz4".
+	Encoding() string
+	// AppendCompressed appends src, compressed, to dst and returns the result. It
+	// only reads src, and keeps neither.
+	AppendCompressed(dst, src []byte) ([]byte, error)
+}
+
+// WithCompressor makes an HTTP client whose settings name the compression
+// c.Encoding() use c. gzip, zstd, zlib, deflate, snappy and x-snappy-framed need no
+// such option; lz4 does. GRPC does not use it.
+func WithCompressor(c Compressor) Option {
+	return func(o *options) { o.compressors = append(o.compressors, c) }
+}
+
+// bodyCompressor compresses whole requests.
+type bodyCompressor interface {
+	Encoding() string
+	// Compress returns src compressed in a buffer of internal/bufpool, which the
+	// caller owns.
+	Compress(src []byte) (*[]byte, error)
+}
+
+// bodyCompressor returns the compressor that the settings name; nil is none.
+func (o *options) bodyCompressor(cfg config.HTTPClient) (bodyCompressor, error) {
+	for _, c := range o.compressors {
+		if name := cfg.Compression.Encoding(); name != "" && name == c.Encoding() {
+			return suppliedCompressor{c}, nil
+		}
+	}
+	z, err := compress.NewCompressor(cfg.Compression, cfg.CompressionParams)
+	switch {
+	case errors.Is(err, compress.ErrNotIncluded):
+		return nil, fmt.Errorf("%w: supply it with otlpclient.WithCompressor", err)
+	case err != nil:
+		return nil, err
+	case z == nil:
+		return nil, nil // not z: a nil *Compressor is no nil bodyCompressor
+	}
+	return z, nil
+}
+
+// suppliedCompressor is a Compressor that writes into pooled buffers.
+type suppliedCompressor struct{ Compressor }
+
+func (c suppliedCompressor) Compress(src []byte) (*[]byte, error) {
+	out := bufpool.Get(len(src)/2 + 4<<10) // mostly enough
+	var err error
+	*out, err = c.AppendCompressed((*out)[:0], src)
+	if err != nil {
+		bufpool.Put(out)
+		return nil, fmt.Errorf("%s: %w", c.Encoding(), err)
+	}
+	return out, nil
+}
