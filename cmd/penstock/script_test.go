@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -25,6 +26,7 @@ func TestMain(m *testing.M) { testscript.Main(checked{m}, map[string]func(){"pen
 type checked struct{ *testing.M }
 
 func (c checked) Run() int {
+	testkit.RegisterGRPCEncodings()
 	code := c.M.Run()
 	for late := time.Now().Add(5 * time.Second); pipeline.Live() != 0 && time.Now().Before(late); {
 		time.Sleep(10 * time.Millisecond)

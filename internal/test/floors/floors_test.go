@@ -19,9 +19,9 @@ const module = "github.com/penstock-telemetry/penstock/"
 // floors lists packages by floor, lowest first. An entry that ends in "/…"
 // stands for every folder below it. The first entry that matches counts.
 var floors = [][]string{
-	{"internal/wire", "internal/bufpool", "internal/suggest", "otlp/otlpfield"},
+	{"internal/wire", "internal/bufpool", "internal/suggest", "internal/lifecycle", "otlp/otlpfield"},
 	{"otlp", "config", "admission", "libpf"},
-	{"pipeline", "internal/conf", "internal/compress", "reporter/samples", "reporter/collectionagent/v1", "internal/pprofconv"},
+	{"pipeline", "internal/conf", "internal/compress", "internal/decompress", "reporter/samples", "reporter/collectionagent/v1", "internal/pprofconv"},
 	{"component", "otlpclient", "obsreport"},
 	{"internal/refusal"}, // between otlpclient and pipeline, which do not know each other
 	{"exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/…"}, // what exporters, extensions, the reporter, receivers share: a landing below them
@@ -36,7 +36,7 @@ var floors = [][]string{
 
 // aside are packages that nothing in the product imports: tools and helpers of
 // tests. They may import what they like.
-var aside = []string{"internal/test/badinput", "internal/test/badinput/run", "internal/test/testkit", "internal/test/tlstest", "internal/test/hostile", "internal/test/floors"}
+var aside = []string{"internal/test/badinput", "internal/test/badinput/run", "internal/test/testkit", "internal/test/tlstest", "internal/test/hostile", "internal/test/floors", "internal/test/host"}
 
 func floorOf(pkg string) (int, bool) {
 	for i, f := range floors {

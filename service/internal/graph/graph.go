@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"github.com/penstock-telemetry/penstock/component"
@@ -25,7 +26,7 @@ type Graph struct {
 	parts      []part // in the order in which they start
 	started    []part
 	extensions *startedExtensions
-	Receivers []Receiver
+	Receivers  []Receiver
 	// Mutates says whether a pipeline changes what it is given.
 	Mutates map[*load.Pipeline]bool
 }
@@ -42,6 +43,9 @@ type Receiver struct {
 	Config   *load.Component
 	Signals  []otlp.Signal
 	Instance component.Receiver
+	// Switches stand between the receiver and its pipelines, one for each of
+	// Signals.
+	Switches map[otlp.Signal]*pipeline.Switch
 }
 
 // A builder makes a graph back to front: who consumes is made before who feeds.
@@ -149,10 +153,7 @@ func (b *builder) entry(p *load.Pipeline) pipeline.Consumer {
 			branches = append(branches, branch{e, "exporter " + r.ID})
 		}
 	}
-	next := fanout(branches)
-	for i := len(p.Processors) - 1; i >= 0; i-- {
-		next = b.processor(p, p.Processors[i].Target, next)
-	}
+	next := b.processed(p, fanout(branches))
 	b.entries[p] = next
 	return next
 }
@@ -167,23 +168,72 @@ func (b *builder) connector(c *load.Component, from *load.Pipeline) pipeline.Con
 	return fanout(branches)
 }
 
-// processor makes one for this pipeline alone.
-func (b *builder) processor(p *load.Pipeline, c *load.Component, next pipeline.Consumer) pipeline.Consumer {
-	settings := b.settingsFor(c)
-	settings.Logger = settings.Logger.With(slog.String("pipeline", p.ID))
-	made, err := c.Descriptor.ConsumerProcessor(c.Config, settings, next)
+// processed puts the processors of a pipeline, made for it alone, in front of next.
+// Those that work within the call are driven by one chain as far as they follow
+// each other; those that hold data or send later call what is behind them.
+func (b *builder) processed(p *load.Pipeline, next pipeline.Consumer) pipeline.Consumer {
+	var steps []pipeline.Step
+	for _, r := range slices.Backward(p.Processors) {
+		c := r.Target
+		settings := b.settingsFor(c)
+		settings.Logger = settings.Logger.With(slog.String("pipeline", p.ID))
+		if c.Descriptor.Processor != nil {
+			if step, ok := b.step(p, c, settings); ok {
+				steps = append(steps, step)
+			}
+			continue
+		}
+		next, steps = chain(next, steps), nil
+		next = b.consumerProcessor(p, c, settings, next)
+	}
+	return chain(next, steps)
+}
+
+// chain puts steps, which are back to front, before next.
+func chain(next pipeline.Consumer, steps []pipeline.Step) pipeline.Consumer {
+	if next == nil {
+		return nil // a component could not be made; this is never run
+	}
+	slices.Reverse(steps)
+	return pipeline.Chain(next, steps...)
+}
+
+// step makes a processor that works within the call.
+func (b *builder) step(p *load.Pipeline, c *load.Component, s component.Settings) (pipeline.Step, bool) {
+	made, err := c.Descriptor.Processor(c.Config, s)
+	if err != nil {
+		b.fail(c, err)
+		return pipeline.Step{}, false
+	}
+	if runs, ok := made.(pipeline.Component); ok {
+		b.addProcessor(p, c, runs)
+	}
+	return pipeline.Step{Name: c.ID, Processor: made, Observer: b.observer(c)}, true
+}
+
+// consumerProcessor makes a processor that calls next by itself.
+func (b *builder) consumerProcessor(p *load.Pipeline, c *load.Component, s component.Settings, next pipeline.Consumer) pipeline.Consumer {
+	o := b.observer(c)
+	made, err := c.Descriptor.ConsumerProcessor(c.Config, s, countOut(o, next))
 	if err != nil {
 		b.fail(c, err)
 		return next
 	}
+	b.addProcessor(p, c, made)
+	return countIn(o, made)
+}
+
+// observer counts what a processor does; nil at levels that do not want it.
+func (b *builder) observer(*load.Component) pipeline.Observer { return nil }
+
+func (b *builder) addProcessor(p *load.Pipeline, c *load.Component, made pipeline.Component) {
 	b.processors = append(b.processors, part{"processor " + strconv.Quote(c.ID) + " of pipeline " + strconv.Quote(p.ID), c, made})
-	return made
 }
 
 // receiver makes one for all signals, and gives it a fan-out over the pipelines
 // of each.
 func (b *builder) receiver(c *load.Component) (part, Receiver) {
-	r, users := Receiver{Config: c}, sharedReceiver{}
+	r, users := Receiver{Config: c, Switches: map[otlp.Signal]*pipeline.Switch{}}, sharedReceiver{}
 	for _, s := range otlp.Signals() {
 		var branches []branch
 		for _, p := range b.cfg.Readers(c, s) {
@@ -192,16 +242,17 @@ func (b *builder) receiver(c *load.Component) (part, Receiver) {
 		if len(branches) == 0 {
 			continue
 		}
+		to := pipeline.NewSwitch(fanout(branches))
 		h, err := b.shared.Get(c, func() (component.Receiver, error) { return c.Descriptor.Receiver(c.Config, b.settingsFor(c)) })
 		if err == nil {
-			err = h.Component().Register(s, fanout(branches))
+			err = h.Component().Register(s, to)
 		}
 		if err != nil {
 			b.fail(c, err)
 			break
 		}
 		users = append(users, h)
-		r.Instance, r.Signals = h.Component(), append(r.Signals, s)
+		r.Instance, r.Signals, r.Switches[s] = h.Component(), append(r.Signals, s), to
 	}
 	return part{"receiver " + strconv.Quote(c.ID), c, users}, r
 }
