@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/penstock-telemetry/penstock/internal/version"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/service"
 )
@@ -46,7 +47,7 @@ func (a *app) componentsCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			enc := yaml.NewEncoder(a.stdout)
-			return enc.Encode(listComponents(buildInfo().Version))
+			return enc.Encode(listComponents(version.Get()))
 		},
 	}
 }

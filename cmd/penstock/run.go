@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/penstock-telemetry/penstock/internal/version"
 	"github.com/penstock-telemetry/penstock/service"
 )
 
@@ -35,7 +36,7 @@ func (a *app) serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	svc, err := service.New(cfg, service.Options{
-		Version: buildInfo().Version, Stdout: a.stdout, Stderr: a.stderr,
+		Version: version.Get(), Stdout: a.stdout, Stderr: a.stderr,
 		DrainWithin: a.drainWithin, FeatureGates: strings.Join(a.featureGates, ","),
 	})
 	if err != nil {
