@@ -45,8 +45,8 @@ type Value struct {
 	dict *Dictionary
 }
 
-// Resolve returns the value of v; d is nil for signals without a dictionary.
-// Outside profiles a reference is treated as absent (common.proto).
+// Resolve returns the value of v. d is nil for signals without a dictionary; a
+// reference is then treated as absent (common.proto).
 func (v AnyValue) Resolve(d *Dictionary) Value {
 	u := v.Value()
 	if u.Num == otlpfield.AnyValueStringValueStrindex {
@@ -61,7 +61,7 @@ func (v AnyValue) Resolve(d *Dictionary) Value {
 // Kind returns the type of the value.
 func (v Value) Kind() Kind { return Kind(v.u.Num) }
 
-// Text returns a string's or bytes' content.
+// Text returns the content of a string or of bytes, nil for other kinds.
 func (v Value) Text() []byte {
 	if v.Kind() == KindString || v.Kind() == KindBytes {
 		return v.u.Bytes
@@ -69,10 +69,10 @@ func (v Value) Text() []byte {
 	return nil
 }
 
-// Bool returns a bool.
+// Bool returns the value of a bool, false for other kinds.
 func (v Value) Bool() bool { return v.Kind() == KindBool && v.u.Scalar != 0 }
 
-// Int returns an int.
+// Int returns the value of an int, 0 for other kinds.
 func (v Value) Int() int64 {
 	if v.Kind() != KindInt {
 		return 0
@@ -80,7 +80,7 @@ func (v Value) Int() int64 {
 	return int64(v.u.Scalar)
 }
 
-// Double returns a double.
+// Double returns the value of a double, 0 for other kinds.
 func (v Value) Double() float64 {
 	if v.Kind() != KindDouble {
 		return 0
@@ -88,7 +88,7 @@ func (v Value) Double() float64 {
 	return math.Float64frombits(v.u.Scalar)
 }
 
-// Array iterates over an array's elements.
+// Array iterates over the elements of an array.
 func (v Value) Array() iter.Seq[Value] {
 	return func(yield func(Value) bool) {
 		if v.Kind() != KindArray {
@@ -102,7 +102,7 @@ func (v Value) Array() iter.Seq[Value] {
 	}
 }
 
-// Map iterates over a map's keys and values.
+// Map iterates over the keys and values of a map, in order.
 func (v Value) Map() iter.Seq2[[]byte, Value] {
 	return func(yield func([]byte, Value) bool) {
 		if v.Kind() != KindMap {
@@ -116,9 +116,8 @@ func (v Value) Map() iter.Seq2[[]byte, Value] {
 	}
 }
 
-// Attributes iterates over a list of attributes, in the order in which they
-// stand; keys and values that refer to the dictionary are resolved. d is nil for
-// signals without one.
+// Attributes iterates over a list of attributes, in order. Keys and values that
+// refer to the dictionary are resolved. d is nil for signals without one.
 func Attributes(l List[KeyValue], d *Dictionary) iter.Seq2[[]byte, Value] {
 	return func(yield func([]byte, Value) bool) {
 		for kv := range l.All() {
@@ -153,8 +152,8 @@ func Attribute(l List[KeyValue], d *Dictionary, key string) (v Value, ok bool) {
 	return Value{}, false
 }
 
-// AppendText appends v as people read it: a string as it is, a number or bool
-// plain, bytes in base64, arrays and maps as JSON.
+// AppendText appends v as text: a string as it is, a number or bool as in JSON,
+// bytes in base64, arrays and maps as JSON.
 func (v Value) AppendText(dst []byte) []byte {
 	switch v.Kind() {
 	case KindString:
@@ -169,8 +168,8 @@ func (v Value) AppendText(dst []byte) []byte {
 	return v.appendJSON(dst, 0)
 }
 
-// appendJSON recurses at most MaxDepth deep: Check saw to it. The count is there
-// for bytes that it did not see.
+// appendJSON recurses at most MaxDepth levels for a request that Check accepted.
+// The limit is for bytes that were not checked.
 func (v Value) appendJSON(dst []byte, depth int) []byte {
 	if depth > MaxDepth {
 		return append(dst, "null"...)
@@ -210,8 +209,8 @@ func (v Value) appendJSON(dst []byte, depth int) []byte {
 	return append(dst, "null"...)
 }
 
-// appendDouble writes a double as JSON; JSON has no words for infinities, so
-// they are quoted as protobuf's JSON mapping has them.
+// appendDouble appends a double as JSON. NaN and the infinities, which JSON does
+// not have, are strings, as in the JSON mapping of protobuf.
 func appendDouble(dst []byte, f float64) []byte {
 	switch {
 	case math.IsNaN(f):

@@ -66,10 +66,10 @@ func negativeZero(v float64) bool { return v == 0 && math.Signbit(v) }
 
 func unzigzag(v int32) uint64 { return uint64(uint32(v<<1) ^ uint32(v>>31)) }
 
-// AppendPartialSuccess appends the body of the response to an export of any
-// signal: all four have partial_success in field 1, and in it the count of
-// rejected items in 1 and the message in 2. Nothing rejected and nothing to say
-// is the empty response (OTLP specification, "Full Success").
+// AppendPartialSuccess appends the response to an export of any signal: the
+// number of rejected items and an error message. If nothing was rejected and
+// there is no message, the response is empty (OTLP specification, "Full
+// Success").
 func AppendPartialSuccess(dst []byte, rejected int64, message string) []byte {
 	if rejected == 0 && message == "" {
 		return dst
@@ -86,9 +86,9 @@ func AppendPartialSuccess(dst []byte, rejected int64, message string) []byte {
 	return e.Buf
 }
 
-// ParsePartialSuccess reads what AppendPartialSuccess wrote, from any server.
-// message points into response. What is split in several parts merges, each part
-// being a message of its own.
+// ParsePartialSuccess reads the response to an export of any signal: the number
+// of rejected items and the error message, which points into response. A
+// partial_success that is split in several parts is merged.
 func ParsePartialSuccess(response []byte) (rejected int64, message []byte, err error) {
 	c := wire.Cursor{Buf: response}
 	for c.Next() {

@@ -13,13 +13,13 @@ const (
 	// directly below an attribute is at depth 1.
 	MaxDepth = 64
 
-	// maxFrames bounds the walk's stack. No message nests in itself but through
-	// AnyValue, whose levels take at most three frames each (AnyValue,
-	// KeyValueList, KeyValue); the deepest way to a first AnyValue has seven.
+	// maxFrames is the size of the stack of the walk. Only AnyValue can be nested
+	// in itself; each of its levels takes at most three frames (AnyValue,
+	// KeyValueList, KeyValue). The deepest path to the first AnyValue has seven.
 	maxFrames = 8 + 3*MaxDepth
 )
 
-// tagEntry is what to do with one tag of one message: tables[message][tag].
+// tagEntry says how to process one tag of one message: tables[message][tag].
 type tagEntry struct {
 	op  tagOp
 	arg uint8 // the nested message, the dictionary table of an index, or isText
@@ -31,32 +31,32 @@ const isText = 1
 type tagOp uint8
 
 const (
-	opUnknown tagOp = iota // not a field we know: skip it, whatever it is
-	opBadType              // a field we know with a wire type it cannot have
+	opUnknown tagOp = iota // an unknown field, which is skipped
+	opBadType              // a known field with the wrong wire type
 	opVarint
 	opFixed64
 	opFixed32
 	opIndex
-	opLength // not an op: those below are length-delimited
+	opLength // not an op: the ops below are length-delimited
 	opBytes
 	opPackedVarint
 	opPackedFixed64
 	opPackedFixed32
 	opPackedIndex
 	opMessage
-	opItem       // a message that counts
-	opKeyValue   // a message with a short cut
-	opAnyValue   // a message that nests in itself
-	opMetric     // a message whose items are in a oneof
+	opItem       // a message that counts as an item
+	opKeyValue   // a message with a fast path
+	opAnyValue   // a message that can be nested in itself
+	opMetric     // a message with a oneof that holds its items
 	opMetricData // a member of that oneof
 )
 
-// CheckError says what is wrong with a request, and where.
+// CheckError is the error of a request that Check rejects.
 type CheckError struct {
 	Signal Signal
-	// Offset is the index of the byte where the offending field begins.
+	// Offset is the byte offset of the field in the request.
 	Offset int
-	// Path names the messages and the field, outermost first.
+	// Path names the messages and the field, outermost first, separated by dots.
 	Path string
 	Err  error
 }
@@ -68,14 +68,14 @@ func (e *CheckError) Error() string {
 // Unwrap returns the cause.
 func (e *CheckError) Unwrap() error { return e.Err }
 
-// Check walks a whole export request once, without allocating, and returns the
+// Check reads a whole export request once, without allocating, and returns the
 // number of its items: spans, data points, log records, samples.
 //
-// It refuses what is not protobuf (encoding guide), a known field with a wire
-// type that it cannot have, AnyValues nested deeper than MaxDepth, and in
-// profiles an index that points outside its dictionary table; index 0, "not
-// set", is always right. Strings that are not UTF-8 pass. Views over checked
-// bytes cannot fail. An error is a *CheckError.
+// It rejects invalid protobuf (encoding guide), known fields with the wrong wire
+// type, AnyValues nested deeper than MaxDepth, and in profiles an index outside
+// its dictionary table; index 0, "unset", is always valid. Strings that are not
+// valid UTF-8 are accepted. The error is a *CheckError, except for an invalid
+// signal and a request that exceeds the maximum size of a message.
 func Check(s Signal, request []byte) (items int, err error) {
 	if !s.Valid() {
 		return 0, fmt.Errorf("check request: %s", s)
@@ -101,13 +101,13 @@ var roots = [5]uint8{
 // field number in ProfilesDictionary.
 type limits [8]uint64
 
-// noLimits lets every index pass: outside profiles, references into a string
-// table are to be treated as absent (common.proto, key_strindex).
+// noLimits accepts every index: outside profiles, references to the string table
+// are treated as absent (common.proto, key_strindex).
 var noLimits = limits{1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32, 1 << 32}
 
-// tableSizes counts the entries of the dictionary's tables ahead of the walk,
-// since the dictionary may come last, or in several parts. It stops at bad
-// bytes; the walk will find them too.
+// tableSizes counts the entries of the dictionary's tables before the walk, since
+// the dictionary may come last, or in several parts. It stops at invalid bytes,
+// which the walk will report.
 func tableSizes(request []byte) (n limits) {
 	for c := (wire.Cursor{Buf: request}); c.Next(); {
 		if c.Num != otlpfield.ExportProfilesServiceRequestDictionary || c.Type != wire.TypeBytes {
@@ -118,7 +118,7 @@ func tableSizes(request []byte) (n limits) {
 	return n
 }
 
-// countTables adds up the entries of one part of the dictionary.
+// countTables adds the entries of one part of the dictionary to n.
 func countTables(b []byte, n *limits) {
 	for i := 0; i < len(b); {
 		if i+1 < len(b) && b[i] < uint8(len(n))<<3 && b[i]&7 == uint8(wire.TypeBytes) && b[i+1] < 0x80 {
@@ -140,11 +140,11 @@ func countTables(b []byte, n *limits) {
 	}
 }
 
-// frame is a message that was left for one inside it.
+// frame is a message around the current one.
 type frame struct {
 	end     int32
 	message uint8
-	depth   uint8 // AnyValues around it, itself included
+	depth   uint8 // the number of AnyValues around it, including itself
 }
 
 type walk struct {
@@ -153,15 +153,15 @@ type walk struct {
 	limits  limits
 	stack   [maxFrames]frame
 
-	// The Metric the walk is in: the count before it, and the member of its
-	// oneof seen last.
+	// For the current Metric: the number of items before it, and the tag of the
+	// member of its oneof that was seen last.
 	metricItems int
 	metricTag   uint32
 }
 
-// run is the walk: one loop, no calls into itself. i never passes end, the end
-// of the message that i is in. A message is entered by pushing the one around
-// it and left by popping that.
+// run is the walk: a loop without recursion. i is the current offset and end the
+// end of the current message. To enter a message, the current one is pushed on
+// the stack; at its end, it is popped.
 func (w *walk) run(msg uint8) (items int, err error) {
 	b := w.request
 	i, end, top := 0, len(b), 0
@@ -184,7 +184,7 @@ func (w *walk) run(msg uint8) (items int, err error) {
 		start, tag := i, uint32(b[i])
 		i++
 		if tag >= 0x80 {
-			if i < end && b[i] == 1 { // fields 16 to 31, as they are usually written
+			if i < end && b[i] == 1 { // fields 16 to 31 in the usual encoding
 				i++
 			} else if tag, i, err = wideTag(b[:end], start); err != nil {
 				return 0, w.fail(start, top, msg, err)
@@ -229,7 +229,7 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			continue
 		case opKeyValue:
 			if depth < MaxDepth && plainKeyValue(b[i:next]) {
-				// Attributes come in rows.
+				// The next fields are probably attributes too.
 				i = plainKeyValues(b[:end], next, tag)
 				continue
 			}
@@ -254,8 +254,7 @@ func (w *walk) run(msg uint8) (items int, err error) {
 	}
 }
 
-// count returns the number of items so far, as a message that matters to it
-// begins.
+// count returns the number of items including the message that begins.
 func (w *walk) count(op tagOp, tag uint32, items int) int {
 	switch op {
 	case opItem:
@@ -263,7 +262,7 @@ func (w *walk) count(op tagOp, tag uint32, items int) int {
 	case opMetric:
 		w.metricItems, w.metricTag = items, 0
 	case opMetricData:
-		// A member of the oneof that displaces another takes its points away.
+		// A member of the oneof that replaces another removes its points.
 		if w.metricTag != tag && w.metricTag != 0 {
 			items = w.metricItems
 		}
@@ -272,8 +271,8 @@ func (w *walk) count(op tagOp, tag uint32, items int) int {
 	return items
 }
 
-// short returns the index behind a scalar of the usual length, which may be
-// beyond the end of b; 0 if it takes a closer look.
+// short is the fast path for scalars: it returns the index after the value, which
+// may be beyond the end of b, or 0 if the caller must use scalar.
 func (w *walk) short(e tagEntry, b []byte, i int) int {
 	switch e.op {
 	case opFixed32:
@@ -286,7 +285,7 @@ func (w *walk) short(e tagEntry, b []byte, i int) int {
 		if n-i < 9 {
 			return n + 1
 		}
-	case opIndex: // one byte or two
+	case opIndex: // one or two bytes
 		if i+1 >= len(b) {
 			return 0
 		}
@@ -299,8 +298,8 @@ func (w *walk) short(e tagEntry, b []byte, i int) int {
 	return 0
 }
 
-// plainKeyValues returns the index behind the plain attributes that follow at
-// b[i:], each with the tag given, which is one byte.
+// plainKeyValues skips the fields at b[i:] that have this tag, of one byte, and for
+// which plainKeyValue holds, and returns the index after them.
 func plainKeyValues(b []byte, i int, tag uint32) int {
 	for i+1 < len(b) && uint32(b[i]) == tag && b[i+1] < 0x80 {
 		next := i + 2 + int(b[i+1])
@@ -322,14 +321,14 @@ const (
 	tagDouble = otlpfield.AnyValueDoubleValue<<3 | uint8(wire.TypeFixed64)
 )
 
-// plainKeyValue says whether b is a KeyValue of the shape that nearly all have:
-// a key, then a value that is one short scalar, and nothing else. What it does
-// not recognise is walked.
+// plainKeyValue reports whether b is a valid KeyValue of the most frequent form: a
+// key and then a value, both shorter than 128 bytes, where the value has exactly
+// one field, a scalar. A KeyValue of another form may be valid too.
 func plainKeyValue(b []byte) bool {
 	if len(b) < 4 || b[0] != tagKey || b[1] >= 0x80 {
 		return false
 	}
-	v := 2 + int(b[1]) // where the value's tag is
+	v := 2 + int(b[1]) // the index of the value's tag
 	if len(b) < v+3 || b[v] != tagValue || b[v+1] >= 0x80 || len(b) != v+2+int(b[v+1]) {
 		return false
 	}
@@ -337,7 +336,7 @@ func plainKeyValue(b []byte) bool {
 	case tagString:
 		return len(b) > v+1 && b[v+1] < 0x80 && len(b) == v+2+int(b[v+1])
 	case tagBool, tagInt:
-		last := len(b) - 1 // the varint is b[v+1:], if there is one
+		last := len(b) - 1 // the varint is b[v+1:]
 		if last == v || last-v > 9 || b[last] >= 0x80 {
 			return false
 		}
@@ -353,8 +352,8 @@ func plainKeyValue(b []byte) bool {
 	return false
 }
 
-// scalar returns the index behind a field that has no length of its own, or is
-// not known.
+// scalar checks a field that is not length-delimited, or not known, and returns
+// the index after it. The field begins at start and its value at i.
 func (w *walk) scalar(e tagEntry, b []byte, start, i int, tag uint32) (int, error) {
 	switch e.op {
 	case opVarint:
@@ -377,8 +376,8 @@ func (w *walk) scalar(e tagEntry, b []byte, start, i int, tag uint32) (int, erro
 	}
 }
 
-// wideTag reads a tag that is longer than a byte. A tag above 255 is returned as
-// 0, which no message knows; its number is looked at when it is skipped.
+// wideTag reads a tag that is longer than a byte. It returns 0, which is an unknown
+// field in every message, for a tag above 255; scalar then checks its number.
 func wideTag(b []byte, i int) (tag uint32, next int, err error) {
 	v, next, err := wire.Varint(b, i)
 	if err != nil || v > 0xff {
@@ -403,7 +402,7 @@ func (w *walk) packed(e tagEntry, b []byte) error {
 	}
 	isIndex, limit := e.op == opPackedIndex, w.limits[e.arg]
 	for i := 0; i < len(b); {
-		// Most indices take one byte or two.
+		// Most indices take one or two bytes.
 		v := uint64(b[i])
 		switch {
 		case v < 0x80:
@@ -426,8 +425,8 @@ func (w *walk) packed(e tagEntry, b []byte) error {
 	return nil
 }
 
-// index checks a reference into a dictionary table. Fields are int32, so only
-// the low 32 bits count.
+// index checks an index of a dictionary table. Index fields are int32: the high
+// 32 bits are ignored.
 func (w *walk) index(table uint8, v uint64) error {
 	if i := uint64(uint32(v)); i != 0 && i >= w.limits[table] {
 		return &indexError{fieldNames[msgProfilesDictionary][table], int32(v), w.limits[table]}
@@ -460,8 +459,8 @@ func (e *indexError) Error() string {
 	return fmt.Sprintf("index %d out of range: %s has %d entries", e.index, e.table, e.size)
 }
 
-// fail puts the place to err: the messages on the stack, of which top are in
-// use, and the field that begins at start in msg.
+// fail returns err as a CheckError with the path to the field of msg that begins
+// at start. The first top frames of the stack are in use.
 func (w *walk) fail(start, top int, msg uint8, err error) error {
 	var path []string
 	for _, f := range w.stack[1:max(top, 1)] {

@@ -12,12 +12,12 @@ type nasty struct {
 	name   string
 	signal Signal
 	data   []byte
-	// want is part of the error's text; empty if the request is fine.
+	// want is a part of the error text; empty if the request is valid.
 	want  string
 	items int
 }
 
-// msg nests fields in the message field num.
+// msg returns the message field num with these fields inside.
 func msg(num uint32, fields ...[]byte) []byte {
 	return wire.AppendBytes(nil, num, join(fields...))
 }
@@ -35,7 +35,7 @@ func varint(num uint32, v uint64) []byte {
 	return e.Buf
 }
 
-// span puts fields into the one span of a request.
+// span returns a request with one span that has these fields.
 func span(fields ...[]byte) []byte { return msg(1, msg(2, msg(2, fields...))) }
 
 // deep returns an attribute whose value is at depth n, nested in arrays or maps.
@@ -53,10 +53,10 @@ func deepKeyValue(n int, maps bool) []byte {
 	return join(msg(1, []byte("key")), msg(2, v))
 }
 
-// profile puts fields into the one sample of a request.
+// sample returns a request with one sample that has these fields.
 func sample(fields ...[]byte) []byte { return msg(1, msg(2, msg(2, msg(2, fields...)))) }
 
-// metricsIn puts fields into the one metric of a request.
+// metricsIn returns a request with one metric that has these fields.
 func metricsIn(fields ...[]byte) []byte { return msg(1, msg(2, msg(2, fields...))) }
 
 func nastyCases() []nasty {
@@ -156,8 +156,8 @@ func TestCheckNastyCases(t *testing.T) {
 	}
 }
 
-// Every index field of the protocol is checked, against the table that the
-// protocol names, packed and not.
+// Every index field of the protocol is checked against the table that the protocol
+// names, packed and not packed.
 func TestEveryIndexFieldIsChecked(t *testing.T) {
 	got := map[string]string{}
 	for m := range tables {

@@ -6,20 +6,20 @@ import (
 )
 
 // Dictionary gives access by index to the tables of a profiles request. A nil
-// *Dictionary is that of the other signals: empty. An index that a table does
-// not have gives nil, which every view reads as a message without fields.
+// *Dictionary, as for the other signals, is empty. An index out of range returns
+// nil, which is a valid view of a message without fields.
 //
-// It takes four bytes for each entry: where the entry begins. The smallest entry
-// takes two on the wire, so a hostile dictionary costs twice its size.
+// It takes four bytes of memory for each entry. The smallest entry takes two
+// bytes on the wire, so a hostile dictionary costs at most twice its size.
 type Dictionary struct {
 	raw []byte
 	// starts holds for each table, by its field number in ProfilesDictionary,
-	// where in raw its entries' fields begin.
+	// the offsets of its entries in raw.
 	starts [8][]uint32
 }
 
-// DictionaryOf indexes the dictionary of a request of signal s; nil if the
-// signal has none. A dictionary in several parts is one: their tables append.
+// DictionaryOf indexes the dictionary of a request of signal s. It returns nil if
+// the signal has none. The parts of a dictionary that is split are merged.
 func DictionaryOf(s Signal, request []byte) *Dictionary {
 	if !s.Spec().HasDictionary {
 		return nil

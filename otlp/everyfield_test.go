@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// filler makes messages in which every field is set; of a oneof, some member.
+// filler creates messages in which every field is set, and one member of each oneof.
 type filler struct {
 	n   int // makes values differ
 	rng *rand.Rand
@@ -61,8 +61,8 @@ func (f *filler) value(d protoreflect.FieldDescriptor, v protoreflect.Value, dep
 	return protoreflect.ValueOfUint64(uint64(f.n) << 40)
 }
 
-// A request in which every field of the protocol is set is taken, and every
-// getter and Decode returns what the official module wrote.
+// Check accepts a request in which every field of the protocol is set, and every
+// getter and Decode return what the official module wrote.
 func TestEveryFieldIsRead(t *testing.T) {
 	o := newOracle(t)
 	for s, d := range o {
@@ -87,7 +87,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 	}
 }
 
-// note remembers the fields that are set in m.
+// note records the fields that are set in m.
 func note(m protoreflect.Message, set map[protoreflect.FullName]bool) {
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		set[f.FullName()] = true
@@ -104,7 +104,7 @@ func note(m protoreflect.Message, set map[protoreflect.FullName]bool) {
 	})
 }
 
-// unset lists the fields of d, and of the messages in it, that are not in set.
+// unset lists the fields of d, and of the messages inside it, that are not in set.
 func unset(d protoreflect.MessageDescriptor, set, seen map[protoreflect.FullName]bool) (missing []protoreflect.FullName) {
 	if seen[d.FullName()] {
 		return nil

@@ -9,19 +9,19 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
-// generator writes requests out of the tables of Check: every field in every
-// form that the wire allows, in any order, as often as it likes. It knows the
-// messages, so it gets deeper than flipped bits do. If it is evil, some lengths,
-// tags and ends are wrong.
+// generator writes random requests from the tables of Check: every field in every
+// form that the wire allows, in any order, any number of times. Since it uses the
+// schema, it reaches deeper levels than random bit flips. If evil is true, some
+// lengths, tags and ends are wrong.
 type generator struct {
 	rng  *rand.Rand
 	evil bool
 }
 
-// one says yes once in n times.
+// one returns true with probability 1/n.
 func (g *generator) one(n int) bool { return g.rng.IntN(n) == 0 }
 
-// varint appends v, now and then in more bytes than it needs.
+// varint appends v, sometimes in more bytes than necessary.
 func (g *generator) varint(b []byte, v uint64) []byte {
 	n := len(b)
 	b = binary.AppendUvarint(b, v)
@@ -47,7 +47,7 @@ func (g *generator) value() uint64 {
 	return 1 << g.rng.IntN(64)
 }
 
-// index is mostly inside a small table.
+// index returns an index that is mostly within a small table.
 func (g *generator) index() uint64 {
 	if g.one(30) {
 		return g.value()
@@ -105,7 +105,7 @@ func (g *generator) message(m uint8, depth int) (b []byte) {
 			tags = append(tags, uint64(t))
 		}
 	}
-	if m == msgKeyValue && !g.one(3) { // the usual shape, which has a short cut
+	if m == msgKeyValue && !g.one(3) { // the most frequent form, which has a fast path
 		return g.bytes(g.bytes(b, 1<<3|2, g.text()), 2<<3|2, g.message(msgAnyValue, depth+1))
 	}
 	n := g.rng.IntN(4)
@@ -117,7 +117,7 @@ func (g *generator) message(m uint8, depth int) (b []byte) {
 		case g.one(25):
 			b = g.unknown(b, 0)
 		case g.evil && g.one(100):
-			b = append(b, byte(tag)) // a tag and nothing behind it
+			b = append(b, byte(tag)) // a tag without a value
 		default:
 			b = g.field(b, tag, tables[m][tag], depth)
 		}
@@ -154,7 +154,7 @@ func (g *generator) field(b []byte, tag uint64, e tagEntry, depth int) []byte {
 	return g.bytes(b, tag, g.message(e.arg, depth+1))
 }
 
-// request writes a request of signal s; one of profiles mostly has a dictionary
+// request returns a request of signal s. A profiles request mostly has a dictionary
 // with a few entries in each table.
 func (g *generator) request(s Signal) []byte {
 	b := g.message(roots[s], 0)
@@ -197,7 +197,7 @@ func TestGeneratedRequests(t *testing.T) {
 		accepted += o.compareGenerated(t, seed)
 	}
 	if all := 4 * seeds; accepted < all/4 || accepted > all*9/10 {
-		t.Errorf("%d of %d requests are accepted: the generator has lost its balance", accepted, all)
+		t.Errorf("%d of %d requests are accepted: the generator is not balanced", accepted, all)
 	}
 }
 

@@ -15,25 +15,25 @@ const (
 	FieldResource  = otlpfield.ResourceXResource
 )
 
-// Group is one scope of one resource, in a request of any signal.
+// Group is one scope of one resource in a request of any signal.
 type Group struct {
 	Resource          Resource // nil if absent
 	ResourceSchemaURL []byte
-	// Scope, ScopeSchemaURL and Items are empty where a resource has no scope.
+	// Scope, ScopeSchemaURL and Items are empty if the resource has no scope.
 	Scope          InstrumentationScope
 	ScopeSchemaURL []byte
-	// Items are the undecoded spans, metrics, log records or profiles: convert
-	// each to the view of its signal.
+	// Items are the spans, metrics, log records or profiles. Convert each to the
+	// view of its signal.
 	Items List[[]byte]
 
-	// First says that this is the first group of its resource.
+	// First is true for the first group of a resource.
 	First bool
-	// HasScope is false for a resource that holds no scope at all.
+	// HasScope is false for a resource without a scope.
 	HasScope bool
 }
 
-// Groups walks (resource, scope) of a request of any signal, in the order in
-// which they stand. A resource without scopes is one group without a scope.
+// Groups iterates over the pairs of resource and scope in a request of any
+// signal, in order. A resource without scopes is one group without a scope.
 func Groups(request []byte) iter.Seq[Group] {
 	return func(yield func(Group) bool) {
 		for rx := range (List[[]byte]{region{request, otlpfield.RequestResources}}).All() {

@@ -7,40 +7,41 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
 
-// OTLP's JSON form is protobuf's (https://protobuf.dev/programming-guides/json)
-// with the changes of the OTLP specification, "JSON Protobuf Encoding": ids are
-// hex digits, enums are numbers, unknown fields are skipped.
+// The JSON encoding of OTLP is that of protobuf
+// (https://protobuf.dev/programming-guides/json) with the changes of the OTLP
+// specification, "JSON Protobuf Encoding": ids are hex digits, enums are numbers,
+// unknown fields are skipped.
 //
-//	json_decode.go   text → wire: the walk over objects and lists
-//	json_value.go    … and the value of one field
-//	json_keyvalue.go … and a short cut for attributes
-//	json_text.go     strings: escapes, hex, base64
-//	json_number.go   numbers
-//	json_skip.go     values of unknown fields
-//	json_encode.go   wire → text: messages and lists
-//	json_encode_value.go … and numbers, strings and ids
-//	json.gen.go      the tables, from the descriptors
+//	json_decode.go       JSON to wire: objects and lists
+//	json_value.go        … the value of a field
+//	json_keyvalue.go     … a fast path for attributes
+//	json_text.go         … strings: escapes, hex, base64
+//	json_number.go       … numbers
+//	json_skip.go         … the values of unknown fields
+//	json_encode.go       wire to JSON: messages and lists
+//	json_encode_value.go … numbers, strings and ids
+//	json.gen.go          the tables, from the descriptors
 
-// ErrShortBuffer says that a result does not fit into the room that was given.
+// ErrShortBuffer means that the result does not fit into the given buffer.
 var ErrShortBuffer = errors.New("output buffer too small")
 
-// jsonSlack is room beyond what is written that lets the decoder write short
-// values without asking for each byte.
+// jsonSlack is the free space in the output buffer, in bytes, that lets the decoder
+// write short values without a check of each byte.
 const jsonSlack = 32
 
-// MaxWireBytes returns the room in which the wire form of n bytes of JSON always
-// fits. Most requests take half of their text; the worst is a list of one-digit
-// doubles, each two bytes of text and eight on the wire.
+// MaxWireBytes returns an upper bound for the size in bytes of the wire form of n
+// bytes of JSON. Most requests take half the size of their text. The worst case is
+// a list of doubles of one digit, each two bytes of text and eight on the wire.
 func MaxWireBytes(n int) int { return 4*n + 2*jsonSlack }
 
-// JSONError says what is wrong with the JSON text of a request, and where.
+// JSONError is the error of an invalid JSON request.
 type JSONError struct {
 	Signal Signal
-	// Offset is the index of the byte that is wrong, or at which the value that
-	// is wrong begins.
+	// Offset is the byte offset in the text of the error, or of the value with the
+	// error.
 	Offset int
-	// Path is the way to it: "resourceSpans[0].scopeSpans[1].spans[2].traceId".
-	// It is empty outside the first field.
+	// Path names the field: "resourceSpans[0].scopeSpans[1].spans[2].traceId". It
+	// is empty for an error outside all fields.
 	Path string
 	Err  error
 }
@@ -55,10 +56,10 @@ func (e *JSONError) Error() string {
 // Unwrap returns the cause.
 func (e *JSONError) Unwrap() error { return e.Err }
 
-// jsonField is what the text and the wire call a field, and what it holds.
+// jsonField describes a field: its names in JSON, its tag and its type.
 type jsonField struct {
-	key  string // as it stands in compact text: `"traceId":`
-	orig string // "trace_id", which readers have to take too
+	key  string // in compact JSON: `"traceId":`
+	orig string // "trace_id", which readers must accept too
 	tag  uint8  // of one value: number<<3 | wire type
 	kind jsonKind
 	arg  uint8 // the nested message, or the enum
@@ -75,13 +76,13 @@ func (f *jsonField) wireType() wire.Type { return wire.Type(f.tag & 7) }
 // packedTag is the tag of the field as a packed list.
 func (f *jsonField) packedTag() uint8 { return f.tag&^7 | uint8(wire.TypeBytes) }
 
-// jsonForm says what surrounds a field's value.
+// jsonForm is the cardinality of a field.
 type jsonForm uint8
 
 const (
-	formPlain   jsonForm = iota // one value; the default need not be written
-	formPresent                 // one value; the default is written, for it differs from "absent"
-	formOneof                   // … and excludes the other members
+	formPlain   jsonForm = iota // one value; the default is not written
+	formPresent                 // one value; the default is written, since it differs from "absent"
+	formOneof                   // one value, a member of a oneof; the default is written
 	formList
 )
 

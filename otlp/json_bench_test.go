@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// BenchmarkDecodeJSON stands beside encoding/json.Valid, which only looks.
+// BenchmarkDecodeJSON compares with encoding/json.Valid, which only validates.
 func BenchmarkDecodeJSON(b *testing.B) {
 	const spans = 1000
 	text := AppendJSON(nil, Traces, spansRequest(spans))

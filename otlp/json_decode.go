@@ -10,28 +10,30 @@ import (
 )
 
 // DecodeJSON appends to dst the wire form of an export request of signal s in
-// JSON. It writes within the capacity of dst and never allocates; if that is too
-// small, it returns ErrShortBuffer. MaxWireBytes is always enough, half of the text
-// nearly always. If it fails, it returns dst as it was; what lies behind dst's
-// length is then undefined. Bad text is a *JSONError.
+// JSON. It writes within the capacity of dst and does not allocate. If the capacity
+// is too small, it returns ErrShortBuffer. MaxWireBytes is always enough, half the
+// size of the text nearly always. On an error it returns dst unchanged; the bytes
+// between its length and capacity are then undefined. The error of invalid text is
+// a *JSONError.
 //
-// What it takes, where the specifications leave a choice:
+// Where the specifications leave a choice:
 //
-//   - Names in lowerCamelCase and in the original form; fields in any order.
-//     A key that comes twice is what its field twice is on the wire: the last
-//     value counts, messages merge, lists append. The same holds for two members
-//     of a oneof: the last one counts.
-//   - null is an absent field; in a list of messages or strings, as with the
-//     Collector, an empty one.
-//   - Numbers as numbers or strings; integers with a fraction or exponent too, if
-//     the value is integral. Enums as numbers or names.
-//   - Ids are hex digits, of any length, as in Check. Other bytes are base64,
-//     standard or URL, padded or not.
-//   - Strings that are not UTF-8 pass, as in Check. Half a surrogate pair is
-//     U+FFFD: JavaScript writes one when it cuts a string.
-//   - Unknown fields are skipped, but must be JSON.
+//   - Field names can be in lowerCamelCase or as in the protocol, and in any
+//     order. A key that occurs twice is like the field twice on the wire: the last
+//     value counts, messages are merged, lists are appended. If two members of a
+//     oneof occur, the last one counts.
+//   - null is an absent field. In a list of messages or strings it is an empty
+//     element, as in the Collector.
+//   - Numbers can be numbers or strings. Integers can have a fraction or an
+//     exponent if the value is integral. Enums can be numbers or names.
+//   - Ids are hex digits of any length, as in Check. Other bytes are base64 in the
+//     standard or URL alphabet, padded or not.
+//   - Strings that are not valid UTF-8 are accepted, as in Check. Half a surrogate
+//     pair becomes U+FFFD: JavaScript writes one when it cuts a string.
+//   - Unknown fields are skipped, but must be valid JSON.
 //
-// The result passes Check, except that dictionary indices are left to Check.
+// Check accepts the result, except that DecodeJSON does not check dictionary
+// indices.
 func DecodeJSON(dst []byte, s Signal, text []byte) ([]byte, error) {
 	if !s.Valid() {
 		return dst, fmt.Errorf("decode JSON request: %s", s)
@@ -46,62 +48,62 @@ func DecodeJSON(dst []byte, s Signal, text []byte) ([]byte, error) {
 	return dst, &JSONError{Signal: s, Offset: d.at, Path: d.path(), Err: d.err}
 }
 
-// failed is what a reader returns in place of the index behind what it read,
-// once it has noted the failure.
+// failed is what a method returns instead of the index after the text that it read
+// when it has set d.err.
 const failed = -1
 
-// jsonDecoder walks the text and writes the wire form beside it. The stack is
-// an array, so that hostile nesting costs nothing.
+// jsonDecoder reads the text and writes the wire form. Its stack is an array, so
+// that deep nesting neither allocates nor recurses.
 type jsonDecoder struct {
 	text []byte
-	out  []byte // the room; out[:n] is written
+	out  []byte // the output buffer; out[:n] is written
 	n    int
 
-	err     error // the failure, and
-	at      int   // where in text
-	between bool  // not inside the value of a field
+	err     error
+	at      int  // the offset of the error in text
+	between bool // the error is not inside the value of a field
 
 	top   int
 	stack [maxFrames]jsonFrame
 
-	// What the sender did last time, to guess what it does next: the field that
-	// follows another in a message (both by position from 1), and how many bytes
-	// the length of a message took.
+	// Predictions from what came before: the field that followed another in a
+	// message (both by position, from 1), and how many bytes the length of a
+	// message took.
 	follows [numJSONMessages][maxJSONFields]uint8
 	widths  [numJSONMessages]uint8
-	// … and that of a packed list.
+	// packedWidth is how many bytes the length of the last packed list took.
 	packedWidth int
 }
 
-// maxJSONFields is more than any message has.
+// maxJSONFields is more than the number of fields of any message.
 const maxJSONFields = 24
 
-// jsonFrame is a message that the walk is in.
+// jsonFrame is a message around the current position.
 type jsonFrame struct {
-	mark    int    // where in out its fields begin
-	seen    uint32 // the numbers of the fields that were set, as bits
-	index   int32  // of the element of the list that the walk is in
+	mark    int    // the offset of its fields in out
+	seen    uint32 // the set of the numbers of its fields so far, as bits
+	index   int32  // of the current element, in a list of messages
 	message uint8
-	field   uint8 // the last field, by position from 1
-	list    bool  // the walk is in a list of messages, that field
-	width   uint8 // bytes kept for the length
-	depth   uint8 // AnyValues around, itself included
+	field   uint8 // the last field, by position, from 1
+	list    bool  // the current position is in a list of messages, the value of field
+	width   uint8 // the bytes reserved for the length
+	depth   uint8 // the number of AnyValues around it, including itself
 }
 
-// jsonState is where the walk stands between two steps.
+// jsonState is the position of the decoder between two steps.
 type jsonState uint8
 
 const (
-	atFirstKey     jsonState = iota // behind {
-	atKey                           // behind a comma in an object
-	afterValue                      // behind the value of a field
-	atFirstElement                  // behind [ of a list of messages
-	atElement                       // behind a comma in it
-	afterElement                    // behind a message in it
-	atEnd                           // behind the request
+	atFirstKey     jsonState = iota // after {
+	atKey                           // after a comma in an object
+	afterValue                      // after the value of a field
+	atFirstElement                  // after [ of a list of messages
+	atElement                       // after a comma in it
+	afterElement                    // after a message in it
+	atEnd                           // after the request
 )
 
-// run is the walk: one loop, no calls into itself.
+// run is the decoder: a loop without recursion.
 func (d *jsonDecoder) run(root uint8) bool {
 	i := skipSpace(d.text, 0)
 	if i == len(d.text) || d.text[i] != '{' {
@@ -143,8 +145,9 @@ var (
 	errByteOrderMark = errors.New("text begins with a byte order mark, which JSON does not allow (RFC 8259, section 8.1)")
 )
 
-// field reads a key and the value of that field, or up to where the messages in
-// it begin; then the fields that follow without white space.
+// field reads a key and the value of the field, or up to the start of the messages
+// in it, and continues with the next fields as long as no white space comes between
+// them.
 func (d *jsonDecoder) field(i int, state jsonState) (int, jsonState) {
 	i = skipSpace(d.text, i)
 	if state == atFirstKey && i < len(d.text) && d.text[i] == '}' {
@@ -185,12 +188,12 @@ func (d *jsonDecoder) field(i int, state jsonState) (int, jsonState) {
 			return i, afterValue
 		}
 		if i = skipSpace(d.text, i+1); i == len(d.text) || d.text[i] != '"' {
-			return i, atKey // which fails
+			return i, atKey // where it fails
 		}
 	}
 }
 
-// next reads what stands behind the value of a field.
+// next reads what follows the value of a field.
 func (d *jsonDecoder) next(i int) (int, jsonState) {
 	i = skipSpace(d.text, i)
 	if i < len(d.text) {
@@ -205,7 +208,7 @@ func (d *jsonDecoder) next(i int) (int, jsonState) {
 	return d.expected(i, "a comma or the end of the object"), 0
 }
 
-// element enters the next message of a list.
+// element reads the next element of a list of messages, up to its first key.
 func (d *jsonDecoder) element(i int, state jsonState) (int, jsonState) {
 	i = skipSpace(d.text, i)
 	fr := &d.stack[d.top]
@@ -222,7 +225,7 @@ func (d *jsonDecoder) element(i int, state jsonState) (int, jsonState) {
 	return d.enter(f, i)
 }
 
-// nextElement reads what stands behind a message in a list.
+// nextElement reads what follows a message in a list.
 func (d *jsonDecoder) nextElement(i int) (int, jsonState) {
 	i = skipSpace(d.text, i)
 	fr := &d.stack[d.top]
@@ -239,7 +242,7 @@ func (d *jsonDecoder) nextElement(i int) (int, jsonState) {
 	return d.expected(i, "a comma or the end of the list"), 0
 }
 
-// enter begins the message that f holds at i.
+// enter begins a message at i, which is the value of f or an element of it.
 func (d *jsonDecoder) enter(f *jsonField, i int) (int, jsonState) {
 	parent := &d.stack[d.top]
 	depth := parent.depth
@@ -254,7 +257,7 @@ func (d *jsonDecoder) enter(f *jsonField, i int) (int, jsonState) {
 		}
 		return d.expected(i, "an object"), 0
 	}
-	if !d.room(0) {
+	if !d.ensure(0) {
 		return failed, 0
 	}
 	width := int(d.widths[f.arg])
@@ -264,15 +267,16 @@ func (d *jsonDecoder) enter(f *jsonField, i int) (int, jsonState) {
 	d.putTag(f.tag)
 	d.n += width
 	seen := parent.begin(f)
-	d.top++ // maxFrames is the deepest that messages can nest
+	d.top++ // messages cannot be nested deeper than maxFrames
 	fr := &d.stack[d.top]
 	fr.mark, fr.seen, fr.index = d.n, seen, 0
 	fr.message, fr.field, fr.list, fr.width, fr.depth = f.arg, 0, false, uint8(width), depth
 	return i + 1, atFirstKey
 }
 
-// begin notes that a message begins in f, and returns what counts as seen inside:
-// all, if it is merged into one that was there.
+// begin records that a message begins in f. It returns the initial seen of the
+// message: all fields if it is merged with an earlier message, so that it writes
+// defaults, too.
 func (fr *jsonFrame) begin(f *jsonField) uint32 {
 	bit := uint32(1) << f.num()
 	if !fr.list && fr.seen&bit != 0 {
@@ -282,9 +286,9 @@ func (fr *jsonFrame) begin(f *jsonField) uint32 {
 	return 0
 }
 
-// null is an empty element of a list of messages or strings.
+// null reads null as an empty element of a list of messages or strings.
 func (d *jsonDecoder) null(f *jsonField, i int) int {
-	if !d.room(0) {
+	if !d.ensure(0) {
 		return failed
 	}
 	d.putTag(f.tag)
@@ -292,7 +296,7 @@ func (d *jsonDecoder) null(f *jsonField, i int) int {
 	return d.literal(i, "null")
 }
 
-// leave ends the message that the walk is in.
+// leave ends the current message.
 func (d *jsonDecoder) leave(i int) (int, jsonState) {
 	if d.top == 0 {
 		return i, atEnd
@@ -317,15 +321,15 @@ func (d *jsonDecoder) leave(i int) (int, jsonState) {
 	return i, afterElement
 }
 
-// shallow is how deep values may nest for their messages to be moved when the
-// guess at the size of their length was wrong. Below, enough is kept for the
-// longest length there can be, and a length may be written in more bytes than it
-// needs; else moving text that is large and nested deep would cost its size once
+// shallow is the number of levels of values within which the decoder moves a
+// message if the prediction of the size of its length was wrong. On deeper levels
+// it reserves space for the longest possible length, and can write a length in more
+// bytes than necessary; otherwise large and deeply nested text would be moved once
 // for each level.
 const shallow = 4
 
-// width guesses how many bytes the length of the first message of its kind, or of
-// one nested deep, will take that begins at i in the text.
+// width returns how many bytes to reserve for the length of a message that begins
+// at i in the text: the first message of its type, or a deeply nested one.
 func (d *jsonDecoder) width(depth uint8, i int) int {
 	rest := len(d.text) - i
 	if depth > shallow {
@@ -334,9 +338,10 @@ func (d *jsonDecoder) width(depth uint8, i int) int {
 	return wire.SizeVarint(uint64(rest) / 2)
 }
 
-// closeLength writes the length of out[mark:n] into the bytes kept for it ahead
-// of mark, and moves what follows if they are too few or too many; if it may pad,
-// no more than a few bytes. It returns how many bytes the length takes, or 0.
+// closeLength writes the length of out[mark:n] into the kept bytes before mark, and
+// moves out[mark:n] if kept is too few or too many. If pad is true, it fills bytes
+// that are too many instead, except for lengths of one byte. It returns how many
+// bytes the length takes, or 0 on an error.
 func (d *jsonDecoder) closeLength(mark, kept int, pad bool) int {
 	size := d.n - mark
 	if size < 0x80 && kept == 1 {
@@ -349,7 +354,7 @@ func (d *jsonDecoder) closeLength(mark, kept int, pad bool) int {
 	case need == kept:
 	case pad && need < kept && size >= 0x80:
 		need = kept
-	case !d.room(need):
+	case !d.ensure(need):
 		return 0
 	default:
 		copy(d.out[start+need:], d.out[mark:d.n])
@@ -363,8 +368,8 @@ func (d *jsonDecoder) closeLength(mark, kept int, pad bool) int {
 	return need
 }
 
-// key reads a key and the colon behind it. It returns no field if the message
-// does not have that one.
+// key reads a key and the colon after it. The field is nil if the message does not
+// have it.
 func (d *jsonDecoder) key(fr *jsonFrame, i int) (*jsonField, int) {
 	if guess := d.follows[fr.message][fr.field]; guess != 0 {
 		f := &jsonMessages[fr.message][guess-1]
@@ -393,7 +398,7 @@ func (d *jsonDecoder) key(fr *jsonFrame, i int) (*jsonField, int) {
 	return nil, next + 1
 }
 
-// hasKey says whether key, with its quotes and colon, stands at b[i:].
+// hasKey reports whether b[i:] begins with key, which includes quotes and colon.
 func hasKey(b []byte, i int, key string) bool {
 	n := len(key)
 	if len(b)-i < n {
@@ -406,13 +411,13 @@ func hasKey(b []byte, i int, key string) bool {
 		(n <= 16 || load8(b, i+8) == load8(key, 8))
 }
 
-// fail notes what is wrong at a place in the text.
+// fail sets the error and its offset in the text.
 func (d *jsonDecoder) fail(at int, err error) int {
 	d.at, d.err = at, err
 	return failed
 }
 
-// expected fails at i, where something else should be.
+// expected fails with an error that says what the text at i should be.
 func (d *jsonDecoder) expected(i int, what string) int {
 	if i >= len(d.text) {
 		return d.fail(len(d.text), fmt.Errorf("unexpected end of text, expected %s", what))
@@ -420,7 +425,7 @@ func (d *jsonDecoder) expected(i int, what string) int {
 	return d.fail(i, fmt.Errorf("expected %s, found %q", what, d.text[i]))
 }
 
-// path names the field that the walk is in.
+// path returns the path of the current field.
 func (d *jsonDecoder) path() string {
 	var b strings.Builder
 	for k := range d.top + 1 {

@@ -9,15 +9,14 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
 
-// AppendJSON appends an export request of signal s, which Check has taken, in
-// OTLP's JSON form: lowerCamelCase, ids in hex, 64-bit integers as strings, enums
-// as numbers, no white space. Defaults are left out, and what the wire splits or
-// repeats is merged, as the official module does. Fields that the protocol does
-// not know are left out. Text that is not UTF-8 becomes U+FFFD, since JSON must
-// be UTF-8. It allocates nothing but room in dst, unless an embedded message is
-// split.
+// AppendJSON appends an export request of signal s, which Check accepted, in the
+// JSON encoding of OTLP: names in lowerCamelCase, ids in hex, 64-bit integers as
+// strings, enums as numbers, no white space. Like the official module, it omits
+// defaults and merges fields that are split or repeated on the wire. It omits
+// unknown fields. Text that is not valid UTF-8 becomes U+FFFD, since JSON must be
+// UTF-8. It allocates only to grow dst, unless a nested message is split.
 //
-// Of a signal that is none of the four it appends null.
+// If s is not valid, it appends null.
 func AppendJSON(dst []byte, s Signal, request []byte) []byte {
 	if !s.Valid() {
 		return append(dst, "null"...)
@@ -25,8 +24,8 @@ func AppendJSON(dst []byte, s Signal, request []byte) []byte {
 	return appendJSON(dst, roots[s], request)
 }
 
-// AppendResponseJSON appends the response to an export of signal s in JSON: {},
-// or {"partialSuccess":{"rejectedSpans":"3","errorMessage":"…"}}.
+// AppendResponseJSON appends the response to an export of signal s in JSON: {} or
+// {"partialSuccess":{"rejectedSpans":"3","errorMessage":"…"}}.
 func AppendResponseJSON(dst []byte, s Signal, response []byte) []byte {
 	if !s.Valid() {
 		return append(dst, "null"...)
@@ -39,8 +38,8 @@ var responses = [5]uint8{
 	Logs: msgExportLogsServiceResponse, Profiles: msgExportProfilesServiceResponse,
 }
 
-// jsonNumbers holds for each message and field number the field's position in
-// jsonMessages, from 1.
+// jsonNumbers holds for each message and field number the position of the field in
+// jsonMessages, from 1; 0 means unknown.
 var jsonNumbers = func() (at [numJSONMessages][32]uint8) {
 	for m, fields := range jsonMessages {
 		for k := range fields {
@@ -50,19 +49,21 @@ var jsonNumbers = func() (at [numJSONMessages][32]uint8) {
 	return at
 }()
 
-// jsonEncoder writes messages in one of two ways: as they come, which is right
-// for what nearly all senders write, or merged, which takes a look ahead. A
-// message that comes upon something that has to be merged is written again, and
-// those of its kind are merged from then on. Hostile nesting could repeat that at
-// each level; when as much was written in vain as there is, all is merged.
+// jsonEncoder writes messages in one of two ways: streamed, in the order of the
+// wire, which is correct for the messages of nearly all senders, or merged, which
+// needs to search the message first. If a field has to be merged in a streamed
+// message, the message is written again, and from then on all messages of its type
+// are merged. With hostile nesting this could be repeated at each level. Therefore,
+// when the discarded output corresponds to as many bytes as the request has, the
+// encoder starts again and merges all messages.
 type jsonEncoder struct {
-	merge  [numJSONMessages]bool // what is merged, by kind
-	vain   int                   // bytes of the request that may yet be written in vain
-	giveUp bool                  // there are none left: nothing that is written counts
+	merge  [numJSONMessages]bool // which types of messages are merged
+	retry  int                   // how many bytes of the request may still be encoded again
+	giveUp bool                  // none are left; the output is to be discarded
 }
 
 func appendJSON(dst []byte, message uint8, b []byte) []byte {
-	e := jsonEncoder{vain: len(b)}
+	e := jsonEncoder{retry: len(b)}
 	out := e.message(dst, message, b, 0)
 	if !e.giveUp {
 		return out
@@ -74,9 +75,8 @@ func appendJSON(dst []byte, message uint8, b []byte) []byte {
 	return e.message(out[:len(dst)], message, b, 0)
 }
 
-// message and those it calls call themselves for the messages inside, of which
-// there are no more than maxFrames around each other in a request that Check has
-// taken.
+// message appends a message. It recurses for nested messages, at most maxFrames
+// levels for a request that Check accepted.
 func (e *jsonEncoder) message(dst []byte, message uint8, b []byte, depth int) []byte {
 	switch {
 	case e.giveUp:
@@ -91,18 +91,19 @@ func (e *jsonEncoder) message(dst []byte, message uint8, b []byte, depth int) []
 			return out
 		}
 		e.merge[message] = true
-		e.vain -= walked
-		e.giveUp = e.vain < 0
+		e.retry -= walked
+		e.giveUp = e.retry < 0
 		dst = out[:len(dst)]
 	}
 	return e.merged(dst, message, b, depth)
 }
 
-// streamed writes fields in the order of the wire, and returns how far it came:
-// not to the end of b if a field comes again that is no list, or a list after
-// something else, or two members of a oneof.
+// streamed appends a message with its fields in the order of the wire, and returns
+// how many bytes of b it has read. These are not all if a field has to be merged: one
+// that is repeated and not a list, a list that continues after other fields, or two
+// members of a oneof.
 func (e *jsonEncoder) streamed(dst []byte, message uint8, b []byte, depth int) (out []byte, walked int) {
-	const aMember = 1 << 0 // in seen: of the oneof; no field has the number 0
+	const aMember = 1 << 0 // in seen, for the oneof; no field has the number 0
 	seen, list := uint32(0), uint32(0)
 	dst = append(dst, '{')
 	open := len(dst)
@@ -154,13 +155,13 @@ func (e *jsonEncoder) streamed(dst []byte, message uint8, b []byte, depth int) (
 	return append(dst, '}'), len(b)
 }
 
-// packsNothing says whether c stands on a packed list, f, without elements.
+// packsNothing reports whether c is at an empty packed list.
 func (f *jsonField) packsNothing(c *wire.Cursor) bool {
 	return c.Type == wire.TypeBytes && len(c.Bytes) == 0 && f.form == formList && f.wireType() != wire.TypeBytes
 }
 
-// element appends the element of a list that c stands on, or the elements if it
-// is packed, of which there is one at least.
+// element appends the element of list f that c is at, or the elements if it is
+// packed, which must be at least one.
 func (e *jsonEncoder) element(dst []byte, f *jsonField, c *wire.Cursor, depth int) []byte {
 	switch {
 	case f.kind == jsonMessage:
@@ -173,17 +174,17 @@ func (e *jsonEncoder) element(dst []byte, f *jsonField, c *wire.Cursor, depth in
 	return appendJSONNumber(dst, f.kind, c.Scalar)
 }
 
-// jsonPlace is where a field occurs in a message.
+// jsonPlace is the position of a field in a message.
 type jsonPlace struct {
-	first, last int32 // where its first and its last occurrence begin
-	end         int32 // of the last; 0 if there is none
+	first, last int32 // the offsets of its first and last occurrence
+	end         int32 // the end of the last occurrence; 0 if there is none
 }
 
-// jsonPlaces holds the places of a message's fields by number.
+// jsonPlaces holds the positions of a message's fields by number.
 type jsonPlaces [32]jsonPlace
 
-// find fills in the places. Of a oneof the member that comes last stays, with
-// those of its occurrences that no other member came after.
+// find sets the positions. Of a oneof only the last member gets one, which covers
+// its occurrences after all other members.
 func (p *jsonPlaces) find(message uint8, b []byte) {
 	member := uint32(0)
 	c := wire.Cursor{Buf: b}
@@ -204,7 +205,7 @@ func (p *jsonPlaces) find(message uint8, b []byte) {
 	}
 }
 
-// merged writes fields in the order of the descriptors.
+// merged appends a message with its fields in the order of the descriptor.
 func (e *jsonEncoder) merged(dst []byte, message uint8, b []byte, depth int) []byte {
 	var places jsonPlaces
 	places.find(message, b)
@@ -239,8 +240,8 @@ func (e *jsonEncoder) merged(dst []byte, message uint8, b []byte, depth int) []b
 	return append(dst, '}')
 }
 
-// list appends the elements of f that are in b, among other fields. It says
-// whether there are any.
+// list appends the elements of f in b, where other fields may be among them. It
+// reports whether there are any.
 func (e *jsonEncoder) list(dst []byte, f *jsonField, b []byte, depth int) (out []byte, wrote bool) {
 	dst = append(dst, '[')
 	open := len(dst)
@@ -258,8 +259,8 @@ func (e *jsonEncoder) list(dst []byte, f *jsonField, b []byte, depth int) (out [
 	return append(dst, ']'), len(dst) > open
 }
 
-// skipOthers returns the index of the first field at b[i:] that is f, or that
-// does not have a tag and a length of one byte each.
+// skipOthers skips the fields at b[i:] that are not f and have a tag and a length of
+// one byte each, and returns the index after them.
 func skipOthers(b []byte, i int, f *jsonField) int {
 	for i+1 < len(b) && b[i]>>3 != f.tag>>3 && b[i] < 0x80 && b[i]&7 == uint8(wire.TypeBytes) && b[i+1] < 0x80 {
 		i += 2 + int(b[i+1])
@@ -268,7 +269,7 @@ func skipOthers(b []byte, i int, f *jsonField) int {
 }
 
 // appendPlainKeyValue appends an attribute with a key for which plainKeyValue
-// holds.
+// returns true.
 func appendPlainKeyValue(dst, b []byte) []byte {
 	v := 2 + int(b[1])
 	dst = appendJSONString(append(dst, `{"key":`...), b[2:v])
@@ -306,15 +307,15 @@ func appendJSONPacked(dst []byte, f *jsonField, b []byte) []byte {
 		}
 		dst = appendJSONNumber(dst, f.kind, v)
 		if n <= 0 || n > len(b) {
-			break // what Check would have refused
+			break // Check would reject it
 		}
 		b = b[n:]
 	}
 	return dst
 }
 
-// appendIndices is appendJSONPacked for integers of 32 bits, which mostly are
-// indices: small and not negative.
+// appendIndices is appendJSONPacked for int32, which is the type of indices: mostly
+// small and not negative.
 func appendIndices(dst, b []byte) []byte {
 	for i := 0; i < len(b); {
 		v, n := uint64(b[i]), 1
@@ -328,15 +329,15 @@ func appendIndices(dst, b []byte) []byte {
 			dst = append(appendSigned(dst, int64(int32(v))), ',')
 		}
 		if n <= 0 {
-			break // what Check would have refused
+			break // Check would reject it
 		}
 		i += n
 	}
 	return dst[:len(dst)-1]
 }
 
-// appendJSONScalar appends the value that c stands on, unless it is a default
-// that says nothing.
+// appendJSONScalar appends the value that c is at, unless it is a default that is
+// omitted, and reports whether it did.
 func appendJSONScalar(dst []byte, f *jsonField, c *wire.Cursor) (out []byte, wrote bool) {
 	sparse := f.form == formPlain
 	switch f.kind {
@@ -359,7 +360,7 @@ func appendJSONScalar(dst []byte, f *jsonField, c *wire.Cursor) (out []byte, wro
 	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), c.Bytes), '"'), true
 }
 
-// isDefault says whether v is the zero of its kind. Of a 32-bit integer only the
+// isDefault reports whether v is the zero of its kind. For 32-bit integers only the
 // low half counts.
 func isDefault(kind jsonKind, v uint64) bool {
 	switch kind {

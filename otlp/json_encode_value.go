@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// smallIndices holds the digits of each number and a comma, four bytes at most,
-// the first lowest.
+// smallIndices holds for each number up to 999 its digits and a comma, as a
+// little-endian number.
 var smallIndices = func() (texts [1000]uint32) {
 	for v := range texts {
 		for k, c := range append(strconv.AppendInt(nil, int64(v), 10), ',') {
@@ -19,7 +19,7 @@ var smallIndices = func() (texts [1000]uint32) {
 	return texts
 }()
 
-// appendJSONNumber appends a value that is no string, as the wire has it.
+// appendJSONNumber appends a number, bool or enum; v is in the form of the wire.
 func appendJSONNumber(dst []byte, kind jsonKind, v uint64) []byte {
 	switch kind {
 	case jsonDouble:
@@ -45,7 +45,7 @@ func appendSigned(dst []byte, v int64) []byte {
 	return appendDecimal(dst, uint64(v))
 }
 
-// appendDecimal is strconv.AppendUint by eight digits at a time.
+// appendDecimal is strconv.AppendUint, but processes eight digits at a time.
 func appendDecimal(dst []byte, v uint64) []byte {
 	if v >= 1e8 {
 		dst = appendDecimal(dst, v/1e8)
@@ -54,19 +54,20 @@ func appendDecimal(dst []byte, v uint64) []byte {
 	return appendShort(dst, v)
 }
 
-// appendShort is appendDecimal for what is below 10⁸.
+// appendShort is appendDecimal for v below 10⁸.
 func appendShort(dst []byte, v uint64) []byte {
 	w := decimals(v)
-	zeros := bits.TrailingZeros64(w|1<<56) / 8 // that lead; the last digit stays
+	zeros := bits.TrailingZeros64(w|1<<56) / 8 // leading zeros; the last digit is kept
 	return binary.LittleEndian.AppendUint64(dst, (w|'0'*ones)>>(8*zeros))[:len(dst)+8-zeros]
 }
 
-// decimals returns the eight digits of v, which is below 10⁸, as values, the first
-// in the lowest byte. It undoes eightDigits: into fours, into pairs, into digits.
+// decimals is the inverse of eightDigits: it returns the eight digits of v, which is
+// below 10⁸, as values from 0 to 9, the first one in the lowest byte. It splits into
+// fours, then pairs, then digits.
 func decimals(v uint64) uint64 {
 	const (
-		perHundred = 10486 // ≈ 2²⁰/100, exact for what is below 10⁴
-		perTen     = 103   // ≈ 2¹⁰/10, exact for what is below 100
+		perHundred = 10486 // ≈ 2²⁰/100, exact for values below 10⁴
+		perTen     = 103   // ≈ 2¹⁰/10, exact for values below 100
 	)
 	w := v/1e4 | v%1e4<<32
 	high := w * perHundred >> 20 & 0x0000007f0000007f
@@ -75,7 +76,7 @@ func decimals(v uint64) uint64 {
 	return high | (w-10*high)<<8
 }
 
-// appendJSONDouble appends v as JavaScript and encoding/json write it.
+// appendJSONDouble appends v in the format of JavaScript and encoding/json.
 func appendJSONDouble(dst []byte, v float64) []byte {
 	switch {
 	case math.IsNaN(v):
@@ -114,7 +115,7 @@ func appendJSONString(dst, s []byte) []byte {
 	}
 }
 
-// isPlainASCII says whether s is ASCII that stands in JSON as it is.
+// isPlainASCII reports whether s is ASCII that needs no escapes in JSON.
 func isPlainASCII(s []byte) bool {
 	if len(s) < 8 {
 		for _, c := range s {
@@ -129,11 +130,11 @@ func isPlainASCII(s []byte) bool {
 		w := load8(s, i)
 		other |= textEnds(w) | w&highs
 	}
-	w := load8(s, len(s)-8) // some of it again
+	w := load8(s, len(s)-8) // overlaps the last word
 	return other|textEnds(w)|w&highs == 0
 }
 
-// appendUTF8 appends s, with U+FFFD for each byte that is not UTF-8.
+// appendUTF8 appends s, with U+FFFD for each byte that is not valid UTF-8.
 func appendUTF8(dst, s []byte) []byte {
 	if utf8.Valid(s) {
 		return append(dst, s...)
@@ -169,7 +170,8 @@ const hexDigits = "0123456789abcdef"
 // appendHex appends the hex digits of s.
 func appendHex(dst, s []byte) []byte {
 	for ; len(s) >= 4; s = s[4:] {
-		// Each byte to two, its high half first; then letters where that is above 9.
+		// Split each byte in two, the high half first, then turn them into digits,
+		// letters for values above 9.
 		w := uint64(binary.LittleEndian.Uint32(s))
 		w = (w | w<<16) & 0x0000ffff0000ffff
 		w = (w | w<<8) & 0x00ff00ff00ff00ff

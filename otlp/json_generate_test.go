@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// jsonGenerator writes the JSON of requests out of the tables of DecodeJSON:
-// every field in every form, in any order, as often as it likes, in compact text
-// and in loose. If it is evil, something is wrong here and there.
+// jsonGenerator writes random requests in JSON from the tables of DecodeJSON: every
+// field in every form, in any order, any number of times, with and without white
+// space. If evil is true, there are some errors.
 type jsonGenerator struct {
 	rng   *rand.Rand
 	evil  bool
@@ -123,7 +123,7 @@ func (g *jsonGenerator) value(f *jsonField, depth int) {
 	}
 }
 
-// integer is one that the kind has, or if evil, one that it nearly has.
+// integer returns a number in the range of the kind, or if evil, one close to it.
 func (g *jsonGenerator) integer(kind jsonKind) string {
 	limit := integerLimits[kind]
 	v := limit.max >> g.rng.IntN(64)
@@ -261,6 +261,6 @@ func TestGeneratedJSON(t *testing.T) {
 		accepted += o.compareGeneratedJSON(t, seed)
 	}
 	if all := 4 * seeds; accepted < all/4 || accepted > all*9/10 {
-		t.Errorf("%d of %d requests are accepted: the generator has lost its balance", accepted, all)
+		t.Errorf("%d of %d requests are accepted: the generator is not balanced", accepted, all)
 	}
 }

@@ -5,16 +5,17 @@ import (
 	"math"
 )
 
-// Nine of ten fields of real telemetry are attributes of one shape:
+// Nine of ten fields of real telemetry are attributes of this form:
 //
 //	{"key":"…","value":{"stringValue":"…"}}
 //
-// or an intValue. They are recognised and copied by eight bytes at a time. What is
-// not recognised is left to the walk: white space, another order, escapes, other
-// values, those of more than 127 bytes, and what is wrong.
+// or with an intValue. This is a fast path that recognizes them and copies eight
+// bytes at a time. Everything else is left to the general decoder: white space,
+// another order, escapes, other types of values, texts of more than 127 bytes, and
+// errors.
 
-// plainKeyValues reads such attributes for as long as one follows the other, and
-// returns the index behind the last; i if there is none.
+// plainKeyValues reads a sequence of such attributes and returns the index after
+// the last one, or i if there is none.
 func (d *jsonDecoder) plainKeyValues(fr *jsonFrame, tag uint8, i int) int {
 	for next := d.plainKeyValue(tag, i); next != 0; fr.index++ {
 		i = next
@@ -28,15 +29,15 @@ func (d *jsonDecoder) plainKeyValues(fr *jsonFrame, tag uint8, i int) int {
 	return i
 }
 
-// plainKeyValue reads one attribute and returns the index behind it, or 0. It
-// writes as it reads, with lengths of one byte; if they do not suffice, the walk
-// does it again.
+// plainKeyValue reads and writes one attribute and returns the index after it, or 0
+// if it is not of this form or needs a length of more than one byte; d.n is then
+// unchanged.
 func (d *jsonDecoder) plainKeyValue(tag uint8, i int) int {
 	b, out := d.text, d.out
 	if len(b)-i < 8 || load8(b, i) != keyStart || !d.fits(0) {
 		return 0
 	}
-	size := d.n + 1 // where the length of the attribute goes
+	size := d.n + 1 // the offset of the length of the attribute
 	if tag >= 0x80 {
 		size++
 	}
@@ -66,7 +67,7 @@ func (d *jsonDecoder) plainKeyValue(tag uint8, i int) int {
 	return next
 }
 
-// The text of the shape, as load8 and load4 see it.
+// Parts of the form, as load8 and load4 return them.
 const (
 	keyStart    = '{' | '"'<<8 | 'k'<<16 | 'e'<<24 | 'y'<<32 | '"'<<40 | ':'<<48 | '"'<<56
 	valueStart  = '"' | ','<<8 | '"'<<16 | 'v'<<24 | 'a'<<32 | 'l'<<40 | 'u'<<48 | 'e'<<56
@@ -80,10 +81,10 @@ func load4(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i:]) }
 
 const endOfPlainKeyValue = "}}"
 
-// plainString writes to out[n:] the value of an attribute that is the string which
-// begins at d.text[i:]. It returns the indices behind both; next is 0 if the
-// attribute does not end there.
-func (d *jsonDecoder) plainString(n, i int) (behind, next int) {
+// plainString reads the string at d.text[i:], which must be the value of an attribute
+// and end it, and writes the value to out[n:]. It returns the indices after both;
+// next is 0 if the text is of another form.
+func (d *jsonDecoder) plainString(n, i int) (written, next int) {
 	end := copyPlain(d.out, n+4, d.text, i)
 	if end == failed || len(d.text)-end < 3 || d.text[end] != '"' || string(d.text[end+1:end+3]) != endOfPlainKeyValue {
 		return 0, 0
@@ -94,8 +95,8 @@ func (d *jsonDecoder) plainString(n, i int) (behind, next int) {
 	return n + 4 + size, end + 3
 }
 
-// plainInt is plainString for an integer, in quotes or without.
-func (d *jsonDecoder) plainInt(n, i int) (behind, next int) {
+// plainInt is plainString for an integer, with or without quotes.
+func (d *jsonDecoder) plainInt(n, i int) (written, next int) {
 	v, end := plainInteger(d.text, i)
 	if end == 0 || v > math.MaxInt64 || len(d.text)-end < 2 || string(d.text[end:end+2]) != endOfPlainKeyValue {
 		return 0, 0

@@ -17,7 +17,8 @@ var (
 	errRange    = errors.New("number out of range for a double")
 )
 
-// integer reads an integer, plain or in quotes, and returns its amount and sign.
+// integer reads an integer, with or without quotes, and returns its absolute value
+// and sign.
 func (d *jsonDecoder) integer(i int) (mag uint64, neg bool, next int) {
 	b, k := d.text, i
 	quoted := k < len(b) && b[k] == '"'
@@ -41,9 +42,8 @@ func (d *jsonDecoder) integer(i int) (mag uint64, neg bool, next int) {
 	return d.longInteger(i)
 }
 
-// plainInteger reads what nearly all integers are: at most 19 digits, in quotes
-// or not. next is 0 if that is not what stands at b[i:], or the text is about to
-// end.
+// plainInteger is the fast path for integers of at most 19 digits, with or without
+// quotes. next is 0 if b[i:] does not begin with one, or less than 32 bytes are left.
 func plainInteger(b []byte, i int) (v uint64, next int) {
 	if len(b)-i < 32 {
 		return 0, 0
@@ -78,7 +78,7 @@ func plainInteger(b []byte, i int) (v uint64, next int) {
 	return v, end
 }
 
-// digits reads up to 19 digits, which fit a uint64 whatever they are.
+// digits reads up to 19 digits, which always fit in a uint64.
 func digits(b []byte, i int) (v uint64, next int) {
 	end := min(len(b), i+19)
 	for i+8 <= end {
@@ -98,27 +98,26 @@ func digits(b []byte, i int) (v uint64, next int) {
 	return v, i
 }
 
-// digitCount returns how many of the bytes in w are digits ahead of any other,
-// counted from the lowest.
+// digitCount returns how many bytes of w, from the lowest on, are digits.
 func digitCount(w uint64) int {
-	// A digit is 0x30 to 0x39: its high half is 3, and stays 3 with 6 added. Where
-	// that fails, bits are left over.
+	// A digit is 0x30 to 0x39: its high half is 3, and is still 3 after 6 is added.
+	// For other bytes, bits remain set.
 	other := (w&(0xf0*ones) | (w+6*ones)&(0xf0*ones)>>4) ^ 0x33*ones
 	return bits.TrailingZeros64(other) / 8
 }
 
-// leadingDigits returns the number that the first n bytes of w are, which are
-// digits; n is 1 to 8.
+// leadingDigits returns the number that the first n bytes of w represent. They must
+// be digits; n is 1 to 8.
 func leadingDigits(w uint64, n int) uint64 {
-	// Zeros go ahead of them, and what follows them goes.
+	// The shift puts zeros before the digits and removes the bytes after them.
 	return eightDigits((w ^ '0'*ones) << ((64 - 8*n) & 63))
 }
 
 var tens = [...]uint64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
-// eightDigits returns the number that the digits in w are, the first in the
-// lowest byte, as values from 0 to 9: pairs are added up, then pairs of pairs,
-// then those.
+// eightDigits returns the number that the eight digits of w represent. They are
+// values from 0 to 9, the first one in the lowest byte. It combines pairs, then
+// pairs of pairs, then those.
 func eightDigits(w uint64) uint64 {
 	w = w*10 + (w >> 8)
 	const pairs = 0x000000ff000000ff
@@ -126,7 +125,7 @@ func eightDigits(w uint64) uint64 {
 }
 
 // longInteger is integer for everything else: fractions, exponents, escapes,
-// twenty digits, and what is wrong.
+// twenty digits and errors.
 func (d *jsonDecoder) longInteger(i int) (mag uint64, neg bool, next int) {
 	n, next := d.literalNumber(i)
 	if next == failed {
@@ -139,9 +138,9 @@ func (d *jsonDecoder) longInteger(i int) (mag uint64, neg bool, next int) {
 	return mag, n.neg, next
 }
 
-// plainIntegers reads elements of a list of integers, and writes them, for as
-// long as they are plain. It returns the index of the next element, or if there
-// is none the one behind the list.
+// plainIntegers reads and writes elements of a list of integers as long as
+// plainInteger can read them. It returns the index of the next element, or the
+// index after the list if there is none.
 func (d *jsonDecoder) plainIntegers(f *jsonField, i int) (next int, more bool) {
 	limit, fixed := integerLimits[f.kind].max, f.wireType() == wire.TypeFixed64
 	b := d.text
@@ -174,20 +173,20 @@ func (d *jsonDecoder) plainIntegers(f *jsonField, i int) (next int, more bool) {
 	return i, true
 }
 
-// smallIntegers is plainIntegers for those of at most seven digits, without
-// quotes and white space behind them. It leaves room for one more.
+// smallIntegers is plainIntegers for integers of at most seven digits, without
+// quotes and white space after them. It leaves space for one more.
 func (d *jsonDecoder) smallIntegers(i int) (next int, more bool) {
 	b, out, n := d.text, d.out, d.n
 	for more = true; more && i+8 <= len(b) && n+jsonSlack < len(out); {
 		w := load8(b, i)
 		k := digitCount(w)
-		behind := byte(w >> (8 * k & 63)) // of eight digits the first, which is none of these
-		if k == 0 || behind != ',' && behind != ']' || byte(w) == '0' && k > 1 {
+		after := byte(w >> (8 * k & 63)) // after eight digits it is the first digit, which ends the loop
+		if k == 0 || after != ',' && after != ']' || byte(w) == '0' && k > 1 {
 			break
 		}
 		v := leadingDigits(w, k)
 		if v < 1<<14 {
-			// One byte or two, without a branch that would be taken at random.
+			// One or two bytes, without a branch that cannot be predicted.
 			two := int((v + 1<<14 - 1<<7) >> 14)
 			binary.LittleEndian.PutUint16(out[n:], uint16(v&0x7f|v>>7<<8|uint64(two)<<7))
 			n += 1 + two
@@ -195,14 +194,14 @@ func (d *jsonDecoder) smallIntegers(i int) (next int, more bool) {
 			n += binary.PutUvarint(out[n:], v)
 		}
 		i += k + 1
-		more = behind == ','
+		more = after == ','
 	}
 	d.n = n
 	return i, more
 }
 
-// double reads a double: a number, plain or in quotes, or one of the names of
-// what is none.
+// double reads a double: a number, with or without quotes, or the name of NaN or of
+// an infinity.
 func (d *jsonDecoder) double(i int) (v float64, next int) {
 	if v, next = plainDouble(d.text, i); next != 0 {
 		return v, next
@@ -214,7 +213,7 @@ func (d *jsonDecoder) double(i int) (v float64, next int) {
 	if v, ok := n.exactDouble(); ok {
 		return v, next
 	}
-	// The string lives no longer than the call; an error copies it.
+	// ParseFloat does not retain the string; its error has a copy.
 	v, err := strconv.ParseFloat(unsafe.String(&n.literal[0], len(n.literal)), 64)
 	if err != nil {
 		return 0, d.fail(i, errRange)
@@ -222,9 +221,8 @@ func (d *jsonDecoder) double(i int) (v float64, next int) {
 	return v, next
 }
 
-// plainDouble reads what nearly all doubles are: digits, perhaps a point and more
-// of them, few enough for exactDouble. next is 0 if that is not what stands at
-// b[i:].
+// plainDouble is the fast path for doubles of digits with or without a decimal
+// point, few enough to be exact. next is 0 if b[i:] does not begin with one.
 func plainDouble(b []byte, i int) (v float64, next int) {
 	neg := i < len(b) && b[i] == '-'
 	if neg {
@@ -244,7 +242,7 @@ func plainDouble(b []byte, i int) (v float64, next int) {
 		}
 		mag = whole*tens[n] + frac
 	}
-	// Sixteen digits may be more than 2⁵³; without a point they are rounded once.
+	// Sixteen digits can exceed 2⁵³; without a point they are rounded only once.
 	if c := b[end]; end-i > 16 || c-'0' <= 9 || c|0x20 == 'e' {
 		return 0, 0
 	}
@@ -255,8 +253,8 @@ func plainDouble(b []byte, i int) (v float64, next int) {
 	return v, end
 }
 
-// notANumber reads the names that stand for what is no number; else the failure
-// stays that of literalNumber.
+// notANumber reads the name of NaN or of an infinity. For other text it keeps the
+// error of literalNumber.
 func (d *jsonDecoder) notANumber(i int) (v float64, next int) {
 	err, at := d.err, d.at
 	s, next := d.content(i, "a number")
@@ -273,19 +271,20 @@ func (d *jsonDecoder) notANumber(i int) (v float64, next int) {
 	return 0, d.fail(at, err)
 }
 
-// number is a JSON number taken to pieces.
+// jsonNumber is the parts of a JSON number.
 type jsonNumber struct {
 	literal []byte
 	neg     bool
-	whole   []byte // the digits ahead of the point; empty if that is a zero
-	frac    []byte // those behind it, without the zeros at their end
-	exp     int    // at most maxExponent in size
+	whole   []byte // the digits before the point; empty if that is 0
+	frac    []byte // the digits after the point, without trailing zeros
+	exp     int    // from -maxExponent to maxExponent
 }
 
-// maxExponent is beyond what any number here can have that is not zero.
+// maxExponent limits exponents. It is beyond the exponent of any number other than
+// 0 that is in range.
 const maxExponent = math.MaxInt32
 
-// literalNumber reads a number, plain or in quotes.
+// literalNumber reads a number, with or without quotes.
 func (d *jsonDecoder) literalNumber(i int) (n jsonNumber, next int) {
 	if i >= len(d.text) || d.text[i] != '"' {
 		n, next = splitNumber(d.text, i)
@@ -312,8 +311,8 @@ func (d *jsonDecoder) badNumber(i int) int {
 	return d.expected(i, "a number")
 }
 
-// splitNumber reads a number by JSON's grammar. If there is none at b[i:], next
-// is i.
+// splitNumber reads a number in the grammar of JSON. next is i if b[i:] does not
+// begin with one.
 func splitNumber(b []byte, i int) (n jsonNumber, next int) {
 	k := i
 	if k < len(b) && b[k] == '-' {
@@ -344,7 +343,7 @@ func splitNumber(b []byte, i int) (n jsonNumber, next int) {
 	return n, k
 }
 
-// exponent reads what follows an e; next is 0 if that is none.
+// exponent reads the exponent after an e; next is 0 if there is none.
 func exponent(b []byte, i int) (exp, next int) {
 	neg := i < len(b) && b[i] == '-'
 	if neg || i < len(b) && b[i] == '+' {
@@ -377,7 +376,8 @@ func trimZeros(b []byte) []byte {
 	return b
 }
 
-// integer returns the number's amount, if it is an integer of at most 64 bits.
+// integer returns the absolute value of the number if it is an integer of at most
+// 64 bits.
 func (n *jsonNumber) integer() (mag uint64, ok bool) {
 	const maxDigits = 20 // of the largest
 	if len(n.whole) == 0 && len(n.frac) == 0 {
@@ -414,9 +414,9 @@ func (n *jsonNumber) integer() (mag uint64, ok bool) {
 	return mag, ok
 }
 
-// exactDouble returns the number if arithmetic on doubles gets it without
-// rounding twice: an integer below 2⁵³ times or through a power of ten that is
-// exact (William Clinger, "How to Read Floating Point Numbers Accurately").
+// exactDouble returns the number if it can be computed with one rounding: an integer
+// below 2⁵³ multiplied or divided by a power of ten that is exact as a double
+// (William Clinger, "How to Read Floating Point Numbers Accurately").
 func (n *jsonNumber) exactDouble() (v float64, ok bool) {
 	if len(n.whole)+len(n.frac) > 19 {
 		return 0, false

@@ -17,28 +17,29 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// The oracle of DecodeJSON is the official module's protojson. Ahead of it the
-// text is read by encoding/json, which judges the grammar, and rewritten where
-// OTLP or DecodeJSON's documented choices differ from protojson:
+// The oracle of DecodeJSON is the official module's protojson. The text is first
+// read by encoding/json, which checks the grammar, and rewritten where OTLP or the
+// documented choices of DecodeJSON differ from protojson:
 //
-//   - ids are hex: they become base64;
-//   - keys that come twice, and second members of a oneof: they are resolved, and
-//     what loses is judged by protojson on its own;
+//   - ids, which are hex, become base64;
+//   - repeated keys and further members of a oneof are resolved, and the values
+//     that are dropped are checked by protojson separately;
 //   - null in a list of messages or strings becomes the empty element;
-//   - unknown fields go, since protojson is laxer than JSON about their numbers;
+//   - unknown fields are removed, since protojson is laxer than JSON about their
+//     numbers;
 //   - nesting is counted;
-//   - names of enum values that do not exist are refused, which protojson skips.
+//   - unknown names of enum values, which protojson skips, are errors.
 //
-// The descriptors are those of oracle: strings are bytes, so strings become
-// base64 too.
+// The descriptors are those of oracle, in which strings are bytes, so that strings
+// become base64, too.
 
-// jsonTree is a message on its way to protojson.
+// jsonTree is a message for protojson.
 type jsonTree struct {
 	desc   protoreflect.MessageDescriptor
 	fields map[protoreflect.FieldNumber]*jsonNode
 }
 
-// jsonNode is the value of a field; one of the three.
+// jsonNode is the value of a field; exactly one of its fields is set.
 type jsonNode struct {
 	text string // a scalar as protojson is to see it
 	list []*jsonNode
@@ -47,7 +48,7 @@ type jsonNode struct {
 
 var errOracle = errors.New("the oracle refuses")
 
-// message returns what the text says, in the view of the oracle.
+// message returns the message that the oracle reads from text.
 func (o oracle) message(s Signal, text []byte) (proto.Message, error) {
 	if !json.Valid(text) || bytes.TrimLeft(text, " \t\r\n")[0] != '{' {
 		return nil, errOracle
@@ -65,7 +66,7 @@ func (o oracle) message(s Signal, text []byte) (proto.Message, error) {
 	return m, protojson.Unmarshal([]byte(out.String()), m)
 }
 
-// read adds to the tree the message behind whose opening brace dec stands.
+// read adds a message to the tree; dec has read its opening brace.
 func (t *jsonTree) read(dec *json.Decoder, depth int) error {
 	if t.desc.Name() == "AnyValue" {
 		if depth++; depth > MaxDepth {
@@ -99,8 +100,7 @@ func (t *jsonTree) read(dec *json.Decoder, depth int) error {
 	}
 }
 
-// set sets f to the value that begins with tok, as its next occurrence on the
-// wire would.
+// set sets f to the value that begins with tok, like a further occurrence on the wire.
 func (t *jsonTree) set(dec *json.Decoder, f protoreflect.FieldDescriptor, tok json.Token, depth int) error {
 	if o := f.ContainingOneof(); o != nil && !o.IsSynthetic() {
 		for i := range o.Fields().Len() {
@@ -125,7 +125,7 @@ func (t *jsonTree) set(dec *json.Decoder, f protoreflect.FieldDescriptor, tok js
 	return old.read(dec, f, tok, depth)
 }
 
-// drop removes a member of a oneof that another one displaces.
+// drop removes a member of a oneof that another member replaces.
 func (t *jsonTree) drop(f, by protoreflect.FieldDescriptor) error {
 	if f == by || t.fields[f.Number()] == nil {
 		return nil
@@ -135,7 +135,7 @@ func (t *jsonTree) drop(f, by protoreflect.FieldDescriptor) error {
 	return err
 }
 
-// judge lets protojson look at a value that is going to be replaced.
+// judge checks a value that will be replaced with protojson.
 func (t *jsonTree) judge(f protoreflect.FieldDescriptor) error {
 	var out strings.Builder
 	(&jsonTree{t.desc, map[protoreflect.FieldNumber]*jsonNode{f.Number(): t.fields[f.Number()]}}).write(&out)
@@ -190,14 +190,14 @@ func (n *jsonNode) readList(dec *json.Decoder, f protoreflect.FieldDescriptor, t
 	}
 }
 
-// isStringField tells the strings from the bytes, which oracle's descriptors do
-// not.
+// isStringField reports whether f is a string in the protocol. In the descriptors
+// of oracle, strings are bytes.
 func isStringField(f protoreflect.FieldDescriptor) bool {
 	return f.Kind() == protoreflect.BytesKind && !strings.HasSuffix(string(f.Name()), "_id") &&
 		f.Name() != "bytes_value" && f.Name() != "original_payload"
 }
 
-// read makes n the value that begins with tok, or adds to the message that it is.
+// read sets n to the value that begins with tok, or merges it if n is a message.
 func (n *jsonNode) read(dec *json.Decoder, f protoreflect.FieldDescriptor, tok json.Token, depth int) (err error) {
 	if f.Kind() == protoreflect.MessageKind {
 		if tok != json.Delim('{') {
@@ -223,7 +223,7 @@ func (n *jsonNode) read(dec *json.Decoder, f protoreflect.FieldDescriptor, tok j
 	return err
 }
 
-// readText returns a string as protojson is to see it.
+// readText returns a string in the form for protojson.
 func readText(f protoreflect.FieldDescriptor, v string) (string, error) {
 	switch {
 	case isStringField(f):
@@ -273,7 +273,8 @@ func (n *jsonNode) write(out *strings.Builder) {
 	}
 }
 
-// decode runs DecodeJSON with room enough, behind a few bytes that must stay.
+// decode runs DecodeJSON with a large enough buffer, after a few bytes that must be
+// kept.
 func decode(t testing.TB, s Signal, text []byte) ([]byte, error) {
 	t.Helper()
 	room := make([]byte, 3, 3+MaxWireBytes(len(text)))
@@ -291,8 +292,8 @@ func decode(t testing.TB, s Signal, text []byte) ([]byte, error) {
 	return out[3:], err
 }
 
-// compareJSON holds DecodeJSON of text against the oracle, and says whether it
-// is accepted.
+// compareJSON compares DecodeJSON of text with the oracle, and reports whether the
+// text is accepted.
 func (o oracle) compareJSON(t *testing.T, s Signal, text []byte) bool {
 	t.Helper()
 	got, err := decode(t, s, text)
@@ -303,8 +304,8 @@ func (o oracle) compareJSON(t *testing.T, s Signal, text []byte) bool {
 		}
 	}
 	if !utf8.Valid(text) {
-		// encoding/json would change the strings. Such bytes are right inside
-		// strings and wrong outside, where no others are right.
+		// encoding/json would change the strings. Such bytes are valid inside
+		// strings and invalid outside.
 		_, repairedErr := decode(t, s, bytes.ToValidUTF8(text, []byte("?")))
 		if (err == nil) != (repairedErr == nil) {
 			t.Fatalf("%s: %q: %v, but with the text repaired: %v", s, text, err, repairedErr)
@@ -321,8 +322,8 @@ func (o oracle) compareJSON(t *testing.T, s Signal, text []byte) bool {
 	return err == nil
 }
 
-// canonical returns the bytes that the official module writes for those it
-// reads, without fields that it does not know.
+// canonical returns the encoding of the official module of the message that it
+// reads from the bytes, without unknown fields.
 func canonical(t testing.TB, d protoreflect.MessageDescriptor, wire []byte) []byte {
 	t.Helper()
 	m := dynamicpb.NewMessage(d)

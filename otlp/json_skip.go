@@ -4,14 +4,13 @@ import (
 	"fmt"
 )
 
-// maxUnknownDepth bounds the nesting inside the value of an unknown field.
+// maxUnknownDepth is the maximum nesting inside the value of an unknown field.
 const maxUnknownDepth = 512
 
 var errUnknownDepth = fmt.Errorf("unknown field nested deeper than %d levels", maxUnknownDepth)
 
-// skip reads the value of an unknown field, of any kind, and returns the index
-// behind it. What is open stands in a stack of bits: 1 for an object, 0 for a
-// list.
+// skip reads the value of an unknown field, of any type, and returns the index
+// after it.
 func (d *jsonDecoder) skip(i int) int {
 	d.between = true
 	if i = d.skipValue(i); i != failed {
@@ -20,6 +19,8 @@ func (d *jsonDecoder) skip(i int) int {
 	return i
 }
 
+// skipValue is a loop without recursion. Its stack of the open objects and lists has
+// one bit for each: 1 for an object, 0 for a list.
 func (d *jsonDecoder) skipValue(i int) int {
 	var open [maxUnknownDepth / 64]uint64
 	for depth := 0; ; {
@@ -46,7 +47,7 @@ func (d *jsonDecoder) skipValue(i int) int {
 		} else if i = d.skipScalar(i); i == failed {
 			return failed
 		}
-		// Behind a value: to the next one, out of what ends here.
+		// After a value: go to the next one, and leave what ends here.
 		for more := false; !more; {
 			if depth == 0 {
 				return i
@@ -62,8 +63,8 @@ func (d *jsonDecoder) skipValue(i int) int {
 	}
 }
 
-// skipOpen reads on behind { or [: to the first value, or behind the end if
-// there is none.
+// skipOpen continues after { or [: to the first value, or past the end if there is
+// none.
 func (d *jsonDecoder) skipOpen(isObject bool, i int) (next int, entered bool) {
 	i = skipSpace(d.text, i)
 	if i < len(d.text) && (isObject && d.text[i] == '}' || !isObject && d.text[i] == ']') {
@@ -75,7 +76,7 @@ func (d *jsonDecoder) skipOpen(isObject bool, i int) (next int, entered bool) {
 	return i, true
 }
 
-// skipNext reads on behind a value: to the next one, or behind the end.
+// skipNext continues after a value: to the next one, or past the end.
 func (d *jsonDecoder) skipNext(isObject bool, i int) (next int, more bool) {
 	i = skipSpace(d.text, i)
 	switch {

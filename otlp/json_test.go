@@ -29,12 +29,12 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
 
-// spanJSON puts fields into the one span of a request.
+// spanJSON returns a request with one span that has these fields.
 func spanJSON(fields string) string {
 	return `{"resourceSpans":[{"scopeSpans":[{"spans":[{` + fields + `}]}]}]}`
 }
 
-// valueJSON puts fields into the value of the one attribute of a span.
+// valueJSON returns a request with one attribute whose value has these fields.
 func valueJSON(fields string) string {
 	return spanJSON(`"attributes":[{"key":"k","value":{` + fields + `}}]`)
 }
@@ -43,7 +43,7 @@ func value(fields ...[]byte) []byte {
 	return span(msg(9, msg(1, []byte("k")), msg(2, fields...)))
 }
 
-// pointJSON puts fields into the one data point of a histogram.
+// pointJSON returns a request with one histogram data point that has these fields.
 func pointJSON(fields string) string {
 	return `{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"histogram":{"dataPoints":[{` + fields + `}]}}]}]}]}`
 }
@@ -58,7 +58,7 @@ func fixed64(num uint32, v uint64) []byte {
 
 func double(num uint32, v float64) []byte { return fixed64(num, math.Float64bits(v)) }
 
-// deepJSON returns an attribute's value at depth n.
+// deepJSON returns an attribute value nested n levels deep.
 func deepJSON(n int, open, shut string) string {
 	return strings.Repeat(open, n-1) + `"stringValue":"leaf"` + strings.Repeat(shut, n-1)
 }
@@ -68,7 +68,7 @@ const (
 	kvlistOpen, kvlistShut = `"kvlistValue":{"values":[{"value":{`, `}}]}`
 )
 
-// The choices that DecodeJSON documents, with the bytes that come out.
+// The documented choices of DecodeJSON, with the resulting bytes.
 func TestDecodeJSONTakes(t *testing.T) {
 	id := []byte{0x5b, 0x8e, 0xff, 0xf7}
 	inf, nan := math.Inf(1), math.NaN()
@@ -143,7 +143,7 @@ func TestDecodeJSONTakes(t *testing.T) {
 	}
 }
 
-// What DecodeJSON refuses, with the byte and the field at which it does.
+// Text that DecodeJSON rejects, with the offset and the path of the error.
 func TestDecodeJSONRefuses(t *testing.T) {
 	const inSpan = "resourceSpans[0].scopeSpans[0].spans[0]"
 	for _, c := range []struct {
@@ -239,8 +239,8 @@ func seedTexts(t testing.TB) map[Signal][]byte {
 	return texts
 }
 
-// Every truncation of a request is refused, and many flips are judged as the
-// oracle does.
+// Every truncation of a request is rejected, and for many bit flips the result is
+// that of the oracle.
 func TestDecodeJSONTruncationsAndFlips(t *testing.T) {
 	o := newOracle(t)
 	for s, text := range seedTexts(t) {
@@ -266,7 +266,8 @@ func TestDecodeJSONTruncationsAndFlips(t *testing.T) {
 	}
 }
 
-// realRequest returns the official type, for what oracle's descriptors change.
+// realRequest returns the official type of a request, whose descriptors oracle
+// changes.
 func realRequest(s Signal) proto.Message {
 	return map[Signal]func() proto.Message{
 		Traces:   func() proto.Message { return &coltraces.ExportTraceServiceRequest{} },
@@ -278,8 +279,8 @@ func realRequest(s Signal) proto.Message {
 
 var idInBase64 = regexp.MustCompile(`"(traceId|spanId|parentSpanId|profileId)":"([A-Za-z0-9+/=]*)"`)
 
-// officialJSON is protojson's text of a request, with the changes that OTLP asks
-// for: enums as numbers, ids in hex.
+// officialJSON returns the text of protojson for a request, with the changes of
+// OTLP: enums as numbers, ids in hex.
 func officialJSON(t testing.TB, s Signal, request []byte) []byte {
 	t.Helper()
 	m := realRequest(s)
@@ -304,7 +305,7 @@ func officialJSON(t testing.TB, s Signal, request []byte) []byte {
 	})
 }
 
-// anyJSON is the text without the order of its keys.
+// anyJSON decodes the text, which makes the order of its keys irrelevant.
 func anyJSON(t testing.TB, text []byte) (v any) {
 	t.Helper()
 	dec := json.NewDecoder(bytes.NewReader(text))
@@ -315,8 +316,8 @@ func anyJSON(t testing.TB, text []byte) (v any) {
 	return v
 }
 
-// roundTrip holds AppendJSON of a request against the official text, and
-// DecodeJSON of that text against the request.
+// roundTrip compares AppendJSON of a request with the official text, and DecodeJSON
+// of that text with the request.
 func (o oracle) roundTrip(t *testing.T, s Signal, request []byte) {
 	t.Helper()
 	text := AppendJSON(nil, s, request)
@@ -332,8 +333,8 @@ func (o oracle) roundTrip(t *testing.T, s Signal, request []byte) {
 	}
 }
 
-// A request in which every field of the protocol is set comes back from JSON as
-// it was, and its JSON is the official module's.
+// A request in which every field of the protocol is set is unchanged after a round
+// trip through JSON, and its JSON is that of the official module.
 func TestJSONOfEveryField(t *testing.T) {
 	o := newOracle(t)
 	for s, d := range o {
@@ -377,8 +378,8 @@ func asciiOnly(m protoreflect.Message) {
 	})
 }
 
-// Requests in every form that the wire allows (fields out of order, split,
-// repeated, packed and not) have the official module's JSON.
+// Requests in every form that the wire allows (fields out of order, split, repeated,
+// packed and not packed) have the JSON of the official module.
 func TestJSONOfGeneratedRequests(t *testing.T) {
 	o := newOracle(t)
 	n := 0
@@ -444,7 +445,7 @@ func TestAppendJSONText(t *testing.T) {
 	}
 }
 
-// Bytes that Check never saw do no harm: the JSON may say anything, but is JSON.
+// For bytes that were not checked, the result is arbitrary, but valid JSON.
 func TestAppendJSONOfGarbage(t *testing.T) {
 	for seed := range uint64(300) {
 		g := &generator{rng: rand.New(rand.NewPCG(seed, 6)), evil: true}
@@ -484,14 +485,15 @@ func TestAppendResponseJSON(t *testing.T) {
 	}
 }
 
-// With any room, the result is whole or ErrShortBuffer, nothing is written beyond the
-// room, and more than the result and twice the slack is never asked for.
+// With a buffer of any size, the result is complete or ErrShortBuffer. Nothing is
+// written beyond the buffer, and the size of the result plus twice the slack is
+// always enough.
 func TestDecodeJSONStaysInItsRoom(t *testing.T) {
 	type request struct {
 		s    Signal
 		text []byte
 	}
-	// Small messages, then one in which each length takes more than was guessed.
+	// Small messages, then one in which each length takes more bytes than predicted.
 	nested := func(s string) string {
 		return `{"scopeSpans":[{"spans":[{"events":[{"attributes":[{"value":{` +
 			strings.Repeat(kvlistOpen, shallow-1) + `"stringValue":"` + s + `"` + strings.Repeat(kvlistShut, shallow-1) + `}}]}]}]}]}`
@@ -533,8 +535,8 @@ func TestDecodeJSONStaysInItsRoom(t *testing.T) {
 
 func TestJSONDoesNotAllocate(t *testing.T) {
 	texts := seedTexts(t)
-	// What has a path of its own: escapes, long numbers, names, base64, unknown
-	// fields, white space.
+	// Text with a code path of its own: escapes, long numbers, names, base64,
+	// unknown fields, white space.
 	texts[Traces] = []byte(" " + valueJSON(`"x":[{"a":"\n"}], "bytesValue":"\u0041QID","stringValue":"`+strings.Repeat(`x\n`, 200)+
 		`","doubleValue":123456789.12345678901234567890123456789012345678901234567890,"intValue":"1234567890e-1"`))
 	for s, text := range texts {
@@ -554,14 +556,14 @@ func TestJSONDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// Below a few levels, lengths may be longer than they need be, so that a text
-// nested deep is not moved once for each level. The official module reads them;
-// above those levels all are as short as can be.
+// Below a few levels, lengths can have more bytes than necessary, so that deeply
+// nested text is not moved once for each level. The official module reads them. On
+// the levels above, all lengths are minimal.
 func TestLengthsOfDeepValues(t *testing.T) {
 	leaf := `"stringValue":"` + strings.Repeat("x", 200) + `"`
 	rest := `],"name":"` + strings.Repeat("y", 1<<20) + `"`
 	for _, depth := range []int{1, shallow, shallow + 1, MaxDepth} {
-		// A small value first, so that the lengths of large ones are guessed wrong.
+		// A small value first, so that the predicted lengths of the large ones are wrong.
 		small := `{"value":{` + strings.Repeat(arrayOpen, shallow-1) + strings.Repeat(arrayShut, shallow-1) + `}},`
 		text := spanJSON(`"attributes":[` + small + `{"value":{` + strings.Repeat(arrayOpen, depth-1) + leaf + strings.Repeat(arrayShut, depth-1) + `}}` + rest)
 		got, err := decode(t, Traces, []byte(text))
@@ -578,8 +580,9 @@ func TestLengthsOfDeepValues(t *testing.T) {
 	}
 }
 
-// Lengths change from one byte to two at 128, and what reads eight bytes at a
-// time ends at any of them. White space sends the same attribute by the long way.
+// Lengths change from one byte to two at 128, and code that reads eight bytes at a
+// time can end at any of them. White space avoids the fast path for the same
+// attribute.
 func TestAttributesOfAnyLength(t *testing.T) {
 	attribute := func(space, key, value string) []byte {
 		return []byte(spanJSON(`"attributes":[{`+space+`"key":"`+key+`","value":{`+value+`}}]`) + strings.Repeat(" ", 40))
@@ -612,8 +615,8 @@ func TestAttributesOfAnyLength(t *testing.T) {
 	}
 }
 
-// A list of indices is what its elements are, however long they are and whatever
-// stands between them.
+// Lists of indices are read correctly with elements of any length and with any white
+// space between them.
 func TestListsOfIndices(t *testing.T) {
 	var numbers []uint64
 	for v := uint64(1); v <= math.MaxInt32; v *= 10 {
@@ -670,19 +673,19 @@ func TestAppendDecimal(t *testing.T) {
 	}
 }
 
-// Values in each other, of which each has to be merged, would be written again at
-// each level. All is merged once that has cost as much as the request.
+// Nested values that all have to be merged would be written again at each level.
+// Once that has cost as much as the request, everything is merged.
 func TestAppendJSONGivesUpStreaming(t *testing.T) {
 	o := newOracle(t)
 	inner := msg(1, bytes.Repeat([]byte("x"), 1000))
-	for range 20 { // each in a list that is split: the rest, which is empty, comes behind
+	for range 20 { // each in a list that is split: the second part, which is empty, follows
 		inner = slices.Concat(msg(5, msg(1, inner)), msg(5))
 	}
 	request := value(inner)
-	e := jsonEncoder{vain: len(request)}
+	e := jsonEncoder{retry: len(request)}
 	e.message(nil, roots[Traces], request, 0)
 	if !e.giveUp {
-		t.Errorf("%d bytes may still be written in vain", e.vain)
+		t.Errorf("%d bytes may still be encoded again", e.retry)
 	}
 	o.roundTrip(t, Traces, request)
 }
@@ -690,12 +693,12 @@ func TestAppendJSONGivesUpStreaming(t *testing.T) {
 func TestFieldsFitTheTables(t *testing.T) {
 	for m, fields := range jsonMessages {
 		if len(fields) >= maxJSONFields {
-			t.Errorf("message %d has %d fields, the table of guesses %d", m, len(fields), maxJSONFields)
+			t.Errorf("message %d has %d fields, the table of predictions %d", m, len(fields), maxJSONFields)
 		}
 	}
 }
 
-// Numbers are read as strconv reads them.
+// Numbers have the values that strconv returns.
 func FuzzJSONNumbers(f *testing.F) {
 	for _, s := range []string{"0", "-0", "1", "12345678", "1234567890123456789", "18446744073709551615", "18446744073709551616", "1e3", "1.5e1", "15e-1",
 		"0.1", "1e-400", "9007199254740993", "9007199254740.993", "900719925474.0993", "007", "00", "-01", "12345678.", "123456789012345e", "2.2250738585072011e-308", "123456789012345678901234567890", "1e99999999999999999999", "1.", ".1", "01", "--1", "1e+"} {
@@ -710,15 +713,14 @@ func FuzzJSONNumbers(f *testing.F) {
 		for _, n := range []string{number, string(quoted)} {
 			for _, text := range []string{valueJSON(`"doubleValue":` + n), valueJSON(`"intValue":` + n), spanJSON(`"startTimeUnixNano":` + n), spanJSON(`"flags":` + n), `{"x":` + n + `}`} {
 				o.compareJSON(t, Traces, []byte(text))
-				// The short cuts look ahead.
+				// The fast paths read ahead.
 				o.compareJSON(t, Traces, []byte(text+strings.Repeat(" ", 40)))
 			}
 		}
 	})
 }
 
-// Strings are read as encoding/json reads them, in all the places that strings
-// have.
+// Strings are read like encoding/json reads them, in all places where strings occur.
 func FuzzJSONStrings(f *testing.F) {
 	for _, s := range []string{"", "plain", `\n`, `\u00e9`, `\ud83d\ude00`, `\ud83d`, `\ude00\ud83d`, `\u12`, `\`, "\x1f", "é", "\xff", "0a0B", "AQID", "-_8=",
 		strings.Repeat("x", 130), strings.Repeat(`\/`, 130), "12345678\"", "1234567\\\""} {
@@ -758,8 +760,8 @@ func FuzzGeneratedJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) { o.compareGeneratedJSON(t, seed) })
 }
 
-// A request that Check takes comes back from JSON as it was, but for fields that
-// the protocol does not know and text that is not UTF-8; and its JSON is JSON.
+// A request that Check accepts is unchanged after a round trip through JSON, except
+// for unknown fields and text that is not valid UTF-8, and its JSON is valid.
 func FuzzJSONRoundTrip(f *testing.F) {
 	for s, request := range seeds(f) {
 		if len(request) < 1<<12 {
@@ -785,7 +787,7 @@ func FuzzJSONRoundTrip(f *testing.F) {
 			o.roundTrip(t, s, request)
 			return
 		}
-		// Not UTF-8: what was repaired on the way stays as it is.
+		// Invalid UTF-8 is repaired in the first round trip only.
 		again, err := decode(t, s, text)
 		if err != nil {
 			t.Fatalf("%s: %s: %v", s, text, err)

@@ -11,21 +11,21 @@ import (
 	"unicode/utf8"
 )
 
-// Eight bytes at a time.
+// Masks for words of eight bytes.
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
 )
 
-// load8 returns b[i:i+8], the first byte lowest.
+// load8 returns b[i:i+8] as a little-endian number.
 func load8[T []byte | string](b T, i int) uint64 {
 	s := b[i : i+8]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// plainEnd returns the index of the first byte at b[i:] that ends a run of plain
-// text in a string: a quote, a backslash or a control character; else len(b).
+// plainEnd returns the index of the first byte of b[i:] that is not plain text of a
+// string but a quote, a backslash or a control character, or len(b).
 func plainEnd(b []byte, i int) int {
 	for ; i+8 <= len(b); i += 8 {
 		if hit := textEnds(load8(b, i)); hit != 0 {
@@ -40,19 +40,19 @@ func plainEnd(b []byte, i int) int {
 	return i
 }
 
-// textEnds has the high bit of the lowest byte in w set that ends plain text. It
-// may have bits of bytes above that one set, but of none below.
+// textEnds sets the high bit of the lowest byte of w that is not plain text. It may
+// set bits of the bytes above it, but not of those below.
 func textEnds(w uint64) uint64 {
-	// With bit 1 turned over, the quote is what follows the control characters. A
-	// difference has its high bit set if it is below zero; bytes that had it before
-	// are not ASCII.
+	// With bit 1 inverted, the quote directly follows the control characters. The
+	// high bit of a byte is set if its difference is negative. Bytes of w that have
+	// it already are not ASCII.
 	control, slash := (w^2*ones)-('"'^2+1)*ones, (w^'\\'*ones)-ones
 	return (control | slash) &^ w & highs
 }
 
-// copyPlain copies the plain text at b[i:] to out[n:] and returns the index of the
-// byte that ends it. It writes up to seven bytes more than it copies, and fails if
-// b or out end less than eight bytes behind.
+// copyPlain copies the plain text at b[i:] to out[n:] and returns the index in b of
+// the byte that ends it. It can write up to seven bytes more. It fails if less than
+// eight bytes of b or out are left.
 func copyPlain(out []byte, n int, b []byte, i int) int {
 	for i+8 <= len(b) && n+8 <= len(out) {
 		w := load8(b, i)
@@ -65,8 +65,8 @@ func copyPlain(out []byte, n int, b []byte, i int) int {
 	return failed
 }
 
-// string reads a string and writes it as the field tag; if sparse, not the empty
-// one.
+// string reads a string and writes it as a field with this tag, unless it is empty
+// and sparse is true.
 func (d *jsonDecoder) string(tag uint8, sparse bool, i int) int {
 	if i >= len(d.text) || d.text[i] != '"' {
 		return d.expected(i, "a string")
@@ -85,7 +85,7 @@ func (d *jsonDecoder) string(tag uint8, sparse bool, i int) int {
 	if sparse && start == end {
 		return end + 1
 	}
-	if !d.room(end - start) {
+	if !d.ensure(end - start) {
 		return failed
 	}
 	d.putTag(tag)
@@ -94,9 +94,8 @@ func (d *jsonDecoder) string(tag uint8, sparse bool, i int) int {
 	return end + 1
 }
 
-// shortString is string for what nearly all strings are: plain, and such that
-// their length takes one byte. It returns 0 if that is not what begins at
-// d.text[i:], or the string is empty.
+// shortString is the fast path of string for strings without escapes of 1 to 127
+// bytes. It returns 0 if d.text[i:] does not begin with one.
 func (d *jsonDecoder) shortString(tag uint8, i int) int {
 	if !d.fits(0) {
 		return 0
@@ -115,14 +114,14 @@ func (d *jsonDecoder) shortString(tag uint8, i int) int {
 	return end + 1
 }
 
-// escapedString is string for one with escapes, the length of which is not known
-// ahead.
+// escapedString is string for a string with escapes, whose length is not known in
+// advance.
 func (d *jsonDecoder) escapedString(tag uint8, i int) int {
-	if !d.room(0) {
+	if !d.ensure(0) {
 		return failed
 	}
 	d.putTag(tag)
-	d.n++ // for the length
+	d.n++ // reserved for the length
 	mark := d.n
 	n, next := d.unescape(i+1, mark)
 	if next == failed {
@@ -135,8 +134,8 @@ func (d *jsonDecoder) escapedString(tag uint8, i int) int {
 	return next
 }
 
-// content reads a string and returns its contents: a part of the text, or if
-// there are escapes, of the room that is not written yet.
+// content reads a string and returns its content: a slice of the text, or, if it
+// has escapes, of the unwritten part of the output buffer.
 func (d *jsonDecoder) content(i int, what string) (s []byte, next int) {
 	if i >= len(d.text) || d.text[i] != '"' {
 		return nil, d.expected(i, what)
@@ -147,7 +146,7 @@ func (d *jsonDecoder) content(i int, what string) (s []byte, next int) {
 		return nil, d.badString(end)
 	case d.text[end] == '"':
 		return d.text[i+1 : end], end + 1
-	case !d.room(0):
+	case !d.ensure(0):
 		return nil, failed
 	}
 	at := d.n + jsonSlack/2
@@ -158,8 +157,8 @@ func (d *jsonDecoder) content(i int, what string) (s []byte, next int) {
 	return d.out[at : at+n], next
 }
 
-// unescape writes the contents of the string that begins at d.text[i:] to
-// d.out[at:]. It returns how many bytes these are, and the index behind the
+// unescape writes the content of the string at d.text[i:], after its opening quote,
+// to d.out[at:]. It returns the number of bytes written and the index after the
 // closing quote.
 func (d *jsonDecoder) unescape(i, at int) (n, next int) {
 	start := at
@@ -185,8 +184,7 @@ func (d *jsonDecoder) unescape(i, at int) (n, next int) {
 	}
 }
 
-// escape reads the escape at d.text[i:], which begins with a backslash. Half of
-// a surrogate pair is U+FFFD.
+// escape reads the escape sequence at d.text[i:]. Half a surrogate pair is U+FFFD.
 func (d *jsonDecoder) escape(i int) (r rune, next int) {
 	if i+1 >= len(d.text) {
 		return 0, d.badString(len(d.text))
@@ -226,7 +224,7 @@ func (d *jsonDecoder) unicodeEscape(i int) (r rune, next int) {
 	return utf8.RuneError, i + 6
 }
 
-// utf16Unit reads \u and four hex digits at b[i:].
+// utf16Unit reads \u and four hex digits at b[i:]; ok is false if it is not there.
 func utf16Unit(b []byte, i int) (r rune, ok bool) {
 	if len(b)-i < 6 || b[i] != '\\' || b[i+1] != 'u' {
 		return 0, false
@@ -241,7 +239,7 @@ func utf16Unit(b []byte, i int) (r rune, ok bool) {
 	return r, true
 }
 
-// badString fails where a string cannot go on.
+// badString fails at a byte that is invalid in a string, or at the end of the text.
 func (d *jsonDecoder) badString(at int) int {
 	if at >= len(d.text) {
 		return d.fail(len(d.text), errors.New("unexpected end of text in a string"))
@@ -249,7 +247,7 @@ func (d *jsonDecoder) badString(at int) int {
 	return d.fail(at, fmt.Errorf("control character %q in a string", d.text[at]))
 }
 
-// hexValues holds the value of each hex digit, and 0xff for all other bytes.
+// hexValues holds the value of each hex digit, 0xff for all other bytes.
 var hexValues = func() (v [256]uint8) {
 	for c := range v {
 		v[c] = 0xff
@@ -265,7 +263,7 @@ var hexValues = func() (v [256]uint8) {
 
 var errHex = errors.New("id is not an even number of hex digits")
 
-// hex reads an id.
+// hex reads an id and writes it as a field with this tag.
 func (d *jsonDecoder) hex(tag uint8, sparse bool, i int) int {
 	if next := d.plainHex(tag, 16, i); next != 0 {
 		return next
@@ -280,13 +278,13 @@ func (d *jsonDecoder) hex(tag uint8, sparse bool, i int) int {
 	if len(s)%2 != 0 {
 		return d.fail(i, errHex)
 	}
-	if !d.room(len(s) / 2) {
+	if !d.ensure(len(s) / 2) {
 		return failed
 	}
 	d.putTag(tag)
 	d.putVarint(uint64(len(s) / 2))
-	// s may lie behind in the same room: what is written stays behind what is
-	// read.
+	// s may be in the same buffer, at a higher offset: writing does not overtake
+	// reading.
 	out, k, ok := d.out[d.n:d.n+len(s)/2], 0, true
 	for ; k+4 <= len(out) && ok; k += 4 {
 		var v uint32
@@ -305,8 +303,8 @@ func (d *jsonDecoder) hex(tag uint8, sparse bool, i int) int {
 	return next
 }
 
-// plainHex reads an id of size bytes, a multiple of four. It returns 0 if that is
-// not what stands at d.text[i:].
+// plainHex is the fast path of hex for ids of size bytes, a multiple of four. It
+// returns 0 if d.text[i:] does not begin with one.
 func (d *jsonDecoder) plainHex(tag uint8, size, i int) int {
 	b, end := d.text, i+1+2*size
 	if end >= len(b) || b[end] != '"' || b[i] != '"' || !d.fits(0) {
@@ -328,12 +326,12 @@ func (d *jsonDecoder) plainHex(tag uint8, size, i int) int {
 	return end + 1
 }
 
-// fourHexBytes returns the bytes that eight hex digits stand for, both with the
-// first lowest.
+// fourHexBytes decodes the eight hex digits of w to four bytes. Both are in
+// little-endian order.
 func fourHexBytes(w uint64) (v uint32, ok bool) {
-	// Sums set the high bit of each byte from a certain character on. A byte that
-	// has it already is neither digit nor letter, so what it carries into the next
-	// one does not matter.
+	// Each sum sets the high bit of the bytes from a certain character on. A byte
+	// that has it already is neither a digit nor a letter, so that its carry into
+	// the next byte does not matter.
 	low := w | ' '*ones
 	digit := (w + (0x80-'0')*ones) &^ (w + (0x80-'9'-1)*ones)
 	letter := (low + (0x80-'a')*ones) &^ (low + (0x80-'f'-1)*ones)
@@ -344,8 +342,8 @@ func fourHexBytes(w uint64) (v uint32, ok bool) {
 	return uint32(w | w>>16), ok
 }
 
-// base64 reads bytes, in the standard or the URL alphabet, with padding or
-// without, as the official module does.
+// base64 reads bytes in the standard or the URL alphabet, with or without padding,
+// like the official module, and writes them as a field with this tag.
 func (d *jsonDecoder) base64(tag uint8, sparse bool, i int) int {
 	s, next := d.content(i, "a string of base64")
 	if next == failed || len(s) == 0 && sparse {
@@ -355,14 +353,14 @@ func (d *jsonDecoder) base64(tag uint8, sparse bool, i int) int {
 		{base64.StdEncoding, base64.RawStdEncoding}, {base64.URLEncoding, base64.RawURLEncoding},
 	}[oneIf(bytes.ContainsAny(s, "-_"))][oneIf(len(s)%4 != 0)]
 	most := encoding.DecodedLen(len(s))
-	if !d.room(most) {
+	if !d.ensure(most) {
 		return failed
 	}
 	d.putTag(tag)
-	d.n++ // for the length
+	d.n++ // reserved for the length
 	mark := d.n
-	// s may lie in the same room, jsonSlack/2 behind: what is written stays
-	// behind what is read.
+	// s may be in the same buffer, at an offset higher by jsonSlack/2: writing does
+	// not overtake reading.
 	n, err := encoding.Decode(d.out[mark:], s)
 	if err != nil {
 		return d.fail(i, fmt.Errorf("decode base64: %w", err))

@@ -8,9 +8,9 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
 
-// scalar reads the one value of a field that is no message, and writes it.
+// scalar reads and writes the value of a field that is neither a message nor a list.
 func (d *jsonDecoder) scalar(fr *jsonFrame, f *jsonField, i int) int {
-	// The default need not be written, unless it takes back what was.
+	// The default is written only if it replaces an earlier value.
 	bit := uint32(1) << f.num()
 	sparse := f.form == formPlain && fr.seen&bit == 0
 	fr.seen |= bit
@@ -26,7 +26,7 @@ func (d *jsonDecoder) scalar(fr *jsonFrame, f *jsonField, i int) int {
 	if next == failed || v == 0 && sparse {
 		return next
 	}
-	if !d.room(0) {
+	if !d.ensure(0) {
 		return failed
 	}
 	d.putTag(f.tag)
@@ -34,8 +34,8 @@ func (d *jsonDecoder) scalar(fr *jsonFrame, f *jsonField, i int) int {
 	return next
 }
 
-// list reads the elements of a list of values that are no messages. Numbers are
-// written packed.
+// list reads and writes the elements of a list of values that are not messages.
+// Numbers are written packed.
 func (d *jsonDecoder) list(f *jsonField, i int) int {
 	if i = skipSpace(d.text, i); i < len(d.text) && d.text[i] == ']' {
 		return i + 1
@@ -43,7 +43,7 @@ func (d *jsonDecoder) list(f *jsonField, i int) int {
 	if f.kind == jsonString {
 		return d.strings(f, i)
 	}
-	if !d.room(0) {
+	if !d.ensure(0) {
 		return failed
 	}
 	d.putTag(f.packedTag())
@@ -56,7 +56,7 @@ func (d *jsonDecoder) list(f *jsonField, i int) int {
 	}
 	for more {
 		v, next := d.number(f, i)
-		if next == failed || !d.room(0) {
+		if next == failed || !d.ensure(0) {
 			return failed
 		}
 		d.putScalar(f, v)
@@ -70,7 +70,7 @@ func (d *jsonDecoder) list(f *jsonField, i int) int {
 	return i
 }
 
-// strings reads the elements of a list of strings that is not empty.
+// strings reads and writes the elements of a list of strings that is not empty.
 func (d *jsonDecoder) strings(f *jsonField, i int) int {
 	for more := true; more; {
 		if i < len(d.text) && d.text[i] == 'n' {
@@ -88,8 +88,8 @@ func (d *jsonDecoder) strings(f *jsonField, i int) int {
 	return i
 }
 
-// comma reads what stands behind an element of a list, and says whether there is
-// another one.
+// comma reads what follows an element of a list, and reports whether there is
+// another element.
 func (d *jsonDecoder) comma(i int) (next int, more bool) {
 	i = skipSpace(d.text, i)
 	if i < len(d.text) {
@@ -103,7 +103,7 @@ func (d *jsonDecoder) comma(i int) (next int, more bool) {
 	return d.expected(i, "a comma or the end of the list"), false
 }
 
-// number reads a value that is no string and returns it as the wire has it: the
+// number reads a number, bool or enum and returns it in the form of the wire: the
 // bits of a double, or an integer with its sign extended to 64 bits.
 func (d *jsonDecoder) number(f *jsonField, i int) (v uint64, next int) {
 	switch f.kind {
@@ -137,8 +137,8 @@ func (d *jsonDecoder) number(f *jsonField, i int) (v uint64, next int) {
 	return mag, next
 }
 
-// integerLimits holds the largest number of each kind, and the amount of the
-// smallest.
+// integerLimits holds the largest number of each kind, and the absolute value of
+// the smallest.
 var integerLimits = [...]struct {
 	max, min uint64
 	name     string
@@ -166,7 +166,7 @@ func (d *jsonDecoder) bool(i int) (v uint64, next int) {
 	return 0, d.expected(i, "true or false")
 }
 
-// enumName reads the name of an enum's value.
+// enumName reads the name of an enum value.
 func (d *jsonDecoder) enumName(f *jsonField, i int) (v uint64, next int) {
 	name, next := d.content(i, "a name")
 	if next == failed {
@@ -188,9 +188,10 @@ func (d *jsonDecoder) literal(i int, word string) int {
 	return d.expected(i, word)
 }
 
-// room says whether n bytes fit and jsonSlack more, which is enough for a tag
-// and any value or length that is not a string.
-func (d *jsonDecoder) room(n int) bool {
+// ensure reports whether the output buffer has space for n bytes and jsonSlack more,
+// which is enough for a tag and any length or value other than a string. If not, it
+// sets the error.
+func (d *jsonDecoder) ensure(n int) bool {
 	if d.fits(n) {
 		return true
 	}
@@ -198,10 +199,10 @@ func (d *jsonDecoder) room(n int) bool {
 	return false
 }
 
-// fits is room without the failure.
+// fits is ensure without the error.
 func (d *jsonDecoder) fits(n int) bool { return len(d.out)-d.n >= n+jsonSlack }
 
-// putTag writes a tag. Numbers above 15 take two bytes.
+// putTag writes a tag, which takes two bytes if the field number is above 15.
 func (d *jsonDecoder) putTag(tag uint8) {
 	d.out[d.n] = tag
 	d.n++

@@ -33,11 +33,11 @@ func (u *Union) add(c *wire.Cursor, isMessage bool) {
 	}
 }
 
-// List is a repeated field of messages, strings or bytes: the bytes in which it
-// occurs, and its number. Nothing is read before it is iterated.
+// List is a repeated field of messages, strings or bytes. Nothing is read until
+// All or Len is called.
 type List[T ~[]byte] struct{ region }
 
-// All iterates over the elements.
+// All iterates over the elements, in order. They point into the request.
 func (l List[T]) All() iter.Seq[T] {
 	return func(yield func(T) bool) {
 		for c := (wire.Cursor{Buf: l.raw}); c.Next(); {
@@ -58,22 +58,23 @@ func (l List[T]) Len() (n int) {
 	return n
 }
 
-// region is where a repeated field occurs in a message, and its number.
+// region is the part of a message in which a repeated field occurs, and the
+// number of the field.
 type region struct {
 	raw []byte
 	num uint32
 }
 
-// extend makes the region of m reach to the field that c stands on.
+// extend extends the region of m to the field that c is at.
 func (r *region) extend(m []byte, c *wire.Cursor) {
 	start := c.Start
 	if r.raw != nil {
-		start = cap(m) - cap(r.raw) // where it began: it was cut from m
+		start = cap(m) - cap(r.raw) // its offset: raw is a slice of m
 	}
 	*r = region{m[start:c.End], c.Num}
 }
 
-// Varints is a repeated field of varints, packed or not.
+// Varints is a repeated field of integers or enums, packed or not.
 type Varints[T ~int32 | ~int64 | ~uint32 | ~uint64] struct{ region }
 
 // All iterates over the values.

@@ -7,23 +7,24 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
-// OlderProfiles returns a sentence for the client if a profiles request looks as
-// if it was written in a format of opentelemetry-proto before v1.10, and "" if
-// not. Until then fields moved freely: profiles of one version are not garbage
-// to another, but numbers in the wrong places.
+// OlderProfiles returns a message for the client if a profiles request seems to
+// be in a format of opentelemetry-proto before v1.10, and "" if not. Before v1.10
+// the numbers of fields changed between versions, so that a reader of one version
+// takes the fields of another for different ones.
 //
-// It is meant for requests that Check refused, and costs about as much as Check.
-// Nearly all older requests are refused, since a field has a wire type that it
-// cannot have today. Those of v1.8 and v1.9 whose samples have no attributes can
-// pass: their values read as attributes. If nothing but such samples is in a
-// request, without timestamps, it is told too; with timestamps and with values
-// that are indices by chance it cannot be told from a request of today.
+// It is meant for requests that Check rejects, and costs about as much as Check.
+// Check rejects nearly all older requests, since a field has the wrong wire type.
+// It can accept requests of v1.8 and v1.9 whose samples have no attributes: their
+// values are read as attributes. OlderProfiles recognizes such a request if it
+// has only such samples, without timestamps. With timestamps, and with values
+// that happen to be valid indices, it cannot be distinguished from a request in
+// the current format.
 //
-// It never speaks of a request that passed Check, but for one that has no sample
-// with a value or a timestamp, which profiles.proto forbids.
+// For a request that Check accepts, the result is "" unless no sample has a value
+// or a timestamp, which profiles.proto forbids.
 func OlderProfiles(request []byte) string {
 	var shape profilesShape
-	if !shape.look(request) {
+	if !shape.read(request) {
 		return ""
 	}
 	if shape.mismatched() {
@@ -40,23 +41,22 @@ func OlderProfiles(request []byte) string {
 	return ""
 }
 
-// olderFormat is one way in which profiles were written. Its fields are those
-// that its writers wrote, each with the one wire type that they wrote it with.
+// olderFormat is an older format of profiles: the fields that writers of this
+// format use, each with its wire type.
 type olderFormat struct {
 	versions string // of opentelemetry-proto
-	mark     string // a field that tells it from today's format
+	mark     string // a field that differs from the current format
 	profile  fieldTypes
 	sample   fieldTypes
 }
 
-// fieldTypes spells the wire types of a message's fields, field 1 first: v for
-// a varint, 8 for eight bytes, b for length-delimited, a blank for none.
+// fieldTypes has a letter for the wire type of each field of a message, from field
+// 1 on: v for a varint, 8 for eight bytes, b for length-delimited, a space for none.
 type fieldTypes string
 
-// olderFormats lists the formats, newest first. What they have in common with
-// that of today is left out: the ResourceProfiles and ScopeProfiles around a
-// profile. In v1.3 a profile was in a container of its own, whose field 2 is not
-// the samples.
+// olderFormats lists the formats, newest first, without what they have in common
+// with the current one: the ResourceProfiles and ScopeProfiles around a profile.
+// In v1.3 each profile was in a container, whose field 2 is not the samples.
 var olderFormats = [...]olderFormat{
 	{"v1.8 or v1.9", "Sample.values in field 2, attribute_indices in field 3",
 		"bb8vbvbvbbb", "vbbvb"},
@@ -75,12 +75,12 @@ func (f *olderFormat) sentence() string {
 		f.versions, f.mark, specs[Profiles].Header, specs[Profiles].HeaderValue)
 }
 
-// fits says whether every field that was seen is one of f's.
+// fits reports whether every field that was seen is a field of f.
 func (f *olderFormat) fits(s *profilesShape) bool {
-	return f.profile.hold(&s.profile) && f.sample.hold(&s.sample)
+	return f.profile.contain(&s.profile) && f.sample.contain(&s.sample)
 }
 
-func (t fieldTypes) hold(seen *seenTypes) bool {
+func (t fieldTypes) contain(seen *seenTypes) bool {
 	for num, types := range seen {
 		if types != 0 && (num == 0 || num > len(t) || types != typeBit(t[num-1])) {
 			return false
@@ -101,11 +101,12 @@ func typeBit(c byte) uint8 {
 	return 0
 }
 
-// seenTypes holds for each field number the wire types it was seen with, as a
-// bit each. Numbers that no format has share entry 0.
+// seenTypes holds for each field number the set of wire types it was seen with, as
+// bits. Numbers that no format has share entry 0.
 type seenTypes [24]uint8
 
-// add notes the field c is on, and says whether a message of today can have it.
+// add adds the field that c is at, and reports whether it is valid in the current
+// format.
 func (s *seenTypes) add(message uint8, c *wire.Cursor) bool {
 	num := c.Num
 	if num >= uint32(len(s)) {
@@ -115,21 +116,20 @@ func (s *seenTypes) add(message uint8, c *wire.Cursor) bool {
 	return num == 0 || tables[message][uint8(c.Tag())].op != opBadType
 }
 
-// profilesShape is what a request looks like to one who does not know which
-// format it is in.
+// profilesShape describes a request independently of the format.
 type profilesShape struct {
 	profile, sample     seenTypes
 	profiles, samples   int
-	badProfile          bool   // one has a field that today's format cannot have
-	badSamples          int    // so many have
-	attributes          uint64 // entries of today's attribute table
-	onlyOne, likeValues int    // samples, see sampleFields
-	outside             bool   // a sample's attribute is outside the table
+	badProfile          bool   // a profile has a field that is invalid in the current format
+	badSamples          int    // the number of samples that have one
+	attributes          uint64 // entries of the attribute table of the current format
+	onlyOne, likeValues int    // numbers of samples, see addSample
+	outside             bool   // an attribute index of a sample is out of range
 }
 
-// look walks a request down to its samples. It returns false if that is no
+// read walks a request down to its samples. It returns false if it is not valid
 // protobuf.
-func (s *profilesShape) look(request []byte) bool {
+func (s *profilesShape) read(request []byte) bool {
 	s.attributes = tableSizes(request)[otlpfield.ProfilesDictionaryAttributeTable]
 	root := wire.Cursor{Buf: request}
 	for root.Next() {
@@ -170,9 +170,10 @@ func (s *profilesShape) addProfile(b []byte) bool {
 	return c.Err == nil
 }
 
-// addSample notes the fields of a sample, and whether it is what a sample of
-// v1.9 looks like today if it has no attributes: its values are attributes, and
-// there are either no timestamps and one value, or as many of both.
+// addSample adds the fields of a sample. It counts samples that may be of v1.9 and
+// without attributes, whose values the current format takes for attributes: with
+// one value and no timestamps (onlyOne), or as many timestamps as values or none
+// (likeValues).
 func (s *profilesShape) addSample(b []byte) bool {
 	const attributes, timestamps = otlpfield.SampleAttributeIndices, otlpfield.SampleTimestampsUnixNano
 	s.samples++
@@ -204,15 +205,16 @@ func (s *profilesShape) addSample(b []byte) bool {
 	return c.Err == nil
 }
 
-// mismatched says whether a profile or at least half of the samples have a field
-// that today's format cannot have. Fewer samples more likely are today's, broken.
+// mismatched reports whether a profile, or at least half of the samples, has a
+// field that is invalid in the current format. If fewer samples have one, the
+// request more likely is a damaged one in the current format.
 func (s *profilesShape) mismatched() bool {
 	return s.badProfile || s.badSamples > 0 && 2*s.badSamples >= s.samples
 }
 
-// valuesAsAttributes says whether all samples look like those of v1.9, and, as
-// samples of today, would break a rule: none has a value or a timestamp, or
-// attributes are not in their table.
+// valuesAsAttributes reports whether all samples may be of v1.9 and are invalid in
+// the current format: none has a value or a timestamp, or an attribute index is
+// out of range.
 func (s *profilesShape) valuesAsAttributes() bool {
 	return s.samples > 0 && (s.onlyOne == s.samples || s.outside && s.likeValues == s.samples)
 }

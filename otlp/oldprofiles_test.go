@@ -40,7 +40,7 @@ func oldRequests(t testing.TB) (out []oldRequest) {
 	return out
 }
 
-// What the older modules wrote is told, by its version.
+// Requests that the older modules wrote are recognized, with their version.
 func TestOlderProfiles(t *testing.T) {
 	for _, r := range oldRequests(t) {
 		t.Run(r.version+"/"+r.kind, func(t *testing.T) {
@@ -57,9 +57,9 @@ func TestOlderProfiles(t *testing.T) {
 				return
 			case r.kind == "plainboth" && err == nil:
 				// Values and timestamps without attributes, each value an index:
-				// the bytes are right in both formats.
+				// the bytes are valid in both formats.
 				if got != "" {
-					t.Errorf("of a request that might be of today: %s", got)
+					t.Errorf("of a request that is valid in the current format: %s", got)
 				}
 				return
 			}
@@ -84,8 +84,8 @@ func TestOlderProfilesSays(t *testing.T) {
 	}
 }
 
-// A profiler's requests of today are never taken for older ones, and not when a
-// bit of them is broken either.
+// Requests of profilers in the current format are not taken for older ones, not even
+// with a bit flipped.
 func TestOlderProfilesOfToday(t *testing.T) {
 	files, err := filepath.Glob("testdata/profiles/*.binpb")
 	if err != nil || len(files) == 0 {
@@ -111,8 +111,8 @@ func TestOlderProfilesOfToday(t *testing.T) {
 	}
 }
 
-// OlderProfiles speaks of no request that passed Check and has a sample with a
-// value or a timestamp.
+// OlderProfiles returns "" for every request that Check accepts and that has a sample
+// with a value or a timestamp.
 func TestOlderProfilesOfGenerated(t *testing.T) {
 	const values, timestamps = 4, 5
 	spoke, passed := 0, 0

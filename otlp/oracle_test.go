@@ -23,9 +23,9 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
 
-// official returns the official module's descriptor of a request, with one
-// change: strings are bytes. The module refuses strings that are not UTF-8,
-// which Check lets pass on purpose; so it judges everything else.
+// official returns the official module's descriptor of a request, with one change:
+// strings are bytes. The module rejects strings that are not valid UTF-8, which
+// Check accepts on purpose; with the change it checks everything else.
 func official(t testing.TB, s Signal) protoreflect.MessageDescriptor {
 	t.Helper()
 	request := map[Signal]proto.Message{
@@ -71,7 +71,7 @@ func stringsToBytes(m *descriptorpb.DescriptorProto) {
 	}
 }
 
-// oracle judges requests by the official descriptors.
+// oracle checks requests with the official descriptors.
 type oracle map[Signal]protoreflect.MessageDescriptor
 
 func newOracle(t testing.TB) oracle {
@@ -82,8 +82,8 @@ func newOracle(t testing.TB) oracle {
 	return o
 }
 
-// indexFields says which dictionary table each index field points into, as the
-// comments of profiles.proto and common.proto have it.
+// indexFields holds the dictionary table of each index field, according to the
+// comments of profiles.proto and common.proto.
 var indexFields = map[string]string{
 	"KeyValue.key_strindex": "string_table", "AnyValue.string_value_strindex": "string_table",
 	"KeyValueAndUnit.key_strindex": "string_table", "KeyValueAndUnit.unit_strindex": "string_table",
@@ -97,12 +97,12 @@ var indexFields = map[string]string{
 	"Profile.attribute_indices": "attribute_table",
 }
 
-// faults are the listed reasons for which Check refuses what the official module
-// takes, as found in a request by a walk of the test's own: by descriptors, and
-// recursive.
+// faults are the documented reasons for which Check rejects requests that the
+// official module accepts. The test finds them in a request by a walk of its own,
+// which uses the descriptors and recursion.
 type faults struct{ mistyped, outside, deep bool }
 
-// justified says whether err is one of them, and found in the request.
+// justified reports whether err is one of them and was found in the request.
 func (f faults) justified(err error) bool {
 	var typ *typeError
 	var index *indexError
@@ -156,7 +156,7 @@ var wireTypes = map[protoreflect.Kind]wire.Type{
 	protoreflect.BytesKind:   wire.TypeBytes, protoreflect.MessageKind: wire.TypeBytes,
 } // all others are varints, which is the zero wire.Type
 
-// faultsIn looks for the listed reasons in a request of signal s.
+// faultsIn finds the documented reasons in a request of signal s.
 func (o oracle) faultsIn(s Signal, data []byte) (f faults) {
 	var sizes map[string]uint64
 	if d := o[s].Fields().ByName("dictionary"); d != nil {
@@ -176,7 +176,7 @@ func (o oracle) faultsIn(s Signal, data []byte) (f faults) {
 	return f
 }
 
-// compare holds Check and the views of data against the official module.
+// compare compares Check and the views of data with the official module.
 func (o oracle) compare(t *testing.T, s Signal, data []byte) {
 	t.Helper()
 	want := dynamicpb.NewMessage(o[s])
@@ -206,8 +206,8 @@ func rootView(s Signal, data []byte) reflect.Value {
 	}[s]
 }
 
-// compareView holds every getter of view, and every field of its Decode, against
-// the message that the official module made of the same bytes.
+// compareView compares every getter of view, and every field of its Decode, with the
+// message that the official module reads from the same bytes.
 func compareView(t *testing.T, view reflect.Value, want protoreflect.Message, path string) {
 	t.Helper()
 	decoded := view.MethodByName("Decode").Call(nil)[0]
@@ -316,7 +316,7 @@ func compareValue(t *testing.T, got reflect.Value, want protoreflect.Value, f pr
 	}
 }
 
-// camel is the generator's rule for names.
+// camel converts names like the generator.
 func camel(s string) (out string) {
 	for w := range strings.SplitSeq(s, "_") {
 		if w == "id" || w == "url" {
@@ -376,8 +376,8 @@ func TestRealProfilesPass(t *testing.T) {
 	}
 }
 
-// Whole requests of every signal are taken, and read as the official module
-// reads them.
+// Requests of every signal are accepted, and read like the official module reads
+// them.
 func TestWholeRequests(t *testing.T) {
 	o := newOracle(t)
 	for s, data := range seeds(t) {
@@ -388,12 +388,12 @@ func TestWholeRequests(t *testing.T) {
 	}
 }
 
-// Every truncation and many flips of a request are judged as the official
-// module judges it, or for a listed reason.
+// For every truncation and many bit flips of a request, the result is that of the
+// official module, or there is a documented reason.
 func TestTruncationsAndFlips(t *testing.T) {
 	o := newOracle(t)
 	for s, data := range seeds(t) {
-		// All positions of the beginning, where most messages open, and every
+		// All positions at the beginning, where most messages begin, and every
 		// 97th of the rest.
 		for i := 0; i < len(data); {
 			o.compare(t, s, data[:i])

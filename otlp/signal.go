@@ -11,9 +11,8 @@ const (
 	Profiles
 )
 
-// Spec is everything that tells one signal from another outside its items'
-// schema. A new difference between signals becomes a column here, not a switch
-// elsewhere.
+// Spec holds what differs between the signals, apart from the schema of their
+// items. A new difference becomes a field here, not a switch elsewhere.
 type Spec struct {
 	Signal Signal
 	// Name is the signal's name in a configuration: "traces".
@@ -29,23 +28,24 @@ type Spec struct {
 	Method string
 	// Path is the OTLP/HTTP path, without a base URL.
 	Path string
-	// Aliases are further HTTP paths a receiver answers.
+	// Aliases are further HTTP paths on which a receiver accepts requests.
 	Aliases []string
 	// ReceiveOp names the receiver's span, as the Collector does.
 	ReceiveOp string
-	// Concatenable says that two requests laid end to end are one valid
-	// request. Profiles are not: their indices point into one dictionary.
+	// Concatenable says that the concatenation of two requests is a valid
+	// request. For profiles it is not: each request has its own dictionary.
 	Concatenable bool
 	// HasDictionary says that attributes may refer to a string table.
 	HasDictionary bool
-	// Header and HeaderValue go with every request of a signal that is still in
-	// development, so that both ends agree on the version; else empty.
+	// Header and HeaderValue are sent with every request of a signal that is in
+	// development, to tell the server the version of the format. They are empty
+	// for stable signals.
 	Header, HeaderValue string
 }
 
 const collector = "opentelemetry.proto.collector."
 
-// specs is indexed by Signal; row 0 answers for the zero Signal.
+// specs is indexed by Signal; entry 0 is for the zero Signal.
 var specs = [5]Spec{
 	{},
 	{
@@ -75,10 +75,11 @@ var specs = [5]Spec{
 // Signals lists the four signals in table order.
 func Signals() [4]Signal { return [4]Signal{Traces, Metrics, Logs, Profiles} }
 
-// Valid says whether s is one of the four.
+// Valid reports whether s is one of the four signals.
 func (s Signal) Valid() bool { return s >= Traces && s <= Profiles }
 
-// Spec returns the signal's row of the table. It is shared: do not write to it.
+// Spec returns the signal's entry of the table, an empty one if s is not valid.
+// It is shared and must not be modified.
 func (s Signal) Spec() *Spec {
 	if !s.Valid() {
 		return &specs[0]
@@ -94,7 +95,7 @@ func (s Signal) String() string {
 	return specs[s].Name
 }
 
-// SignalByName returns the signal that a configuration calls name.
+// SignalByName returns the signal with this Name.
 func SignalByName(name string) (Signal, bool) {
 	for _, s := range Signals() {
 		if specs[s].Name == name {
@@ -104,7 +105,7 @@ func SignalByName(name string) (Signal, bool) {
 	return 0, false
 }
 
-// SignalByMethod returns the signal that a gRPC method exports.
+// SignalByMethod returns the signal with this full gRPC Method.
 func SignalByMethod(method string) (Signal, bool) {
 	for _, s := range Signals() {
 		if specs[s].Method == method {

@@ -9,11 +9,11 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
 
-// FirstInvalidUTF8 returns nil if every string of a request that passed Check
-// is UTF-8, as proto3 has it ("string", language guide), else a *CheckError that
-// names the first that is not. It does not allocate unless it finds one. The
-// strings of the profiles dictionary count; what is inside unknown fields does
-// not, for it may be anything.
+// FirstInvalidUTF8 returns nil if every string of a request that Check accepted is
+// valid UTF-8, as proto3 requires ("string", language guide), and otherwise a
+// *CheckError for the first string that is not. It includes the strings of the
+// profiles dictionary, and excludes unknown fields, whose types are not known. It
+// does not allocate unless it finds an invalid string.
 func FirstInvalidUTF8(s Signal, request []byte) error {
 	if !s.Valid() {
 		return fmt.Errorf("check UTF-8 of request: %s", s)
@@ -25,10 +25,10 @@ func FirstInvalidUTF8(s Signal, request []byte) error {
 	return t.fail(s)
 }
 
-// textError says what is wrong with a string.
+// textError is the error of a string that is not valid UTF-8.
 type textError struct {
-	at   int // in the string
-	size int // of the string, in bytes
+	at   int // the offset of the first invalid byte in the string
+	size int // the length of the string in bytes
 	byte byte
 }
 
@@ -36,36 +36,35 @@ func (e *textError) Error() string {
 	return fmt.Sprintf("string is not valid UTF-8: byte %d of %d is 0x%02x", e.at, e.size, e.byte)
 }
 
-// textless are the messages from which no string can be reached, as a bit each:
-// most of a profile.
+// textless is the set of messages that cannot contain strings, directly or nested,
+// as bits: most of a profile.
 const textless uint64 = 1<<msgExponentialHistogramDataPointBuckets | 1<<msgSummaryDataPointValueAtQuantile |
 	1<<msgValueType | 1<<msgSample | 1<<msgMapping | 1<<msgLocation | 1<<msgLine | 1<<msgFunction | 1<<msgLink | 1<<msgStack
 
-// texts finds the strings of a checked request that are not UTF-8, in the order
-// in which they stand there.
+// texts finds the strings of a checked request that are not valid UTF-8, in order.
 //
-// It walks as Check does, by the same tables, but looks at strings alone, and
-// past as many as it can: as soon as it comes to a string or an attribute it
-// looks for the next byte that is not ASCII, wherever that may be. All fields,
-// whole messages included, that end ahead of it need no look. A tag, a length or
-// a number that is not ASCII only ends such a stretch early.
+// It walks the request like Check, with the same tables, but examines strings
+// only, and skips as many as possible: at a string or an attribute it searches
+// for the next byte that is not ASCII, beyond the end of the field. All fields
+// and whole messages that end before this byte are skipped. If the byte belongs to
+// a tag, a length or a number, the only effect is that less can be skipped.
 type texts struct {
 	request []byte
-	// The bytes from the start of the last stretch to clean are ASCII.
+	// The bytes from the position of the last search to clean are ASCII.
 	clean int
-	// The string that is not UTF-8: where its field, its length and its text
-	// begin, and where it ends.
+	// The string that is not valid UTF-8: the offsets of its field, its length and
+	// its text, and of its end.
 	field, length, start, end int
 
 	top   int
 	stack [maxFrames]textFrame // stack[:top+1], outermost first
 }
 
-// textFrame is a message that the walk is in.
+// textFrame is a message around the current position.
 type textFrame struct {
 	end     int32
-	length  int32 // where its length begins; undefined for the request itself
-	edit    int32 // 1 + the index in repair.edits of the edit of its length, if there is one
+	length  int32 // the offset of its length; undefined for the request itself
+	edit    int32 // 1 + the index in repair.edits of the edit of its length; 0 if there is none
 	message uint8
 }
 
@@ -75,8 +74,8 @@ func newTexts(s Signal, request []byte) *texts {
 	return t
 }
 
-// next moves to the next string that is not UTF-8, and says whether there is
-// one. Bytes that Check would refuse end the walk.
+// next moves to the next string that is not valid UTF-8, and reports whether there
+// is one. Bytes that Check would reject end the walk.
 func (t *texts) next() bool {
 	b, i, clean := t.request, t.end, t.clean
 	end, tab := int(t.stack[t.top].end), &tables[t.stack[t.top].message]
@@ -92,7 +91,7 @@ func (t *texts) next() bool {
 		field, tag := i, uint32(b[i])
 		i++
 		if tag >= 0x80 {
-			if i < end && b[i] == 1 { // fields 16 to 31, as they are usually written
+			if i < end && b[i] == 1 { // fields 16 to 31 in the usual encoding
 				i++
 			} else {
 				var err error
@@ -147,8 +146,8 @@ func (t *texts) next() bool {
 	}
 }
 
-// bounds returns where what a length at b[i:] measures begins, and where it ends:
-// behind the end of b if it is not whole.
+// bounds reads the length at b[i:] and returns the start and end of the value after
+// it. If the value is truncated, end is beyond the end of b.
 func bounds(b []byte, i int) (start, end int) {
 	if i < len(b) && b[i] < 0x80 {
 		return i + 1, i + 1 + int(b[i])
@@ -164,8 +163,8 @@ func wideBounds(b []byte, i int) (start, end int) {
 	return start, end
 }
 
-// mayHoldText says whether the field is a string, or a message in which one may
-// be.
+// mayHoldText reports whether the field is a string, or a message that can contain
+// strings.
 func (e tagEntry) mayHoldText() bool {
 	switch e.op {
 	case opBytes:
@@ -176,9 +175,9 @@ func (e tagEntry) mayHoldText() bool {
 	return textless>>e.arg&1 == 0
 }
 
-// skipScalar returns the index behind a field that is not length-delimited or
-// not known, which begins at field and whose value begins at i; 0 if it is not
-// whole.
+// skipScalar returns the index after a field that is not length-delimited, or not
+// known. The field begins at field and its value at i. If it is truncated, the
+// index is 0, or beyond the end of b.
 func skipScalar(op tagOp, b []byte, field, i int) int {
 	switch op {
 	case opFixed32:
@@ -199,8 +198,8 @@ func skipScalar(op tagOp, b []byte, field, i int) int {
 	return i
 }
 
-// plainNumber says whether b is a KeyValue of the usual shape whose key ends in
-// the ascii bytes that b begins with and whose value is no string.
+// plainNumber reports whether plainKeyValue holds for b, its key is within the
+// first ascii bytes of b, and its value is not a string.
 func plainNumber(b []byte, ascii int) bool {
 	if !plainKeyValue(b) {
 		return false
@@ -209,9 +208,9 @@ func plainNumber(b []byte, ascii int) bool {
 	return value <= ascii && b[value+2] != tagString
 }
 
-// skipRow returns the index behind the fields that follow at b[i:] with the same
-// tag, one byte, as far as they end by clean. b[i:clean] is ASCII, so a length
-// is one byte too.
+// skipRow skips the fields at b[i:] that have this tag, of one byte, and do not end
+// after clean, and returns the index after them. b[i:clean] is ASCII, so lengths
+// have one byte.
 func skipRow(b []byte, i, clean int, tag uint32) int {
 	for i+1 < clean && uint32(b[i]) == tag {
 		next := i + 2 + int(b[i+1])
@@ -245,7 +244,7 @@ func asciiEnd(b []byte, i int) int {
 	return i
 }
 
-// fail returns the error for the string that next has found.
+// fail returns the error for the string that next found.
 func (t *texts) fail(s Signal) error {
 	text := t.request[t.start:t.end]
 	at, _ := invalidRun(text, 0)
@@ -256,8 +255,8 @@ func (t *texts) fail(s Signal) error {
 	return w.fail(t.field, t.top, t.stack[t.top].message, &textError{at, len(text), text[at]})
 }
 
-// invalidRun returns where in text[i:] the first bytes are that are not UTF-8
-// and where valid text goes on; len(text) twice if there are none.
+// invalidRun returns the bounds of the first run of bytes at or after text[i] that
+// are not valid UTF-8; both are len(text) if there is none.
 func invalidRun(text []byte, i int) (from, to int) {
 	for from = asciiEnd(text, i); from < len(text); from = asciiEnd(text, from) {
 		r, n := utf8.DecodeRune(text[from:])

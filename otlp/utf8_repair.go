@@ -10,13 +10,12 @@ import (
 
 const replacement = "\uFFFD"
 
-// RepairUTF8 appends to dst a request that passed Check with each run of bytes
-// that are not UTF-8, in each string, replaced by one U+FFFD, as
+// RepairUTF8 appends to dst a request that Check accepted, in which each run of
+// bytes of a string that are not valid UTF-8 is replaced by one U+FFFD, like
 // strings.ToValidUTF8 does. The lengths of the messages around a repaired string
-// change with it; everything else is copied to the byte, in its order, unknown
-// fields included. A request without faults comes out as it is.
+// are adjusted; all other bytes, including unknown fields, are copied unchanged.
 //
-// RepairSpace tells what that takes.
+// RepairSpace returns the memory that this takes.
 func RepairUTF8(dst []byte, s Signal, request []byte) []byte {
 	if !s.Valid() {
 		return append(dst, request...)
@@ -26,19 +25,20 @@ func RepairUTF8(dst []byte, s Signal, request []byte) []byte {
 	for t := newTexts(s, request); t.next(); {
 		r.add(t)
 	}
-	dst = slices.Grow(dst, len(request)+r.settle())
+	dst = slices.Grow(dst, len(request)+r.resolve())
 	return r.write(dst)
 }
 
-// RepairSpace returns how many bytes RepairUTF8 takes at most for such a request:
-// for the result, about twice the request, and beside it, 24 for each repaired
-// string and each message around one.
+// RepairSpace returns how many bytes of memory RepairUTF8 takes at most for a
+// request: for the result, which is at most about twice as large as the request,
+// and besides, 24 bytes for each repaired string and each message around one.
 func RepairSpace(s Signal, request []byte) (result, beside int) {
 	edits, grows := countEdits(s, request)
-	return len(request) + grows + edits, edits * int(unsafe.Sizeof(edit{})) // a length grows by one byte
+	return len(request) + grows + edits, edits * int(unsafe.Sizeof(edit{})) // a length grows by at most one byte
 }
 
-// countEdits returns how many lengths change, and what the texts gain.
+// countEdits returns how many lengths are edited, and by how many bytes the texts
+// grow together; shrinking counts as negative.
 func countEdits(s Signal, request []byte) (edits, grows int) {
 	if !s.Valid() {
 		return 0, 0
@@ -56,7 +56,8 @@ func countEdits(s Signal, request []byte) (edits, grows int) {
 	return edits, grows
 }
 
-// grows returns what the string that t has found gains by its repair.
+// grows returns by how many bytes the repair lengthens the string that t found; it
+// may be negative.
 func (t *texts) grows() (n int) {
 	text := t.request[t.start:t.end]
 	for from, to := invalidRun(text, 0); from < to; from, to = invalidRun(text, to) {
@@ -65,10 +66,10 @@ func (t *texts) grows() (n int) {
 	return n
 }
 
-// repair is what to change in a request, in the order of its bytes. A length
-// changes its own length too, so those of the messages around a string are known
-// only when all strings in them have been seen: first the edits are listed, then
-// settled from the innermost outwards, then written.
+// repair is the list of edits of a request, in the order of its bytes. The size of
+// an encoded length can change with its value, so the lengths of the messages
+// around a string are known only after all strings in them: first the edits are
+// listed, then resolved from the innermost message outwards, then written.
 //
 //	request  … tag length tag length text …
 //	               ▲          ▲
@@ -78,16 +79,16 @@ type repair struct {
 	edits   []edit
 }
 
-// edit is a new length, and, where it is that of a string, a new text.
+// edit is a new length, and the new text if it is the length of a string.
 type edit struct {
-	at     int32 // where in the request the old length begins
+	at     int32 // the offset of the old length in the request
 	parent int32 // 1 + the index of the edit of the message around it; 0: the request itself
 	text   bool
-	grows  int // the bytes that what it measures gains; may be negative
+	grows  int // the bytes by which the value after the length grows; may be negative
 }
 
-// add lists the string that t has found, after those messages around it that are
-// not listed yet.
+// add lists an edit for the string that t found, after edits for the messages around
+// it that are not listed yet.
 func (r *repair) add(t *texts) {
 	parent := int32(0)
 	for i := range t.stack[1 : t.top+1] {
@@ -101,9 +102,9 @@ func (r *repair) add(t *texts) {
 	r.edits = append(r.edits, edit{at: int32(t.length), parent: parent, grows: t.grows(), text: true})
 }
 
-// settle adds up what each message gains, and returns what the request does.
-// Messages are listed ahead of what is in them.
-func (r *repair) settle() (grows int) {
+// resolve computes by how many bytes each message grows, and returns the result for
+// the whole request. A message is listed before the edits inside it.
+func (r *repair) resolve() (grows int) {
 	for i := len(r.edits) - 1; i >= 0; i-- {
 		e := &r.edits[i]
 		start, end := r.bounds(e)
@@ -117,9 +118,9 @@ func (r *repair) settle() (grows int) {
 	return grows
 }
 
-// bounds returns the bounds of what e measures, as it is in the request.
+// bounds returns the bounds in the request of the value whose length e edits.
 func (r *repair) bounds(e *edit) (start, end int) {
-	start, end, _ = wire.Length(r.request, int(e.at)) // checked
+	start, end, _ = wire.Length(r.request, int(e.at)) // valid: the request was checked
 	return start, end
 }
 

@@ -26,8 +26,8 @@ func newRequest(s Signal) proto.Message {
 	}[s]
 }
 
-// eachText calls f with every string in b, a message m, and the index in b where
-// it begins. It recurses, and knows no short cuts.
+// eachText calls f with every string in b, a message m, and its offset in b. It is
+// recursive and has no fast paths.
 func eachText(m uint8, b []byte, at int, f func(at int, text []byte)) {
 	for c := (wire.Cursor{Buf: b}); c.Next(); {
 		e, start := fieldEntry(m, &c), at+c.End-len(c.Bytes)
@@ -47,7 +47,7 @@ func fieldEntry(m uint8, c *wire.Cursor) tagEntry {
 	return tagEntry{}
 }
 
-// repairSlowly is RepairUTF8 by recursion and strings.ToValidUTF8.
+// repairSlowly is RepairUTF8 with recursion and strings.ToValidUTF8.
 func repairSlowly(m uint8, b []byte) (out []byte) {
 	for c := (wire.Cursor{Buf: b}); c.Next(); {
 		e, v := fieldEntry(m, &c), c.Bytes
@@ -68,8 +68,8 @@ func repairSlowly(m uint8, b []byte) (out []byte) {
 	return out
 }
 
-// judgeUTF8 holds FirstInvalidUTF8 and RepairUTF8 of a request against the
-// official module and the slow way. It says whether all strings were UTF-8.
+// judgeUTF8 compares FirstInvalidUTF8 and RepairUTF8 of a request with the official
+// module and repairSlowly. It reports whether all strings are valid UTF-8.
 func (o oracle) judgeUTF8(t *testing.T, s Signal, request []byte) (valid bool) {
 	t.Helper()
 	before := bytes.Clone(request)
@@ -124,8 +124,8 @@ func (o oracle) judgeUTF8(t *testing.T, s Signal, request []byte) (valid bool) {
 	return false
 }
 
-// spoilt returns a generated request with other texts in its strings, of the
-// same lengths: half of them UTF-8, or nearly.
+// spoilt returns a generated request in which the strings have other texts of the
+// same lengths, half of them valid UTF-8 or nearly so.
 func spoilt(s Signal, seed uint64) []byte {
 	g := &generator{rng: rand.New(rand.NewPCG(seed, 2))}
 	request := g.request(s)
@@ -203,7 +203,7 @@ func TestFirstInvalidUTF8SaysWhere(t *testing.T) {
 	rl.Close()
 	req.Close()
 	err := FirstInvalidUTF8(Logs, e.Buf)
-	// The four lengths around the string take a byte each, as they did when at was noted.
+	// The four lengths around the string take one byte each, as assumed for at.
 	want := fmt.Sprintf("logs request, byte %d, ResourceLogs.ScopeLogs.LogRecord.AnyValue.string_value: string is not valid UTF-8: byte 3 of 4 is 0xe9", at)
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -216,7 +216,7 @@ func TestFirstInvalidUTF8SaysWhere(t *testing.T) {
 	}
 }
 
-// nested is n values one in the other around a string.
+// nested returns a string within n nested values.
 func nested(n int, text string) []byte {
 	const arrayValue, values, value = 5, 1, 2
 	v := wire.AppendBytes(nil, 1, text)
@@ -229,7 +229,7 @@ func nested(n int, text string) []byte {
 	return v
 }
 
-// Lengths that grow across the limits of their own lengths, at the depth limit.
+// Lengths whose own size grows with the repair, at the maximum depth.
 func TestRepairUTF8Lengths(t *testing.T) {
 	o := newOracle(t)
 	for _, n := range []int{0, 1, 2, 60, 61, 62, 63, 64, 120, 124, 125, 126, 127, 128, 8190, 16100, 16380, 16383, 16384} {
@@ -245,7 +245,7 @@ func TestRepairUTF8Lengths(t *testing.T) {
 	}
 }
 
-// Every message that textless lists has no way to a string, and no other does.
+// textless has exactly the messages that cannot contain strings.
 func TestTextless(t *testing.T) {
 	text := [numMessages]bool{}
 	for range numMessages {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Groups finds resource and scope wherever they stand: behind what they
-// describe, split in two, or absent.
+// Groups finds resource and scope at any position: after what they describe, split
+// in two, or absent.
 func TestGroupsOfOddShapes(t *testing.T) {
 	service := msg(1, msg(1, []byte("service.name")), msg(2, msg(1, []byte("a"))))
 	tests := []struct {
@@ -67,7 +67,7 @@ func TestAttributesResolveThroughTheDictionary(t *testing.T) {
 	if got, want := text(DictionaryOf(Profiles, data)), `k=v;plain=["k","x"];`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	// For the other signals a reference is as good as absent.
+	// For the other signals a reference is treated as absent.
 	if got, want := text(DictionaryOf(Traces, data)), `=;plain=[null,"x"];`; got != want {
 		t.Errorf("without a dictionary: got %s, want %s", got, want)
 	}
@@ -84,7 +84,7 @@ func TestDictionaryOutOfRange(t *testing.T) {
 	}
 }
 
-// A hostile dictionary of empty entries costs little more than it is long.
+// A hostile dictionary of empty entries takes memory in proportion to its size.
 func TestDictionaryOfEmptyEntries(t *testing.T) {
 	const entries = 1 << 20
 	data := msg(2, bytes.Repeat([]byte{0x2a, 0}, entries))
@@ -101,9 +101,9 @@ func TestDictionaryOfEmptyEntries(t *testing.T) {
 	}
 }
 
-// Two requests laid end to end say what each said, for the signals of which the
-// table says so. For profiles they do not: the second's references are looked up
-// in the first's dictionary.
+// The concatenation of two requests has the items of both, for the signals with
+// Concatenable in the table. For profiles it has not: the references of the second
+// are resolved in the dictionary of the first.
 func TestConcatenable(t *testing.T) {
 	request := func(s Signal, name string) []byte {
 		if !s.Spec().HasDictionary {
@@ -145,8 +145,7 @@ func TestPartialSuccessRoundTrip(t *testing.T) {
 	}
 }
 
-// The four responses of the protocol have the shape that AppendPartialSuccess
-// writes.
+// AppendPartialSuccess writes valid responses of all four signals.
 func TestPartialSuccessIsTheSameForAllSignals(t *testing.T) {
 	for s, d := range newOracle(t) {
 		pkg := d.ParentFile()
@@ -166,7 +165,7 @@ func TestPartialSuccessIsTheSameForAllSignals(t *testing.T) {
 	}
 }
 
-// The table's services and methods are the protocol's.
+// The services and methods of the table are those of the protocol.
 func TestSpecsNameTheOfficialServices(t *testing.T) {
 	for s, d := range newOracle(t) {
 		svc := d.ParentFile().Services().Get(0)
@@ -192,8 +191,8 @@ func TestTextOfValues(t *testing.T) {
 	}
 }
 
-// The response of any server is read without panic, and what was read can be
-// written and read again.
+// Any response is read without a panic, and the result can be written and read
+// again.
 func FuzzParsePartialSuccess(f *testing.F) {
 	f.Add(AppendPartialSuccess(nil, 3, "three were bad"))
 	f.Add([]byte{0x0a, 0x02, 0x08, 0x80})
@@ -209,7 +208,7 @@ func FuzzParsePartialSuccess(f *testing.F) {
 	})
 }
 
-// Views over bytes that nobody checked stop; they do not panic.
+// Views over bytes that were not checked end without a panic.
 func FuzzViewsOverUncheckedBytes(f *testing.F) {
 	for _, data := range seeds(f) {
 		f.Add(data)

@@ -2,33 +2,19 @@ package otlpclient
 
 import (
 	"errors"
-	"runtime/debug"
-	"strings"
-	"sync"
 
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/version"
 )
-
-// module is this module's path, by which it finds its version in the program.
-const module = "github.com/penstock-telemetry/penstock"
 
 var errInvalidSignal = errors.New("the request has no valid signal")
 
-// Version returns this module's version in the running program.
-var Version = sync.OnceValue(func() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, m := range append(info.Deps, &info.Main) {
-		if m.Path == module {
-			return strings.Trim(strings.TrimPrefix(m.Version, "v"), "()")
-		}
-	}
-	return "unknown"
-})
+// Version returns the version of penstock in the running program, without a leading
+// "v": "1.2.3", or "devel" if it is not known.
+func Version() string { return version.Number() }
 
-// userAgent is who the client says it is.
+// userAgent returns the User-Agent header of the client's requests: the one in h, if
+// there is one.
 func userAgent(h config.Headers) string {
 	if own := h.Get("user-agent"); own != "" {
 		return own

@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/components"
+	"github.com/penstock-telemetry/penstock/internal/version"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -47,7 +48,7 @@ func (a *app) componentsCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			enc := yaml.NewEncoder(a.stdout)
-			return enc.Encode(listComponents(buildInfo().Version))
+			return enc.Encode(listComponents(version.Get()))
 		},
 	}
 }

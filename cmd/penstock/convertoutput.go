@@ -12,6 +12,7 @@ import (
 	"github.com/google/pprof/profile"
 
 	"github.com/penstock-telemetry/penstock/internal/pprofconv"
+	"github.com/penstock-telemetry/penstock/internal/version"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -61,7 +62,7 @@ func otlpFile(requests [][]byte, format string) convertOutput {
 func requestsOf(ctx context.Context, p *profile.Profile, resource libpf.Attributes) ([][]byte, error) {
 	var kept keeper
 	r, err := reporter.NewOTLP(reporter.OTLPConfig{
-		Consumer: &kept, Resource: resource, Version: buildInfo().Version,
+		Consumer: &kept, Resource: resource, Version: version.Get(),
 		ReportInterval:  24 * time.Hour, // it is not waited for
 		MaxRequestBytes: maxConvertBytes, MaxWindowBytes: math.MaxInt32, MaxPendingBytes: math.MaxInt32,
 	})

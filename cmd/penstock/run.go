@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/penstock-telemetry/penstock/components"
+	"github.com/penstock-telemetry/penstock/internal/version"
 	"github.com/penstock-telemetry/penstock/service"
 )
 
@@ -34,7 +35,7 @@ func (a *app) serveFlags(flags *pflag.FlagSet) {
 func (a *app) options() service.Options {
 	return service.Options{
 		Components: components.Default(), SetMemoryLimit: true,
-		Version: buildInfo().Version, Stdout: a.stdout, Stderr: a.stderr,
+		Version: version.Get(), Stdout: a.stdout, Stderr: a.stderr,
 		DrainWithin: a.drainWithin, FeatureGates: strings.Join(a.featureGates, ","),
 	}
 }
