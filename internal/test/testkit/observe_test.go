@@ -58,6 +58,6 @@ func TestDecode(t *testing.T) {
 		t.Errorf("%v, %+v", err, got)
 	}
 	if err := Decode(t, "{endpint: x}", &got); err == nil {
-		t.Error("an unknown key is taken")
+		t.Error("an unknown key is accepted")
 	}
 }
