@@ -12,11 +12,8 @@ import (
 	"testing"
 	"time"
 
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -130,11 +127,11 @@ func TestSampling(t *testing.T) {
 }
 
 func TestSampledBatchesAreKeptAndCounted(t *testing.T) {
-	reader := sdkmetric.NewManualReader()
+	meter := testkit.NewMeter()
 	cfg := DefaultConfig()
 	cfg.SamplingInitial, cfg.SamplingThereafter = 1, 0
 	h := &records{}
-	e, err := New(cfg, component.Settings{ID: "debug", Logger: slog.New(h), Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+	e, err := New(cfg, component.Settings{ID: "debug", Logger: slog.New(h), Meter: meter})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,16 +144,9 @@ func TestSampledBatchesAreKeptAndCounted(t *testing.T) {
 	if len(h.got) != 1 {
 		t.Errorf("%d records", len(h.got))
 	}
-	var got metricdata.ResourceMetrics
-	if err := reader.Collect(t.Context(), &got); err != nil {
-		t.Fatal(err)
+	if n := meter.Sum(t, "otelcol_exporter_sent_log_records"); n != 10 {
+		t.Errorf("otelcol_exporter_sent_log_records is %d, want 10", n)
 	}
-	for _, m := range got.ScopeMetrics[0].Metrics {
-		if n := m.Data.(metricdata.Sum[int64]).DataPoints[0].Value; m.Name == "otelcol_exporter_sent_log_records" && n == 10 {
-			return
-		}
-	}
-	t.Error("otelcol_exporter_sent_log_records is not 10")
 }
 
 func TestOutputPaths(t *testing.T) {
@@ -284,12 +274,9 @@ func TestNameAndCapabilities(t *testing.T) {
 
 func decode(t *testing.T, text string) (Config, error) {
 	t.Helper()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + text}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := DefaultConfig()
-	return cfg, tree.Root().Decode(&cfg)
+	err := testkit.Decode(t, text, &cfg)
+	return cfg, err
 }
 
 func TestConfig(t *testing.T) {

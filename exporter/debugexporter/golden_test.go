@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -65,10 +66,7 @@ func golden(t *testing.T, name string, got []byte) {
 }
 
 func TestGolden(t *testing.T) {
-	profiler, err := os.ReadFile("testdata/profiler.binpb")
-	if err != nil {
-		t.Fatal(err)
-	}
+	profiler := testkit.ProfilerPayloads(t)["oncpu-001.binpb"]
 	for _, v := range []Verbosity{Basic, Normal, Detailed} {
 		for _, s := range otlp.Signals() {
 			e, out := startPlain(t, v)

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -207,11 +207,7 @@ func FuzzRender(f *testing.F) {
 	for s, request := range requests {
 		f.Add(byte(s), request(plainWord))
 	}
-	profiler, err := os.ReadFile("testdata/profiler.binpb")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(byte(otlp.Profiles), profiler)
+	f.Add(byte(otlp.Profiles), testkit.ProfilerPayloads(f)["oncpu-001.binpb"])
 	f.Fuzz(func(t *testing.T, signal byte, request []byte) {
 		s := otlp.Signal(signal)
 		if _, err := otlp.Check(s, request); err != nil {

@@ -6,17 +6,14 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
 func decode(t *testing.T, text string) (Config, error) {
 	t.Helper()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + text}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := DefaultConfig()
-	return cfg, tree.Root().Decode(&cfg)
+	err := testkit.Decode(t, text, &cfg)
+	return cfg, err
 }
 
 func TestConfigOfTheCollectorIsRead(t *testing.T) {

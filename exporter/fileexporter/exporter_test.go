@@ -363,8 +363,8 @@ func TestLifecycle(t *testing.T) {
 
 func TestMixedSignalsAreWarnedOfOnce(t *testing.T) {
 	t.Parallel()
-	var log bytes.Buffer
-	e, err := New(protoConfig(filepath.Join(t.TempDir(), "f")), component.Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	var log testkit.Log
+	e, err := New(protoConfig(filepath.Join(t.TempDir(), "f")), component.Settings{Logger: log.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}

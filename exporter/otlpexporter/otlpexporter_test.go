@@ -22,7 +22,6 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -82,12 +81,9 @@ func thanks(context.Context) ([]byte, error) { return []byte{}, nil }
 
 func fromYAML(t testing.TB, yaml string) (Config, error) {
 	t.Helper()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := DefaultConfig()
-	return cfg, tree.Root().Decode(&cfg)
+	err := testkit.Decode(t, yaml, &cfg)
+	return cfg, err
 }
 
 func start(t testing.TB, yaml string) *Exporter {
@@ -121,20 +117,6 @@ func request(n int) []byte {
 	return protowire.AppendBytes(unknown, bytes.Repeat([]byte("penstock "), n/9+1)[:n])
 }
 
-// pooled returns a batch over a pooled buffer that is overwritten on release: a
-// reader that comes too late sends something else.
-func pooled(t testing.TB, s otlp.Signal, body []byte) *pipeline.Batch {
-	t.Helper()
-	buf := pipeline.NewBuffer(len(body))
-	defer buf.Release()
-	buf.Bytes = append(buf.Bytes, body...)
-	b, err := pipeline.NewPooledBatch(s, buf, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func TestDeliversBytes(t *testing.T) {
 	t.Parallel()
 	addr, arrivals := destination(t, thanks)
@@ -143,7 +125,7 @@ func TestDeliversBytes(t *testing.T) {
 		for _, s := range otlp.Signals() {
 			for _, n := range []int{0, 100, 500_000} {
 				body := request(n)
-				b := pooled(t, s, body)
+				b := testkit.PooledBatch(t, s, body, nil)
 				if err := e.Consume(t.Context(), b); err != nil {
 					t.Fatalf("%s, %s: %v", s, compression, err)
 				}
@@ -168,7 +150,7 @@ func TestDeliversConcurrently(t *testing.T) {
 			for i := range 20 {
 				body := request(3000 + 1000*i)
 				copy(body[20:], fmt.Sprintf("%d/%d", g, i))
-				b := pooled(t, otlp.Logs, body)
+				b := testkit.PooledBatch(t, otlp.Logs, body, nil)
 				if err := e.Consume(t.Context(), b); err != nil {
 					t.Error(err)
 				}
@@ -209,7 +191,7 @@ func TestTranslatesAnswers(t *testing.T) {
 	} {
 		addr, _ := destination(t, func(context.Context) ([]byte, error) { return c.body, c.err })
 		e := start(t, "{endpoint: "+addr+", tls: {insecure: true}}")
-		b := pooled(t, otlp.Traces, spans(5))
+		b := testkit.PooledBatch(t, otlp.Traces, spans(5), nil)
 		err := e.Consume(t.Context(), b)
 		b.Release()
 		if err == nil {
@@ -249,7 +231,7 @@ func TestUnreachable(t *testing.T) {
 	})
 	e := start(t, "{endpoint: "+lis.Addr().String()+", tls: {insecure: true}, compression: none}")
 	for range 6 {
-		b := pooled(t, otlp.Metrics, request(5<<20))
+		b := testkit.PooledBatch(t, otlp.Metrics, request(5<<20), nil)
 		err := e.Consume(t.Context(), b)
 		b.Release()
 		if err == nil || pipeline.Classify(err).Kind != pipeline.Retryable {
@@ -284,7 +266,7 @@ func TestTimeout(t *testing.T) {
 	t.Parallel()
 	addr, _ := destination(t, func(ctx context.Context) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() })
 	e := start(t, "{endpoint: "+addr+", tls: {insecure: true}, timeout: 50ms}")
-	b := pooled(t, otlp.Metrics, request(100))
+	b := testkit.PooledBatch(t, otlp.Metrics, request(100), nil)
 	defer b.Release()
 	if err := pipeline.Classify(e.Consume(t.Context(), b)); err == nil || err.Kind != pipeline.Retryable || err.Code != uint32(codes.DeadlineExceeded) {
 		t.Errorf("got %+v", err)

@@ -16,7 +16,6 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/decompress"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -54,12 +53,9 @@ func destination(t testing.TB, answer http.HandlerFunc) (base string, arrivals c
 
 func fromYAML(t testing.TB, yaml string) (Config, error) {
 	t.Helper()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := DefaultConfig()
-	return cfg, tree.Root().Decode(&cfg)
+	err := testkit.Decode(t, yaml, &cfg)
+	return cfg, err
 }
 
 func start(t testing.TB, yaml string) *Exporter {
@@ -99,18 +95,6 @@ func spans(n int) []byte {
 	return protowire.AppendBytes([]byte{0x0a}, resource)
 }
 
-func pooled(t testing.TB, s otlp.Signal, body []byte) *pipeline.Batch {
-	t.Helper()
-	buf := pipeline.NewBuffer(len(body))
-	defer buf.Release()
-	buf.Bytes = append(buf.Bytes, body...)
-	b, err := pipeline.NewPooledBatch(s, buf, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func TestDeliversBytes(t *testing.T) {
 	t.Parallel()
 	base, arrivals := destination(t, nil)
@@ -119,7 +103,7 @@ func TestDeliversBytes(t *testing.T) {
 		for _, s := range otlp.Signals() {
 			for _, n := range []int{0, 100, 500_000} {
 				body := request(n)
-				b := pooled(t, s, body)
+				b := testkit.PooledBatch(t, s, body, nil)
 				if err := e.Consume(t.Context(), b); err != nil {
 					t.Fatalf("%s, %s: %v", s, compression, err)
 				}
@@ -161,7 +145,7 @@ func TestTranslatesAnswers(t *testing.T) {
 			w.Write(c.body)
 		})
 		e := start(t, "endpoint: "+base)
-		b := pooled(t, otlp.Traces, spans(5))
+		b := testkit.PooledBatch(t, otlp.Traces, spans(5), nil)
 		err := e.Consume(t.Context(), b)
 		b.Release()
 		if err == nil {
@@ -192,7 +176,7 @@ func TestUnreachable(t *testing.T) {
 	for _, path := range []string{"", "/hang"} {
 		e := start(t, "{endpoint: '"+s.URL+path+"', compression: none, timeout: 200ms}")
 		for range 3 {
-			b := pooled(t, otlp.Metrics, request(5<<20))
+			b := testkit.PooledBatch(t, otlp.Metrics, request(5<<20), nil)
 			err := e.Consume(t.Context(), b)
 			b.Release()
 			if err == nil || pipeline.Classify(err).Kind != pipeline.Retryable {
@@ -205,7 +189,7 @@ func TestUnreachable(t *testing.T) {
 func TestSignalWithoutEndpoint(t *testing.T) {
 	t.Parallel()
 	e := start(t, "traces_endpoint: http://127.0.0.1:1/v1/traces")
-	b := pooled(t, otlp.Logs, request(10))
+	b := testkit.PooledBatch(t, otlp.Logs, request(10), nil)
 	defer b.Release()
 	if err := e.Consume(t.Context(), b); err == nil || pipeline.Classify(err).Kind != pipeline.Permanent {
 		t.Errorf("got %v, want a permanent error", err)

@@ -1,12 +1,10 @@
 package basicauthextension
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,16 +14,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 const canary = "s3cret-canary"
 
@@ -174,26 +172,17 @@ func TestConfigIsChecked(t *testing.T) {
 		{"{htpasswd: {inline: 'a:b', fle: x}}", `unknown key, did you mean "file"?`},
 	} {
 		cfg := DefaultConfig()
-		err := decode(t, c.yaml, &cfg)
+		err := testkit.Decode(t, c.yaml, &cfg)
 		if got := fmt.Sprint(err); !strings.Contains(got, c.want) || strings.Contains(got, canary) {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.yaml, got, c.want)
 		}
 	}
 }
 
-func decode(t *testing.T, yaml string, cfg *Config) error {
-	t.Helper()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tree.Root().Decode(cfg)
-}
-
 func TestPlainPasswordsAreWarnedAbout(t *testing.T) {
 	t.Parallel()
 	cfg := DefaultConfig()
-	if err := decode(t, "{htpasswd: {inline: \"ann:"+canary+"\\nbob:{SHA}t6h1/B6iKLkGEEG3zsS9PFKrPOM=\"}}", &cfg); err != nil {
+	if err := testkit.Decode(t, "{htpasswd: {inline: \"ann:"+canary+"\\nbob:{SHA}t6h1/B6iKLkGEEG3zsS9PFKrPOM=\"}}", &cfg); err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Join(cfg.Warnings(), ""); !strings.Contains(got, "1 of 2 passwords are in plain text") || strings.Contains(got, canary) {
@@ -395,9 +384,9 @@ func TestFileChanges(t *testing.T) {
 		}
 	}
 	write("ann:" + hashOf(t, canary) + "\nbob:" + hashOf(t, "file"))
-	var log bytes.Buffer
+	var log testkit.Log
 	e, err := New(Config{Htpasswd: &HtpasswdConfig{File: path, Inline: config.Secret("bob:" + hashOf(t, "inline"))}},
-		component.Settings{ID: "basicauth", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		component.Settings{ID: "basicauth", Logger: log.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,10 @@
 package bearertokenauthextension
 
 import (
-	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,29 +12,25 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 const canary = "s3cret-canary"
 
 func decode(t *testing.T, yaml string) (Config, error) {
 	t.Helper()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := DefaultConfig()
-	return cfg, tree.Root().Decode(&cfg)
+	err := testkit.Decode(t, yaml, &cfg)
+	return cfg, err
 }
 
 // decoded is decode of what is right, and the extension made of it.
-func decoded(t *testing.T, yaml string, log *bytes.Buffer) *Extension {
+func decoded(t *testing.T, yaml string, log *testkit.Log) *Extension {
 	t.Helper()
 	cfg, err := decode(t, yaml)
 	if err != nil {
@@ -44,7 +38,7 @@ func decoded(t *testing.T, yaml string, log *bytes.Buffer) *Extension {
 	}
 	set := component.Settings{ID: "bearertokenauth"}
 	if log != nil {
-		set.Logger = slog.New(slog.NewTextHandler(log, nil))
+		set.Logger = log.Logger()
 	}
 	e, err := New(cfg, set)
 	if err != nil {
@@ -207,7 +201,7 @@ func TestTokensOfAFile(t *testing.T) {
 		}
 	}
 	write("# the team's\n\n" + canary + "   of Ann\r\n\tother\n")
-	var log bytes.Buffer
+	var log testkit.Log
 	e := decoded(t, fmt.Sprintf("{filename: %q, token: ignored}", path), &log)
 	for range 2 {
 		if err := e.Start(t.Context()); err != nil {

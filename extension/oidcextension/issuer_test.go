@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"io"
 	"log"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -23,7 +22,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -156,34 +155,14 @@ func signAs(t *testing.T, alg jose.SignatureAlgorithm, key any, kid string, c cl
 type rig struct {
 	*Extension
 	t   *testing.T
-	log *syncBuffer
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
+	log *testkit.Log
 }
 
 func decode(t *testing.T, yaml string) (Config, error) {
 	t.Helper()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := DefaultConfig()
-	return cfg, tree.Root().Decode(&cfg)
+	err := testkit.Decode(t, yaml, &cfg)
+	return cfg, err
 }
 
 func (is *issuer) provider() Provider {
@@ -192,10 +171,10 @@ func (is *issuer) provider() Provider {
 
 func start(t *testing.T, providers ...Provider) *rig {
 	t.Helper()
-	r := &rig{t: t, log: &syncBuffer{}}
+	r := &rig{t: t, log: &testkit.Log{}}
 	cfg := DefaultConfig()
 	cfg.Providers = providers
-	e, err := New(cfg, component.Settings{ID: "oidc", Logger: slog.New(slog.NewTextHandler(r.log, nil))})
+	e, err := New(cfg, component.Settings{ID: "oidc", Logger: r.log.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,15 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
 // What is profiled is the process, so that these tests run one after another.
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 func start(t *testing.T, cfg Config) (*Extension, string) {
 	t.Helper()
@@ -181,12 +179,8 @@ func TestConfig(t *testing.T) {
 		"{endpoint: x}":                "endpoint: expected host:port",
 		"{}":                           "<nil>",
 	} {
-		tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
-		if err != nil {
-			t.Fatal(err)
-		}
 		cfg := DefaultConfig()
-		if err := tree.Root().Decode(&cfg); !strings.Contains(fmt.Sprint(err), want) {
+		if err := testkit.Decode(t, yaml, &cfg); !strings.Contains(fmt.Sprint(err), want) {
 			t.Errorf("%s: got %v, want %s", yaml, err, want)
 		}
 	}

@@ -13,14 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/net/html"
 
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 // hostile is what a name or an error could hold.
 const hostile = `<img src=x onerror=alert(1)>"'` + "\x1b[31m"
@@ -200,12 +199,8 @@ func TestConfig(t *testing.T) {
 		"{endpoint: ''}":             "endpoint: expected host:port",
 		"{auth: {authenticator: x}}": "auth is not supported here",
 	} {
-		tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
-		if err != nil {
-			t.Fatal(err)
-		}
 		cfg := DefaultConfig()
-		if err := tree.Root().Decode(&cfg); !strings.Contains(fmt.Sprint(err), want) {
+		if err := testkit.Decode(t, yaml, &cfg); !strings.Contains(fmt.Sprint(err), want) {
 			t.Errorf("%s: got %v, want %s", yaml, err, want)
 		}
 	}

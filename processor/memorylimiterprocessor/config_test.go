@@ -7,17 +7,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
 func decode(t *testing.T, text string) (Config, error) {
 	t.Helper()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + text}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := DefaultConfig()
-	return cfg, tree.Root().Decode(&cfg)
+	err := testkit.Decode(t, text, &cfg)
+	return cfg, err
 }
 
 func TestLimits(t *testing.T) {

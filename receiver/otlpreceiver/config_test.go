@@ -10,17 +10,14 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
 func decode(t *testing.T, yaml string) (Config, error) {
 	t.Helper()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := DefaultConfig()
-	return cfg, tree.Root().Decode(&cfg)
+	err := testkit.Decode(t, yaml, &cfg)
+	return cfg, err
 }
 
 func TestConfigDefaults(t *testing.T) {

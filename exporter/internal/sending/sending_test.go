@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -14,8 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/component"
@@ -113,9 +110,8 @@ func TestConsumeTranslates(t *testing.T) {
 			want: &pipeline.Error{Kind: pipeline.Permanent, Code: 3}, failed: 5},
 		"of no kind": {err: cause, want: &pipeline.Error{Kind: pipeline.Retryable}, failed: 5},
 	} {
-		reader := sdkmetric.NewManualReader()
-		e := newExporter(t, &scripted{answer: c.answer, err: c.err},
-			component.Settings{Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+		meter := testkit.NewMeter()
+		e := newExporter(t, &scripted{answer: c.answer, err: c.err}, component.Settings{Meter: meter})
 		b := spans(t, 5)
 		err := e.Consume(t.Context(), b)
 		b.Release()
@@ -131,31 +127,13 @@ func TestConsumeTranslates(t *testing.T) {
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-		counts := count(t, reader)
-		if counts["otelcol_exporter_sent_spans"] != c.sent || counts["otelcol_exporter_send_failed_spans"] != c.failed {
-			t.Errorf("%s: counted %v, want %d sent, %d failed", name, counts, c.sent, c.failed)
+		if meter.Sum(t, "otelcol_exporter_sent_spans") != c.sent || meter.Sum(t, "otelcol_exporter_send_failed_spans") != c.failed {
+			t.Errorf("%s: counted %v, want %d sent, %d failed", name, meter.Sums(t), c.sent, c.failed)
 		}
 		if err := e.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
-}
-
-func count(t *testing.T, r *sdkmetric.ManualReader) map[string]int64 {
-	t.Helper()
-	var rm metricdata.ResourceMetrics
-	if err := r.Collect(t.Context(), &rm); err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]int64{}
-	for _, sm := range rm.ScopeMetrics {
-		for _, m := range sm.Metrics {
-			for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints {
-				out[m.Name] += p.Value
-			}
-		}
-	}
-	return out
 }
 
 // A sender that still reads after Send has returned keeps the batch alive, and
@@ -287,9 +265,9 @@ func TestShutdownDrains(t *testing.T) {
 // What a destination keeps remarking is said once a minute.
 func TestRemarksAreLimited(t *testing.T) {
 	t.Parallel()
-	var log bytes.Buffer
+	var log testkit.Log
 	e := newExporter(t, &scripted{answer: otlpclient.Answer{Message: "deprecated"}},
-		component.Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		component.Settings{Logger: log.Logger()})
 	b := spans(t, 1)
 	defer b.Release()
 	for range 10 {
@@ -317,8 +295,8 @@ func TestFailuresAreToldNowAndThen(t *testing.T) {
 		`answer_to_sender="refused for good"`: {Err: errors.New("send traces to backend:4317: refused")},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			var log bytes.Buffer
-			e := newExporter(t, &scripted{err: cause}, component.Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			var log testkit.Log
+			e := newExporter(t, &scripted{err: cause}, component.Settings{Logger: log.Logger()})
 			b := spans(t, 1)
 			defer b.Release()
 			for range 25 { // at 0 s, 1 s, ... 24 s
@@ -328,12 +306,12 @@ func TestFailuresAreToldNowAndThen(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 			var got []string
-			for line := range strings.Lines(log.String()) {
+			for _, line := range log.Lines("") {
 				if !strings.Contains(line, `level=WARN msg="the destination does not take the data`) || !strings.Contains(line, "exporter=otlp/2 signal=traces "+
 					`error="send traces to backend:4317: refused" `+answer) {
 					t.Errorf("unexpected line %s", line)
 				}
-				_, failures, _ := strings.Cut(strings.TrimSpace(line), "failures=")
+				_, failures, _ := strings.Cut(line, "failures=")
 				got = append(got, failures)
 			}
 			if diff := cmp.Diff([]string{"1", "10", "10"}, got); diff != "" {

@@ -1,7 +1,6 @@
 package watched
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
 // rig is a watched file whose clock stands still until told.
@@ -20,14 +21,14 @@ type rig struct {
 	path   string
 	clock  time.Time
 	parsed int
-	log    bytes.Buffer
+	log    testkit.Log
 }
 
 func newRig(t *testing.T, content string) *rig {
 	t.Helper()
 	r := &rig{t: t, path: filepath.Join(t.TempDir(), "secret"), clock: time.Unix(1e9, 0)}
 	r.write(content)
-	r.File = New(r.path, slog.New(slog.NewTextHandler(&r.log, nil)), func(b []byte) (string, error) {
+	r.File = New(r.path, r.log.Logger(), func(b []byte) (string, error) {
 		r.parsed++
 		if strings.HasPrefix(string(b), "bad") {
 			return "", errors.New("line 1 is malformed")
@@ -54,7 +55,7 @@ func (r *rig) want(content string) {
 
 func (r *rig) logged(n int) {
 	r.t.Helper()
-	if got := strings.Count(r.log.String(), "\n"); got != n {
+	if got := len(r.log.Lines("")); got != n {
 		r.t.Errorf("%d lines in the log, want %d:\n%s", got, n, r.log.String())
 	}
 }

@@ -15,15 +15,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 // serve starts a server that greets, unless opts say otherwise.
 func serve(t *testing.T, opts Options) *Server {
@@ -283,26 +282,17 @@ func TestConfigIsChecked(t *testing.T) {
 		"{tls: {cert_file: x}}":                                  "TLS configuration must include both certificate and key",
 	} {
 		cfg := config.WebServer{Endpoint: "localhost:1", Transport: "tcp"}
-		if got := fmt.Sprint(decode(t, yaml, &cfg)); !strings.Contains(got, want) {
+		if got := fmt.Sprint(testkit.Decode(t, yaml, &cfg)); !strings.Contains(got, want) {
 			t.Errorf("%s: got %s, want %s", yaml, got, want)
 		}
 	}
-}
-
-func decode(t *testing.T, yaml string, cfg *config.WebServer) error {
-	t.Helper()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tree.Root().Decode(cfg)
 }
 
 // What is ignored is said, and printed as it was written.
 func TestIgnoredKeys(t *testing.T) {
 	t.Parallel()
 	cfg := config.WebServer{Endpoint: "localhost:1", Transport: "tcp"}
-	if err := decode(t, "{cors: {allowed_origins: [a]}, read_timeout: 5s, write_timeout: }", &cfg); err != nil {
+	if err := testkit.Decode(t, "{cors: {allowed_origins: [a]}, read_timeout: 5s, write_timeout: }", &cfg); err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Join(cfg.Warnings(), "; "); !strings.Contains(got, "cors has no effect") || !strings.Contains(got, "read_timeout has no effect") || strings.Contains(got, "write_timeout") {

@@ -16,32 +16,51 @@ import (
 )
 
 // settleFor is how long batches and goroutines may take to go after the last
-// test.
-const settleFor = 5 * time.Second
+// test: long enough for a slow machine, since only a run that fails waits so long.
+const settleFor = 30 * time.Second
 
 // Main runs a package's tests and fails the run if a batch was not released or a
-// goroutine is still there at its end:
+// goroutine is still running at its end:
 //
 //	func TestMain(m *testing.M) { testkit.Main(m) }
 //
-// Built with the tag "poison" it prints where each such batch was made. ignore
-// names goroutines that are meant to stay. All encodings are registered with gRPC,
-// for the servers and clients of tests.
+// A package that testkit imports calls it from its external test package. Built
+// with the tag "poison" it prints where each such batch was made. ignore names
+// goroutines that are meant to stay. All encodings are registered with gRPC, for
+// the servers and clients of tests.
 func Main(m *testing.M, ignore ...goleak.Option) {
+	os.Exit(Checked(m, ignore...).Run())
+}
+
+// Checked returns tests whose Run does what Main does, and returns the exit code
+// instead of exiting: for runners that wrap a package's tests.
+func Checked(m Runner, ignore ...goleak.Option) Runner { return checked{m, ignore} }
+
+// Runner is a *testing.M, or what wraps one.
+type Runner interface{ Run() int }
+
+type checked struct {
+	Runner
+	ignore []goleak.Option
+}
+
+func (c checked) Run() int {
 	RegisterGRPCEncodings()
-	os.Exit(verdict(m.Run, os.Stderr, settleFor, ignore...))
+	return verdict(c.Runner.Run, os.Stderr, settleFor, c.ignore...)
 }
 
 // RegisterGRPCEncodings registers what a Backend takes over gRPC, for a TestMain
 // that does not call Main.
 func RegisterGRPCEncodings() { compress.RegisterGRPC(config.GRPCEncodings()...) }
 
+// verdict runs the tests and returns the exit code.
 func verdict(run func() int, out io.Writer, patience time.Duration, ignore ...goleak.Option) int {
 	if code := run(); code != 0 {
 		return code
 	}
-	for deadline := time.Now().Add(patience); pipeline.Live() != 0 && time.Now().Before(deadline); {
-		runtime.GC() // some buffers come back when the collector finds them
+	deadline := time.Now().Add(patience)
+	for pipeline.Live() != 0 && time.Now().Before(deadline) {
+		runtime.GC() // grpc-go leaves some buffers of broken connections to the garbage collector
 		time.Sleep(10 * time.Millisecond)
 	}
 	code := 0
@@ -52,9 +71,13 @@ func verdict(run func() int, out io.Writer, patience time.Duration, ignore ...go
 			fmt.Fprintf(out, "\n%s", stack)
 		}
 	}
-	if err := goleak.Find(ignore...); err != nil {
+	err := goleak.Find(ignore...)
+	for err != nil && time.Now().Before(deadline) {
+		err = goleak.Find(ignore...)
+	}
+	if err != nil {
 		code = 1
-		fmt.Fprintf(out, "testkit: goroutines are left: %v\n", err)
+		fmt.Fprintf(out, "testkit: goroutines are still running: %v\n", err)
 	}
 	return code
 }

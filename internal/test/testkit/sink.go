@@ -5,15 +5,10 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
-
-// waitFor is how long Wait waits: long enough for a slow machine, since only a
-// test that fails waits so long.
-const waitFor = 30 * time.Second
 
 // Received is a copy of a batch that a Sink kept.
 type Received struct {
@@ -24,17 +19,22 @@ type Received struct {
 	Client pipeline.Client
 }
 
-// Sink is a consumer that keeps a copy of every batch it takes, and refuses
-// when told to. The zero value takes everything.
+// Sink is the consumer at the end of a test's pipeline. It keeps a copy of every
+// batch it accepts, and answers as the test says. The zero value accepts
+// everything. It is safe for concurrent use.
 type Sink struct {
 	// Mutates is what Capabilities says. Set it before the first batch.
 	Mutates bool
+	// CountOnly keeps no copies, for benchmarks and tests under load: Consume does
+	// not allocate then, and Received is empty. Set it before the first batch.
+	CountOnly bool
 
 	mu      sync.Mutex
 	kept    []Received
+	items   map[otlp.Signal]int
 	calls   int
-	failing error
 	next    []error
+	respond func(context.Context, *pipeline.Batch) error
 	changed signal
 }
 
@@ -43,15 +43,21 @@ func (k *Sink) Capabilities() pipeline.Capabilities {
 	return pipeline.Capabilities{MutatesData: k.Mutates}
 }
 
-// Fail makes the sink answer err from now on; nil makes it take batches again.
-func (k *Sink) Fail(err error) {
+// Respond makes f answer from now on; nil accepts everything. Several goroutines
+// may call f at a time. f may block, and may retain the batch.
+func (k *Sink) Respond(f func(context.Context, *pipeline.Batch) error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.failing = err
+	k.respond = f
 }
 
-// FailNext gives the answers to the next batches, one each, in order; nil takes
-// the batch. They come before what Fail says.
+// Fail makes the sink answer err from now on; nil accepts everything.
+func (k *Sink) Fail(err error) {
+	k.Respond(func(context.Context, *pipeline.Batch) error { return err })
+}
+
+// FailNext gives the answers to the next batches, one each, in order; nil accepts
+// the batch. They come before what Respond or Fail says.
 func (k *Sink) FailNext(errs ...error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -60,34 +66,58 @@ func (k *Sink) FailNext(errs ...error) {
 
 // Consume implements pipeline.Consumer. A batch is kept if the answer is nil or
 // a partial success.
-func (k *Sink) Consume(_ context.Context, b *pipeline.Batch) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	defer k.changed.raise()
-	k.calls++
-	err := k.failing
-	if len(k.next) > 0 {
-		err, k.next = k.next[0], k.next[1:]
+func (k *Sink) Consume(ctx context.Context, b *pipeline.Batch) error {
+	answer, err := k.arrive()
+	if answer != nil {
+		err = answer(ctx, b)
 	}
 	if err != nil && pipeline.Classify(err).Kind != pipeline.Partial {
 		return err
+	}
+	k.keep(b)
+	return err
+}
+
+// arrive counts a batch and returns its answer, or the function that gives it.
+func (k *Sink) arrive() (answer func(context.Context, *pipeline.Batch) error, err error) {
+	defer k.changed.raise()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.calls++
+	if len(k.next) > 0 {
+		err, k.next = k.next[0], k.next[1:]
+		return nil, err
+	}
+	return k.respond, nil
+}
+
+func (k *Sink) keep(b *pipeline.Batch) {
+	defer k.changed.raise()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.items == nil {
+		k.items = map[otlp.Signal]int{}
+	}
+	k.items[b.Signal()] += b.Items()
+	if k.CountOnly {
+		return
 	}
 	r := Received{Signal: b.Signal(), Bytes: bytes.Clone(b.Bytes()), Items: b.Items()}
 	if c := b.Client(); c != nil {
 		r.Client = *c
 	}
 	k.kept = append(k.kept, r)
-	return err
 }
 
-// Calls returns how many batches were offered, refused ones included.
+// Calls returns how many batches were offered, refused and unanswered ones
+// included.
 func (k *Sink) Calls() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.calls
 }
 
-// Received returns what was kept of signal s, in order of arrival.
+// Received returns what was kept of signal s, in the order of the answers.
 func (k *Sink) Received(s otlp.Signal) (of []Received) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -99,7 +129,7 @@ func (k *Sink) Received(s otlp.Signal) (of []Received) {
 	return of
 }
 
-// Requests returns the bytes kept of signal s, in order of arrival.
+// Requests returns the bytes kept of signal s, in the order of the answers.
 func (k *Sink) Requests(s otlp.Signal) (of [][]byte) {
 	for _, r := range k.Received(s) {
 		of = append(of, r.Bytes)
@@ -107,15 +137,14 @@ func (k *Sink) Requests(s otlp.Signal) (of [][]byte) {
 	return of
 }
 
-// Items returns how many items of signal s were kept.
-func (k *Sink) Items(s otlp.Signal) (n int) {
-	for _, r := range k.Received(s) {
-		n += r.Items
-	}
-	return n
+// Items returns how many items of signal s are in the batches accepted.
+func (k *Sink) Items(s otlp.Signal) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.items[s]
 }
 
-// Wait waits until at least n items of signal s are kept.
+// Wait waits until at least n items of signal s are accepted.
 func (k *Sink) Wait(t testing.TB, s otlp.Signal, n int) {
 	t.Helper()
 	wait(t, &k.changed, func() bool { return k.Items(s) >= n }, func() {
@@ -123,47 +152,10 @@ func (k *Sink) Wait(t testing.TB, s otlp.Signal, n int) {
 	})
 }
 
-// signal wakes whoever waits for a change. The zero value is ready.
-type signal struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-// raise tells that something has changed.
-func (s *signal) raise() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ch != nil {
-		close(s.ch)
-		s.ch = nil
-	}
-}
-
-// next returns a channel that is closed at the next change.
-func (s *signal) next() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ch == nil {
-		s.ch = make(chan struct{})
-	}
-	return s.ch
-}
-
-// wait returns when is holds, and calls failed if that takes too long.
-func wait(t testing.TB, changed *signal, is func() bool, failed func()) {
+// WaitCalls waits until at least n batches were offered, answered or not.
+func (k *Sink) WaitCalls(t testing.TB, n int) {
 	t.Helper()
-	late := time.NewTimer(waitFor)
-	defer late.Stop()
-	for {
-		change := changed.next() // before is, so that no change is missed
-		if is() {
-			return
-		}
-		select {
-		case <-change:
-		case <-late.C:
-			failed()
-			return
-		}
-	}
+	wait(t, &k.changed, func() bool { return k.Calls() >= n }, func() {
+		t.Fatalf("%d batches were offered to the sink, not the %d waited for", k.Calls(), n)
+	})
 }

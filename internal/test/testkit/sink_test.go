@@ -15,15 +15,7 @@ import (
 // release.
 func batchOf(t *testing.T, items int, client *pipeline.Client) *pipeline.Batch {
 	t.Helper()
-	request := Request(rngOf(uint64(items)), otlp.Logs, items)
-	buf := pipeline.NewBuffer(len(request))
-	defer buf.Release()
-	buf.Bytes = append(buf.Bytes, request...)
-	b, err := pipeline.NewPooledBatch(otlp.Logs, buf, client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return PooledBatch(t, otlp.Logs, Request(rngOf(uint64(items)), otlp.Logs, items), client)
 }
 
 func TestSinkKeepsCopies(t *testing.T) {
@@ -53,7 +45,7 @@ func TestSinkKeepsCopies(t *testing.T) {
 		t.Errorf("client %+v", c)
 	}
 	if k.Items(otlp.Traces) != 0 || len(k.Requests(otlp.Profiles)) != 0 {
-		t.Error("it has what it was not given")
+		t.Error("it has batches that it was not given")
 	}
 }
 
@@ -106,5 +98,42 @@ func TestSinkCapabilities(t *testing.T) {
 	t.Parallel()
 	if (&Sink{}).Capabilities().MutatesData || !(&Sink{Mutates: true}).Capabilities().MutatesData {
 		t.Error("Mutates is not what Capabilities says")
+	}
+}
+
+// A batch is offered before it is answered; Respond may block and look at the
+// context.
+func TestSinkResponds(t *testing.T) {
+	k := Sink{CountOnly: true}
+	gate := make(chan struct{})
+	k.Respond(func(ctx context.Context, b *pipeline.Batch) error {
+		if b.Items() == 0 {
+			return ctx.Err()
+		}
+		<-gate
+		return nil
+	})
+	done := make(chan error)
+	b := batchOf(t, 3, nil)
+	defer b.Release()
+	go func() { done <- k.Consume(context.Background(), b) }()
+	k.WaitCalls(t, 1)
+	if n := k.Items(otlp.Logs); n != 0 {
+		t.Errorf("%d items before the answer", n)
+	}
+	close(gate)
+	if err := <-done; err != nil || k.Items(otlp.Logs) != 3 || k.Received(otlp.Logs) != nil {
+		t.Errorf("%v, %d items, %d copies", err, k.Items(otlp.Logs), len(k.Received(otlp.Logs)))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	none := batchOf(t, 0, nil)
+	defer none.Release()
+	if err := k.Consume(ctx, none); err != context.Canceled {
+		t.Errorf("got %v", err)
+	}
+	k.Respond(nil)
+	if n := testing.AllocsPerRun(100, func() { _ = k.Consume(context.Background(), b) }); n > 0 {
+		t.Errorf("%v allocations while it counts only", n)
 	}
 }
