@@ -220,9 +220,13 @@ func TestItemsAreCounted(t *testing.T) {
 	if err := reader.Collect(t.Context(), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]int64{"otelcol_exporter_sent_log_records": 21, "otelcol_exporter_send_failed_log_records": 15}
+	want := map[string]int64{"otelcol_exporter_sent_log_records": 21, "otelcol_exporter_send_failed_log_records": 15, "otelcol_exporter_send_attempts": 12}
 	for _, m := range got.ScopeMetrics[0].Metrics {
-		if n := m.Data.(metricdata.Sum[int64]).DataPoints[0].Value; n != want[m.Name] {
+		var n int64
+		for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints {
+			n += p.Value
+		}
+		if n != want[m.Name] {
 			t.Errorf("%s is %d, want %d", m.Name, n, want[m.Name])
 		}
 		delete(want, m.Name)
