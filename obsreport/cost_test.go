@@ -13,6 +13,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // measuring is a provider as the service makes it.
@@ -77,7 +78,11 @@ func TestExporterAllocates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := testing.AllocsPerRun(100, func() { e.Sent(ctx, otlp.Logs, 10, 1) }); n > 0 {
+		partial := &pipeline.Error{Kind: pipeline.Partial, Rejected: 1}
+		if n := testing.AllocsPerRun(100, func() {
+			e.Sent(ctx, otlp.Logs, 10, nil)
+			e.Sent(ctx, otlp.Logs, 10, partial)
+		}); n > 0 {
 			t.Errorf("%s: %v allocations a request, want none", name, n)
 		}
 	}

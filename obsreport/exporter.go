@@ -7,11 +7,27 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// Exporter measures what one exporter sends. It is safe for concurrent use.
+// Exporter measures what one exporter sends: its attempts, and the outcomes of
+// requests. A request that is sent again has an attempt each time, and one outcome,
+// when the destination took it or nobody will send it again. It is safe for
+// concurrent use.
 type Exporter struct {
-	rows [otlp.Profiles + 1]group // sent, failed; row 0 stays empty
+	rows [otlp.Profiles + 1]group // by signal: sent, failed, then attempts by result; row 0 stays empty
+}
+
+// Places in the rows of an Exporter.
+const (
+	seriesSent = iota
+	seriesFailed
+	seriesAttempts // the first of len(attemptNames)
+)
+
+// attemptNames are what an attempt can end with, by pipeline.Kind. 0 is success.
+var attemptNames = [...]string{
+	0: "success", pipeline.Retryable: "retryable", pipeline.Overloaded: "overloaded", pipeline.Permanent: "permanent", pipeline.Partial: "partial",
 }
 
 // NewExporter makes the instruments of the exporter called id in the
@@ -20,11 +36,16 @@ func NewExporter(id string, mp metric.MeterProvider) (*Exporter, error) {
 	m := &maker{meter: mp.Meter(scope), owner: fmt.Sprintf("exporter %q", id)}
 	e := &Exporter{}
 	tag := attrExporter.key.String(id)
+	attempts := m.counter(sendAttempts, 0)
 	for _, s := range otlp.Signals() {
-		e.rows[s].series = []series{
-			newSeries(m.counter(itemsSent, s), tag),
-			newSeries(m.counter(itemsSendFailed, s), tag),
+		row := []series{
+			seriesSent:   newSeries(m.counter(itemsSent, s), tag),
+			seriesFailed: newSeries(m.counter(itemsSendFailed, s), tag),
 		}
+		for _, name := range attemptNames {
+			row = append(row, newSeries(attempts, tag, attrSignal.key.String(signalName(s)), attrResult.key.String(name)))
+		}
+		e.rows[s].series = row
 	}
 	if err := m.err(); err != nil {
 		return nil, err
@@ -32,11 +53,40 @@ func NewExporter(id string, mp metric.MeterProvider) (*Exporter, error) {
 	return e, nil
 }
 
-// Sent counts the items of one request of signal s: those that the destination
-// took and those that it did not.
-func (e *Exporter) Sent(ctx context.Context, s otlp.Signal, sent, failed int) {
+// Attempt counts one attempt to send a request of signal s. refusal is what
+// pipeline.Classify says of its error; nil is success.
+func (e *Exporter) Attempt(ctx context.Context, s otlp.Signal, refusal *pipeline.Error) {
+	result := pipeline.Kind(0)
+	if refusal != nil {
+		result = refusal.Kind
+	}
 	row := &e.rows[s]
 	row.begin(ctx)
-	row.series[0].add(ctx, int64(sent))
-	row.series[1].add(ctx, int64(failed))
+	row.series[seriesAttempts+int(result)].add(ctx, 1)
+}
+
+// Outcome counts the items of a request of signal s that is settled: nobody sends it
+// again. failed of its items are lost to this exporter; the destination took the
+// others. An exporter that hands its failures back to the caller is done with them
+// as well.
+func (e *Exporter) Outcome(ctx context.Context, s otlp.Signal, items, failed int) {
+	row := &e.rows[s]
+	row.begin(ctx)
+	row.series[seriesSent].add(ctx, int64(items-failed))
+	row.series[seriesFailed].add(ctx, int64(failed))
+}
+
+// Sent counts the attempt and the outcome of a request that is sent once, whatever
+// the result.
+func (e *Exporter) Sent(ctx context.Context, s otlp.Signal, items int, refusal *pipeline.Error) {
+	e.Attempt(ctx, s, refusal)
+	failed := 0
+	switch {
+	case refusal == nil:
+	case refusal.Kind == pipeline.Partial:
+		failed = int(min(max(refusal.Rejected, 0), int64(items)))
+	default:
+		failed = items
+	}
+	e.Outcome(ctx, s, items, failed)
 }

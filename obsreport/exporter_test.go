@@ -1,10 +1,13 @@
 package obsreport
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 func TestExporterCounts(t *testing.T) {
@@ -17,17 +20,31 @@ func TestExporterCounts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e.Sent(t.Context(), s, 5, 0) // the series of both exist from here on
-			if n := len(b.collect(t)); n != 2 {
-				t.Errorf("%d metrics after the first request, want 2", n)
+			cause := errors.New("no")
+			e.Sent(t.Context(), s, 5, nil) // all series exist from here on
+			if n := len(b.collect(t)); n != 3 {
+				t.Errorf("%d metrics after the first request, want 3", n)
 			}
-			e.Sent(t.Context(), s, 3, 2)
+			e.Sent(t.Context(), s, 5, &pipeline.Error{Kind: pipeline.Partial, Rejected: 2, Err: cause})
+			e.Sent(t.Context(), s, 7, &pipeline.Error{Kind: pipeline.Partial, Rejected: 100, Err: cause})
+			e.Sent(t.Context(), s, 11, &pipeline.Error{Kind: pipeline.Permanent, Err: cause})
+			// One that is sent again is a failure for each attempt, and none in the end.
+			e.Attempt(t.Context(), s, pipeline.Classify(cause))
+			e.Attempt(t.Context(), s, &pipeline.Error{Kind: pipeline.Overloaded, Err: cause})
+			e.Attempt(t.Context(), s, &pipeline.Error{Kind: pipeline.Retryable, Err: cause})
+			e.Attempt(t.Context(), s, nil)
+			e.Outcome(t.Context(), s, 100, 0)
+			e.Outcome(t.Context(), s, 1000, 1000) // never sent
 			row := func(text string, n int64) observed {
 				return observed{"counter", want.unit, text, map[string]int64{"exporter=otlp/2": n}}
 			}
+			of := func(result string) string { return "exporter=otlp/2,result=" + result + ",signal=" + s.String() }
 			if diff := cmp.Diff(map[string]observed{
-				"otelcol_exporter_sent_" + want.item:        row("Number of "+want.noun+" successfully sent to destination.", 8),
-				"otelcol_exporter_send_failed_" + want.item: row("Number of "+want.noun+" in failed attempts to send to destination.", 2),
+				"otelcol_exporter_sent_" + want.item:        row("Number of "+want.noun+" successfully sent to destination.", 5+3+100),
+				"otelcol_exporter_send_failed_" + want.item: row("Number of "+want.noun+" in failed attempts to send to destination.", 2+7+11+1000),
+				"otelcol_exporter_send_attempts": {"counter", "{attempt}", "Number of attempts to send a request, by result.", map[string]int64{
+					of("success"): 2, of("partial"): 2, of("permanent"): 1, of("retryable"): 2, of("overloaded"): 1,
+				}},
 			}, b.collect(t)); diff != "" {
 				t.Errorf("metrics (-want +got):\n%s", diff)
 			}

@@ -75,6 +75,7 @@ var (
 	attrFormat    = attr{key: "format", values: formatNames[:], text: "What the body is in; `unknown` also if the request was refused before that was clear."}
 	attrSignal    = attr{key: "signal", values: signalNames(), text: "`unknown` if the request named none that is received."}
 	attrOutcome   = attr{key: "outcome", values: outcomeNames[:], text: "`failure` is a fault of penstock, or a client that left or was too slow; a partial success is a success."}
+	attrResult    = attr{key: "result", values: attemptNames[:], text: "Of attempts. `retryable` and `overloaded` ask for the same request again, `overloaded` also for a pause; `permanent` asks for neither; `partial` took all but some items."}
 	attrReason    = attr{key: "reason", values: reasonNames[1:], text: "Of refused requests."}
 	attrDropped   = attr{key: "reason", text: "`window_full`, `pending_full`, `too_large`: there was no room. `refused`, `rejected`: the pipeline refused it for good. `stopped`: there was no time at the end. `invalid`, `unknown_metric`, `ignored`: see [reporter](reporter.md)."}
 	attrConn      = attr{key: "reason", values: connReasonNames[:], text: "Of refused connections."}
@@ -119,6 +120,7 @@ const (
 	rpcSize
 	itemsSent
 	itemsSendFailed
+	sendAttempts
 	itemsDelivered
 	itemsDropped
 	itemsHeld
@@ -136,7 +138,7 @@ var (
 	ofConnections = []*attr{&attrReceiver, &attrTransport}
 	ofHTTP        = []*attr{&attrReceiver, &attrMethod, &attrStatus, &attrRoute}
 	ofRPC         = []*attr{&attrReceiver, &attrSystem, &attrRPC, &attrCode}
-	ofKeepers     = []*attr{&attrReceiver}
+	ofHeld        = []*attr{&attrReceiver}
 	ofExporters   = []*attr{&attrExporter}
 )
 
@@ -179,13 +181,16 @@ var instruments = [...]instrument{
 		text: "Number of %s successfully sent to destination."},
 	itemsSendFailed: {name: "otelcol_exporter_send_failed_%s", attributes: ofExporters, collector: byCollector,
 		text: "Number of %s in failed attempts to send to destination."},
-	itemsDelivered: {name: "otelcol_receiver_delivered_%s", kind: asked, attributes: ofKeepers,
+	sendAttempts: {name: "otelcol_exporter_send_attempts", unit: "{attempt}", attributes: append(ofExporters[:1:1], &attrSignal, &attrResult),
+		text: "Number of attempts to send a request, by result.",
+		note: "A request that is sent again counts each time."},
+	itemsDelivered: {name: "otelcol_receiver_delivered_%s", kind: asked, attributes: ofHeld,
 		text: "Number of reported %s that went through the pipeline.",
 		note: "Of receivers that hold what they take for a while: `pprof`, `collectionagent`. An item here is what was reported, before equal ones are added up."},
-	itemsDropped: {name: "otelcol_receiver_dropped_%s", kind: asked, attributes: append(ofKeepers[:1:1], &attrDropped),
+	itemsDropped: {name: "otelcol_receiver_dropped_%s", kind: asked, attributes: append(ofHeld[:1:1], &attrDropped),
 		text: "Number of reported %s that were dropped, by reason.",
 		note: "A reason has a series from its first drop on."},
-	itemsHeld: {name: "otelcol_receiver_held_%s", kind: upDown, attributes: ofKeepers,
+	itemsHeld: {name: "otelcol_receiver_held_%s", kind: upDown, attributes: ofHeld,
 		text: "Number of reported %s that are collected, or wait for the pipeline."},
 }
 

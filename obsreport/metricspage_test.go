@@ -17,6 +17,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 var update = flag.Bool("update", false, "write docs/metrics.md anew")
@@ -36,7 +37,8 @@ var sections = []section{
 	{"Durations and sizes of requests", "Named by the semantic conventions of OpenTelemetry, version 1.43. " +
 		fmt.Sprintf("A receiver has at most %d sets of attributes in each; the rest goes to one with `otel.metric.overflow`.", maxServerSets),
 		[]int{httpDuration, httpSize, rpcDuration, rpcSize}},
-	{"Items of the exporters", "", []int{itemsSent, itemsSendFailed}},
+	{"Items and attempts of the exporters", "Items are counted once, when nobody sends their request again: a request that is taken after a retry did not fail, and " +
+		"one whose failure goes back to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts}},
 	{"Items that receivers hold", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld}},
 }
 
@@ -107,7 +109,7 @@ The series of a counter exist from the first request of their signal and format 
 	}
 	p.WriteString("\n## Attributes\n\n| attribute | values |\n|---|---|\n")
 	for _, a := range []*attr{
-		&attrReceiver, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOutcome, &attrReason, &attrConn, &attrDropped,
+		&attrReceiver, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOutcome, &attrResult, &attrReason, &attrConn, &attrDropped,
 		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode,
 	} {
 		if !used[a] {
@@ -225,8 +227,8 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 		}
 	}
 	signals := otlp.Signals()
-	if _, err := NewKeeper("pprof", mp, func(otlp.Signal) Books {
-		return Books{Delivered: 1, Held: 1, Dropped: map[string]int64{"refused": 1}}
+	if _, err := NewHeldItems("pprof", mp, func(otlp.Signal) HeldStats {
+		return HeldStats{Delivered: 1, Held: 1, Dropped: map[string]int64{"refused": 1}}
 	}, signals[:]...); err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +237,7 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 		t.Fatal(err)
 	}
 	for _, s := range otlp.Signals() {
-		e.Sent(ctx, s, 1, 1)
+		e.Sent(ctx, s, 2, &pipeline.Error{Kind: pipeline.Partial, Rejected: 1})
 	}
 }
 

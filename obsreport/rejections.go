@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -51,7 +52,7 @@ type rejectionKey struct {
 // rejection is what is known of one client and reason.
 type rejection struct {
 	key    rejectionKey
-	notice Notice
+	lines  lograte.Limiter
 	untold rejected
 }
 
@@ -104,7 +105,7 @@ func (r *Rejections) count(key rejectionKey, one rejected) (now, gone line) {
 	if !known {
 		if len(r.clients) >= maxRejections {
 			oldest := r.told.Front().Value.(*rejection)
-			if resting(time.Now().UnixNano(), oldest.notice.last.Load(), rejectionEvery) {
+			if oldest.lines.Recent(rejectionEvery) {
 				now, _ = r.others.add(one)
 				return now, gone
 			}
@@ -127,7 +128,7 @@ func (r *Rejections) count(key rejectionKey, one rejected) (now, gone line) {
 func (c *rejection) add(one rejected) (now line, tell bool) {
 	c.untold.items += one.items
 	c.untold.bytes += one.bytes
-	times, tell := c.notice.Due(rejectionEvery)
+	times, tell := c.lines.Allow(rejectionEvery)
 	if !tell {
 		return line{}, false
 	}
@@ -139,7 +140,7 @@ func (c *rejection) add(one rejected) (now line, tell bool) {
 // rest returns a line about what was not told yet.
 func (c *rejection) rest() line {
 	l := line{c.key, c.untold}
-	l.requests, c.untold = c.notice.Rest(), rejected{}
+	l.requests, c.untold = c.lines.Pending(), rejected{}
 	return l
 }
 

@@ -318,22 +318,3 @@ func BenchmarkRejectionSuppressed(b *testing.B) {
 		r.Note("10.0.0.1", otlp.Traces, ReasonDecode, "bad tag", 3, 100)
 	}
 }
-
-// A clock that was set back does not silence what is to be told.
-func TestNoticeMindsAClockSetBack(t *testing.T) {
-	t.Parallel()
-	var n Notice
-	n.last.Store(time.Now().Add(time.Hour).UnixNano())
-	if times, tell := n.Due(time.Minute); !tell || times != 1 {
-		t.Errorf("Due: %d, %v; want 1, true", times, tell)
-	}
-	if times, tell := n.Due(time.Minute); tell || times != 0 {
-		t.Errorf("Due at once: %d, %v; want 0, false", times, tell)
-	}
-	if rest := n.Rest(); rest != 1 {
-		t.Errorf("Rest: %d, want 1", rest)
-	}
-	if rest := n.Rest(); rest != 0 {
-		t.Errorf("Rest again: %d, want 0", rest)
-	}
-}

@@ -121,7 +121,7 @@ func (l *lane[T, M]) sendBatch(ctx context.Context, s *sender) bool {
 			l.settle(n, &l.stats.Dropped)
 		case tooLarge:
 			if n == 1 {
-				s.tellDropped(l.name, "the agent has no room for it")
+				s.logDropped(l.name, "the agent has no room for it")
 				l.settle(1, &l.stats.Dropped)
 			} else {
 				limit = proto.Size(request) / 2
@@ -156,7 +156,7 @@ func (l *lane[T, M]) next(s *sender, limit int) (request *collectionagentv1.Repo
 			if fault != nil {
 				why = fault.Error()
 			}
-			s.tellDropped(l.name, why)
+			s.logDropped(l.name, why)
 			l.settle(1, &l.stats.Dropped)
 			return nil, 0
 		}

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/internal/lograte"
 	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
@@ -30,8 +30,8 @@ const (
 )
 
 const (
-	// tellEvery is how often one kind of trouble is logged.
-	tellEvery = time.Minute
+	// logEvery is how often one kind of failure is logged.
+	logEvery = time.Minute
 	// Two attempts are an eighth of the report interval apart, at most
 	// maxFirstPause, at first, and four of it, at most maxPause, in the end.
 	maxFirstPause = time.Second
@@ -55,9 +55,10 @@ type sender struct {
 	sequence atomic.Uint64
 	maxBytes int // of a request
 
-	authErrors                    atomic.Uint64
-	noticeAuth, noticeAway        obsreport.Notice
-	noticeRefused, noticeUnusable obsreport.Notice
+	authErrors atomic.Uint64
+	// Log lines about credentials, retries, refused requests, and entries that
+	// cannot be sent.
+	linesAuth, linesRetry, linesRefused, linesUnsendable lograte.Limiter
 }
 
 // deliver sends a request until it is settled, or ctx ends. what is in it is for
@@ -71,12 +72,12 @@ func (s *sender) deliver(ctx context.Context, r *collectionagentv1.ReportRequest
 		wait := max(pause, asked)
 		switch result {
 		case again:
-			if times, tell := s.noticeAway.Due(tellEvery); tell && ctx.Err() == nil {
+			if times, ok := s.linesRetry.Allow(logEvery); ok && ctx.Err() == nil {
 				s.log.Warn("cannot send to the collection agent, trying again", "agent", s.target, "what", what, "times", times, "error", err)
 			}
 		case unauthorized:
 			s.authErrors.Add(1)
-			if times, tell := s.noticeAuth.Due(tellEvery); tell {
+			if times, ok := s.linesAuth.Allow(logEvery); ok {
 				s.log.Error("the collection agent refuses our credentials, trying again later",
 					"agent", s.target, "after", s.authDelay, "times", times, "error", err)
 			}
@@ -85,7 +86,7 @@ func (s *sender) deliver(ctx context.Context, r *collectionagentv1.ReportRequest
 			}
 			wait = max(pause, s.authDelay)
 		case refusedForGood:
-			if times, tell := s.noticeRefused.Due(tellEvery); tell {
+			if times, ok := s.linesRefused.Allow(logEvery); ok {
 				s.log.Error("the collection agent refused data for good, it is dropped", "agent", s.target, "what", what, "times", times, "error", err)
 			}
 			return result
@@ -133,9 +134,9 @@ func (s *sender) pause(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// tellDropped logs an entry that cannot be sent.
-func (s *sender) tellDropped(what, why string) {
-	if times, tell := s.noticeUnusable.Due(tellEvery); tell {
+// logDropped logs an entry that cannot be sent.
+func (s *sender) logDropped(what, why string) {
+	if times, ok := s.linesUnsendable.Allow(logEvery); ok {
 		s.log.Error("an entry cannot be sent to the collection agent, it is dropped", "agent", s.target, "what", what, "times", times, "reason", why)
 	}
 }

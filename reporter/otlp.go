@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/libpf"
-	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/reporter/internal/join"
@@ -50,7 +50,7 @@ type OTLPReporter struct {
 	tooLarge  int64
 
 	invalid atomic.Int64
-	told    obsreport.Notice
+	drops   lograte.Limiter
 
 	deltas deltas
 }
@@ -175,7 +175,7 @@ func (r *OTLPReporter) Flush() {
 
 // report makes requests of a window.
 func (r *OTLPReporter) report(final bool) {
-	defer r.tellDrops(final)
+	defer r.logDrops(final)
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	now := time.Now()
@@ -209,7 +209,7 @@ func (r *OTLPReporter) resolve(trace libpf.TraceHash, final bool) (libpf.Frames,
 // base is what all resources have.
 func (r *OTLPReporter) base() libpf.Attributes { return r.host.on(r.cfg.Resource) }
 
-// dropsEvery is how often it is told that samples are being dropped.
+// dropsEvery is how often drops are logged at most.
 const dropsEvery = time.Minute
 
 // earlyDrops are counts of what was dropped before it became a request.
@@ -222,24 +222,24 @@ func (r *OTLPReporter) earlyDrops() earlyDrops {
 	return earlyDrops{r.store.Counts().Full, r.tooLarge, r.invalid.Load(), full, tooLarge, invalid}
 }
 
-// tellDrops warns of what was dropped before it became a request, of all that was
-// not told yet if last. The shipper tells of the rest. No lock is held, for who
-// hears it may ask for Stats.
-func (r *OTLPReporter) tellDrops(last bool) {
+// logDrops warns of what was dropped before it became a request; if last, of all
+// that was not logged yet. The queue logs what it drops itself. No lock is held, since
+// a log handler may call Stats.
+func (r *OTLPReporter) logDrops(last bool) {
 	r.shipper.TellLosses()
-	told, now := r.deltas.told, r.earlyDrops()
-	if now == told {
+	logged, now := r.deltas.logged, r.earlyDrops()
+	if now == logged {
 		return
 	}
-	if _, tell := r.told.Due(dropsEvery); !tell && !last {
+	if _, ok := r.drops.Allow(dropsEvery); !ok && !last {
 		return
 	}
-	r.cfg.Logger.Warn("samples or data points were dropped (told at most once in "+dropsEvery.String()+")",
-		slog.Int64("window_full", now.full-told.full), slog.Int64("too_large", now.tooLarge-told.tooLarge), slog.Int64("invalid", now.invalid-told.invalid),
-		slog.Int64("points_full", now.pointsFull-told.pointsFull), slog.Int64("points_too_large", now.pointsTooLarge-told.pointsTooLarge),
-		slog.Int64("points_invalid", now.pointsInvalid-told.pointsInvalid),
+	r.cfg.Logger.Warn("samples or data points were dropped (logged at most once in "+dropsEvery.String()+")",
+		slog.Int64("window_full", now.full-logged.full), slog.Int64("too_large", now.tooLarge-logged.tooLarge), slog.Int64("invalid", now.invalid-logged.invalid),
+		slog.Int64("points_full", now.pointsFull-logged.pointsFull), slog.Int64("points_too_large", now.pointsTooLarge-logged.pointsTooLarge),
+		slog.Int64("points_invalid", now.pointsInvalid-logged.pointsInvalid),
 		slog.Int("max_window_bytes", r.cfg.MaxWindowBytes), slog.Int("max_request_bytes", r.cfg.MaxRequestBytes))
-	r.deltas.told = now
+	r.deltas.logged = now
 }
 
 // Stop is Shutdown within StopTimeout. What is lost is counted and logged.

@@ -95,7 +95,7 @@ func (p *points) drops() (full, tooLarge, invalid int64) {
 
 // reportPoints makes metrics requests of what was collected.
 func (r *OTLPReporter) reportPoints() {
-	defer r.tellDrops(false)
+	defer r.logDrops(false)
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	base := r.base()

@@ -4,7 +4,6 @@ import (
 	"math"
 	"sync"
 
-	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/reporter/internal/ship"
 )
@@ -62,15 +61,6 @@ func (f Flow) Plus(o Flow) Flow {
 		}
 	}
 	return sum
-}
-
-// Books returns the flow as receivers tell it of themselves.
-func (f Flow) Books() obsreport.Books {
-	b := obsreport.Books{Delivered: f.Acknowledged, Held: f.Held, Dropped: map[string]int64{}}
-	for why, n := range f.Dropped {
-		b.Dropped[string(why)] = n
-	}
-	return b
 }
 
 // Of returns the flow of a signal: Samples of profiles, Points of metrics, and
@@ -154,11 +144,11 @@ func (p *points) flow(a ship.Accounts) Flow {
 	}
 }
 
-// deltas is what was told before.
+// deltas are the counts that were returned or logged before.
 type deltas struct {
-	mu   sync.Mutex
-	last totals
-	told earlyDrops // belongs to the reporting goroutine
+	mu     sync.Mutex
+	last   totals
+	logged earlyDrops // belongs to the reporting goroutine
 }
 
 // totals are the counters of Metrics since the beginning.

@@ -109,7 +109,7 @@ func jsonLine(b *pipeline.Batch) []byte {
 
 // Consume shows the batch, unless sampling leaves it out. It never fails.
 func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
-	e.obs.Sent(ctx, b.Signal(), b.Items(), 0)
+	e.obs.Sent(ctx, b.Signal(), b.Items(), nil)
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	switch {

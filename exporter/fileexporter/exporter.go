@@ -195,10 +195,11 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	}
 	err := e.append(ctx, record)
 	if err != nil {
-		e.obs.Sent(ctx, b.Signal(), 0, b.Items())
-		return &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("%s: %w", e.id, err)}
+		refusal := &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("%s: %w", e.id, err)}
+		e.obs.Sent(ctx, b.Signal(), b.Items(), refusal)
+		return refusal
 	}
-	e.obs.Sent(ctx, b.Signal(), b.Items(), 0)
+	e.obs.Sent(ctx, b.Signal(), b.Items(), nil)
 	return nil
 }
 

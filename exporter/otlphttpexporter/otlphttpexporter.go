@@ -6,8 +6,8 @@
 //	    endpoint: https://backend:4318           # /v1/traces and so on are added
 //	    logs_endpoint: https://logs/otlp/v1/logs # taken as it is
 //
-// A batch's bytes go out as they came in. The one trap: nothing is kept here. A
-// failure goes back through the pipeline to whoever sent the data.
+// A batch's bytes go out as they came in. Nothing is kept here: a failure goes back
+// through the pipeline to the client.
 package otlphttpexporter
 
 import (
@@ -19,6 +19,7 @@ import (
 	"github.com/penstock-telemetry/penstock/exporter/internal/sending"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // Config is the exporter's configuration, with the Collector's keys.
@@ -81,8 +82,15 @@ func (c Config) Warnings() []string {
 	return sending.Ignored(c.SendingQueue, c.RetryOnFailure, c.IgnoredKeys())
 }
 
-// Exporter is a pipeline.Consumer and pipeline.Component.
-type Exporter struct{ *sending.Exporter }
+// Exporter is a component.Exporter and pipeline.Named.
+type Exporter struct{ *exporter }
+
+type exporter = sending.Exporter
+
+var (
+	_ component.Exporter = (*Exporter)(nil)
+	_ pipeline.Named     = (*Exporter)(nil)
+)
 
 // New returns an exporter that connects once it is started and given a batch.
 func New(cfg Config, set component.Settings) (*Exporter, error) {

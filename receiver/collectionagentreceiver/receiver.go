@@ -49,7 +49,7 @@ type Receiver struct {
 	listener  *conns.Listener // nil until started, as what follows
 	server    *grpc.Server
 	obs       *obsreport.Receiver
-	keeper    *obsreport.Keeper
+	held      *obsreport.HeldItems
 	door      *door
 	serving   sync.WaitGroup
 
@@ -142,8 +142,11 @@ func (r *Receiver) open(ctx context.Context) (err error) {
 		return errors.Join(err, r.obs.Close())
 	}
 	sessions := newSessions(r.cfg, r.set.Logger, &route{next: r.consumers, obs: r.obs}, r.consumers[otlp.Metrics] != nil)
-	read := func(s otlp.Signal) obsreport.Books { return sessions.flow(s).Books() }
-	if r.keeper, err = obsreport.NewKeeper(r.set.ID, r.set.Meter, read, otlp.Profiles, otlp.Metrics); err != nil {
+	read := func(s otlp.Signal) obsreport.HeldStats {
+		f := sessions.flow(s)
+		return obsreport.HeldStatsOf(f.Acknowledged, f.Held, f.Dropped)
+	}
+	if r.held, err = obsreport.NewHeldItems(r.set.ID, r.set.Meter, read, otlp.Profiles, otlp.Metrics); err != nil {
 		return errors.Join(err, l.Close(), r.obs.Close())
 	}
 	r.listener = conns.New(l, r.cfg.MaxConnections, r.obs, nil)
@@ -219,7 +222,7 @@ func (r *Receiver) Shutdown(ctx context.Context) error {
 		r.drain(ctx)
 		err := r.door.sessions.shutdown(ctx)
 		r.door.rejections.Close()
-		if err = errors.Join(err, r.keeper.Close(), r.obs.Close()); err != nil {
+		if err = errors.Join(err, r.held.Close(), r.obs.Close()); err != nil {
 			r.stopErr = fmt.Errorf("shut down receiver %q: %w", r.set.ID, err)
 		}
 	})

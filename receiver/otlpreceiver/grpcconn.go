@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/mem"
 
+	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/obsreport"
 )
 
@@ -29,7 +30,7 @@ type greetings struct {
 	// stalledFor is the pace's.
 	stalledFor time.Duration
 
-	notice obsreport.Notice // of clients that speak something else
+	wrongProtocol lograte.Limiter // log lines about clients that speak something else
 }
 
 // connInfo is what a request's peer carries.
@@ -109,7 +110,7 @@ func (g *greetings) refuse(h *h2conn, said []byte) error {
 // while.
 func (g *greetings) wrong(c *conn, why string) {
 	g.obs.ConnRefused(obsreport.ConnProtocol)
-	if times, tell := g.notice.Due(wrongEvery); tell {
+	if times, tell := g.wrongProtocol.Allow(wrongEvery); tell {
 		g.log.Warn("refused a connection to the OTLP/gRPC port: "+why, slog.String("client", c.client), slog.Int64("connections", times))
 	}
 }

@@ -26,7 +26,7 @@ type Receiver struct {
 	next     pipeline.Consumer
 	engine   *Engine
 	reporter *reporter.OTLPReporter
-	keeper   *obsreport.Keeper
+	held     *obsreport.HeldItems
 
 	stop    sync.Once
 	stopErr error
@@ -101,20 +101,21 @@ func (r *Receiver) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keeper, err := obsreport.NewKeeper(r.set.ID, r.set.Meter, func(s otlp.Signal) obsreport.Books {
+	held, err := obsreport.NewHeldItems(r.set.ID, r.set.Meter, func(s otlp.Signal) obsreport.HeldStats {
 		stats := rep.Stats()
-		return stats.Of(s).Books()
+		f := stats.Of(s)
+		return obsreport.HeldStatsOf(f.Acknowledged, f.Held, f.Dropped)
 	}, otlp.Profiles)
 	if err != nil {
 		return err
 	}
 	if err := rep.Start(ctx); err != nil {
-		return errors.Join(err, keeper.Close())
+		return errors.Join(err, held.Close())
 	}
 	if err := engine.Start(ctx); err != nil {
-		return errors.Join(err, rep.Shutdown(ctx), keeper.Close())
+		return errors.Join(err, rep.Shutdown(ctx), held.Close())
 	}
-	r.engine, r.reporter, r.keeper = engine, rep, keeper
+	r.engine, r.reporter, r.held = engine, rep, held
 	return nil
 }
 
@@ -129,7 +130,7 @@ func (r *Receiver) Shutdown(ctx context.Context) error {
 		if engine == nil {
 			return
 		}
-		if err := errors.Join(engine.Shutdown(ctx), rep.Shutdown(ctx), r.keeper.Close()); err != nil {
+		if err := errors.Join(engine.Shutdown(ctx), rep.Shutdown(ctx), r.held.Close()); err != nil {
 			r.stopErr = fmt.Errorf("shut down receiver %q: %w", r.set.ID, err)
 		}
 	})

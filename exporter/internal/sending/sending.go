@@ -1,15 +1,12 @@
 // Package sending is what the OTLP exporters have in common: a pipeline's batch
 // goes to an otlpclient.Sender, and its answer becomes a pipeline's error.
 //
-//	Consume(batch) ─► Sender.Send(bytes) ─► Answer  ─► nil, or Partial
-//	                                     └► *Error  ─► Retryable, Overloaded, Permanent
+//	Consume(batch) ─► otlpclient.SendBatch ─► Answer  ─► nil, or Partial
+//	                                      └► *Error  ─► Retryable, Overloaded, Permanent
 //
-// The one trap: the sender may read a batch's bytes after Send has returned. It
-// holds a reference of its own for that.
-//
-// What fails is told to the sender, who alone can do something with the data. The
-// operator is told too, now and then: this is the one place that both logs an
-// error and returns it, since a relay whose backend is down would else be silent.
+// A failure is returned, for only the client can do something about the data, and it
+// is logged now and then, for a relay whose backend is down would otherwise say
+// nothing to its operator. This is the one place that does both with an error.
 package sending
 
 import (
@@ -21,13 +18,13 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/refusal"
+	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// How often an exporter repeats itself at most.
+// How often an exporter logs the same thing at most.
 const (
 	remarkEvery  = time.Minute
 	failureEvery = 10 * time.Second
@@ -45,7 +42,8 @@ type Exporter struct {
 	obs    *obsreport.Exporter
 	logger *slog.Logger
 
-	remarks, failures notice
+	remarks, failures         lograte.Limiter
+	remarkEvery, failureEvery time.Duration
 
 	mu       sync.RWMutex
 	sender   otlpclient.Sender // nil until started
@@ -63,9 +61,7 @@ func New(set component.Settings, open func() (otlpclient.Sender, error)) (*Expor
 	if err != nil {
 		return nil, err
 	}
-	e := &Exporter{id: set.ID, open: open, obs: obs, logger: set.Logger}
-	e.remarks.every, e.failures.every = remarkEvery, failureEvery
-	return e, nil
+	return &Exporter{id: set.ID, open: open, obs: obs, logger: set.Logger, remarkEvery: remarkEvery, failureEvery: failureEvery}, nil
 }
 
 // Name returns the exporter's id in the configuration.
@@ -91,7 +87,7 @@ func (e *Exporter) Start(context.Context) error {
 	return e.startErr
 }
 
-// Shutdown takes no more batches, waits for those under way until ctx ends, and
+// Shutdown takes no more batches, waits for those in flight until ctx ends, and
 // then lets them fail.
 func (e *Exporter) Shutdown(ctx context.Context) (err error) {
 	e.shutdown.Do(func() { err = e.drain(ctx) })
@@ -112,7 +108,7 @@ func (e *Exporter) drain(ctx context.Context) error {
 	select {
 	case <-idle:
 	case <-ctx.Done():
-		late = fmt.Errorf("shut down exporter %q: gave up on requests under way: %w", e.id, ctx.Err())
+		late = fmt.Errorf("shut down exporter %q: requests in flight were aborted: %w", e.id, ctx.Err())
 	}
 	err := sender.Close()
 	<-idle
@@ -137,54 +133,52 @@ func (e *Exporter) begin() (otlpclient.Sender, error) {
 func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	sender, err := e.begin()
 	if err != nil {
-		e.obs.Sent(ctx, b.Signal(), 0, b.Items())
+		e.obs.Outcome(ctx, b.Signal(), b.Items(), b.Items())
 		return &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("exporter %q: %w", e.id, err)}
 	}
 	defer e.inFlight.Done()
-	answer, err := sender.Send(ctx, otlpclient.Request{
-		Signal: b.Signal(), Bytes: b.Bytes(), Done: b.Retain().Release,
-	})
-	if err != nil {
-		e.obs.Sent(ctx, b.Signal(), 0, b.Items())
-		out := refusal.Of(err)
-		e.warnOfFailure(ctx, b, out)
-		return out
+	answer, err := otlpclient.SendBatch(ctx, sender, b)
+	refusal := pipeline.Classify(err)
+	if refusal == nil {
+		refusal = answer.Refusal(b.Items())
 	}
-	rejected := int(min(answer.Rejected, int64(b.Items())))
-	e.obs.Sent(ctx, b.Signal(), b.Items()-rejected, rejected)
-	if rejected > 0 {
-		return &pipeline.Error{Kind: pipeline.Partial, Rejected: int64(rejected),
-			Err: fmt.Errorf("by the destination of exporter %q, which says %q", e.id, answer.Message)}
+	e.obs.Sent(ctx, b.Signal(), b.Items(), refusal)
+	switch {
+	case err != nil:
+		e.logFailure(ctx, b, refusal)
+		return refusal
+	case refusal != nil:
+		refusal.Err = fmt.Errorf("exporter %q: %w", e.id, refusal.Err)
+		return refusal
 	}
-	e.warnOfRemark(ctx, b, answer)
+	e.logRemark(ctx, b, answer)
 	return nil
 }
 
-// warnOfFailure tells the operator what the sender is told. The error names the
+// logFailure logs a failure that the client is told as well. The error names the
 // endpoint.
-func (e *Exporter) warnOfFailure(ctx context.Context, b *pipeline.Batch, err *pipeline.Error) {
-	failures, tell := e.failures.due()
-	if !tell {
+func (e *Exporter) logFailure(ctx context.Context, b *pipeline.Batch, refusal *pipeline.Error) {
+	failures, ok := e.failures.Allow(e.failureEvery)
+	if !ok {
 		return
 	}
 	answer := "retry"
-	if err.Kind == pipeline.Permanent {
-		answer = "refused for good"
+	if refusal.Kind == pipeline.Permanent {
+		answer = "permanent failure"
 	}
-	e.logger.LogAttrs(ctx, slog.LevelWarn, "the destination does not take the data (told at most once in "+failureEvery.String()+")",
-		slog.String("exporter", e.id), slog.String("signal", b.Signal().String()), slog.Any("error", err.Err),
-		slog.String("answer_to_sender", answer), slog.Int64("failures", failures))
+	e.logger.LogAttrs(ctx, slog.LevelWarn, "send failed (logged at most once in "+failureEvery.String()+")",
+		slog.String("signal", b.Signal().String()), slog.Any("error", refusal.Err),
+		slog.String("answer_to_client", answer), slog.Int64("failures", failures))
 }
 
-// warnOfRemark logs what a destination remarks on data that it took whole.
-func (e *Exporter) warnOfRemark(ctx context.Context, b *pipeline.Batch, a otlpclient.Answer) {
+// logRemark logs what a destination says about data that it took whole.
+func (e *Exporter) logRemark(ctx context.Context, b *pipeline.Batch, a otlpclient.Answer) {
 	if a.Message == "" && a.Warning == nil {
 		return
 	}
-	if _, tell := e.remarks.due(); !tell {
+	if _, ok := e.remarks.Allow(e.remarkEvery); !ok {
 		return
 	}
-	e.logger.LogAttrs(ctx, slog.LevelWarn, "the destination took the data with a remark (told at most once a minute)",
-		slog.String("exporter", e.id), slog.String("signal", b.Signal().String()),
-		slog.String("remark", a.Message), slog.Any("problem", a.Warning))
+	e.logger.LogAttrs(ctx, slog.LevelWarn, "the destination took the data with a warning (logged at most once in "+remarkEvery.String()+")",
+		slog.String("signal", b.Signal().String()), slog.String("message", a.Message), slog.Any("problem", a.Warning))
 }

@@ -127,6 +127,9 @@ func TestConsumeTranslates(t *testing.T) {
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+		if n := meter.Sum(t, "otelcol_exporter_send_attempts"); n != 1 {
+			t.Errorf("%s: %d attempts", name, n)
+		}
 		if meter.Sum(t, "otelcol_exporter_sent_spans") != c.sent || meter.Sum(t, "otelcol_exporter_send_failed_spans") != c.failed {
 			t.Errorf("%s: counted %v, want %d sent, %d failed", name, meter.Sums(t), c.sent, c.failed)
 		}
@@ -262,7 +265,7 @@ func TestShutdownDrains(t *testing.T) {
 	}
 }
 
-// What a destination keeps remarking is said once a minute.
+// What a destination keeps saying is logged once a minute.
 func TestRemarksAreLimited(t *testing.T) {
 	t.Parallel()
 	var log testkit.Log
@@ -275,24 +278,24 @@ func TestRemarksAreLimited(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := strings.Count(log.String(), "remark=deprecated"); n != 1 {
+	if n := strings.Count(log.String(), "message=deprecated"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, log.String())
 	}
-	e.remarks.every = 0 // as if a minute had passed
+	e.remarkEvery = 0 // as if a minute had passed
 	e.Consume(t.Context(), b)
-	if n := strings.Count(log.String(), "remark=deprecated"); n != 2 {
+	if n := strings.Count(log.String(), "message=deprecated"); n != 2 {
 		t.Errorf("logged %d times in two minutes", n)
 	}
 	e.Shutdown(t.Context())
 }
 
 // A backend that is down is reported at once, and then every ten seconds with
-// how often it failed since. What the sender was told is said too.
-func TestFailuresAreToldNowAndThen(t *testing.T) {
+// how often it failed since. What the client was told is logged too.
+func TestFailuresAreLoggedNowAndThen(t *testing.T) {
 	t.Parallel()
 	for answer, cause := range map[string]*otlpclient.Error{
-		`answer_to_sender=retry`:              {Retryable: true, Err: errors.New("send traces to backend:4317: refused")},
-		`answer_to_sender="refused for good"`: {Err: errors.New("send traces to backend:4317: refused")},
+		`answer_to_client=retry`:               {Retryable: true, Err: errors.New("send traces to backend:4317: refused")},
+		`answer_to_client="permanent failure"`: {Err: errors.New("send traces to backend:4317: refused")},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var log testkit.Log
@@ -307,7 +310,7 @@ func TestFailuresAreToldNowAndThen(t *testing.T) {
 			}
 			var got []string
 			for _, line := range log.Lines("") {
-				if !strings.Contains(line, `level=WARN msg="the destination does not take the data`) || !strings.Contains(line, "exporter=otlp/2 signal=traces "+
+				if !strings.Contains(line, `level=WARN msg="send failed (logged at most once in 10s)" signal=traces `+
 					`error="send traces to backend:4317: refused" `+answer) {
 					t.Errorf("unexpected line %s", line)
 				}
@@ -315,7 +318,7 @@ func TestFailuresAreToldNowAndThen(t *testing.T) {
 				got = append(got, failures)
 			}
 			if diff := cmp.Diff([]string{"1", "10", "10"}, got); diff != "" {
-				t.Errorf("failures told (-want +got):\n%s", diff)
+				t.Errorf("failures logged (-want +got):\n%s", diff)
 			}
 			if err := e.Shutdown(t.Context()); err != nil {
 				t.Error(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/penstock-telemetry/penstock/internal/refusal"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -18,7 +17,7 @@ func FromSender(sender otlpclient.Sender) Send {
 		// them from the garbage collector.
 		a, err := sender.Send(ctx, otlpclient.Request{Signal: p.Signal, Bytes: p.Bytes})
 		if err != nil {
-			return refusal.Of(err)
+			return err // pipeline.Classify understands it
 		}
 		if a.Rejected == 0 && a.Message == "" && a.Warning == nil {
 			return nil

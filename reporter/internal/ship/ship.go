@@ -10,7 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -70,7 +70,7 @@ type Shipper struct {
 	hurried  bool
 	outage   outage
 	lastFail error
-	remarks  obsreport.Notice
+	remarks  lograte.Limiter
 
 	mu                      sync.Mutex
 	started, stopping       bool
@@ -325,7 +325,7 @@ func (s *Shipper) keep(p *Payload, e *pipeline.Error) {
 
 // remark tells what the destination says of a request that it took.
 func (s *Shipper) remark(p *Payload, e *pipeline.Error) {
-	if times, tell := s.remarks.Due(remarkEvery); tell {
+	if times, ok := s.remarks.Allow(remarkEvery); ok {
 		s.cfg.Logger.Warn("the destination took the data with a remark (told at most once in "+remarkEvery.String()+")",
 			slog.String("signal", p.Signal.String()), slog.Any("remark", e.Err), slog.Int64("remarks", times))
 	}
