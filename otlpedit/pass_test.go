@@ -293,7 +293,6 @@ func TestGrowthIsBoundedForEachPlan(t *testing.T) {
 		plans     []otlpedit.Plan
 		ok        bool
 	}{
-		{63, []otlpedit.Plan{grow}, true},
 		{64, []otlpedit.Plan{grow}, false},
 		{63, []otlpedit.Plan{grow, shrink}, true},
 		{64, []otlpedit.Plan{grow, shrink}, false},
