@@ -18,7 +18,8 @@ import (
 // What a step makes new is charged to the admission ticket of the batch that
 // came in; if there is no room, the batch is refused. At most two derived
 // batches are alive at a time, beside the one that was borrowed. A panic of a
-// processor is returned as a *PanicError.
+// processor is returned as a *PanicError. Neighbours that offer edit plans are run
+// in one pass (Planner).
 func Chain(next Consumer, steps ...Step) Consumer {
 	if len(steps) == 0 {
 		return next
@@ -30,6 +31,7 @@ func Chain(next Consumer, steps ...Step) Consumer {
 		}
 		c.links = append(c.links, link{Step: s, timed: s.Observer != nil && s.Observer.Timed()})
 	}
+	c.links = fuse(c.links)
 	return c
 }
 
@@ -44,31 +46,46 @@ type chain struct {
 func (c *chain) Capabilities() Capabilities { return Capabilities{MutatesData: c.mutates} }
 
 func (c *chain) Consume(ctx context.Context, borrowed *Batch) error {
+	b, err := runAll(ctx, c.links, borrowed)
+	switch b {
+	case nil:
+		return err
+	case borrowed:
+	default:
+		defer b.Release()
+	}
+	return c.next.Consume(ctx, b)
+}
+
+// runAll runs links one after the other and returns what the last one did: the
+// borrowed batch, one that is the caller's to release, or nil.
+func runAll(ctx context.Context, links []link, borrowed *Batch) (*Batch, error) {
 	b := borrowed
-	for i := range c.links {
-		out, err := c.links[i].process(ctx, b)
+	for i := range links {
+		out, err := links[i].process(ctx, b)
 		if out != b && b != borrowed {
 			b.Release()
 		}
 		if b = out; b == nil {
-			return err
+			return nil, err
 		}
 	}
-	if b != borrowed {
-		defer b.Release()
-	}
-	return c.next.Consume(ctx, b)
+	return b, nil
 }
 
 // link is a step as the chain runs it.
 type link struct {
 	Step
 	timed bool
+	fused *fusion // several steps in one pass, instead; nil: none
 }
 
 // process runs the step and reports what it did. A new batch is charged. If there
 // is an error, there is no batch.
 func (l *link) process(ctx context.Context, b *Batch) (out *Batch, err error) {
+	if l.fused != nil {
+		return l.fused.process(ctx, b)
+	}
 	signal, in, passed := b.Signal(), b.Items(), 0
 	var began time.Time
 	var took time.Duration

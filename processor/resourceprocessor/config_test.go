@@ -30,17 +30,9 @@ attributes:
 		t.Fatal(err)
 	}
 	next := &sink{}
-	p, err := New(cfg, component.Settings{ID: "resource"}, next)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p.Name() != "resource" || p.Capabilities().MutatesData {
-		t.Errorf("name %q, capabilities %+v", p.Name(), p.Capabilities())
-	}
-	for range 2 {
-		if p.Start(t.Context()) != nil || p.Shutdown(t.Context()) != nil {
-			t.Error("starting and stopping may be done twice")
-		}
+	p := newProcessor(t, next, cfg.Attributes...)
+	if p.Capabilities().MutatesData {
+		t.Errorf("capabilities %+v", p.Capabilities())
 	}
 	b := newBatch(t, 1, traces(1, "c", "old", "xyz", "1"))
 	defer b.Release()
@@ -83,7 +75,7 @@ func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
 		if strings.Contains(text, "x: 1") {
 			continue // only the decoder sees unknown keys
 		}
-		if _, err := New(cfg, component.Settings{}, &sink{}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := New(cfg, component.Settings{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New with %s: got %v, expected %q", text, err, want)
 		}
 	}

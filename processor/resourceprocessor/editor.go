@@ -5,13 +5,8 @@ import (
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
-)
-
-// Field numbers (resource.proto, common.proto).
-const (
-	resourceAttributes = 1
-	keyValueKey        = 1
-	keyValueValue      = 2
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
+	"github.com/penstock-telemetry/penstock/otlpedit"
 )
 
 // editor applies a plan to one resource at a time:
@@ -21,7 +16,7 @@ const (
 //	append    resource, records ──► new resource
 type editor struct {
 	plan     *plan
-	strings  *stringTable
+	pass     *otlpedit.Pass // which finds keys in the dictionary
 	resource []byte
 	// lastEnd is where the last attribute ends; 0 if there is none.
 	lastEnd int
@@ -41,6 +36,24 @@ type record struct {
 	deleted    bool
 }
 
+func newEditor(p *plan) *editor { return &editor{plan: p, seen: make([]int, len(p.names))} }
+
+// Edit implements otlpedit.Editor.
+func (e *editor) Edit(pass *otlpedit.Pass, _ otlpedit.Levels, resource []byte, w *otlpedit.Writer) (otlpedit.Verdict, error) {
+	e.pass = pass
+	if !e.edit(resource) {
+		return otlpedit.Keep, nil
+	}
+	e.appendTo(w)
+	return otlpedit.Replace, nil
+}
+
+// End implements otlpedit.Editor.
+func (e *editor) End() {
+	e.pass, e.resource = nil, nil
+	clear(e.records[:cap(e.records)])
+}
+
 // edit applies the plan and says whether the resource changes.
 func (e *editor) edit(resource []byte) bool {
 	e.resource, e.lastEnd, e.dropped = resource, 0, false
@@ -55,7 +68,7 @@ func (e *editor) edit(resource []byte) bool {
 }
 
 func isAttribute(c *wire.Cursor) bool {
-	return c.Num == resourceAttributes && c.Type == wire.TypeBytes
+	return c.Num == otlpfield.ResourceAttributes && c.Type == wire.TypeBytes
 }
 
 func (e *editor) collect() {
@@ -65,7 +78,7 @@ func (e *editor) collect() {
 		}
 		e.lastEnd = c.End
 		f := otlp.KeyValue(c.Bytes).Decode()
-		key := e.strings.key(f)
+		key := e.pass.KeyOf(f)
 		if slot, ok := e.plan.slots[string(key)]; ok && e.seen[slot] < e.plan.reach[slot] {
 			e.seen[slot]++
 			e.records = append(e.records, record{slot: slot, start: c.Start, value: f.Value, was: f.Value})
@@ -141,7 +154,7 @@ func (r *record) replaced() bool {
 }
 
 // appendTo writes the edited resource. New attributes follow the last old one.
-func (e *editor) appendTo(w *wire.Encoder) {
+func (e *editor) appendTo(w *otlpedit.Writer) {
 	if e.lastEnd == 0 {
 		e.appendInserted(w)
 	}
@@ -158,7 +171,7 @@ func (e *editor) appendTo(w *wire.Encoder) {
 		if drop := e.drops(r, c.Bytes); drop || r != nil && r.replaced() {
 			w.Raw(e.resource[copied:c.Start])
 			if !drop {
-				appendReplaced(w, c.Bytes, r.value)
+				w.AttributeWithValue(otlpfield.ResourceAttributes, c.Bytes, r.value)
 			}
 			copied = c.End
 		}
@@ -176,38 +189,13 @@ func (e *editor) drops(r *record, attribute []byte) bool {
 	if r != nil {
 		return r.deleted
 	}
-	return e.dropped && e.plan.drops(e.strings.key(otlp.KeyValue(attribute).Decode()))
+	return e.dropped && e.plan.drops(e.pass.Key(attribute))
 }
 
-// appendReplaced writes an attribute with another value and all else as it was:
-// the key, be it inline or a reference, and what nobody knows.
-func appendReplaced(w *wire.Encoder, attribute, value []byte) {
-	mark := w.Open(resourceAttributes)
-	pending := value != nil
-	for c := (wire.Cursor{Buf: attribute}); c.Next(); {
-		if c.Num != keyValueValue || c.Type != wire.TypeBytes {
-			w.Raw(attribute[c.Start:c.End])
-		} else if pending {
-			w.Bytes(keyValueValue, value)
-			pending = false
-		}
-	}
-	if pending {
-		w.Bytes(keyValueValue, value)
-	}
-	w.Close(mark)
-}
-
-func (e *editor) appendInserted(w *wire.Encoder) {
+func (e *editor) appendInserted(w *otlpedit.Writer) {
 	for _, r := range e.records[e.original:] {
-		if r.deleted {
-			continue
+		if !r.deleted {
+			w.Attribute(otlpfield.ResourceAttributes, e.plan.names[r.slot], r.value)
 		}
-		mark := w.Open(resourceAttributes)
-		w.String(keyValueKey, e.plan.names[r.slot])
-		if r.value != nil {
-			w.Bytes(keyValueValue, r.value)
-		}
-		w.Close(mark)
 	}
 }

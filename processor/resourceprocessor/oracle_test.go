@@ -18,6 +18,8 @@ import (
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
+	"github.com/penstock-telemetry/penstock/otlpedit"
 )
 
 // The oracle: the same edit on what the official module decodes.
@@ -126,9 +128,9 @@ func outside(request []byte) []byte {
 			continue
 		}
 		out = append(out, "|resource|"...)
-		resource, _ := findResource(c.Bytes)
+		resource := wire.Merged(c.Bytes, otlp.FieldResource)
 		for r := (wire.Cursor{Buf: resource}); r.Next(); {
-			if r.Num != resourceAttributes {
+			if r.Num != otlpfield.ResourceAttributes {
 				out = append(out, resource[r.Start:r.End]...)
 			}
 		}
@@ -142,16 +144,16 @@ func outside(request []byte) []byte {
 	return out
 }
 
-// verify holds a rewriter to the oracle on one request. It reports whether the
+// verify holds a pass to the oracle on one request. It reports whether the
 // request was changed.
-func verify(t testing.TB, w *rewriter, actions []Action, s otlp.Signal, request []byte) bool {
+func verify(t testing.TB, w *otlpedit.Pass, actions []Action, s otlp.Signal, request []byte) bool {
 	t.Helper()
 	items, err := otlp.Check(s, request)
 	if err != nil {
 		t.Fatalf("the test's own request: %v", err)
 	}
 	before := bytes.Clone(request)
-	edited, err := w.rewrite(s, request)
+	verdict, edited, err := w.Run(s, request, items, otlpedit.Heap{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,23 +166,23 @@ func verify(t testing.TB, w *rewriter, actions []Action, s otlp.Signal, request 
 	}
 	original := proto.Clone(want)
 	oracleEdit(t, want, actions)
-	if edited == nil {
+	if verdict == otlpedit.Keep {
 		if !proto.Equal(original, want) {
 			t.Fatalf("nothing was changed, but the oracle says\n%v", want)
 		}
 		return false
 	}
-	if n, err := otlp.Check(s, *edited); err != nil || n != items {
+	if n, err := otlp.Check(s, edited); err != nil || n != items {
 		t.Fatalf("the result has %d items of %d: %v", n, items, err)
 	}
 	got := requests[s]()
-	if err := proto.Unmarshal(*edited, got); err != nil {
+	if err := proto.Unmarshal(edited, got); err != nil {
 		t.Fatal(err)
 	}
 	if !proto.Equal(got, want) {
 		t.Fatalf("%s with %+v:\ngot  %v\nwant %v", s, actions, got, want)
 	}
-	if !bytes.Equal(outside(request), outside(*edited)) {
+	if !bytes.Equal(outside(request), outside(edited)) {
 		t.Fatal("bytes outside the attributes have changed")
 	}
 	return true
@@ -201,13 +203,13 @@ var plans = [][]Action{
 	{{Key: "a", Action: "update", Value: "1"}, {Key: "a", Action: "update", FromAttribute: "b"}, {Key: "b", Action: "update", FromAttribute: "a"}},
 }
 
-func rewriterFor(t testing.TB, actions []Action) *rewriter {
+func rewriterFor(t testing.TB, actions []Action) *otlpedit.Pass {
 	t.Helper()
 	p, err := compile(actions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newRewriter(p)
+	return otlpedit.NewPass(p.edits())
 }
 
 func TestEditEqualsTheSameEditOnDecodedRequests(t *testing.T) {

@@ -13,13 +13,9 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
+	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/pipeline"
-)
-
-var (
-	_ pipeline.Consumer  = (*Processor)(nil)
-	_ pipeline.Component = (*Processor)(nil)
-	_ pipeline.Named     = (*Processor)(nil)
 )
 
 // sink remembers what it was given.
@@ -39,13 +35,20 @@ func (s *sink) Consume(_ context.Context, b *pipeline.Batch) error {
 	return s.err
 }
 
-func newProcessor(t testing.TB, next pipeline.Consumer, actions ...Action) *Processor {
+// chainStep is a step of a chain with a processor.
+func chainStep(t testing.TB, actions ...Action) pipeline.Step {
 	t.Helper()
-	p, err := New(Config{Attributes: actions}, component.Settings{ID: "resource/2"}, next)
+	p, err := New(Config{Attributes: actions}, component.Settings{ID: "resource/2"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return pipeline.Step{Name: "resource/2", Processor: p}
+}
+
+// newProcessor is a processor that hands its results to next.
+func newProcessor(t testing.TB, next pipeline.Consumer, actions ...Action) pipeline.Consumer {
+	t.Helper()
+	return pipeline.Chain(next, chainStep(t, actions...))
 }
 
 func newBatch(t testing.TB, s otlp.Signal, request []byte) *pipeline.Batch {
@@ -213,26 +216,6 @@ func TestProfilesAttributesThroughTheDictionary(t *testing.T) {
 	}
 }
 
-// However many references there are, the dictionary is walked once.
-func TestDictionaryIsIndexedOnceAndOnlyIfNeeded(t *testing.T) {
-	table := stringTable{request: profiles(), present: true}
-	table.key(otlp.KeyValueFields{Key: []byte("inline"), KeyStrindex: 0})
-	if table.indexed {
-		t.Error("indexed without a reference")
-	}
-	for i, want := range []string{"", "service.name", "cart", "host.ip", "10.0.0.7", ""} {
-		if got := table.string(int32(i)); string(got) != want {
-			t.Errorf("string %d is %q, want %q", i, got, want)
-		}
-	}
-	if len(table.at) != 5 {
-		t.Errorf("%d entries for 5 strings", len(table.at))
-	}
-	if got := table.string(-1); got != nil {
-		t.Errorf("string -1 is %q", got)
-	}
-}
-
 // Outside profiles a reference is as good as absent.
 func TestReferencesOutsideProfilesMeanNothing(t *testing.T) {
 	next := &sink{}
@@ -244,6 +227,15 @@ func TestReferencesOutsideProfilesMeanNothing(t *testing.T) {
 	if next.last != b {
 		t.Error("a reference into a dictionary that traces do not have was followed")
 	}
+}
+
+// around is a request with one resource.
+func around(resource []byte) []byte {
+	var e wire.Encoder
+	mark := e.Open(otlpfield.RequestResources)
+	e.Bytes(otlpfield.ResourceXResource, resource)
+	e.Close(mark)
+	return e.Buf
 }
 
 // An attribute without a value and one with an empty value are two things.
@@ -263,13 +255,12 @@ func TestNoValueIsNotAnEmptyValue(t *testing.T) {
 		attribute(&want, "a", empty)
 		attribute(&want, "b", empty)
 		w := rewriterFor(t, []Action{{Key: "a", Action: "update", FromAttribute: "b"}})
-		if !w.editor.edit(in.Buf) {
-			t.Errorf("empty %t: nothing changes", empty)
+		v, got, err := w.Run(otlp.Traces, around(in.Buf), 0, otlpedit.Heap{})
+		if err != nil || v != otlpedit.Replace {
+			t.Errorf("empty %t: nothing changes, %v", empty, err)
 		}
-		var got otlp.Encoder
-		w.editor.appendTo((*wire.Encoder)(&got))
-		if !bytes.Equal(got.Buf, want.Buf) {
-			t.Errorf("empty %t: got %q, want %q", empty, got.Buf, want.Buf)
+		if !bytes.Equal(got, around(want.Buf)) {
+			t.Errorf("empty %t: got %q, want %q", empty, got, around(want.Buf))
 		}
 	}
 }
@@ -282,16 +273,11 @@ func TestDerivedBatchKeepsSignalItemsAndClient(t *testing.T) {
 	}
 	b := newBatch(t, otlp.Traces, traces(7))
 	defer b.Release()
-	next := consumerFunc(func(_ context.Context, got *pipeline.Batch) error { check(got, b); return nil })
+	next := pipeline.ConsumerFunc(func(_ context.Context, got *pipeline.Batch) error { check(got, b); return nil })
 	if err := newProcessor(t, next, Action{Key: "a", Action: "insert", Value: "b"}).Consume(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 }
-
-type consumerFunc func(context.Context, *pipeline.Batch) error
-
-func (consumerFunc) Capabilities() pipeline.Capabilities                    { return pipeline.Capabilities{} }
-func (f consumerFunc) Consume(ctx context.Context, b *pipeline.Batch) error { return f(ctx, b) }
 
 func TestErrorsOfTheNextComeBackAsTheyAre(t *testing.T) {
 	want := &pipeline.Error{Kind: pipeline.Overloaded, Err: errors.New("full")}
@@ -333,16 +319,21 @@ func TestGrowthIsBounded(t *testing.T) {
 
 // Millions of attributes of one key, or none of interest, take no memory each.
 func TestMemoryDoesNotFollowTheAttributes(t *testing.T) {
-	w := rewriterFor(t, plans[4]) // three deletes of "a"
+	p, err := compile(plans[4]) // three deletes of "a"
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newEditor(p)
+	e.pass = otlpedit.NewPass()
 	var attributes []string
 	for range 10_000 {
 		attributes = append(attributes, "a", "", "z", "")
 	}
-	resource, _ := findResource(firstResourceX(traces(0, attributes...)))
-	if !w.editor.edit(resource) {
+	resource := otlp.ResourceSpans(firstResourceX(traces(0, attributes...))).Resource()
+	if !e.edit(resource) {
 		t.Fatal("nothing was deleted")
 	}
-	if n := cap(w.editor.records); n > 8 {
+	if n := cap(e.records); n > 8 {
 		t.Errorf("%d records are held", n)
 	}
 }
@@ -378,7 +369,7 @@ func TestAllocationsDoNotFollowTheSpans(t *testing.T) {
 	if strict {
 		t.Skip("builds with the tag poison, or with the race detector, allocate on their own")
 	}
-	next := consumerFunc(func(context.Context, *pipeline.Batch) error { return nil })
+	next := pipeline.ConsumerFunc(func(context.Context, *pipeline.Batch) error { return nil })
 	p := newProcessor(t, next, Action{Key: "n", Action: "upsert", Value: "x"}, Action{Key: "service.name", Action: "update", Value: "y"}, Action{Key: "a", Action: "delete"})
 	count := func(spans int) float64 {
 		b := newBatch(t, otlp.Traces, traces(spans, "service.name", "cart", "a", "b"))
@@ -396,7 +387,7 @@ func TestAllocationsDoNotFollowTheSpans(t *testing.T) {
 }
 
 func BenchmarkUpsert1000Spans(b *testing.B) {
-	next := consumerFunc(func(context.Context, *pipeline.Batch) error { return nil })
+	next := pipeline.ConsumerFunc(func(context.Context, *pipeline.Batch) error { return nil })
 	p := newProcessor(b, next, Action{Key: "deployment.environment.name", Action: "upsert", Value: "staging"}, Action{Key: "host.ip", Action: "delete"})
 	batch := newBatch(b, otlp.Traces, traces(1000, "service.name", "cart", "host.ip", "10.0.0.7"))
 	defer batch.Release()

@@ -1,14 +1,9 @@
-package resourceprocessor
+package otlpedit
 
 import (
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
-)
-
-// Field numbers (profiles_service.proto, profiles.proto).
-const (
-	requestDictionary     = 2
-	dictionaryStringTable = 5
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // stringTable finds the strings of a profiles request's dictionary by index. It
@@ -23,7 +18,7 @@ type stringTable struct {
 
 // key returns the key of an attribute (common.proto, key_strindex: outside
 // profiles a reference is as good as absent).
-func (t *stringTable) key(f otlp.KeyValueFields) []byte {
+func (t *stringTable) key(f *otlp.KeyValueFields) []byte {
 	if len(f.Key) == 0 && f.KeyStrindex != 0 && t.present {
 		return t.string(f.KeyStrindex)
 	}
@@ -45,15 +40,26 @@ func (t *stringTable) string(i int32) []byte {
 // index walks the dictionary, which may come in several parts.
 func (t *stringTable) index() {
 	t.indexed = true
+	if !t.present {
+		return
+	}
 	for c := (wire.Cursor{Buf: t.request}); c.Next(); {
-		if c.Num != requestDictionary || c.Type != wire.TypeBytes {
+		if c.Num != otlpfield.ExportProfilesServiceRequestDictionary || c.Type != wire.TypeBytes {
 			continue
 		}
 		base := c.End - len(c.Bytes)
 		for d := (wire.Cursor{Buf: c.Bytes}); d.Next(); {
-			if d.Num == dictionaryStringTable && d.Type == wire.TypeBytes {
+			if d.Num == otlpfield.ProfilesDictionaryStringTable && d.Type == wire.TypeBytes {
 				t.at = append(t.at, uint32(base+d.Start))
 			}
 		}
+	}
+}
+
+// begin makes the table that of another request.
+func (t *stringTable) begin(s otlp.Signal, request []byte) {
+	*t = stringTable{request: request, present: s.Spec().HasDictionary, at: t.at[:0]}
+	if 4*cap(t.at) > maxKeptBytes {
+		t.at = nil
 	}
 }

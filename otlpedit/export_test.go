@@ -1,0 +1,13 @@
+package otlpedit
+
+// Written returns what was appended to w.
+func (w *Writer) Written() []byte { return w.bytes() }
+
+// Reset empties w.
+func (w *Writer) Reset() { w.e.Buf = w.e.Buf[:0] }
+
+// MaxKeptBytes is for tests.
+const MaxKeptBytes = maxKeptBytes
+
+// Profiles is for tests.
+var Profiles = profiles

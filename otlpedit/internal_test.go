@@ -1,0 +1,95 @@
+package otlpedit
+
+import (
+	"testing"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+// However many references there are, the dictionary is walked once.
+func TestDictionaryIsIndexedOnceAndOnlyIfNeeded(t *testing.T) {
+	var table stringTable
+	table.begin(otlp.Profiles, profiles())
+	table.key(&otlp.KeyValueFields{Key: []byte("inline"), KeyStrindex: 0})
+	if table.indexed {
+		t.Error("indexed without a reference")
+	}
+	for i, want := range []string{"", "service.name", "cart", "host.ip", "10.0.0.7", ""} {
+		if got := table.string(int32(i)); string(got) != want {
+			t.Errorf("string %d is %q, want %q", i, got, want)
+		}
+	}
+	if len(table.at) != 5 {
+		t.Errorf("%d entries for 5 strings", len(table.at))
+	}
+	if got := table.string(-1); got != nil {
+		t.Errorf("string -1 is %q", got)
+	}
+	table.begin(otlp.Traces, profiles())
+	if got := table.string(1); got != nil {
+		t.Errorf("traces have string %q", got)
+	}
+}
+
+// After a request nothing points into it, and large buffers are let go.
+func TestPassForgetsTheRequest(t *testing.T) {
+	ended := 0
+	plan := Plan{Edits: Resources | Items, Drops: Items, New: func() Editor { return endCounter{&ended} }}
+	p := NewPass(plan, plan)
+	for _, request := range [][]byte{profiles(), profiles()} {
+		if _, _, err := p.Run(otlp.Profiles, request, 0, Heap{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ended != 4 {
+		t.Errorf("editors were told %d times of the end, want 4", ended)
+	}
+	if p.request != nil || p.out != nil || p.mem != nil || p.groups[0].own.known || p.groups[1].own.known || p.strings.request != nil {
+		t.Error("the pass holds on to the request")
+	}
+	for _, level := range p.writers {
+		for _, w := range level {
+			if cap(w.e.Buf) > maxKeptBytes {
+				t.Errorf("a buffer of %d bytes is kept", cap(w.e.Buf))
+			}
+		}
+	}
+}
+
+type endCounter struct{ n *int }
+
+func (e endCounter) End() { *e.n++ }
+func (e endCounter) Edit(_ *Pass, _ Levels, m []byte, w *Writer) (Verdict, error) {
+	w.Raw(m)
+	w.Bytes(1000, make([]byte, 2*maxKeptBytes))
+	return Replace, nil
+}
+
+// profiles is a request whose attributes refer to the dictionary, which stands in
+// two parts around the resource.
+func profiles() []byte {
+	var e otlp.Encoder
+	r := otlp.AppendExportProfilesServiceRequest(&e)
+	part := func(strings ...string) {
+		d := r.SetDictionary()
+		for _, s := range strings {
+			d.AddStringTable(s)
+		}
+		d.Close()
+	}
+	part("", "service.name", "cart")
+	rp := r.AddResourceProfiles()
+	res := rp.SetResource()
+	for _, key := range []int32{1, 3, 99} {
+		a := res.AddAttributes()
+		a.SetKeyStrindex(key)
+		a.Close()
+	}
+	a := res.AddAttributes()
+	a.SetKey("inline")
+	a.Close()
+	res.Close()
+	rp.Close()
+	part("host.ip", "10.0.0.7")
+	return e.Buf
+}

@@ -1,0 +1,187 @@
+package otlpedit
+
+import (
+	"fmt"
+
+	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
+)
+
+const (
+	// MaxGrowthBytes is how much larger than it came a request may become by one
+	// plan. A resource takes two bytes in a request, and each may be given all that
+	// a configuration inserts.
+	MaxGrowthBytes = 64 << 20
+
+	// maxKeptBytes is how large a working buffer may be to be kept for the next
+	// request.
+	maxKeptBytes = 64 << 10
+	// maxHeadBytes is room for the tag and the length of one message.
+	maxHeadBytes = 16
+)
+
+// GrowthError says that a plan makes a request too large. It would do so again.
+type GrowthError struct{ RequestBytes int }
+
+func (e *GrowthError) Error() string {
+	return fmt.Sprintf("the edits make a request of %d bytes more than %d bytes larger", e.RequestBytes, MaxGrowthBytes)
+}
+
+// A Pass applies plans to requests, one request at a time. It holds the buffers
+// that are used from request to request.
+type Pass struct {
+	steps   []step
+	edits   Levels // of all plans
+	strings stringTable
+	writers [3][2]Writer // by level, in turns from plan to plan
+
+	signal  otlp.Signal
+	request []byte
+	items   int
+	mem     Memory
+	out     []byte // nil as long as nothing changed
+	copied  int    // how far request has been dealt with
+	groups  [2]group
+}
+
+// step is a plan with what belongs to the present request.
+type step struct {
+	Plan
+	editor  Editor
+	dropped int // items
+	grown   int // bytes
+}
+
+// NewPass returns a pass that applies plans in their order. They must be
+// Fusable.
+func NewPass(plans ...Plan) *Pass {
+	p := &Pass{}
+	for _, plan := range plans {
+		p.steps = append(p.steps, step{Plan: plan, editor: plan.New()})
+		p.edits |= plan.Edits
+	}
+	return p
+}
+
+// Signal returns the signal of the present request.
+func (p *Pass) Signal() otlp.Signal { return p.signal }
+
+// Key returns the key of an attribute of the present request, also if it is a
+// reference into the dictionary.
+func (p *Pass) Key(attribute otlp.KeyValue) []byte {
+	f := attribute.Decode()
+	return p.strings.key(&f)
+}
+
+// KeyOf is Key of an attribute that was decoded already.
+func (p *Pass) KeyOf(f otlp.KeyValueFields) []byte { return p.strings.key(&f) }
+
+// String returns string i of the present request's dictionary, nil if it has none.
+func (p *Pass) String(i int32) []byte { return p.strings.string(i) }
+
+// Resource returns the Resource of the scope or item that is being edited, as the
+// plans left it; nil if there is none. It needs Plan.Reads.
+func (p *Pass) Resource() otlp.Resource { return p.own(0) }
+
+// Scope returns the InstrumentationScope of the item that is being edited, as the
+// plans left it; nil if there is none. It needs Plan.Reads.
+func (p *Pass) Scope() otlp.InstrumentationScope { return p.own(1) }
+
+// Items returns how many items of the last request plan i passed on.
+func (p *Pass) Items(i int) int {
+	n := p.items
+	for _, s := range p.steps[:i+1] {
+		n -= s.dropped
+	}
+	return n
+}
+
+// Run edits a request of signal s that passed otlp.Check with the given number of
+// items. Keep: it stays as it is. Replace: it is replaced by the bytes returned,
+// which lie in mem. Drop: none of its items is left.
+func (p *Pass) Run(s otlp.Signal, request []byte, items int, mem Memory) (Verdict, []byte, error) {
+	defer p.forget()
+	p.signal, p.request, p.items, p.mem, p.copied = s, request, items, mem, 0
+	p.strings.begin(s, request)
+	for i := range p.steps {
+		p.steps[i].dropped, p.steps[i].grown = 0, 0
+	}
+	for c := (wire.Cursor{Buf: request}); c.Next(); {
+		if c.Num != otlpfield.RequestResources || c.Type != wire.TypeBytes {
+			continue
+		}
+		if err := p.editGroup(0, c.Bytes, c.Start, c.End); err != nil {
+			return Keep, nil, err
+		}
+	}
+	switch {
+	case p.copied == 0:
+		return Keep, nil, nil
+	case items > 0 && p.Items(len(p.steps)-1) == 0:
+		return Drop, nil, nil
+	}
+	if err := p.copyTo(len(request)); err != nil {
+		return Keep, nil, err
+	}
+	return Replace, p.out, nil
+}
+
+// forget lets go of everything that belongs to the request.
+func (p *Pass) forget() {
+	for i := range p.steps {
+		p.steps[i].editor.End()
+	}
+	for l := range p.writers {
+		for i := range p.writers[l] {
+			if w := &p.writers[l][i]; cap(w.e.Buf) > maxKeptBytes {
+				w.e.Buf = nil
+			}
+		}
+	}
+	p.request, p.mem, p.out = nil, nil, nil
+	p.groups = [2]group{}
+	p.strings.begin(0, nil)
+}
+
+// edit shows a message to the editors of its level, each what the one before
+// left. It returns what the last one left, and for Drop whose answer that was.
+func (p *Pass) edit(l Levels, m []byte) (v Verdict, edited []byte, by *step, err error) {
+	writers := &p.writers[l>>1] // 1, 2, 4 ► 0, 1, 2
+	turn := 0
+	for i := range p.steps {
+		s := &p.steps[i]
+		if !s.Edits.has(l) {
+			continue
+		}
+		w := &writers[turn]
+		w.e.Buf = w.e.Buf[:0]
+		verdict, err := s.editor.Edit(p, l, m, w)
+		switch {
+		case err != nil:
+			return Keep, nil, nil, err
+		case verdict == Drop:
+			if s.Drops.has(l) {
+				return Drop, m, s, nil
+			}
+			panic("otlpedit: an editor dropped a message of a level that is not among its plan's Drops")
+		case verdict == Replace:
+			if err := s.replaced(p, l, m, w.bytes()); err != nil {
+				return Keep, nil, nil, err
+			}
+			v, m, turn = Replace, w.bytes(), 1-turn
+		}
+	}
+	return v, m, nil, nil
+}
+
+// replaced counts what a step did to a message.
+func (s *step) replaced(p *Pass, l Levels, old, now []byte) error {
+	if s.grown += len(now) - len(old); s.grown > MaxGrowthBytes {
+		return &GrowthError{len(p.request)}
+	}
+	if l == Items && s.Drops.has(Items) {
+		s.dropped += otlp.CountItems(p.signal, otlp.PartItem, old) - otlp.CountItems(p.signal, otlp.PartItem, now)
+	}
+	return nil
+}

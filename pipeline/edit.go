@@ -1,0 +1,196 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/penstock-telemetry/penstock/otlpedit"
+)
+
+// Planner is a Processor that does no more than apply an edit plan. Chain fuses
+// the plans of neighbours into one pass over the request, with one copy of it
+// instead of one for each. It does not where
+//
+//   - the plans are not otlpedit.Fusable: a later one goes back up to a level that
+//     an earlier one depends on, or
+//   - an Observer is Timed, since in one pass the time of one plan cannot be told
+//     from that of another.
+//
+// A processor without a plan ends the group of those before it. If a fused pass
+// fails, the processors are run one by one, so that the error, the counts and a
+// panic are those of the one that is to blame.
+type Planner interface {
+	Processor
+	Plan() otlpedit.Plan
+}
+
+// Edits is a Planner: the processor that applies a plan and nothing else.
+type Edits struct {
+	plan   otlpedit.Plan
+	passes passes
+}
+
+// NewEdits returns a processor that applies plan to every batch. Its refusal of a
+// batch that would grow too much is Permanent.
+func NewEdits(plan otlpedit.Plan) *Edits {
+	return &Edits{plan: plan, passes: passes{plans: []otlpedit.Plan{plan}}}
+}
+
+// Plan returns the plan.
+func (e *Edits) Plan() otlpedit.Plan { return e.plan }
+
+// Process returns b with the plan applied; b itself if nothing changes.
+func (e *Edits) Process(ctx context.Context, b *Batch) (*Batch, error) {
+	p := e.passes.get()
+	out, err := p.run(ctx, b)
+	e.passes.put(p)
+	return out, err
+}
+
+// passes are otlpedit.Passes with the same plans, kept for reuse.
+type passes struct {
+	plans []otlpedit.Plan
+	idle  sync.Pool // of *editPass
+}
+
+func (p *passes) get() *editPass {
+	if e, _ := p.idle.Get().(*editPass); e != nil {
+		return e
+	}
+	return &editPass{Pass: otlpedit.NewPass(p.plans...), plans: len(p.plans)}
+}
+
+// put is not called after a panic: nobody knows what state the editors are in.
+func (p *passes) put(e *editPass) { p.idle.Put(e) }
+
+// editPass is a Pass that writes to a buffer of the batch that it edits.
+type editPass struct {
+	*otlpedit.Pass
+	plans int
+	ctx   context.Context
+	batch *Batch
+	buf   *Buffer // nil until something changes
+}
+
+// Grow implements otlpedit.Memory.
+func (e *editPass) Grow(b []byte, n int) (grown []byte, err error) {
+	if e.buf == nil {
+		if e.buf, err = e.batch.NewBuffer(e.ctx, n); err != nil {
+			return nil, err
+		}
+	} else {
+		e.buf.Bytes = b
+		if err := e.buf.Grow(e.ctx, n); err != nil {
+			return nil, err
+		}
+	}
+	return e.buf.Bytes, nil
+}
+
+// run returns what the plans make of b.
+func (e *editPass) run(ctx context.Context, b *Batch) (*Batch, error) {
+	e.ctx, e.batch = ctx, b
+	defer e.forget()
+	verdict, edited, err := e.Run(b.Signal(), b.Bytes(), b.Items(), e)
+	switch {
+	case err != nil:
+		return nil, editError(b, err)
+	case verdict == otlpedit.Keep:
+		return b, nil
+	case verdict == otlpedit.Drop:
+		return nil, nil
+	}
+	e.buf.Bytes = edited
+	return b.Derive(e.buf, e.Items(e.plans-1)), nil
+}
+
+func (e *editPass) forget() {
+	if e.buf != nil {
+		e.buf.Release()
+	}
+	e.ctx, e.batch, e.buf = nil, nil, nil
+}
+
+func editError(b *Batch, err error) error {
+	err = fmt.Errorf("edit a %s request: %w", b.Signal(), err)
+	var growth *otlpedit.GrowthError
+	if errors.As(err, &growth) {
+		return Permanently(err)
+	}
+	return err
+}
+
+// fusion is several steps of a chain whose plans are applied in one pass.
+type fusion struct {
+	links  []link
+	passes passes
+}
+
+// fuse replaces neighbours whose plans can be applied in one pass by one link.
+func fuse(links []link) (out []link) {
+	for len(links) > 0 {
+		n, plans := fusable(links)
+		if n < 2 {
+			out, links = append(out, links[0]), links[1:]
+			continue
+		}
+		out = append(out, link{fused: &fusion{links: links[:n:n], passes: passes{plans: plans}}})
+		links = links[n:]
+	}
+	return out
+}
+
+// fusable returns how many of the first links one pass can do, and their plans.
+func fusable(links []link) (n int, plans []otlpedit.Plan) {
+	for _, l := range links {
+		p, ok := l.Processor.(Planner)
+		if !ok || l.timed {
+			break
+		}
+		more := append(plans, p.Plan())
+		if !otlpedit.Fusable(more...) {
+			break
+		}
+		plans = more
+	}
+	return len(plans), plans
+}
+
+// process runs the steps in one pass, or one by one if that fails.
+func (f *fusion) process(ctx context.Context, b *Batch) (*Batch, error) {
+	p := f.passes.get()
+	out, ok := f.run(ctx, p, b)
+	if !ok {
+		return runAll(ctx, f.links, b)
+	}
+	in := b.Items()
+	for i := range f.links {
+		passed := p.Items(i)
+		if o := f.links[i].Observer; o != nil {
+			o.Processed(ctx, b.Signal(), in, passed, 0)
+		}
+		if in > 0 && passed == 0 {
+			break // nothing came to the others
+		}
+		in = passed
+	}
+	f.passes.put(p)
+	return out, nil
+}
+
+func (f *fusion) run(ctx context.Context, p *editPass, b *Batch) (out *Batch, ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false // it will happen again, and be told of then
+		}
+	}()
+	out, err := p.run(ctx, b)
+	if err == nil && out != nil && out != b {
+		if err = out.settle(ctx, b); err != nil {
+			out.Release()
+		}
+	}
+	return out, err == nil
+}
