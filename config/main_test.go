@@ -3,7 +3,7 @@ package config_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testkit.Main(m) }

@@ -10,18 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
-	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/compress"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
-func TestMain(m *testing.M) {
-	// For the servers that the tests run. That clients need none of it is tested
-	// by internal/test/host.
-	compress.RegisterGRPC(config.GRPCEncodings()...)
-	goleak.VerifyTestMain(m)
-}
+// Main registers encodings with gRPC for the servers that the tests run. That
+// clients need none of it is tested by internal/test/host.
+func TestMain(m *testing.M) { testkit.Main(m) }
 
 // hangsAfter is when a test calls what has not happened a hang. Nothing waits
 // for it to pass; it is long since the machine may be starved.

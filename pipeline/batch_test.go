@@ -3,23 +3,10 @@ package pipeline
 import (
 	"bytes"
 	"errors"
-	"os"
 	"testing"
 
 	"github.com/penstock-telemetry/penstock/otlp"
 )
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if n := Live(); code == 0 && n != 0 {
-		println("batches not released:", n)
-		for _, s := range LiveStacks() {
-			println(s)
-		}
-		code = 1
-	}
-	os.Exit(code)
-}
 
 func TestNewBatchChecksAtTheDoor(t *testing.T) {
 	bad := []byte{0x0a, 9}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -12,34 +11,14 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"go.uber.org/goleak"
 
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 var update = flag.Bool("update", false, "write what the scripts get into testdata as what they want")
 
-func TestMain(m *testing.M) { testscript.Main(checked{m}, map[string]func(){"penstock": main}) }
-
-// checked is testkit.Main for testscript, which cleans up after Run.
-type checked struct{ *testing.M }
-
-func (c checked) Run() int {
-	testkit.RegisterGRPCEncodings()
-	code := c.M.Run()
-	for late := time.Now().Add(5 * time.Second); pipeline.Live() != 0 && time.Now().Before(late); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if n := pipeline.Live(); n != 0 {
-		fmt.Fprintf(os.Stderr, "%d batches were not released\n", n)
-		code = 1
-	}
-	if err := goleak.Find(); err != nil {
-		fmt.Fprintf(os.Stderr, "goroutines are left: %v\n", err)
-		code = 1
-	}
-	return code
+func TestMain(m *testing.M) {
+	testscript.Main(testkit.Checked(m), map[string]func(){"penstock": main})
 }
 
 // The scripts of testdata run the program as a user does.
