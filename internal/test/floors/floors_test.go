@@ -19,7 +19,7 @@ const module = "github.com/penstock-telemetry/penstock/"
 // floors lists packages by floor, lowest first. An entry that ends in "/…"
 // stands for every folder below it. The first entry that matches counts.
 var floors = [][]string{
-	{"internal/wire", "internal/bufpool", "internal/suggest", "internal/lifecycle", "otlp/otlpfield"},
+	{"internal/wire", "internal/bufpool", "internal/suggest", "internal/lifecycle", "internal/version", "otlp/otlpfield"},
 	{"otlp", "config", "admission", "libpf"},
 	{"pipeline", "internal/conf", "internal/compress", "internal/decompress", "reporter/samples", "reporter/collectionagent/v1", "internal/pprofconv"},
 	{"component", "otlpclient", "obsreport"},
