@@ -3,14 +3,14 @@ package libpf
 // Address is an address in a process, or an offset in a file.
 type Address uint64
 
-// AddressOrLineno is an address in an executable or a line of a source file.
+// AddressOrLineno is an address in an executable or a line number in a source file.
 type AddressOrLineno uint64
 
-// SourceLineno is a line of a source file, from 1; 0 is unknown.
+// SourceLineno is a line number in a source file, from 1; 0 means unknown.
 type SourceLineno uint64
 
-// Hash returns the address with its bits mixed: the finalizer of MurmurHash3.
-// It maps no two addresses to one.
+// Hash returns a hash of the address, the finalizer of MurmurHash3. Different
+// addresses have different hashes.
 func (a Address) Hash() uint64 {
 	x := uint64(a)
 	x = (x ^ x>>33) * 0xff51afd7ed558ccd

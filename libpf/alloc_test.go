@@ -7,7 +7,7 @@ import (
 	"github.com/penstock-telemetry/penstock/libpf"
 )
 
-// What runs once a sample or a frame does not allocate.
+// Functions that are called for each sample or frame do not allocate.
 func TestNoAllocations(t *testing.T) {
 	file, hash := libpf.NewFileID(vectorHi, vectorLo), libpf.NewTraceHash(vectorHi, vectorLo)
 	frame := libpf.NewFrameID(file, 0xe51c)
@@ -18,7 +18,7 @@ func TestNoAllocations(t *testing.T) {
 	stack := make(libpf.Frames, 0, 1)
 	stack.Append(resolved)
 
-	// sink keeps the compiler from dropping what is measured.
+	// sink prevents the compiler from removing the calls.
 	sink := 0
 	for name, f := range map[string]func(){
 		"FileID.Hash32":          func() { sink += int(file.Hash32()) },

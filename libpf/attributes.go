@@ -11,24 +11,24 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
-// Attributes is an immutable set of attributes, sorted by key, no key twice. It
-// is comparable: equal sets are equal strings. The zero value is the empty set.
-// NewAttributes makes one.
+// Attributes is an immutable set of attributes, sorted by key, with unique keys. It is
+// comparable: equal sets are equal strings. The zero value is the empty set. Use
+// NewAttributes to create a set.
 //
-// It is a list of protobuf messages, field 1 each, with the key in field 1, the
-// AnyValue in field 2 and the unit in field 3.
+// The string is a sequence of protobuf messages as field 1, each with the key in field
+// 1, the AnyValue in field 2 and the unit in field 3.
 type Attributes string
 
 // Attribute is a key with a value and its unit (UCUM; empty for none).
 type Attribute struct {
 	Key, Unit string
-	// Value is an opentelemetry.proto.common.v1.AnyValue in protobuf. The
-	// functions named ...Attr make it; nobody checks it. Empty is no value.
+	// Value is an encoded opentelemetry.proto.common.v1.AnyValue, as the functions
+	// named ...Attr create it. It is not checked. Empty means no value.
 	Value string
 }
 
-// Field numbers of Attributes, and what an attribute takes beside its texts:
-// tags and lengths, generously.
+// Field numbers of Attributes, and the size of an attribute in addition to its texts:
+// an upper bound for tags and lengths.
 const (
 	setAttribute                                = 1
 	attributeKey, attributeValue, attributeUnit = 1, 2, 3
@@ -90,23 +90,23 @@ func arrayAttr[T any](key string, values []T, add func(*wire.Encoder, T)) Attrib
 // In returns the attribute with a unit.
 func (a Attribute) In(unit string) Attribute { a.Unit = unit; return a }
 
-// validText returns s with each run of bytes that are not UTF-8 replaced by
-// U+FFFD. Strings in protobuf must be UTF-8, or the receiver refuses the whole
-// request; names of threads and environment variables need not be.
+// validText returns s with each run of invalid UTF-8 replaced by U+FFFD. Strings in
+// protobuf must be UTF-8, otherwise receivers reject the whole request. Names of
+// threads and environment variables can be invalid.
 func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-// NewAttributes returns a set. Of attributes with the same key the last one
-// counts; those without a key are left out.
+// NewAttributes returns a set with these attributes. Of attributes with the same key
+// the last one is kept. Attributes with an empty key are dropped.
 func NewAttributes(list ...Attribute) Attributes {
 	sorted := slices.Clone(list)
-	room := 0
+	size := 0
 	for i := range sorted {
 		a := &sorted[i]
 		a.Key, a.Unit = validText(a.Key), validText(a.Unit)
-		room += len(a.Key) + len(a.Value) + len(a.Unit) + attributeOverheadBytes
+		size += len(a.Key) + len(a.Value) + len(a.Unit) + attributeOverheadBytes
 	}
 	slices.SortStableFunc(sorted, func(a, b Attribute) int { return cmp.Compare(a.Key, b.Key) })
-	e := wire.Encoder{Buf: make([]byte, 0, room)}
+	e := wire.Encoder{Buf: make([]byte, 0, size)}
 	for i, a := range sorted {
 		if a.Key == "" || i+1 < len(sorted) && sorted[i+1].Key == a.Key {
 			continue
@@ -122,12 +122,12 @@ func NewAttributes(list ...Attribute) Attributes {
 	return Attributes(e.Buf)
 }
 
-// All iterates over the attributes, by key. It does not allocate: keys, values
-// and units are parts of the set and keep all of it in memory.
+// All iterates over the attributes, sorted by key. It does not allocate: keys, values
+// and units are substrings of the set and keep it in memory.
 func (s Attributes) All() iter.Seq[Attribute] {
 	return func(yield func(Attribute) bool) {
-		// The cursors only read, and what they return is used for its length
-		// alone: nothing can write to the string.
+		// The cursors only read, and of what they return only the length is used:
+		// nothing writes to the string.
 		for c := (wire.Cursor{Buf: unsafe.Slice(unsafe.StringData(string(s)), len(s))}); c.Next(); {
 			if c.Num != setAttribute || c.Type != wire.TypeBytes {
 				continue
@@ -139,7 +139,7 @@ func (s Attributes) All() iter.Seq[Attribute] {
 	}
 }
 
-// attributeIn returns the attribute that text holds. b is the same bytes.
+// attributeIn decodes the attribute in text. b is the same bytes.
 func attributeIn(text string, b []byte) (a Attribute) {
 	for c := (wire.Cursor{Buf: b}); c.Next(); {
 		if c.Type != wire.TypeBytes {
@@ -158,7 +158,8 @@ func attributeIn(text string, b []byte) (a Attribute) {
 	return a
 }
 
-// With returns the set with more attributes, which replace those of equal keys.
+// With returns the set with more attributes. They replace attributes with the same
+// key.
 func (s Attributes) With(more ...Attribute) Attributes {
 	if len(more) == 0 {
 		return s

@@ -37,7 +37,7 @@ func arrayValue(values ...*commonpb.AnyValue) *commonpb.AnyValue {
 	return &commonpb.AnyValue{Value: &commonpb.AnyValue_ArrayValue{ArrayValue: &commonpb.ArrayValue{Values: values}}}
 }
 
-// The official module reads out of a set what was put into it.
+// The official module decodes the values of a set.
 func TestAttributeValues(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("long ", 100)
@@ -125,7 +125,7 @@ func TestNewAttributes(t *testing.T) {
 	}
 }
 
-// Sets are equal if and only if they hold the same, whatever order it came in.
+// Sets are equal if and only if they have the same attributes, in any order.
 func TestAttributesAreEqual(t *testing.T) {
 	t.Parallel()
 	list := []libpf.Attribute{
@@ -185,7 +185,7 @@ func TestAllStopsEarly(t *testing.T) {
 	}
 }
 
-// What All returns are parts of the set, not copies: they lie in its memory.
+// All returns substrings of the set, not copies.
 func TestAllReturnsParts(t *testing.T) {
 	t.Parallel()
 	set := libpf.NewAttributes(libpf.StringAttr("key", "value").In("unit"), libpf.StringAttr("other", "value"))
@@ -201,15 +201,14 @@ func TestAllReturnsParts(t *testing.T) {
 	}
 }
 
-// FuzzAttributes reads sets that nobody made: it must not panic, and what it
-// finds makes a set that holds the same. It agrees with the official module's
-// reading of the wire format.
+// FuzzAttributes reads arbitrary strings as sets: it must not panic, and the attributes
+// that it finds make a set with the same attributes. It agrees with the official module.
 func FuzzAttributes(f *testing.F) {
 	f.Add("")
 	f.Add(string(libpf.NewAttributes(libpf.StringAttr("b", "1").In("s"), libpf.IntsAttr("a", 1, 2))))
 	f.Add("\x0a\x05\x0a\x01a\x12")
 	f.Add("\x08\x01\x0a\x03\x0a\x01a\x12\x00")
-	f.Add("\x0a\x05\x0a\x01a\x08\x05") // a key, and a number where the key was
+	f.Add("\x0a\x05\x0a\x01a\x08\x05") // a key, and a number in its place
 	f.Fuzz(func(t *testing.T, s string) {
 		found := slices.Collect(libpf.Attributes(s).All())
 		if want := readAttributes([]byte(s)); !slices.Equal(found, want) {
@@ -230,8 +229,8 @@ func FuzzAttributes(f *testing.F) {
 	})
 }
 
-// readAttributes is All by means of the official module. It stops at the first
-// bad field, as a Cursor does.
+// readAttributes is All with the official module. It stops at the first invalid field,
+// like a Cursor.
 func readAttributes(b []byte) (list []libpf.Attribute) {
 	fields(b, func(num protowire.Number, value []byte) {
 		if num != 1 {

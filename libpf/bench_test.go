@@ -6,7 +6,7 @@ import (
 	"github.com/penstock-telemetry/penstock/libpf"
 )
 
-// stackDepth is how deep a usual stack is.
+// stackDepth is the depth of a typical stack.
 const stackDepth = 24
 
 func BenchmarkHashTrace(b *testing.B) {

@@ -1,8 +1,8 @@
-// Package libpf holds the types in which profilers speak of stacks. There are
-// two ways to say what a stack is, and a type for each part of both.
+// Package libpf has the types with which profilers describe stacks. There are two
+// ways to describe a stack.
 //
-// By ids: the stack is columns of numbers, and what they stand for is told
-// apart from it, once.
+// By ids: the stack is columns of numbers. Their meaning is reported separately,
+// once.
 //
 //	TraceAndCounts ── Hash ──► Trace          how often, when, in which thread
 //	                           ├─ Files       ┐
@@ -13,19 +13,19 @@
 //	  ▲
 //	  └─ FrameMetadata                        function, file and line of a row
 //
-// By value: all that is known of a frame travels with it. Equal frames are one
-// Handle of package unique, so a stack takes 8 bytes a frame and is compared and
-// hashed without looking at the strings.
+// By value: a frame contains everything that is known of it. Equal frames are one
+// Handle of package unique, so that a stack takes 8 bytes for each frame and is
+// compared and hashed without reading the strings.
 //
 //	Frames ──► Frame* ── Mapping ────► Mapping      the executable
 //	                  ├─ InlinedInto ► Frame        the caller, at the same address
 //	                  └─ Attributes                 sorted keys with values
 //
-// Strings, JSON and hashes of the ids are those that profilers store, send and
-// use as keys. Each type names where its form differs from the one known so far.
+// Strings, JSON and hashes of the ids are those that profilers store, send and use as
+// keys. Each type documents where its form differs from that of the type of the same
+// name in earlier profilers.
 //
-// The one trap: a Handle that was never set means "none", and its Value method
-// panics. Compare it first:
+// The zero Handle means "none", and its Value method panics. Compare it first:
 //
 //	if frame.Mapping != (unique.Handle[libpf.Mapping]{}) {
 //		name = frame.Mapping.Value().FileName

@@ -8,7 +8,7 @@ import (
 	"github.com/penstock-telemetry/penstock/libpf"
 )
 
-// A stack by ids: columns of numbers, and a hash to count it by.
+// A stack by ids: columns of numbers, and a hash that identifies it.
 func ExampleTrace() {
 	executable, err := libpf.FileIDFromString("77efa716a912a49217445787329fd29a")
 	if err != nil {
@@ -27,7 +27,7 @@ func ExampleTrace() {
 	// d--nFqkSpJIXRFeHMp_SmgAAAAAAAOUc
 }
 
-// A stack by value: everything about a frame is in it.
+// A stack by value: a frame contains everything that is known of it.
 func ExampleFrames() {
 	python := unique.Make(libpf.Mapping{FileName: "libpython3.12.so"})
 	var stack libpf.Frames
@@ -37,7 +37,7 @@ func ExampleFrames() {
 	for _, handle := range stack {
 		frame := handle.Value()
 		where := "no executable"
-		if frame.Mapping != (unique.Handle[libpf.Mapping]{}) { // Value of none panics
+		if frame.Mapping != (unique.Handle[libpf.Mapping]{}) { // Value of the zero Handle panics
 			where = frame.Mapping.Value().FileName
 		}
 		fmt.Printf("%s %q in %s\n", frame.Type, frame.FunctionName, where)
@@ -73,7 +73,7 @@ func ExampleNewFrameIDFromString() {
 	// frame id "d--nFqkSpJIXRFeHMp_Smg" in base64: found 16 bytes, expected 24
 }
 
-// Old writers left numbers behind; what is written now is a time.
+// Earlier versions wrote numbers. Now the JSON is a time.
 func ExampleUnixTime32() {
 	var at libpf.UnixTime32
 	if err := json.Unmarshal([]byte("1713456789"), &at); err != nil {

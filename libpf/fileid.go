@@ -6,11 +6,11 @@ import (
 	"math"
 )
 
-// FileID identifies an executable or a source file by its contents. Its text
-// forms, and where they differ from those known so far, are those of Hash128.
+// FileID identifies an executable or a source file by its contents. Its text forms,
+// and their differences from earlier profilers, are those of Hash128.
 type FileID struct{ Hash128 }
 
-// Ids that stand for no file. They are not to be changed.
+// Special ids, which do not identify a file. They must not be modified.
 var (
 	// UnsymbolizedFileID is the file of frames that could not be symbolized.
 	UnsymbolizedFileID = NewFileID(math.MaxUint64, math.MaxUint64)
@@ -21,8 +21,8 @@ var (
 // NewFileID returns the id with these halves.
 func NewFileID(hi, lo uint64) FileID { return FileID{Hash128{hi, lo}} }
 
-// FileIDFromBytes reads 16 bytes. nil, an absent field of a message, is the zero
-// id; an empty slice that is not nil is an error.
+// FileIDFromBytes decodes 16 bytes. nil, which means an absent field of a message,
+// is the zero id. An empty slice that is not nil is an error.
 func FileIDFromBytes(b []byte) (FileID, error) {
 	if b == nil {
 		return FileID{}, nil
@@ -34,8 +34,8 @@ func FileIDFromBytes(b []byte) (FileID, error) {
 	return FileID{h}, nil
 }
 
-// FileIDFromString reads 32 hexadecimal digits of either case. It skips 0x
-// before them and the dashes of an UUID, wherever they are.
+// FileIDFromString parses 32 hexadecimal digits in upper or lower case. It skips 0x
+// before them, and dashes, as in a UUID, at any position.
 func FileIDFromString(s string) (FileID, error) {
 	h, err := hash128FromString(s)
 	if err != nil {
@@ -44,14 +44,12 @@ func FileIDFromString(s string) (FileID, error) {
 	return FileID{h}, nil
 }
 
-// FileIDFromBase64 reads base64 without padding, of the URL alphabet (- and _)
-// or else of the standard one (+ and /): there are stores that keep the one and
-// answer with the other.
+// FileIDFromBase64 decodes base64 without padding, in the URL alphabet (- and _) or
+// the standard one (+ and /): some stores accept one and return the other.
 func FileIDFromBase64(s string) (FileID, error) {
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
-		// Where both fail, the URL alphabet's complaint is the one to give: that
-		// is the form that Base64 writes.
+		// If both fail, return the error of the URL alphabet, in which Base64 writes.
 		var other error
 		if b, other = base64.RawStdEncoding.DecodeString(s); other != nil {
 			return FileID{}, fmt.Errorf("file id %s: expected base64 without padding: %w", quoteShort(s), err)
@@ -70,11 +68,11 @@ func FileIDFromBase64(s string) (FileID, error) {
 // Hash32 returns 32 bits of the id, as a key for caches.
 func (f FileID) Hash32() uint32 { return uint32(f.hi) }
 
-// Equal says whether both are the same.
+// Equal reports whether both ids are equal.
 func (f FileID) Equal(other FileID) bool { return f == other }
 
-// Less says whether f comes before other.
+// Less reports whether f sorts before other.
 func (f FileID) Less(other FileID) bool { return f.Hash128.Less(other.Hash128) }
 
-// Compare returns -1, 0 or +1, as Hash128.Compare does.
+// Compare returns -1, 0 or +1, like Hash128.Compare.
 func (f FileID) Compare(other FileID) int { return f.Hash128.Compare(other.Hash128) }

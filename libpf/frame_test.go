@@ -31,7 +31,7 @@ func TestFramesAreInterned(t *testing.T) {
 		t.Fatalf("two equal frames: %+v", stack)
 	}
 
-	// Each field makes another frame of it, those behind Handles too.
+	// A change of any field makes a different frame, also behind Handles.
 	otherMapping := func(change func(*libpf.Mapping)) func(*libpf.Frame) {
 		return func(f *libpf.Frame) {
 			m := f.Mapping.Value()
@@ -77,7 +77,7 @@ func TestFramesAreInterned(t *testing.T) {
 	}
 }
 
-// Two interpreted frames without address or mapping are two.
+// Two different interpreted frames without address or mapping are different.
 func TestInterpretedFramesStayDistinct(t *testing.T) {
 	t.Parallel()
 	var s libpf.Frames

@@ -12,14 +12,14 @@ import (
 
 const frameIDBytes = hash128Bytes + 8
 
-// FrameID is a file and an address or line in it. It is comparable.
+// FrameID identifies a frame by a file and an address or line in it. It is comparable.
 //
 //	Bytes                                       16 bytes of the file, 8 of the address, big-endian
 //	String, EncodeTo, MarshalText, %s, %v       their base64: 32 characters, URL alphabet
 //
-// It differs from the type known so far in one point: its JSON is its text, in
-// quotes, for values and for keys of maps. It used to be {}, which lost the id;
-// such JSON is refused when read.
+// It differs from the type of this name in earlier profilers in one point: its JSON is
+// its text in quotes, for values and for keys of maps. It used to be {}, which lost the
+// id; such JSON is an error when decoded.
 type FrameID struct {
 	fileID          FileID
 	addressOrLineno AddressOrLineno
@@ -30,7 +30,7 @@ func NewFrameID(fileID FileID, addressOrLineno AddressOrLineno) FrameID {
 	return FrameID{fileID, addressOrLineno}
 }
 
-// NewFrameIDFromString reads what String returns.
+// NewFrameIDFromString parses the form that String returns.
 func NewFrameIDFromString(s string) (FrameID, error) {
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
@@ -46,7 +46,7 @@ func NewFrameIDFromString(s string) (FrameID, error) {
 	return f, nil
 }
 
-// NewFrameIDFromBytes reads what Bytes returns.
+// NewFrameIDFromBytes decodes the form that Bytes returns.
 func NewFrameIDFromBytes(b []byte) (FrameID, error) {
 	f, err := frameIDFromBytes(b)
 	if err != nil {
@@ -69,14 +69,14 @@ func (f FrameID) FileID() FileID { return f.fileID }
 // AddressOrLine returns the address or line.
 func (f FrameID) AddressOrLine() AddressOrLineno { return f.addressOrLineno }
 
-// Equal says whether both are the same.
+// Equal reports whether both ids are equal.
 func (f FrameID) Equal(other FrameID) bool { return f == other }
 
-// Less says whether f comes before other.
+// Less reports whether f sorts before other.
 func (f FrameID) Less(other FrameID) bool { return f.Compare(other) < 0 }
 
-// Compare returns -1, 0 or +1: by file, then by address. It is the order of the
-// bytes.
+// Compare returns -1, 0 or +1. It compares the files, then the addresses, which is the
+// order of the bytes.
 func (f FrameID) Compare(other FrameID) int {
 	if c := f.fileID.Compare(other.fileID); c != 0 {
 		return c
@@ -97,7 +97,7 @@ func (f FrameID) array() (b [frameIDBytes]byte) {
 	return b
 }
 
-// Hash returns the XXH3 of the bytes, in 64 bits.
+// Hash returns the 64-bit XXH3 hash of the bytes.
 func (f FrameID) Hash() uint64 {
 	b := f.array()
 	return xxh3.Hash(b[:])
@@ -106,8 +106,8 @@ func (f FrameID) Hash() uint64 {
 // Hash32 returns the lower half of Hash, as a key for caches.
 func (f FrameID) Hash32() uint32 { return uint32(f.Hash()) }
 
-// AsIP returns the id as an address of IPv6, for stores that index ranges of
-// those: the upper half of the file and the address. The lower half is lost.
+// AsIP returns the id as an IPv6 address, for stores that index ranges of these: the
+// upper half of the file's id and the address. The lower half is lost.
 func (f FrameID) AsIP() net.IP {
 	ip := make(net.IP, net.IPv6len)
 	binary.BigEndian.PutUint64(ip, f.fileID.hi)
@@ -121,8 +121,7 @@ func (f FrameID) String() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// EncodeTo writes the base64 text to dst, which must have room for EncodedLen
-// bytes; it panics if it has not.
+// EncodeTo writes the base64 text to dst. It panics if dst is shorter than EncodedLen.
 func (f FrameID) EncodeTo(dst []byte) {
 	b := f.array()
 	base64.RawURLEncoding.Encode(dst, b[:])
@@ -137,13 +136,13 @@ func (f FrameID) AppendText(dst []byte) ([]byte, error) {
 	return base64.RawURLEncoding.AppendEncode(dst, b[:]), nil
 }
 
-// MarshalText implements encoding.TextMarshaler, and by it JSON.
+// MarshalText implements encoding.TextMarshaler, which JSON uses.
 func (f FrameID) MarshalText() ([]byte, error) {
 	return f.AppendText(make([]byte, 0, f.EncodedLen()))
 }
 
-// UnmarshalText implements encoding.TextUnmarshaler, and by it JSON. It reads
-// what String returns.
+// UnmarshalText implements encoding.TextUnmarshaler, which JSON uses. It parses the
+// form that String returns.
 func (f *FrameID) UnmarshalText(text []byte) error {
 	v, err := NewFrameIDFromString(string(text))
 	if err != nil {

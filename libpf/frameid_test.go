@@ -75,7 +75,7 @@ func TestBadFrameIDs(t *testing.T) {
 			t.Errorf("%d bytes: %v", len(b), err)
 		}
 	}
-	// What used to be written for any id says nothing.
+	// The JSON that earlier versions wrote for every id.
 	id := libpf.NewFrameID(libpf.NewFileID(1, 2), 3)
 	if err := json.Unmarshal([]byte("{}"), &id); err == nil || id != libpf.NewFrameID(libpf.NewFileID(1, 2), 3) {
 		t.Errorf("{}: %v, %s", err, id)

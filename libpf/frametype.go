@@ -2,10 +2,9 @@ package libpf
 
 import "strconv"
 
-// FrameType says which interpreter or runtime a frame belongs to. Bit 0x80 marks
-// a frame that could not be unwound. The values up to DotnetFrame and that of
-// AbortFrame are those that profilers use; the newer ones they number
-// differently from version to version.
+// FrameType is the interpreter or runtime of a frame. Bit 0x80 marks a frame that
+// could not be unwound. AbortFrame and the values up to DotnetFrame are those of other
+// profilers; the numbers of the newer types differ between their versions.
 type FrameType int
 
 // The frame types.
@@ -24,7 +23,7 @@ const (
 	LuaJITFrame  FrameType = 11
 	BEAMFrame    FrameType = 12
 	GoFrame      FrameType = 13
-	// AbortFrame ends a stack that could not be followed to its root.
+	// AbortFrame ends a stack that could not be unwound to its root.
 	AbortFrame FrameType = 0xff
 
 	errorBit FrameType = 0x80
@@ -32,8 +31,8 @@ const (
 	abortMarker = "abort-marker"
 )
 
-// frameTypes holds, by type, the name of the documented API and the value of
-// the attribute profile.frame.type (semantic conventions, "Profiles").
+// frameTypes holds for each type the name in the documented API and the value of the
+// attribute profile.frame.type (semantic conventions, "Profiles").
 var frameTypes = [...]struct{ name, attribute string }{
 	UnknownFrame: {"unknown", "unknown"},
 	PythonFrame:  {"python", "cpython"},
@@ -51,7 +50,7 @@ var frameTypes = [...]struct{ name, attribute string }{
 	GoFrame:      {"go", "go"},
 }
 
-// String returns the type's name, "<name>-error" for one with the error bit.
+// String returns the name of the type, or "<name>-error" if it has the error bit.
 func (t FrameType) String() string {
 	base, known := t.base()
 	switch {
@@ -65,8 +64,8 @@ func (t FrameType) String() string {
 	return frameTypes[base].name
 }
 
-// Attribute returns the value of the attribute profile.frame.type. It does not
-// tell frames with the error bit from others.
+// Attribute returns the value of the attribute profile.frame.type, which does not
+// depend on the error bit.
 func (t FrameType) Attribute() string {
 	if t == AbortFrame {
 		return abortMarker
@@ -83,15 +82,15 @@ func (t FrameType) base() (base FrameType, known bool) {
 	return UnknownFrame, false
 }
 
-// Error returns the type with the error bit: a frame of this kind that could not
-// be unwound.
+// Error returns the type with the error bit: a frame of this type that could not be
+// unwound.
 func (t FrameType) Error() FrameType { return t | errorBit }
 
-// IsError says whether the type has the error bit. AbortFrame has it.
+// IsError reports whether the type has the error bit. AbortFrame has it.
 func (t FrameType) IsError() bool { return t&errorBit != 0 }
 
-// IsInterpType says whether frames of the type belong to an interpreter or a
-// runtime that knows its own functions, not to a native program or the kernel.
+// IsInterpType reports whether the type is an interpreter or a runtime, which knows its
+// functions, and not native code or the kernel.
 func (t FrameType) IsInterpType() bool {
 	switch base, _ := t.base(); base {
 	case UnknownFrame, NativeFrame, KernelFrame:

@@ -12,7 +12,7 @@ import (
 	"github.com/penstock-telemetry/penstock/libpf"
 )
 
-// The readers of 32 digits take what the definition says, and agree.
+// The parsers of 32 digits agree with the definition and with each other.
 func FuzzHashFromString(f *testing.F) {
 	for _, s := range []string{
 		"77efa716a912a49217445787329fd29a", "0x77EFA716A912A49217445787329FD29A",
@@ -60,8 +60,8 @@ func FuzzHashFromBytes(f *testing.F) {
 	})
 }
 
-// canonical returns base64 as it is written: the URL alphabet, and the bits behind
-// the last byte 0.
+// canonical returns base64 in the form that is written: in the URL alphabet, with zero
+// bits after the last byte.
 func canonical(s string) string {
 	if strings.ContainsAny(s, "\r\n") {
 		return "not base64: it has lines"
@@ -175,7 +175,7 @@ func FuzzUnixTime32FromJSON(f *testing.F) {
 			}
 			return
 		}
-		// Whatever it was, both forms of what was read are read back.
+		// Both forms of the result are read back.
 		out, err := at.MarshalJSON()
 		var again libpf.UnixTime32
 		if err != nil || json.Unmarshal(out, &again) != nil || again != at {

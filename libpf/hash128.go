@@ -14,7 +14,7 @@ const (
 	hash128HexDigits = 2 * hash128Bytes
 )
 
-// Hash128 is 128 bits: what FileID and TraceHash share. Bytes and text are
+// Hash128 is a 128-bit id, the common part of FileID and TraceHash. Bytes and text are
 // big-endian. It is comparable.
 //
 //	String, StringNoQuotes, MarshalText, %s, %x   32 lowercase hexadecimal digits
@@ -24,15 +24,15 @@ const (
 //	ToUUIDString                                  8-4-4-4-12 digits
 //	%d, %v                                        {hi lo}, two decimal numbers
 //
-// It differs from the type known so far in these points:
-//   - Less and Compare order by the unsigned value, which is the order of the
-//     bytes and of the text. They used to take the halves as signed.
-//   - %x and its kin print all 32 digits. They used to drop leading zeros, so
-//     that different values could print alike.
-//   - %s and %q print the text, other verbs fmt's complaint with the text in it.
-//     They used to print two complaints.
-//   - UnmarshalJSON leaves the value alone on null, as encoding/json asks for,
-//     and refuses 34 bytes that are not a string.
+// It differs from the type of this name in earlier profilers in these points:
+//   - Less and Compare use the unsigned value, which is the order of the bytes and of
+//     the text. They used to compare signed halves.
+//   - %x and the other hexadecimal verbs print all 32 digits. They used to drop leading
+//     zeros, so that different values could have the same text.
+//   - %s and %q print the text, unknown verbs the error text of package fmt with it.
+//     They used to print two error texts.
+//   - UnmarshalJSON does not change the value for null, as encoding/json requires, and
+//     rejects 34 bytes that are not a string.
 type Hash128 struct{ hi, lo uint64 }
 
 // Hi returns the upper half.
@@ -41,17 +41,16 @@ func (h Hash128) Hi() uint64 { return h.hi }
 // Lo returns the lower half.
 func (h Hash128) Lo() uint64 { return h.lo }
 
-// IsZero says whether no bit is set.
+// IsZero reports whether all bits are 0.
 func (h Hash128) IsZero() bool { return h == Hash128{} }
 
-// Equal says whether both are the same.
+// Equal reports whether both ids are equal.
 func (h Hash128) Equal(other Hash128) bool { return h == other }
 
-// Less says whether h comes before other.
+// Less reports whether h sorts before other.
 func (h Hash128) Less(other Hash128) bool { return h.Compare(other) < 0 }
 
-// Compare returns -1, 0 or +1: whether h comes before other, is the same, or
-// comes after it.
+// Compare returns -1 if h sorts before other, 0 if they are equal, and +1 otherwise.
 func (h Hash128) Compare(other Hash128) int {
 	if c := cmp.Compare(h.hi, other.hi); c != 0 {
 		return c
@@ -80,8 +79,7 @@ func (h Hash128) Base64() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// EncodeTo writes the base64 text to dst, which must have room for EncodedLen
-// bytes; it panics if it has not.
+// EncodeTo writes the base64 text to dst. It panics if dst is shorter than EncodedLen.
 func (h Hash128) EncodeTo(dst []byte) {
 	b := h.array()
 	base64.RawURLEncoding.Encode(dst, b[:])
@@ -99,7 +97,7 @@ func (h Hash128) String() string {
 // StringNoQuotes returns the 32 hexadecimal digits.
 func (h Hash128) StringNoQuotes() string { return h.String() }
 
-// ToUUIDString returns the digits as an UUID is written.
+// ToUUIDString returns the digits in the form of a UUID.
 func (h Hash128) ToUUIDString() string {
 	s := h.String()
 	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
@@ -111,13 +109,13 @@ func (h Hash128) AppendText(dst []byte) ([]byte, error) {
 	return hex.AppendEncode(dst, b[:]), nil
 }
 
-// MarshalText implements encoding.TextMarshaler, for keys of maps among others.
+// MarshalText implements encoding.TextMarshaler, which JSON uses for keys of maps.
 func (h Hash128) MarshalText() ([]byte, error) {
 	return h.AppendText(make([]byte, 0, hash128HexDigits))
 }
 
-// UnmarshalText implements encoding.TextUnmarshaler. It takes what
-// FileIDFromString takes.
+// UnmarshalText implements encoding.TextUnmarshaler. It accepts the forms that
+// FileIDFromString accepts.
 func (h *Hash128) UnmarshalText(text []byte) error {
 	v, err := hash128FromString(text)
 	if err != nil {
@@ -134,8 +132,8 @@ func (h Hash128) MarshalJSON() ([]byte, error) {
 	return append(b, '"'), nil
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It takes 32 digits in quotes, in
-// either case, and nothing else.
+// UnmarshalJSON implements json.Unmarshaler. It accepts exactly 32 digits in quotes, in
+// upper or lower case.
 func (h *Hash128) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		return nil
@@ -187,8 +185,8 @@ func hash128FromBytes(b []byte) (Hash128, error) {
 	return Hash128{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}, nil
 }
 
-// hash128FromString reads 32 hexadecimal digits of either case; 0x before them
-// and dashes anywhere between them do not count.
+// hash128FromString parses 32 hexadecimal digits in upper or lower case. It skips 0x
+// before them, and dashes at any position.
 func hash128FromString[T string | []byte](s T) (h Hash128, err error) {
 	i, digits := 0, 0
 	if len(s) >= 2 && s[0] == '0' && s[1] == 'x' {
@@ -225,10 +223,10 @@ func hexDigit(c byte) (d byte, ok bool) {
 	return 0, false
 }
 
-// quoteMaxBytes is how much of a bad text an error shows.
+// quoteMaxBytes is the maximum size of an invalid text in an error.
 const quoteMaxBytes = 64
 
-// quoteShort returns the text in quotes, cut if it is long.
+// quoteShort returns the text in quotes, shortened if it is long.
 func quoteShort[T string | []byte](s T) string {
 	if len(s) > quoteMaxBytes {
 		return fmt.Sprintf("%q...", s[:quoteMaxBytes])

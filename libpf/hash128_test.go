@@ -13,14 +13,14 @@ import (
 	"github.com/penstock-telemetry/penstock/libpf"
 )
 
-// The id that the vectors of this package are about.
+// The id of the test vectors of this package.
 const (
 	vectorHi = 0x77efa716a912a492
 	vectorLo = 0x17445787329fd29a
 )
 
-// edges are ids at which an order or a text form could break: small ones, zeros
-// in front, and halves on both sides of the sign bit.
+// edges are ids at which an order or a text form could fail: small ones, leading zeros,
+// and halves on both sides of the sign bit.
 func edges() []libpf.FileID {
 	halves := []uint64{0, 1, 42, math.MaxInt64, math.MaxInt64 + 1, math.MaxUint64 - 2, math.MaxUint64, vectorHi, vectorLo}
 	var ids []libpf.FileID
@@ -57,7 +57,7 @@ func TestFormats(t *testing.T) {
 		{"%v", "{6921411395851452416 17491761894677412754}", libpf.NewFileID(0x600dcafe4a110000, 0xf2bf38c493f5fb92)},
 		{"%#v", "0x600dcafe4a110000f2bf38c493f5fb92", libpf.NewFileID(0x600dcafe4a110000, 0xf2bf38c493f5fb92)},
 
-		// Where the type known so far printed 2a0000000000000064.
+		// Earlier versions printed 2a0000000000000064.
 		{"%x", "000000000000002a0000000000000064", small},
 		{"%#x", "0x000000000000002a0000000000000064", small},
 		{"%X", "000000000000002A0000000000000064", small},
@@ -73,7 +73,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// The order is that of the unsigned value: of the bytes, and of the text.
+// The order is that of the unsigned value, of the bytes, and of the text.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	sign := func(less bool, c int) string { return fmt.Sprint(less, c) }
@@ -175,8 +175,7 @@ func TestJSONOfIDs(t *testing.T) {
 	}
 }
 
-// What is refused is refused with what was found and what was expected, and
-// leaves the value alone.
+// Errors say what was found and what was expected. The value is unchanged.
 func TestBadJSON(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ in, want string }{

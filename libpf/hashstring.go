@@ -1,6 +1,6 @@
 package libpf
 
-// HashString returns the FNV-1a hash of a text, in 64 bits.
+// HashString returns the 64-bit FNV-1a hash of a text.
 func HashString(s string) uint64 {
 	const offset, prime = 0xcbf29ce484222325, 0x100000001b3
 	h := uint64(offset)

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// UnixTime32 is seconds since 1970 in UTC; it lasts until 2106.
+// UnixTime32 is a time in seconds since the Unix epoch, up to the year 2106.
 //
-// Its JSON is a time of RFC 3339 in UTC, "2024-04-18T16:13:09Z". It differs from
-// the type known so far in that a value and a pointer to it have the same JSON.
-// A value used to be a number, 1713456789: UnmarshalJSON reads both. As a key of
-// a map it is that number in quotes, as before.
+// Its JSON is a time of RFC 3339 in UTC, "2024-04-18T16:13:09Z". It differs from the
+// type of this name in earlier profilers in that a value and a pointer to it have the
+// same JSON. The JSON of a value used to be a number, 1713456789; UnmarshalJSON accepts
+// both. As a key of a map it still is this number in quotes.
 type UnixTime32 uint32
 
 // Time returns the time in UTC.
@@ -22,9 +22,9 @@ func (t UnixTime32) Time() time.Time { return time.Unix(int64(t), 0).UTC() }
 // MarshalJSON implements json.Marshaler.
 func (t UnixTime32) MarshalJSON() ([]byte, error) { return t.Time().MarshalJSON() }
 
-// UnmarshalJSON implements json.Unmarshaler. It takes a string with a time of
-// RFC 3339 in whole seconds, or a number of seconds since 1970. null leaves the
-// value alone.
+// UnmarshalJSON implements json.Unmarshaler. It accepts a string with a time of RFC
+// 3339 in whole seconds, or a number of seconds since the Unix epoch. null does not
+// change the value.
 func (t *UnixTime32) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		return nil

@@ -20,8 +20,7 @@ func TestAppendFrame(t *testing.T) {
 	}
 }
 
-// Code that was compiled against these types writes their fields in this order,
-// by name or without.
+// Existing code sets the fields of these types in this order, with or without names.
 func TestLayouts(t *testing.T) {
 	t.Parallel()
 	_ = libpf.Trace{[]libpf.FileID{}, []libpf.AddressOrLineno{}, []libpf.FrameType{}, libpf.TraceHash{}}

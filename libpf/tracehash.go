@@ -6,15 +6,15 @@ import (
 	"strconv"
 )
 
-// TraceHash identifies a stack by its frames. Its text forms, and where they
-// differ from those known so far, are those of Hash128. Besides, Compare takes a
-// TraceHash; it used to take the Hash128 inside.
+// TraceHash identifies a stack by its frames. Its text forms, and their differences
+// from earlier profilers, are those of Hash128. In addition, the argument of Compare is
+// a TraceHash; it used to be a Hash128.
 type TraceHash struct{ Hash128 }
 
 // NewTraceHash returns the hash with these halves.
 func NewTraceHash(hi, lo uint64) TraceHash { return TraceHash{Hash128{hi, lo}} }
 
-// TraceHashFromBytes reads 16 bytes. Unlike FileIDFromBytes it refuses nil.
+// TraceHashFromBytes decodes 16 bytes. Unlike FileIDFromBytes it rejects nil.
 func TraceHashFromBytes(b []byte) (TraceHash, error) {
 	h, err := hash128FromBytes(b)
 	if err != nil {
@@ -23,7 +23,7 @@ func TraceHashFromBytes(b []byte) (TraceHash, error) {
 	return TraceHash{h}, nil
 }
 
-// TraceHashFromString reads what FileIDFromString reads.
+// TraceHashFromString parses the forms that FileIDFromString accepts.
 func TraceHashFromString(s string) (TraceHash, error) {
 	h, err := hash128FromString(s)
 	if err != nil {
@@ -32,13 +32,12 @@ func TraceHashFromString(s string) (TraceHash, error) {
 	return TraceHash{h}, nil
 }
 
-// HashTrace returns the hash of a stack: FNV-1a in 128 bits over, for each
-// frame, the 16 bytes of the file and the address or line in decimal digits.
+// HashTrace returns the hash of a stack: the 128-bit FNV-1a hash of, for each frame,
+// the 16 bytes of the file and the address or line in decimal digits.
 //
-// It does not cover the types of the frames, and frames of interpreters that
-// have neither file nor address are all alike to it. So equal hashes are a hint,
-// not a proof, that two stacks are the same. Rows that lack a file or a line
-// are left out.
+// It does not include the types of the frames, and does not distinguish frames of
+// interpreters without file and address. Thus equal hashes do not prove that two stacks
+// are equal. Frames without a file or a line are ignored.
 func HashTrace(trace *Trace) TraceHash {
 	h := fnv.New128a()
 	var row [hash128Bytes + 20]byte // 20 digits write any uint64
@@ -55,11 +54,11 @@ func HashTrace(trace *Trace) TraceHash {
 // Hash32 returns 32 bits of the hash, as a key for caches.
 func (h TraceHash) Hash32() uint32 { return uint32(h.lo) }
 
-// Equal says whether both are the same.
+// Equal reports whether both hashes are equal.
 func (h TraceHash) Equal(other TraceHash) bool { return h == other }
 
-// Less says whether h comes before other.
+// Less reports whether h sorts before other.
 func (h TraceHash) Less(other TraceHash) bool { return h.Hash128.Less(other.Hash128) }
 
-// Compare returns -1, 0 or +1, as Hash128.Compare does.
+// Compare returns -1, 0 or +1, like Hash128.Compare.
 func (h TraceHash) Compare(other TraceHash) int { return h.Hash128.Compare(other.Hash128) }

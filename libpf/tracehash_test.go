@@ -37,11 +37,11 @@ func TestTraceHashVectors(t *testing.T) {
 	}
 	if _, err := libpf.TraceHashFromString("0x1c03f8d6b8520edeaeea9460beebb"); err == nil ||
 		!strings.HasPrefix(err.Error(), `trace hash "0x1c0`) || !strings.HasSuffix(err.Error(), "found 29 hexadecimal digits, expected 32") {
-		t.Errorf("what used to be printed with zeros dropped: %v", err)
+		t.Errorf("the form of earlier versions, without leading zeros: %v", err)
 	}
 }
 
-// vectorTrace is the stack that the vector of HashTrace is of.
+// vectorTrace is the stack of the test vector of HashTrace.
 func vectorTrace() *libpf.Trace {
 	trace := &libpf.Trace{}
 	trace.AppendFrame(libpf.NativeFrame, libpf.NewFileID(vectorHi, vectorLo), 0xe51c)
@@ -58,8 +58,7 @@ func TestHashTrace(t *testing.T) {
 		t.Errorf("no frames: %s", got)
 	}
 
-	// Documented: the type of a frame does not count, nor does a row that is not
-	// whole.
+	// Documented: the types of frames and incomplete frames are ignored.
 	other := vectorTrace()
 	other.FrameTypes[1] = libpf.RubyFrame
 	other.Files = append(other.Files, libpf.NewFileID(1, 2))

@@ -1,14 +1,13 @@
-// Package bufpool lends byte buffers and takes them back.
+// Package bufpool is a pool of byte buffers.
 //
 //	Get(n) ──► *[]byte of length n, contents undefined ──► Put
 //
-// Buffers come in classes of powers of two; each class is a sync.Pool, so what
-// nobody uses goes back to the garbage collector. Unlike gRPC's default pool a
-// buffer is not cleared when it is lent: for a 437 KB request that alone costs
-// as much as checking it.
+// The sizes of the buffers are powers of two. Each size has a sync.Pool, so that the
+// garbage collector frees unused buffers. Unlike the default pool of gRPC, it does not
+// clear buffers: for a request of 437 KB, that costs as much as checking it.
 //
-// The one trap: a buffer must not be used after Put. Builds with the tag
-// "poison" overwrite returned buffers so that such a use shows itself.
+// The caller of Get owns the buffer and must not use it after Put. Builds with the tag
+// "poison" overwrite the buffer in Put, to make such errors visible.
 package bufpool
 
 import (
@@ -17,14 +16,14 @@ import (
 )
 
 const (
-	minClass = 8  // 256 B, the smallest buffer worth keeping
-	maxClass = 24 // 16 MiB; larger ones are the garbage collector's
+	minClass = 8  // 256 B, the smallest pooled buffer
+	maxClass = 24 // 16 MiB, the largest pooled buffer
 )
 
-// pools is a cache and nothing more: emptying it changes speed, not behaviour.
+// pools is a cache: to empty it changes the speed only.
 var pools [maxClass + 1]sync.Pool
 
-// Get lends a buffer of length n bytes with undefined contents.
+// Get returns a buffer of length n with undefined contents.
 func Get(n int) *[]byte {
 	c := classFor(n)
 	if c > maxClass {
@@ -39,12 +38,13 @@ func Get(n int) *[]byte {
 	return &b
 }
 
-// Put takes back a buffer that Get lent, or any other whose capacity it can use.
+// Put puts a buffer into the pool. It does not have to come from Get; the pool drops
+// buffers that are too small or too large.
 func Put(p *[]byte) {
 	if p == nil {
 		return
 	}
-	c := bits.Len(uint(cap(*p))) - 1 // the class whose size the capacity reaches
+	c := bits.Len(uint(cap(*p))) - 1 // the largest class that it can serve
 	if c < minClass || cap(*p) > 1<<maxClass {
 		return
 	}
@@ -52,8 +52,8 @@ func Put(p *[]byte) {
 	pools[c].Put(p)
 }
 
-// Grow returns a buffer that holds *p's contents and has room for extra more
-// bytes; p itself goes back to the pool if a larger one had to be lent.
+// Grow returns a buffer with the contents of *p and capacity for extra more bytes:
+// p itself, or a larger buffer, in which case p is put into the pool.
 func Grow(p *[]byte, extra int) *[]byte {
 	n := len(*p)
 	if cap(*p)-n >= extra {
@@ -65,8 +65,8 @@ func Grow(p *[]byte, extra int) *[]byte {
 	return q
 }
 
-// Class returns the capacity of a buffer that is made for n bytes. A buffer that
-// Get lends may be larger: one that Put took with an odd capacity is lent as it is.
+// Class returns the capacity of a new buffer for n bytes. Get can return a larger
+// one, since buffers that were put into the pool can have any capacity.
 func Class(n int) int {
 	if c := classFor(n); c <= maxClass {
 		return 1 << c
@@ -82,11 +82,11 @@ func classFor(n int) int {
 	return bits.Len(uint(n - 1))
 }
 
-// GRPC is the pool in the shape that google.golang.org/grpc/mem.BufferPool asks for.
+// GRPC implements google.golang.org/grpc/mem.BufferPool with the pool.
 type GRPC struct{}
 
-// Get lends a buffer of length n.
+// Get returns a buffer of length n with undefined contents.
 func (GRPC) Get(n int) *[]byte { return Get(n) }
 
-// Put takes it back.
+// Put puts a buffer into the pool.
 func (GRPC) Put(p *[]byte) { Put(p) }

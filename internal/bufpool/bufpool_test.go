@@ -12,13 +12,13 @@ func TestGetHasLengthAndClassCapacity(t *testing.T) {
 	}
 }
 
-// A buffer of an odd capacity may only serve the class below it.
-func TestPutOddCapacityNeverLendsTooSmall(t *testing.T) {
+// A buffer whose capacity is not a power of two only serves the class below.
+func TestPutOddCapacityNeverReturnsTooSmall(t *testing.T) {
 	for range 100 {
 		odd := make([]byte, 300)
 		Put(&odd)
 		if p := Get(400); cap(*p) < 400 {
-			t.Fatalf("lent %d bytes for 400", cap(*p))
+			t.Fatalf("got %d bytes for 400", cap(*p))
 		}
 	}
 }
@@ -32,16 +32,16 @@ func TestGrowKeepsContents(t *testing.T) {
 	}
 	q := Grow(p, 10)
 	if q != p {
-		t.Error("Grow moved a buffer that had room")
+		t.Error("Grow moved a buffer with enough capacity")
 	}
 }
 
-// What Class says is what a fresh buffer holds.
+// Class is the capacity of a new buffer.
 func TestClassIsTheCapacityOfAFreshBuffer(t *testing.T) {
 	for _, n := range []int{0, 1, 256, 257, 1 << 20, 1<<20 + 1, 1 << 24, 1<<24 + 1, 64 << 20} {
 		p := Get(n)
 		if got := Class(n); got != cap(*p) && (n > 1<<maxClass || cap(*p) < got) {
-			t.Errorf("Class(%d) = %d, a fresh buffer holds %d", n, got, cap(*p))
+			t.Errorf("Class(%d) = %d, a new buffer has %d", n, got, cap(*p))
 		}
 		if Class(n) < n || Class(n) > max(2*n, 1<<minClass) {
 			t.Errorf("Class(%d) = %d", n, Class(n))

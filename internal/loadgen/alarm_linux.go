@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alarm wakes at a given time. Go's own timers are rounded up to a millisecond
-// where nothing else runs, which would be counted as latency; the kernel's are
-// exact to some 10 µs, and the runtime waits for them as it does for a socket.
+// alarm sleeps until a given time. Go's timers are rounded up to a millisecond if nothing
+// else runs, which would be measured as latency. Timers of the kernel are accurate to
+// some 10 µs; the runtime waits for them like for a socket.
 type alarm struct {
 	ctx   context.Context
 	timer *os.File
 	stop  func() bool
 }
 
-// newAlarm returns an alarm that the end of ctx sets off.
+// newAlarm returns an alarm that ends its sleep at the end of ctx.
 func newAlarm(ctx context.Context) (*alarm, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {

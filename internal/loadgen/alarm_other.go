@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// alarm wakes at a given time.
+// alarm sleeps until a given time.
 type alarm struct{ ctx context.Context }
 
-// newAlarm returns an alarm that the end of ctx sets off.
+// newAlarm returns an alarm that ends its sleep at the end of ctx.
 func newAlarm(ctx context.Context) (*alarm, error) { return &alarm{ctx}, nil }
 
 // sleep waits until due, or returns the error of ctx.

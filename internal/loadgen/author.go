@@ -8,11 +8,10 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// schemaURL goes with the names of the attributes.
+// schemaURL is the schema of the attribute names.
 const schemaURL = "https://opentelemetry.io/schemas/1.37.0"
 
-// kind is what a Source needs to know of a signal: a column of its own to the
-// table in package otlp.
+// kind is what a Source needs for a signal, in addition to the table in package otlp.
 type kind struct {
 	write func(*author)
 	sites sites
@@ -32,16 +31,16 @@ type author struct {
 	*rand.Rand
 	e     otlp.Encoder
 	shape Shape
-	// stream tells the templates of one seed apart.
+	// stream differs between the templates of one seed.
 	stream uint64
-	// now is the time that the request tells of, in unix nanoseconds.
+	// now is the time of the telemetry, in nanoseconds since the Unix epoch.
 	now uint64
-	// strings, if not nil, takes the keys and texts of attributes, which then
-	// refer to it.
+	// strings, if not nil, is the string table to which keys and texts of attributes
+	// are added and refer.
 	strings *table
 }
 
-// write returns what f writes. The same arguments give the same bytes.
+// write returns the request that f writes. Equal arguments give equal bytes.
 func write(f func(*author), shape Shape, stream, now uint64) []byte {
 	a := &author{shape: shape, stream: stream, now: now}
 	a.restart()
@@ -49,15 +48,15 @@ func write(f func(*author), shape Shape, stream, now uint64) []byte {
 	return a.e.Buf
 }
 
-// restart begins the request anew.
+// restart discards what was written and resets the random numbers.
 func (a *author) restart() {
 	a.Rand = rand.New(rand.NewPCG(a.shape.Seed, a.stream))
 	a.e.Buf = a.e.Buf[:0]
 	a.strings = nil
 }
 
-// layout splits the items among one to three resources with one or two scopes
-// each. Every scope gets an item.
+// layout distributes the items among one to three resources with one or two scopes each.
+// Every scope has at least one item.
 func (a *author) layout() (resources [][]int) {
 	for _, n := range a.split(a.shape.BatchItems, 3) {
 		resources = append(resources, a.split(n, 2))
@@ -65,7 +64,7 @@ func (a *author) layout() (resources [][]int) {
 	return resources
 }
 
-// split splits n into one to most parts, none of them 0.
+// split splits n into 1 to most parts greater than 0.
 func (a *author) split(n, most int) (parts []int) {
 	for left := 1 + a.IntN(min(n, most)); left > 1; left-- {
 		part := 1 + a.IntN(n-left+1)
@@ -75,12 +74,12 @@ func (a *author) split(n, most int) (parts []int) {
 	return append(parts, n)
 }
 
-// oneIn is true once in n times.
+// oneIn returns true with probability 1/n.
 func (a *author) oneIn(n int) bool { return a.IntN(n) == 0 }
 
 func pick[T any](a *author, from []T) T { return from[a.IntN(len(from))] }
 
-// id returns n random bytes. The last one, which patching leaves alone, is not 0.
+// id returns n random bytes. The last one, which patches do not change, is not 0.
 func (a *author) id(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -90,7 +89,7 @@ func (a *author) id(n int) []byte {
 	return b
 }
 
-// between returns a duration from a range, in nanoseconds.
+// between returns a random duration in nanoseconds.
 func (a *author) between(low, high time.Duration) uint64 {
 	return uint64(low) + a.Uint64N(uint64(high-low))
 }
@@ -109,14 +108,13 @@ func (a *author) uuid() string {
 	return a.hex(8) + "-" + a.hex(4) + "-4" + a.hex(3) + "-a" + a.hex(3) + "-" + a.hex(12)
 }
 
-// attr is an attribute: a string, bool, int, float64, []string or []attr under a
-// key.
+// attr is an attribute. The value is a string, bool, int, float64, []string or []attr.
 type attr struct {
 	key   string
 	value any
 }
 
-// attributed is a builder of a message that has attributes.
+// attributed is a builder of a message with attributes.
 type attributed interface{ AddAttributes() otlp.KeyValueBuilder }
 
 func (a *author) attributes(to attributed, attrs []attr) {
@@ -167,15 +165,15 @@ func (a *author) value(to otlp.AnyValueBuilder, v any) {
 	to.Close()
 }
 
-// filler is the attribute that makes an item as large as it should be, and
-// fillerBytes what it takes beside its text, about.
+// filler is the attribute that brings an item to its size, and fillerBytes its
+// approximate size without its text.
 const (
 	filler      = "app.request.context"
 	fillerBytes = len(filler) + 14
 )
 
-// fit writes the attributes of an item that began at index start: all of them,
-// or where items have a size, those that have room, and text for the rest.
+// fit writes the attributes of an item that began at index start: all of them, or if
+// items have a fixed size, those that fit, and text for the rest.
 func (a *author) fit(start int, to attributed, attrs []attr) {
 	size := a.shape.ItemBytes
 	if size == 0 {
@@ -194,11 +192,10 @@ func (a *author) fit(start int, to attributed, attrs []attr) {
 	}
 }
 
-// roomy says whether an item may have parts of about n bytes that it could do
-// without.
+// roomy reports whether optional parts of about n bytes fit into an item.
 func (a *author) roomy(n int) bool { return a.shape.ItemBytes == 0 || a.shape.ItemBytes >= 2*n }
 
-// prose returns a text of n bytes.
+// prose returns a random text of n bytes.
 func (a *author) prose(n int) string {
 	b := make([]byte, 0, n+16)
 	for len(b) < n {

@@ -21,7 +21,7 @@ const (
 	maxWorkers     = 1 << 16
 )
 
-// Config is what a run does. The zero value is not one: see DefaultConfig.
+// Config is the configuration of a run. The zero value is not valid: see DefaultConfig.
 type Config struct {
 	Shape
 	// Protocol is GRPC or HTTP.
@@ -31,16 +31,16 @@ type Config struct {
 	TLS         config.ClientTLS
 	Headers     config.Headers
 	Compression config.Compression
-	// Timeout is for one request.
+	// Timeout is the timeout of one request.
 	Timeout time.Duration
-	// Connections are shared evenly by the workers. Over HTTP/1.1 each request
-	// under way has a connection of its own all the same.
+	// Connections is the number of connections, which the workers share evenly. Over
+	// HTTP/1.1 each request in flight has a connection of its own.
 	Connections int
-	// Workers is how many requests may be under way.
+	// Workers is the maximum number of requests in flight.
 	Workers int
-	// ItemsPerSecond is the constant rate; 0 is as fast as it goes.
+	// ItemsPerSecond is the constant rate; 0 means as fast as possible.
 	ItemsPerSecond float64
-	// Duration and Requests end the run, whichever comes first; 0 is no end.
+	// Duration and Requests end the run, whichever comes first; 0 means no limit.
 	Duration time.Duration
 	Requests uint64
 }
@@ -60,7 +60,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate says what is wrong with the configuration, all of it.
+// Validate returns all errors of the configuration.
 func (c Config) Validate() error {
 	problems := c.Shape.problems()
 	want := func(ok bool, format string, args ...any) {
@@ -70,8 +70,8 @@ func (c Config) Validate() error {
 	}
 	want(c.Connections >= 1 && c.Connections <= maxConnections, "%d connections: expected 1 to %d", c.Connections, maxConnections)
 	want(c.Workers >= 1 && c.Workers <= maxWorkers, "%d workers: expected 1 to %d", c.Workers, maxWorkers)
-	want(c.ItemsPerSecond >= 0 && !math.IsInf(c.ItemsPerSecond, 0), "a rate of %v items a second: expected 0 (as fast as it goes) or more", c.ItemsPerSecond)
-	want(c.Duration >= 0, "a duration of %s: expected 0 (no end) or more", c.Duration)
+	want(c.ItemsPerSecond >= 0 && !math.IsInf(c.ItemsPerSecond, 0), "a rate of %v items a second: expected 0 (as fast as possible) or more", c.ItemsPerSecond)
+	want(c.Duration >= 0, "a duration of %s: expected 0 (no limit) or more", c.Duration)
 	want(c.Timeout > 0, "a timeout of %s: expected more than 0", c.Timeout)
 	switch {
 	case c.Endpoint == "":
@@ -92,12 +92,12 @@ func (s Shape) problems() (problems []error) {
 			problems = append(problems, fmt.Errorf(format, args...))
 		}
 	}
-	want(len(s.Signals) > 0, "no signal is chosen: expected one or more of traces, metrics, logs and profiles")
+	want(len(s.Signals) > 0, "no signal: expected one or more of traces, metrics, logs and profiles")
 	for _, signal := range s.Signals {
 		want(signal.Valid(), "%s: expected traces, metrics, logs or profiles", signal)
 	}
 	want(s.BatchItems >= 1 && s.BatchItems <= MaxBatchItems, "a batch of %d items: expected 1 to %d", s.BatchItems, MaxBatchItems)
-	want(s.ItemBytes >= 0 && s.ItemBytes <= MaxRequestBytes, "items of %d bytes: expected 0 (as they come) to %d", s.ItemBytes, MaxRequestBytes)
+	want(s.ItemBytes >= 0 && s.ItemBytes <= MaxRequestBytes, "items of %d bytes: expected 0 (any size) to %d", s.ItemBytes, MaxRequestBytes)
 	if problems == nil {
 		if err := s.tooLarge(s.BatchItems * s.ItemBytes); err != nil {
 			problems = append(problems, err)
@@ -116,9 +116,9 @@ func (c Config) httpClient() config.HTTPClient {
 	h := config.DefaultHTTPClient()
 	h.Endpoint, h.TLS, h.Headers, h.Compression = c.Endpoint, c.TLS, c.Headers, c.Compression
 	h.Timeout = c.Timeout
-	h.MaxIdleConns = 0 // all that the workers need
+	h.MaxIdleConns = 0 // no limit
 	return h
 }
 
-// requestsPerSecond is the rate of requests, 0 for as fast as it goes.
+// requestsPerSecond is the rate of requests; 0 means as fast as possible.
 func (c Config) requestsPerSecond() float64 { return c.ItemsPerSecond / float64(c.BatchItems) }

@@ -15,7 +15,7 @@ func processCPU() time.Duration {
 	if err := syscall.GetProcessTimes(self, &created, &exited, &kernel, &user); err != nil {
 		return 0
 	}
-	// A duration in a Filetime is a number of 100 ns.
+	// A duration in a Filetime is in units of 100 ns.
 	of := func(t syscall.Filetime) time.Duration {
 		return time.Duration(uint64(t.HighDateTime)<<32|uint64(t.LowDateTime)) * 100
 	}

@@ -2,9 +2,8 @@ package loadgen
 
 import "github.com/penstock-telemetry/penstock/otlp"
 
-// table is a table of a profiles dictionary. Entry 0 is the zero value; no entry
-// is there twice (profiles.proto, ProfilesDictionary). An entry is known by its
-// bytes.
+// table is a table of a profiles dictionary. Entry 0 is the zero value, and all entries
+// are different (profiles.proto, ProfilesDictionary). Entries are compared by their bytes.
 type table struct {
 	rows  []string
 	index map[string]int32
@@ -12,7 +11,7 @@ type table struct {
 
 func newTable() *table { return &table{rows: []string{""}, index: map[string]int32{"": 0}} }
 
-// add returns the index of row, which it adds if it is new.
+// add returns the index of row, and adds it if it is new.
 func (t *table) add(row string) int32 {
 	i, ok := t.index[row]
 	if !ok {
@@ -23,8 +22,7 @@ func (t *table) add(row string) int32 {
 	return i
 }
 
-// dictionary is what the profiles of one request share. Nothing is added that
-// nothing refers to.
+// dictionary is the dictionary of a request. All entries are referred to.
 type dictionary struct {
 	strings, mappings, locations, functions, links, attributes, stacks *table
 	e                                                                  otlp.Encoder // for one entry
@@ -37,7 +35,7 @@ func newDictionary() *dictionary {
 	}
 }
 
-// entry adds to t what write writes.
+// entry adds the bytes that write writes to t.
 func (d *dictionary) entry(t *table, write func(e *otlp.Encoder)) int32 {
 	d.e.Buf = d.e.Buf[:0]
 	write(&d.e)
@@ -72,7 +70,7 @@ func (d *dictionary) link(traceID, spanID []byte) int32 {
 	})
 }
 
-// valueType writes a type with its unit.
+// valueType writes a type and its unit.
 func (d *dictionary) valueType(b otlp.ValueTypeBuilder, name, unit string) {
 	b.SetTypeStrindex(d.strings.add(name))
 	b.SetUnitStrindex(d.strings.add(unit))

@@ -1,33 +1,31 @@
-// Package loadgen makes load: export requests of all four signals, sent at a
-// constant rate or as fast as they are answered, and a report of what came of
-// them.
+// Package loadgen generates load: it sends export requests of all four signals, at a
+// constant rate or as fast as possible, and reports the results.
 //
-//	Source: templates, patched ─┐
+//	Source: patched templates ──┐
 //	                            ├─► worker ×n ─► otlpclient ─► server
 //	pacer: request n is due ────┘       │
 //	                                    └─► tally ─► Progress, Report
 //
-// A Source builds a bounded pool of requests once, out of a seed. Sending one
-// costs next to nothing: fields of fixed width are overwritten where they stand.
-// These are
+// A Source builds a bounded pool of template requests once, from a seed. Before a request
+// is sent, fields of fixed width are overwritten in place, which costs very little. These
+// are
 //
-//   - the last 8 bytes of every trace, span and profile id, so that no two
-//     requests of a run share one; ids that were equal stay equal, so a child
-//     still has its parent;
-//   - the times of spans, events, data points, exemplars, log records, profiles
-//     and samples, all moved by the same distance to now. Start times of data
-//     points stay: the counters are cumulative. A deterministic Source leaves all
-//     times as they are.
+//   - the last 8 bytes of every trace, span and profile id, so that no two requests of a
+//     run have the same ids. Equal ids within a request stay equal, so that spans still
+//     have their parents;
+//   - the times of spans, events, data points, exemplars, log records, profiles and
+//     samples, all moved by the same amount, to the present. Start times of data points
+//     do not change, since the counters are cumulative. A deterministic Source does not
+//     change times.
 //
-// Nothing else changes: when all templates have been used, names and values come
-// again.
+// Everything else is unchanged: names and values repeat after all templates were used.
 //
-// At a constant rate the model is open: each request has a time at which it is
-// due, and its latency is counted from there, however late it was sent. A server
-// that stalls is thus charged for all who had to wait (no coordinated omission).
-// Without a rate there are as many requests under way as workers, and latency is
-// counted from the sending.
+// At a constant rate the model is open: each request has a time at which it is due, and
+// its latency is measured from this time, even if it is sent later. Thus the latency
+// includes the time that requests wait for a server that stalls (no coordinated
+// omission). Without a rate, each worker has one request in flight, and latency is
+// measured from the time of sending.
 //
-// The one trap: the bytes that Source.Take lends are a template's own. They are
-// the borrower's until Loan.Return, and only then somebody else's.
+// The bytes that Source.Take returns belong to a template. The caller can use them until
+// Loan.Return.
 package loadgen

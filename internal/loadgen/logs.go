@@ -32,13 +32,13 @@ func writeLogs(a *author) {
 	request.Close()
 }
 
-// severities are as common as their times in the list.
+// severities is a list in which frequent severities occur more often.
 var severities = []otlp.SeverityNumber{
 	otlp.SeverityNumberDebug, otlp.SeverityNumberDebug, otlp.SeverityNumberInfo, otlp.SeverityNumberInfo,
 	otlp.SeverityNumberInfo, otlp.SeverityNumberInfo, otlp.SeverityNumberInfo, otlp.SeverityNumberWarn, otlp.SeverityNumberError,
 }
 
-// severityText is what loggers write.
+// severityText returns the name that loggers use.
 var severityText = map[otlp.SeverityNumber]string{
 	otlp.SeverityNumberDebug: "DEBUG", otlp.SeverityNumberInfo: "INFO",
 	otlp.SeverityNumberWarn: "WARN", otlp.SeverityNumberError: "ERROR",
@@ -75,7 +75,7 @@ func (a *author) logRecord(to otlp.ScopeLogsBuilder) {
 	b.Close()
 }
 
-// logBody is a line of text, or the same as a map.
+// logBody writes a line of text, or the same content as a map.
 func (a *author) logBody() any {
 	order, millis, user := 100000+a.IntN(900000), a.IntN(2000), a.hex(8)
 	if a.oneIn(6) && a.roomy(120) {

@@ -31,8 +31,7 @@ func writeMetrics(a *author) {
 	request.Close()
 }
 
-// instrument is a metric of the shop. No two of its points in a scope have the
-// same attributes.
+// instrument is a metric of the shop. Its points in a scope have different attributes.
 type instrument struct {
 	name, unit, description string
 	data                    func(*author, otlp.MetricBuilder, points)
@@ -52,7 +51,7 @@ func instruments() []instrument {
 	}
 }
 
-// metrics writes n points as few metrics.
+// metrics writes n points, in few metrics.
 func (a *author) metrics(to otlp.ScopeMetricsBuilder, n int) {
 	all := instruments()
 	first := a.IntN(len(all))
@@ -71,7 +70,7 @@ func (a *author) metrics(to otlp.ScopeMetricsBuilder, n int) {
 	}
 }
 
-// points are the points of one metric.
+// points has the points of one metric.
 type points struct {
 	n      int
 	series func(i int) []attr
@@ -114,7 +113,7 @@ func (a *author) sum(m otlp.MetricBuilder, p points, monotonic bool) {
 	data.Close()
 }
 
-// durationBounds are those that the semantic conventions ask for.
+// durationBounds are the bucket bounds of the semantic conventions.
 var durationBounds = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
 
 func (a *author) histogram(m otlp.MetricBuilder, p points) {
@@ -210,8 +209,8 @@ func (a *author) summary(m otlp.MetricBuilder, p points) {
 	data.Close()
 }
 
-// A series gives the attributes of a metric's i-th point: i written in digits
-// that are the values of attributes, so that no two i have the same.
+// A series returns the attributes of point i of a metric: i in a number system whose
+// digits are the values of attributes, so that they differ for different i.
 
 func serverSeries(i int) []attr {
 	method, i := methods[i%len(methods)], i/len(methods)

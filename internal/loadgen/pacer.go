@@ -6,25 +6,24 @@ import (
 	"time"
 )
 
-// pacer hands out the requests of a run, each when it is due. Workers that wait
-// for the next burst are woken by one goroutine, which sleeps in between.
+// pacer hands out the requests of a run, each when it is due. One goroutine sleeps until
+// the next burst and then wakes the workers that wait for it.
 type pacer struct {
 	schedule schedule // if paced
 	paced    bool
 	limit    uint64 // requests in all
-	toTheEnd bool   // the run goes on until its end when all are released
+	toTheEnd bool   // run waits for the end of its context after all are released
 
 	mu       sync.Mutex
 	more     sync.Cond
-	released uint64 // requests that are due
+	released uint64 // the number of requests that are due
 	taken    uint64
 	waiting  int
 	closed   bool
 }
 
-// newPacer returns a pacer for a number of requests, at a rate; 0 is as fast as
-// it goes. A run that ends by time has no request that is due at its end, or
-// later; duration 0 is no end.
+// newPacer returns a pacer for at most limit requests at a rate; 0 means as fast as
+// possible. If duration is not 0, no request is due at its end or later.
 func newPacer(start time.Time, requestsPerSecond float64, limit uint64, duration time.Duration) *pacer {
 	p := &pacer{limit: limit, paced: requestsPerSecond > 0}
 	p.more.L = &p.mu
@@ -41,8 +40,8 @@ func newPacer(start time.Time, requestsPerSecond float64, limit uint64, duration
 	return p
 }
 
-// next waits until a request is due and returns its number and the time when it
-// was due; the zero time if it just goes. ok is false at the end of the run.
+// next waits until a request is due and returns its number and the time at which it was
+// due; the zero time if there is no rate. ok is false at the end of the run.
 func (p *pacer) next() (n uint64, due time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,8 +61,8 @@ func (p *pacer) next() (n uint64, due time.Time, ok bool) {
 	return n, due, true
 }
 
-// run releases burst after burst until all requests are released, or ctx ends,
-// whose error it then returns.
+// run releases bursts until all requests are released, or until the end of ctx, whose
+// error it then returns.
 func (p *pacer) run(ctx context.Context) error {
 	if !p.paced {
 		return nil
@@ -77,7 +76,7 @@ func (p *pacer) run(ctx context.Context) error {
 		if err := clock.sleep(p.schedule.due(burst)); err != nil {
 			return err
 		}
-		// A machine that was busy may have slept over several.
+		// On a busy machine several bursts can be due.
 		for now := time.Now(); !done && !p.schedule.due(burst).After(now); burst++ {
 			done = p.release(p.schedule.size)
 		}
@@ -89,8 +88,8 @@ func (p *pacer) run(ctx context.Context) error {
 	return nil
 }
 
-// release makes n more requests due and wakes as many workers. It says whether
-// those were the last.
+// release makes n more requests due and wakes as many workers. It reports whether no
+// more are to be released.
 func (p *pacer) release(n uint64) (done bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,12 +98,12 @@ func (p *pacer) release(n uint64) (done bool) {
 		p.more.Signal()
 	}
 	if p.released == p.limit {
-		p.more.Broadcast() // there is nothing left to wait for
+		p.more.Broadcast() // nothing left to wait for
 	}
 	return p.released == p.limit || p.closed
 }
 
-// close ends the run: whoever asks for a request gets none.
+// close ends the run: next returns false from now on.
 func (p *pacer) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +111,7 @@ func (p *pacer) close() {
 	p.more.Broadcast()
 }
 
-// unsent returns how many requests were due and nobody had time for.
+// unsent returns the number of requests that are due and that no worker has taken.
 func (p *pacer) unsent() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -17,7 +17,7 @@ func TestScheduleKeepsTheRate(t *testing.T) {
 		if got := s.due(0); got != start {
 			t.Errorf("%v/s: the first request is due at %s", rate, got)
 		}
-		// Number n is due n/rate after the start, or with its burst a little before.
+		// Request n is due n/rate after the start, or slightly earlier with its burst.
 		for _, n := range []uint64{1, 7, 1000, 36_000_000} {
 			at := float64(n) / rate
 			got := s.due(s.burst(n)).Sub(start).Seconds()
@@ -50,8 +50,8 @@ func TestScheduleEnds(t *testing.T) {
 	}
 }
 
-// drain takes all requests of a pacer with some workers and returns how many
-// there were and how late each was taken, at most.
+// drain takes all requests of a pacer with several workers. It returns which were
+// taken, and how long it took.
 func drain(ctx context.Context, t *testing.T, p *pacer, workers int) (taken []bool, elapsed time.Duration) {
 	t.Helper()
 	start := time.Now()
@@ -86,8 +86,8 @@ func drain(ctx context.Context, t *testing.T, p *pacer, workers int) (taken []bo
 	return taken, time.Since(start)
 }
 
-// 10,000 requests a second, within 2 %, at a fraction of a core. A busy machine
-// may take several tries; a pacer that is wrong, or spins, has no good one.
+// 10,000 requests per second, within 2 %, with a fraction of a core. A busy machine can
+// need several attempts; a pacer that is wrong, or spins, always fails.
 func TestPacerIsAccurateAndCheap(t *testing.T) {
 	const rate, n = 10_000, 10_000
 	var elapsed, cpu time.Duration
@@ -98,7 +98,7 @@ func TestPacerIsAccurateAndCheap(t *testing.T) {
 		if len(taken) != n {
 			t.Fatalf("%d requests, want %d", len(taken), n)
 		}
-		// The last request is due an interval before the second is over.
+		// The last request is due one interval before the end of the second.
 		if got := n / elapsed.Seconds() / rate; math.Abs(got-1) < 0.02 && cpu < elapsed/2 {
 			t.Logf("%.4f of the rate, %s of CPU", got, cpu)
 			return

@@ -7,8 +7,8 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
-// sites says, by field number, which fields of a message are patched, and which
-// lead to such fields.
+// sites holds, by field number, the fields of a message that are patched, and those that
+// contain such fields.
 type sites map[uint32]site
 
 type site struct {
@@ -19,12 +19,12 @@ type site struct {
 type patchKind uint8
 
 const (
-	patchInside patchKind = iota // nothing but what is in the message
-	patchID                      // bytes: the last 8 of them
+	patchInside patchKind = iota // only fields inside the message
+	patchID                      // the last 8 bytes
 	patchTime                    // fixed64, or a packed list of them
 )
 
-// patchBytes is the width of everything that is patched.
+// patchBytes is the size of every patch.
 const patchBytes = 8
 
 func inside(in sites) site { return site{in: in} }
@@ -34,8 +34,8 @@ var (
 	when = site{patch: patchTime}
 )
 
-// items returns the sites of a request whose items have those given: the path to
-// the items is the same for all signals.
+// items returns the sites of a request from those of its items. The path to the items is
+// the same for all signals.
 func items(item sites) sites {
 	scope := inside(sites{otlpfield.ScopeXItems: inside(item)})
 	resource := inside(sites{otlpfield.ResourceXScopes: scope})
@@ -104,10 +104,10 @@ func profileSites() sites {
 	return s
 }
 
-// patches are the places in a request to write to, as indices of its bytes.
+// patches are the offsets in a request that are patched.
 type patches struct{ ids, times []uint32 }
 
-// find notes the places in message, which begins at index base of the request.
+// find adds the offsets in message, which begins at offset base of the request.
 func (p *patches) find(s sites, message []byte, base int) {
 	for c := (wire.Cursor{Buf: message}); c.Next(); {
 		f, ok := s[c.Num]
@@ -127,15 +127,15 @@ func (p *patches) find(s sites, message []byte, base int) {
 	}
 }
 
-// saltMask leaves the last byte of an id alone. It is never 0, so that no salt
-// makes an id of zeros, which would be invalid.
+// saltMask excludes the last byte of an id. It is never 0, so that no id becomes all
+// zeros, which is invalid.
 const saltMask = 1<<56 - 1
 
-// salt is what the ids of request n are mixed with. Multiplying by an odd number
-// is one to one modulo 2^56: no two requests of a run have the same.
+// salt returns the number that is mixed into the ids of request n. Multiplication by an
+// odd number is a bijection modulo 2^56: it is different for all requests of a run.
 func salt(n uint64) uint64 { return n * 0x9E3779B97F4A7C15 & saltMask }
 
-// mix flips the bits of change in all ids. Doing it twice undoes it.
+// mix flips the bits of change in all ids. A second call reverts the first.
 func (p *patches) mix(request []byte, change uint64) {
 	if change == 0 {
 		return
@@ -146,7 +146,7 @@ func (p *patches) mix(request []byte, change uint64) {
 	}
 }
 
-// move adds nanoseconds to all times; modulo 2^64, so that it may also take off.
+// move adds nanoseconds to all times, modulo 2^64, so that it can also subtract.
 func (p *patches) move(request []byte, nanos uint64) {
 	if nanos == 0 {
 		return

@@ -7,8 +7,8 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// writeProfiles writes the request until it has the size asked for: with fewer
-// different stacks, or with an original payload beside the samples.
+// writeProfiles writes the request again until it has the configured size: with fewer
+// different stacks, or with an original payload in addition to the samples.
 func writeProfiles(a *author) {
 	want := a.shape.ItemBytes * a.shape.BatchItems
 	w := profileWriter{author: a, stacks: max(a.shape.BatchItems/2, 1)}
@@ -17,7 +17,7 @@ func writeProfiles(a *author) {
 		w.stacks /= 2
 		w.write()
 	}
-	// A payload has a format and lengths beside its bytes: about 20.
+	// A payload has a format and lengths of about 20 bytes.
 	if room := want - len(a.e.Buf) - 20; room > 0 {
 		w.payloadBytes = room
 		w.write()
@@ -28,14 +28,14 @@ func writeProfiles(a *author) {
 type profileWriter struct {
 	*author
 	d            *dictionary
-	stacks       int // different stacks in the request, at most and about
+	stacks       int // the approximate maximum of different stacks in the request
 	payloadBytes int // of the first profile
 }
 
 func (w *profileWriter) write() {
 	w.restart()
 	w.d = newDictionary()
-	if w.stream%2 == 1 { // as the Collector's exporters write attributes
+	if w.stream%2 == 1 { // like exporters of the Collector write attributes
 		w.strings = w.d.strings
 	}
 	payload := w.payloadBytes
@@ -63,7 +63,7 @@ func (w *profileWriter) write() {
 	request.Close()
 }
 
-// profileKind is what is sampled, and in which of the shapes that profiles.proto
+// profileKind is a type of profile, with one of the shapes of samples that profiles.proto
 // allows (Sample).
 type profileKind struct {
 	name, unit, periodName, periodUnit string
@@ -98,8 +98,7 @@ func (w *profileWriter) profile(to otlp.ScopeProfilesBuilder, s service, samples
 	b.Close()
 }
 
-// payload returns n bytes that do not compress, like a pprof file, which is
-// compressed.
+// payload returns n bytes that cannot be compressed, like a compressed pprof file.
 func (w *profileWriter) payload(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -108,8 +107,9 @@ func (w *profileWriter) payload(n int) []byte {
 	return b
 }
 
-// samples writes n samples. Each use of a stack is another thread's: samples with
-// the same stack, attributes and link should be one (profiles.proto, Sample).
+// samples writes n samples. Samples with equal stacks have different threads, since
+// samples with equal stack, attributes and link should be combined (profiles.proto,
+// Sample).
 func (w *profileWriter) samples(to otlp.ProfileBuilder, k profileKind, p *program, n int, start uint64) {
 	stacks := make([]int32, min(max(w.stacks*n/w.shape.BatchItems, 1), n))
 	for i := range stacks {

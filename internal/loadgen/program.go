@@ -11,12 +11,11 @@ import (
 const (
 	minStackFrames = 5
 	maxStackFrames = 40
-	// programFunctions is how many functions of a program turn up in stacks.
+	// programFunctions is the number of functions of a program that occur in stacks.
 	programFunctions = 300
 )
 
-// program is a process whose stacks are sampled: what it is made of, as it goes
-// into the dictionary.
+// program is a process whose stacks are sampled, with its entries in the dictionary.
 type program struct {
 	a           *author
 	d           *dictionary
@@ -58,7 +57,7 @@ func (a *author) program(d *dictionary, s service) *program {
 	return p
 }
 
-// mapped adds the mapping of b, once it is needed.
+// mapped returns the mapping of b, and adds it at the first use.
 func (p *program) mapped(b *image, file string) {
 	if b.mapping != 0 {
 		return
@@ -74,15 +73,15 @@ func (p *program) mapped(b *image, file string) {
 	})
 }
 
-// buildID is the same wherever the file turns up.
+// buildID depends only on the file.
 func buildID(file string) string {
 	h := fnv.New128a()
-	_, _ = h.Write([]byte(file)) // it has no error to return
+	_, _ = h.Write([]byte(file)) // it never returns an error
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// stack adds a random stack, leaf first. Calls form a tree of few branches, so
-// that stacks share their callers, as real ones do.
+// stack adds a random stack, leaf first. Calls form a tree with few branches, so that
+// stacks share callers, like real ones.
 func (p *program) stack() int32 {
 	depth := minStackFrames + p.a.IntN(maxStackFrames-minStackFrames+1)
 	inKernel := 0
@@ -123,11 +122,11 @@ func (p *program) kernelFrame(call int) int32 {
 
 func (p *program) nativeFrame(call int) int32 {
 	p.mapped(&p.own, "/usr/bin/"+p.name)
-	if p.own.frame == "native" { // symbols come later, from the build id
+	if p.own.frame == "native" { // symbolized later, with the build id
 		return p.location(p.own, call)
 	}
 	own := p.function(p.functionName(call), p.fileName(call), int64(call*10))
-	if call%8 == 0 { // the last line is the caller that the others are inlined into
+	if call%8 == 0 { // the others are inlined into the last line
 		return p.location(p.own, call, p.function(p.functionName(call)+".inlined", p.fileName(call), int64(call*10+3)), own)
 	}
 	return p.location(p.own, call, own)
@@ -155,8 +154,8 @@ func (p *program) function(name, file string, startLine int64) int32 {
 	})
 }
 
-// location adds where function number call was executing: an address in b if
-// that is mapped, and the lines of the functions there.
+// location adds a position in the function with number call: an address in b if it is
+// mapped, and the lines of the functions there.
 func (p *program) location(b image, call int, lines ...int32) int32 {
 	frame := p.d.attribute("profile.frame.type", b.frame)
 	return p.d.entry(p.d.locations, func(e *otlp.Encoder) {

@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// Progress is how a run is doing.
+// Progress is the progress of a run.
 type Progress struct {
 	Elapsed time.Duration
 	Counts
-	// ItemsPerSecond were acknowledged since the last time; at the end of the
-	// run, on average.
+	// ItemsPerSecond is the rate of acknowledged items since the last report; in the
+	// last report, that of the whole run.
 	ItemsPerSecond float64
-	// UnderWay is the number of requests that are not answered yet, Behind of
-	// those that are due and not sent.
-	UnderWay int
+	// InFlight is the number of requests without a response, Behind the number of those
+	// that are due and not sent.
+	InFlight int
 	Behind   uint64
 }
 
 func (p Progress) String() string {
-	s := fmt.Sprintf("%4.0f s  %d items acknowledged  %.0f/s  %d requests under way", p.Elapsed.Seconds(), p.ItemsAcknowledged, p.ItemsPerSecond, p.UnderWay)
+	s := fmt.Sprintf("%4.0f s  %d items acknowledged  %.0f/s  %d requests in flight", p.Elapsed.Seconds(), p.ItemsAcknowledged, p.ItemsPerSecond, p.InFlight)
 	if p.RequestsFailed > 0 {
 		s += fmt.Sprintf("  %d failed", p.RequestsFailed)
 	}
@@ -34,12 +34,12 @@ func (p Progress) String() string {
 	return s
 }
 
-// ProgressPrinter writes progress: over and over in one line of a terminal, else
-// line by line.
+// ProgressPrinter prints progress: in a terminal always in the same line, otherwise line
+// by line.
 type ProgressPrinter struct {
 	w        io.Writer
 	terminal bool
-	width    int // of the line that stands there
+	width    int // of the current line
 }
 
 // NewProgressPrinter returns a printer to w.
@@ -47,19 +47,19 @@ func NewProgressPrinter(w io.Writer, terminal bool) *ProgressPrinter {
 	return &ProgressPrinter{w: w, terminal: terminal}
 }
 
-// Print shows p. What cannot be written is lost: the report matters, not this.
+// Print prints p. It ignores write errors, since progress is not essential.
 func (pp *ProgressPrinter) Print(p Progress) {
 	line := p.String()
 	if !pp.terminal {
 		fmt.Fprintln(pp.w, line)
 		return
 	}
-	// Blanks go over what is left of a longer line: every terminal knows those.
+	// Spaces overwrite the rest of a longer line, in every terminal.
 	fmt.Fprintf(pp.w, "\r%s%s", line, strings.Repeat(" ", max(pp.width-len(line), 0)))
 	pp.width = len(line)
 }
 
-// Finish leaves the line behind.
+// Finish ends the current line.
 func (pp *ProgressPrinter) Finish() {
 	if pp.width > 0 {
 		fmt.Fprintln(pp.w)

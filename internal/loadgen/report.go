@@ -12,26 +12,27 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// ErrNothingAcknowledged is the verdict on a run whose every item was lost.
+// ErrNothingAcknowledged is the result of a run without a single acknowledged item.
 var ErrNothingAcknowledged = errors.New("nothing was acknowledged")
 
-// Counts are of requests, of the items in them, and of bytes before compression.
+// Counts has counts of requests, of their items, and of bytes before compression.
 type Counts struct {
 	RequestsSent         uint64 `json:"requests_sent"`
 	RequestsAcknowledged uint64 `json:"requests_acknowledged"`
-	// RequestsPartial are the acknowledged ones of which items were rejected.
+	// RequestsPartial is the number of acknowledged requests with rejected items.
 	RequestsPartial uint64 `json:"requests_partial"`
 	RequestsFailed  uint64 `json:"requests_failed"`
 
 	ItemsSent         uint64 `json:"items_sent"`
 	ItemsAcknowledged uint64 `json:"items_acknowledged"`
-	// ItemsRejected are those that partial successes speak of, ItemsFailed those
-	// in failed requests.
+	// ItemsRejected is the number of items rejected by a partial success, ItemsFailed
+	// that of items in failed requests.
 	ItemsRejected uint64 `json:"items_rejected"`
 	ItemsFailed   uint64 `json:"items_failed"`
 
 	BytesAcknowledged uint64 `json:"bytes_acknowledged"`
-	// Warnings are acknowledgements that came with one, or could not be read.
+	// Warnings is the number of acknowledgements with a warning, or with a response
+	// that could not be decoded.
 	Warnings uint64 `json:"warnings"`
 }
 
@@ -48,20 +49,20 @@ func (c *Counts) add(o Counts) {
 	c.Warnings += o.Warnings
 }
 
-// Failure is how often requests failed in one way.
+// Failure is the number of requests that failed with the same status.
 type Failure struct {
-	// Status is the gRPC code, "Unavailable", or "HTTP 503". Over HTTP a code
-	// stands where no answer came.
+	// Status is the gRPC code, "Unavailable", or "HTTP 503". Over HTTP it is a gRPC
+	// code if there was no response.
 	Status   string `json:"status"`
 	Requests uint64 `json:"requests"`
-	// RetryHints is how many of them said when to come again. The generator sends
-	// nothing twice.
+	// RetryHints is the number of responses that said when to retry. The generator
+	// does not retry.
 	RetryHints uint64 `json:"retry_hints"`
-	// Example is the first one's message.
+	// Example is the message of the first failure.
 	Example string `json:"example"`
 }
 
-// Quantiles are of times in milliseconds.
+// Quantiles has quantiles of times in milliseconds.
 type Quantiles struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`
@@ -75,18 +76,18 @@ func quantilesOf(h *hdrhistogram.Histogram) Quantiles {
 	return Quantiles{P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: float64(h.Max()) / 1e3}
 }
 
-// Result is what came of the requests of one signal, or of all.
+// Result is the result for the requests of one signal, or of all.
 type Result struct {
 	Counts
-	// Throughput of what was acknowledged.
+	// The throughput of acknowledged requests.
 	RequestsPerSecond float64 `json:"requests_per_second"`
 	ItemsPerSecond    float64 `json:"items_per_second"`
 	BytesPerSecond    float64 `json:"bytes_per_second"`
-	// Latency of acknowledged requests: at a constant rate from when they were
-	// due, else from the sending.
+	// Latency is the latency of acknowledged requests: at a constant rate from the time
+	// they were due, otherwise from the time of sending.
 	Latency Quantiles `json:"latency_ms"`
-	// Delay is from when requests were due to the sending: what the generator and
-	// busy workers have to do with Latency. 0 without a rate.
+	// Delay is the time from when requests were due until they were sent: the part of
+	// Latency that the generator and busy workers cause. 0 without a rate.
 	Delay    Quantiles `json:"send_delay_ms"`
 	Failures []Failure `json:"failures"`
 }
@@ -102,7 +103,7 @@ func (t *tally) result(elapsed time.Duration) Result {
 	return r
 }
 
-// Report is what came of a run.
+// Report is the result of a run.
 type Report struct {
 	Protocol    string `json:"protocol"`
 	Endpoint    string `json:"endpoint"`
@@ -111,22 +112,23 @@ type Report struct {
 	Workers     int    `json:"workers"`
 	Connections int    `json:"connections"`
 	Seed        uint64 `json:"seed"`
-	// Rate is the items a second that were asked for, 0 for as fast as it goes.
+	// Rate is the configured rate in items per second; 0 means as fast as possible.
 	Rate float64 `json:"rate_items_per_second"`
 
 	ElapsedSeconds float64 `json:"elapsed_seconds"`
-	// CPUSeconds is what this process has used for the run.
+	// CPUSeconds is the CPU time that this process used for the run.
 	CPUSeconds float64 `json:"cpu_seconds"`
-	// Interrupted says that the run was stopped before its end.
+	// Interrupted is true if the run was stopped before its end.
 	Interrupted bool `json:"interrupted"`
-	// RequestsUnsent were due, and no worker had time for them before the end.
+	// RequestsUnsent is the number of requests that were due and not sent, since all
+	// workers were busy until the end.
 	RequestsUnsent uint64 `json:"requests_unsent"`
 
 	Total    Result            `json:"total"`
 	BySignal map[string]Result `json:"by_signal"`
 }
 
-// Err returns ErrNothingAcknowledged if that is so.
+// Err returns an error that wraps ErrNothingAcknowledged if no item was acknowledged.
 func (r *Report) Err() error {
 	if r.Total.ItemsAcknowledged > 0 {
 		return nil
@@ -138,7 +140,7 @@ func (r *Report) Err() error {
 	return ErrNothingAcknowledged
 }
 
-// WriteText writes the report for people.
+// WriteText writes the report as text.
 func (r *Report) WriteText(w io.Writer) error {
 	out := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
 	row := func(format string, args ...any) { fmt.Fprintf(out, format+"\t\n", args...) }
@@ -165,7 +167,7 @@ func (r Result) row(row func(string, ...any), name string) {
 		r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.P999, r.Latency.Max)
 }
 
-// writeNotes tells what went wrong.
+// writeNotes writes failures, warnings and delays.
 func (r *Report) writeNotes(w io.Writer) (err error) {
 	note := func(format string, args ...any) {
 		if err == nil {
@@ -176,10 +178,10 @@ func (r *Report) writeNotes(w io.Writer) (err error) {
 		note("\n%d requests failed:", r.Total.RequestsFailed)
 	}
 	for _, f := range r.Total.Failures {
-		note("  %d  %s  (%d with a time to come again)\n      first: %s", f.Requests, f.Status, f.RetryHints, f.Example)
+		note("  %d  %s  (%d said when to retry)\n      first: %s", f.Requests, f.Status, f.RetryHints, f.Example)
 	}
 	if r.Total.Warnings > 0 {
-		note("\n%d acknowledgements came with a warning.", r.Total.Warnings)
+		note("\n%d acknowledgements with a warning.", r.Total.Warnings)
 	}
 	if r.RequestsUnsent > 0 {
 		note("\nThe rate was not reached: %d requests were due and not sent. Their latency is not counted.", r.RequestsUnsent)
@@ -195,7 +197,7 @@ func (r *Report) writeNotes(w io.Writer) (err error) {
 
 func rateText(itemsPerSecond float64) string {
 	if itemsPerSecond == 0 {
-		return "as fast as it goes"
+		return "as fast as possible"
 	}
 	return fmt.Sprintf("%.0f items/s", itemsPerSecond)
 }

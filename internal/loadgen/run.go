@@ -13,23 +13,22 @@ import (
 )
 
 const (
-	// graceAfterCancel is how long requests under way may take when a run is
-	// interrupted.
+	// graceAfterCancel is how long an interrupted run waits for requests in flight.
 	graceAfterCancel = 2 * time.Second
-	// progressEvery is how often Run tells how it is doing.
+	// progressEvery is the interval at which Run reports its progress.
 	progressEvery = time.Second
-	// A worker that fails again and again without a rate pauses in between, from
-	// minPause on, twice as long each time: there is no point in asking a server
-	// that is not there 100,000 times a second.
+	// Without a rate, a worker pauses after a failed request: minPause, then twice as
+	// long each time, so that it does not send 100,000 requests per second to a server
+	// that is down.
 	minPause = time.Millisecond
 	maxPause = 100 * time.Millisecond
 )
 
-// Run does what cfg says and reports what came of it. It ends when the run is
-// over, or soon after ctx: an interrupted run has a report like any other. watch,
-// if not nil, is called once a second, and once at the end.
+// Run sends load according to cfg and reports the results. It returns at the end of the
+// run, or soon after the end of ctx; an interrupted run has a report, too. watch, if not
+// nil, is called once a second, and at the end.
 //
-// Requests that fail are counted, not sent again.
+// Failed requests are counted and not retried.
 func Run(ctx context.Context, cfg Config, watch func(Progress)) (*Report, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -53,7 +52,7 @@ func Run(ctx context.Context, cfg Config, watch func(Progress)) (*Report, error)
 	return report, err
 }
 
-// connect makes the clients. They connect when they are first used.
+// connect creates the clients. They connect at their first request.
 func connect(cfg Config) (senders []otlpclient.Sender, err error) {
 	for range min(cfg.Connections, cfg.Workers) {
 		s, err := newSender(cfg)
@@ -75,7 +74,7 @@ func newSender(cfg Config) (otlpclient.Sender, error) {
 	return otlpclient.NewGRPC(cfg.grpcClient(), cfg.Timeout)
 }
 
-// run is one run.
+// run is the state of a run.
 type run struct {
 	cfg      Config
 	source   *Source
@@ -83,7 +82,7 @@ type run struct {
 	tallies  [otlp.Profiles + 1]*tally // nil for signals that are not sent
 	watch    func(Progress)
 	start    time.Time
-	underWay atomic.Int64
+	inFlight atomic.Int64
 }
 
 func (r *run) do(ctx context.Context, senders []otlpclient.Sender) (*Report, error) {
@@ -95,9 +94,10 @@ func (r *run) do(ctx context.Context, senders []otlpclient.Sender) (*Report, err
 	r.start = time.Now()
 	r.pacer = newPacer(r.start, r.cfg.requestsPerSecond(), limit, r.cfg.Duration)
 
-	// intake ends first: no more requests; then sending: none is waited for.
-	intake, stopIntake := r.intake(ctx)
-	defer stopIntake()
+	// At the end of starting no more requests are started, at the end of sending those
+	// in flight are canceled.
+	starting, stopStarting := r.starting(ctx)
+	defer stopStarting()
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSending()
 
@@ -105,7 +105,7 @@ func (r *run) do(ctx context.Context, senders []otlpclient.Sender) (*Report, err
 	for i := range r.cfg.Workers {
 		workers.Go(func() { r.work(sending, senders[i%len(senders)]) })
 	}
-	helpers.Go(func() { r.tell(sending) })
+	helpers.Go(func() { r.report(sending) })
 	helpers.Go(func() {
 		if awaitEither(ctx, sending) {
 			sleep(sending, graceAfterCancel)
@@ -113,15 +113,15 @@ func (r *run) do(ctx context.Context, senders []otlpclient.Sender) (*Report, err
 		}
 	})
 	helpers.Go(func() {
-		awaitEither(intake, sending)
+		awaitEither(starting, sending)
 		r.pacer.close()
 	})
-	err := r.pacer.run(intake)
-	if intake.Err() != nil {
-		err = nil // that was the end of the run
+	err := r.pacer.run(starting)
+	if starting.Err() != nil {
+		err = nil // the end of the run
 	}
 	if err != nil {
-		stopIntake()
+		stopStarting()
 	}
 	workers.Wait()
 	elapsed := time.Since(r.start)
@@ -130,15 +130,15 @@ func (r *run) do(ctx context.Context, senders []otlpclient.Sender) (*Report, err
 	return r.result(elapsed, processCPU()-cpu, ctx.Err() != nil), err
 }
 
-// intake returns the context in which requests are still begun.
-func (r *run) intake(ctx context.Context) (context.Context, context.CancelFunc) {
+// starting returns the context in which requests are started.
+func (r *run) starting(ctx context.Context) (context.Context, context.CancelFunc) {
 	if r.cfg.Duration == 0 {
 		return context.WithCancel(ctx)
 	}
 	return context.WithDeadline(ctx, r.start.Add(r.cfg.Duration))
 }
 
-// work sends one request after the other.
+// work sends requests, one after the other.
 func (r *run) work(ctx context.Context, sender otlpclient.Sender) {
 	pause := minPause
 	for {
@@ -156,8 +156,8 @@ func (r *run) work(ctx context.Context, sender otlpclient.Sender) {
 }
 
 func (r *run) send(ctx context.Context, sender otlpclient.Sender, n uint64, due time.Time) error {
-	r.underWay.Add(1)
-	defer r.underWay.Add(-1)
+	r.inFlight.Add(1)
+	defer r.inFlight.Add(-1)
 	loan := r.source.Take(n, time.Now())
 	o := outcome{items: loan.Items, bytes: len(loan.Bytes), due: due, sent: time.Now()}
 	if due.IsZero() {
@@ -169,8 +169,7 @@ func (r *run) send(ctx context.Context, sender otlpclient.Sender, n uint64, due 
 	return o.err
 }
 
-// awaitEither waits for the end of one of two contexts, and says whether the
-// first has ended.
+// awaitEither waits for the end of one of two contexts, and reports whether a has ended.
 func awaitEither(a, b context.Context) bool {
 	select {
 	case <-a.Done():
@@ -189,8 +188,8 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// tell tells watch how the run is doing until ctx ends.
-func (r *run) tell(ctx context.Context) {
+// report calls watch with the progress of the run until ctx ends.
+func (r *run) report(ctx context.Context) {
 	if r.watch == nil {
 		return
 	}
@@ -204,13 +203,13 @@ func (r *run) tell(ctx context.Context) {
 			running = false
 		}
 		now := time.Now()
-		p := Progress{Elapsed: now.Sub(r.start), UnderWay: int(r.underWay.Load()), Behind: r.pacer.unsent()}
+		p := Progress{Elapsed: now.Sub(r.start), InFlight: int(r.inFlight.Load()), Behind: r.pacer.unsent()}
 		for _, t := range r.tallies {
 			if t != nil {
 				p.add(t.snapshot())
 			}
 		}
-		if !running { // the last time: of the whole run
+		if !running { // the last report: of the whole run
 			last, items = r.start, 0
 		}
 		p.ItemsPerSecond = float64(p.ItemsAcknowledged-items) / now.Sub(last).Seconds()
@@ -219,7 +218,7 @@ func (r *run) tell(ctx context.Context) {
 	}
 }
 
-// result is called when nothing runs any more.
+// result returns the report. All workers must have ended.
 func (r *run) result(elapsed, cpu time.Duration, interrupted bool) *Report {
 	c := r.cfg
 	out := &Report{

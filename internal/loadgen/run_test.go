@@ -21,14 +21,14 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// configFor is a short run to b.
+// configFor returns the configuration of a short run with b.
 func configFor(b *testkit.Backend, protocol string) Config {
 	c := DefaultConfig()
 	c.Protocol, c.Endpoint = protocol, b.GRPCEndpoint()
 	if protocol == HTTP {
 		c.Endpoint = b.HTTPEndpoint()
 	}
-	c.Timeout = time.Minute // a slow machine is no failure
+	c.Timeout = time.Minute // do not fail on a slow machine
 	c.Duration = 0
 	c.Requests = 40
 	c.BatchItems = 10
@@ -45,8 +45,7 @@ func mustRun(t *testing.T, c Config) *Report {
 	return r
 }
 
-// What is reported is what the server has: as many requests and items, and the
-// bytes of each.
+// The report agrees with the server: the numbers of requests and items, and the bytes.
 func TestRunSendsWhatTheSourceMakes(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{GRPC, HTTP} {
@@ -74,7 +73,7 @@ func TestRunSendsWhatTheSourceMakes(t *testing.T) {
 			}
 			for _, call := range b.Calls() {
 				if !want[string(call.Bytes)] {
-					t.Errorf("%s %s: the server has %s that the source does not make, or has twice", protocol, compression, call.Signal)
+					t.Errorf("%s %s: the server has %s that the source does not generate, or has them twice", protocol, compression, call.Signal)
 				}
 				delete(want, string(call.Bytes))
 				if call.Encoding != compression.Encoding() || call.Header["x-tenant"][0] != "blue" || call.Transport != protocol {
@@ -130,13 +129,13 @@ func TestRunOverTLS(t *testing.T) {
 		c.TLS.CAFile = ""
 		c.Requests = 1
 		if r := mustRun(t, c); !errors.Is(r.Err(), ErrNothingAcknowledged) {
-			t.Errorf("%s: a server that nobody vouches for was trusted: %v", protocol, r.Err())
+			t.Errorf("%s: a server with an unknown certificate was trusted: %v", protocol, r.Err())
 		}
 	}
 }
 
-// Refusals are counted by status, with the hints in them; what is partly refused
-// is counted item by item.
+// Failed requests are counted by status, with their retry hints. Partially rejected
+// requests are counted by item.
 func TestRunReportsFailures(t *testing.T) {
 	t.Parallel()
 	status := map[string][2]string{GRPC: {"Unavailable", "InvalidArgument"}, HTTP: {"HTTP 503", "HTTP 400"}}
@@ -164,8 +163,8 @@ func TestRunReportsFailures(t *testing.T) {
 	}
 }
 
-// One stall of half a second makes everybody wait who was due meanwhile, and the
-// quantiles say so. Without the correction a single request of 200 would be slow.
+// All requests that are due during a stall of half a second have to wait, which the
+// quantiles show. Without the correction a single request of 200 would be slow.
 func TestLatencyIsCorrectedForCoordinatedOmission(t *testing.T) {
 	t.Parallel()
 	b := testkit.NewBackend(t, testkit.BackendConfig{CountOnly: true})
@@ -186,7 +185,7 @@ func TestLatencyIsCorrectedForCoordinatedOmission(t *testing.T) {
 	}
 }
 
-// What was due and not sent is said to be missing.
+// Requests that were due and not sent are reported.
 func TestRunReportsUnsent(t *testing.T) {
 	t.Parallel()
 	b := testkit.NewBackend(t, testkit.BackendConfig{CountOnly: true})
@@ -204,8 +203,7 @@ func TestRunReportsUnsent(t *testing.T) {
 	}
 }
 
-// At a constant rate a run has as many requests as are due before its end, not
-// one more.
+// At a constant rate a run sends exactly the requests that are due before its end.
 func TestRunHasTheRequestsThatAreDue(t *testing.T) {
 	t.Parallel()
 	b := testkit.NewBackend(t, testkit.BackendConfig{CountOnly: true})
@@ -228,7 +226,7 @@ func TestRunEndsAfterItsDuration(t *testing.T) {
 	}
 }
 
-// An interrupted run has its report, with what was under way.
+// An interrupted run has a report that includes the requests in flight.
 func TestRunIsInterrupted(t *testing.T) {
 	t.Parallel()
 	for _, rate := range []float64{0, 500} {
@@ -254,7 +252,7 @@ func TestRunIsInterrupted(t *testing.T) {
 	}
 }
 
-// A server that never answers does not hold up an interrupted run.
+// A server that does not respond does not delay the end of an interrupted run.
 func TestRunIsInterruptedWhileTheServerHangs(t *testing.T) {
 	t.Parallel()
 	b := testkit.NewBackend(t, testkit.BackendConfig{CountOnly: true})
@@ -272,7 +270,7 @@ func TestRunIsInterruptedWhileTheServerHangs(t *testing.T) {
 	}
 }
 
-// Where nobody listens there is an error, and no storm of requests.
+// If no server listens there is an error, and no flood of requests.
 func TestRunWithoutAServer(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{GRPC, HTTP} {
@@ -292,13 +290,13 @@ func TestRunWithoutAServer(t *testing.T) {
 			t.Errorf("%s: %v", protocol, err)
 		}
 		if r.Total.RequestsSent > 50 {
-			t.Errorf("%s: %d requests to nobody", protocol, r.Total.RequestsSent)
+			t.Errorf("%s: %d requests without a server", protocol, r.Total.RequestsSent)
 		}
 	}
 }
 
-// Requests that time out while they are being sent leave their template alone:
-// whatever arrives is whole, and is what the source makes.
+// Requests that time out while they are sent do not release their template too early:
+// every request that arrives is complete and one that the source generates.
 func TestTimeoutsDoNotMixRequests(t *testing.T) {
 	t.Parallel()
 	b := testkit.NewBackend(t, testkit.BackendConfig{})
@@ -316,7 +314,7 @@ func TestTimeoutsDoNotMixRequests(t *testing.T) {
 	}
 	for _, call := range b.Calls() {
 		if !want[sha256.Sum256(call.Bytes)] {
-			t.Errorf("a request of %d bytes arrived that the source does not make", call.Length)
+			t.Errorf("a request of %d bytes arrived that the source does not generate", call.Length)
 		}
 	}
 }
@@ -380,10 +378,10 @@ func TestReportAsJSONAndText(t *testing.T) {
 func TestConfigIsValidated(t *testing.T) {
 	t.Parallel()
 	if err := DefaultConfig().Validate(); err != nil {
-		t.Errorf("the default is refused: %v", err)
+		t.Errorf("the default is invalid: %v", err)
 	}
 	for want, spoil := range map[string]func(*Config){
-		"no signal is chosen":         func(c *Config) { c.Signals = nil },
+		"no signal: expected":         func(c *Config) { c.Signals = nil },
 		"invalid signal: expected":    func(c *Config) { c.Signals = []otlp.Signal{9} },
 		`unknown protocol "udp"`:      func(c *Config) { c.Protocol = "udp" },
 		"a batch of 0 items":          func(c *Config) { c.BatchItems = 0 },
@@ -412,7 +410,7 @@ func TestConfigIsValidated(t *testing.T) {
 
 func TestProgressPrinter(t *testing.T) {
 	t.Parallel()
-	long := Progress{Elapsed: time.Second, Counts: Counts{ItemsAcknowledged: 123456, RequestsFailed: 3, ItemsRejected: 2}, Behind: 7, UnderWay: 4}
+	long := Progress{Elapsed: time.Second, Counts: Counts{ItemsAcknowledged: 123456, RequestsFailed: 3, ItemsRejected: 2}, Behind: 7, InFlight: 4}
 	short := Progress{Elapsed: 2 * time.Second}
 	var lines, terminal strings.Builder
 	for _, p := range []*ProgressPrinter{NewProgressPrinter(&lines, false), NewProgressPrinter(&terminal, true)} {

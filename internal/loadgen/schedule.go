@@ -5,13 +5,12 @@ import (
 	"time"
 )
 
-// burstEvery is the least time between two bursts. It is what waking up costs
-// that makes a burst worth while: 10,000 requests a second come as 5 every
-// 500 µs.
+// burstEvery is the minimum interval between two bursts. Bursts reduce the cost of
+// waking up: 10,000 requests per second are 5 every 500 µs.
 const burstEvery = 500 * time.Microsecond
 
-// schedule says when requests are due: bursts of a fixed number at a fixed
-// interval, the first at once. Below one request per burstEvery a burst is one
+// schedule determines when requests are due: in bursts of a fixed size at a fixed
+// interval, beginning at once. At rates below one request per burstEvery, a burst is one
 // request.
 type schedule struct {
 	start    time.Time
@@ -26,17 +25,17 @@ func newSchedule(start time.Time, requestsPerSecond float64) schedule {
 	return s
 }
 
-// burst returns the number of the burst that request n is in.
+// burst returns the number of the burst with request n.
 func (s schedule) burst(n uint64) uint64 { return n / s.size }
 
-// due returns when a burst is due.
+// due returns the time at which a burst is due.
 func (s schedule) due(burst uint64) time.Time {
 	return s.start.Add(time.Duration(float64(burst) * s.interval))
 }
 
-// requestsWithin returns how many requests are due in the time d from the start,
-// its end not included: in two seconds at one a second, two.
+// requestsWithin returns how many requests are due in the time d from the start, without
+// its end: two in two seconds at one per second.
 func (s schedule) requestsWithin(d time.Duration) uint64 {
-	bursts := math.Ceil((float64(d) - 1e3) / s.interval) // no rounding is as large as 1 µs
+	bursts := math.Ceil((float64(d) - 1e3) / s.interval) // rounding errors are below 1 µs
 	return uint64(max(bursts, 1)) * s.size
 }

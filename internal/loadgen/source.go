@@ -10,51 +10,51 @@ import (
 )
 
 const (
-	// maxTemplates bounds the pool of one signal by number, maxPoolBytes those of
-	// all signals together by size: a pool that does not stay in the processor's
-	// caches costs more to patch than to send. There is at least one template a
-	// signal.
+	// maxTemplates bounds the number of templates of one signal, maxPoolBytes the size
+	// of those of all signals: if the templates do not fit in the caches of the
+	// processor, it costs more to patch them than to send them. There is at least one
+	// template for each signal.
 	maxTemplates = 64
 	maxPoolBytes = 8 << 20
-	// MaxRequestBytes is the largest request: what clients should not exceed
-	// (OTLP specification, "Message Size").
+	// MaxRequestBytes is the maximum size of a request, which clients should not
+	// exceed (OTLP specification, "Message Size").
 	MaxRequestBytes = 64 << 20
 	// MaxBatchItems bounds the items of a request.
 	MaxBatchItems = 1 << 18
 )
 
-// fixedTime is where the times of a deterministic Source stand.
+// fixedTime is the time of a deterministic Source.
 func fixedTime() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// Shape is what a Source makes.
+// Shape describes the requests of a Source.
 type Shape struct {
-	// Signals take turns, request by request.
+	// Signals alternate from request to request.
 	Signals []otlp.Signal
-	// BatchItems is how many items a request has, ItemBytes how large one should
-	// be; 0 leaves it as it comes. No item gets smaller than what its signal
-	// needs at the least. For profiles it is the request's size by its samples,
-	// the dictionary included.
+	// BatchItems is the number of items in a request, ItemBytes the size of an item in
+	// bytes; 0 means any size. An item is not smaller than the minimum of its signal.
+	// For profiles it is the size of the request, including the dictionary, divided by
+	// the number of samples.
 	BatchItems, ItemBytes int
-	// Seed is where all else comes from.
+	// Seed is the seed of the random numbers.
 	Seed uint64
-	// Deterministic leaves the times fixed: then request n has the same bytes in
-	// every run.
+	// Deterministic requests have fixed times: request n has the same bytes in every
+	// run.
 	Deterministic bool
 }
 
-// tooLarge refuses requests of n bytes.
+// tooLarge returns an error if requests of n bytes are too large.
 func (s Shape) tooLarge(n int) error {
 	if n <= MaxRequestBytes {
 		return nil
 	}
-	return fmt.Errorf("%d items of %d bytes are more than %d bytes in a request: make the batch or the items smaller",
+	return fmt.Errorf("%d items of %d bytes exceed %d bytes in a request: make the batch or the items smaller",
 		s.BatchItems, n/s.BatchItems, MaxRequestBytes)
 }
 
-// Source makes requests. It is safe for concurrent use.
+// Source generates requests. It is safe for concurrent use.
 type Source struct {
 	fixed bool
-	pools [][]*template // as Shape.Signals
+	pools [][]*template // in the order of Shape.Signals
 }
 
 // NewSource builds the templates.
@@ -74,8 +74,7 @@ func NewSource(shape Shape) (*Source, error) {
 	return s, nil
 }
 
-// newPool builds as many templates of one signal as the size of the first
-// allows.
+// newPool builds the templates of one signal, as many as the size of the first allows.
 func newPool(shape Shape, signal otlp.Signal, base time.Time) (pool []*template, err error) {
 	number := maxTemplates
 	for i := 0; i < number; i++ {
@@ -92,17 +91,17 @@ func newPool(shape Shape, signal otlp.Signal, base time.Time) (pool []*template,
 	return pool, nil
 }
 
-// template is a request that is patched, lent and returned, time after time.
+// template is a request that is patched and sent again and again.
 type template struct {
 	signal otlp.Signal
 	items  int
 	patches
 
 	mu    sync.Mutex
-	lent  bool
-	bytes []byte // written under mu, while not lent
-	salt  uint64 // what the ids are mixed with now
-	nanos uint64 // where the times are now, as unix nanoseconds
+	inUse bool   // by a Loan
+	bytes []byte // written under mu, while not in use
+	salt  uint64 // the current salt of the ids
+	nanos uint64 // the current time, in nanoseconds since the Unix epoch
 }
 
 func newTemplate(shape Shape, signal otlp.Signal, i int, base time.Time) (*template, error) {
@@ -114,13 +113,13 @@ func newTemplate(shape Shape, signal otlp.Signal, i int, base time.Time) (*templ
 	}
 	var err error
 	if t.items, err = otlp.Check(signal, t.bytes); err != nil {
-		return nil, fmt.Errorf("the generated request is wrong: %w", err)
+		return nil, fmt.Errorf("check the generated request: %w", err)
 	}
 	t.find(kind.sites, t.bytes, 0)
 	return t, nil
 }
 
-// Take lends request n, its times moved to now. Give it back with Return.
+// Take returns request n with its times moved to now. The caller must call Return.
 func (s *Source) Take(n uint64, now time.Time) Loan {
 	pool := s.pools[n%uint64(len(s.pools))]
 	turn := n / uint64(len(s.pools))
@@ -132,12 +131,12 @@ func (s *Source) Take(n uint64, now time.Time) Loan {
 		nanos = t.nanos
 	}
 	loan := Loan{Signal: t.signal, Items: t.items}
-	if t.lent { // whoever has it is slow: a copy will do
+	if t.inUse { // use a copy
 		loan.copied = bufpool.Get(len(t.bytes))
 		loan.Bytes = *loan.copied
 		copy(loan.Bytes, t.bytes)
 	} else {
-		t.lent = true
+		t.inUse = true
 		loan.home, loan.Bytes = t, t.bytes
 	}
 	t.mix(loan.Bytes, t.salt^salt(n))
@@ -152,13 +151,13 @@ func (s *Source) Take(n uint64, now time.Time) Loan {
 type Loan struct {
 	Signal otlp.Signal
 	Items  int
-	// Bytes may be read until Return.
+	// Bytes can be read until Return.
 	Bytes  []byte
 	home   *template // nil: a copy
 	copied *[]byte
 }
 
-// Return gives the request back. Call it once.
+// Return ends the use of the request. It must be called once.
 func (l Loan) Return() {
 	if l.home == nil {
 		bufpool.Put(l.copied)
@@ -166,5 +165,5 @@ func (l Loan) Return() {
 	}
 	l.home.mu.Lock()
 	defer l.home.mu.Unlock()
-	l.home.lent = false
+	l.home.inUse = false
 }

@@ -36,7 +36,7 @@ func take(s *Source, n uint64, now time.Time) []byte {
 	return bytes.Clone(l.Bytes)
 }
 
-// few returns a source of a few templates, which takes less time to make.
+// few returns a source with few templates, which is faster to create.
 func few(t *testing.T, shape Shape, templates int) *Source {
 	t.Helper()
 	s := &Source{}
@@ -54,8 +54,8 @@ func few(t *testing.T, shape Shape, templates int) *Source {
 	return s
 }
 
-// Everything that a source can be asked for is right: by Check, by the official
-// module, and by the rules for profiles.
+// All kinds of requests are valid by Check, by the official module, and by the rules for
+// profiles.
 func TestRequestsAreValid(t *testing.T) {
 	t.Parallel()
 	for _, items := range []int{1, 7, 100, 1000} {
@@ -96,7 +96,7 @@ func TestItemsHaveTheSizeAskedFor(t *testing.T) {
 			}
 			got := float64(total) / templates / items
 			low := 0.95
-			if want == 300 { // a histogram's point has 500, and they are not cut
+			if want == 300 { // a point of a histogram has 500, and is not cut
 				low = 0.8
 			}
 			if got < low*float64(want) || got > 1.25*float64(want) {
@@ -106,7 +106,7 @@ func TestItemsHaveTheSizeAskedFor(t *testing.T) {
 	}
 }
 
-// One seed, one sequence of requests; another seed, another one.
+// Equal seeds give equal sequences of requests, different seeds different ones.
 func TestRequestsAreDeterministic(t *testing.T) {
 	t.Parallel()
 	shape := Shape{Signals: all(), BatchItems: 20, Seed: 42, Deterministic: true}
@@ -121,9 +121,9 @@ func TestRequestsAreDeterministic(t *testing.T) {
 			t.Errorf("request %d: two sources of one seed differ", n)
 		}
 		if bytes.Equal(x, take(other, n, time.Now())) {
-			t.Errorf("request %d: two seeds make the same", n)
+			t.Errorf("request %d: two seeds give the same", n)
 		}
-		// What was sent before has no influence.
+		// Earlier requests have no influence.
 		if first := slices.Index(order, n); first < i && !bytes.Equal(x, take(fresh, n, time.Now())) {
 			t.Errorf("request %d: it depends on those before", n)
 		}
@@ -144,12 +144,11 @@ func TestPoolIsBounded(t *testing.T) {
 		t.Errorf("%d templates of %d bytes", n, len(large.pools[0][0].bytes))
 	}
 	if _, err := NewSource(Shape{Signals: []otlp.Signal{otlp.Logs}, BatchItems: 7000, ItemBytes: 10_000}); err == nil {
-		t.Error("a request of 70 MB was not refused")
+		t.Error("no error for a request of 70 MB")
 	}
 }
 
-// The request that is patched has all ids new and all times moved, and is the
-// same otherwise.
+// A patched request has new ids and moved times, and is otherwise unchanged.
 func TestTakePatches(t *testing.T) {
 	t.Parallel()
 	for _, signal := range all() {
@@ -179,15 +178,15 @@ func TestTakePatches(t *testing.T) {
 	}
 }
 
-// contents are a request's ids and times, in order, and all else as text.
+// contents are the ids and times of a request, in order, and everything else as text.
 type contents struct {
 	ids   []string
 	times []uint64
 	rest  string
 }
 
-// patchable takes a request apart by the official descriptors and the names of
-// the fields, which is not how patching finds them.
+// patchable finds the ids and times of a request with the official descriptors and the
+// names of the fields, unlike the code under test.
 func patchable(t *testing.T, s otlp.Signal, request []byte) (c contents) {
 	t.Helper()
 	m := testkit.NewMessage(s)
@@ -305,8 +304,8 @@ func TestParentsArePatchedWithTheirChildren(t *testing.T) {
 	}
 }
 
-// A request that is still lent does not change when its template's turn comes
-// again: the next borrower gets a copy with the same bytes as it would have had.
+// A request in use does not change when its template is taken again: the second loan is
+// a copy, with the bytes that the template would have had.
 func TestTakeWhileLent(t *testing.T) {
 	t.Parallel()
 	shape := Shape{Signals: []otlp.Signal{otlp.Traces}, BatchItems: 10, Seed: 1, Deterministic: true}
@@ -318,15 +317,15 @@ func TestTakeWhileLent(t *testing.T) {
 		t.Error("the copy is not what the template would have been")
 	}
 	if second.home != nil || &second.Bytes[0] == &slow.Bytes[0] {
-		t.Error("the second borrower writes into the first one's bytes")
+		t.Error("the second loan shares the bytes of the first")
 	}
 	second.Return()
 	if !bytes.Equal(slow.Bytes, want) {
-		t.Error("the lent bytes have changed")
+		t.Error("the bytes of the first loan have changed")
 	}
 	slow.Return()
 	if again := s.Take(1+maxTemplates, time.Now()); again.home == nil || !bytes.Equal(again.Bytes, take(fresh, 1+maxTemplates, time.Now())) {
-		t.Error("after Return the template is not used again, or is not right")
+		t.Error("after Return the template is not used again, or has wrong bytes")
 	}
 }
 

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// Latencies are kept in microseconds, up to an hour, to three digits.
+	// Latencies are recorded in microseconds, up to an hour, with three digits.
 	maxLatency    = time.Hour
 	latencyDigits = 3
-	// maxFailures bounds the kinds of failure that are told apart.
+	// maxFailures bounds the number of statuses that are counted separately.
 	maxFailures = 64
 )
 
@@ -25,18 +25,18 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, maxLatency.Microseconds(), latencyDigits)
 }
 
-// record clamps what a histogram cannot hold.
+// record records d, clamped to the range of the histogram.
 func record(h *hdrhistogram.Histogram, d time.Duration) {
-	// Within the bounds it has no error.
+	// Within the range there is no error.
 	_ = h.RecordValue(min(max(d.Microseconds(), 1), maxLatency.Microseconds()))
 }
 
-// tally is what came of the requests of one signal.
+// tally counts the outcomes of the requests of one signal.
 type tally struct {
 	mu       sync.Mutex
 	counts   Counts
-	latency  *hdrhistogram.Histogram // of acknowledged requests, from when they were due
-	delay    *hdrhistogram.Histogram // of all requests, from when they were due to the sending
+	latency  *hdrhistogram.Histogram // of acknowledged requests, from the time they were due
+	delay    *hdrhistogram.Histogram // of all requests, from the time they were due to the time of sending
 	failures map[string]*Failure
 }
 
@@ -44,7 +44,7 @@ func newTally() *tally {
 	return &tally{latency: newHistogram(), delay: newHistogram(), failures: map[string]*Failure{}}
 }
 
-// outcome is one request's.
+// outcome is the outcome of one request.
 type outcome struct {
 	items, bytes    int
 	due, sent, done time.Time
@@ -99,8 +99,8 @@ func (t *tally) fail(err error) {
 	}
 }
 
-// statusOf names what the destination said, or that it said nothing, and whether
-// it said when to come again.
+// statusOf returns the name of the status of a failed request, and whether the server
+// said when to retry.
 func statusOf(err error) (status string, hint bool) {
 	var e *otlpclient.Error
 	switch {
@@ -119,7 +119,7 @@ func (t *tally) snapshot() Counts {
 	return t.counts
 }
 
-// merge adds what o has; o is not in use any more.
+// merge adds o, which must no longer be in use.
 func (t *tally) merge(o *tally) {
 	t.counts.add(o.counts)
 	t.latency.Merge(o.latency)

@@ -38,7 +38,7 @@ func writeTraces(a *author) {
 	request.Close()
 }
 
-// trace writes a server's span and n-1 below it, parents first.
+// trace writes the span of a server and n-1 descendants, parents first.
 func (a *author) trace(to otlp.ScopeSpansBuilder, n int) {
 	traceID := a.id(16)
 	length := a.between(5*time.Millisecond, 2*time.Second)
@@ -60,7 +60,7 @@ func (a *author) trace(to otlp.ScopeSpansBuilder, n int) {
 	}
 }
 
-// span is what places a span in its trace.
+// span is the position of a span in its trace.
 type span struct {
 	trace, id, parent []byte
 	start, end        uint64

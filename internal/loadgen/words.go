@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// What the made-up shop is made of. Names of attributes follow the semantic
-// conventions.
+// The parts of a fictitious shop. Attribute names follow the semantic conventions.
 var (
 	services = []service{
 		{"frontend", "nodejs", "express"}, {"checkout", "go", "net/http"}, {"payment", "java", "spring-webmvc"},
@@ -46,11 +45,11 @@ var (
 	functions = []string{"handleRequest", "placeOrder", "chargeCard", "getQuote", "listProducts", "encode", "flush", "lookup"}
 )
 
-// kernelFunctions are where the stacks of all programs end at times.
+// kernelFunctions are the leaves of some stacks of all programs.
 var kernelFunctions = []string{"vfs_read", "ksys_write", "do_epoll_wait", "tcp_sendmsg", "__schedule", "futex_wait", "handle_mm_fault"}
 
-// service is a part of the shop: its name, the language it is written in, and
-// the library that its telemetry comes from.
+// service is a service of the shop: its name, its programming language, and the library
+// that records its telemetry.
 type service struct{ name, language, library string }
 
 // resource describes one instance of a service.
@@ -120,7 +119,7 @@ func (a *author) databaseCall(system, table string) []attr {
 	}
 }
 
-// exception describes one, with the trace of its stack.
+// exception describes an exception, with a stack trace.
 func (a *author) exception() []attr {
 	e := pick(a, exceptions)
 	var trace strings.Builder

@@ -11,7 +11,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// building is a pprof profile that is being put together.
+// building is a pprof profile under construction.
 type building struct {
 	c     *converter
 	named Named
@@ -25,8 +25,7 @@ type building struct {
 	key     []byte
 }
 
-// column is a sample type, with its place in the file that it once came from;
-// -1 is unknown.
+// column is a sample type, with its position in the original file; -1 means unknown.
 type column struct {
 	profile.ValueType
 	order int
@@ -57,7 +56,7 @@ func (b *building) headers(h *headers, p *otlp.ProfileFields, period profile.Val
 	b.p.DefaultSampleType = h.defaultSampleType
 }
 
-// nanos: pprof counts signed, and 0 is unknown.
+// nanos returns v, or 0 for unknown if it does not fit in the signed integers of pprof.
 func nanos(v uint64) int64 {
 	if v > math.MaxInt64 {
 		return 0
@@ -88,8 +87,8 @@ func (b *building) samples(col column, list otlp.List[otlp.Sample]) bool {
 	return b.c.left >= 0
 }
 
-// valueOf adds up a sample (profiles.proto, Sample): its values, or if there are
-// timestamps alone, one for each. ok is false if there is neither.
+// valueOf returns the sum of the values of a sample, or if it has only timestamps, their
+// number (profiles.proto, Sample). ok is false if it has neither.
 func valueOf(f *otlp.SampleFields) (v int64, ok bool) {
 	for n := range f.Values.All() {
 		v, ok = v+n, true
@@ -101,7 +100,8 @@ func valueOf(f *otlp.SampleFields) (v int64, ok bool) {
 	return v, ok
 }
 
-// row returns the sample of this identity; nil if the request is too large.
+// row returns the pprof sample for f, by stack, link and attributes; nil if the request
+// is too large.
 func (b *building) row(f *otlp.SampleFields) *profile.Sample {
 	b.scratch = slices.AppendSeq(b.scratch[:0], f.AttributeIndices.All())
 	slices.Sort(b.scratch)
@@ -125,7 +125,7 @@ func (b *building) row(f *otlp.SampleFields) *profile.Sample {
 	return row
 }
 
-// label gives a sample its labels.
+// label adds the labels of a sample.
 func (b *building) label(row *profile.Sample, link int32, attributes []int32) {
 	for _, i := range attributes {
 		l, ok := b.c.attribute(i)
@@ -138,7 +138,7 @@ func (b *building) label(row *profile.Sample, link int32, attributes []int32) {
 	}
 }
 
-// finish brings the columns into their order and fills up the rows.
+// finish sorts the columns and adds missing values.
 func (b *building) finish() {
 	if !b.c.spend(len(b.columns) * len(b.p.Sample)) {
 		return

@@ -8,29 +8,28 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// Named is a profile and where it comes from.
+// Named is a profile and its origin.
 type Named struct {
 	Profile *profile.Profile
-	// Name is the resource in a few words, "checkout (pid 17)"; it may be empty.
+	// Name is a short name of the resource, "checkout (pid 17)"; it can be empty.
 	Name string
-	// Scope and ScopeVersion are the profiler.
+	// Scope and ScopeVersion are the name and version of the profiler.
 	Scope, ScopeVersion string
 
 	resource []label
 }
 
-// maxReferences bounds what a request can make of itself: how often its samples
-// refer to frames, labels and values together. A request can say "this stack of a
-// million frames" in three bytes; pprof writes out each frame.
+// maxReferences bounds the size of the result: how often the samples of a request refer
+// to frames, labels and values together. A request can refer to a stack of a million
+// frames in three bytes, while pprof lists each frame.
 const maxReferences = 1 << 26
 
-// ErrTooLarge says that a request refers to its dictionary more than 67,108,864
-// times.
-var ErrTooLarge = errors.New("pprofconv: the request unfolds to more than 67,108,864 frames, labels and values")
+// ErrTooLarge means that a request refers to its dictionary more than 67,108,864 times.
+var ErrTooLarge = errors.New("convert to pprof: more than 67,108,864 frames, labels and values")
 
-// ToPprof makes pprof profiles of a request that otlp.Check has taken, in the
-// order in which they begin. What it returns is valid (profile.CheckValid) and
-// shares no memory with the request. The only error is ErrTooLarge.
+// ToPprof returns the pprof profiles of a request that otlp.Check accepted, in the order
+// of their first Profile. They are valid (profile.CheckValid) and share no memory with
+// the request. The only error is ErrTooLarge.
 func ToPprof(request []byte) ([]Named, error) {
 	c := &converter{
 		dict: otlp.DictionaryOf(otlp.Profiles, request), left: maxReferences,
@@ -56,20 +55,19 @@ func ToPprof(request []byte) ([]Named, error) {
 // converter is one call of ToPprof.
 type converter struct {
 	dict    *otlp.Dictionary
-	left    int // references that may still be made; negative: too many
+	left    int // the references that are still allowed; negative: too many
 	strings map[int32]string
-	labels  map[int32]*label // nil: an attribute that makes none
+	labels  map[int32]*label // nil for an attribute that has none
 	all     []*building
-	// resource is the wire form of the resource being read, labels what it
-	// becomes.
+	// resource is the wire form of the current resource, resourceLabels its labels.
 	resource       string
 	resourceLabels []label
-	// latest is the profile that others of its key go into, as long as their
-	// sample types are not there yet.
+	// latest is the last profile of each key. Further Profiles of the key are added to
+	// it as long as it does not have their sample types.
 	latest map[profileKey]*building
 }
 
-// profileKey is what the Profiles of one pprof profile agree in.
+// profileKey is what the Profiles of one pprof profile have in common.
 type profileKey struct {
 	resource, scope        string // wire bytes
 	time, duration         uint64
@@ -78,13 +76,13 @@ type profileKey struct {
 	attributes             string
 }
 
-// spend notes n more references, and says whether they may be made.
+// spend counts n more references, and reports whether they are allowed.
 func (c *converter) spend(n int) bool {
 	c.left -= min(n, maxReferences+1)
 	return c.left >= 0
 }
 
-// text returns entry i of the string table, once.
+// text returns entry i of the string table, which it copies once.
 func (c *converter) text(i int32) string {
 	s, ok := c.strings[i]
 	if !ok {
@@ -124,9 +122,9 @@ func (c *converter) group(g *otlp.Group) {
 }
 
 const (
-	// perProfile is what an empty profile counts for.
+	// perProfile is the cost of an empty profile in references.
 	perProfile = 256
-	// bytesPerReference is how many bytes that are copied count for one.
+	// bytesPerReference is how many copied bytes cost one reference.
 	bytesPerReference = 64
 )
 
@@ -139,7 +137,7 @@ func (c *converter) setResource(r otlp.Resource) {
 	}
 }
 
-// add puts one Profile in its place. It returns false if the request is too large.
+// add adds one Profile. It returns false if the request is too large.
 func (c *converter) add(g *otlp.Group, key profileKey, h headers, p *otlp.ProfileFields) bool {
 	attributes := c.profileHeaders(&h, p.AttributeIndices)
 	period := c.valueType(p.PeriodType)

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// render prints a profile as its readers see it, after it was a file.
+// render prints a profile after a round trip through a file.
 func render(t *testing.T, p *profile.Profile) string {
 	t.Helper()
 	var file bytes.Buffer
@@ -72,7 +72,7 @@ func renderAll(t *testing.T, list []Named) string {
 	return s.String()
 }
 
-// Values of samples, in each of the three shapes and outside of them.
+// Values of samples, in each of the three shapes and in invalid ones.
 func TestValues(t *testing.T) {
 	t.Parallel()
 	m := newMaker()
@@ -99,7 +99,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// Which Profiles become one.
+// Which Profiles are combined.
 func TestGrouping(t *testing.T) {
 	t.Parallel()
 	const t0, t1 = 1_700_000_000_000_000_000, 1_700_000_001_000_000_000
@@ -239,7 +239,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// What a location holds: inlined functions, lines, the address, the flag.
+// The content of a location: inlined functions, lines, the address, the flag.
 func TestLocations(t *testing.T) {
 	t.Parallel()
 	m := newMaker()
@@ -272,13 +272,13 @@ func TestLocations(t *testing.T) {
 	}
 }
 
-// exportedOnly compares profiles by what is in them.
+// exportedOnly compares profiles by their exported fields.
 var exportedOnly = cmp.FilterPath(func(p cmp.Path) bool {
 	f, ok := p.Last().(cmp.StructField)
 	return ok && strings.ToLower(f.Name()[:1]) == f.Name()[:1]
 }, cmp.Ignore())
 
-// Which mapping is the main program's, which build id counts, and how far a
+// Which mapping is that of the main program, which build id is used, and how far a
 // mapping is symbolized.
 func TestMappings(t *testing.T) {
 	t.Parallel()
@@ -359,7 +359,7 @@ func TestMappings(t *testing.T) {
 	}
 }
 
-// The fields that OTLP has as attributes, of the profile or of the scope.
+// The fields that are attributes of the profile or of the scope in OTLP.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	m := newMaker()

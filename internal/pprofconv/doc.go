@@ -1,44 +1,44 @@
-// Package pprofconv makes pprof profiles of OTLP profiles.
+// Package pprofconv converts OTLP profiles to pprof profiles.
 //
 //	ExportProfilesServiceRequest            []Named
 //	└─ resource, scope
 //	   ├─ Profile  samples/count     ─┐
 //	   └─ Profile  cpu/nanoseconds   ─┴─►   Profile with two sample types
 //
-// An OTLP Profile has one sample type, a pprof profile has several. Profiles of
-// one resource and scope that agree in time, duration, period and attributes
-// become one again, and their samples, by stack, attributes and link, its rows.
+// An OTLP Profile has one sample type, a pprof profile has several. Profiles of the same
+// resource and scope with equal time, duration, period and attributes are combined.
+// Their samples with equal stack, attributes and link become one pprof sample.
 //
 //	in OTLP                           in pprof
 //	attributes of a sample            labels; numbers with their unit
 //	link                              labels trace_id and span_id
 //	timestamps without values         their number
 //	values                            their sum
-//	pprof.* attributes                the fields that they are named after
+//	pprof.* attributes                the fields of these names
 //	build ids of a mapping            the build id: GNU's, Go's, or a hash of the file
 //
-// What pprof has no room for is left out: timestamps, the types of frames, other
+// Data without an equivalent in pprof is dropped: timestamps, the types of frames, other
 // attributes of profiles, mappings and locations. The resource and the scope are
-// beside the profile, in Named; Merge makes labels of the resource.
+// returned in Named, beside the profile; Merge turns the resource into labels.
 //
-// The one trap: pprof cannot write the number 0 without a unit in a label (it
-// reads as no label), nor an empty text. Such a 0 gets the label's own name for a
-// unit, which is what pprof shows it with anyway; an empty text is left out.
+// pprof cannot encode a label with the number 0 without a unit, or with an empty text: it
+// is read as no label. The unit of such a 0 is set to the name of the label, with which
+// pprof displays it in any case. An empty text is dropped.
 package pprofconv
 
-// Attributes that hold what OTLP has no field for (semantic conventions, "Pprof").
-// The two of the scope are read from the Profile as well: one scope may hold
-// profiles of several pprof files.
+// Attributes for data without a field in OTLP (semantic conventions, "Pprof"). The two
+// of the scope are also read from the Profile, since one scope can have profiles of
+// several pprof files.
 const (
 	AttrComment           = "pprof.profile.comment" // string[]
 	AttrDocURL            = "pprof.profile.doc_url"
 	AttrDropFrames        = "pprof.profile.drop_frames"
 	AttrKeepFrames        = "pprof.profile.keep_frames"
 	AttrDefaultSampleType = "pprof.scope.default_sample_type"
-	// AttrSampleTypeOrder, on a Profile, holds one number: the place of its sample
-	// type in the pprof file. On a scope it holds one for each Profile.
+	// AttrSampleTypeOrder on a Profile has one number: the position of its sample type
+	// in the pprof file. On a scope it has one number for each Profile.
 	AttrSampleTypeOrder = "pprof.scope.sample_type_order" // int[]
-	AttrIsFolded        = "pprof.location.is_folded"      // bool, as those below
+	AttrIsFolded        = "pprof.location.is_folded"      // bool, like those below
 	AttrHasFunctions    = "pprof.mapping.has_functions"
 	AttrHasFilenames    = "pprof.mapping.has_filenames"
 	AttrHasLineNumbers  = "pprof.mapping.has_line_numbers"

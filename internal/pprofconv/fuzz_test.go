@@ -12,7 +12,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// checkAny converts whatever Check takes.
+// checkAny converts every request that Check accepts.
 func checkAny(t *testing.T, request []byte) {
 	t.Helper()
 	if _, err := otlp.Check(otlp.Profiles, request); err != nil {
@@ -37,7 +37,7 @@ func checkAny(t *testing.T, request []byte) {
 	}
 }
 
-// checkFile: what is valid in memory is valid as a file.
+// checkFile checks that a profile that is valid in memory is valid as a file.
 func checkFile(t *testing.T, p *profile.Profile) {
 	t.Helper()
 	if err := p.CheckValid(); err != nil {
@@ -52,7 +52,7 @@ func checkFile(t *testing.T, p *profile.Profile) {
 	}
 }
 
-// Odd requests, but valid ones.
+// Unusual, but valid requests.
 func TestRandomRequests(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(400) {

@@ -15,11 +15,10 @@ type headers struct {
 	orders                                            []int // of all sample types of a scope
 }
 
-// maxOrders bounds the list of orders of a scope, which is nearly always shorter
-// than ten.
+// maxOrders bounds the list of orders of a scope, which usually has less than ten.
 const maxOrders = 1 << 16
 
-// scopeHeaders reads the attributes that the conventions put on the scope.
+// scopeHeaders reads the attributes that belong to the scope by the conventions.
 func (c *converter) scopeHeaders(scope otlp.InstrumentationScope) (h headers) {
 	for k, v := range otlp.Attributes(scope.Attributes(), c.dict) {
 		switch string(k) {
@@ -36,8 +35,8 @@ func (c *converter) scopeHeaders(scope otlp.InstrumentationScope) (h headers) {
 	return h
 }
 
-// profileHeaders reads the attributes of a Profile, and returns those that
-// Profiles of one pprof profile agree in, as a key.
+// profileHeaders reads the attributes of a Profile. It returns a key of those that are
+// equal for all Profiles of one pprof profile.
 func (c *converter) profileHeaders(h *headers, attributes otlp.Varints[int32]) string {
 	var same []int32
 	for i := range attributes.All() {
@@ -49,7 +48,7 @@ func (c *converter) profileHeaders(h *headers, attributes otlp.Varints[int32]) s
 				h.order = order(n)
 				break
 			}
-			continue // what they differ in
+			continue // differs between them
 		case AttrComment:
 			h.comments = nil
 			for e := range v.Array() {

@@ -12,7 +12,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// label is an attribute as pprof has it: texts, numbers with their unit, or both
+// label is an attribute in the form of pprof: texts, numbers with their unit, or both
 // under one key.
 type label struct {
 	key     string
@@ -21,8 +21,8 @@ type label struct {
 	unit    string
 }
 
-// attribute returns the label that entry i of the attribute table makes; ok is
-// false if it makes none.
+// attribute returns the label for entry i of the attribute table; ok is false if there
+// is none.
 func (c *converter) attribute(i int32) (l *label, ok bool) {
 	if l, ok = c.labels[i]; ok {
 		return l, l != nil
@@ -35,7 +35,7 @@ func (c *converter) attribute(i int32) (l *label, ok bool) {
 	return l, l != nil
 }
 
-// labelOf translates an attribute. ok is false for one without a key or value.
+// labelOf converts an attribute. ok is false if it has no key or no value.
 //
 //	string → text, int → number, bool and double → text
 //	a list of strings and ints → texts and numbers
@@ -61,7 +61,7 @@ func (l *label) addText(s string) {
 	}
 }
 
-// addList returns false for a list of other things than strings and ints.
+// addList returns false if an element is neither a string nor an int.
 func (l *label) addList(v otlp.Value) bool {
 	for e := range v.Array() {
 		switch e.Kind() {
@@ -76,8 +76,8 @@ func (l *label) addList(v otlp.Value) bool {
 	return true
 }
 
-// addTo adds the label to a sample. A list of units is as long as that of its
-// numbers, or not there.
+// addTo adds the label to a sample. A list of units is as long as the list of numbers,
+// or absent.
 func (l *label) addTo(s *profile.Sample) {
 	if len(l.texts) > 0 {
 		if s.Label == nil {
@@ -108,7 +108,7 @@ func (l *label) addNumber(s *profile.Sample, n int64) {
 	s.NumLabel[l.key] = append(s.NumLabel[l.key], n)
 }
 
-// linkLabels are the ids of a link. All zero is none.
+// linkLabels returns the ids of a link as labels. An id of zeros is none.
 func linkLabels(link otlp.Link) (list []label) {
 	f := link.Decode()
 	for _, id := range []struct {
@@ -122,8 +122,7 @@ func linkLabels(link otlp.Link) (list []label) {
 	return list
 }
 
-// nameOf says in a few words what resource this is: what it is called, and which
-// process of those it is.
+// nameOf returns a short name of the resource: its name and process id.
 func nameOf(resource []label) string {
 	first := func(keys ...string) string {
 		for _, key := range keys {

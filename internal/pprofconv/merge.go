@@ -8,11 +8,11 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// LabelProfile is the label, and the attribute, that tells profiles with the same
-// sample types apart: Go's mutex and block profiles. The pprof receiver sets it.
+// LabelProfile is the label and the attribute that distinguishes profiles with the same
+// sample types, such as Go's mutex and block profiles. The pprof receiver sets it.
 const LabelProfile = "penstock.pprof.profile"
 
-// KindsOf returns what the samples of a profile have as LabelProfile, sorted.
+// KindsOf returns the values of LabelProfile in the samples of a profile, sorted.
 func KindsOf(p *profile.Profile) []string {
 	var all []string
 	for _, s := range p.Sample {
@@ -26,9 +26,10 @@ func KindsOf(p *profile.Profile) []string {
 	return all
 }
 
-// Merge adds up profiles: one for each set of sample types and each value of
-// LabelProfile, in the order in which they come first. The attributes of its resource become labels of each sample,
-// unless the sample has a label of that name. The profiles of list are used up.
+// Merge returns the sum of the profiles for each set of sample types and each value of
+// LabelProfile, in the order of their first profile. The attributes of the resource
+// become labels of each sample, unless the sample has a label of that name. The profiles
+// in list must not be used afterwards.
 func Merge(list []Named) ([]Named, error) {
 	var kinds []string
 	byKind := map[string][]Named{}
@@ -61,8 +62,8 @@ func addResource(s *profile.Sample, resource []label) {
 	}
 }
 
-// kindOf tells profiles that can be added up: they agree in sample types, in what
-// a period is and in LabelProfile.
+// kindOf returns a key that is equal for profiles that can be added: those with the same
+// sample types, period type and LabelProfile.
 func kindOf(p *profile.Profile) string {
 	var k []byte
 	types := append([]*profile.ValueType{p.PeriodType}, p.SampleType...)
@@ -98,9 +99,9 @@ func mergeKind(list []Named) (Named, error) {
 	}
 	merged, err := profile.Merge(profiles)
 	if err != nil {
-		return Named{}, fmt.Errorf("merging %d profiles: %w", len(list), err)
+		return Named{}, fmt.Errorf("merge %d profiles: %w", len(list), err)
 	}
-	// The library adds up durations, as of profiles taken one after the other.
+	// The library adds the durations, as if one profile was taken after the other.
 	merged.TimeNanos, merged.DurationNanos = begin, max(longest, end-begin)
 	out.Profile, out.Name = merged, list[0].Name
 	if len(names) > 1 {

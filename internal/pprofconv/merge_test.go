@@ -8,8 +8,8 @@ import (
 	profiles "go.opentelemetry.io/proto/otlp/profiles/v1development"
 )
 
-// Profiles of the same sample types become one, wherever they are from, and what
-// they are from becomes labels.
+// Profiles with the same sample types are merged, also those of different resources,
+// and the resource becomes labels.
 func TestMerge(t *testing.T) {
 	t.Parallel()
 	m := newMaker()
@@ -50,7 +50,7 @@ web (pid 1): heap/count at 1001 for 100
 	}
 }
 
-// Profiles with the same sample types that say they are different stay so.
+// Profiles with the same sample types and different LabelProfile are not merged.
 func TestMergeKeepsKindsApart(t *testing.T) {
 	t.Parallel()
 	m := newMaker()

@@ -21,11 +21,11 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
-// total is what a function has itself and with all that it calls.
+// total is the value of a function itself and including its callees.
 type total struct{ flat, cum int64 }
 
-// Requests of a real profiler: the totals of each function are those that a walk
-// over the official module's objects finds, and `go tool pprof` finds them too.
+// Requests of a real profiler: the totals of each function are those computed from the
+// objects of the official module, and those of `go tool pprof`.
 func TestRealPayloads(t *testing.T) {
 	t.Parallel()
 	for name, request := range testkit.ProfilerPayloads(t) {
@@ -60,7 +60,7 @@ func TestRealPayloads(t *testing.T) {
 	}
 }
 
-// walk counts the samples of each Profile of a request, in the plainest way.
+// walk adds up the samples of each Profile of a request, in the simplest way.
 func walk(t *testing.T, request []byte) (list []map[string]total) {
 	t.Helper()
 	m := &colprofiles.ExportProfilesServiceRequest{}
@@ -113,7 +113,7 @@ func countStack(of map[string]total, d *profiles.ProfilesDictionary, stack int32
 	}
 }
 
-// totals counts the samples of a pprof profile.
+// totals adds up the samples of a pprof profile.
 func totals(p *profile.Profile, sampleType int) map[string]total {
 	of := map[string]total{}
 	for _, s := range p.Sample {
@@ -148,7 +148,7 @@ func totals(p *profile.Profile, sampleType int) map[string]total {
 
 var topLine = regexp.MustCompile(`^\s*(-?\d+)\S*\s+\S+\s+\S+\s+(-?\d+)\S*\s+\S+\s+(.+)$`)
 
-// compareTop asks `go tool pprof` for the functions that have names.
+// compareTop compares with `go tool pprof` for the functions with names.
 func compareTop(t *testing.T, p *profile.Profile, sampleType string) {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {

@@ -87,7 +87,7 @@ func (m *maker) add(attributes []*common.KeyValue, scope *common.Instrumentation
 	})
 }
 
-// request returns the bytes. Those that break a rule on purpose say so.
+// request returns the bytes, which must be valid unless the caller expects otherwise.
 func (m *maker) request(t *testing.T, conforms bool) []byte {
 	t.Helper()
 	b, err := proto.Marshal(m.req)
@@ -127,7 +127,7 @@ func kv(key string, v *common.AnyValue) *common.KeyValue {
 	return &common.KeyValue{Key: key, Value: v}
 }
 
-// valid converts, and checks what comes out as a reader of the file would.
+// valid converts a request and checks the result after a round trip through a file.
 func valid(t *testing.T, request []byte) []Named {
 	t.Helper()
 	list, err := ToPprof(request)

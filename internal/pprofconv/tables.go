@@ -9,8 +9,8 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// tables are the mappings, locations and functions of a pprof profile, by their
-// index in the dictionary. An entry is made when the first one refers to it.
+// tables holds the mappings, locations and functions of a pprof profile by their index
+// in the dictionary. An entry is added at the first reference to it.
 type tables struct {
 	c         *converter
 	p         *profile.Profile
@@ -18,9 +18,9 @@ type tables struct {
 	locations map[int32]*profile.Location
 	functions map[int32]*profile.Function
 	stacks    map[int32][]*profile.Location
-	// flagged are the mappings that say themselves how far they are symbolized.
+	// flagged are the mappings with attributes that say how far they are symbolized.
 	flagged map[*profile.Mapping]bool
-	nobody  *profile.Function // of lines without a function
+	unnamed *profile.Function // the function of lines without a function
 }
 
 func newTables(c *converter, p *profile.Profile) tables {
@@ -32,8 +32,7 @@ func newTables(c *converter, p *profile.Profile) tables {
 	}
 }
 
-// stack returns the locations of a stack, leaf first. Samples of one stack share
-// them.
+// stack returns the locations of a stack, leaf first. The samples of a stack share them.
 func (t *tables) stack(i int32) []*profile.Location {
 	if s, ok := t.stacks[i]; ok {
 		return s
@@ -63,7 +62,7 @@ func (t *tables) location(i int32) *profile.Location {
 		v := line.Decode()
 		fn := t.function(v.FunctionIndex)
 		if fn == nil && v.Line == 0 {
-			continue // it says nothing, and pprof wants a function
+			continue // it is empty, and pprof requires a function
 		}
 		if fn == nil {
 			fn = t.unknown()
@@ -80,20 +79,20 @@ func (t *tables) location(i int32) *profile.Location {
 	return l
 }
 
-// flags tells which of the attributes are booleans.
-func (t *tables) flags(attributes otlp.Varints[int32], tell func(key string, is bool)) {
+// flags calls f for each attribute with a boolean.
+func (t *tables) flags(attributes otlp.Varints[int32], f func(key string, is bool)) {
 	for i := range attributes.All() {
 		if !t.c.spend(1) {
 			return
 		}
 		kv := t.c.dict.Attribute(i).Decode()
 		if v := kv.Value.Resolve(t.c.dict); v.Kind() == otlp.KindBool {
-			tell(t.c.text(kv.KeyStrindex), v.Bool())
+			f(t.c.text(kv.KeyStrindex), v.Bool())
 		}
 	}
 }
 
-// function returns nil for entry 0, which is no function.
+// function returns nil for entry 0, which means none.
 func (t *tables) function(i int32) *profile.Function {
 	if f, ok := t.functions[i]; ok || i == 0 {
 		return f
@@ -104,7 +103,7 @@ func (t *tables) function(i int32) *profile.Function {
 		Filename: t.c.text(v.FilenameStrindex), StartLine: v.StartLine,
 	}
 	if f.SystemName == "" {
-		f.SystemName = f.Name // as Go's own profiles have it
+		f.SystemName = f.Name // as in Go's own profiles
 	}
 	t.p.Function = append(t.p.Function, f)
 	t.functions[i] = f
@@ -112,14 +111,14 @@ func (t *tables) function(i int32) *profile.Function {
 }
 
 func (t *tables) unknown() *profile.Function {
-	if t.nobody == nil {
-		t.nobody = &profile.Function{ID: uint64(len(t.p.Function) + 1)}
-		t.p.Function = append(t.p.Function, t.nobody)
+	if t.unnamed == nil {
+		t.unnamed = &profile.Function{ID: uint64(len(t.p.Function) + 1)}
+		t.p.Function = append(t.p.Function, t.unnamed)
 	}
-	return t.nobody
+	return t.unnamed
 }
 
-// mapping returns nil for entry 0, which is none.
+// mapping returns nil for entry 0, which means none.
 func (t *tables) mapping(i int32) *profile.Mapping {
 	if m, ok := t.mappings[i]; ok || i == 0 {
 		return m
@@ -149,7 +148,7 @@ func (t *tables) mapping(i int32) *profile.Mapping {
 	return m
 }
 
-// buildIDs are the attributes that can be pprof's build id, the best one first.
+// buildIDs are the attributes that can be the build id of pprof, in order of preference.
 var buildIDs = [...]string{
 	"process.executable.build_id.gnu", "process.executable.build_id.go", "process.executable.build_id.htlhash",
 }
@@ -168,8 +167,8 @@ func (t *tables) buildID(attributes otlp.Varints[int32]) (id string) {
 	return id
 }
 
-// finish says of mappings how far they are symbolized, and puts the one of the
-// main program first, where pprof expects it.
+// finish sets how far mappings are symbolized, and moves the mapping of the main program
+// to the front, as pprof expects.
 func (t *tables) finish(resource []label) {
 	t.computeFlags()
 	main := t.mainMapping(resource)
@@ -183,9 +182,9 @@ func (t *tables) finish(resource []label) {
 	}
 }
 
-// computeFlags: a mapping has functions, file names or lines if all of its
-// locations do, for pprof does not look for more where it has. It has inlined
-// frames if it has functions, and one of its locations has several.
+// computeFlags sets that a mapping has functions, file names or lines if all its
+// locations have them, since pprof does not symbolize it further then. It has inlined
+// frames if it has functions and one of its locations has several.
 func (t *tables) computeFlags() {
 	seen := map[*profile.Mapping]bool{}
 	for _, l := range t.p.Location {
@@ -212,9 +211,9 @@ func (t *tables) computeFlags() {
 	}
 }
 
-// mainMapping returns the index of the mapping that looks like the program
-// itself: the one that the resource names, else the first that is neither a
-// library nor part of the kernel.
+// mainMapping returns the index of the mapping that probably is the main program: the one
+// that the resource names, otherwise the first that is neither a library nor part of the
+// kernel.
 func (t *tables) mainMapping(resource []label) int {
 	for _, l := range resource {
 		if (l.key != "process.executable.path" && l.key != "process.executable.name") || len(l.texts) == 0 {

@@ -13,7 +13,7 @@ import (
 //	}
 //	if c.Err != nil { … }
 //
-// Over bytes that were checked Err stays nil.
+// For bytes that were checked Err is always nil.
 type Cursor struct {
 	Buf []byte
 	Err error
@@ -22,16 +22,15 @@ type Cursor struct {
 	Type Type
 	// Scalar is the value of a varint or fixed field.
 	Scalar uint64
-	// Bytes is the value of a length-delimited field, and a whole group with
-	// its end tag.
+	// Bytes is the value of a length-delimited field, or a group with its end tag.
 	Bytes []byte
-	// Start and End bound the field in Buf, tag included: Buf[Start:End] is
-	// what to copy to keep the field as it is.
+	// Start and End are the bounds of the field in Buf, including its tag: to copy
+	// the field unchanged, copy Buf[Start:End].
 	Start, End int
 }
 
-// Next moves to the next field. It returns false at the end or on bad bytes,
-// for which it sets Err.
+// Next moves to the next field. It returns false at the end, or at invalid bytes, for
+// which it sets Err.
 func (c *Cursor) Next() bool {
 	i := c.End
 	if i >= len(c.Buf) || c.Err != nil {
@@ -74,15 +73,14 @@ func (c *Cursor) value(i int) (err error) {
 	return err
 }
 
-// Tag returns the field's number and type as they stand on the wire:
-// number<<3 | type.
+// Tag returns the field's number and type as on the wire: number<<3 | type.
 func (c *Cursor) Tag() uint32 { return c.Num<<3 | uint32(c.Type) }
 
-// Double returns Scalar as the double it encodes.
+// Double returns Scalar as a double.
 func (c *Cursor) Double() float64 { return math.Float64frombits(c.Scalar) }
 
-// LastScalar returns the value of the field num of type t that comes last, which
-// is the one that counts (encoding guide, "Last One Wins").
+// LastScalar returns the value of the last field with this number and type, which is
+// the one that counts (encoding guide, "Last One Wins").
 func LastScalar(b []byte, num uint32, t Type) (v uint64, ok bool) {
 	for c := (Cursor{Buf: b}); c.Next(); {
 		if c.Num == num && c.Type == t {
@@ -102,9 +100,9 @@ func LastBytes(b []byte, num uint32) (v []byte) {
 	return v
 }
 
-// Merged returns the message field num; nil if there is none. A message that
-// occurs more than once is the merger of its parts, and that is what the parts
-// laid end to end say. Only then is memory allocated.
+// Merged returns the message field num; nil if there is none. If the field occurs
+// more than once, the message is the concatenation of its parts; only then is memory
+// allocated.
 func Merged(b []byte, num uint32) (v []byte) {
 	for c := (Cursor{Buf: b}); c.Next(); {
 		if c.Num == num && c.Type == TypeBytes {
@@ -114,10 +112,10 @@ func Merged(b []byte, num uint32) (v []byte) {
 	return v
 }
 
-// Merge returns the message that part makes of v: part itself if v is absent.
-// v is a Cursor's Bytes or what Merge returned. The former have no room behind
-// them, so appending never writes to the request; the latter keep theirs, else
-// a message in many small parts would be copied once for each.
+// Merge returns the message v merged with part; part itself if v is nil. v must be
+// the Bytes of a Cursor or a result of Merge. The former have no spare capacity, so
+// that appending does not write to the request. The latter keep theirs, so that a
+// message in many small parts is not copied for each of them.
 func Merge(v, part []byte) []byte {
 	if v == nil {
 		return part

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// Encoder appends fields to Buf. The zero value is ready; to reuse memory, set
-// Buf to a slice of length 0.
+// Encoder appends fields to Buf. The zero value is ready for use; to reuse memory,
+// set Buf to a slice of length 0.
 type Encoder struct {
 	Buf []byte
 }
@@ -23,7 +23,7 @@ func AppendBytes[T ~string | ~[]byte](b []byte, num uint32, v T) []byte {
 	return append(b, v...)
 }
 
-// SizeVarint returns how many bytes v takes as a varint.
+// SizeVarint returns the size of v as a varint in bytes.
 func SizeVarint(v uint64) int {
 	n := 1
 	for v >= 0x80 {
@@ -60,19 +60,19 @@ func (e *Encoder) Bytes(num uint32, v []byte) { e.Buf = AppendBytes(e.Buf, num, 
 // String appends a string field.
 func (e *Encoder) String(num uint32, v string) { e.Buf = AppendBytes(e.Buf, num, v) }
 
-// Raw appends bytes that are fields already.
+// Raw appends fields that are encoded already.
 func (e *Encoder) Raw(fields []byte) { e.Buf = append(e.Buf, fields...) }
 
-// Open begins a nested message and returns the mark that Close asks for.
-// Between them everything appended belongs to the nested message. Open and
-// Close nest.
+// Open begins a nested message and returns the mark for Close. Everything appended
+// between the two belongs to the nested message. Calls of Open and Close can be
+// nested.
 func (e *Encoder) Open(num uint32) (mark int) {
 	e.Buf = append(AppendTag(e.Buf, num, TypeBytes), 0)
 	return len(e.Buf)
 }
 
-// Close ends the nested message. One byte is kept for its length; a message of
-// 128 bytes or more is moved up to make room for the rest.
+// Close ends the nested message. Open reserved one byte for its length; a message of
+// 128 bytes or more is moved to make space for the rest.
 func (e *Encoder) Close(mark int) {
 	n := len(e.Buf) - mark
 	if n < 0x80 {

@@ -1,5 +1,5 @@
-// Package wire reads and writes protobuf's wire format, and nothing else: it
-// knows numbers and lengths, no messages.
+// Package wire reads and writes the wire format of protobuf: field numbers, wire
+// types, lengths and values, without a schema.
 //
 //	message = field*
 //	field   = tag value           tag = number<<3 | type, a varint
@@ -9,13 +9,13 @@
 //	        | field* end-group    types 3 and 4, obsolete
 //	        | 4 bytes             type 5, little endian
 //
-// Reading never allocates, never recurses and never panics: a Cursor over bad
-// bytes stops and says so. Writing appends to one buffer; a nested message
-// reserves a byte for its length and moves up if that was too few.
+// Reading does not allocate, recurse or panic: over invalid bytes, a Cursor stops
+// with an error. Writing appends to one buffer; one byte is reserved for the length
+// of a nested message, which is moved if more are needed.
 //
-// The one trap: what a Cursor returns points into the bytes it was given.
+// The byte slices that a Cursor returns point into the bytes it reads.
 //
-// The rules are those of https://protobuf.dev/programming-guides/encoding.
+// The format is specified at https://protobuf.dev/programming-guides/encoding.
 package wire
 
 import (
@@ -39,14 +39,15 @@ const (
 const (
 	// MaxNumber is the largest field number.
 	MaxNumber = 1<<29 - 1
-	// MaxGroupDepth bounds the nesting of obsolete groups in unknown fields.
+	// MaxGroupDepth is the maximum nesting of groups, which are obsolete and occur
+	// only in unknown fields.
 	MaxGroupDepth = 64
-	// MaxMessageBytes is the largest message: lengths are int32 in every
-	// implementation.
+	// MaxMessageBytes is the maximum size of a message: all implementations use
+	// int32 for lengths.
 	MaxMessageBytes = 1<<31 - 1
 )
 
-// What can be wrong with bytes. Positions are added by whoever knows them.
+// The errors of invalid bytes. The caller adds the position.
 var (
 	ErrTruncated = errors.New("truncated field")
 	ErrOverflow  = errors.New("varint longer than 64 bits")
@@ -56,7 +57,7 @@ var (
 	ErrDepth     = fmt.Errorf("groups nested deeper than %d levels", MaxGroupDepth)
 )
 
-// Varint reads a varint at b[i:] and returns the index behind it, or an error.
+// Varint reads a varint at b[i:] and returns the index after it.
 func Varint(b []byte, i int) (v uint64, next int, err error) {
 	if uint(i) < uint(len(b)) && b[i] < 0x80 {
 		return uint64(b[i]), i + 1, nil
@@ -82,7 +83,8 @@ func varintSlow(b []byte, i int) (v uint64, next int, err error) {
 	return 0, i, ErrOverflow
 }
 
-// Length reads a length at b[i:] and returns the bounds of what it measures.
+// Length reads a length at b[i:] and returns the bounds of the bytes after it that
+// have this length.
 func Length(b []byte, i int) (start, end int, err error) {
 	n, start, err := Varint(b, i)
 	if err != nil {
@@ -94,7 +96,7 @@ func Length(b []byte, i int) (start, end int, err error) {
 	return start, start + int(n), nil
 }
 
-// Tag reads a field's number and type.
+// Tag reads a field's number and type at b[i:] and returns the index after it.
 func Tag(b []byte, i int) (num uint32, t Type, next int, err error) {
 	v, next, err := Varint(b, i)
 	if err != nil {
@@ -107,7 +109,8 @@ func Tag(b []byte, i int) (num uint32, t Type, next int, err error) {
 	return uint32(n), Type(v & 7), next, nil
 }
 
-// Skip returns the index behind the value of a field whose tag was just read.
+// Skip returns the index after the value at b[i:] of a field with this number and
+// type.
 func Skip(b []byte, i int, num uint32, t Type) (next int, err error) {
 	switch t {
 	case TypeVarint:
@@ -135,7 +138,7 @@ func skipN(b []byte, i, n int) (int, error) {
 	return i + n, nil
 }
 
-// skipGroup walks a group, and groups inside it, on a stack of its own.
+// skipGroup skips a group and the groups inside it, without recursion.
 func skipGroup(b []byte, i int, num uint32) (int, error) {
 	var open [MaxGroupDepth]uint32
 	open[0] = num
@@ -145,7 +148,7 @@ func skipGroup(b []byte, i int, num uint32) (int, error) {
 		if err != nil {
 			return next, err
 		}
-		// Inside a group the official implementation takes numbers up to 2^31-1.
+		// Inside a group the official implementation accepts numbers up to 2^31-1.
 		n := v >> 3
 		if n == 0 || n > 1<<31-1 {
 			return next, ErrNumber

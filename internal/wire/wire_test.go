@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// FuzzCursor holds Cursor against the official module's protowire: the same
-// fields, the same values, the same verdict.
+// FuzzCursor compares Cursor with protowire of the official module: the same
+// fields, values and errors.
 func FuzzCursor(f *testing.F) {
 	for _, s := range []string{
 		"", "\x08\x01", "\x0a\x03abc", "\x09abcdefgh", "\x0dabcd", "\x0b\x08\x01\x0c", "\x0c", "\x0a\x05abc",
@@ -80,7 +80,7 @@ func FuzzEncoder(f *testing.F) {
 		}
 		var e Encoder
 		var open []int
-		var want [][]byte // the contents of the messages open, outermost first
+		var want [][]byte // the contents of the open messages, outermost first
 		want = append(want, nil)
 		for _, op := range script {
 			top := &want[len(want)-1]
@@ -154,8 +154,8 @@ func TestReadingDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// A message in many small parts costs as much to merge as it is long, not the
-// square of it: the buffer grows as append grows it.
+// The cost to merge a message in many small parts is linear in its size, since the
+// buffer grows like append grows it.
 func TestMergingManyPartsIsLinear(t *testing.T) {
 	var b []byte
 	const parts = 10_000
