@@ -9,8 +9,8 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// A list of components that cannot be run is refused before anything is read.
-func TestComponentsThatCannotBe(t *testing.T) {
+// An invalid list of components is rejected before the configuration is read.
+func TestInvalidComponents(t *testing.T) {
 	t.Parallel()
 	f := newFakes().descriptors()
 	nameless, alone, twice := f[0], f[0], f[2]
@@ -46,7 +46,7 @@ func TestAliasesMeanTheSame(t *testing.T) {
 	}
 }
 
-func TestSignalsThatAComponentDoesNotKnow(t *testing.T) {
+func TestUnsupportedSignals(t *testing.T) {
 	t.Parallel()
 	_, err := Load(newFakes().options(), `yaml:
 receivers: {in: }
@@ -56,14 +56,13 @@ service:
     traces: {receivers: [in], exporters: [tracesonly, outer/2]}
     logs: {receivers: [in], exporters: [tracesonly]}
 `)
-	const want = `the exporter "tracesonly" does not support logs; it knows traces`
+	const want = `the exporter "tracesonly" does not support logs; it supports traces`
 	if err == nil || !strings.HasSuffix(err.Error(), "7:41: service.pipelines.logs.exporters[0]: "+want) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// A signal's pipelines are its own: what goes into a connector as traces does not
-// come out as logs.
+// A connector keeps signals apart: traces that go in do not come out as logs.
 func TestConnectorKeepsSignalsApart(t *testing.T) {
 	t.Parallel()
 	f := newFakes()

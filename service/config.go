@@ -9,11 +9,11 @@ import (
 // its file, line and column, sorted by place. Its text has one line for each.
 type ConfigErrors = config.Errors
 
-// A LoadError says why there is no Config.
+// A LoadError reports why Load returned no Config.
 type LoadError struct {
 	Problems ConfigErrors
-	// Warnings are what Config.Warnings would be. A variable that is not set is
-	// often the reason of a problem.
+	// Warnings are those that Config.Warnings would have returned. An unset
+	// variable is often the cause of a problem.
 	Warnings []string
 }
 
@@ -25,13 +25,14 @@ func (e *LoadError) Unwrap() error { return e.Problems }
 // Sources say where a configuration comes from.
 type Sources struct {
 	// URIs are merged in their order: "path", "file:path", "env:NAME",
-	// "yaml:text". Without any, the built-in default is taken.
+	// "yaml:text". If there are none, the built-in default is used.
 	URIs []string
 	// Set holds assignments "exporters.otlp.timeout=2s", merged last.
 	Set []string
 }
 
-// Config is a checked configuration. Load makes it, and nothing changes it.
+// Config is a checked configuration. Load returns it; it does not change
+// afterwards.
 type Config struct{ loaded *load.Config }
 
 // Load reads a configuration from files and other sources (see Sources.URIs), for
@@ -39,7 +40,7 @@ type Config struct{ loaded *load.Config }
 // wrong, its error is a *LoadError, which wraps a ConfigErrors.
 func Load(o Options, uris ...string) (*Config, error) { return LoadFrom(o, Sources{URIs: uris}) }
 
-// LoadFrom is Load with all that can be said about sources.
+// LoadFrom is Load with every option for the sources.
 func LoadFrom(o Options, s Sources) (*Config, error) {
 	loaded, err := load.Load(load.Sources(s), o.Components)
 	if refused, ok := err.(*load.Error); ok {
@@ -51,15 +52,15 @@ func LoadFrom(o Options, s Sources) (*Config, error) {
 	return &Config{loaded}, nil
 }
 
-// Warnings returns what is suspicious but not wrong, in source order.
+// Warnings returns the settings that are valid but suspicious, in source order.
 func (c *Config) Warnings() []string { return c.loaded.Warnings() }
 
-// YAML returns the configuration in effect, defaults included and secrets
-// hidden, in the order of the sections in which it was written. Load reads it
-// back.
+// YAML returns the configuration in effect, with defaults included and secrets
+// hidden, in the order of the sections in which it was written. Load can read
+// the result.
 func (c *Config) YAML() ([]byte, error) { return c.loaded.YAML() }
 
 // CheckFeatureGates reads a list of feature gates as the Collector does,
 // "+service.profilesSupport,-other", and returns a warning for each that is not
-// known. There is none yet that changes anything.
+// known. No feature gate changes anything yet.
 func CheckFeatureGates(list string) (warnings []string) { return load.CheckFeatureGates(list) }

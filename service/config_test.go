@@ -12,10 +12,10 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-var update = flag.Bool("update", false, "write what the tests get into testdata as what they want")
+var update = flag.Bool("update", false, "write the results of the tests to testdata as the expected results")
 
-// Whatever is in a file, Load does not panic, and what it takes is printed as
-// something that it takes.
+// Load does not panic on any file, and accepts its own output for every file
+// that it accepts.
 func FuzzLoad(f *testing.F) {
 	cases, err := filepath.Glob("testdata/config/*.txt")
 	if err != nil {
@@ -44,14 +44,14 @@ func FuzzLoad(f *testing.F) {
 			t.Fatal(err)
 		}
 		if _, err := loadAll("yaml:" + string(printed)); err != nil {
-			t.Fatalf("%v\nin what was printed:\n%s", err, printed)
+			t.Fatalf("%v\nin the output:\n%s", err, printed)
 		}
 	})
 }
 
-// Nothing is kept in the null device, so that several may write there. An
-// absolute path is the same file as a relative one.
-func TestFilesOfTwo(t *testing.T) {
+// Several exporters may write to the null device. An absolute and a relative
+// path can name the same file.
+func TestSameFileTwice(t *testing.T) {
 	t.Parallel()
 	abs, err := filepath.Abs("x.otlp")
 	if err != nil {
@@ -59,7 +59,7 @@ func TestFilesOfTwo(t *testing.T) {
 	}
 	for _, c := range []struct{ first, second, want string }{
 		{os.DevNull, os.DevNull, "<nil>"},
-		{"x.otlp", abs, ": exporters.file/2.path: the file " + abs + " is written already by exporters.file.path (x.otlp); expected a file of its own"},
+		{"x.otlp", abs, ": exporters.file/2.path: the file " + abs + " is already written by exporters.file.path (x.otlp); expected a file of its own"},
 	} {
 		_, err := loadAll(fmt.Sprintf("yaml:{receivers: {otlp: {protocols: {grpc: }}}, exporters: {file: {format: proto, path: %q}, file/2: {format: proto, path: %q}}, "+
 			"service: {pipelines: {logs: {receivers: [otlp], exporters: [file, file/2]}}}}", c.first, c.second))
@@ -69,9 +69,9 @@ func TestFilesOfTwo(t *testing.T) {
 	}
 }
 
-// Each case in testdata/config is a configuration and what Load says to it:
-// errors, or if there are none, warnings.
-func TestLoadSays(t *testing.T) {
+// Each case in testdata/config is a configuration and the errors of Load, or
+// its warnings if there are no errors.
+func TestLoadMessages(t *testing.T) {
 	t.Parallel()
 	cases, err := filepath.Glob("testdata/config/*.txt")
 	if err != nil || len(cases) == 0 {

@@ -11,18 +11,17 @@
 //
 // An embedder needs four calls:
 //
-//	cfg, err := service.Load("penstock.yaml")
-//	svc, err := service.New(cfg, service.Options{})
+//	cfg, err := service.Load(opts, "penstock.yaml")
+//	svc, err := service.New(cfg, opts) // service.Options{Components: components.Default()}
 //	err = svc.Start(ctx)
-//	err = svc.Shutdown(ctx) // or svc.Run(ctx), which is both
+//	err = svc.Shutdown(ctx) // or svc.Run(ctx), which starts and shuts down
 //
-// The files read in this order: config.go (Load), catalog.go (the component
-// types), id.go, pipelines.go, check.go, cycles.go and listeners.go (what can be
-// wrong), telemetry*.go and resource.go (the section service.telemetry), print.go;
-// then graph.go and extensions.go (what a Config asks for, made) and service.go
-// (its life); then metrics.go, process.go, admin.go, pages.go, log.go, console.go
-// and summary.go (what the service tells about itself).
+// The parts, in reading order: internal/load reads and checks a configuration,
+// internal/graph creates, starts and stops the components that it names,
+// internal/selfobs has the logs, metrics and admin endpoint of the service itself.
+// This package joins them: config.go (Load), service.go (New, Start, Shutdown),
+// memory.go (limits) and status.go (what extensions and embedders can ask for).
 //
-// The one trap: a Config holds places in the files that it came from, so it is
-// only made by Load; its zero value is no configuration.
+// The one trap: a Config holds positions in its source files, so only Load can
+// create one. The zero value of Config is not usable.
 package service

@@ -10,7 +10,7 @@ import (
 	"github.com/penstock-telemetry/penstock/service"
 )
 
-// A program that receives telemetry inside itself.
+// A program that embeds a receiver.
 func Example() {
 	opts := service.Options{Components: components.Default(), Logger: slog.New(slog.DiscardHandler)}
 	cfg, err := service.Load(opts, `yaml:
@@ -48,7 +48,7 @@ service:
 	// shut down: <nil>
 }
 
-// An error of Load has a line for each problem, with its place.
+// An error of Load has a line for each problem, with its position.
 func ExampleLoad() {
 	_, err := service.Load(service.Options{Components: components.Default()}, `yaml:
 receivers:

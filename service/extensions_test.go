@@ -28,9 +28,9 @@ service:
     traces: {receivers: [in], exporters: [out]}
 `
 
-// Extensions start first, in the order of their list, and end last. Who starts
-// later finds them.
-func TestExtensionsFrameTheRest(t *testing.T) {
+// Extensions start first, in the order of their list, and stop last. Components
+// that start later can look them up.
+func TestExtensionsStartFirstAndStopLast(t *testing.T) {
 	t.Parallel()
 	f := newFakes()
 	s := f.service(t, withExtensions)
@@ -42,7 +42,7 @@ func TestExtensionsFrameTheRest(t *testing.T) {
 		t.Errorf("start (-want +got):\n%s", diff)
 	}
 	if _, ok := f.made["in"][0].extension("auth/none"); ok {
-		t.Error("an extension is found that is not there")
+		t.Error("found an extension that does not exist")
 	}
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -52,11 +52,11 @@ func TestExtensionsFrameTheRest(t *testing.T) {
 		t.Errorf("stop (-want +got):\n%s", diff)
 	}
 	if _, ok := f.made["in"][0].extension("auth/b"); ok {
-		t.Error("an extension is found that has ended")
+		t.Error("found an extension that has been shut down")
 	}
 }
 
-func TestAnExtensionThatDoesNotStart(t *testing.T) {
+func TestExtensionFailsToStart(t *testing.T) {
 	t.Parallel()
 	f := newFakes()
 	s := f.service(t, strings.Replace(withExtensions, "ext/a: {", "ext/a: {fail_start: boom, ", 1))
@@ -72,9 +72,9 @@ func TestAnExtensionThatDoesNotStart(t *testing.T) {
 	}
 }
 
-// Who names an authenticator that cannot be one is told when the configuration
-// is read, at the line.
-func TestAuthenticatorsThatAreNone(t *testing.T) {
+// A reference to an authenticator that does not exist, is not enabled or is of
+// another type is an error of Load, with its position.
+func TestInvalidAuthenticators(t *testing.T) {
 	t.Parallel()
 	const yaml = `
 receivers: {in: {auth: %s}}
@@ -96,7 +96,7 @@ service:
 		_, err := Load(newFakes().options(), "yaml:"+fmt.Sprintf(yaml, c.name, c.enabled))
 		got := fmt.Sprint(err)
 		want := strings.ReplaceAll(c.want, "yaml:…", "")
-		if i := strings.Index(got, ":4:21"); i > 0 { // the place of the other names the whole text
+		if i := strings.Index(got, ":4:21"); i > 0 { // the position of the other one contains the whole text
 			got = got[:strings.LastIndex(got[:i], "at ")+3] + got[i:]
 		}
 		if !strings.HasSuffix(got, want) || strings.Contains(got, "\n") {
@@ -105,7 +105,7 @@ service:
 	}
 }
 
-// allExtensions is a configuration as people have it for the Collector.
+// allExtensions is a typical configuration for the Collector.
 const allExtensions = `
 extensions:
   health_check:
@@ -175,7 +175,7 @@ func TestAllExtensionsRun(t *testing.T) {
 			t.Errorf("%s is a %T", id, e)
 		}
 	}
-	// Seven spans without anything in them.
+	// Seven empty spans.
 	request := append([]byte{0x0a, 16, 0x12, 14}, bytes.Repeat([]byte{0x12, 0}, 7)...)
 	resp, err := http.Post(r.http+"/v1/traces", "application/x-protobuf", bytes.NewReader(request))
 	if err != nil || resp.StatusCode != 200 {
@@ -203,7 +203,7 @@ func TestAllExtensionsRun(t *testing.T) {
 	}
 }
 
-// A receiver lets in whom its authenticator knows.
+// A receiver accepts only requests that its authenticator accepts.
 func TestAuthenticatorsGuardReceivers(t *testing.T) {
 	t.Parallel()
 	r := start(t, `
@@ -254,7 +254,7 @@ service:
 	}
 }
 
-// Without metrics there are pages all the same.
+// The pages work without metrics.
 func TestPagesWithoutMetrics(t *testing.T) {
 	t.Parallel()
 	r := start(t, `
@@ -289,23 +289,23 @@ func TestSecretsOfExtensionsAreNotPrinted(t *testing.T) {
 	}
 }
 
-// An address that two extensions want is found when the configuration is read.
-func TestExtensionsWantingOneAddress(t *testing.T) {
+// Load reports an address that two extensions want.
+func TestExtensionsWithSameAddress(t *testing.T) {
 	t.Parallel()
 	_, err := loadAll(`yaml:{extensions: {pprof: , zpages: {endpoint: "localhost:1777"}}, receivers: {otlp: {protocols: {grpc: }}}, exporters: {nop: }, ` +
 		`service: {extensions: [pprof, zpages], pipelines: {logs: {receivers: [otlp], exporters: [nop]}}}}`)
-	if got := fmt.Sprint(err); !strings.HasSuffix(got, "extensions.zpages.endpoint: localhost:1777 is taken already by extensions.pprof.endpoint (localhost:1777)") {
+	if got := fmt.Sprint(err); !strings.HasSuffix(got, "extensions.zpages.endpoint: localhost:1777 is already used by extensions.pprof.endpoint (localhost:1777)") {
 		t.Errorf("got %s", got)
 	}
 }
 
-// sick is a receiver whose listener has died.
-type sick struct {
+// unhealthy is a receiver whose listener has failed.
+type unhealthy struct {
 	*fake
 	err error
 }
 
-func (s *sick) Healthy() error { return s.err }
+func (s *unhealthy) Healthy() error { return s.err }
 
 func TestReadinessAsksTheReceivers(t *testing.T) {
 	t.Parallel()
@@ -321,14 +321,14 @@ func TestReadinessAsksTheReceivers(t *testing.T) {
 	if err != nil || since.IsZero() || !s.isReady() {
 		t.Errorf("since %v, %v", since, err)
 	}
-	patient := &sick{fake: f.made["in"][0]}
-	s.graph.Receivers[0].Instance = patient
+	receiver := &unhealthy{fake: f.made["in"][0]}
+	s.graph.Receivers[0].Instance = receiver
 	if _, err := s.readiness(); err != nil {
-		t.Errorf("a receiver that is well: %v", err)
+		t.Errorf("a healthy receiver: %v", err)
 	}
-	patient.err = errors.New("no longer listening")
+	receiver.err = errors.New("no longer listening")
 	if _, err := s.readiness(); err == nil || err.Error() != `receiver "in": no longer listening` || s.isReady() {
-		t.Errorf("a receiver that is not: %v", err)
+		t.Errorf("an unhealthy receiver: %v", err)
 	}
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -338,7 +338,7 @@ func TestReadinessAsksTheReceivers(t *testing.T) {
 	}
 }
 
-// find is what components are given to find extensions with.
+// find looks up an extension as components do.
 func (r *rig) find(id string) (any, bool) { return r.graph.Extension(id) }
 
 func (r *rig) extensionURL(t *testing.T, id string) string {

@@ -14,13 +14,13 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// fakes is a catalog of components that write down what happens to them:
-// receiver in, processor step, exporter out and, for traces alone, tracesonly.
+// fakes has components that record their calls: receiver in, processor step,
+// exporter out and, only for traces, tracesonly.
 type fakes struct {
 	mu     sync.Mutex
 	events []string
 	made   map[string][]*fake // by id
-	hang   chan struct{}      // what a hanging Shutdown waits for
+	hang   chan struct{}      // closed to end a hanging Shutdown
 }
 
 type fakeConfig struct {
@@ -31,7 +31,7 @@ type fakeConfig struct {
 	Refuse    string `yaml:"refuse"`
 	Mutates   bool   `yaml:"mutates"`
 	Listen    string `yaml:"listen"`
-	Auth      string `yaml:"auth"` // an authenticator that it names
+	Auth      string `yaml:"auth"` // id of an authenticator
 }
 
 type fake struct {
@@ -177,7 +177,7 @@ func (f *fakes) config(t *testing.T, yaml string) *Config {
 	return cfg
 }
 
-// service makes one out of YAML. Its log goes nowhere.
+// service creates a service from YAML. Its log is discarded.
 func (f *fakes) service(t *testing.T, yaml string) *Service {
 	t.Helper()
 	s, err := New(f.config(t, yaml), f.options())
@@ -187,7 +187,7 @@ func (f *fakes) service(t *testing.T, yaml string) *Service {
 	return s
 }
 
-// send gives the receiver id one empty batch of signal s, as a client would.
+// send passes one empty batch of signal s to the consumer of the receiver id.
 func (f *fakes) send(t *testing.T, id string, s otlp.Signal) error {
 	t.Helper()
 	b, err := pipeline.NewBatch(s, nil, nil)

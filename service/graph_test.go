@@ -16,8 +16,8 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// The pipelines of most tests: one receiver feeds two, and the second leads
-// through a connector into a third.
+// The pipelines of most tests: one receiver feeds two of them, and a connector
+// leads from the second to the third.
 const threePipelines = `
 receivers: {in: , in/2: }
 processors: {step: , step/2: , step/3: }
@@ -72,7 +72,7 @@ func TestShutdownWithoutStart(t *testing.T) {
 		t.Error(err)
 	}
 	if got := f.take(); got != "" {
-		t.Errorf("something happened: %s", got)
+		t.Errorf("unexpected events: %s", got)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestFailedStartStopsWhatWasStarted(t *testing.T) {
 		f := newFakes()
 		cfg, err := LoadFrom(f.options(), Sources{
 			URIs: []string{"yaml:" + threePipelines},
-			Set:  []string{"service.telemetry.metrics.level=none", strings.ReplaceAll(broken, ".", "::") + "::fail_start=no luck"},
+			Set:  []string{"service.telemetry.metrics.level=none", strings.ReplaceAll(broken, ".", "::") + "::fail_start=refused"},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -97,8 +97,8 @@ func TestFailedStartStopsWhatWasStarted(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := s.Start(t.Context()); err == nil || err.Error() != "no luck" {
-				t.Errorf("%s: Start says %v, want no luck", broken, err)
+			if err := s.Start(t.Context()); err == nil || err.Error() != "refused" {
+				t.Errorf("%s: Start returned %v, want refused", broken, err)
 			}
 		}
 		if diff := cmp.Diff(want, f.take()); diff != "" {
@@ -108,19 +108,19 @@ func TestFailedStartStopsWhatWasStarted(t *testing.T) {
 			t.Errorf("%s: ready", broken)
 		}
 		if err := s.Shutdown(t.Context()); err != nil || f.take() != "" {
-			t.Errorf("%s: Shutdown after a failed Start does something, or says %v", broken, err)
+			t.Errorf("%s: Shutdown after a failed Start has events, or returned %v", broken, err)
 		}
 	}
 }
 
-func TestStartThatIsCalledOff(t *testing.T) {
+func TestStartWithCancelledContext(t *testing.T) {
 	t.Parallel()
 	f := newFakes()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errors.New("changed my mind"))
+	cancel(errors.New("cancelled by the test"))
 	err := f.service(t, threePipelines).Start(ctx)
-	if err == nil || !strings.Contains(err.Error(), "changed my mind") || f.take() != "" {
-		t.Errorf("Start says %v", err)
+	if err == nil || !strings.Contains(err.Error(), "cancelled by the test") || f.take() != "" {
+		t.Errorf("Start returned %v", err)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestOneReceiverAndOneExporterForAll(t *testing.T) {
 	}
 }
 
-func TestBatchesTakeTheirWays(t *testing.T) {
+func TestBatchesReachTheirExporters(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		from   string
@@ -194,7 +194,7 @@ func TestSingleBranchIsNotWrapped(t *testing.T) {
 	}
 }
 
-func TestNewReportsAllAtTheirPlaces(t *testing.T) {
+func TestNewReportsAllWithPositions(t *testing.T) {
 	t.Parallel()
 	f := newFakes()
 	_, err := New(f.config(t, strings.NewReplacer("out: ", "out: {fail_new: bad out}",
@@ -220,16 +220,16 @@ func TestShutdownReportsEveryFailure(t *testing.T) {
 	}
 	err := s.Shutdown(t.Context())
 	if err == nil || err.Error() != "bad in\nbad out" {
-		t.Errorf("Shutdown says %v", err)
+		t.Errorf("Shutdown returned %v", err)
 	}
 	if got := f.take(); strings.Count(got, "stop") != 8 {
-		t.Errorf("not everything was stopped: %s", got)
+		t.Errorf("some components were not stopped: %s", got)
 	}
 }
 
-// A component that does not mind its deadline must not keep the others from
-// stopping, nor the process from ending.
-func TestShutdownLeavesBehindWhatHangs(t *testing.T) {
+// A component that ignores its deadline does not prevent others from stopping,
+// nor the process from exiting.
+func TestShutdownAbandonsHangingComponent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakes()
@@ -246,10 +246,10 @@ func TestShutdownLeavesBehindWhatHangs(t *testing.T) {
 			t.Errorf("it took %s", took)
 		}
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), `processor "step/3" of pipeline "traces/back"`) {
-			t.Errorf("Shutdown says %v", err)
+			t.Errorf("Shutdown returned %v", err)
 		}
 		if got := f.take(); !strings.HasSuffix(got, "stop step/2; too late; stop out/2; too late; stop out; too late") {
-			t.Errorf("the rest was not stopped: %s", got)
+			t.Errorf("the other components were not stopped: %s", got)
 		}
 		close(f.hang)
 	})
@@ -263,7 +263,7 @@ func TestRunStopsWhenItsContextEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		if err := s.Run(ctx); err != nil {
-			t.Errorf("Run says %v", err)
+			t.Errorf("Run returned %v", err)
 		}
 		events := strings.Split(f.take(), "; ")
 		if len(events) != 16 || !slices.Contains(events, "stop out") {

@@ -16,7 +16,7 @@ func builtins() Options { return Options{Components: components.Default()} }
 // loadAll is Load with the components of the binary.
 func loadAll(uris ...string) (*Config, error) { return Load(builtins(), uris...) }
 
-func TestLogFileThatCannotBe(t *testing.T) {
+func TestLogFileFailsToOpen(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "missing", "penstock.log")
 	cfg, err := LoadFrom(builtins(), Sources{Set: []string{"service.telemetry.logs.output_paths=[" + path + "]"}})
@@ -28,7 +28,7 @@ func TestLogFileThatCannotBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "service.telemetry.logs.output_paths") || !strings.Contains(err.Error(), path) {
-		t.Errorf("Start says %v", err)
+		t.Errorf("Start returned %v", err)
 	}
 }
 

@@ -19,83 +19,87 @@ import (
 // Shares and bounds by which the memory of the process is divided;
 // docs/memory.md gives the reasons.
 const (
-	// defaultLimitPercent of what there is is the limit without a memory_limiter.
+	// defaultLimitPercent of the available memory is the limit without a
+	// memory_limiter.
 	defaultLimitPercent = 80
 	// budgetDivisor: requests in flight may hold one half of the soft limit.
 	budgetDivisor = 2
-	// maxDefaultBudget bounds the budget that nobody asked for, in bytes.
+	// maxDefaultBudget is the maximum of a budget that is not configured, in
+	// bytes.
 	maxDefaultBudget = 1 << 30
-	// blindBudget is the budget where nobody knows how much memory there is.
-	blindBudget = 256 << 20
-	// bytesPerWaiting of the budget let one request wait, within minWaiting and
-	// what admission takes as its default: what waits has a goroutine and what
-	// the kernel and the transport have read ahead, none of which is charged.
+	// unknownMemoryBudget is the budget if the available memory is unknown.
+	unknownMemoryBudget = 256 << 20
+	// The budget divided by bytesPerWaiting is the number of requests that may
+	// wait, but at least minWaiting and at most admission.DefaultMaxWaiting. A
+	// waiting request has a goroutine, and data that the kernel and the
+	// transport have read ahead; neither is charged to the budget.
 	bytesPerWaiting = 256 << 10
 	minWaiting      = 64
 )
 
 // available is the memory that the process may use.
 type available struct {
-	bytes    int64  // 0: not known
-	whose    string // "the cgroup's", "this machine's"
+	bytes    int64  // 0: unknown
+	source   string // "the cgroup's", "this machine's"
 	warnings []string
 }
 
-// detectMemory takes the limit of the cgroup, of version 1 or 2, and the memory
+// detectMemory returns the limit of the cgroup (version 1 or 2) or the memory
 // of the machine, whichever is less.
 func detectMemory() available { return detectedMemory(memlimit.FromCgroup, memlimit.FromSystem) }
 
 func detectedMemory(cgroup, machine memlimit.Provider) available {
 	var a available
 	if n, err := machine(); err == nil && n > 0 {
-		a.bytes, a.whose = clampBytes(n), "this machine's"
+		a.bytes, a.source = clampBytes(n), "this machine's"
 	}
 	switch n, err := cgroup(); {
 	case err == nil && n > 0 && (a.bytes == 0 || clampBytes(n) < a.bytes):
-		a.bytes, a.whose = clampBytes(n), "the cgroup's"
+		a.bytes, a.source = clampBytes(n), "the cgroup's"
 	case err == nil, errors.Is(err, memlimit.ErrNoLimit), errors.Is(err, memlimit.ErrNoCgroup), errors.Is(err, memlimit.ErrCgroupsNotSupported):
 	default:
 		a.warnings = append(a.warnings, fmt.Sprintf(
-			"cannot read the memory limit of the cgroup, so only the memory of the machine counts: %v", err))
+			"read the memory limit of the cgroup: %v; the limit is derived from the memory of the machine", err))
 	}
 	return a
 }
 
 func clampBytes(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
 
-// memory is how the process's memory is bounded.
+// memory holds the memory limits of the process.
 //
 //	available ──80 %, or memory_limiter──► limit ──less a fifth, or spike──► soft ──► GOMEMLIMIT
 //	                                                                           └─ ½ ─► budget
 type memory struct {
-	limit, soft int64  // bytes; 0: not known
-	from        string // where limit comes from
+	limit, soft int64  // bytes; 0: unknown
+	from        string // source of limit
 	bytes       int64  // of the budget
 	capped      bool   // at maxDefaultBudget
 	budget      *admission.Budget
 	warnings    []string
 
 	runtime  goRuntime
-	goBefore int64  // what it was before apply, if that has set it
-	goSet    bool   // by apply
-	goText   string // what it is now, for people
+	goBefore int64  // the runtime's limit before apply changed it
+	goSet    bool   // apply changed the limit
+	goText   string // the current limit, for the log
 }
 
 // goRuntime is the Go runtime's own limit.
 type goRuntime struct {
-	setLimit func(int64) int64 // debug.SetMemoryLimit: less than 0 only asks
-	env      string            // the variable GOMEMLIMIT, which the runtime has read
-	mayBeSet bool              // Options.SetMemoryLimit
+	setLimit func(int64) int64 // debug.SetMemoryLimit; a negative argument only reads the limit
+	env      string            // the environment variable GOMEMLIMIT
+	maySet   bool              // Options.SetMemoryLimit
 }
 
-// thisRuntime is the runtime of this process. If set is false, its limit is only
-// read.
+// thisRuntime returns the runtime of this process. If set is false, its limit is
+// only read.
 func thisRuntime(set bool) goRuntime {
 	return goRuntime{debug.SetMemoryLimit, os.Getenv("GOMEMLIMIT"), set}
 }
 
-// newMemory decides by the memory_limiters of a configuration. Of several the
-// one with the lowest soft limit counts: the process has one memory.
+// newMemory derives the limits from the memory_limiters of a configuration. If
+// there are several, the one with the lowest soft limit applies to the whole
+// process.
 func newMemory(cfg *load.Config, have available, runtime goRuntime) (*memory, error) {
 	m := &memory{warnings: have.warnings, runtime: runtime}
 	var problems config.Errors
@@ -119,65 +123,67 @@ func newMemory(cfg *load.Config, have available, runtime goRuntime) (*memory, er
 	return m, nil
 }
 
-// byDefault sets the limits that nobody has set.
+// byDefault sets the limits if the configuration has none.
 func (m *memory) byDefault(have available) {
 	if have.bytes > 0 {
 		m.limit = have.bytes/100*defaultLimitPercent + have.bytes%100*defaultLimitPercent/100
 		m.soft = m.limit - m.limit/5
-		m.from = fmt.Sprintf("%d %% of %s %s", defaultLimitPercent, have.whose, mebibytes(have.bytes))
+		m.from = fmt.Sprintf("%d %% of %s %s", defaultLimitPercent, have.source, mebibytes(have.bytes))
 		return
 	}
 	m.warnings = append(m.warnings, fmt.Sprintf(
-		"cannot determine the available memory on this system: requests in flight may hold %s, and GOMEMLIMIT is not set; a memory_limiter with limit_mib decides better", mebibytes(blindBudget)))
+		"cannot determine the available memory on this system: requests in flight may hold %s, and GOMEMLIMIT is not set; set limit_mib of a memory_limiter to change this", mebibytes(unknownMemoryBudget)))
 }
 
-// fillBudget makes the budget of what the Go runtime may use: the soft limit, or
-// the limit that somebody has given the runtime, if that is less.
+// fillBudget derives the budget from what the Go runtime may use: the soft
+// limit, or the memory limit of the runtime if that is less.
 func (m *memory) fillBudget(byDefault bool) {
 	usable := m.soft
 	if usable == 0 {
-		usable = blindBudget * budgetDivisor
+		usable = unknownMemoryBudget * budgetDivisor
 	}
 	usable = min(usable, m.runtime.setLimit(-1))
 	m.bytes = usable / budgetDivisor
 	if m.capped = byDefault && m.bytes > maxDefaultBudget; m.capped {
 		m.bytes = maxDefaultBudget
 	}
-	m.bytes = max(m.bytes, 1) // an extreme limit is no reason for none
+	m.bytes = max(m.bytes, 1) // 0 would mean no limit
 	m.budget = admission.New(admission.Config{
 		Bytes:      m.bytes,
 		MaxWaiting: int(min(max(m.bytes/bytesPerWaiting, minWaiting), admission.DefaultMaxWaiting)),
 	})
 }
 
-// limitsOf bounds what a memory_limiter says by what there is.
+// limitsOf returns the limits of a memory_limiter, reduced to the available
+// memory.
 func (m *memory) limitsOf(c *load.Component, have available) (limit, soft int64) {
 	limit, soft = c.Config.(component.MemoryLimiter).Limits(have.bytes)
 	if have.bytes == 0 || limit <= have.bytes {
 		return limit, soft
 	}
-	m.warnings = append(m.warnings, c.Errorf("the limit of %s is more than %s %s, which counts instead",
-		mebibytes(limit), have.whose, mebibytes(have.bytes)).Error())
+	m.warnings = append(m.warnings, c.Errorf("the limit of %s is more than %s %s; the lower value is used",
+		mebibytes(limit), have.source, mebibytes(have.bytes)).Error())
 	return have.bytes, min(soft, have.bytes-have.bytes/5)
 }
 
 func limitText(c *load.Component, have available) string {
 	if m := c.Config.(component.MemoryLimiter); m.Relative() {
-		return fmt.Sprintf("%s: %d %% of %s %s", c.ID, m.Percentage(), have.whose, mebibytes(have.bytes))
+		return fmt.Sprintf("%s: %d %% of %s %s", c.ID, m.Percentage(), have.source, mebibytes(have.bytes))
 	}
 	return c.ID
 }
 
-// apply gives the Go runtime the soft limit, unless somebody has given it one.
-// Who embeds penstock may call debug.SetMemoryLimit before Start.
+// apply sets the memory limit of the Go runtime to the soft limit, unless one
+// is set already: an embedding program may have called debug.SetMemoryLimit
+// before Start.
 func (m *memory) apply() {
-	now := m.runtime.setLimit(-1) // asks
+	now := m.runtime.setLimit(-1) // reads the current limit
 	switch {
 	case m.runtime.env != "":
-		m.goText = "left as the environment has it, " + m.runtime.env
+		m.goText = "set by the environment, " + m.runtime.env
 	case now != math.MaxInt64:
-		m.goText = "left as this program has set it, " + mebibytes(now)
-	case m.soft == 0 || !m.runtime.mayBeSet:
+		m.goText = "set by the embedding program, " + mebibytes(now)
+	case m.soft == 0 || !m.runtime.maySet:
 		m.goText = "not set"
 	default:
 		m.goBefore, m.goSet = m.runtime.setLimit(m.soft), true
@@ -185,7 +191,7 @@ func (m *memory) apply() {
 	}
 }
 
-// restore undoes apply, unless somebody has set another limit since.
+// restore undoes apply, unless the limit has been changed since.
 func (m *memory) restore() {
 	if m.goSet && m.runtime.setLimit(-1) == m.soft {
 		m.runtime.setLimit(m.goBefore)
@@ -193,23 +199,23 @@ func (m *memory) restore() {
 	m.goSet = false
 }
 
-// forInFlight and forLimit are parts of what is told at start.
-func (m *memory) forInFlight() string {
+// inFlightText and limitSummary are parts of the log line at start.
+func (m *memory) inFlightText() string {
 	if m.capped {
-		return mebibytes(m.bytes) + " (the most without a memory_limiter)"
+		return mebibytes(m.bytes) + " (the maximum without a memory_limiter)"
 	}
 	return mebibytes(m.bytes)
 }
 
-func (m *memory) forLimit() string {
+func (m *memory) limitSummary() string {
 	if m.limit == 0 {
-		return "not known"
+		return "unknown"
 	}
 	return fmt.Sprintf("%s (%s)", mebibytes(m.limit), m.from)
 }
 
 func (m *memory) texts() *selfobs.Memory {
-	return &selfobs.Memory{InFlight: m.forInFlight(), Limit: m.forLimit(), GoLimit: m.goText}
+	return &selfobs.Memory{InFlight: m.inFlightText(), Limit: m.limitSummary(), GoLimit: m.goText}
 }
 
 // mebibytes prints n bytes in whole MiB, or KiB where that is too coarse.

@@ -22,21 +22,21 @@ func TestDetectedMemory(t *testing.T) {
 	for name, c := range map[string]struct {
 		cgroup, machine memlimit.Provider
 		bytes           int64
-		whose           string
+		source          string
 		warnings        int
 	}{
-		"cgroup below machine":  {memlimit.Limit(512 * mib), memlimit.Limit(8192 * mib), 512 * mib, "the cgroup's", 0},
-		"cgroup above machine":  {memlimit.Limit(8193 * mib), memlimit.Limit(8192 * mib), 8192 * mib, "this machine's", 0},
-		"cgroup without limit":  {fails(memlimit.ErrNoLimit), memlimit.Limit(8192 * mib), 8192 * mib, "this machine's", 0},
-		"no cgroup":             {fails(memlimit.ErrNoCgroup), memlimit.Limit(8192 * mib), 8192 * mib, "this machine's", 0},
-		"another system":        {fails(memlimit.ErrCgroupsNotSupported), memlimit.Limit(8192 * mib), 8192 * mib, "this machine's", 0},
-		"cgroup not readable":   {fails(errors.New("denied")), memlimit.Limit(8192 * mib), 8192 * mib, "this machine's", 1},
-		"machine not known":     {memlimit.Limit(512 * mib), fails(memlimit.ErrNoLimit), 512 * mib, "the cgroup's", 0},
-		"nothing known":         {fails(memlimit.ErrNoLimit), fails(memlimit.ErrNoLimit), 0, "", 0},
-		"more than a number is": {memlimit.Limit(math.MaxUint64), fails(memlimit.ErrNoLimit), math.MaxInt64, "the cgroup's", 0},
+		"cgroup below machine": {memlimit.Limit(512 * mib), memlimit.Limit(8192 * mib), 512 * mib, "the cgroup's", 0},
+		"cgroup above machine": {memlimit.Limit(8193 * mib), memlimit.Limit(8192 * mib), 8192 * mib, "this machine's", 0},
+		"cgroup without limit": {fails(memlimit.ErrNoLimit), memlimit.Limit(8192 * mib), 8192 * mib, "this machine's", 0},
+		"no cgroup":            {fails(memlimit.ErrNoCgroup), memlimit.Limit(8192 * mib), 8192 * mib, "this machine's", 0},
+		"another system":       {fails(memlimit.ErrCgroupsNotSupported), memlimit.Limit(8192 * mib), 8192 * mib, "this machine's", 0},
+		"cgroup not readable":  {fails(errors.New("denied")), memlimit.Limit(8192 * mib), 8192 * mib, "this machine's", 1},
+		"machine unknown":      {memlimit.Limit(512 * mib), fails(memlimit.ErrNoLimit), 512 * mib, "the cgroup's", 0},
+		"both unknown":         {fails(memlimit.ErrNoLimit), fails(memlimit.ErrNoLimit), 0, "", 0},
+		"overflow":             {memlimit.Limit(math.MaxUint64), fails(memlimit.ErrNoLimit), math.MaxInt64, "the cgroup's", 0},
 	} {
 		a := detectedMemory(c.cgroup, c.machine)
-		if a.bytes != c.bytes || a.whose != c.whose || len(a.warnings) != c.warnings {
+		if a.bytes != c.bytes || a.source != c.source || len(a.warnings) != c.warnings {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
@@ -62,7 +62,7 @@ service: {pipelines: {traces: {receivers: [otlp], processors: [`
 
 func TestMemoryIsDivided(t *testing.T) {
 	t.Parallel()
-	pod := available{bytes: 512 * mib, whose: "the cgroup's"}
+	pod := available{bytes: 512 * mib, source: "the cgroup's"}
 	for name, c := range map[string]struct {
 		have                available
 		limiters            []string
@@ -72,25 +72,25 @@ func TestMemoryIsDivided(t *testing.T) {
 	}{
 		"default in a pod": {have: pod, limit: 429496729, soft: 343597384, budget: 171798692,
 			line: "requests in flight 163 MiB; limit 409 MiB (80 % of the cgroup's 512 MiB); GOMEMLIMIT 327 MiB"},
-		"default on a large machine": {have: available{bytes: 24 << 30, whose: "this machine's"},
+		"default on a large machine": {have: available{bytes: 24 << 30, source: "this machine's"},
 			limit: 20615843020, soft: 16492674416, budget: 1 << 30,
-			line: "requests in flight 1024 MiB (the most without a memory_limiter); limit 19660 MiB (80 % of this machine's 24576 MiB); GOMEMLIMIT 15728 MiB"},
+			line: "requests in flight 1024 MiB (the maximum without a memory_limiter); limit 19660 MiB (80 % of this machine's 24576 MiB); GOMEMLIMIT 15728 MiB"},
 		"fixed": {have: pod, limiters: []string{"limit_mib: 400, spike_limit_mib: 100"}, limit: 400 * mib, soft: 300 * mib, budget: 150 * mib,
 			line: "requests in flight 150 MiB; limit 400 MiB (memory_limiter/a); GOMEMLIMIT 300 MiB"},
-		"not capped if asked for": {have: available{bytes: 24 << 30, whose: "this machine's"}, limiters: []string{"limit_mib: 10000, spike_limit_mib: 2000"},
+		"not capped if asked for": {have: available{bytes: 24 << 30, source: "this machine's"}, limiters: []string{"limit_mib: 10000, spike_limit_mib: 2000"},
 			limit: 10000 * mib, soft: 8000 * mib, budget: 4000 * mib,
 			line: "requests in flight 4000 MiB; limit 10000 MiB (memory_limiter/a); GOMEMLIMIT 8000 MiB"},
 		"a share": {have: pod, limiters: []string{"limit_percentage: 75, spike_limit_percentage: 25"}, limit: 384 * mib, soft: 256 * mib, budget: 128 * mib,
 			line: "requests in flight 128 MiB; limit 384 MiB (memory_limiter/a: 75 % of the cgroup's 512 MiB); GOMEMLIMIT 256 MiB"},
 		"the strictest": {have: pod, limiters: []string{"limit_mib: 400", "limit_mib: 300, spike_limit_mib: 10", "limit_percentage: 60"}, limit: 322122547, soft: 257698038, budget: 128849019,
 			line: "requests in flight 122 MiB; limit 307 MiB (memory_limiter/c: 60 % of the cgroup's 512 MiB); GOMEMLIMIT 245 MiB"},
-		"more than there is": {have: pod, limiters: []string{"limit_mib: 4096, spike_limit_mib: 512"}, limit: 512 * mib, soft: 512*mib - 512*mib/5, budget: (512*mib - 512*mib/5) / 2,
+		"more than available": {have: pod, limiters: []string{"limit_mib: 4096, spike_limit_mib: 512"}, limit: 512 * mib, soft: 512*mib - 512*mib/5, budget: (512*mib - 512*mib/5) / 2,
 			line:     "requests in flight 204 MiB; limit 512 MiB (memory_limiter/a); GOMEMLIMIT 409 MiB",
-			warnings: []string{"processors.memory_limiter/a: the limit of 4096 MiB is more than the cgroup's 512 MiB, which counts instead"}},
-		"not known": {budget: 256 * mib,
-			line:     "requests in flight 256 MiB; limit not known; GOMEMLIMIT not set",
+			warnings: []string{"processors.memory_limiter/a: the limit of 4096 MiB is more than the cgroup's 512 MiB; the lower value is used"}},
+		"unknown": {budget: 256 * mib,
+			line:     "requests in flight 256 MiB; limit unknown; GOMEMLIMIT not set",
 			warnings: []string{"cannot determine the available memory on this system: requests in flight may hold 256 MiB"}},
-		"not known, but said": {limiters: []string{"limit_mib: 100"}, limit: 100 * mib, soft: 80 * mib, budget: 40 * mib,
+		"unknown, but configured": {limiters: []string{"limit_mib: 100"}, limit: 100 * mib, soft: 80 * mib, budget: 40 * mib,
 			line: "requests in flight 40 MiB; limit 100 MiB (memory_limiter/a); GOMEMLIMIT 80 MiB"},
 		"tiny": {have: pod, limiters: []string{"limit_mib: 1"}, limit: mib, soft: mib - mib/5, budget: (mib - mib/5) / 2,
 			line: "requests in flight 409 KiB; limit 1024 KiB (memory_limiter/a); GOMEMLIMIT 819 KiB"},
@@ -124,11 +124,11 @@ func TestMemoryIsDivided(t *testing.T) {
 	}
 }
 
-// A GOMEMLIMIT below what the configuration would set bounds the budget too.
-func TestBudgetMindsTheRuntimesLimit(t *testing.T) {
+// A GOMEMLIMIT below the configured limit bounds the budget too.
+func TestBudgetWithinRuntimeLimit(t *testing.T) {
 	t.Parallel()
 	for _, yaml := range [][]string{nil, {"limit_mib: 400"}} {
-		for _, have := range []available{{bytes: 512 * mib, whose: "the cgroup's"}, {}} {
+		for _, have := range []available{{bytes: 512 * mib, source: "the cgroup's"}, {}} {
 			cfg, err := loadAll(limiters(yaml...))
 			if err != nil {
 				t.Fatal(err)
@@ -144,7 +144,7 @@ func TestBudgetMindsTheRuntimesLimit(t *testing.T) {
 	}
 }
 
-func TestMemoryThatCannotBeTold(t *testing.T) {
+func TestUnknownMemory(t *testing.T) {
 	t.Parallel()
 	cfg, err := loadAll(limiters("limit_mib: 100", "limit_percentage: 50"))
 	if err != nil {
@@ -165,7 +165,7 @@ func TestMemoryLimitersThatDiffer(t *testing.T) {
 	}{
 		"one":          {[]string{"limit_mib: 100"}, ""},
 		"the same":     {[]string{"limit_mib: 100", "limit_mib: 100"}, ""},
-		"other limits": {[]string{"limit_mib: 100", "limit_mib: 100", "limit_mib: 100, spike_limit_mib: 30"}, ":5:3: processors.memory_limiter/c: its limits differ from those of processors.memory_limiter/a; the process has one memory, so the strictest counts for all"},
+		"other limits": {[]string{"limit_mib: 100", "limit_mib: 100", "limit_mib: 100, spike_limit_mib: 30"}, ":5:3: processors.memory_limiter/c: its limits differ from those of processors.memory_limiter/a; the memory is shared by the whole process, so the strictest limits apply"},
 	} {
 		cfg, err := loadAll(limiters(c.limiters...))
 		if err != nil {
@@ -178,7 +178,7 @@ func TestMemoryLimitersThatDiffer(t *testing.T) {
 	}
 }
 
-func TestMemoryLimiterErrorsHaveAPlace(t *testing.T) {
+func TestMemoryLimiterErrorsHavePositions(t *testing.T) {
 	t.Parallel()
 	_, err := loadAll(limiters("limit_mib: 100, spike_limit_mib: 200"))
 	if err == nil || !strings.Contains(err.Error(), ":3:75: processors.memory_limiter/a.spike_limit_mib: expected less than limit_mib") {
@@ -186,8 +186,8 @@ func TestMemoryLimiterErrorsHaveAPlace(t *testing.T) {
 	}
 }
 
-// The extension alone bounds the process, as the processor does.
-func TestMemoryLimiterExtensionCounts(t *testing.T) {
+// The extension limits the memory without a processor.
+func TestMemoryLimiterExtension(t *testing.T) {
 	t.Parallel()
 	cfg, err := loadAll(`yaml:
 receivers: {otlp: {protocols: {http: {endpoint: "localhost:0"}}}}
@@ -200,7 +200,7 @@ service:
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := newMemory(cfg.loaded, available{bytes: 512 * mib, whose: "the cgroup's"}, goRuntime{(&fakeRuntime{limit: math.MaxInt64}).set, "", true})
+	m, err := newMemory(cfg.loaded, available{bytes: 512 * mib, source: "the cgroup's"}, goRuntime{(&fakeRuntime{limit: math.MaxInt64}).set, "", true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,9 +229,9 @@ func TestGoMemoryLimit(t *testing.T) {
 		text          string
 	}{
 		"set":                {"", math.MaxInt64, 80 * mib, math.MaxInt64, "80 MiB"},
-		"of the environment": {"1GiB", 1 << 30, 1 << 30, 1 << 30, "left as the environment has it, 1GiB"},
-		"off":                {"off", math.MaxInt64, math.MaxInt64, math.MaxInt64, "left as the environment has it, off"},
-		"of the embedder":    {"", 50 * mib, 50 * mib, 50 * mib, "left as this program has set it, 50 MiB"},
+		"of the environment": {"1GiB", 1 << 30, 1 << 30, 1 << 30, "set by the environment, 1GiB"},
+		"off":                {"off", math.MaxInt64, math.MaxInt64, math.MaxInt64, "set by the environment, off"},
+		"of the embedder":    {"", 50 * mib, 50 * mib, 50 * mib, "set by the embedding program, 50 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -249,13 +249,13 @@ func TestGoMemoryLimit(t *testing.T) {
 			g.limit = 7
 			m.restore()
 			if g.limit != 7 {
-				t.Error("a limit of somebody else was taken back")
+				t.Error("a limit set by other code was changed back")
 			}
 		})
 	}
 }
 
-// What components are given is the budget that is measured.
+// The budget of the components is the one that metrics observe.
 func TestComponentsShareTheBudget(t *testing.T) {
 	t.Parallel()
 	f := newFakes()
@@ -299,7 +299,7 @@ service: {telemetry: {metrics: {address: "localhost:0"}}, pipelines: {traces: {r
 	}
 	defer ticket.Release()
 	if _, err := s.process.memory.budget.Acquire(t.Context(), "x", math.MaxInt); err == nil {
-		t.Error("let in")
+		t.Error("admitted")
 	}
 	r := &rig{Service: s, metrics: strings.TrimSuffix(s.process.metrics.URLs()[0], "/metrics")}
 	_, page := r.get(t, "/metrics")
@@ -314,7 +314,7 @@ service: {telemetry: {metrics: {address: "localhost:0"}}, pipelines: {traces: {r
 	}
 }
 
-// lineOf is how the memory is shown at start.
+// lineOf returns the log line about memory at start.
 func lineOf(m *memory) string {
 	t := m.texts()
 	return fmt.Sprintf("requests in flight %s; limit %s; GOMEMLIMIT %s", t.InFlight, t.Limit, t.GoLimit)

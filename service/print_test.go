@@ -42,7 +42,7 @@ service:
     profiles: {receivers: [otlp], exporters: [otlphttp]}
 `
 
-// What is printed says the same as what was read.
+// The printed configuration is equivalent to the original.
 func TestYAMLIsReadBack(t *testing.T) {
 	t.Parallel()
 	var texts []string

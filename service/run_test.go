@@ -25,13 +25,13 @@ import (
 	"github.com/penstock-telemetry/penstock/otlpclient"
 )
 
-// rig is a running service on ports of its own.
+// rig is a running service with its own ports.
 type rig struct {
 	*Service
 	grpc, http, metrics string
 }
 
-// start runs YAML, in which every listener has port 0.
+// start runs a configuration in which every listener has port 0.
 func start(t *testing.T, yaml string, set ...string) *rig {
 	t.Helper()
 	cfg, err := LoadFrom(builtins(), Sources{URIs: []string{"yaml:" + yaml}, Set: append(set, "service.telemetry.metrics.address=localhost:0")})
@@ -124,8 +124,8 @@ service:
     profiles/edited: {receivers: [otlp], processors: [resource], exporters: [otlphttp]}
 `
 
-// One receiver, two pipelines, one of them editing: the other's bytes arrive
-// untouched, unknown fields and all, and nothing is lost on either way.
+// One receiver feeds two pipelines, one of which edits. The bytes of the other
+// arrive unchanged, including unknown fields, and neither loses data.
 func TestTwoPipelinesOnOneReceiver(t *testing.T) {
 	t.Parallel()
 	untouched, edited := testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
@@ -161,7 +161,7 @@ func TestTwoPipelinesOnOneReceiver(t *testing.T) {
 			}
 			for j, res := range resources(m) {
 				if !slices.ContainsFunc(res.GetAttributes(), isEdit) {
-					t.Errorf("%s: resource %d of request %d has no sign of the processor: %v", s, j, i, res)
+					t.Errorf("%s: resource %d of request %d was not edited: %v", s, j, i, res)
 				}
 			}
 		}
@@ -179,12 +179,14 @@ func resources(m proto.Message) (all []*resourcepb.Resource) {
 	return all
 }
 
-// isEdit says whether kv is what the processor of twoWays sets.
+// isEdit reports whether kv is the attribute that the processor of twoWays
+// sets.
 func isEdit(kv *commonpb.KeyValue) bool {
 	return kv.GetKey() == "edited.by" && kv.GetValue().GetStringValue() == "penstock"
 }
 
-// A failing branch is named to the sender, and the good one still has the data.
+// The error that the sender gets names the failing branch, and the other branch
+// has the data.
 func TestFailedPipelineIsNamed(t *testing.T) {
 	t.Parallel()
 	good, bad := testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
@@ -193,14 +195,15 @@ func TestFailedPipelineIsNamed(t *testing.T) {
 	request := testkit.Request(rand.New(rand.NewPCG(1, 1)), otlp.Logs, 3)
 	_, err := r.clients(t)["grpc"].Send(t.Context(), otlpclient.Request{Signal: otlp.Logs, Bytes: request})
 	if err == nil || !strings.Contains(err.Error(), "1 of 2 branches failed: pipeline logs/edited: ") {
-		t.Errorf("the sender hears %v", err)
+		t.Errorf("the sender got %v", err)
 	}
 	if got := good.Items(otlp.Logs); got != 3 {
-		t.Errorf("the good pipeline has %d log records, want 3", got)
+		t.Errorf("the other pipeline has %d log records, want 3", got)
 	}
 }
 
-// The Collector's names, as its dashboards ask for them, with their types.
+// The metrics with the Collector's names, as its dashboards use them, and their
+// types.
 var wantMetrics = `http_server_request_body_size histogram
 http_server_request_duration histogram
 otelcol_admission_bytes gauge
@@ -291,7 +294,7 @@ func TestMetricsHaveTheCollectorsNames(t *testing.T) {
 	}
 }
 
-func TestMetricsAsOtherwiseConfigured(t *testing.T) {
+func TestMetricsOptions(t *testing.T) {
 	t.Parallel()
 	const yaml = `
 receivers: {otlp: {protocols: {grpc: {endpoint: "localhost:0"}}}}
@@ -329,7 +332,7 @@ service:
 	}
 }
 
-func TestLevelNoneMeasuresNothing(t *testing.T) {
+func TestLevelNone(t *testing.T) {
 	t.Parallel()
 	backend := testkit.NewBackend(t, testkit.BackendConfig{})
 	r := start(t, fmt.Sprintf(twoWays, backend.GRPCEndpoint(), backend.HTTPEndpoint()), "service.telemetry.metrics.level=none")
@@ -338,8 +341,8 @@ func TestLevelNoneMeasuresNothing(t *testing.T) {
 	}
 }
 
-// Ready means that all listeners are bound and none is draining. While a request
-// is being finished, penstock is alive and not ready.
+// Ready means that all listeners are bound and none is draining. While the last
+// requests are finished, penstock is live and not ready.
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	backend := testkit.NewBackend(t, testkit.BackendConfig{})
@@ -375,14 +378,14 @@ func TestReadiness(t *testing.T) {
 	}
 	close(release)
 	if err := <-answered; err != nil {
-		t.Errorf("the request under way failed: %v", err)
+		t.Errorf("the request in progress failed: %v", err)
 	}
 	if err := <-stopped; err != nil {
 		t.Errorf("shut down: %v", err)
 	}
 }
 
-func TestTakenMetricsPortNamesTheKey(t *testing.T) {
+func TestMetricsPortInUseNamesTheKey(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
@@ -393,7 +396,7 @@ func TestTakenMetricsPortNamesTheKey(t *testing.T) {
 	f := newFakes()
 	for set, want := range map[string]string{
 		"service.telemetry.metrics.address=localhost:" + port: "; choose another address with service.telemetry.metrics.address, or --set service.telemetry.metrics.address=localhost:8889, or none ",
-		// An address beside readers would be refused.
+		// An address next to readers would be rejected.
 		"service.telemetry.metrics.readers=[{pull: {exporter: {prometheus: {port: " + port + "}}}}]": "; choose another port with service.telemetry.metrics.readers[0].pull.exporter.prometheus.port, or none ",
 	} {
 		cfg, err := LoadFrom(f.options(), Sources{URIs: []string{"yaml:" + threePipelines}, Set: []string{set}})
@@ -406,10 +409,10 @@ func TestTakenMetricsPortNamesTheKey(t *testing.T) {
 		}
 		err = s.Start(t.Context())
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "address already in use") {
-			t.Errorf("Start says %v,\nwant %q", err, want)
+			t.Errorf("Start returned %v,\nwant %q", err, want)
 		}
 	}
 	if got := f.take(); got != "" {
-		t.Errorf("components were started all the same: %s", got)
+		t.Errorf("components were started: %s", got)
 	}
 }

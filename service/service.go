@@ -18,47 +18,49 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Options are what an embedder can bring. All but Components may be zero, and are
-// then what the program penstock runs with.
+// Options are the settings of an embedding program. All fields except Components
+// may be zero; the default is then that of the program penstock.
 type Options struct {
 	// Components are the types that a configuration can name. components.Default
-	// has those of the program penstock; a list of one's own may add to it, or be
-	// shorter: what is not in it is not linked.
+	// returns those of the program penstock. A program may use a longer or
+	// shorter list; components that are not in the list are not linked.
 	Components []component.Descriptor
 	// Version is reported as service.version.
 	Version string
-	// Logger takes the log; the section service.telemetry.logs says nothing then.
+	// Logger takes all log lines; service.telemetry.logs has no effect then.
 	Logger *slog.Logger
-	// Stderr and Stdout are what the log means by these names; nil: the
-	// process's own.
+	// Stderr and Stdout are the log outputs with these names; nil means those
+	// of the process.
 	Stderr, Stdout io.Writer
-	// Meter takes the measurements; service.telemetry.metrics says nothing then,
-	// and there is no /metrics.
+	// Meter records the metrics; service.telemetry.metrics has no effect then,
+	// and /metrics is not served.
 	Meter metric.MeterProvider
-	// Tracer takes the spans of requests; nil: nobody.
+	// Tracer records the spans of requests; nil means that there are none.
 	Tracer trace.TracerProvider
-	// FeatureGates is a list as CheckFeatureGates takes it. What is unknown in it
-	// is warned about.
+	// FeatureGates is a list in the format of CheckFeatureGates. Start logs a
+	// warning for each unknown one.
 	FeatureGates string
-	// SetMemoryLimit gives the Go runtime of the whole process a memory limit
-	// (debug.SetMemoryLimit) from Start to Shutdown, unless GOMEMLIMIT or the
-	// program has set one. The program penstock does.
+	// SetMemoryLimit allows the service to set the memory limit of the Go
+	// runtime of the whole process (debug.SetMemoryLimit) from Start to
+	// Shutdown, unless GOMEMLIMIT or the program has set one. The program
+	// penstock enables it.
 	SetMemoryLimit bool
-	// DrainWithin is how long Run lets requests finish; 0: 30 seconds.
+	// DrainWithin is how long Run waits for requests to finish at shutdown; 0
+	// means 30 seconds.
 	DrainWithin time.Duration
 }
 
-// A Service is running pipelines, or ones that could run. Its life is New,
+// A Service runs the pipelines of a configuration. Its life cycle is New,
 // Start, Shutdown.
 //
-// It has two parts: what belongs to the process and would outlive a change of the
-// configuration, and the graph that a configuration asks for.
+// It has two parts: process, which does not change with the configuration, and
+// the graph of components that a configuration asks for.
 type Service struct {
 	opts    Options
 	cfg     *load.Config
 	process process
 	graph   *graph.Graph
-	ready   atomic.Bool // all listeners are bound, and none is draining
+	ready   atomic.Bool // all listeners are bound, and Shutdown has not begun
 	// readySince is set before ready.
 	readySince time.Time
 
@@ -68,8 +70,8 @@ type Service struct {
 	stopErr  error
 }
 
-// process is what belongs to the process: its log, its metrics with their
-// endpoint, and the budget of its memory.
+// process holds what belongs to the process: its log, its metrics with their
+// endpoint, and its memory budget.
 type process struct {
 	log     *selfobs.Logging
 	metrics *selfobs.Metrics
@@ -84,8 +86,8 @@ const (
 	stopped
 )
 
-// New makes all components of a configuration and starts nothing. Its error is a
-// ConfigErrors if a component refuses its settings.
+// New creates all components of a configuration and starts none. Its error is a
+// ConfigErrors if a component rejects its settings.
 func New(cfg *Config, opts Options) (*Service, error) {
 	s := &Service{opts: opts, cfg: cfg.loaded}
 	if s.opts.DrainWithin == 0 {
@@ -104,7 +106,8 @@ func New(cfg *Config, opts Options) (*Service, error) {
 	return s, nil
 }
 
-// newProcess makes what belongs to the process, as the configuration says.
+// newProcess creates the log, metrics and memory budget that the configuration
+// asks for.
 func (s *Service) newProcess() error {
 	t := &s.cfg.Telemetry
 	res := t.Resource.Build(s.opts.Version, selfobs.NewInstanceID())
@@ -125,8 +128,8 @@ func (s *Service) newProcess() error {
 }
 
 // Start starts everything, extensions first and receivers last, and returns when
-// all listeners are bound. If a part does not start, those that did are shut down
-// again. A second call returns what the first did.
+// all listeners are bound. If a part fails to start, those that were started are
+// shut down again. A second call returns the same result.
 func (s *Service) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,9 +170,10 @@ func (s *Service) start(ctx context.Context) error {
 	return nil
 }
 
-// Shutdown stops the receivers, lets what they took pass through, and stops the
-// rest front to back. When ctx ends first, what is left is broken off, and the
-// error says so. A second call returns what the first did.
+// Shutdown stops the receivers, waits until their requests have passed through
+// the pipelines, and stops the other components front to back. If ctx ends
+// first, the remaining requests are aborted, and Shutdown returns an error. A
+// second call returns the same result.
 func (s *Service) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"github.com/penstock-telemetry/penstock/service/internal/selfobs"
 )
 
-// host is the service as its extensions see it.
+// host implements component.Host, the view that extensions have of the service.
 type host struct{ s *Service }
 
 func (h host) Readiness() (time.Time, error) { return h.s.readiness() }
@@ -24,7 +24,8 @@ func (s *Service) isReady() bool {
 	return err == nil
 }
 
-// readiness says since when all listeners are up, or why no data can come in.
+// readiness returns the time since which all listeners accept data, or why they
+// do not.
 func (s *Service) readiness() (since time.Time, err error) {
 	if !s.ready.Load() {
 		return time.Time{}, errors.New("starting or shutting down")
@@ -35,7 +36,7 @@ func (s *Service) readiness() (since time.Time, err error) {
 	return s.readySince, nil
 }
 
-// status is what pages about the service show.
+// status returns the data of component.Host.Status.
 func (s *Service) status(ctx context.Context) (component.Status, error) {
 	now := component.Status{Taken: time.Now(), Version: s.opts.Version, Gates: load.FeatureGates()}
 	var err error
@@ -64,22 +65,22 @@ func (s *Service) status(ctx context.Context) (component.Status, error) {
 	return now, s.process.metrics.Counts(ctx, &now)
 }
 
-// An Address is where a running service listens.
+// An Address is an address at which a running service listens.
 type Address struct {
 	// Kind and ID name the component that listens; both are empty for the service's
 	// own metrics endpoint.
 	Kind component.Kind
 	ID   string
-	// Protocol is what is spoken there: "OTLP/gRPC", "OTLP/HTTP", "metrics".
+	// Protocol is "OTLP/gRPC", "OTLP/HTTP", "metrics" and so on.
 	Protocol string
 	// Address is host:port, a URL for HTTP, or the path of a socket.
 	Address string
-	// Signals are those that a receiver takes there: "traces, logs".
+	// Signals are the signals that a receiver accepts there: "traces, logs".
 	Signals string
 }
 
-// Addresses returns every address at which the service listens, after Start. Port
-// 0 of the configuration is a real port here.
+// Addresses returns every address at which the service listens, after Start. A
+// port 0 in the configuration is replaced by the actual port.
 func (s *Service) Addresses() []Address {
 	all := s.componentAddresses()
 	for _, url := range s.process.metrics.URLs() {
@@ -108,7 +109,7 @@ func signalNames(signals []otlp.Signal) string {
 	return strings.Join(names, ", ")
 }
 
-// summary is what is shown at start.
+// summary returns the summary that is logged at start.
 func (s *Service) summary() selfobs.Summary {
 	sum := selfobs.Summary{
 		Version: s.opts.Version, BuiltIn: s.cfg.BuiltIn, Metrics: s.process.metrics.URLs(), Memory: s.process.memory.texts(),

@@ -6,7 +6,7 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// counted is a consumer in front of which, or behind which, items are counted.
+// counted is a consumer that counts the items before or after it consumes them.
 type counted struct {
 	pipeline.Consumer
 	observer pipeline.Observer
@@ -22,8 +22,8 @@ func (c counted) Consume(ctx context.Context, b *pipeline.Batch) error {
 	return c.Consumer.Consume(ctx, b)
 }
 
-// countIn counts what goes into a processor that is a consumer, and countOut what
-// it hands to next. Without an observer nothing is put in between.
+// countIn counts the items that a consumer processor takes, countOut the items
+// that it passes to next. Without an observer they return their argument.
 func countIn(o pipeline.Observer, processor pipeline.Consumer) pipeline.Consumer {
 	return count(o, processor, true)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// startedExtensions are those that other components can find.
+// startedExtensions are the extensions that other components can look up.
 type startedExtensions struct {
 	mu  sync.RWMutex
 	all map[string]any // by id
@@ -37,8 +37,8 @@ func (s *startedExtensions) set(id string, e any) {
 // Extension finds a started extension by its id.
 func (g *Graph) Extension(id string) (any, bool) { return g.extensions.find(id) }
 
-// An extensionPart can be found from the end of its start to the beginning of
-// its end.
+// An extensionPart can be looked up from the end of Start to the beginning of
+// Shutdown.
 type extensionPart struct {
 	pipeline.Component
 	id    string

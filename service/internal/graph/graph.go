@@ -1,4 +1,4 @@
-// Package graph makes the components of a configuration, connects them to
+// Package graph creates the components of a configuration, connects them to
 // pipelines, and starts and stops them.
 package graph
 
@@ -16,29 +16,29 @@ import (
 	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
 
-// A Graph is a configuration's components, made and connected:
+// A Graph holds the components of a configuration, created and connected:
 //
 //	receiver ─► switch ─► fan-out ─► pipeline ─► fan-out ─► exporter, connector
 //
-// There is a switch for each signal of a receiver. Turning it puts another graph
-// behind a receiver that keeps its listeners.
+// There is a switch for each signal of a receiver. Turning it connects the
+// receiver to another graph; the receiver keeps its listeners.
 type Graph struct {
 	parts      []part // in the order in which they start
 	started    []part
 	extensions *startedExtensions
 	Receivers  []Receiver
-	// Mutates says whether a pipeline changes what it is given.
+	// Mutates reports whether a pipeline changes its batches.
 	Mutates map[*load.Pipeline]bool
 }
 
-// A part is what starts and stops on its own.
+// A part is a component that is started and stopped on its own.
 type part struct {
 	name string // `exporter "otlp/2"`
 	of   *load.Component
 	pipeline.Component
 }
 
-// A Receiver is a receiver with the signals that it was asked for.
+// A Receiver is a receiver with the signals that pipelines want from it.
 type Receiver struct {
 	Config   *load.Component
 	Signals  []otlp.Signal
@@ -48,7 +48,7 @@ type Receiver struct {
 	Switches map[otlp.Signal]*pipeline.Switch
 }
 
-// A builder makes a graph back to front: who consumes is made before who feeds.
+// A builder creates a graph back to front: consumers before their producers.
 type builder struct {
 	cfg      *load.Config
 	settings component.Settings
@@ -61,8 +61,8 @@ type builder struct {
 	shared     pipeline.Shared[*load.Component, component.Receiver]
 }
 
-// Build makes all components of a configuration and starts none. What a
-// component refuses is reported at its place, all at once.
+// Build creates all components of a configuration and starts none. Its error
+// lists every component that could not be created, with its position.
 func Build(cfg *load.Config, s component.Settings) (*Graph, error) {
 	b := &builder{
 		cfg: cfg, settings: s, started: &startedExtensions{},
@@ -98,8 +98,8 @@ func Build(cfg *load.Config, s component.Settings) (*Graph, error) {
 	return g, nil
 }
 
-// settingsFor are the settings of one component, whose log lines carry its kind
-// and id.
+// settingsFor returns the settings of one component. Its log lines carry its
+// kind and id.
 func (b *builder) settingsFor(c *load.Component) component.Settings {
 	s := b.settings
 	s.ID = c.ID
@@ -115,8 +115,8 @@ func (b *builder) fail(c *load.Component, err error) {
 	b.problems.Add(err)
 }
 
-// extension makes one. One that has nothing to run, such as memory_limiter, is
-// its configuration alone.
+// extension creates an extension. One that has nothing to run, such as
+// memory_limiter, consists of its configuration alone.
 func (b *builder) extension(c *load.Component) []part {
 	if c.Descriptor.Extension == nil {
 		return nil
@@ -139,8 +139,8 @@ func (b *builder) exporter(c *load.Component) []part {
 	return []part{{"exporter " + strconv.Quote(c.ID), c, e}}
 }
 
-// entry returns what takes a pipeline's batches: its first processor, or the
-// fan-out behind the processors. The configuration has no cycles.
+// entry returns the first consumer of a pipeline: its first processor, or the
+// fan-out after the processors. The configuration has no cycles.
 func (b *builder) entry(p *load.Pipeline) pipeline.Consumer {
 	if c := b.entries[p]; c != nil {
 		return c
@@ -158,8 +158,8 @@ func (b *builder) entry(p *load.Pipeline) pipeline.Consumer {
 	return next
 }
 
-// connector returns what takes batches of from on to the pipelines that read
-// the connector.
+// connector returns the consumer that passes batches of from to the pipelines
+// that read the connector.
 func (b *builder) connector(c *load.Component, from *load.Pipeline) pipeline.Consumer {
 	var branches []branch
 	for _, p := range b.cfg.Readers(c, from.Signal) {
@@ -168,9 +168,9 @@ func (b *builder) connector(c *load.Component, from *load.Pipeline) pipeline.Con
 	return fanout(branches)
 }
 
-// processed puts the processors of a pipeline, made for it alone, in front of next.
-// Those that work within the call are driven by one chain as far as they follow
-// each other; those that hold data or send later call what is behind them.
+// processed puts the processors of a pipeline in front of next. Every pipeline has
+// its own instances. One chain runs adjacent processors that work within the call;
+// processors that hold data or send later call their next consumer.
 func (b *builder) processed(p *load.Pipeline, next pipeline.Consumer) pipeline.Consumer {
 	var steps []pipeline.Step
 	for _, r := range slices.Backward(p.Processors) {
@@ -189,16 +189,16 @@ func (b *builder) processed(p *load.Pipeline, next pipeline.Consumer) pipeline.C
 	return chain(next, steps)
 }
 
-// chain puts steps, which are back to front, before next.
+// chain puts steps, which are in reverse order, in front of next.
 func chain(next pipeline.Consumer, steps []pipeline.Step) pipeline.Consumer {
 	if next == nil {
-		return nil // a component could not be made; this is never run
+		return nil // a component could not be created; this graph never runs
 	}
 	slices.Reverse(steps)
 	return pipeline.Chain(next, steps...)
 }
 
-// step makes a processor that works within the call.
+// step creates a processor that works within the call.
 func (b *builder) step(p *load.Pipeline, c *load.Component, s component.Settings) (pipeline.Step, bool) {
 	made, err := c.Descriptor.Processor(c.Config, s)
 	if err != nil {
@@ -211,7 +211,7 @@ func (b *builder) step(p *load.Pipeline, c *load.Component, s component.Settings
 	return pipeline.Step{Name: c.ID, Processor: made, Observer: b.observer(c)}, true
 }
 
-// consumerProcessor makes a processor that calls next by itself.
+// consumerProcessor creates a processor that calls next by itself.
 func (b *builder) consumerProcessor(p *load.Pipeline, c *load.Component, s component.Settings, next pipeline.Consumer) pipeline.Consumer {
 	o := b.observer(c)
 	made, err := c.Descriptor.ConsumerProcessor(c.Config, s, countOut(o, next))
@@ -223,15 +223,16 @@ func (b *builder) consumerProcessor(p *load.Pipeline, c *load.Component, s compo
 	return countIn(o, made)
 }
 
-// observer counts what a processor does; nil at levels that do not want it.
+// observer counts the items of a processor; nil at levels that do not count
+// them.
 func (b *builder) observer(*load.Component) pipeline.Observer { return nil }
 
 func (b *builder) addProcessor(p *load.Pipeline, c *load.Component, made pipeline.Component) {
 	b.processors = append(b.processors, part{"processor " + strconv.Quote(c.ID) + " of pipeline " + strconv.Quote(p.ID), c, made})
 }
 
-// receiver makes one for all signals, and gives it a fan-out over the pipelines
-// of each.
+// receiver creates one receiver for all signals. Each signal gets a fan-out
+// over its pipelines.
 func (b *builder) receiver(c *load.Component) (part, Receiver) {
 	r, users := Receiver{Config: c, Switches: map[otlp.Signal]*pipeline.Switch{}}, sharedReceiver{}
 	for _, s := range otlp.Signals() {
@@ -257,7 +258,7 @@ func (b *builder) receiver(c *load.Component) (part, Receiver) {
 	return part{"receiver " + strconv.Quote(c.ID), c, users}, r
 }
 
-// sharedReceiver is one receiver with a user for each signal.
+// sharedReceiver is one receiver with a handle for each signal.
 type sharedReceiver []*pipeline.Handle[*load.Component, component.Receiver]
 
 func (s sharedReceiver) Start(ctx context.Context) error {
@@ -277,7 +278,7 @@ func (s sharedReceiver) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// A branch is a consumer under the name that errors call it by.
+// A branch is a consumer with the name that errors use for it.
 type branch struct {
 	pipeline.Consumer
 	name string
@@ -288,7 +289,7 @@ func (b branch) Name() string { return b.name }
 // fanout leaves a single branch as it is: its error needs no name.
 func fanout(branches []branch) pipeline.Consumer {
 	switch len(branches) {
-	case 0: // only where a component could not be made, so that this is never run
+	case 0: // only if a component could not be created; this graph never runs
 		return nil
 	case 1:
 		return branches[0].Consumer

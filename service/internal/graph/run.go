@@ -13,12 +13,12 @@ import (
 )
 
 // abandonAfter is how long a component may overrun the deadline of Shutdown before
-// it is abandoned. Components cut short what is left at the deadline, for which the
-// receiver allows itself a second.
+// it is abandoned. At the deadline components abort what is left; the receiver
+// takes up to a second for that.
 const abandonAfter = 2 * time.Second
 
-// Start starts the parts, extensions first and receivers last. If one does not
-// start, those that did stay started: Shutdown stops them.
+// Start starts the parts, extensions first and receivers last. If one fails to
+// start, those that were started stay started until Shutdown.
 func (g *Graph) Start(ctx context.Context) error {
 	for _, p := range g.parts {
 		if err := ctx.Err(); err != nil {
@@ -32,8 +32,8 @@ func (g *Graph) Start(ctx context.Context) error {
 	return nil
 }
 
-// Shutdown stops what was started, receivers first. What outlasts ctx for long is
-// abandoned, and the error says so.
+// Shutdown stops what was started, receivers first. A part that runs abandonAfter
+// beyond the end of ctx is abandoned, and the error names it.
 func (g *Graph) Shutdown(ctx context.Context) error {
 	var errs []error
 	for _, p := range slices.Backward(g.started) {
@@ -43,8 +43,8 @@ func (g *Graph) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Within runs stop, which has to return when ctx ends. One that does not is
-// abandoned soon after, so that the others can be stopped too.
+// Within runs stop, which has to return when ctx ends. If stop does not, Within
+// abandons it after abandonAfter, so that the other parts can be stopped too.
 func Within(ctx context.Context, doing string, stop func(context.Context) error) error {
 	done := make(chan error, 1)
 	go func() { done <- stop(ctx) }()
@@ -63,8 +63,8 @@ func Within(ctx context.Context, doing string, stop func(context.Context) error)
 	}
 }
 
-// Healthy says why a receiver no longer serves what it was started for; nil if
-// all do. Receivers whose listeners may fail have a method Healthy.
+// Healthy returns an error if a receiver no longer serves its listeners, and
+// nil if all do. Receivers whose listeners may fail have a method Healthy.
 func (g *Graph) Healthy() error {
 	for _, r := range g.Receivers {
 		if h, ok := r.Instance.(interface{ Healthy() error }); ok {
@@ -77,7 +77,7 @@ func (g *Graph) Healthy() error {
 }
 
 // An Endpoint is an address at which a component listens. Signals are those that a
-// receiver takes.
+// receiver accepts.
 type Endpoint struct {
 	Component *load.Component
 	Signals   []otlp.Signal

@@ -7,11 +7,10 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 )
 
-// A catalog is the component types that a configuration is read with.
+// A catalog lists the component types that a configuration can use.
 type catalog []component.Descriptor
 
-// find returns the type that typ names, also by an alias, and all names of its
-// kind.
+// find returns the type with the name or alias typ, and all names of its kind.
 func (c catalog) find(k component.Kind, typ string) (found component.Descriptor, known []string) {
 	for _, d := range c {
 		if d.Kind != k {
@@ -27,7 +26,7 @@ func (c catalog) find(k component.Kind, typ string) (found component.Descriptor,
 	return found, known
 }
 
-// check refuses types that cannot be run, and names that two types share.
+// check rejects invalid descriptors, and names that two types share.
 func (c catalog) check() error {
 	if len(c) == 0 {
 		return errors.New("no components: expected a list such as components.Default() in Options.Components")

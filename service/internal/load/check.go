@@ -9,7 +9,8 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// check finds what is wrong between components that are each right.
+// check finds errors in how components refer to each other. Each component has
+// been checked alone before.
 func (l *loader) check(root *conf.Node) {
 	l.checkPipelines(root.Get("service", "pipelines"))
 	l.checkSignals()
@@ -42,7 +43,8 @@ func (l *loader) checkPipelines(section *conf.Node) {
 	}
 }
 
-// checkSignals finds components in pipelines of signals that they do not know.
+// checkSignals finds components in pipelines of signals that they do not
+// support.
 func (l *loader) checkSignals() {
 	for _, p := range l.cfg.Pipelines {
 		for _, r := range slices.Concat(p.Receivers, p.Processors, p.Exporters) {
@@ -50,7 +52,7 @@ func (l *loader) checkSignals() {
 				continue
 			}
 			if known := r.Target.Descriptor.Stability; known[p.Signal] == "" {
-				l.problems.Add(r.node.Errorf("the %s %q does not support %s; it knows %s", r.Target.Kind, r.ID, p.Signal, signalList(known)))
+				l.problems.Add(r.node.Errorf("the %s %q does not support %s; it supports %s", r.Target.Kind, r.ID, p.Signal, signalList(known)))
 			}
 		}
 	}
@@ -66,8 +68,8 @@ func signalList(known map[otlp.Signal]string) string {
 	return strings.Join(names, ", ")
 }
 
-// checkConnectors finds connectors that are fed and not read, or read and not
-// fed. What goes in as one signal comes out as the same.
+// checkConnectors finds connectors that only receive data, and connectors that
+// only supply data. A connector does not change the signal.
 func (l *loader) checkConnectors() {
 	type end struct {
 		c *Component
@@ -88,14 +90,14 @@ func (l *loader) checkConnectors() {
 		}
 		for _, r := range p.Exporters {
 			if e := (end{r.Target, p.Signal}); r.IsConnector() && !read[e] {
-				read[e] = true // one report is enough
-				l.problems.Add(r.node.Errorf("the connector %q leads nowhere: no %s pipeline has it among its receivers", r.ID, p.Signal))
+				read[e] = true // report it once
+				l.problems.Add(r.node.Errorf("the connector %q has no output: no %s pipeline has it among its receivers", r.ID, p.Signal))
 			}
 		}
 		for _, r := range p.Receivers {
 			if e := (end{r.Target, p.Signal}); r.IsConnector() && !fed[e] {
 				fed[e] = true
-				l.problems.Add(r.node.Errorf("nothing comes out of the connector %q: no %s pipeline has it among its exporters", r.ID, p.Signal))
+				l.problems.Add(r.node.Errorf("the connector %q has no input: no %s pipeline has it among its exporters", r.ID, p.Signal))
 			}
 		}
 	}
@@ -103,7 +105,7 @@ func (l *loader) checkConnectors() {
 
 func (r Ref) IsConnector() bool { return r.Target != nil && r.Target.Kind == component.KindConnector }
 
-// checkUnused finds components that are defined for nothing.
+// checkUnused finds components that are defined but not used.
 func (l *loader) checkUnused() {
 	for _, c := range l.cfg.Components {
 		switch {

@@ -13,11 +13,11 @@ import (
 	"github.com/penstock-telemetry/penstock/service/internal/selfobs"
 )
 
-// An Error says why there is no Config.
+// An Error reports why Load returned no Config.
 type Error struct {
 	Problems config.Errors
-	// Warnings are what Config.Warnings would be. A variable that is not set is
-	// often the reason of a problem.
+	// Warnings are those that Config.Warnings would have returned. An unset
+	// variable is often the cause of a problem.
 	Warnings []string
 }
 
@@ -29,27 +29,28 @@ func (e *Error) Unwrap() error { return e.Problems }
 // Sources say where a configuration comes from.
 type Sources struct {
 	// URIs are merged in their order: "path", "file:path", "env:NAME",
-	// "yaml:text". Without any, the built-in default is taken.
+	// "yaml:text". If there are none, the built-in default is used.
 	URIs []string
 	// Set holds assignments "exporters.otlp.timeout=2s", merged last.
 	Set []string
 }
 
-// Config is a checked configuration. Load makes it, and nothing changes it.
+// Config is a checked configuration. Load returns it; it does not change
+// afterwards.
 type Config struct {
 	Telemetry  selfobs.Config
 	Components []*Component // in source order, kind by kind
 	Extensions []*Component // those that service.extensions lists
 	Pipelines  []*Pipeline
-	// MetricsListeners are those of the telemetry, one for each Prometheus reader;
-	// components have their own.
+	// MetricsListeners are the listeners of service.telemetry.metrics, one for
+	// each Prometheus reader. Those of components are not included.
 	MetricsListeners []Listener
 	BuiltIn          bool // no source was given
 
 	warnings error // config.Errors, or nil
 }
 
-// Warnings returns what is suspicious but not wrong, in source order.
+// Warnings returns the settings that are valid but suspicious, in source order.
 func (c *Config) Warnings() []string { return textsOf(c.warnings) }
 
 // textsOf returns one text for each part of a conf.Errors.
@@ -63,10 +64,11 @@ func textsOf(err error) []string {
 	return texts
 }
 
-// builtInName is what errors call the built-in default.
+// builtInName is the name of the built-in default in errors.
 const builtInName = "built-in"
 
-// builtInText runs without a file: everything that comes in is shown.
+// builtInText is the configuration without a file: it shows all data that
+// arrives.
 const builtInText = `receivers:
   otlp:
     protocols:
@@ -105,8 +107,8 @@ type document struct {
 }
 
 // Load reads a configuration from its sources and checks all of it, for a service
-// that has these components. Its error is an *Error, or says what is wrong with
-// the list of components.
+// that has these components. Its error is an *Error, unless the list of
+// components is wrong.
 func Load(s Sources, components []component.Descriptor) (*Config, error) {
 	c := catalog(components)
 	if err := c.check(); err != nil {
@@ -144,20 +146,20 @@ type loader struct {
 	byID     map[component.Kind]map[string]*Component
 	sources  []string
 	problems conf.Errors
-	warnings conf.Errors // sorted and printed as the problems are
+	warnings conf.Errors // sorted and printed like problems
 
-	extensionsUnclear bool // service.extensions could not be read whole
+	extensionsUnclear bool // service.extensions could not be read completely
 }
 
-// refusal is the error of a Load that found problems.
+// refusal returns the error of a Load that found problems.
 func (l *loader) refusal() *Error {
 	e := &Error{Warnings: textsOf(l.warnings.Err())}
 	errors.As(l.problems.Err(), &e.Problems)
 	return e
 }
 
-// checkVariables finds sources env:NAME that are not there. Unlike one within a
-// text, whoever names a variable as a source means it to hold something.
+// checkVariables finds sources env:NAME whose variable is not set. Within a
+// text an unset variable is only a warning; as a source it is an error.
 func (l *loader) checkVariables(uris []string) {
 	for _, uri := range uris {
 		name, isEnv := strings.CutPrefix(uri, "env:")
@@ -166,12 +168,12 @@ func (l *loader) checkVariables(uris []string) {
 		}
 		if _, ok := os.LookupEnv(name); !ok {
 			l.problems.Add(&conf.Error{Pos: conf.Pos{Source: uri}, Err: fmt.Errorf(
-				"cannot load the environment variable %q: it is not set; if it may be missing, write env:%s:-", name, name)})
+				"the environment variable %q is not set; if it may be missing, write env:%s:-", name, name)})
 		}
 	}
 }
 
-// read decodes everything; what hangs together is checked later.
+// read decodes all sections. References between them are checked later.
 func (l *loader) read(root *conf.Node) {
 	var doc document
 	l.problems.Add(root.Decode(&doc))
@@ -204,13 +206,13 @@ func (l *loader) entries(n *conf.Node) []*conf.Node {
 type Component struct {
 	Kind component.Kind
 	ID   string // "otlp/2"
-	// Descriptor is that of its type, and Config what its DefaultConfig returned,
-	// decoded.
+	// Descriptor describes its type. Config is what DefaultConfig returned, with
+	// the configuration decoded into it.
 	Descriptor component.Descriptor
 	Config     any
 
 	node   *conf.Node
-	broken bool // its own errors are reported; what refers to it is not wrong for that
+	broken bool // it has an error of its own; references to it are not errors for that reason
 	used   bool
 }
 
@@ -219,7 +221,7 @@ func (c *Component) Errorf(format string, args ...any) error {
 	return c.node.KeyErrorf(format, args...)
 }
 
-// Path is the component's path in the configuration: "exporters.otlp/2".
+// Path returns the component's path in the configuration: "exporters.otlp/2".
 func (c *Component) Path() string { return c.node.Path() }
 
 func (l *loader) components(k component.Kind, section *conf.Node) {
@@ -259,7 +261,7 @@ func (l *loader) warnAt(n config.Value, texts ...string) {
 	}
 }
 
-// missing reports a section that is nowhere, so that it has no line.
+// missing reports a section that is missing and so has no line.
 func (l *loader) missing(path, text string) {
 	l.problems.Add(&conf.Error{Pos: conf.Pos{Source: strings.Join(l.sources, ", ")}, Path: path, Err: errors.New(text)})
 }

@@ -12,7 +12,7 @@ type edge struct {
 	to *Pipeline
 }
 
-// edges returns where p leads.
+// edges returns the connections from p to other pipelines.
 func (c *Config) edges(p *Pipeline) []edge {
 	var out []edge
 	for _, r := range p.Exporters {
@@ -26,8 +26,8 @@ func (c *Config) edges(p *Pipeline) []edge {
 	return out
 }
 
-// Readers returns the pipelines of a signal that have c, a receiver or a connector,
-// among their receivers.
+// Readers returns the pipelines of a signal that list the given receiver or
+// connector among their receivers.
 func (c *Config) Readers(of *Component, signal otlp.Signal) []*Pipeline {
 	var all []*Pipeline
 	for _, p := range c.Pipelines {
@@ -40,8 +40,8 @@ func (c *Config) Readers(of *Component, signal otlp.Signal) []*Pipeline {
 	return all
 }
 
-// checkCycles finds ways through connectors that lead back to where they began.
-// Each is reported once, at the connector that closes it.
+// checkCycles finds cycles of pipelines and connectors. Each cycle is reported
+// once, at the connector that closes it.
 func (l *loader) checkCycles() {
 	w := &cycleWalk{loader: l, done: map[*Pipeline]bool{}, on: map[*Pipeline]int{}}
 	for _, p := range l.cfg.Pipelines {
@@ -49,8 +49,8 @@ func (l *loader) checkCycles() {
 	}
 }
 
-// cycleWalk is a depth-first search. path alternates pipelines and connectors,
-// and on holds the place in it of each pipeline.
+// cycleWalk is a depth-first search. path alternates pipelines and connectors;
+// on holds the index in path of each pipeline.
 type cycleWalk struct {
 	*loader
 	done map[*Pipeline]bool

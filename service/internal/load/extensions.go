@@ -26,8 +26,8 @@ func (l *loader) extensions(list *conf.Node) {
 	l.extensionsUnclear = p.broken
 }
 
-// checkNeeds finds components that name an extension which is not there, not
-// enabled, or of another kind.
+// checkNeeds finds components that name an extension that is undefined, not
+// enabled, or of another role.
 func (l *loader) checkNeeds() {
 	for _, c := range l.cfg.Components {
 		if c.broken {
@@ -68,14 +68,14 @@ func (l *loader) checkNeed(need component.Need) error {
 		}
 		return fmt.Errorf("%s: %q is of type %s", text, need.ID, c.Descriptor.Type)
 	case !slices.Contains(l.cfg.Extensions, c) && !l.extensionsUnclear:
-		c.used = true // or it would be told to be removed
+		c.used = true // it must not be reported as unused as well
 		return fmt.Errorf("%s: it is defined at %s, but not listed in service.extensions", notFound, c.node.KeyPos())
 	}
 	return nil
 }
 
-// nearest goes down from n along keys as far as there are nodes, and returns the
-// last one with the path of the whole way.
+// nearest follows keys down from n as far as nodes exist. It returns the last
+// node and the path of all keys.
 func nearest(n *conf.Node, keys ...string) (at *conf.Node, path string) {
 	at, path = n, n.Path()+"."+strings.Join(keys, ".")
 	for _, key := range keys {
@@ -88,7 +88,7 @@ func nearest(n *conf.Node, keys ...string) (at *conf.Node, path string) {
 	return at, path
 }
 
-// HasExtension says whether an extension of a type is enabled.
+// HasExtension reports whether an extension of a type is enabled.
 func (c *Config) HasExtension(typ string) bool {
 	return slices.ContainsFunc(c.Extensions, func(e *Component) bool { return e.Descriptor.Type == typ })
 }

@@ -9,8 +9,9 @@ import (
 )
 
 // checkFiles finds files that two components want to write: the second would
-// empty, cut or interleave what the first was told is kept. The second is told.
-// Links are not followed, since what they lead to may change.
+// truncate or interleave data that the first has acknowledged. The error is
+// reported at the second. Links are not followed, since their targets may
+// change.
 func (l *loader) checkFiles() {
 	writers := map[string]writtenFile{}
 	for _, c := range l.cfg.Components {
@@ -41,14 +42,15 @@ func (l *loader) checkFile(writers map[string]writtenFile, c *Component, f compo
 		return
 	}
 	at, _ := nearest(c.node, strings.Split(f.Key, ".")...)
-	l.problems.Add(at.KeyErrorf("the file %s is written already by %s.%s (%s); expected a file of its own",
+	l.problems.Add(at.KeyErrorf("the file %s is already written by %s.%s (%s); expected a file of its own",
 		f.Path, first.by.Path(), first.Key, first.Path))
 }
 
-// plainPath is the one name of a file of all that lead to it without links.
+// plainPath returns the same text for every path that names the same file
+// without links.
 func plainPath(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs
 	}
-	return filepath.Clean(path) // without a working directory there is no better
+	return filepath.Clean(path) // the working directory is unknown
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// FeatureGates are those of the Collector that say nothing here: what they turn
-// on is always on, or does not exist.
+// FeatureGates returns the Collector's feature gates that have no effect here:
+// what they enable is always on, or does not exist.
 func FeatureGates() []string {
 	return []string{
 		"confmap.enableMergeAppendOption",
@@ -23,7 +23,7 @@ func FeatureGates() []string {
 
 // CheckFeatureGates reads a list of feature gates as the Collector does,
 // "+service.profilesSupport,-other", and returns a warning for each that is not
-// known. There is none yet that changes anything.
+// known. No feature gate changes anything yet.
 func CheckFeatureGates(list string) (warnings []string) {
 	for gate := range strings.SplitSeq(list, ",") {
 		id := strings.TrimLeft(strings.TrimSpace(gate), "+-")

@@ -15,8 +15,7 @@ import (
 const maxNameRunes = 1024
 
 // splitID splits "type/name" and checks the name by the Collector's rules: no
-// spaces, control characters or symbols. The type is checked by whoever knows
-// the types.
+// spaces, control characters or symbols. The caller checks the type.
 func splitID(id string) (typ, name string, err error) {
 	typ, name, named := strings.Cut(id, "/")
 	switch {

@@ -12,24 +12,25 @@ import (
 // A Listener is an address that a configuration asks for.
 type Listener struct {
 	Address string
-	// Path is that of its key: "exporters.otlp.endpoint".
+	// Path is the path of its key: "exporters.otlp.endpoint".
 	Path string
-	// Written says that somebody wrote the key, or a section above it.
+	// Written reports that the configuration contains the key, or a section
+	// above it.
 	Written bool
 
 	transport string     // tcp, tcp4, tcp6 or unix
-	node      *conf.Node // the key's, or the nearest above it; nil if there is none
+	node      *conf.Node // of the key, or the nearest above it; nil if there is none
 }
 
-// listenerAt is the listener whose address is, or by default would be, at keys
-// below n.
+// listenerAt returns the listener whose address is, or by default would be, at
+// keys below n.
 func listenerAt(n *conf.Node, transport, address string, keys ...string) Listener {
 	at, path := nearest(n, keys...)
 	return Listener{Address: address, Path: path, Written: true, transport: transport, node: at}
 }
 
-// checkListeners finds addresses that two want. The second is told, unless it is
-// a default that nobody wrote.
+// checkListeners finds addresses that two components want. The error is reported
+// at the second, or at the first if the second is a default that is not written.
 func (l *loader) checkListeners() {
 	var all []Listener
 	for _, c := range l.cfg.Components {
@@ -45,18 +46,18 @@ func (l *loader) checkListeners() {
 			if !second.clashes(first) {
 				continue
 			}
-			told, other := second, first
-			if told.node == nil {
-				told, other = first, second
+			reported, other := second, first
+			if reported.node == nil {
+				reported, other = first, second
 			}
-			l.problems.Add(told.node.KeyErrorf("%s is taken already by %s (%s)", told.Address, other.Path, other.Address))
+			l.problems.Add(reported.node.KeyErrorf("%s is already used by %s (%s)", reported.Address, other.Path, other.Address))
 			break
 		}
 	}
 }
 
-// clashes says whether binding both is sure to fail. Port 0 is a new one each
-// time.
+// clashes reports whether binding both addresses is certain to fail. Port 0 is
+// a different port each time.
 func (a Listener) clashes(b Listener) bool {
 	if a.transport == "unix" || b.transport == "unix" {
 		return a.transport == b.transport && a.Address == b.Address
@@ -69,7 +70,7 @@ func (a Listener) clashes(b Listener) bool {
 	return anyHost(hostA) || anyHost(hostB) || plainHost(hostA) == plainHost(hostB)
 }
 
-// anyHost says whether host stands for all addresses of the machine.
+// anyHost reports whether host stands for all addresses of the machine.
 func anyHost(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "" || err == nil && ip.IsUnspecified()

@@ -18,8 +18,8 @@ type Pipeline struct {
 
 	node *conf.Node
 
-	// broken says that its own errors are reported, so that it may mean more than
-	// what could be read.
+	// broken reports that it has an error of its own: its lists may be
+	// incomplete.
 	broken bool
 }
 
@@ -58,7 +58,7 @@ func (l *loader) pipelines(section *conf.Node) {
 	}
 }
 
-// refs reads a list of ids and finds what they refer to among kinds.
+// refs reads a list of ids and finds the components of the given kinds.
 func (l *loader) refs(p *Pipeline, list *conf.Node, kinds ...component.Kind) []Ref {
 	var ids []string
 	if err := list.Decode(&ids); err != nil {
@@ -68,7 +68,7 @@ func (l *loader) refs(p *Pipeline, list *conf.Node, kinds ...component.Kind) []R
 	}
 	nodes := make([]*conf.Node, len(ids))
 	for i := range nodes {
-		nodes[i] = list // of "a,b" in one string
+		nodes[i] = list // for "a,b" in one string
 	}
 	if list.Kind() == conf.List {
 		for i, n := range list.Children() {
@@ -102,7 +102,7 @@ func (l *loader) resolve(id string, at *conf.Node, kinds []component.Kind) *Comp
 	}
 	for _, k := range component.Kinds() {
 		if c := l.byID[k][id]; c != nil {
-			c.used = true // wrongly, but removing it is not the remedy
+			c.used = true // in the wrong list, but removing it would not help
 			l.problems.Add(at.Errorf("%q is defined as %s, not as %s", id, withArticle(k), withArticle(kinds[0])))
 			return nil
 		}
@@ -112,8 +112,8 @@ func (l *loader) resolve(id string, at *conf.Node, kinds []component.Kind) *Comp
 	return nil
 }
 
-// useMeant spares the component that a misspelt id meant the complaint that
-// nobody uses it.
+// useMeant marks components with an id similar to the misspelt id as used, so
+// that they are not reported as unused as well.
 func (l *loader) useMeant(id string, kinds []component.Kind) {
 	for _, k := range kinds {
 		for _, c := range l.byID[k] {
@@ -122,8 +122,8 @@ func (l *loader) useMeant(id string, kinds []component.Kind) {
 	}
 }
 
-// useAll counts every text below n as a use: who writes "exporter: [debug]" has
-// a key wrong, but debug is wanted.
+// useAll marks every component that a text below n names as used: in "exporter:
+// [debug]" the key is wrong, but debug is not unused.
 func (l *loader) useAll(n *conf.Node) {
 	for _, byID := range l.byID {
 		if c := byID[n.Text()]; c != nil {

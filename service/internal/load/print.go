@@ -10,9 +10,9 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/conf"
 )
 
-// YAML returns the configuration in effect, defaults included and secrets
-// hidden, in the order of the sections in which it was written. Load reads it
-// back.
+// YAML returns the configuration in effect, with defaults included and secrets
+// hidden, in the order of the sections in which it was written. Load can read
+// the result.
 func (c *Config) YAML() ([]byte, error) {
 	top := mapping{}
 	for _, k := range component.Kinds() {
@@ -73,7 +73,7 @@ func IDs(refs []Ref) []string {
 	return ids
 }
 
-// mapping is a YAML map that keeps its order: keys and values in turn.
+// mapping is a YAML map in a fixed order: keys and values alternate.
 type mapping []*yaml.Node
 
 func (m *mapping) put(key string, value *yaml.Node) {
@@ -96,10 +96,10 @@ func (m *mapping) node() *yaml.Node {
 	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: *m}
 }
 
-// prune takes out of a component's printed configuration what is better not
-// said. A null stands for a section that is off, and would be read as on. What
-// is empty and was not written is a default that says nothing; for a secret it
-// would even be wrong, since it is printed as hidden. source is what was written.
+// prune removes entries from a component's printed configuration: nulls, since a
+// section that is off would be read back as on; and empty values that source does
+// not contain, since they are defaults. An empty secret would be printed as
+// hidden, which would be wrong. source is the configuration as written.
 func prune(n *yaml.Node, source *conf.Node) {
 	switch {
 	case n.Kind == yaml.MappingNode:
@@ -107,7 +107,7 @@ func prune(n *yaml.Node, source *conf.Node) {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key, value := n.Content[i], n.Content[i+1]
 			written := source.Get(key.Value)
-			if value.ShortTag() == "!!null" || written == nil && saysNothing(value) {
+			if value.ShortTag() == "!!null" || written == nil && isEmpty(value) {
 				continue
 			}
 			prune(value, written)
@@ -121,12 +121,12 @@ func prune(n *yaml.Node, source *conf.Node) {
 	}
 }
 
-func saysNothing(n *yaml.Node) bool {
+func isEmpty(n *yaml.Node) bool {
 	return n.Kind != yaml.ScalarNode && len(n.Content) == 0 ||
 		n.ShortTag() == "!!str" && (n.Value == "" || n.Value == config.Secret("").String())
 }
 
-// list writes ids in one line.
+// list returns ids as a YAML list on one line.
 func list(ids []string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Style: yaml.FlowStyle}
 	for _, id := range ids {

@@ -14,7 +14,7 @@ func (l *loader) telemetry(n *conf.Node) {
 		Traces   *conf.Node `yaml:"traces"`
 		Resource *conf.Node `yaml:"resource"`
 	}
-	l.problems.Add(n.Decode(&sections)) // one by one, so that each is checked even if another is wrong
+	l.problems.Add(n.Decode(&sections)) // one at a time, so that all are checked even if one is wrong
 	l.problems.Add(sections.Logs.Decode(&t.Logs))
 	l.problems.Add(sections.Metrics.Decode(&t.Metrics))
 	l.problems.Add(sections.Traces.Decode(&t.Traces))
@@ -23,7 +23,7 @@ func (l *loader) telemetry(n *conf.Node) {
 		if readers := n.Get("metrics", "readers"); readers.Len() > 0 {
 			l.problems.Add(address.KeyErrorf("expected address or readers, found both (readers at %s)", readers.KeyPos()))
 		} else {
-			t.Metrics.UseAddress() // one that cannot be used was reported by its Validate
+			t.Metrics.UseAddress() // Validate has reported an invalid address
 		}
 	}
 	l.cfg.Telemetry = t
@@ -40,7 +40,7 @@ func (l *loader) telemetry(n *conf.Node) {
 	}
 }
 
-// metricsListener finds where the address of a reader was written.
+// metricsListener returns a reader's listener with the position of its address.
 func metricsListener(n *conf.Node, reader int, address string) Listener {
 	if at := n.Get("metrics", "address"); at != nil {
 		return Listener{Address: address, Path: at.Path(), Written: true, transport: "tcp", node: at}

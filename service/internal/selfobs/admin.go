@@ -15,11 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// An Endpoint is where metrics are to be served, as the configuration says.
+// An Endpoint is an address that the configuration asks to serve metrics at.
 type Endpoint struct {
 	Address string
-	// Path is the key of the address in the configuration, for errors; Written says
-	// that somebody wrote it.
+	// Path is the key of the address in the configuration, for errors. Written
+	// reports that the configuration contains that key.
 	Path    string
 	Written bool
 }
@@ -55,13 +55,13 @@ func newAdminServer(at Endpoint, registry *prometheus.Registry, ready func() boo
 func answer(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
-	_, _ = io.WriteString(w, text+"\n") // who asked may be gone
+	_, _ = io.WriteString(w, text+"\n") // the client may have disconnected
 }
 
 func (s *adminServer) start(log *slog.Logger) error {
 	l, err := net.Listen("tcp", s.at.Address)
 	if err != nil {
-		return fmt.Errorf("listen for /metrics: %w; %s, or none with --set service.telemetry.metrics.level=none", err, s.elsewhere())
+		return fmt.Errorf("listen for /metrics: %w; %s, or none with --set service.telemetry.metrics.level=none", err, s.addressHint())
 	}
 	s.bound = l
 	s.server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
@@ -73,10 +73,10 @@ func (s *adminServer) start(log *slog.Logger) error {
 	return nil
 }
 
-// elsewhere says how to choose another address. Where readers were written
-// --set has no way to it: it replaces lists whole, and refuses an address beside
-// them.
-func (s *adminServer) elsewhere() string {
+// addressHint tells the user how to choose another address. If the configuration
+// has readers, --set is no way to do it: it replaces the whole list, and rejects
+// an address next to readers.
+func (s *adminServer) addressHint() string {
 	if s.at.Written && s.at.Path != metricsAddressKey {
 		return "choose another port with " + s.at.Path
 	}

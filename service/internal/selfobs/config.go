@@ -7,8 +7,8 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// Config is the section service.telemetry: what penstock tells about
-// itself. Its keys are the Collector's.
+// Config is the section service.telemetry: penstock's own logs, metrics and
+// resource. Its keys are the Collector's.
 type Config struct {
 	Logs     LogsConfig     `yaml:"logs"`
 	Metrics  MetricsConfig  `yaml:"metrics"`
@@ -24,23 +24,27 @@ func DefaultConfig() Config {
 	}
 }
 
-// accepted is a key of the Collector that says nothing here yet. A warning tells.
-type accepted struct{ value config.Value }
+// ignoredKey is a key of the Collector that is accepted and has no effect yet.
+// A warning names it.
+type ignoredKey struct{ value config.Value }
 
 // DecodeConfig implements config.Decoder.
-func (a *accepted) DecodeConfig(v config.Value) error {
+func (a *ignoredKey) DecodeConfig(v config.Value) error {
 	a.value = v
 	return nil
 }
 
-// IsZero keeps it out of print-config where the configuration has none.
-func (a accepted) IsZero() bool { return a.value == nil }
+// IsZero leaves the key out of print-config if the configuration does not
+// contain it.
+func (a ignoredKey) IsZero() bool { return a.value == nil }
 
-// MarshalYAML shows that the key is there. What it says may be secret.
-func (accepted) MarshalYAML() (any, error) { return struct{}{}, nil }
+// MarshalYAML shows that the key is present. It hides the value, which may be
+// secret.
+func (ignoredKey) MarshalYAML() (any, error) { return struct{}{}, nil }
 
-// idle says that the key would have an effect in the Collector.
-func (a accepted) idle() bool {
+// isSet reports whether the key has a value that would have an effect in the
+// Collector.
+func (a ignoredKey) isSet() bool {
 	if a.value == nil || config.IsDisabled(a.value) {
 		return false
 	}
@@ -50,13 +54,14 @@ func (a accepted) idle() bool {
 	return false
 }
 
-// TracesConfig is accepted. Spans of penstock itself go nowhere yet.
+// TracesConfig is accepted and has no effect: penstock's own spans are not
+// exported yet.
 type TracesConfig struct {
-	Level       string   `yaml:"level"`
-	Propagators accepted `yaml:"propagators,omitempty"`
-	Processors  accepted `yaml:"processors,omitempty"`
-	Sampler     accepted `yaml:"sampler,omitempty"`
-	Limits      accepted `yaml:"limits,omitempty"`
+	Level       string     `yaml:"level"`
+	Propagators ignoredKey `yaml:"propagators,omitempty"`
+	Processors  ignoredKey `yaml:"processors,omitempty"`
+	Sampler     ignoredKey `yaml:"sampler,omitempty"`
+	Limits      ignoredKey `yaml:"limits,omitempty"`
 }
 
 // Validate checks the section "traces".
@@ -68,9 +73,10 @@ func (c *TracesConfig) Validate() error {
 	return nil
 }
 
-// Ineffective lists the keys that were written and have no effect yet.
+// Ineffective returns the values of the keys that the configuration contains
+// and that have no effect yet.
 func (c *Config) Ineffective() []config.Value {
-	all := []accepted{
+	all := []ignoredKey{
 		c.Logs.ErrorOutputPaths, c.Logs.Sampling, c.Logs.Processors, c.Metrics.Views,
 		c.Traces.Propagators, c.Traces.Processors, c.Traces.Sampler, c.Traces.Limits, c.Resource.detectors,
 	}
@@ -79,7 +85,7 @@ func (c *Config) Ineffective() []config.Value {
 	}
 	var values []config.Value
 	for _, a := range all {
-		if a.idle() {
+		if a.isSet() {
 			values = append(values, a.value)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// LogsConfig says what of its log penstock writes, how and where.
+// LogsConfig configures penstock's own log: level, encoding and outputs.
 type LogsConfig struct {
 	Level logLevel `yaml:"level"`
 	// Encoding is console or json. Empty is console on a terminal, else json.
@@ -20,14 +20,15 @@ type LogsConfig struct {
 	// DisableZapResource leaves the resource out of JSON logs.
 	DisableZapResource bool `yaml:"disable_zap_resource,omitempty"`
 
-	// These are about callers and stack traces in the log, which is without.
+	// These configure callers and stack traces in the log. penstock's log has
+	// neither, so they have no effect.
 	Development       bool `yaml:"development,omitempty"`
 	DisableCaller     bool `yaml:"disable_caller,omitempty"`
 	DisableStacktrace bool `yaml:"disable_stacktrace,omitempty"`
 
-	ErrorOutputPaths accepted `yaml:"error_output_paths,omitempty"`
-	Sampling         accepted `yaml:"sampling,omitempty"`
-	Processors       accepted `yaml:"processors,omitempty"`
+	ErrorOutputPaths ignoredKey `yaml:"error_output_paths,omitempty"`
+	Sampling         ignoredKey `yaml:"sampling,omitempty"`
+	Processors       ignoredKey `yaml:"processors,omitempty"`
 }
 
 // Validate checks the section "logs".
@@ -42,11 +43,11 @@ func (c *LogsConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
-// logLevel is a slog.Level under zap's names.
+// logLevel is a slog.Level with zap's names.
 type logLevel slog.Level
 
-// UnmarshalText implements encoding.TextUnmarshaler. zap has levels above error
-// for its ways to end the program; they all mean error here.
+// UnmarshalText implements encoding.TextUnmarshaler. zap's levels above error,
+// which end the program, all mean error here.
 func (l *logLevel) UnmarshalText(text []byte) error {
 	name := strings.ToLower(string(text))
 	switch name {

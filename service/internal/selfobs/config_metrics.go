@@ -11,16 +11,17 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// MetricsConfig says how much is measured and where it can be read.
+// MetricsConfig configures which metrics penstock records of itself and where
+// they are served.
 type MetricsConfig struct {
-	// Level is none, basic, normal or detailed. All but none measure the same in
-	// this release.
+	// Level is none, basic, normal or detailed. In this release every level
+	// except none records the same metrics.
 	Level string `yaml:"level"`
 	// Address is the Collector's older key for one Prometheus endpoint. It
 	// replaces the default reader.
 	Address string         `yaml:"address,omitempty"`
 	Readers []ReaderConfig `yaml:"readers,omitempty"`
-	Views   accepted       `yaml:"views,omitempty"`
+	Views   ignoredKey     `yaml:"views,omitempty"`
 }
 
 // Validate checks the section "metrics".
@@ -52,11 +53,11 @@ func splitHostPort(address string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// ReaderConfig is one way in which metrics leave: pull is a Prometheus endpoint.
+// ReaderConfig is one way to export metrics: pull is a Prometheus endpoint.
 type ReaderConfig struct {
 	Pull      *PullConfig `yaml:"pull,omitempty"`
-	Periodic  accepted    `yaml:"periodic,omitempty"`
-	Producers accepted    `yaml:"producers,omitempty"`
+	Periodic  ignoredKey  `yaml:"periodic,omitempty"`
+	Producers ignoredKey  `yaml:"producers,omitempty"`
 }
 
 // Validate checks one of "readers".
@@ -82,8 +83,8 @@ func defaultPull() *PullConfig {
 // SetDefaults implements config.Defaulter.
 func (c *PullConfig) SetDefaults() { *c = *defaultPull() }
 
-// PrometheusConfig is an endpoint for /metrics. The three flags are on unless
-// said otherwise, which is what gives metrics the names on people's dashboards:
+// PrometheusConfig is an endpoint for /metrics. The three Without flags are on
+// by default. They give metrics the names that the Collector's dashboards use:
 // otelcol_receiver_accepted_spans, without _total.
 type PrometheusConfig struct {
 	Host              string `yaml:"host"`
@@ -120,8 +121,8 @@ func (c *PrometheusConfig) HostPort() string {
 	return net.JoinHostPort(host, strconv.Itoa(c.Port))
 }
 
-// UseAddress makes one reader of the older key Address, and clears it: it is said
-// once. It reports whether there was one that can be used.
+// UseAddress replaces the older key Address by an equivalent reader. It reports
+// whether Address was set and valid.
 func (c *MetricsConfig) UseAddress() bool {
 	host, port, err := splitHostPort(c.Address)
 	if err != nil {

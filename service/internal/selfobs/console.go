@@ -28,7 +28,7 @@ type consoleHandler struct {
 	line  *consoleLine
 }
 
-// consoleLine is shared by a handler and what is derived from it.
+// consoleLine is shared by a handler and the handlers derived from it.
 type consoleLine struct {
 	mu         sync.Mutex
 	buf        bytes.Buffer
@@ -37,7 +37,8 @@ type consoleLine struct {
 	colours    bool
 }
 
-// newConsoleHandler: on a terminal the day is known, in a file it is not.
+// newConsoleHandler returns a handler that writes to out. Lines begin with the
+// time on a terminal, and with date and time elsewhere.
 func newConsoleHandler(out io.Writer, level slog.Leveler, terminal, colours bool) *consoleHandler {
 	line := &consoleLine{out: out, timeFormat: "2006-01-02T15:04:05.000Z07:00", colours: colours}
 	if terminal {
@@ -47,7 +48,8 @@ func newConsoleHandler(out io.Writer, level slog.Leveler, terminal, colours bool
 	return &consoleHandler{attrs, line}
 }
 
-// withoutBuiltins drops what the line begins with. The time is zero already.
+// withoutBuiltins drops the attributes that the beginning of the line already
+// shows. The time is already zero.
 func withoutBuiltins(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && (a.Key == slog.LevelKey || a.Key == slog.MessageKey) {
 		return slog.Attr{}

@@ -15,12 +15,12 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// Counts fills in the counters of receivers and exporters, which have their names
-// from package obsreport; what else they are split by is summed up. Without
-// MetricsOptions.Pages it says that there are none.
+// Counts fills in the counters of receivers and exporters, whose names package
+// obsreport defines. Attributes other than those of the result are summed over.
+// Without MetricsOptions.Pages it sets Unmeasured.
 func (m *Metrics) Counts(ctx context.Context, into *component.Status) error {
 	if m.pages == nil {
-		into.Unmeasured = "the section service.telemetry.metrics is off, or the program that penstock is part of takes its metrics"
+		into.Unmeasured = "service.telemetry.metrics is off, or the embedding program uses its own meter provider"
 		return nil
 	}
 	var all metricdata.ResourceMetrics
@@ -49,10 +49,10 @@ func (m *Metrics) Counts(ctx context.Context, into *component.Status) error {
 	return nil
 }
 
-// A countKey is a row and a column of what is counted.
+// A countKey names a row and a column of the table of counters.
 type countKey struct{ kind, id, transport, signal, outcome string }
 
-// itemCounter takes the name of a counter of items apart:
+// itemCounter splits the name of a counter of items, such as
 // otelcol_receiver_accepted_spans.
 func itemCounter(name string) (kind, outcome, signal string) {
 	for _, k := range []string{"receiver", "exporter"} {
@@ -69,7 +69,7 @@ func itemCounter(name string) (kind, outcome, signal string) {
 	return "", "", ""
 }
 
-// tabulate makes rows out of counts, in a fixed order.
+// tabulate writes counts into rows in a fixed order.
 func tabulate(counts map[countKey]int64, into *component.Status) {
 	rows := map[countKey]bool{}
 	for k := range counts {

@@ -17,31 +17,32 @@ import (
 type Logging struct {
 	*slog.Logger
 	files    []*logFile
-	terminal io.Writer // where a person reads along, nil if nobody does
+	terminal io.Writer // the log's output if that is a terminal, else nil
 	colours  bool
 }
 
-// Outputs are what an embedding program gives instead of the process's own.
+// Outputs replace the outputs of the process in an embedding program.
 type Outputs struct {
-	// Logger takes the log; the configuration says nothing then.
+	// Logger takes all log lines; LogsConfig has no effect then.
 	Logger         *slog.Logger
 	Stderr, Stdout io.Writer
 }
 
-// NewLogging makes the log that a configuration asks for. Nothing is opened yet.
+// NewLogging creates the log that the configuration asks for. It opens no
+// files.
 func NewLogging(cfg LogsConfig, res *sdkresource.Resource, opts Outputs) *Logging {
 	if opts.Logger != nil {
 		return &Logging{Logger: opts.Logger}
 	}
 	l := &Logging{}
 	out := l.outputs(cfg.OutputPaths, opts)
-	person := isTerminal(out)
+	onTerminal := isTerminal(out)
 	var h slog.Handler
-	if cfg.Encoding == "console" || cfg.Encoding == "" && person {
-		if person {
+	if cfg.Encoding == "console" || cfg.Encoding == "" && onTerminal {
+		if onTerminal {
 			l.terminal, l.colours = out, wantsColours()
 		}
-		h = newConsoleHandler(out, cfg.Level, person, l.colours)
+		h = newConsoleHandler(out, cfg.Level, onTerminal, l.colours)
 	} else {
 		h = slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.Level})
 		if !cfg.DisableZapResource {
@@ -107,7 +108,7 @@ func (l *Logging) Open() error {
 	return nil
 }
 
-// Close closes them.
+// Close closes the files of the log.
 func (l *Logging) Close() error {
 	var errs []error
 	for _, f := range l.files {

@@ -31,7 +31,8 @@ func decode(t *testing.T, yaml string) Config {
 	return cfg
 }
 
-// logged returns what a log of this configuration writes of the lines below.
+// logged returns the output of a log with this configuration for the lines
+// below.
 func logged(t *testing.T, yaml string) string {
 	t.Helper()
 	cfg := decode(t, "{logs: "+yaml+", resource: {service.instance.id: null}}")
@@ -43,7 +44,7 @@ func logged(t *testing.T, yaml string) string {
 	l.Debug("too much")
 	l.Info("started", "endpoint", "localhost:1", "text", "two words")
 	l.With("receiver", "otlp").WithGroup("tls").Warn("weak", "version", 1.0)
-	l.Error("failed", slog.Any("error", errors.New("no luck")))
+	l.Error("failed", slog.Any("error", errors.New("connection refused")))
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -56,18 +57,18 @@ func TestLogFormats(t *testing.T) {
 	for yaml, want := range map[string]string{
 		"{encoding: console}": `TIME  INFO   started  endpoint=localhost:1 text="two words"
 TIME  WARN   weak  receiver=otlp tls.version=1
-TIME  ERROR  failed  error="no luck"
+TIME  ERROR  failed  error="connection refused"
 `,
 		"{encoding: console, level: debug, initial_fields: {b: 2, a: x}, output_paths: [stdout]}": `TIME  DEBUG  too much  a=x b=2
 TIME  INFO   started  a=x b=2 endpoint=localhost:1 text="two words"
 TIME  WARN   weak  a=x b=2 receiver=otlp tls.version=1
-TIME  ERROR  failed  a=x b=2 error="no luck"
+TIME  ERROR  failed  a=x b=2 error="connection refused"
 `,
-		"{level: ERROR}":     `{"time":"TIME","level":"ERROR","msg":"failed",` + resource + `,"error":"no luck"}` + "\n",
-		"{level: fatal}":     `{"time":"TIME","level":"ERROR","msg":"failed",` + resource + `,"error":"no luck"}` + "\n",
+		"{level: ERROR}":     `{"time":"TIME","level":"ERROR","msg":"failed",` + resource + `,"error":"connection refused"}` + "\n",
+		"{level: fatal}":     `{"time":"TIME","level":"ERROR","msg":"failed",` + resource + `,"error":"connection refused"}` + "\n",
 		"{output_paths: []}": "",
 		"{disable_zap_resource: true, encoding: json, level: warn}": `{"time":"TIME","level":"WARN","msg":"weak","receiver":"otlp","tls":{"version":1}}
-{"time":"TIME","level":"ERROR","msg":"failed","error":"no luck"}
+{"time":"TIME","level":"ERROR","msg":"failed","error":"connection refused"}
 `,
 	} {
 		if diff := cmp.Diff(want, logged(t, yaml)); diff != "" {
@@ -130,7 +131,7 @@ var someSummary = Summary{
 	Metrics:   []string{"http://127.0.0.1:8888/metrics"},
 }
 
-func TestSummaryForPeople(t *testing.T) {
+func TestSummaryOnTerminal(t *testing.T) {
 	t.Parallel()
 	const want = `
 penstock v1 is ready.
@@ -146,7 +147,7 @@ penstock v1 is ready.
   health    http://127.0.0.1:8888/readyz
 
   No configuration was given; this is the built-in one. See it with: penstock print-config
-  Ctrl-C finishes the requests in progress and ends.
+  Press Ctrl-C to finish the requests in progress and exit.
 
 `
 	var out bytes.Buffer
@@ -156,7 +157,7 @@ penstock v1 is ready.
 	}
 }
 
-func TestSummaryForMachines(t *testing.T) {
+func TestSummaryAsLogLines(t *testing.T) {
 	t.Parallel()
 	const want = `TIME  INFO   pipeline  pipeline=traces path="otlp, otlp/2 → resource → debug"
 TIME  INFO   pipeline  pipeline=logs/front path="otlp → debug, file"

@@ -10,7 +10,8 @@ import (
 	"github.com/penstock-telemetry/penstock/admission"
 )
 
-// MeasureAdmission observes the budget at every scrape.
+// MeasureAdmission registers metrics that observe the budget at every
+// collection.
 func MeasureAdmission(mp metric.MeterProvider, b *admission.Budget) error {
 	m := mp.Meter(processScope)
 	var errs [5]error

@@ -18,32 +18,34 @@ import (
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 )
 
-// Metrics is what penstock measures of itself and the endpoints that show it.
+// Metrics holds the metrics that penstock records of itself, and the endpoints
+// that serve them.
 //
 //	components ─► provider ─┬─ reader ─► registry ─► admin server localhost:8888/metrics
 //	process    ─►           └─ reader ─► registry ─► admin server
 type Metrics struct {
-	// Provider makes the instruments of the service and its components.
+	// Provider creates the instruments of the service and its components.
 	Provider metric.MeterProvider
-	sdk      *sdkmetric.MeterProvider // nil if nothing is measured here
+	sdk      *sdkmetric.MeterProvider // nil if no metrics are recorded here
 	servers  []*adminServer
-	pages    *sdkmetric.ManualReader // for zpages; nil without
+	pages    *sdkmetric.ManualReader // for zpages; nil without that extension
 }
 
-// MetricsOptions are what NewMetrics needs beside the configuration.
+// MetricsOptions are the arguments of NewMetrics that are not in the
+// configuration.
 type MetricsOptions struct {
-	// Given takes the measurements instead; nothing is served then.
+	// Given replaces the provider. Nothing is served then.
 	Given metric.MeterProvider
-	// Endpoints has an address for each reader that is pulled from.
+	// Endpoints has an address for each pull reader.
 	Endpoints []Endpoint
-	// Ready answers /readyz.
+	// Ready decides the answer of /readyz.
 	Ready func() bool
-	// Pages asks for a reader that Counts reads from.
+	// Pages adds a reader that Counts reads from.
 	Pages bool
 }
 
-// NewMetrics makes a provider with a reader and a server for each Prometheus
-// endpoint of the configuration. Nothing listens yet.
+// NewMetrics creates a provider with a reader and a server for each Prometheus
+// endpoint of the configuration. No server listens before Start.
 func NewMetrics(cfg MetricsConfig, res *sdkresource.Resource, o MetricsOptions) (*Metrics, error) {
 	if o.Given != nil {
 		return &Metrics{Provider: o.Given}, nil
@@ -54,7 +56,7 @@ func NewMetrics(cfg MetricsConfig, res *sdkresource.Resource, o MetricsOptions) 
 	m := &Metrics{}
 	opts := []sdkmetric.Option{
 		sdkmetric.WithResource(res),
-		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter), // the endpoint could not show any
+		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter), // the endpoint does not serve exemplars
 	}
 	for _, r := range cfg.Readers {
 		if r.Pull == nil {
@@ -64,7 +66,7 @@ func NewMetrics(cfg MetricsConfig, res *sdkresource.Resource, o MetricsOptions) 
 		registry := prometheus.NewRegistry()
 		reader, err := otelprom.New(prometheusOptions(r.Pull.Exporter.Prometheus, registry)...)
 		if err != nil {
-			return nil, fmt.Errorf("make the Prometheus endpoint of %s: %w", at.Path, err)
+			return nil, fmt.Errorf("create the Prometheus endpoint of %s: %w", at.Path, err)
 		}
 		opts = append(opts, sdkmetric.WithReader(reader))
 		m.servers = append(m.servers, newAdminServer(at, registry, o.Ready))
@@ -100,7 +102,8 @@ func prometheusOptions(c PrometheusConfig, registry prometheus.Registerer) []ote
 	return opts
 }
 
-// filter: without a list of what is included, everything is.
+// filter reports whether a label is included. Without a list of included names
+// all are.
 func (s *IncludeExclude) filter(kv attribute.KeyValue) bool {
 	return (len(s.Included) == 0 || matches(s.Included, string(kv.Key))) && !matches(s.Excluded, string(kv.Key))
 }
@@ -114,7 +117,7 @@ func matches(patterns []string, name string) bool {
 	return false
 }
 
-// Start begins to serve.
+// Start starts the servers.
 func (m *Metrics) Start(log *slog.Logger) error {
 	for _, s := range m.servers {
 		if err := s.start(log); err != nil {
@@ -124,7 +127,8 @@ func (m *Metrics) Start(log *slog.Logger) error {
 	return nil
 }
 
-// Shutdown closes the endpoints last of all, so that the end can be watched.
+// Shutdown stops the servers. The service calls it last, so that the shutdown
+// can be observed.
 func (m *Metrics) Shutdown(ctx context.Context) error {
 	var errs []error
 	for _, s := range m.servers {
@@ -136,7 +140,7 @@ func (m *Metrics) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// URLs returns where /metrics is served, after Start.
+// URLs returns the URLs of /metrics, after Start.
 func (m *Metrics) URLs() []string {
 	var urls []string
 	for _, s := range m.servers {

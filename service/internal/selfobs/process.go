@@ -19,24 +19,26 @@ const processScope = "github.com/penstock-telemetry/penstock/service"
 // NewInstanceID returns a service.instance.id.
 func NewInstanceID() string { return uuid.NewString() }
 
-// processMetrics are the Collector's, by name and meaning.
+// processMetrics are the process metrics of the Collector, with the same names
+// and meanings.
 type processMetrics struct {
 	uptime, cpu               metric.Float64Observable
 	rss, heap, allocated, sys metric.Int64Observable
 
 	started time.Time
-	os      *prometheus.Registry // knows RSS and CPU on every system that penstock runs on
+	os      *prometheus.Registry // reads RSS and CPU on every system that penstock runs on
 
 	mu      sync.Mutex
 	memory  runtime.MemStats
 	sampled time.Time // of memory
 }
 
-// memoryFor is how long a sample of the heap is good for: taking one stops the
+// memoryFor is how long a sample of the heap is reused: reading one stops the
 // world.
 const memoryFor = time.Second
 
-// measureProcess observes the process at every scrape.
+// measureProcess registers metrics that observe the process at every
+// collection.
 func measureProcess(mp metric.MeterProvider) error {
 	p := &processMetrics{started: time.Now(), os: prometheus.NewRegistry()}
 	if err := p.os.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})); err != nil {
@@ -72,7 +74,7 @@ func (p *processMetrics) observe(_ context.Context, o metric.Observer) error {
 	p.observeMemory(o)
 	families, err := p.os.Gather()
 	if err != nil {
-		return fmt.Errorf("ask the system about the process: %w", err)
+		return fmt.Errorf("read the process metrics from the system: %w", err)
 	}
 	for _, f := range families {
 		switch f.GetName() {

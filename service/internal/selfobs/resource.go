@@ -11,14 +11,14 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// ResourceConfig says what the self-telemetry is attributed to. The Collector
-// takes it in two forms: attributes by name, where null takes a default away, or
-// the key "attributes" with a list of name and value.
+// ResourceConfig has the resource attributes of penstock's own telemetry. The
+// Collector accepts two forms: attributes by name, where null removes a default,
+// or the key "attributes" with a list of name and value.
 type ResourceConfig struct {
 	attributes []attribute.KeyValue
-	listed     bool     // they were given in the second form
-	without    []string // only in the first
-	detectors  accepted
+	listed     bool     // written in the second form
+	without    []string // removed defaults, only in the first form
+	detectors  ignoredKey
 }
 
 // DecodeConfig implements config.Decoder.
@@ -84,10 +84,10 @@ func (r *ResourceConfig) list(v config.Value) error {
 type resourceAttribute struct {
 	Name  string `yaml:"name"`
 	Value any    `yaml:"value"`
-	Type  string `yaml:"type,omitempty"` // as the value is written if empty
+	Type  string `yaml:"type,omitempty"` // if empty, the type of the value in YAML
 }
 
-// Validate wants a name and a value that is no map.
+// Validate requires a name, and a value that is not a map.
 func (a *resourceAttribute) Validate() error {
 	if a.Name == "" {
 		return errors.New("expected a name")
@@ -116,7 +116,7 @@ func (a *resourceAttribute) keyValue() attribute.KeyValue {
 	return attribute.String(a.Name, fmt.Sprint(a.Value))
 }
 
-// MarshalYAML writes the form that was read.
+// MarshalYAML writes the same form that was read.
 func (r ResourceConfig) MarshalYAML() (any, error) {
 	m := map[string]any{}
 	if r.listed {
@@ -136,8 +136,8 @@ func (r ResourceConfig) MarshalYAML() (any, error) {
 	return m, nil
 }
 
-// Build adds the attributes that everybody expects: service.name,
-// service.version and service.instance.id.
+// Build returns the resource with the default attributes service.name,
+// service.version and service.instance.id added.
 func (r *ResourceConfig) Build(version, instanceID string) *sdkresource.Resource {
 	all := []attribute.KeyValue{
 		attribute.String("service.name", "penstock"),
@@ -145,5 +145,5 @@ func (r *ResourceConfig) Build(version, instanceID string) *sdkresource.Resource
 		attribute.String("service.instance.id", instanceID),
 	}
 	all = slices.DeleteFunc(all, func(kv attribute.KeyValue) bool { return slices.Contains(r.without, string(kv.Key)) })
-	return sdkresource.NewSchemaless(append(all, r.attributes...)...) // of two with one key the last counts
+	return sdkresource.NewSchemaless(append(all, r.attributes...)...) // for equal keys the last one is used
 }

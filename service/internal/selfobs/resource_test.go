@@ -19,7 +19,7 @@ func TestResource(t *testing.T) {
 		"{schema_url: 'https://x', attributes: [{name: service.name, value: mine}, {name: n, value: 1, type: int}]}": "n=1,service.instance.id=i,service.name=mine,service.version=v",
 		"{attributes: [{name: b, value: true}, {name: f, value: 1.5}, {name: l, value: [x, y]}]}":                    `b=true,f=1.5,l=["x"\,"y"],service.instance.id=i,service.name=penstock,service.version=v`,
 	} {
-		// Read, and read again what was printed of it.
+		// Read the configuration, then read its printed form.
 		text := "{resource: " + yaml + "}"
 		for range 2 {
 			cfg := decode(t, text)

@@ -9,7 +9,7 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 )
 
-// A Summary is what runs where, for the person who has just started it.
+// A Summary lists what is running and at which addresses, for the log at start.
 type Summary struct {
 	Version   string
 	BuiltIn   bool // no configuration was given
@@ -19,14 +19,14 @@ type Summary struct {
 	Metrics   []string // URLs of /metrics
 }
 
-// Listening is one row about an address: the kind of component that listens, what
-// is spoken there, and the signals that it takes.
+// Listening is one row about an address: the kind of component that listens, its
+// protocol, and the signals that it accepts.
 type Listening struct{ Kind, Protocol, Address, Signals string }
 
-// A Path is where a pipeline leads: "otlp → resource → debug, file".
+// A Path lists the components of a pipeline: "otlp → resource → debug, file".
 type Path struct{ Pipeline, Path string }
 
-// Memory is how the memory of the process is bounded, as texts.
+// Memory holds the memory limits of the process as texts.
 type Memory struct{ InFlight, Limit, GoLimit string }
 
 func (m *Memory) line() string {
@@ -37,7 +37,7 @@ func (m *Memory) line() string {
 // log, where the receivers have logged their addresses already.
 func (l *Logging) Announce(s Summary) {
 	if l.terminal != nil {
-		_, _ = io.WriteString(l.terminal, s.block(l.colours)) // as for the log: nobody to tell
+		_, _ = io.WriteString(l.terminal, s.block(l.colours)) // like other log output: an error cannot be reported anywhere
 		return
 	}
 	for _, w := range s.Pipelines {
@@ -92,7 +92,7 @@ func (s Summary) block(colours bool) string {
 	if s.BuiltIn {
 		b.WriteString("  No configuration was given; this is the built-in one. See it with: penstock print-config\n")
 	}
-	b.WriteString("  Ctrl-C finishes the requests in progress and ends.\n\n")
+	b.WriteString("  Press Ctrl-C to finish the requests in progress and exit.\n\n")
 	return b.String()
 }
 
