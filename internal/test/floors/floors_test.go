@@ -19,11 +19,11 @@ const module = "github.com/penstock-telemetry/penstock/"
 // floors lists packages by floor, lowest first. An entry that ends in "/…"
 // stands for every folder below it. The first entry that matches counts.
 var floors = [][]string{
-	{"internal/wire", "internal/bufpool", "internal/suggest", "internal/lifecycle", "otlp/otlpfield"},
+	{"internal/wire", "internal/bufpool", "internal/suggest", "internal/lifecycle", "internal/lograte", "otlp/otlpfield"},
 	{"otlp", "config", "admission", "libpf"},
 	{"pipeline", "internal/conf", "internal/compress", "internal/decompress", "reporter/samples", "reporter/collectionagent/v1", "internal/pprofconv"},
-	{"component", "otlpclient", "obsreport"},
-	{"internal/refusal"}, // between otlpclient and pipeline, which do not know each other
+	{"component", "otlpclient", "obsreport", "delivery/record"},
+	{"delivery"},
 	{"exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/…"}, // what exporters, extensions, the reporter, receivers share: a landing below them
 	{"reporter"}, // below the receivers that feed it
 	{"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen"},
