@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-
-	"github.com/zeebo/xxh3"
 )
 
 const frameIDBytes = hash128Bytes + 8
@@ -100,7 +98,7 @@ func (f FrameID) array() (b [frameIDBytes]byte) {
 // Hash returns the 64-bit XXH3 hash of the bytes.
 func (f FrameID) Hash() uint64 {
 	b := f.array()
-	return xxh3.Hash(b[:])
+	return xxh3(b[:])
 }
 
 // Hash32 returns the lower half of Hash, as a key for caches.

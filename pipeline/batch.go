@@ -25,8 +25,8 @@ type Client struct {
 }
 
 // Batch is one OTLP export request as checked wire bytes: they passed otlp.Check
-// when the batch was made, or the processor that wrote them vouches for them
-// (Derive).
+// when the batch was made, or who wrote them vouches for them (Derive,
+// NewUncheckedBatch).
 type Batch struct {
 	signal otlp.Signal
 	shared atomic.Bool
@@ -50,6 +50,14 @@ func NewBatch(s otlp.Signal, data []byte, client *Client) (*Batch, error) {
 		return nil, err
 	}
 	return newBatch(s, data, nil, items, client), nil
+}
+
+// NewUncheckedBatch is NewBatch for a request that the caller has written itself. The
+// caller vouches for the bytes and the number of items; builds with the tag "poison"
+// check both.
+func NewUncheckedBatch(s otlp.Signal, data []byte, items int, client *Client) *Batch {
+	verifyDerived(s, data, items)
+	return newBatch(s, data, nil, items, client)
 }
 
 // NewPooledBatch is NewBatch over the bytes of a buffer, whose memory it takes

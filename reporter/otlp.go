@@ -9,13 +9,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/delivery"
 	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
+	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/reporter/internal/join"
 	"github.com/penstock-telemetry/penstock/reporter/internal/profile"
-	"github.com/penstock-telemetry/penstock/reporter/internal/ship"
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
 
@@ -29,7 +30,7 @@ type OTLPReporter struct {
 	join    *join.Join
 	host    hostFacts
 	points  points
-	shipper *ship.Shipper
+	queue   *delivery.Queue
 	sender  otlpclient.Sender // nil with a Consumer
 	traffic otlpclient.Traffic
 
@@ -43,7 +44,7 @@ type OTLPReporter struct {
 	ended   bool
 	unwatch func() bool // ends StartOTLP's watch of its context
 
-	// writing is held while events go from the store to the shipper, so that Stats
+	// writing is held while events go from the store to the queue, so that Stats
 	// never sees them in neither.
 	writing   sync.Mutex
 	withoutSt int64
@@ -101,28 +102,28 @@ func NewOTLP(cfg OTLPConfig) (*OTLPReporter, error) {
 	r.store = profile.New(profile.Config{MaxBytes: cfg.MaxWindowBytes / 2, NearlyFull: r.Flush, HashStack: cfg.hashStack}, time.Now())
 	r.host.maxBytes = min(maxHostMetadataBytes, cfg.MaxRequestBytes/4)
 	r.points = points{definitions: validDefinitions(cfg.MetricDefinitions), since: map[uint32]uint64{}, begun: uint64(time.Now().UnixNano())}
-	send, err := r.send()
+	next, err := r.destination()
 	if err != nil {
 		return nil, fmt.Errorf("set up the OTLP reporter: %w", err)
 	}
-	r.shipper = ship.New(ship.Config{
-		Send: send, MaxPendingBytes: cfg.MaxPendingBytes, Logger: cfg.Logger,
+	r.queue = delivery.New(delivery.Config{
+		Next: next, MaxPendingBytes: cfg.MaxPendingBytes, Logger: cfg.Logger,
 		InitialBackoff: cfg.initialBackoff, MaxBackoff: cfg.maxBackoff,
 	})
 	return r, nil
 }
 
-// send connects the shipper with the destination.
-func (r *OTLPReporter) send() (ship.Send, error) {
+// destination returns what the queue sends to.
+func (r *OTLPReporter) destination() (pipeline.Consumer, error) {
 	if r.cfg.Consumer != nil {
-		return ship.FromConsumer(r.cfg.Consumer), nil
+		return r.cfg.Consumer, nil
 	}
 	sender, err := r.cfg.sender(&r.traffic)
 	if err != nil {
 		return nil, err
 	}
 	r.sender = sender
-	return ship.FromSender(sender), nil
+	return delivery.ToSender(sender), nil
 }
 
 var errReporterStopped = errors.New("the reporter is stopped")
@@ -136,7 +137,7 @@ func (r *OTLPReporter) Start(context.Context) error {
 	}
 	if !r.started {
 		r.started = true
-		r.shipper.Start()
+		r.queue.Start()
 		r.loop.Go(r.run)
 	}
 	return nil
@@ -187,10 +188,20 @@ func (r *OTLPReporter) report(final bool) {
 		MaxWait: maxWait * r.cfg.ReportInterval,
 		Final:   final, StringReferences: r.cfg.StringReferences,
 	}, func(q profile.Request) {
-		r.shipper.Put(&ship.Payload{Signal: otlp.Profiles, Bytes: q.Bytes, Events: q.Events, Units: q.Profiles})
+		r.queue.Put(r.request(q))
 	})
 	r.tooLarge += int64(out.TooLarge)
 	r.withoutSt += int64(out.WithoutStack)
+}
+
+// request is a request of profiles whose items are events. A destination that takes
+// OTLP counts the Profiles that it rejects, a Consumer the batch's samples.
+func (r *OTLPReporter) request(q profile.Request) delivery.Request {
+	to := delivery.Request{Batch: pipeline.NewUncheckedBatch(otlp.Profiles, q.Bytes, q.Samples, nil), Items: q.Events}
+	if r.sender != nil {
+		to.Units = q.Profiles
+	}
+	return to
 }
 
 // maxWait is how many intervals a sample waits for frames and symbols.
@@ -226,7 +237,7 @@ func (r *OTLPReporter) earlyDrops() earlyDrops {
 // that was not logged yet. The queue logs what it drops itself. No lock is held, since
 // a log handler may call Stats.
 func (r *OTLPReporter) logDrops(last bool) {
-	r.shipper.TellLosses()
+	r.queue.LogDrops()
 	logged, now := r.deltas.logged, r.earlyDrops()
 	if now == logged {
 		return
@@ -266,7 +277,7 @@ func (r *OTLPReporter) Shutdown(ctx context.Context) (err error) {
 	select {
 	case <-r.stopped:
 	case <-ctx.Done():
-		r.shipper.Stop(ctx)
+		_ = r.queue.Shutdown(ctx) // the first call of ours returns the error
 		<-r.stopped
 	}
 	return nil
@@ -283,21 +294,14 @@ func (r *OTLPReporter) shutdown(ctx context.Context) error {
 	r.loop.Wait()
 	r.store.Close()
 	r.points.close()
-	before := r.lost()
 	r.reportPoints()
 	r.report(true)
-	r.shipper.Stop(ctx)
-	var err error
-	if n := r.lost() - before; n > 0 {
-		err = fmt.Errorf("stop the OTLP reporter: %d samples and data points could not be sent in time", n)
-	}
+	err := r.queue.Shutdown(ctx)
 	if r.sender != nil {
 		err = errors.Join(err, r.sender.Close())
 	}
-	return err
-}
-
-// lost is how many events of both signals were dropped at the end.
-func (r *OTLPReporter) lost() int64 {
-	return r.shipper.Accounts(otlp.Profiles).Dropped[ship.Stopped] + r.shipper.Accounts(otlp.Metrics).Dropped[ship.Stopped]
+	if err != nil {
+		return fmt.Errorf("stop the OTLP reporter: %w", err)
+	}
+	return nil
 }

@@ -6,9 +6,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/delivery"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/reporter/internal/ship"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // maxPoints bounds the data points that wait for the next report: 1.5 MiB.
@@ -106,9 +107,7 @@ func (r *OTLPReporter) reportPoints() {
 			list = list[1:]
 			continue
 		}
-		r.shipper.Put(&ship.Payload{
-			Signal: otlp.Metrics, Bytes: r.metricsRequest(base, list[:n]), Events: int64(n), Units: int64(n),
-		})
+		r.queue.Put(delivery.Request{Batch: pipeline.NewUncheckedBatch(otlp.Metrics, r.metricsRequest(base, list[:n]), n, nil)})
 		list = list[n:]
 	}
 }

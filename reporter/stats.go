@@ -4,8 +4,8 @@ import (
 	"math"
 	"sync"
 
+	"github.com/penstock-telemetry/penstock/delivery"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/reporter/internal/ship"
 )
 
 // DropReason is why something was dropped.
@@ -99,7 +99,7 @@ type Evictions struct {
 func (r *OTLPReporter) Stats() Stats {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	samples, points := r.shipper.Accounts(otlp.Profiles), r.shipper.Accounts(otlp.Metrics)
+	samples, points := r.queue.Stats(otlp.Profiles), r.queue.Stats(otlp.Metrics)
 	e := r.join.Evicted()
 	return Stats{
 		Samples: r.samplesFlow(samples), Points: r.points.flow(points),
@@ -110,21 +110,21 @@ func (r *OTLPReporter) Stats() Stats {
 	}
 }
 
-func (r *OTLPReporter) samplesFlow(a ship.Accounts) Flow {
+func (r *OTLPReporter) samplesFlow(a delivery.Stats) Flow {
 	invalid, c := r.invalid.Load(), r.store.Counts()
-	f := Flow{Reported: c.Reported + invalid, Acknowledged: a.Acknowledged, Held: c.Held + a.Held}
+	f := Flow{Reported: c.Reported + invalid, Acknowledged: a.Delivered, Held: c.Held + a.Held}
 	f.Dropped = drops(a, map[DropReason]int64{
 		DropInvalid: invalid, DropWindowFull: c.Full, DropTooLarge: r.tooLarge, DropStopped: c.Closed,
 	})
 	return f
 }
 
-// drops adds the shipper's reasons to others, and leaves out zeros.
-func drops(a ship.Accounts, others map[DropReason]int64) map[DropReason]int64 {
-	others[DropPendingFull] += a.Dropped[ship.PendingFull]
-	others[DropRefused] += a.Dropped[ship.Refused]
-	others[DropRejected] += a.Dropped[ship.Rejected]
-	others[DropStopped] += a.Dropped[ship.Stopped]
+// drops adds the queue's reasons to others, and leaves out zeros.
+func drops(a delivery.Stats, others map[DropReason]int64) map[DropReason]int64 {
+	others[DropPendingFull] += a.Dropped[delivery.PendingFull]
+	others[DropRefused] += a.Dropped[delivery.Refused]
+	others[DropRejected] += a.Dropped[delivery.Rejected]
+	others[DropStopped] += a.Dropped[delivery.Stopped]
 	for reason, n := range others {
 		if n == 0 {
 			delete(others, reason)
@@ -133,11 +133,11 @@ func drops(a ship.Accounts, others map[DropReason]int64) map[DropReason]int64 {
 	return others
 }
 
-func (p *points) flow(a ship.Accounts) Flow {
+func (p *points) flow(a delivery.Stats) Flow {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Flow{
-		Reported: p.reported, Acknowledged: a.Acknowledged, Held: a.Held + int64(len(p.list)),
+		Reported: p.reported, Acknowledged: a.Delivered, Held: a.Held + int64(len(p.list)),
 		Dropped: drops(a, map[DropReason]int64{
 			DropInvalid: p.invalid, DropIgnored: p.ignored, DropUnknownMetric: p.unknown, DropWindowFull: p.full, DropTooLarge: p.tooLarge, DropStopped: p.late,
 		}),

@@ -63,7 +63,7 @@ func TestImportsChangeNothing(t *testing.T) {
 
 func publicPackages(t *testing.T) (all []string) {
 	t.Helper()
-	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{if ne .Name "main"}}{{.ImportPath}}{{end}}`, module+"/...")
+	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{if and .GoFiles (ne .Name "main")}}{{.ImportPath}}{{end}}`, module+"/...")
 	out, err := list.Output()
 	if err != nil {
 		t.Fatal(err)

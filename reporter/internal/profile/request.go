@@ -35,8 +35,9 @@ type Request struct {
 	Bytes []byte
 	// Events is how many reported events are in it.
 	Events int64
-	// Profiles is how many Profiles it has.
+	// Profiles is how many Profiles it has, Samples how many Samples those have.
 	Profiles int64
+	Samples  int
 }
 
 // Outcome is what there is to say of a window's events beside the requests.
@@ -95,6 +96,7 @@ type requests struct {
 	profile  otlp.ProfileBuilder
 
 	events, profiles int64
+	written          int // samples
 	tooLarge         int
 	scratch, setIDs  []int32
 }
@@ -136,7 +138,7 @@ func (r *requests) reset() {
 	}
 	r.body.Buf = nil // the last one belongs to emit
 	r.resource, r.group = -1, -1
-	r.events, r.profiles = 0, 0
+	r.events, r.profiles, r.written = 0, 0, 0
 }
 
 // tableFields holds the field number of each table.
@@ -170,6 +172,7 @@ func (r *requests) add(i int32) {
 			r.sample(i, from, to)
 			if r.size() <= r.o.MaxRequestBytes {
 				r.events += int64(to - from)
+				r.written++
 				return
 			}
 			r.back(before)
@@ -185,6 +188,7 @@ func (r *requests) add(i int32) {
 		}
 		r.sample(i, from, from+n)
 		r.events += int64(n)
+		r.written++
 		from += n
 		r.finish()
 	}
@@ -356,7 +360,7 @@ func (r *requests) finish() {
 	if cap(request) > len(request)+len(request)/4 {
 		request = append(make([]byte, 0, len(request)), request...)
 	}
-	r.emit(Request{Bytes: request, Events: r.events, Profiles: r.profiles})
+	r.emit(Request{Bytes: request, Events: r.events, Profiles: r.profiles, Samples: r.written})
 	r.reset()
 }
 

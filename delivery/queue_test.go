@@ -1,4 +1,4 @@
-package ship
+package delivery
 
 import (
 	"bytes"
@@ -21,18 +21,27 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
+// send is a consumer of one function.
+type send func(ctx context.Context, b *pipeline.Batch) error
+
+func (send) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+
+func (s send) Consume(ctx context.Context, b *pipeline.Batch) error { return s(ctx, b) }
+
 // script is a destination that answers as it is told, and then takes all.
 type script struct {
 	mu      sync.Mutex
 	answers []error
-	sent    []*Payload
+	sent    []*pipeline.Batch
 	at      []time.Time
 }
 
-func (d *script) send(_ context.Context, p *Payload) error {
+func (*script) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+
+func (d *script) Consume(_ context.Context, b *pipeline.Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sent = append(d.sent, p)
+	d.sent = append(d.sent, b)
 	d.at = append(d.at, time.Now())
 	if len(d.answers) == 0 {
 		return nil
@@ -43,14 +52,14 @@ func (d *script) send(_ context.Context, p *Payload) error {
 }
 
 // calls returns what was sent, and when.
-func (d *script) calls() ([]*Payload, []time.Time) {
+func (d *script) calls() ([]*pipeline.Batch, []time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.sent, d.at
 }
 
 // hang is a destination that does not answer before ctx ends.
-func hang(ctx context.Context, _ *Payload) error {
+func hang(ctx context.Context, _ *pipeline.Batch) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -59,9 +68,24 @@ var errDown = errors.New("down")
 
 func refuse(kind pipeline.Kind) error { return &pipeline.Error{Kind: kind, Err: errDown} }
 
-// payload is a request of profiles with n bytes, as many events, and one unit.
-func payload(n int) *Payload {
-	return &Payload{Signal: otlp.Profiles, Bytes: make([]byte, n), Events: int64(n), Units: 1}
+// filler is a valid request of n bytes, at least 2, and no items.
+func filler(s otlp.Signal, n int) *pipeline.Batch {
+	b := make([]byte, max(n, 2))
+	b[0] = 15<<3 | 2 // a field that nobody knows
+	if len(b) < 6 {
+		b[1] = byte(len(b) - 2)
+	} else { // a length of five bytes, however small
+		for i, rest := 1, len(b)-6; i < 6; i, rest = i+1, rest>>7 {
+			b[i] = byte(rest) | 0x80
+		}
+		b[5] &= 0x7f
+	}
+	return pipeline.NewUncheckedBatch(s, b, 0, nil)
+}
+
+// payload is a request of profiles with n bytes, as many items, and one unit.
+func payload(n int) Request {
+	return Request{Batch: filler(otlp.Profiles, n), Items: int64(n), Units: 1}
 }
 
 // logbook collects what is logged.
@@ -102,24 +126,24 @@ func number(t *testing.T, line, key string) int64 {
 	return n
 }
 
-// balanced fails the test if events are lost from the books or counted twice.
-func balanced(t testing.TB, a Accounts) {
+// balanced fails the test if items are lost from the stats or counted twice.
+func balanced(t testing.TB, a Stats) {
 	t.Helper()
-	sum := a.Acknowledged + a.Held
+	sum := a.Delivered + a.Held
 	for _, n := range a.Dropped {
 		sum += n
 	}
 	if sum != a.Added || a.Held < 0 || a.HeldBytes < 0 || a.HeldRequests < 0 {
-		t.Errorf("the accounts do not add up: %+v", a)
+		t.Errorf("the stats do not add up: %+v", a)
 	}
 }
 
-func (s *Shipper) expect(t *testing.T, want Accounts) {
+func (q *Queue) expect(t *testing.T, want Stats) {
 	t.Helper()
-	got := s.Accounts(otlp.Profiles)
+	got := q.Stats(otlp.Profiles)
 	balanced(t, got)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("accounts (-want +got):\n%s", diff)
+		t.Errorf("stats (-want +got):\n%s", diff)
 	}
 }
 
@@ -134,48 +158,48 @@ func TestAnswers(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		answers []error
-		want    Accounts
+		want    Stats
 		sends   int
 	}{
-		"taken":      {nil, Accounts{Added: 100, Acknowledged: 100}, 1},
-		"retryable":  {[]error{refuse(pipeline.Retryable)}, Accounts{Added: 100, Acknowledged: 100, Retries: 1}, 2},
-		"of no kind": {[]error{errDown, errDown}, Accounts{Added: 100, Acknowledged: 100, Retries: 2}, 3},
-		"overloaded": {[]error{refuse(pipeline.Overloaded)}, Accounts{Added: 100, Acknowledged: 100, Retries: 1}, 2},
-		"permanent":  {[]error{refuse(pipeline.Permanent)}, Accounts{Added: 100, Dropped: [NumReasons]int64{Refused: 100}}, 1},
-		"then not":   {[]error{errDown, refuse(pipeline.Permanent)}, Accounts{Added: 100, Dropped: [NumReasons]int64{Refused: 100}, Retries: 1}, 2},
+		"taken":      {nil, Stats{Added: 100, Delivered: 100}, 1},
+		"retryable":  {[]error{refuse(pipeline.Retryable)}, Stats{Added: 100, Delivered: 100, Retries: 1}, 2},
+		"of no kind": {[]error{errDown, errDown}, Stats{Added: 100, Delivered: 100, Retries: 2}, 3},
+		"overloaded": {[]error{refuse(pipeline.Overloaded)}, Stats{Added: 100, Delivered: 100, Retries: 1}, 2},
+		"permanent":  {[]error{refuse(pipeline.Permanent)}, Stats{Added: 100, Dropped: [NumReasons]int64{Refused: 100}}, 1},
+		"then not":   {[]error{errDown, refuse(pipeline.Permanent)}, Stats{Added: 100, Dropped: [NumReasons]int64{Refused: 100}, Retries: 1}, 2},
 		"partial": {[]error{&pipeline.Error{Kind: pipeline.Partial, Rejected: 1}},
-			Accounts{Added: 100, Acknowledged: 66, Dropped: [NumReasons]int64{Rejected: 34}}, 1},
+			Stats{Added: 100, Delivered: 66, Dropped: [NumReasons]int64{Rejected: 34}}, 1},
 		"partial of all": {[]error{&pipeline.Error{Kind: pipeline.Partial, Rejected: 1 << 40}},
-			Accounts{Added: 100, Dropped: [NumReasons]int64{Rejected: 100}}, 1},
-		"remark": {[]error{&pipeline.Error{Kind: pipeline.Partial, Err: errDown}}, Accounts{Added: 100, Acknowledged: 100}, 1},
+			Stats{Added: 100, Dropped: [NumReasons]int64{Rejected: 100}}, 1},
+		"remark": {[]error{&pipeline.Error{Kind: pipeline.Partial, Err: errDown}}, Stats{Added: 100, Delivered: 100}, 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := &script{answers: c.answers}
-			s := New(Config{Send: d.send})
-			s.Start()
-			p := payload(100)
-			p.Units = 3
-			s.Add(p)
+			q := New(Config{Next: d})
+			q.Start()
+			r := payload(100)
+			r.Units = 3
+			q.Add(r)
 			time.Sleep(time.Minute)
 			sent, _ := d.calls()
-			if diff := cmp.Diff(c.want, s.Accounts(otlp.Profiles)); diff != "" || len(sent) != c.sends {
-				t.Errorf("%s: %d sends, want %d; accounts (-want +got):\n%s", name, len(sent), c.sends, diff)
+			if diff := cmp.Diff(c.want, q.Stats(otlp.Profiles)); diff != "" || len(sent) != c.sends {
+				t.Errorf("%s: %d sends, want %d; stats (-want +got):\n%s", name, len(sent), c.sends, diff)
 			}
-			s.Stop(t.Context())
+			q.Shutdown(t.Context())
 		})
 	}
 }
 
-func TestLostEvents(t *testing.T) {
+func TestLostItems(t *testing.T) {
 	t.Parallel()
 	const huge = 1<<63 - 1
-	for _, c := range []struct{ events, rejected, units, want int64 }{
+	for _, c := range []struct{ items, rejected, units, want int64 }{
 		{10, 0, 5, 0}, {10, -1, 5, 0}, {0, 3, 5, 0}, {10, 1, 5, 2}, {10, 5, 5, 10}, {10, 6, 5, 10},
 		{10, 1, 3, 4}, {1, 1, 1000, 1}, {10, 3, 0, 3}, {10, 30, 0, 10}, {10, 3, -1, 3},
 		{huge, huge - 1, huge, huge - 1}, {huge, 1, 2, 1 << 62}, {huge, huge, 1, huge},
 	} {
-		if got := lostEvents(c.events, c.rejected, c.units); got != c.want {
-			t.Errorf("%d of %d units rejected, %d events: %d lost, want %d", c.rejected, c.units, c.events, got, c.want)
+		if got := lostItems(c.items, c.rejected, c.units); got != c.want {
+			t.Errorf("%d of %d units rejected, %d items: %d lost, want %d", c.rejected, c.units, c.items, got, c.want)
 		}
 	}
 }
@@ -185,25 +209,27 @@ func TestOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := &script{answers: []error{errDown, errDown, nil, errDown}}
-		s := New(Config{Send: d.send})
-		p := []*Payload{payload(1), payload(2), payload(3)}
-		for _, p := range p {
-			s.Add(p)
+		q := New(Config{Next: d})
+		var b []*pipeline.Batch
+		for n := range 3 {
+			r := payload(2 + n)
+			b = append(b, r.Batch)
+			q.Add(r)
 		}
-		s.Start()
-		s.Start()
+		q.Start()
+		q.Start()
 		time.Sleep(time.Minute)
-		want := []*Payload{p[0], p[0], p[0], p[1], p[1], p[2]}
+		want := []*pipeline.Batch{b[0], b[0], b[0], b[1], b[1], b[2]}
 		sent, _ := d.calls()
 		if len(sent) != len(want) {
 			t.Fatalf("%d sends, want %d", len(sent), len(want))
 		}
 		for i := range want {
 			if sent[i] != want[i] {
-				t.Errorf("send %d is of %d bytes, want %d", i, len(sent[i].Bytes), len(want[i].Bytes))
+				t.Errorf("attempt %d is with another request", i)
 			}
 		}
-		s.Stop(t.Context())
+		q.Shutdown(t.Context())
 	})
 }
 
@@ -220,10 +246,10 @@ func TestBackoff(t *testing.T) {
 				d.answers = append(d.answers, errDown)
 			}
 			d.answers = append(d.answers, nil, errDown)
-			s := New(Config{Send: d.send})
-			s.Start()
-			s.Add(payload(1))
-			s.Add(payload(2))
+			q := New(Config{Next: d})
+			q.Start()
+			q.Add(payload(1))
+			q.Add(payload(2))
 			time.Sleep(time.Hour)
 			_, at := d.calls()
 			if want := len(means) + 3; len(at) != want {
@@ -239,7 +265,7 @@ func TestBackoff(t *testing.T) {
 				}
 				longest[i] = max(longest[i], wait)
 			}
-			s.Stop(t.Context())
+			q.Shutdown(t.Context())
 		})
 	}
 	for i, mean := range means {
@@ -260,13 +286,13 @@ func TestRetryAfter(t *testing.T) {
 			for _, stopping := range []bool{false, true} {
 				synctest.Test(t, func(t *testing.T) {
 					d := &script{answers: []error{&pipeline.Error{Kind: kind, RetryAfter: after}}}
-					s := New(Config{Send: d.send})
-					s.Start()
-					s.Add(payload(1))
+					q := New(Config{Next: d})
+					q.Start()
+					q.Add(payload(1))
 					synctest.Wait()
-					s.Add(payload(2))
+					q.Add(payload(2))
 					if stopping {
-						s.Stop(t.Context())
+						q.Shutdown(t.Context())
 					}
 					time.Sleep(2 * time.Hour)
 					_, at := d.calls()
@@ -274,8 +300,8 @@ func TestRetryAfter(t *testing.T) {
 					if wait < want || wait > want+1500*time.Millisecond {
 						t.Errorf("%s, asked for %s, stopping %t: sent again after %s", kind, after, stopping, wait)
 					}
-					s.expect(t, Accounts{Added: 3, Acknowledged: 3, Retries: 1})
-					s.Stop(t.Context())
+					q.expect(t, Stats{Added: 3, Delivered: 3, Retries: 1})
+					q.Shutdown(t.Context())
 				})
 			}
 		}
@@ -288,36 +314,36 @@ func TestAddWhileSendHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &logbook{}
-		s := New(Config{Send: hang, MaxPendingBytes: 1000, Logger: log.logger()})
-		s.Start()
-		s.Add(payload(400))
+		q := New(Config{Next: send(hang), MaxPendingBytes: 1000, Logger: log.logger()})
+		q.Start()
+		q.Add(payload(400))
 		synctest.Wait()
 		begin := time.Now()
 		for range 100 {
-			s.Add(payload(100))
-			if a := s.Accounts(otlp.Profiles); a.HeldBytes > 1000 {
+			q.Add(payload(100))
+			if a := q.Stats(otlp.Profiles); a.HeldBytes > 1000 {
 				t.Fatalf("%d bytes are held", a.HeldBytes)
 			}
 		}
 		if waited := time.Since(begin); waited != 0 {
 			t.Errorf("Add waited %s for a send", waited)
 		}
-		want := Accounts{Added: 10400, Held: 1000, HeldBytes: 1000, HeldRequests: 7, Dropped: [NumReasons]int64{PendingFull: 9400}}
-		s.expect(t, want)
-		s.Add(payload(1001)) // larger than the bound
-		s.Add(payload(601))  // not beside the one being sent
+		want := Stats{Added: 10400, Held: 1000, HeldBytes: 1000, HeldRequests: 7, Dropped: [NumReasons]int64{PendingFull: 9400}}
+		q.expect(t, want)
+		q.Add(payload(1001)) // larger than the bound
+		q.Add(payload(601))  // not beside the one being sent
 		want.Added += 1602
 		want.Dropped[PendingFull] += 1602
-		s.expect(t, want)
-		s.Add(payload(550)) // six go
+		q.expect(t, want)
+		q.Add(payload(550)) // six go
 		want.Added += 550
 		want.Dropped[PendingFull] += 600
 		want.Held, want.HeldBytes, want.HeldRequests = 950, 950, 2
-		s.expect(t, want)
-		s.Stop(ended())
+		q.expect(t, want)
+		q.Shutdown(ended())
 		want.Held, want.HeldBytes, want.HeldRequests = 0, 0, 0
 		want.Dropped[Stopped] = 950
-		s.expect(t, want)
+		q.expect(t, want)
 		if n := len(log.lines("reason=pending_full")); n != 2 {
 			t.Errorf("%d lines, want the first and the rest: %q", n, log.lines("pending_full"))
 		}
@@ -329,33 +355,33 @@ func TestHeadGoesFirstBetweenTries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := &script{answers: []error{&pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: time.Minute}}}
-		s := New(Config{Send: d.send, MaxPendingBytes: 1000})
-		s.Start()
-		s.Add(payload(600))
+		q := New(Config{Next: d, MaxPendingBytes: 1000})
+		q.Start()
+		q.Add(payload(600))
 		synctest.Wait()
-		s.Add(payload(500))
-		s.expect(t, Accounts{Added: 1100, Held: 500, HeldBytes: 500, HeldRequests: 1, Dropped: [NumReasons]int64{PendingFull: 600}})
+		q.Add(payload(500))
+		q.expect(t, Stats{Added: 1100, Held: 500, HeldBytes: 500, HeldRequests: 1, Dropped: [NumReasons]int64{PendingFull: 600}})
 		time.Sleep(59 * time.Second)
 		if sent, _ := d.calls(); len(sent) != 1 {
 			t.Error("the destination was not left alone, since the request that it refused was gone")
 		}
 		time.Sleep(time.Minute)
-		s.expect(t, Accounts{Added: 1100, Acknowledged: 500, Dropped: [NumReasons]int64{PendingFull: 600}})
-		s.Stop(t.Context())
+		q.expect(t, Stats{Added: 1100, Delivered: 500, Dropped: [NumReasons]int64{PendingFull: 600}})
+		q.Shutdown(t.Context())
 	})
 }
 
 // Small requests are bounded too.
 func TestSmallRequestsAreBounded(t *testing.T) {
 	t.Parallel()
-	s := New(Config{Send: hang, MaxPendingBytes: 10 * minPayloadBytes})
+	q := New(Config{Next: send(hang), MaxPendingBytes: 10 * minRequestBytes})
 	for range 100 {
-		s.Add(&Payload{Signal: otlp.Metrics, Events: 1})
+		q.Add(Request{Batch: filler(otlp.Metrics, 2), Items: 1})
 	}
-	if a := s.Accounts(otlp.Metrics); a.HeldRequests != 10 || a.Dropped[PendingFull] != 90 {
+	if a := q.Stats(otlp.Metrics); a.HeldRequests != 10 || a.Dropped[PendingFull] != 90 {
 		t.Errorf("%+v", a)
 	}
-	s.Stop(t.Context())
+	q.Shutdown(t.Context())
 }
 
 // Stop sends what is held, also against a destination that fails for a while.
@@ -363,34 +389,34 @@ func TestStopSendsTheRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := &script{answers: []error{errDown, errDown, errDown, errDown, errDown, errDown}}
-		s := New(Config{Send: d.send, InitialBackoff: time.Hour, MaxBackoff: 10 * time.Hour})
-		s.Start()
-		s.Add(payload(100))
-		s.Add(payload(100))
+		q := New(Config{Next: d, InitialBackoff: time.Hour, MaxBackoff: 10 * time.Hour})
+		q.Start()
+		q.Add(payload(100))
+		q.Add(payload(100))
 		time.Sleep(time.Second)
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		s.Stop(ctx)
-		s.expect(t, Accounts{Added: 200, Acknowledged: 200, Retries: 6})
+		q.Shutdown(ctx)
+		q.expect(t, Stats{Added: 200, Delivered: 200, Retries: 6})
 		if took := time.Since(begin); took > 4500*time.Millisecond {
 			t.Errorf("it took %s", took)
 		}
-		s.Add(payload(7))
-		s.expect(t, Accounts{Added: 207, Acknowledged: 200, Retries: 6, Dropped: [NumReasons]int64{Stopped: 7}})
+		q.Add(payload(7))
+		q.expect(t, Stats{Added: 207, Delivered: 200, Retries: 6, Dropped: [NumReasons]int64{Stopped: 7}})
 	})
 }
 
 // Stop ends with the first of its contexts, and is no longer than it.
 func TestStopTwice(t *testing.T) {
 	t.Parallel()
-	for name, send := range map[string]Send{"hangs": hang, "fails": func(context.Context, *Payload) error { return errDown }} {
+	for name, next := range map[string]send{"hangs": hang, "fails": func(context.Context, *pipeline.Batch) error { return errDown }} {
 		synctest.Test(t, func(t *testing.T) {
 			log := &logbook{}
-			s := New(Config{Send: send, Logger: log.logger()})
-			s.Start()
-			s.Add(payload(100))
-			s.Add(payload(100))
+			q := New(Config{Next: next, Logger: log.logger()})
+			q.Start()
+			q.Add(payload(100))
+			q.Add(payload(100))
 			synctest.Wait()
 			begin := time.Now()
 			var wg sync.WaitGroup
@@ -398,8 +424,10 @@ func TestStopTwice(t *testing.T) {
 				wg.Go(func() {
 					ctx, cancel := context.WithTimeout(t.Context(), limit)
 					defer cancel()
-					s.Stop(ctx)
-					if a := s.Accounts(otlp.Profiles); a.Held != 0 || a.Dropped[Stopped] != 200 {
+					if err := q.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "200 items could not be sent") {
+						t.Errorf("%s: Shutdown says %v", name, err)
+					}
+					if a := q.Stats(otlp.Profiles); a.Held != 0 || a.Dropped[Stopped] != 200 {
 						t.Errorf("%s: stopped, but %+v", name, a)
 					}
 				})
@@ -408,9 +436,9 @@ func TestStopTwice(t *testing.T) {
 			if took := time.Since(begin); took != 3*time.Second {
 				t.Errorf("%s: it took %s, want 3s", name, took)
 			}
-			s.Stop(ended())
-			s.Start() // too late
-			if lines := log.lines("reason=stopped"); len(lines) != 1 || number(t, lines[0], "events") != 200 || number(t, lines[0], "requests") != 2 {
+			q.Shutdown(ended())
+			q.Start() // too late
+			if lines := log.lines("reason=stopped"); len(lines) != 1 || number(t, lines[0], "items") != 200 || number(t, lines[0], "requests") != 2 {
 				t.Errorf("%s: %q", name, lines)
 			}
 		})
@@ -419,25 +447,11 @@ func TestStopTwice(t *testing.T) {
 
 func TestNeverStarted(t *testing.T) {
 	t.Parallel()
-	s := New(Config{})
-	s.Add(payload(100))
-	s.expect(t, Accounts{Added: 100, Held: 100, HeldBytes: 100, HeldRequests: 1})
-	s.Stop(context.Background())
-	s.Stop(context.Background())
-	s.Start()
-	s.expect(t, Accounts{Added: 100, Dropped: [NumReasons]int64{Stopped: 100}})
-}
-
-// A payload of no signal has its own row, and none of it is lost from the books.
-func TestNoSignal(t *testing.T) {
-	t.Parallel()
-	s := New(Config{Send: func(context.Context, *Payload) error { return refuse(pipeline.Permanent) }})
-	s.Start()
-	s.Add(&Payload{Signal: 77, Events: 5})
-	s.Stop(context.Background())
-	a := s.Accounts(99)
-	balanced(t, a)
-	if a.Dropped[Refused] != 5 {
-		t.Errorf("%+v", a)
-	}
+	q := New(Config{})
+	q.Add(payload(100))
+	q.expect(t, Stats{Added: 100, Held: 100, HeldBytes: 100, HeldRequests: 1})
+	q.Shutdown(context.Background())
+	q.Shutdown(context.Background())
+	q.Start()
+	q.expect(t, Stats{Added: 100, Dropped: [NumReasons]int64{Stopped: 100}})
 }

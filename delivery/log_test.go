@@ -1,4 +1,4 @@
-package ship
+package delivery
 
 import (
 	"context"
@@ -13,22 +13,22 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// An outage is told at its beginning, every ten minutes, and at its end.
-func TestOutageIsTold(t *testing.T) {
+// An outage is logged at its beginning, every ten minutes, and at its end.
+func TestOutageIsLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &logbook{}
 		begin := time.Now()
 		down := func() bool { return time.Since(begin) < 35*time.Minute }
-		s := New(Config{Logger: log.logger(), Send: func(context.Context, *Payload) error {
+		q := New(Config{Logger: log.logger(), Next: send(func(context.Context, *pipeline.Batch) error {
 			if down() {
 				return errDown
 			}
 			return nil
-		}})
-		s.Start()
+		})})
+		q.Start()
 		for range 5 {
-			s.Add(payload(100))
+			q.Add(payload(100))
 		}
 		time.Sleep(time.Hour)
 		first, still, over := log.lines("does not take requests; they are kept"), log.lines("still does not take"), log.lines("answers again")
@@ -44,68 +44,68 @@ func TestOutageIsTold(t *testing.T) {
 			!strings.Contains(over[0], "level=INFO") || number(t, over[0], "requests_waiting") != 5 {
 			t.Errorf("%q", over[0])
 		}
-		s.Stop(t.Context())
-		s.expect(t, Accounts{Added: 500, Acknowledged: 500, Retries: s.Accounts(otlp.Profiles).Retries})
+		q.Shutdown(t.Context())
+		q.expect(t, Stats{Added: 500, Delivered: 500, Retries: q.Stats(otlp.Profiles).Retries})
 	})
 }
 
-// A destination that comes and goes with every request is told once a minute.
+// A destination that comes and goes with every request is logged once a minute.
 func TestFlappingIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &logbook{}
 		calls := 0
-		s := New(Config{Logger: log.logger(), Send: func(context.Context, *Payload) error {
+		q := New(Config{Logger: log.logger(), Next: send(func(context.Context, *pipeline.Batch) error {
 			if calls++; calls%2 == 1 {
 				return errDown
 			}
 			return nil
-		}})
-		s.Start()
+		})})
+		q.Start()
 		for range 600 { // ten minutes
-			s.Add(payload(100))
+			q.Add(payload(100))
 			time.Sleep(time.Second)
 		}
 		first, over := len(log.lines("they are kept")), len(log.lines("answers again"))
 		if first < 9 || first > 11 || over < first-1 || over > first {
 			t.Errorf("%d warnings, %d ends in ten minutes, want about 10 each", first, over)
 		}
-		s.Stop(t.Context())
+		q.Shutdown(t.Context())
 	})
 }
 
-// The first loss of a reason is told at once, the next ones once a minute, and
-// in sum all of them.
-func TestLossesAreTold(t *testing.T) {
+// The first drop for a reason is logged at once, the next ones once a minute, and in
+// sum all of them.
+func TestDropsAreLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &logbook{}
-		s := New(Config{Logger: log.logger(), Send: func(_ context.Context, p *Payload) error {
-			if p.Events%2 == 0 {
+		q := New(Config{Logger: log.logger(), Next: send(func(_ context.Context, b *pipeline.Batch) error {
+			if len(b.Bytes())%2 == 0 {
 				return refuse(pipeline.Permanent)
 			}
 			return &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: errDown}
-		}})
-		s.Start()
-		s.Add(payload(100))
+		})})
+		q.Start()
+		q.Add(payload(100))
 		synctest.Wait()
 		if lines := log.lines("reason=refused"); len(lines) != 1 || !strings.Contains(lines[0], "error=down") ||
-			number(t, lines[0], "events") != 100 || strings.Contains(lines[0], "hint") {
+			number(t, lines[0], "items") != 100 || strings.Contains(lines[0], "hint") {
 			t.Errorf("%q", lines)
 		}
 		for i := range 299 { // five minutes in all
 			time.Sleep(time.Second)
-			s.Add(payload(101 + i))
+			q.Add(payload(101 + i))
 		}
-		s.Stop(t.Context())
-		a := s.Accounts(otlp.Profiles)
+		q.Shutdown(t.Context())
+		a := q.Stats(otlp.Profiles)
 		for _, why := range []Reason{Refused, Rejected} {
-			lines, told := log.lines("reason="+why.String()), int64(0)
+			lines, logged := log.lines("reason="+why.String()), int64(0)
 			for _, line := range lines {
-				told += number(t, line, "events")
+				logged += number(t, line, "items")
 			}
-			if len(lines) < 5 || len(lines) > 6 || told != a.Dropped[why] || told == 0 {
-				t.Errorf("%s: %d lines tell of %d events, %d were dropped", why, len(lines), told, a.Dropped[why])
+			if len(lines) < 5 || len(lines) > 6 || logged != a.Dropped[why] || logged == 0 {
+				t.Errorf("%s: %d lines have %d items, %d were dropped", why, len(lines), logged, a.Dropped[why])
 			}
 		}
 	})
@@ -118,19 +118,19 @@ func TestUnimplemented(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logbook{}
 		begin := time.Now()
-		s := New(Config{Logger: log.logger(), Send: func(context.Context, *Payload) error {
+		q := New(Config{Logger: log.logger(), Next: send(func(context.Context, *pipeline.Batch) error {
 			if time.Since(begin) < 3*time.Second { // as while it is rolled out
 				return &pipeline.Error{Kind: pipeline.Permanent, Code: uint32(codes.Unimplemented), Err: errDown}
 			}
 			return nil
-		}})
-		s.Start()
+		})})
+		q.Start()
 		for range 50 {
-			s.Add(payload(100))
+			q.Add(payload(100))
 		}
 		time.Sleep(time.Minute)
-		s.Stop(t.Context())
-		if a := s.Accounts(otlp.Profiles); a.Dropped[Refused] < 100 || a.Dropped[Refused] > 700 || a.Dropped[Refused]+a.Acknowledged != 5000 {
+		q.Shutdown(t.Context())
+		if a := q.Stats(otlp.Profiles); a.Dropped[Refused] < 100 || a.Dropped[Refused] > 700 || a.Dropped[Refused]+a.Delivered != 5000 {
 			t.Errorf("%+v", a)
 		}
 		const hint = `hint="the destination does not take profiles: is the profiles signal switched on there?"`
@@ -140,23 +140,23 @@ func TestUnimplemented(t *testing.T) {
 	})
 }
 
-// What a destination keeps remarking is told once a minute.
-func TestRemarksAreTold(t *testing.T) {
+// What a destination keeps saying is logged once a minute.
+func TestWarningsAreLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &logbook{}
-		s := New(Config{Logger: log.logger(), Send: func(context.Context, *Payload) error {
+		q := New(Config{Logger: log.logger(), Next: send(func(context.Context, *pipeline.Batch) error {
 			return &pipeline.Error{Kind: pipeline.Partial, Err: errDown}
-		}})
-		s.Start()
+		})})
+		q.Start()
 		for range 150 {
-			s.Add(payload(1))
+			q.Add(payload(1))
 			time.Sleep(time.Second)
 		}
-		if lines := log.lines("with a remark"); len(lines) != 3 || !strings.Contains(lines[0], "remark=down") {
+		if lines := log.lines("with a warning"); len(lines) != 3 || !strings.Contains(lines[0], "warning=down") {
 			t.Errorf("%q", lines)
 		}
-		s.Stop(t.Context())
-		s.expect(t, Accounts{Added: 150, Acknowledged: 150})
+		q.Shutdown(t.Context())
+		q.expect(t, Stats{Added: 150, Delivered: 150})
 	})
 }

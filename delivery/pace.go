@@ -1,4 +1,4 @@
-package ship
+package delivery
 
 import (
 	"math/rand/v2"
@@ -7,11 +7,11 @@ import (
 
 // How long waits are while stopping, when a deadline is near.
 const (
-	hurriedBackoff    = 100 * time.Millisecond
-	maxHurriedBackoff = time.Second
+	drainBackoff    = 100 * time.Millisecond
+	maxDrainBackoff = time.Second
 )
 
-// maxRetryAfter is the longest that a destination can make a Shipper wait.
+// maxRetryAfter is the longest that a destination can make a Queue wait.
 const maxRetryAfter = time.Hour
 
 // pace says when to send next. It belongs to the destination, not to one
@@ -54,15 +54,15 @@ func (p *pace) failed(now time.Time, retryAfter time.Duration) {
 	p.mean = min(2*p.mean, p.ceiling())
 }
 
-// rest makes a short pause without a failure.
-func (p *pace) rest(now time.Time) { p.notBefore = now.Add(p.wait()) }
+// pause waits a little without a failure.
+func (p *pace) pause(now time.Time) { p.notBefore = now.Add(p.wait()) }
 
 func (p *pace) wait() time.Duration { return p.mean/2 + rand.N(p.mean) }
 
-// hurry shortens the waits from now on, the present one included. What the
+// shorten shortens the waits from now on, the present one included. What the
 // destination asked for stays.
-func (p *pace) hurry() {
-	p.initial, p.max = min(p.initial, hurriedBackoff), min(p.max, maxHurriedBackoff)
+func (p *pace) shorten() {
+	p.initial, p.max = min(p.initial, drainBackoff), min(p.max, maxDrainBackoff)
 	floor := p.floor
 	p.reset()
 	p.notBefore, p.floor = floor, floor

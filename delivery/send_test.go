@@ -1,4 +1,4 @@
-package ship
+package delivery
 
 import (
 	"context"
@@ -52,33 +52,43 @@ func onHTTP(t *testing.T, b *testkit.Backend) otlpclient.Sender {
 	return c
 }
 
-// deliver sends one request of 10 events in 5 data points and returns what became
-// of it, and what was logged.
-func deliver(t *testing.T, send Send) (Accounts, *logbook) {
+// metrics is a request of n data points and some items.
+func metrics(t *testing.T, points int, items int64) Request {
+	t.Helper()
+	b, err := pipeline.NewBatch(otlp.Metrics, request(points), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Request{Batch: b, Items: items}
+}
+
+// deliver sends one request of 10 items in 5 data points and returns what became of
+// it, and what was logged.
+func deliver(t *testing.T, next pipeline.Consumer) (Stats, *logbook) {
 	t.Helper()
 	log := &logbook{}
-	s := New(Config{Send: send, InitialBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, Logger: log.logger()})
-	s.Start()
-	s.Add(&Payload{Signal: otlp.Metrics, Bytes: request(5), Events: 10, Units: 5})
+	q := New(Config{Next: next, InitialBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, Logger: log.logger()})
+	q.Start()
+	q.Add(metrics(t, 5, 10))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	s.Stop(ctx)
-	a := s.Accounts(otlp.Metrics)
+	q.Shutdown(ctx)
+	a := q.Stats(otlp.Metrics)
 	balanced(t, a)
 	return a, log
 }
 
 var (
-	taken   = Accounts{Added: 10, Acknowledged: 10}
-	again   = Accounts{Added: 10, Acknowledged: 10, Retries: 1}
-	refused = Accounts{Added: 10, Dropped: [NumReasons]int64{Refused: 10}}
+	taken   = Stats{Added: 10, Delivered: 10}
+	again   = Stats{Added: 10, Delivered: 10, Retries: 1}
+	refused = Stats{Added: 10, Dropped: [NumReasons]int64{Refused: 10}}
 )
 
 // What each gRPC code does (OTLP specification, "Failures" of OTLP/gRPC).
-func TestFromSenderGRPCCodes(t *testing.T) {
+func TestToSenderGRPCCodes(t *testing.T) {
 	t.Parallel()
 	b := testkit.NewBackend(t, testkit.BackendConfig{})
-	send := FromSender(onGRPC(t, b))
+	next := ToSender(onGRPC(t, b))
 	retried := map[codes.Code]bool{codes.Canceled: true, codes.DeadlineExceeded: true, codes.Aborted: true,
 		codes.OutOfRange: true, codes.Unavailable: true, codes.DataLoss: true}
 	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
@@ -87,7 +97,7 @@ func TestFromSenderGRPCCodes(t *testing.T) {
 			want = again
 		}
 		b.Script(testkit.Answer{Code: code, Message: "mind the gap"})
-		got, log := deliver(t, send)
+		got, log := deliver(t, next)
 		if got != want {
 			t.Errorf("%s: %+v, want %+v", code, got, want)
 		}
@@ -101,16 +111,16 @@ func TestFromSenderGRPCCodes(t *testing.T) {
 		}
 	}
 	b.Script(testkit.Answer{Code: codes.ResourceExhausted, RetryAfter: time.Millisecond})
-	if got, _ := deliver(t, send); got != again {
+	if got, _ := deliver(t, next); got != again {
 		t.Errorf("ResourceExhausted with RetryInfo: %+v", got)
 	}
 }
 
 // What each HTTP status does ("Failures" of OTLP/HTTP).
-func TestFromSenderHTTPStatuses(t *testing.T) {
+func TestToSenderHTTPStatuses(t *testing.T) {
 	t.Parallel()
 	b := testkit.NewBackend(t, testkit.BackendConfig{})
-	send := FromSender(onHTTP(t, b))
+	next := ToSender(onHTTP(t, b))
 	retried := map[int]bool{http.StatusTooManyRequests: true, http.StatusBadGateway: true, http.StatusServiceUnavailable: true, http.StatusGatewayTimeout: true}
 	for _, status := range []int{300, 301, 307, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 501, 502, 503, 504, 505, 599} {
 		want := refused
@@ -118,7 +128,7 @@ func TestFromSenderHTTPStatuses(t *testing.T) {
 			want = again
 		}
 		b.Script(testkit.Answer{Code: codes.Unknown, HTTPStatus: status})
-		got, log := deliver(t, send)
+		got, log := deliver(t, next)
 		if got != want {
 			t.Errorf("%d: %+v, want %+v", status, got, want)
 		}
@@ -128,31 +138,31 @@ func TestFromSenderHTTPStatuses(t *testing.T) {
 	}
 	for _, status := range []int{200, 202, 204, 299} {
 		b.Script(testkit.Answer{HTTPStatus: status})
-		if got, _ := deliver(t, send); got != taken {
+		if got, _ := deliver(t, next); got != taken {
 			t.Errorf("%d: %+v", status, got)
 		}
 	}
 }
 
-func TestFromSenderAnswers(t *testing.T) {
+func TestToSenderAnswers(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(*testing.T, *testkit.Backend) otlpclient.Sender{"grpc": onGRPC, "http": onHTTP} {
 		b := testkit.NewBackend(t, testkit.BackendConfig{})
-		send := FromSender(open(t, b))
+		next := ToSender(open(t, b))
 		for what, c := range map[string]struct {
 			answer testkit.Answer
-			want   Accounts
+			want   Stats
 			log    string
 		}{
 			"taken":  {testkit.Answer{}, taken, ""},
-			"remark": {testkit.Answer{Message: "use less"}, taken, "with a remark"},
+			"remark": {testkit.Answer{Message: "use less"}, taken, "with a warning"},
 			"half": {testkit.Answer{Rejected: 2, Message: "too old"},
-				Accounts{Added: 10, Acknowledged: 6, Dropped: [NumReasons]int64{Rejected: 4}}, "too old"},
+				Stats{Added: 10, Delivered: 6, Dropped: [NumReasons]int64{Rejected: 4}}, "too old"},
 			"negative": {testkit.Answer{Rejected: -2}, taken, "negative"},
-			"all":      {testkit.Answer{Rejected: 5}, Accounts{Added: 10, Dropped: [NumReasons]int64{Rejected: 10}}, "reason=rejected"},
+			"all":      {testkit.Answer{Rejected: 5}, Stats{Added: 10, Dropped: [NumReasons]int64{Rejected: 10}}, "reason=rejected"},
 		} {
 			b.Script(c.answer)
-			got, log := deliver(t, send)
+			got, log := deliver(t, next)
 			if got != c.want {
 				t.Errorf("%s, %s: %+v, want %+v", name, what, got, c.want)
 			}
@@ -169,40 +179,40 @@ func TestFromSenderAnswers(t *testing.T) {
 }
 
 // A connection that breaks loses nothing. (net/http may send again on its own.)
-func TestFromSenderHangUp(t *testing.T) {
+func TestToSenderHangUp(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(*testing.T, *testkit.Backend) otlpclient.Sender{"grpc": onGRPC, "http": onHTTP} {
 		b := testkit.NewBackend(t, testkit.BackendConfig{})
 		b.Script(testkit.Answer{HangUp: true}, testkit.Answer{HangUp: true}, testkit.Answer{HangUp: true})
-		got, _ := deliver(t, FromSender(open(t, b)))
-		if got.Acknowledged != 10 || got.Retries < 1 || len(b.Calls()) != 4 {
+		got, _ := deliver(t, ToSender(open(t, b)))
+		if got.Delivered != 10 || got.Retries < 1 || len(b.Calls()) != 4 {
 			t.Errorf("%s: %+v after %d calls", name, got, len(b.Calls()))
 		}
 	}
 }
 
 // A destination that is away for a while gets everything in the end, in order.
-func TestFromSenderOutage(t *testing.T) {
+func TestToSenderOutage(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(*testing.T, *testkit.Backend) otlpclient.Sender{"grpc": onGRPC, "http": onHTTP} {
 		b := testkit.NewBackend(t, testkit.BackendConfig{})
 		log := &logbook{}
-		s := New(Config{Send: FromSender(open(t, b)), InitialBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Logger: log.logger()})
+		q := New(Config{Next: ToSender(open(t, b)), InitialBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Logger: log.logger()})
 		b.Stop()
-		s.Start()
+		q.Start()
 		for n := range 10 {
-			s.Add(&Payload{Signal: otlp.Metrics, Bytes: request(1 + n), Events: 1, Units: 1})
+			q.Add(metrics(t, 1+n, 1))
 		}
-		for s.Accounts(otlp.Metrics).Retries < 3 {
+		for q.Stats(otlp.Metrics).Retries < 3 {
 			time.Sleep(time.Millisecond)
 		}
 		b.Start(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		s.Stop(ctx)
-		a := s.Accounts(otlp.Metrics)
+		q.Shutdown(ctx)
+		a := q.Stats(otlp.Metrics)
 		balanced(t, a)
-		if a.Acknowledged != 10 {
+		if a.Delivered != 10 {
 			t.Errorf("%s: %+v", name, a)
 		}
 		for i, got := range b.Requests(otlp.Metrics) {
@@ -233,26 +243,26 @@ func (k *keeper) Consume(ctx context.Context, b *pipeline.Batch) error {
 	return k.Sink.Consume(ctx, b)
 }
 
-func TestFromConsumer(t *testing.T) {
+func TestConsumer(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		err  error
-		want Accounts
+		want Stats
 	}{
 		"taken":     {nil, taken},
 		"retryable": {refuse(pipeline.Retryable), again},
 		"unknown":   {errDown, again},
 		"permanent": {refuse(pipeline.Permanent), refused},
 		"partial": {&pipeline.Error{Kind: pipeline.Partial, Rejected: 2},
-			Accounts{Added: 10, Acknowledged: 6, Dropped: [NumReasons]int64{Rejected: 4}}},
+			Stats{Added: 10, Delivered: 6, Dropped: [NumReasons]int64{Rejected: 4}}},
 	} {
 		k := &keeper{}
 		k.FailNext(c.err)
-		got, log := deliver(t, FromConsumer(k))
+		got, log := deliver(t, k)
 		if got != c.want {
 			t.Errorf("%s: %+v, want %+v; %q", name, got, c.want, log.lines(""))
 		}
-		for _, b := range k.kept { // the Shipper is long done
+		for _, b := range k.kept { // the Queue is long done
 			if string(b.Bytes()) != string(request(5)) || b.Items() != 5 {
 				t.Errorf("%s: the consumer has other bytes", name)
 			}
@@ -264,35 +274,16 @@ func TestFromConsumer(t *testing.T) {
 	}
 }
 
-// A pipeline counts items, whatever the payload's units are.
-func TestFromConsumerCountsItems(t *testing.T) {
+// A pipeline counts the batch's items, of which each may stand for many of the stats'.
+func TestConsumerCountsItems(t *testing.T) {
 	t.Parallel()
 	k := &testkit.Sink{}
 	k.FailNext(&pipeline.Error{Kind: pipeline.Partial, Rejected: 1})
-	s := New(Config{Send: FromConsumer(k)})
-	s.Start()
-	s.Add(&Payload{Signal: otlp.Metrics, Bytes: request(5), Events: 1000, Units: 1})
-	s.Stop(t.Context())
-	if a := s.Accounts(otlp.Metrics); a.Dropped[Rejected] != 200 || a.Acknowledged != 800 {
+	q := New(Config{Next: k})
+	q.Start()
+	q.Add(metrics(t, 5, 1000))
+	q.Shutdown(t.Context())
+	if a := q.Stats(otlp.Metrics); a.Dropped[Rejected] != 200 || a.Delivered != 800 {
 		t.Errorf("one of five items was rejected: %+v", a)
-	}
-}
-
-// What is no request is never sent, nor kept.
-func TestFromConsumerRefusesNonsense(t *testing.T) {
-	t.Parallel()
-	k := &testkit.Sink{}
-	log := &logbook{}
-	s := New(Config{Send: FromConsumer(k), Logger: log.logger()})
-	s.Start()
-	for _, signal := range []otlp.Signal{otlp.Profiles, 0, 99} {
-		s.Add(&Payload{Signal: signal, Bytes: []byte("nonsense"), Events: 1, Units: 1})
-	}
-	s.Stop(t.Context())
-	if a, none := s.Accounts(otlp.Profiles), s.Accounts(0); a.Dropped[Refused] != 1 || none.Dropped[Refused] != 2 || k.Calls() != 0 {
-		t.Errorf("%+v, %+v, %d calls", a, none, k.Calls())
-	}
-	if lines := log.lines("check a finished request of profiles"); len(lines) != 1 {
-		t.Errorf("%d lines: %q", len(lines), log.lines(""))
 	}
 }

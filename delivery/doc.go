@@ -1,0 +1,29 @@
+// Package delivery brings batches to a destination: it keeps them within a bound of
+// bytes, sends one after the other, and sends again what the destination does not
+// take yet.
+//
+//	Add ─► queue ─► head ─► Config.Next ─┬─► taken: Delivered, a part perhaps Rejected
+//	        └──┬─────┘         ▲         ├─► refused for good: Refused
+//	           │ overflow      └─────────┴── later: it stays the head, and all wait
+//	           ▼
+//	      PendingFull                        what Shutdown has no time for: Stopped
+//
+// Every item that was added is at each moment in exactly one place:
+//
+//	Added == Delivered + Held + sum(Dropped)
+//
+// Waits between attempts are random around a mean that doubles with each failure. A
+// destination that asks for a longer wait gets it. Shutdown sends what is held, with
+// short waits.
+//
+// The queue knows nothing of who fills it. Stats count what the caller calls an item:
+// spans for an exporter, events for the reporter, which adds many of them up in one
+// sample.
+//
+// A request that failed may have arrived all the same, and is then sent a second
+// time: OTLP is delivered at least once.
+//
+// Not here yet, since nothing uses it: several requests in flight at a time (stats and
+// log are ready for it, the order of requests and the pace are not), and a queue on
+// disk. Package record is the format of a batch there.
+package delivery
