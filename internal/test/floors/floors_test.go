@@ -22,7 +22,7 @@ var floors = [][]string{
 	{"internal/wire", "internal/bufpool", "internal/suggest", "internal/lifecycle", "internal/lograte", "internal/version", "otlp/otlpfield"},
 	{"otlp", "config", "admission", "libpf"},
 	{"pipeline", "internal/conf", "internal/compress", "internal/decompress", "reporter/samples", "reporter/collectionagent/v1", "internal/pprofconv"},
-	{"component", "otlpclient", "obsreport", "delivery/record"},
+	{"component", "otlpclient", "obsreport", "delivery/record", "otlpedit"},
 	{"delivery"},
 	{"exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/…"}, // what exporters, extensions, the reporter, receivers share: a landing below them
 	{"reporter"}, // below the receivers that feed it
