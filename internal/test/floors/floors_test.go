@@ -7,8 +7,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,19 +21,20 @@ const module = "github.com/penstock-telemetry/penstock/"
 // floors lists packages by floor, lowest first. An entry that ends in "/…"
 // stands for every folder below it. The first entry that matches counts.
 var floors = [][]string{
-	{"internal/wire", "internal/bufpool", "internal/suggest", "internal/lifecycle", "internal/lograte", "internal/version", "otlp/otlpfield"},
-	{"otlp", "config", "admission", "libpf"},
-	{"pipeline", "internal/conf", "internal/compress", "internal/decompress", "reporter/samples", "reporter/collectionagent/v1", "internal/pprofconv"},
-	{"component", "otlpclient", "obsreport", "delivery/record", "otlpedit"},
-	{"delivery"},
-	{"exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/…"}, // what exporters, extensions, the reporter, receivers share: a landing below them
-	{"reporter"}, // below the receivers that feed it
-	{"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen"},
-	{"components", "service/internal/selfobs"},
-	{"service/internal/load"},
-	{"service/internal/graph"},
-	{"service"},
-	{"cmd/…", "examples/…"},
+	0:  {"internal/wire", "internal/bufpool", "internal/suggest", "internal/lifecycle", "internal/lograte", "internal/version", "otlp/otlpfield"},
+	1:  {"otlp", "config", "admission", "libpf"},
+	2:  {"otlpedit", "internal/conf", "internal/compress", "internal/decompress", "reporter/samples", "reporter/collectionagent/v1", "internal/pprofconv"},
+	3:  {"pipeline"},
+	4:  {"component", "otlpclient", "obsreport", "delivery/record"},
+	5:  {"delivery"},
+	6:  {"exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/…"},
+	7:  {"reporter"},
+	8:  {"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen"},
+	9:  {"components", "service/internal/selfobs"},
+	10: {"service/internal/load"},
+	11: {"service/internal/graph"},
+	12: {"service"},
+	13: {"cmd/…", "examples/…"},
 }
 
 // aside are packages that nothing in the product imports: tools and helpers of
@@ -163,4 +166,32 @@ func signalName(e ast.Expr) string {
 		return sel.Sel.Name
 	}
 	return ""
+}
+
+// architectureRow is a row of the table of floors in ARCHITECTURE.md.
+var architectureRow = regexp.MustCompile("(?m)^\\| (\\d+) \\| ((?:`[^`]+`(?:, )?)+) \\|")
+
+// ARCHITECTURE.md draws the same floors, under the same numbers.
+func TestArchitectureDrawsTheFloors(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := map[string]string{}
+	for _, row := range architectureRow.FindAllStringSubmatch(string(text), -1) {
+		for name := range strings.SplitSeq(row[2], ", ") {
+			drawn[strings.Trim(name, "`")] = row[1]
+		}
+	}
+	for i, floor := range floors {
+		for _, pkg := range floor {
+			if got, want := drawn[pkg], strconv.Itoa(i); got != want {
+				t.Errorf("ARCHITECTURE.md has %s on floor %q, the list here on floor %s", pkg, got, want)
+			}
+			delete(drawn, pkg)
+		}
+	}
+	for pkg, floor := range drawn {
+		t.Errorf("ARCHITECTURE.md has %s on floor %s, the list here has it not", pkg, floor)
+	}
 }
