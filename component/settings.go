@@ -19,6 +19,8 @@ type Settings struct {
 	Logger *slog.Logger
 	Tracer trace.TracerProvider
 	Meter  metric.MeterProvider
+	// MetricsLevel is how much is to be measured.
+	MetricsLevel Level
 	// Memory is the process's budget of bytes in flight, from which receivers
 	// take before they read; nil is no bound.
 	Memory *admission.Budget

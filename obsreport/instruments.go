@@ -70,6 +70,8 @@ type attr struct {
 
 var (
 	attrReceiver  = attr{key: "receiver", text: "the receiver's id in the configuration, such as `otlp/2`"}
+	attrProcessor = attr{key: "processor", text: "the processor's id in the configuration, such as `resource/2`"}
+	attrOtel      = attr{key: "otel.signal", values: signalNames()[1:]}
 	attrExporter  = attr{key: "exporter", text: "the exporter's id in the configuration, such as `otlphttp`"}
 	attrTransport = attr{key: "transport", values: []string{"grpc", "http"}}
 	attrFormat    = attr{key: "format", values: formatNames[:], text: "What the body is in; `unknown` also if the request was refused before that was clear."}
@@ -124,12 +126,16 @@ const (
 	itemsDelivered
 	itemsDropped
 	itemsHeld
+	itemsIncoming
+	itemsOutgoing
+	processorDuration
 )
 
 const (
 	byCollector = "Collector"
 	byOtelhttp  = "Collector (otelhttp, level detailed)"
 	byOtelgrpc  = "Collector (otelgrpc, level detailed)"
+	byDetailed  = "Collector (level detailed)"
 )
 
 var (
@@ -140,6 +146,7 @@ var (
 	ofRPC         = []*attr{&attrReceiver, &attrSystem, &attrRPC, &attrCode}
 	ofHeld        = []*attr{&attrReceiver}
 	ofExporters   = []*attr{&attrExporter}
+	ofProcessors  = []*attr{&attrProcessor, &attrOtel}
 )
 
 // instruments is the table.
@@ -192,6 +199,14 @@ var instruments = [...]instrument{
 		note: "A reason has a series from its first drop on."},
 	itemsHeld: {name: "otelcol_receiver_held_%s", kind: upDown, attributes: ofHeld,
 		text: "Number of reported %s that are collected, or wait for the pipeline."},
+	itemsIncoming: {name: "otelcol_processor_incoming_items", unit: "{item}", attributes: ofProcessors, collector: byCollector,
+		text: "Number of items passed to the processor."},
+	itemsOutgoing: {name: "otelcol_processor_outgoing_items", unit: "{item}", attributes: ofProcessors, collector: byCollector,
+		text: "Number of items emitted from the processor.",
+		note: "None of a batch that it refused."},
+	processorDuration: {name: "otelcol_processor_internal_duration", kind: seconds, unit: "s", attributes: ofProcessors, collector: byDetailed,
+		text: "Duration of time taken to process a batch of telemetry data through the processor.",
+		note: "At level detailed only. Of processors that hold data or send later it is not measured."},
 }
 
 // maker makes instruments for one component and keeps the errors.

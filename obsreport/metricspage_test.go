@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,6 +38,9 @@ var sections = []section{
 	{"Durations and sizes of requests", "Named by the semantic conventions of OpenTelemetry, version 1.43. " +
 		fmt.Sprintf("A receiver has at most %d sets of attributes in each; the rest goes to one with `otel.metric.overflow`.", maxServerSets),
 		[]int{httpDuration, httpSize, rpcDuration, rpcSize}},
+	{"Processors", "What each processor was given and passed on; the difference was dropped, or refused with its request. One that is part " +
+		"of several pipelines is counted in all of them together.",
+		[]int{itemsIncoming, itemsOutgoing, processorDuration}},
 	{"Items and attempts of the exporters", "Items are counted once, when nobody sends their request again: a request that is taken after a retry did not fail, and " +
 		"one whose failure goes back to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts}},
 	{"Items that receivers hold", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld}},
@@ -109,7 +113,7 @@ The series of a counter exist from the first request of their signal and format 
 	}
 	p.WriteString("\n## Attributes\n\n| attribute | values |\n|---|---|\n")
 	for _, a := range []*attr{
-		&attrReceiver, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOutcome, &attrResult, &attrReason, &attrConn, &attrDropped,
+		&attrReceiver, &attrProcessor, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReason, &attrConn, &attrDropped,
 		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode,
 	} {
 		if !used[a] {
@@ -198,6 +202,7 @@ func TestCollectorNames(t *testing.T) {
 		"otelcol_receiver_refused_log_records", "otelcol_receiver_refused_metric_points",
 		"otelcol_receiver_refused_profile_samples", "otelcol_receiver_refused_spans",
 		"otelcol_receiver_requests",
+		"otelcol_processor_incoming_items", "otelcol_processor_outgoing_items", "otelcol_processor_internal_duration",
 		"http.server.request.body.size", "http.server.request.duration",
 		"rpc.server.call.duration", "rpc.server.request.size",
 	}
@@ -231,6 +236,13 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 		return HeldStats{Delivered: 1, Held: 1, Dropped: map[string]int64{"refused": 1}}
 	}, signals[:]...); err != nil {
 		t.Fatal(err)
+	}
+	p, err := NewProcessor("resource/2", mp, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range otlp.Signals() {
+		p.Processed(ctx, s, 2, 1, time.Microsecond)
 	}
 	e, err := NewExporter("otlp", mp)
 	if err != nil {

@@ -2,18 +2,11 @@ package memorylimiterprocessor
 
 import (
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // Component describes the processor to a service.
 func Component() component.Descriptor {
-	d := component.Descriptor{
-		Kind: component.KindProcessor, Type: "memory_limiter", Stability: component.AllSignals("Alpha"), DefaultConfig: newConfig,
-	}
-	d.ConsumerProcessor = func(config any, set component.Settings, next pipeline.Consumer) (component.Exporter, error) {
-		return New(*config.(*Config), set, next)
-	}
-	return d
+	return component.OfProcessor("memory_limiter", component.AllSignals("Alpha"), DefaultConfig, New)
 }
 
 // Extension describes the extension of the same name, which has the processor's

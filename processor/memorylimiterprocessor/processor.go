@@ -16,10 +16,8 @@ import (
 // scope names the meter of the instruments made here.
 const scope = "github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 
-// Processor passes everything on and counts it.
+// Processor counts what passes and changes nothing.
 type Processor struct {
-	id   string
-	next pipeline.Consumer
 	add  []metric.AddOption // processor, shared by all counters
 	rows [otlp.Profiles + 1]row
 }
@@ -27,13 +25,13 @@ type Processor struct {
 // row is one signal's counters. Row 0 stays empty.
 type row struct{ accepted, refused metric.Int64Counter }
 
-// New returns a processor that hands everything to next. The limits are the
-// service's to set: it makes the budget from Config.
-func New(cfg Config, set component.Settings, next pipeline.Consumer) (*Processor, error) {
+// New returns a processor. The service applies the limits: it makes the budget
+// from Config.
+func New(cfg Config, set component.Settings) (*Processor, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Processor{id: set.ID, next: next, add: []metric.AddOption{
+	p := &Processor{add: []metric.AddOption{
 		metric.WithAttributeSet(attribute.NewSet(attribute.String("processor", set.ID))),
 	}}
 	meter := set.OrDefaults().Meter.Meter(scope)
@@ -52,23 +50,11 @@ func New(cfg Config, set component.Settings, next pipeline.Consumer) (*Processor
 	return p, nil
 }
 
-// Name returns the processor's id in the configuration.
-func (p *Processor) Name() string { return p.id }
-
-// Capabilities: it changes nothing.
-func (p *Processor) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-// Start does nothing: there is nothing to bind.
-func (p *Processor) Start(context.Context) error { return nil }
-
-// Shutdown does nothing: what is in flight belongs to the callers of Consume.
-func (p *Processor) Shutdown(context.Context) error { return nil }
-
-// Consume passes b on as it is. As in the Collector, what comes this far is
+// Process returns b as it is. As in the Collector, what comes this far is
 // accepted, whatever becomes of it further on.
-func (p *Processor) Consume(ctx context.Context, b *pipeline.Batch) error {
+func (p *Processor) Process(ctx context.Context, b *pipeline.Batch) (*pipeline.Batch, error) {
 	row := &p.rows[b.Signal()]
 	row.accepted.Add(ctx, int64(b.Items()), p.add...)
-	row.refused.Add(ctx, 0, p.add...) // so that the series is there to be looked at
-	return p.next.Consume(ctx, b)
+	row.refused.Add(ctx, 0, p.add...) // so that the series exists
+	return b, nil
 }

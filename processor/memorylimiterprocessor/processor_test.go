@@ -16,25 +16,6 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-var (
-	_ pipeline.Consumer  = (*Processor)(nil)
-	_ pipeline.Component = (*Processor)(nil)
-	_ pipeline.Named     = (*Processor)(nil)
-)
-
-// sink remembers the batches themselves, good only for comparing.
-type sink struct {
-	got []*pipeline.Batch
-	err error
-}
-
-func (s *sink) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (s *sink) Consume(_ context.Context, b *pipeline.Batch) error {
-	s.got = append(s.got, b)
-	return s.err
-}
-
 // The batch goes on untouched and unshared, the answer comes back, and both
 // series of its signal exist after the first request.
 func TestPassesOnAndCounts(t *testing.T) {
@@ -43,20 +24,18 @@ func TestPassesOnAndCounts(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			reader := sdkmetric.NewManualReader()
-			next := &sink{err: errors.New("no")}
 			p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, component.Settings{
 				ID: "memory_limiter/2", Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
-			}, next)
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.Name() != "memory_limiter/2" || p.Capabilities().MutatesData {
-				t.Errorf("name %q, capabilities %+v", p.Name(), p.Capabilities())
-			}
-			for range 2 {
-				if p.Start(t.Context()) != nil || p.Shutdown(t.Context()) != nil {
-					t.Error("starting and stopping may be done twice")
-				}
+			var last *pipeline.Batch // good only for comparing
+			no := errors.New("no")
+			chain := pipeline.Chain(pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error { last = b; return no }),
+				pipeline.Step{Name: "memory_limiter/2", Processor: p})
+			if chain.Capabilities().MutatesData {
+				t.Error("it says that it edits in place")
 			}
 			items := 0
 			for range 3 {
@@ -65,10 +44,10 @@ func TestPassesOnAndCounts(t *testing.T) {
 					t.Fatal(err)
 				}
 				items += b.Items()
-				if err := p.Consume(t.Context(), b); err != next.err {
+				if err := chain.Consume(t.Context(), b); err != no {
 					t.Errorf("got %v", err)
 				}
-				if len(next.got) == 0 || next.got[len(next.got)-1] != b || b.Shared() {
+				if last != b || b.Shared() {
 					t.Error("another batch, or one that is marked shared")
 				}
 				b.Release()
@@ -104,7 +83,7 @@ func collect(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
 }
 
 func TestCostsNothing(t *testing.T) {
-	p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, component.Settings{}, &sink{got: make([]*pipeline.Batch, 0, 1000)})
+	p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, component.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +93,7 @@ func TestCostsNothing(t *testing.T) {
 	}
 	defer b.Release()
 	ctx := t.Context()
-	if n := testing.AllocsPerRun(100, func() { _ = p.Consume(ctx, b) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = p.Process(ctx, b) }); n > 0 {
 		t.Errorf("%v allocations a request", n)
 	}
 }

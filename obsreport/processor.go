@@ -1,0 +1,61 @@
+package obsreport
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+// Processor measures what one processor does, in all pipelines that it is part
+// of. It is a pipeline.Observer, and safe for concurrent use.
+type Processor struct {
+	rows     [otlp.Profiles + 1]processorRow // row 0 stays empty
+	duration metric.Float64Histogram         // nil: not measured
+}
+
+// processorRow is what Processor holds for one signal.
+type processorRow struct {
+	items  group // incoming, outgoing
+	record []metric.RecordOption
+}
+
+// NewProcessor makes the instruments of the processor called id in the
+// configuration ("resource/2"). durations says whether to measure the time that
+// each batch takes.
+func NewProcessor(id string, mp metric.MeterProvider, durations bool) (*Processor, error) {
+	m := &maker{meter: mp.Meter(scope), owner: fmt.Sprintf("processor %q", id)}
+	p := &Processor{}
+	incoming, outgoing := m.counter(itemsIncoming, 0), m.counter(itemsOutgoing, 0)
+	if durations {
+		p.duration = m.seconds(processorDuration)
+	}
+	for _, s := range otlp.Signals() {
+		tags := []attribute.KeyValue{attrProcessor.key.String(id), attrOtel.key.String(signalName(s))}
+		p.rows[s].items.series = []series{newSeries(incoming, tags...), newSeries(outgoing, tags...)}
+		p.rows[s].record = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(tags...))}
+	}
+	if err := m.err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Timed says whether Processed wants to know how long it took.
+func (p *Processor) Timed() bool { return p.duration != nil }
+
+// Processed counts a batch of signal s with in items, of which out went on. took
+// is recorded unless it is 0, which means that nobody measured.
+func (p *Processor) Processed(ctx context.Context, s otlp.Signal, in, out int, took time.Duration) {
+	row := &p.rows[s]
+	row.items.begin(ctx)
+	row.items.series[0].add(ctx, int64(in))
+	row.items.series[1].add(ctx, int64(out))
+	if p.duration != nil && took > 0 && p.duration.Enabled(ctx) {
+		p.duration.Record(ctx, took.Seconds(), row.record...)
+	}
+}
