@@ -28,8 +28,8 @@ type OTLPConfig struct {
 	CAFile, CertFile, KeyFile string
 	// Headers go with each request.
 	Headers map[string]string
-	// Compression is gzip (the default), zstd, snappy, or none; over HTTP also zlib,
-	// deflate and lz4.
+	// Compression is gzip (the default), zstd, snappy, or none; over HTTP also zlib and
+	// deflate.
 	Compression string
 	// Timeout is for one exchange. Default 5 s.
 	Timeout time.Duration
@@ -153,6 +153,9 @@ func (c OTLPConfig) validate() error {
 	}
 	if c.SpoolDir != "" {
 		bad("SpoolDir %q needs the journal, which this version does not have: leave it empty, and unsent requests are kept in memory up to MaxPendingBytes", c.SpoolDir)
+	}
+	if c.Compression == string(config.LZ4) {
+		bad("Compression lz4 is not included: expected gzip, zstd, snappy or none, over HTTP also zlib or deflate")
 	}
 	for _, d := range []struct {
 		name  string

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlpclient"
@@ -30,9 +31,10 @@ const (
 	failureEvery = 10 * time.Second
 )
 
+// Errors of Consume outside of the exporter's life.
 var (
-	errNotStarted = errors.New("the exporter is not started")
-	errShutDown   = errors.New("the exporter is shut down")
+	errNotStarted = errors.New("not started")
+	errShutDown   = errors.New("shut down")
 )
 
 // Exporter is a pipeline.Consumer and Component over a Sender.
@@ -41,17 +43,15 @@ type Exporter struct {
 	open   func() (otlpclient.Sender, error)
 	obs    *obsreport.Exporter
 	logger *slog.Logger
+	life   *lifecycle.Cycle
 
 	remarks, failures         lograte.Limiter
 	remarkEvery, failureEvery time.Duration
 
 	mu       sync.RWMutex
 	sender   otlpclient.Sender // nil until started
-	startErr error
-	started  bool
 	stopped  bool
 	inFlight sync.WaitGroup
-	shutdown sync.Once
 }
 
 // New returns an exporter. open is called by the first Start.
@@ -61,56 +61,51 @@ func New(set component.Settings, open func() (otlpclient.Sender, error)) (*Expor
 	if err != nil {
 		return nil, err
 	}
-	return &Exporter{id: set.ID, open: open, obs: obs, logger: set.Logger, remarkEvery: remarkEvery, failureEvery: failureEvery}, nil
+	return &Exporter{id: set.ID, open: open, obs: obs, logger: set.Logger,
+		life:        lifecycle.New(fmt.Sprintf("exporter %q", set.ID)),
+		remarkEvery: remarkEvery, failureEvery: failureEvery}, nil
 }
 
 // Name returns the exporter's id in the configuration.
 func (e *Exporter) Name() string { return e.id }
 
-// Capabilities: bytes are sent as they are.
+// Capabilities implements pipeline.Consumer: bytes are sent as they are.
 func (e *Exporter) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
 
-// Start reads the files that the settings name. It connects to nothing: an
-// exporter starts also while its destination is down.
+// Start reads the files that the settings name. It connects to nothing: an exporter
+// starts also while its destination is down.
 func (e *Exporter) Start(context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	switch {
-	case e.stopped:
-		return fmt.Errorf("start exporter %q: %w", e.id, errShutDown)
-	case !e.started:
-		e.started = true
-		if e.sender, e.startErr = e.open(); e.startErr != nil {
-			e.sender, e.startErr = nil, fmt.Errorf("start exporter %q: %w", e.id, e.startErr)
+	return e.life.Start(func(*lifecycle.Undo) error {
+		sender, err := e.open()
+		if err != nil {
+			return err
 		}
-	}
-	return e.startErr
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.sender = sender
+		return nil
+	})
 }
 
-// Shutdown takes no more batches, waits for those in flight until ctx ends, and
-// then lets them fail.
-func (e *Exporter) Shutdown(ctx context.Context) (err error) {
-	e.shutdown.Do(func() { err = e.drain(ctx) })
-	return err
+// Shutdown takes no more batches, waits for those in flight until ctx ends, and then
+// lets them fail.
+func (e *Exporter) Shutdown(ctx context.Context) error {
+	return e.life.Shutdown(func() error { return e.drain(ctx) })
 }
 
 func (e *Exporter) drain(ctx context.Context) error {
 	e.mu.Lock()
 	e.stopped = true
-	sender := e.sender
 	e.mu.Unlock()
-	if sender == nil {
-		return nil
-	}
 	idle := make(chan struct{})
 	go func() { e.inFlight.Wait(); close(idle) }()
 	var late error
 	select {
 	case <-idle:
 	case <-ctx.Done():
-		late = fmt.Errorf("shut down exporter %q: requests in flight were aborted: %w", e.id, ctx.Err())
+		late = fmt.Errorf("requests in flight were aborted: %w", ctx.Err())
 	}
-	err := sender.Close()
+	err := e.sender.Close()
 	<-idle
 	return errors.Join(late, err)
 }

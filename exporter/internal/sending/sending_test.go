@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
@@ -201,7 +202,7 @@ func TestLifecycle(t *testing.T) {
 		t.Errorf("closed %d times", s.closed)
 	}
 	expect(e, errShutDown)
-	if err := e.Start(t.Context()); !errors.Is(err, errShutDown) {
+	if err := e.Start(t.Context()); !errors.Is(err, lifecycle.ErrShutDown) {
 		t.Errorf("started after the end: %v", err)
 	}
 

@@ -1,0 +1,110 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// Record is one batch with what is kept of its client.
+type Record struct {
+	Signal otlp.Signal
+	// Codec is that of Body.
+	Codec Codec
+	// Items is the number of spans, data points, log records or samples.
+	Items int
+	// Received is when the request was received, in nanoseconds and UTC. Zero is
+	// unknown.
+	Received time.Time
+	// Client is who sent it; nil where the batch was made inside. Its Received is that
+	// of the record.
+	Client *pipeline.Client
+	// Body is the export request.
+	Body []byte
+}
+
+// Codec is a compression of Body.
+type Codec uint8
+
+// The codecs. Others are of a later version.
+const (
+	None Codec = iota
+	Gzip
+	Zstd
+)
+
+var codecNames = [...]string{None: "none", Gzip: "gzip", Zstd: "zstd"}
+
+// String returns the codec's name.
+func (c Codec) String() string {
+	if int(c) >= len(codecNames) {
+		return fmt.Sprintf("codec %d", uint8(c))
+	}
+	return codecNames[c]
+}
+
+// MaxHeaderBytes bounds a record without its body.
+const MaxHeaderBytes = 1 << 20
+
+// maxEntries bounds the keys and values of a client together.
+const maxEntries = 1 << 12
+
+// Errors of Append and Decode.
+var (
+	// ErrTooLarge: what is to be kept of the client is more than a record holds.
+	ErrTooLarge = errors.New("the record's header is too large")
+	// ErrVersion: the record is of a later version.
+	ErrVersion = errors.New("unknown version of the record format")
+	// ErrCorrupt: the bytes are no record.
+	ErrCorrupt = errors.New("the record is corrupt")
+)
+
+// Keep lists what records keep of a client's metadata and identity. The zero Keep
+// keeps its address, transport, format and subject, and nothing else.
+type Keep struct {
+	metadata, attributes []string // sorted
+}
+
+// NewKeep returns a Keep of request metadata and of an identity's attributes, both by
+// key. Keys of metadata are compared in lower case.
+func NewKeep(metadata, attributes []string) Keep {
+	k := Keep{metadata: make([]string, 0, len(metadata)), attributes: slices.Clone(attributes)}
+	for _, key := range metadata {
+		k.metadata = append(k.metadata, strings.ToLower(key))
+	}
+	slices.Sort(k.metadata)
+	slices.Sort(k.attributes)
+	k.metadata, k.attributes = slices.Compact(k.metadata), slices.Compact(k.attributes)
+	return k
+}
+
+// Of returns the record of a batch, whose bytes it shares.
+func Of(b *pipeline.Batch) Record {
+	r := Record{Signal: b.Signal(), Items: b.Items(), Client: b.Client(), Body: b.Bytes()}
+	if r.Client != nil {
+		r.Received = r.Client.Received
+	}
+	return r
+}
+
+// Batch returns a new batch over the record's body, whose one reference is the
+// caller's. It checks the bytes. Body belongs to the batch from then on.
+func (r *Record) Batch() (*pipeline.Batch, error) {
+	if r.Codec != None {
+		return nil, fmt.Errorf("read a record of %s: its body is compressed (%s)", r.Signal, r.Codec)
+	}
+	b, err := pipeline.NewBatch(r.Signal, r.Body, r.Client)
+	if err != nil {
+		return nil, fmt.Errorf("read a record of %s: %w", r.Signal, err)
+	}
+	if b.Items() != r.Items {
+		defer b.Release()
+		return nil, fmt.Errorf("read a record of %s: %w: it has %d items, its header says %d", r.Signal, ErrCorrupt, b.Items(), r.Items)
+	}
+	return b, nil
+}

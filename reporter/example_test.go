@@ -1,0 +1,93 @@
+package reporter_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+	"unique"
+
+	pprof "github.com/google/pprof/profile"
+
+	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/reporter"
+	"github.com/penstock-telemetry/penstock/reporter/samples"
+)
+
+// printer shows what it is given: a request of few samples.
+type printer struct{}
+
+func (printer) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+
+func (printer) Consume(_ context.Context, b *pipeline.Batch) error {
+	for resource := range otlp.ExportProfilesServiceRequest(b.Bytes()).ResourceProfiles().All() {
+		for scope := range resource.ScopeProfiles().All() {
+			for p := range scope.Profiles().All() {
+				for s := range p.Samples().All() {
+					fmt.Println("a stack: times", s.TimestampsUnixNano().Len(), "values", slices.Collect(s.Values().All()))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// A profiler reports each sample with everything that it knows of it. Equal stacks
+// are added up and sent on the interval, here to a consumer in this program, and
+// otherwise to OTLPConfig.Endpoint.
+func ExampleOTLPReporter() {
+	r, err := reporter.NewOTLP(reporter.OTLPConfig{Consumer: printer{}, SamplesPerSecond: 20})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := r.Start(context.Background()); err != nil {
+		fmt.Println(err)
+		return
+	}
+	stack := libpf.Frames{unique.Make(libpf.Frame{Type: libpf.GoFrame, FunctionName: "main.work", SourceFile: "main.go", SourceLine: 17})}
+	for range 3 {
+		err := r.ReportTraceEvent(&samples.Trace{Frames: stack}, &samples.TraceEventMeta{
+			Timestamp: time.Now().UnixNano(), Origin: samples.CPU(20), Comm: "demo", PID: 7, TID: 7,
+		})
+		if err != nil {
+			fmt.Println(err)
+		}
+	}
+	r.Stop() // sends what is left
+	s := r.Stats().Samples
+	fmt.Printf("reported %d, acknowledged %d, held %d, dropped %d\n", s.Reported, s.Acknowledged, s.Held, len(s.Dropped))
+	// Output:
+	// a stack: times 3 values []
+	// reported 3, acknowledged 3, held 0, dropped 0
+}
+
+// A whole profile in pprof's format is reported in one call.
+func ExampleOTLPReporter_ReportPprof() {
+	r, err := reporter.NewOTLP(reporter.OTLPConfig{Consumer: printer{}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := r.Start(context.Background()); err != nil {
+		fmt.Println(err)
+		return
+	}
+	work := &pprof.Function{ID: 1, Name: "main.work"}
+	at := &pprof.Location{ID: 1, Line: []pprof.Line{{Function: work, Line: 17}}}
+	p := &pprof.Profile{
+		SampleType: []*pprof.ValueType{{Type: "alloc_space", Unit: "bytes"}},
+		Sample:     []*pprof.Sample{{Location: []*pprof.Location{at}, Value: []int64{4096}}},
+		Location:   []*pprof.Location{at}, Function: []*pprof.Function{work},
+	}
+	if err := r.ReportPprof(p, reporter.PprofMeta{}); err != nil {
+		fmt.Println(err)
+	}
+	r.Stop()
+	fmt.Println("acknowledged", r.Stats().Samples.Acknowledged)
+	// Output:
+	// a stack: times 0 values [4096]
+	// acknowledged 1
+}
