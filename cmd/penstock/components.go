@@ -12,8 +12,7 @@ import (
 
 const module = "github.com/penstock-telemetry/penstock"
 
-// The types below are the shape of the output, which is that of the Collector's
-// command.
+// The types below describe the output, which has the form of the Collector's command.
 type componentList struct {
 	BuildInfo struct {
 		Command     string `yaml:"command"`
@@ -43,8 +42,8 @@ type provider struct {
 func (a *app) componentsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "components",
-		Short: "List what a configuration can use",
-		Long:  `Print the component types of this build as YAML, with how far each is for each signal.`,
+		Short: "List the component types of this build",
+		Long:  `Print the component types of this build as YAML, with the stability of each for each signal.`,
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			enc := yaml.NewEncoder(a.stdout)
@@ -71,7 +70,7 @@ func listComponents(version string) componentList {
 	return l
 }
 
-// stability is by signal; a connector's is by the signal on each side.
+// stability returns the stability by signal, for a connector by the signals on both sides.
 func stability(t component.Descriptor) map[string]string {
 	if t.Kind == component.KindExtension {
 		return map[string]string{"extension": "Alpha"}

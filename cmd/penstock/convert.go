@@ -16,7 +16,7 @@ import (
 	"github.com/penstock-telemetry/penstock/libpf"
 )
 
-// The formats that convert knows.
+// The formats of convert.
 const (
 	formatOTLP     = "otlp"
 	formatOTLPJSON = "otlp-json"
@@ -25,11 +25,11 @@ const (
 
 var convertFormats = []string{formatPprof, formatOTLP, formatOTLPJSON}
 
-// convertFlags is one run of convert. Its files:
+// convertFlags are the flags of convert. Its files:
 //
 //	convert.go        the command
-//	convertinput.go   what the input is, and what is in it
-//	convertoutput.go  writing it in another format
+//	convertinput.go   recognize and decode the input
+//	convertoutput.go  encode the output
 //	convertlist.go    the table of --list
 type convertFlags struct {
 	output   string
@@ -46,20 +46,22 @@ func newConvertCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "convert [file]",
 		Short: "Convert profiles between OTLP and pprof",
-		Long: `Read profiles from a file, or from the standard input, and write them in another
-format: what is OTLP becomes pprof, and the other way around.
+		Long: `Read profiles from a file or from standard input and write them in another format:
+OTLP as pprof, and pprof as OTLP.
 
-  pprof       a pprof profile, compressed with gzip or not
-  otlp        an export request in protobuf, or what the file exporter wrote
-              with "format: proto"
-  otlp-json   OTLP/JSON: a request, or the lines that the file exporter wrote
+  pprof       a pprof profile, with or without gzip compression
+  otlp        an export request in protobuf, or a file of the file exporter with
+              "format: proto"
+  otlp-json   an export request in OTLP/JSON, or a file of the file exporter with
+              one request per line
 
-What the input is, is recognised by its content; the format of the output is that
-of the name given with -o (.pb.gz and .pprof, .binpb, .json and .jsonl).
+The format of the input is recognized by its content. The format of the output is
+that of the file name given with -o (.pb.gz and .pprof, .binpb, .json and .jsonl).
 
-One OTLP request may hold many profiles: one for each process, say. Then choose
-one of those that --list shows, write each into a file of its own, or add them up.
-Profiles of one process that differ only in what they count are one in pprof.`,
+An OTLP request can have several profiles, such as one for each process. Choose one
+from those that --list shows, write each into a file of its own, or add them with
+--merge. Profiles of one process that differ only in their sample type become one
+pprof profile.`,
 		Example: `  penstock convert profiles.binpb --list
   penstock convert profiles.binpb -o profile.pb.gz --profile 3
   penstock convert profiles.jsonl -o all.pb.gz --merge
@@ -73,17 +75,17 @@ Profiles of one process that differ only in what they count are one in pprof.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&f.output, "output", "o", "-", "`file` to write; with %d in its name, one for each profile; - is the standard output")
+	flags.StringVarP(&f.output, "output", "o", "-", "`file` to write; with %d in its name, one for each profile; - is standard output")
 	flags.StringVar(&f.from, "from", "", "`format` of the input: pprof, otlp or otlp-json")
 	flags.StringVar(&f.to, "to", "", "`format` of the output")
-	flags.BoolVar(&f.list, "list", false, "show what is in the input, and write nothing")
-	flags.IntVar(&f.profile, "profile", 0, "`number` of the profile to write as pprof, as --list shows it")
-	flags.BoolVar(&f.merge, "merge", false, "add up profiles that count the same; resource attributes become labels of the samples")
-	flags.StringArrayVar(&f.labels, "resource", nil, "`key=value` for the resource of a pprof profile that becomes OTLP; may be repeated")
+	flags.BoolVar(&f.list, "list", false, "list the profiles in the input, and write nothing")
+	flags.IntVar(&f.profile, "profile", 0, "`number` of the profile in --list to write as pprof")
+	flags.BoolVar(&f.merge, "merge", false, "add profiles with equal sample types; resource attributes become labels of the samples")
+	flags.StringArrayVar(&f.labels, "resource", nil, "`key=value` for the resource when converting pprof to OTLP; may be repeated")
 	return cmd
 }
 
-// complete checks what can be wrong with the flags alone.
+// complete checks the flags and sets what depends on them.
 func (f *convertFlags) complete(changed func(string) bool) error {
 	var problems []error
 	for flag, format := range map[string]string{"from": f.from, "to": f.to} {
@@ -93,7 +95,7 @@ func (f *convertFlags) complete(changed func(string) bool) error {
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	if changed("profile") && f.profile < 1 {
-		problems = append(problems, fmt.Errorf("--profile %d: they count from 1", f.profile))
+		problems = append(problems, fmt.Errorf("--profile %d: expected 1 or more", f.profile))
 	}
 	var list []libpf.Attribute
 	for _, l := range f.labels {
@@ -110,7 +112,7 @@ func (f *convertFlags) complete(changed func(string) bool) error {
 	return errors.Join(problems...)
 }
 
-// formatByName returns "" for a name that says nothing.
+// formatByName returns the format for the suffix of a file name, "" if it is unknown.
 func formatByName(name string) string {
 	for _, n := range []struct{ suffix, format string }{
 		{".pb.gz", formatPprof}, {".pprof", formatPprof}, {".pb", formatPprof},
@@ -128,12 +130,12 @@ func (f *convertFlags) run(cmd *cobra.Command, args []string) error {
 	if len(args) == 1 && args[0] != "-" {
 		file, err := os.Open(args[0])
 		if err != nil {
-			return err // it says what was opened
+			return err // it has the name of the file
 		}
 		defer file.Close()
 		name, source = args[0], file
 	} else if isTerminal(source) {
-		return errors.New("nothing to convert: name a file, or feed one to the standard input")
+		return errors.New("no input: expected a file name, or a file on standard input")
 	}
 	in, err := readConvertInput(source, f.from)
 	if err != nil {
@@ -149,7 +151,7 @@ func (f *convertFlags) run(cmd *cobra.Command, args []string) error {
 	return f.write(cmd, out)
 }
 
-// convert returns the contents of the files to write.
+// convert returns the files to write.
 func (f *convertFlags) convert(ctx context.Context, name string, in *convertInput) ([]convertOutput, error) {
 	to := f.to
 	if to == "" {
@@ -160,7 +162,7 @@ func (f *convertFlags) convert(ctx context.Context, name string, in *convertInpu
 	}
 	if to == formatPprof {
 		if in.format == formatPprof {
-			return nil, fmt.Errorf("%s is pprof already: --to says what to convert it to (otlp, otlp-json)", name)
+			return nil, fmt.Errorf("%s has the format pprof already: choose another with --to (otlp, otlp-json)", name)
 		}
 		list, err := f.pick(name, in)
 		if err != nil {
@@ -169,10 +171,10 @@ func (f *convertFlags) convert(ctx context.Context, name string, in *convertInpu
 		return pprofFiles(list)
 	}
 	if f.profile != 0 || f.merge || strings.Contains(f.output, "%d") {
-		return nil, fmt.Errorf("%s becomes %s, which holds all profiles: --profile, --merge and %%d in a name are for pprof", name, to)
+		return nil, fmt.Errorf("convert %s to %s: --profile, --merge and %%d in the file name are valid for pprof only", name, to)
 	}
 	if f.resource != "" && in.format != formatPprof {
-		return nil, fmt.Errorf("%s has resources of its own: --resource is for pprof", name)
+		return nil, fmt.Errorf("%s is OTLP and has resources: --resource is valid for pprof only", name)
 	}
 	requests := in.requests
 	if in.format == formatPprof {
@@ -184,8 +186,7 @@ func (f *convertFlags) convert(ctx context.Context, name string, in *convertInpu
 	return []convertOutput{otlpFile(requests, to)}, nil
 }
 
-// pick returns the profiles to write: one, unless the name has a place for their
-// numbers.
+// pick returns the profiles to write: one, unless the file name has a %d.
 func (f *convertFlags) pick(name string, in *convertInput) ([]pprofconv.Named, error) {
 	list, err := f.profiles(in)
 	if err != nil {
@@ -193,9 +194,9 @@ func (f *convertFlags) pick(name string, in *convertInput) ([]pprofconv.Named, e
 	}
 	switch {
 	case len(list) == 0:
-		return nil, fmt.Errorf("%s holds no profiles", name)
+		return nil, fmt.Errorf("%s has no profiles", name)
 	case f.profile > len(list):
-		return nil, fmt.Errorf("%s has no profile %d, but %s: --list shows them", name, f.profile, count(len(list), "profile"))
+		return nil, fmt.Errorf("%s has no profile %d: it has %s, see --list", name, f.profile, count(len(list), "profile"))
 	case f.profile > 0:
 		return list[f.profile-1 : f.profile], nil
 	case len(list) > 1 && !strings.Contains(f.output, "%d"):
@@ -213,9 +214,9 @@ func (f *convertFlags) profiles(in *convertInput) ([]pprofconv.Named, error) {
 
 func (f *convertFlags) tooMany(name string, n int) string {
 	if f.merge {
-		return fmt.Sprintf("%s holds %d profiles that count different things: choose one with --profile (--list --merge shows them), or write each with -o 'profile-%%d.pb.gz'", name, n)
+		return fmt.Sprintf("%s has %d profiles with different sample types: choose one with --profile (see --list --merge), or write each with -o 'profile-%%d.pb.gz'", name, n)
 	}
-	return fmt.Sprintf("%s holds %d profiles: choose one with --profile (--list shows them), add them up with --merge, or write each with -o 'profile-%%d.pb.gz'", name, n)
+	return fmt.Sprintf("%s has %d profiles: choose one with --profile (see --list), add them with --merge, or write each with -o 'profile-%%d.pb.gz'", name, n)
 }
 
 func isTerminal(stream any) bool {
@@ -223,11 +224,11 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// write writes each output, and says so unless it goes to the standard output.
+// write writes the outputs, and prints their names unless they go to standard output.
 func (f *convertFlags) write(cmd *cobra.Command, outputs []convertOutput) error {
 	if f.output == "-" {
 		if outputs[0].binary && isTerminal(cmd.OutOrStdout()) {
-			return errors.New("the output is not for a terminal: name a file with -o")
+			return errors.New("the output is binary and standard output is a terminal: write to a file with -o")
 		}
 		_, err := cmd.OutOrStdout().Write(outputs[0].bytes)
 		return err
@@ -238,7 +239,7 @@ func (f *convertFlags) write(cmd *cobra.Command, outputs []convertOutput) error 
 			n = f.profile
 		}
 		name := strings.ReplaceAll(f.output, "%d", fmt.Sprint(n))
-		if err := os.WriteFile(name, out.bytes, 0o666); err != nil { // less what the umask says
+		if err := os.WriteFile(name, out.bytes, 0o666); err != nil { // before the umask
 			return err
 		}
 		if _, err := io.WriteString(cmd.ErrOrStderr(), name+": "+out.what+"\n"); err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// realProfiles is a request that a real profiler sent: three processes.
+// realProfiles is a request of a real profiler, with three processes.
 func realProfiles(t *testing.T) []byte {
 	t.Helper()
 	return testkit.ProfilerPayloads(t)["oncpu-010.binpb"]
@@ -38,7 +38,7 @@ func zipped(t *testing.T, data []byte) []byte {
 	return b.Bytes()
 }
 
-// Every form that OTLP profiles have in a file is recognised.
+// Every form of OTLP profiles in a file is recognized.
 func TestConvertRecognisesOTLP(t *testing.T) {
 	t.Parallel()
 	request := realProfiles(t)
@@ -72,7 +72,7 @@ func TestConvertRecognisesOTLP(t *testing.T) {
 	}
 }
 
-// fileOf is what the file exporter makes of a request that comes twice.
+// fileOf returns a file of the file exporter with a request twice.
 func fileOf(t *testing.T, format, compression string, request []byte) []byte {
 	t.Helper()
 	cfg := fileexporter.DefaultConfig()
@@ -104,7 +104,7 @@ func fileOf(t *testing.T, format, compression string, request []byte) []byte {
 	return data
 }
 
-// pprof is recognised, compressed or not, and the old text form too.
+// pprof is recognized, compressed or not, also in the old text format.
 func TestConvertRecognisesPprof(t *testing.T) {
 	t.Parallel()
 	var file, plain, legacy bytes.Buffer
@@ -132,7 +132,7 @@ func TestConvertRecognisesPprof(t *testing.T) {
 	}
 }
 
-// OTLP made of pprof keeps every rule of profiles.
+// OTLP converted from pprof follows all rules of profiles.
 func TestConvertWritesConformingRequests(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"heap", "goroutine", "threadcreate"} {

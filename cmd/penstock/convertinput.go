@@ -15,20 +15,20 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// maxConvertBytes bounds the input, as it is and unpacked.
+// maxConvertBytes bounds the input, before and after decompression.
 const maxConvertBytes = 1 << 30
 
 var gzipMagic = []byte{0x1f, 0x8b}
 
-// convertInput is what was read.
+// convertInput is the decoded input.
 type convertInput struct {
 	format   string
 	requests [][]byte          // of OTLP, checked
-	profiles []pprofconv.Named // all there are
-	bytes    int               // of requests
+	profiles []pprofconv.Named // all profiles of the input
+	bytes    int               // the size of requests
 }
 
-// readConvertInput reads everything; from is "" for whatever it is.
+// readConvertInput reads the input in the format from; "" means to recognize it.
 func readConvertInput(r io.Reader, from string) (*convertInput, error) {
 	data, err := readBounded(r)
 	if err != nil {
@@ -40,17 +40,17 @@ func readConvertInput(r io.Reader, from string) (*convertInput, error) {
 			data, err = readBounded(z)
 		}
 		if err == nil && bytes.HasPrefix(data, gzipMagic) {
-			err = errors.New("there is gzip again in it")
+			err = errors.New("compressed more than once")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("unpacking gzip: %w", err)
+			return nil, fmt.Errorf("decompress gzip: %w", err)
 		}
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, errors.New("it is empty")
+		return nil, errors.New("no data")
 	}
 	if from == "" {
-		return recognise(data)
+		return recognize(data)
 	}
 	return parseInput(data, from)
 }
@@ -58,16 +58,16 @@ func readConvertInput(r io.Reader, from string) (*convertInput, error) {
 func readBounded(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxConvertBytes+1))
 	if err == nil && len(data) > maxConvertBytes {
-		err = fmt.Errorf("it is larger than %d bytes", maxConvertBytes)
+		err = fmt.Errorf("larger than %d bytes", maxConvertBytes)
 	}
 	return data, err
 }
 
-// recognise tries what the first byte allows. JSON begins with a brace. No message
-// begins with a byte below 8, which would be field 0, but a length of four bytes
-// does. pprof never passes for OTLP, since its sample types are no resources, nor
-// OTLP for pprof.
-func recognise(data []byte) (*convertInput, error) {
+// recognize tries the formats that the first byte allows. JSON begins with a brace. No
+// message begins with a byte below 8, which would be field 0, but a record length of four
+// bytes does. A pprof profile is never valid OTLP, since its sample types are not valid
+// resources, and OTLP is never a valid pprof profile.
+func recognize(data []byte) (*convertInput, error) {
 	if bytes.TrimLeft(data, " \t\r\n")[0] == '{' {
 		return parseInput(data, formatOTLPJSON)
 	}
@@ -79,7 +79,7 @@ func recognise(data []byte) (*convertInput, error) {
 	if notPprof == nil {
 		return in, nil
 	}
-	return nil, fmt.Errorf("it is neither OTLP profiles nor pprof: as OTLP, %w; as pprof, %w", notOTLP, notPprof)
+	return nil, fmt.Errorf("neither OTLP profiles nor pprof: as OTLP: %w; as pprof: %w", notOTLP, notPprof)
 }
 
 func parseInput(data []byte, format string) (in *convertInput, err error) {
@@ -101,12 +101,12 @@ func parseInput(data []byte, format string) (in *convertInput, err error) {
 		return nil, err
 	}
 	if len(in.profiles) == 0 {
-		return nil, errors.New("there are no profiles in it")
+		return nil, errors.New("no profiles")
 	}
 	return in, nil
 }
 
-// addJSON takes objects one after the other, on lines of their own or not.
+// addJSON adds a sequence of objects, on separate lines or not.
 func (in *convertInput) addJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	for n := 1; ; n++ {
@@ -116,10 +116,10 @@ func (in *convertInput) addJSON(data []byte) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("object %d of JSON, byte %d: %w", n, d.InputOffset(), err)
+			return fmt.Errorf("JSON object %d, byte %d: %w", n, d.InputOffset(), err)
 		}
 		if err := in.addText(text); err != nil {
-			return fmt.Errorf("object %d: %w", n, err)
+			return fmt.Errorf("JSON object %d: %w", n, err)
 		}
 	}
 }
@@ -135,7 +135,7 @@ func (in *convertInput) addText(text []byte) error {
 	return in.addRequest(request)
 }
 
-// addProtobuf takes one request, or records that the file exporter wrote.
+// addProtobuf adds one request, or the records of the file exporter.
 func (in *convertInput) addProtobuf(data []byte) error {
 	if data[0] >= 8 {
 		return in.addRequest(data)
@@ -168,7 +168,7 @@ func (in *convertInput) addProtobuf(data []byte) error {
 	}
 }
 
-// addRequest takes a request that nobody has checked.
+// addRequest checks and adds a request.
 func (in *convertInput) addRequest(request []byte) error {
 	if _, err := otlp.Check(otlp.Profiles, request); err != nil {
 		if older := otlp.OlderProfiles(request); older != "" {
@@ -177,7 +177,7 @@ func (in *convertInput) addRequest(request []byte) error {
 		return err
 	}
 	if in.bytes += len(request); in.bytes > maxConvertBytes {
-		return fmt.Errorf("the requests up to this one are larger than %d bytes", maxConvertBytes)
+		return fmt.Errorf("the requests exceed %d bytes", maxConvertBytes)
 	}
 	list, err := pprofconv.ToPprof(request)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/pprofconv"
 )
 
-// printList prints a line for each profile, and one more for each of its sample
-// types beyond the first.
+// printList prints a line for each profile, and a further line for each of its sample
+// types after the first.
 func (f *convertFlags) printList(w io.Writer, name string, in *convertInput) error {
 	list, err := f.profiles(in)
 	if err != nil {
@@ -38,7 +38,8 @@ func (f *convertFlags) printList(w io.Writer, name string, in *convertInput) err
 	return err
 }
 
-// totalOf counts the samples that have a value of this type.
+// totalOf returns the number of samples with a value of this type, and the sum of the
+// values.
 func totalOf(p *profile.Profile, sampleType int) (samples int, total int64) {
 	for _, s := range p.Sample {
 		if v := s.Value[sampleType]; v != 0 {
@@ -57,8 +58,7 @@ func typesOf(p *profile.Profile) string {
 	return strings.Join(types, ", ") + kindNote(p)
 }
 
-// kindNote says which one it is of profiles that have the same sample types:
-// " (mutex)".
+// kindNote distinguishes profiles with the same sample types: " (mutex)".
 func kindNote(p *profile.Profile) string {
 	kinds := pprofconv.KindsOf(p)
 	if len(kinds) == 0 {
@@ -78,7 +78,7 @@ func timeOf(p *profile.Profile) string {
 	return s
 }
 
-// amount writes a number as people read it, by its unit.
+// amount formats a number according to its unit.
 func amount(n int64, unit string) string {
 	switch unit {
 	case "nanoseconds", "ns":

@@ -23,7 +23,7 @@ import (
 type convertOutput struct {
 	bytes  []byte
 	binary bool
-	what   string // is in it
+	what   string // describes the content
 }
 
 func pprofFiles(list []pprofconv.Named) (files []convertOutput, err error) {
@@ -41,7 +41,8 @@ func pprofFiles(list []pprofconv.Named) (files []convertOutput, err error) {
 	return files, nil
 }
 
-// otlpFile is a request as it is, or several as the file exporter writes them.
+// otlpFile returns a file with a request, or with several in the format of the file
+// exporter.
 func otlpFile(requests [][]byte, format string) convertOutput {
 	out := convertOutput{binary: format == formatOTLP, what: count(len(requests), "request") + ", " + format}
 	for _, r := range requests {
@@ -57,13 +58,13 @@ func otlpFile(requests [][]byte, format string) convertOutput {
 	return out
 }
 
-// requestsOf makes requests of a pprof profile, with the reporter: one, unless it
-// is larger than any server takes.
+// requestsOf converts a pprof profile to requests, with the reporter: to one, unless it
+// is too large.
 func requestsOf(ctx context.Context, p *profile.Profile, resource libpf.Attributes) ([][]byte, error) {
 	var kept keeper
 	r, err := reporter.NewOTLP(reporter.OTLPConfig{
 		Consumer: &kept, Resource: resource, Version: version.Get(),
-		ReportInterval:  24 * time.Hour, // it is not waited for
+		ReportInterval:  24 * time.Hour, // Shutdown sends the report
 		MaxRequestBytes: maxConvertBytes, MaxWindowBytes: math.MaxInt32, MaxPendingBytes: math.MaxInt32,
 	})
 	if err != nil {
@@ -80,15 +81,15 @@ func requestsOf(ctx context.Context, p *profile.Profile, resource libpf.Attribut
 		return nil, reportErr
 	}
 	if s := r.Stats().Samples; s.Acknowledged != s.Reported {
-		return nil, fmt.Errorf("%d of its %d values do not fit: %v", s.Reported-s.Acknowledged, s.Reported, s.Dropped)
+		return nil, fmt.Errorf("%d of %d values dropped: %v", s.Reported-s.Acknowledged, s.Reported, s.Dropped)
 	}
 	if len(kept.requests) == 0 {
-		return nil, fmt.Errorf("all of its %s are 0: there is nothing to convert", count(len(p.Sample), "sample"))
+		return nil, fmt.Errorf("all %s are 0", count(len(p.Sample), "sample"))
 	}
 	return kept.requests, nil
 }
 
-// keeper keeps what it is handed.
+// keeper keeps copies of the requests.
 type keeper struct {
 	mu       sync.Mutex
 	requests [][]byte

@@ -17,8 +17,8 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// loadgenFlags are the flags whose values need work before they are a
-// configuration.
+// loadgenFlags are the flags of loadgen. Those that are not in Config are converted by
+// complete.
 type loadgenFlags struct {
 	loadgen.Config
 	signals     []string
@@ -31,21 +31,21 @@ func newLoadgenCommand() *cobra.Command {
 	f := &loadgenFlags{Config: loadgen.DefaultConfig()}
 	cmd := &cobra.Command{
 		Use:   "loadgen",
-		Short: "Send made-up telemetry to a server and measure it",
-		Long: `Send made-up traces, metrics, logs and profiles over OTLP, at a constant rate or as
-fast as they are answered, and report what was acknowledged, what failed and how
-long it took. With --rate, latency is counted from when a request was due, however
-late it was sent, so that a server that stalls is charged for all who had to wait.
+		Short: "Send generated telemetry to a server and measure it",
+		Long: `Send generated traces, metrics, logs and profiles over OTLP, at a constant rate or
+as fast as possible, and report the acknowledged and failed requests and their
+latency. With --rate, latency is measured from the time a request was due, even if
+it was sent later, so that it includes the time that requests wait for a server that
+stalls.
 
-Requests are built once out of --seed. Ids and times are patched as they are sent;
---deterministic leaves the times fixed, and then each run sends the same bytes.
+Requests are built once from --seed. Ids and times are patched before they are sent.
+With --deterministic the times are fixed, so that each run sends the same bytes.
 
 The exit code is 1 if nothing was acknowledged.`,
 		Example: `  penstock loadgen --signal all --duration 30s
   penstock loadgen --signal profiles --protocol http --rate 5000 --batch 50
   penstock loadgen --endpoint gateway.example.com:4317 --header "authorization=Bearer ..." --json`,
-		// What is wrong with the flags is the command line's fault, which ends
-		// with what Args returns.
+		// Errors of the flags are errors of the command line, which Args returns.
 		Args: func(cmd *cobra.Command, args []string) error {
 			return errors.Join(cobra.NoArgs(cmd, args), f.complete(cmd.Flags().Changed))
 		},
@@ -57,32 +57,32 @@ The exit code is 1 if nothing was acknowledged.`,
 
 func (f *loadgenFlags) bind(flags *pflag.FlagSet) {
 	flags.SortFlags = false
-	flags.StringSliceVar(&f.signals, "signal", []string{"traces"}, "`what` to send: traces, metrics, logs, profiles, several of them, or all")
+	flags.StringSliceVar(&f.signals, "signal", []string{"traces"}, "`signals` to send: traces, metrics, logs, profiles, several of them, or all")
 	flags.StringVar(&f.Protocol, "protocol", f.Protocol, "grpc or http (protobuf)")
-	flags.StringVar(&f.Endpoint, "endpoint", "", "`where` to: host:port or a URL (default localhost:4317 for grpc, localhost:4318 for http)")
-	flags.BoolVar(&f.TLS.Insecure, "insecure", false, "no TLS (default true for this machine, unless other TLS flags are given)")
-	flags.StringVar(&f.TLS.CAFile, "ca-file", "", "`file` with the certificate that vouches for the server")
+	flags.StringVar(&f.Endpoint, "endpoint", "", "`address` of the server: host:port or a URL (default localhost:4317 for grpc, localhost:4318 for http)")
+	flags.BoolVar(&f.TLS.Insecure, "insecure", false, "no TLS (default true for localhost, unless other TLS flags are given)")
+	flags.StringVar(&f.TLS.CAFile, "ca-file", "", "`file` with the CA certificates for the server")
 	flags.StringVar(&f.TLS.CertFile, "cert-file", "", "`file` with the client's certificate")
 	flags.StringVar(&f.TLS.KeyFile, "key-file", "", "`file` with the client's key")
-	flags.StringVar(&f.TLS.ServerName, "server-name", "", "`name` to expect in the server's certificate")
-	flags.BoolVar(&f.TLS.InsecureSkipVerify, "insecure-skip-verify", false, "TLS without knowing to whom")
+	flags.StringVar(&f.TLS.ServerName, "server-name", "", "expected `name` in the server's certificate")
+	flags.BoolVar(&f.TLS.InsecureSkipVerify, "insecure-skip-verify", false, "do not verify the server's certificate")
 	flags.StringArrayVar(&f.headers, "header", nil, "`name=value` to send with each request; may be repeated")
 	flags.StringVar(&f.compression, "compression", "none", "none, gzip or zstd")
 	flags.IntVar(&f.BatchItems, "batch", f.BatchItems, "spans, data points, log records or samples in a request")
-	flags.IntVar(&f.ItemBytes, "item-bytes", 0, "`bytes` of an item, about; 0 is as it comes (100 to 800)")
-	flags.Float64Var(&f.ItemsPerSecond, "rate", 0, "`items` a second; 0 is as fast as it goes")
-	flags.DurationVar(&f.Duration, "duration", f.Duration, "how long; 0 is until interrupted or --requests are sent")
-	flags.Uint64Var(&f.Requests, "requests", 0, "how many requests; 0 is no limit. Without --duration nothing else ends the run then")
-	flags.IntVar(&f.Workers, "workers", f.Workers, "how many requests may be under way")
-	flags.IntVar(&f.Connections, "connections", f.Connections, "how many connections share them (over HTTP/1.1 each worker has one)")
-	flags.DurationVar(&f.Timeout, "timeout", f.Timeout, "how long one request may take")
-	flags.Uint64Var(&f.Seed, "seed", f.Seed, "what to make the requests of")
-	flags.BoolVar(&f.Deterministic, "deterministic", false, "leave the times in the requests fixed")
+	flags.IntVar(&f.ItemBytes, "item-bytes", 0, "approximate size of an item in `bytes`; 0 means any size (100 to 800)")
+	flags.Float64Var(&f.ItemsPerSecond, "rate", 0, "`items` per second; 0 means as fast as possible")
+	flags.DurationVar(&f.Duration, "duration", f.Duration, "duration of the run; 0 means until interrupted, or until --requests are sent")
+	flags.Uint64Var(&f.Requests, "requests", 0, "number of requests; 0 means no limit. If set, there is no limit of time unless --duration is set, too")
+	flags.IntVar(&f.Workers, "workers", f.Workers, "maximum number of requests in flight")
+	flags.IntVar(&f.Connections, "connections", f.Connections, "number of connections (over HTTP/1.1 each worker has one)")
+	flags.DurationVar(&f.Timeout, "timeout", f.Timeout, "timeout of a request")
+	flags.Uint64Var(&f.Seed, "seed", f.Seed, "seed of the generated requests")
+	flags.BoolVar(&f.Deterministic, "deterministic", false, "fixed times in the requests")
 	flags.BoolVar(&f.json, "json", false, "print the report as one JSON object")
-	flags.BoolVar(&f.quiet, "quiet", false, "no progress while it runs")
+	flags.BoolVar(&f.quiet, "quiet", false, "do not print progress")
 }
 
-// complete makes a configuration of the flags.
+// complete converts the flags to a configuration and validates it.
 func (f *loadgenFlags) complete(changed func(flag string) bool) error {
 	if changed("requests") && !changed("duration") {
 		f.Duration = 0
@@ -118,8 +118,8 @@ func signalsByName(names []string) (signals []otlp.Signal, problems []error) {
 	return signals, problems
 }
 
-// completeEndpoint puts in the default, and where a URL is needed, its scheme.
-// This machine is spoken to without TLS unless a flag says otherwise.
+// completeEndpoint sets the default endpoint, and adds the scheme of a URL. Without flags
+// for TLS, TLS is not used for localhost.
 func (f *loadgenFlags) completeEndpoint(changed func(flag string) bool) {
 	overHTTP := f.Protocol == loadgen.HTTP
 	if f.Endpoint == "" {
@@ -155,7 +155,7 @@ func isLocal(endpoint string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// run sends, and prints the report to stdout and progress to stderr.
+// run sends the load, and prints progress to stderr and the report to stdout.
 func (f *loadgenFlags) run(cmd *cobra.Command) error {
 	stderr := cmd.ErrOrStderr()
 	file, isFile := stderr.(*os.File)

@@ -17,7 +17,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// loadgenCommand runs the command alone.
+// loadgenCommand runs the command.
 func loadgenCommand(args ...string) (stdout, stderr string, err error) {
 	var out, errs bytes.Buffer
 	cmd := newLoadgenCommand()

@@ -3,17 +3,17 @@
 //
 //	penstock                       run with the built-in configuration
 //	penstock --config file.yaml    run
-//	penstock validate --config ... say what is wrong with a configuration
+//	penstock validate --config ... check a configuration
 //	penstock print-config          show the configuration in effect
-//	penstock components            list what a configuration can use
-//	penstock report target...      profile Go processes and send what is found
-//	penstock convert [file]        make pprof of OTLP profiles, and the other way around
-//	penstock loadgen               send made-up telemetry to a server
-//	penstock version
+//	penstock components            list the component types of this build
+//	penstock report target...      profile Go processes and send the profiles
+//	penstock convert [file]        convert profiles between OTLP and pprof
+//	penstock loadgen               send generated telemetry to a server
+//	penstock version               show the version
 //
-// Each command is a file of this folder. The exit code is 0 when all went well,
-// 1 when something failed at run time, 2 when the command line is wrong, and 78
-// (EX_CONFIG of sysexits) when the configuration is.
+// Each command has a file in this directory. The exit code is 0 for success, 1 for a
+// failure at run time, 2 for an invalid command line, and 78 (EX_CONFIG of sysexits) for
+// an invalid configuration.
 package main
 
 import (
@@ -29,19 +29,19 @@ import (
 	"github.com/penstock-telemetry/penstock/service"
 )
 
-// The exit codes, beside 0.
+// The exit codes other than 0.
 const (
 	exitFailure = 1
 	exitUsage   = 2
 	exitConfig  = 78
 )
 
-// gRPC's registry can be written only here.
+// gRPC allows registration only in init functions.
 func init() { otlpreceiver.RegisterGRPCEncodings() }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run is the program without its process.
+// run is the whole program, except for os.Exit.
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := untilSignalled(stderr)
 	defer stop()
@@ -54,8 +54,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return a.report(ran.CommandPath(), err)
 }
 
-// report prints an error of a command as its reader needs it and returns the exit
-// code.
+// report prints the error of a command and returns the exit code.
 func (a *app) report(command string, err error) int {
 	var problems service.ConfigErrors
 	switch {
@@ -80,8 +79,8 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// untilSignalled returns a context that SIGINT and SIGTERM end. The second
-// signal ends the process at once.
+// untilSignalled returns a context that ends at SIGINT or SIGTERM. A second signal exits
+// the process at once.
 func untilSignalled(stderr io.Writer) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals, done := make(chan os.Signal, 2), make(chan struct{})
@@ -91,10 +90,10 @@ func untilSignalled(stderr io.Writer) (context.Context, func()) {
 			select {
 			case s := <-signals:
 				if ctx.Err() != nil {
-					fmt.Fprintln(stderr, "penstock: second signal, ending at once")
+					fmt.Fprintln(stderr, "penstock: second signal: exit without draining")
 					os.Exit(exitFailure)
 				}
-				cancel(fmt.Errorf("got the signal %q", s))
+				cancel(fmt.Errorf("received signal %q", s))
 			case <-done:
 				return
 			}

@@ -6,8 +6,8 @@ func (a *app) printConfigCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "print-config",
 		Short: "Show the configuration in effect",
-		Long: `Print the configuration as YAML: all sources merged, variables expanded, defaults
-filled in, secrets hidden. Without --config it is the built-in one.`,
+		Long: `Print the configuration as YAML: with all sources merged, variables expanded, defaults
+added and secrets redacted. Without --config it is the built-in one.`,
 		Args: cobra.NoArgs,
 		RunE: a.printConfig,
 	}

@@ -20,13 +20,13 @@ import (
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
-// maxReportInterval is how long samples are collected before they are sent.
+// maxReportInterval is the maximum time that samples are collected before they are sent.
 const maxReportInterval = 5 * time.Second
 
-// minReportInterval is the least that the receiver takes.
+// minReportInterval is the minimum interval of the receiver.
 const minReportInterval = time.Second
 
-// reportFlags are the flags of penstock report, and what is made of them.
+// reportFlags are the flags of report, and the configuration made from them.
 type reportFlags struct {
 	to          reporter.OTLPConfig
 	serviceName string
@@ -43,19 +43,19 @@ func newReportCommand() *cobra.Command {
 	f := &reportFlags{}
 	cmd := &cobra.Command{
 		Use:   "report target...",
-		Short: "Profile Go processes and send what is found",
-		Long: `Fetch the profiles of Go processes that serve net/http/pprof, again and again, and
-send them over OTLP. A target is host:port, a URL, or a file or pattern of files in
-pprof's format, of which each is read once. Files may come later.
+		Short: "Profile Go processes and send the profiles",
+		Long: `Fetch the profiles of Go processes that serve net/http/pprof at an interval and send
+them over OTLP. A target is host:port, a URL, or a file or a pattern of files in the
+format pprof. Each file is read once; files can be added later.
 
-A program profiles its CPU for one client at a time.
+A program can be CPU profiled by one client at a time.
 
-What a process counts since it began (allocations, contentions) is sent as the
-difference to the fetch before; with --once, as it is.
+Values that a process counts from its start (allocations, contentions) are sent as the
+difference to the previous fetch; with --once, unchanged.
 
-It ends on Ctrl-C, once what was fetched is sent, or has taken --stop-within. The
-exit code is 1 if anything was not sent, or with --once not fetched. Without --once
-a target that never answered is no failure: it may come yet.`,
+Ctrl-C ends the command after all fetched profiles are sent, or after --stop-within.
+The exit code is 1 if a profile was not sent or, with --once, not fetched. Without
+--once, a target that has not responded is not an error: it may start later.`,
 		Example: `  penstock report localhost:6060
   penstock report --to http://localhost:4318 --service-name shop --once 'profiles/*.pb.gz'
   penstock report --to gateway.example.com:4317 --profiles cpu,heap --interval 1m shop:6060 cart:6060`,
@@ -70,23 +70,23 @@ a target that never answered is no failure: it may come yet.`,
 
 func (f *reportFlags) bind(flags *pflag.FlagSet) {
 	flags.SortFlags = false
-	flags.StringVar(&f.to.Endpoint, "to", "localhost:4317", "`where` to: host:port for gRPC, a URL for HTTP")
-	flags.StringVar(&f.serviceName, "service-name", "", "`name` of what is profiled, as service.name")
+	flags.StringVar(&f.to.Endpoint, "to", "localhost:4317", "`address` of the server: host:port for gRPC, a URL for HTTP")
+	flags.StringVar(&f.serviceName, "service-name", "", "`name` of the profiled service, as service.name")
 	flags.StringArrayVar(&f.attributes, "attributes", nil, "`key=value` for the resource; may be repeated")
-	flags.StringSliceVar(&f.profiles, "profiles", []string{"cpu", "heap", "allocs", "goroutine", "mutex", "block"}, "`what` to fetch; threadcreate is another")
-	flags.DurationVar(&f.interval, "interval", 15*time.Second, "time from fetch to fetch; the CPU is profiled for all but a second of it")
-	flags.BoolVar(&f.once, "once", false, "fetch everything once and end")
-	flags.BoolVar(&f.to.Insecure, "insecure", false, "gRPC without TLS (default true for this machine, unless other TLS flags are given)")
-	flags.StringVar(&f.to.CAFile, "ca-file", "", "`file` with the certificate that vouches for the server")
+	flags.StringSliceVar(&f.profiles, "profiles", []string{"cpu", "heap", "allocs", "goroutine", "mutex", "block"}, "`profiles` to fetch; threadcreate is another one")
+	flags.DurationVar(&f.interval, "interval", 15*time.Second, "interval between fetches; the CPU is profiled for this time minus one second")
+	flags.BoolVar(&f.once, "once", false, "fetch all profiles once and exit")
+	flags.BoolVar(&f.to.Insecure, "insecure", false, "gRPC without TLS (default true for localhost, unless other TLS flags are given)")
+	flags.StringVar(&f.to.CAFile, "ca-file", "", "`file` with the CA certificates for the server")
 	flags.StringVar(&f.to.CertFile, "cert-file", "", "`file` with the client's certificate")
 	flags.StringVar(&f.to.KeyFile, "key-file", "", "`file` with the client's key")
 	flags.StringArrayVar(&f.headers, "headers", nil, "`name=value` to send with each request; may be repeated")
 	flags.StringVar(&f.to.Compression, "compression", "gzip", "gzip, zstd, snappy or none")
-	flags.DurationVar(&f.to.StopTimeout, "stop-within", 5*time.Second, "how long it may take to send the rest at the end")
-	flags.BoolVar(&f.quiet, "quiet", false, "no progress while it runs")
+	flags.DurationVar(&f.to.StopTimeout, "stop-within", 5*time.Second, "maximum time to send remaining profiles at the end")
+	flags.BoolVar(&f.quiet, "quiet", false, "do not print progress")
 }
 
-// complete makes configurations of flags and arguments.
+// complete converts flags and arguments to configurations and validates them.
 func (f *reportFlags) complete(args []string, changed func(flag string) bool) error {
 	var problems []error
 	if !changed("insecure") {
@@ -126,7 +126,7 @@ func (f *reportFlags) complete(args []string, changed func(flag string) bool) er
 		default:
 			f.cfg.Files = append(f.cfg.Files, arg)
 			if found, err := filepath.Glob(arg); f.once && err == nil && len(found) == 0 {
-				problems = append(problems, fmt.Errorf("no file matches %q, and with --once none is waited for", arg))
+				problems = append(problems, fmt.Errorf("no file matches %q (--once does not wait for files)", arg))
 			}
 		}
 	}
@@ -136,7 +136,7 @@ func (f *reportFlags) complete(args []string, changed func(flag string) bool) er
 	return errors.Join(problems...)
 }
 
-// checkSending checks the flags about where and how to send.
+// checkSending checks the flags of the destination.
 func (f *reportFlags) checkSending() error {
 	var problems []error
 	switch {
@@ -162,7 +162,7 @@ func (f *reportFlags) checkSending() error {
 	return errors.Join(problems...)
 }
 
-// status is how targets are doing, and the files, by their patterns.
+// status returns the status of the targets and of the file patterns.
 func (f *reportFlags) status(engine *pprofreceiver.Engine) []pprofreceiver.TargetStatus {
 	all := engine.Status()
 	if len(f.cfg.Files) > 0 {
@@ -171,7 +171,7 @@ func (f *reportFlags) status(engine *pprofreceiver.Engine) []pprofreceiver.Targe
 	return all
 }
 
-// run reports until it is told to end.
+// run fetches and sends profiles until the context ends.
 func (f *reportFlags) run(cmd *cobra.Command) error {
 	stderr := cmd.ErrOrStderr()
 	file, isFile := stderr.(*os.File)
@@ -196,7 +196,7 @@ func (f *reportFlags) run(cmd *cobra.Command) error {
 	}
 	err = f.untilEnd(cmd.Context(), engine, show, screen.refresh(f.interval))
 	err = errors.Join(err, engine.Shutdown(context.Background()))
-	// It has a deadline of its own: the command's context is what ended it.
+	// The context of the command has ended already, so Shutdown needs a new one.
 	ctx, cancel := context.WithTimeout(context.Background(), f.to.StopTimeout)
 	defer cancel()
 	stopped := rep.Shutdown(ctx)
@@ -204,7 +204,7 @@ func (f *reportFlags) run(cmd *cobra.Command) error {
 	return errors.Join(err, f.summary(cmd, engine, rep.Stats().Samples, stopped))
 }
 
-// untilEnd runs the engine, and shows how it is doing every now and then.
+// untilEnd runs the engine and calls show at an interval.
 func (f *reportFlags) untilEnd(ctx context.Context, engine *pprofreceiver.Engine, show func(), every time.Duration) error {
 	ended := make(chan error, 1)
 	if f.once {
@@ -216,7 +216,7 @@ func (f *reportFlags) untilEnd(ctx context.Context, engine *pprofreceiver.Engine
 	defer tick.Stop()
 	interrupted := ctx.Done()
 	if f.once {
-		interrupted = nil // RunOnce ends by itself then, and has to be waited for
+		interrupted = nil // RunOnce returns at the end of ctx; wait for it
 	}
 	for {
 		select {
@@ -230,7 +230,7 @@ func (f *reportFlags) untilEnd(ctx context.Context, engine *pprofreceiver.Engine
 	}
 }
 
-// summary prints what came of it, and returns what is wrong with that.
+// summary prints the result, and returns an error if profiles were lost.
 func (f *reportFlags) summary(cmd *cobra.Command, engine *pprofreceiver.Engine, sent reporter.Flow, stopped error) error {
 	out := cmd.OutOrStdout()
 	all := f.status(engine)

@@ -23,7 +23,7 @@ import (
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
-// reportCommand runs the command alone, until ctx ends.
+// reportCommand runs the command until ctx ends.
 func reportCommand(ctx context.Context, args ...string) (stdout, stderr string, err error) {
 	var out, errs bytes.Buffer
 	cmd := newReportCommand()
@@ -35,7 +35,7 @@ func reportCommand(ctx context.Context, args ...string) (stdout, stderr string, 
 	return out.String(), errs.String(), err
 }
 
-// pprofServer serves this process's profiles.
+// pprofServer serves the profiles of this process.
 func pprofServer(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -108,7 +108,7 @@ func TestReportOnce(t *testing.T) {
 	}
 }
 
-// Ctrl-C sends what there is, and says what came of it.
+// Ctrl-C sends the remaining profiles and prints the result.
 func TestReportUntilInterrupted(t *testing.T) {
 	t.Parallel()
 	b := testkit.NewBackend(t, testkit.BackendConfig{})
@@ -153,7 +153,7 @@ func TestReportFails(t *testing.T) {
 	}
 }
 
-// The table stands at the bottom of a terminal, and what is logged above it.
+// On a terminal, log lines are printed above the table.
 func TestReportScreen(t *testing.T) {
 	t.Parallel()
 	var w bytes.Buffer
@@ -198,12 +198,12 @@ func TestIsTarget(t *testing.T) {
 			t.Errorf("%s: got %v, %v", arg, got, err)
 		}
 	}
-	const neither = " is no target and no file: expected host:port, a URL, or a pattern of files"
+	const neither = " is neither a target nor a file: expected host:port, a URL, or a pattern of files"
 	for arg, want := range map[string]string{
 		"localhost": `"localhost"` + neither, "x:y": `"x:y"` + neither, "::1": `"::1"` + neither, "[::1]": `"[::1]"` + neither, "": `""` + neither,
-		"localhost:99999":      `"localhost:99999" is no target and no file: its port is not from 1 to 65535`,
-		"localhost:0":          `"localhost:0" is no target and no file: its port is not from 1 to 65535`,
-		"localhost:6060/debug": `"localhost:6060/debug" is no target and no file: a URL is http://localhost:6060/debug`,
+		"localhost:99999":      `"localhost:99999" is neither a target nor a file: expected a port from 1 to 65535`,
+		"localhost:0":          `"localhost:0" is neither a target nor a file: expected a port from 1 to 65535`,
+		"localhost:6060/debug": `"localhost:6060/debug" is neither a target nor a file: did you mean http://localhost:6060/debug?`,
 	} {
 		if _, err := isTarget(arg); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v", arg, err)
@@ -221,8 +221,7 @@ func TestFilesName(t *testing.T) {
 	}
 }
 
-// Mutex and block profiles have the same sample types, and are told apart all the
-// same.
+// Mutex and block profiles are distinguished, although they have the same sample types.
 func TestReportTellsMutexFromBlock(t *testing.T) {
 	t.Parallel()
 	b := testkit.NewBackend(t, testkit.BackendConfig{})

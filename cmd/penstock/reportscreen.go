@@ -14,24 +14,24 @@ import (
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
-// maxReportRows is how many targets the table shows, those in trouble first.
+// maxReportRows is the maximum number of targets in the table; those with errors are first.
 const maxReportRows = 20
 
-// reportScreen shows progress: a table that is drawn over and over on a terminal,
-// else a line at a time. What is logged goes through it, above the table.
+// reportScreen shows progress: on a terminal as a table that is redrawn, otherwise line by
+// line. Log lines are printed above the table.
 type reportScreen struct {
 	mu       sync.Mutex
 	w        io.Writer
 	terminal bool
 	began    time.Time
-	table    []string // that stands there now
+	table    []string // on the terminal now
 }
 
 func newReportScreen(w io.Writer, terminal bool) *reportScreen {
 	return &reportScreen{w: w, terminal: terminal, began: time.Now()}
 }
 
-// refresh is how often to show: a terminal every second, a log each interval.
+// refresh returns the interval between updates: a second for a terminal.
 func (s *reportScreen) refresh(interval time.Duration) time.Duration {
 	if s.terminal {
 		return time.Second
@@ -39,7 +39,7 @@ func (s *reportScreen) refresh(interval time.Duration) time.Duration {
 	return interval
 }
 
-// show draws anew. What cannot be written is lost: the summary matters, not this.
+// show prints the progress. It ignores write errors, since progress is not essential.
 func (s *reportScreen) show(all []pprofreceiver.TargetStatus, sent reporter.Flow) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +52,7 @@ func (s *reportScreen) show(all []pprofreceiver.TargetStatus, sent reporter.Flow
 	s.draw()
 }
 
-// Write puts a line of the log above the table.
+// Write prints a log line above the table.
 func (s *reportScreen) Write(line []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +62,7 @@ func (s *reportScreen) Write(line []byte) (int, error) {
 	return n, err
 }
 
-// clear takes the table away.
+// clear removes the table.
 func (s *reportScreen) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,8 +70,8 @@ func (s *reportScreen) clear() {
 	s.table = nil
 }
 
-// erase goes up to where the table begins and clears what is below (ECMA-48, CPL
-// and ED).
+// erase moves the cursor to the start of the table and clears the screen from there
+// (ECMA-48, CPL and ED).
 func (s *reportScreen) erase() {
 	if len(s.table) > 0 {
 		fmt.Fprintf(s.w, "\x1b[%dF\x1b[J", len(s.table))
@@ -80,23 +80,23 @@ func (s *reportScreen) erase() {
 
 func (s *reportScreen) draw() {
 	for _, line := range s.table {
-		fmt.Fprintln(s.w, clip(line, 120)) // a line that wraps would be two
+		fmt.Fprintln(s.w, clip(line, 120)) // must not wrap
 	}
 }
 
-// reportLine is the progress in one line.
+// reportLine returns the progress in one line.
 func reportLine(elapsed time.Duration, all []pprofreceiver.TargetStatus, sent reporter.Flow) string {
 	var fetches, failed int64
-	troubled := 0
+	failing := 0
 	for _, s := range all {
 		fetches, failed = fetches+s.Fetches, failed+s.Failures
 		if s.Problem != "" {
-			troubled++
+			failing++
 		}
 	}
 	line := fmt.Sprintf("%4.0f s  %s  %s", elapsed.Seconds(), count(len(all), "target"), fetchesOf(fetches, failed))
-	if troubled > 0 {
-		line += fmt.Sprintf("  %d in trouble", troubled)
+	if failing > 0 {
+		line += fmt.Sprintf("  %d failing", failing)
 	}
 	return line + "  " + reportTotals(sent)
 }
@@ -115,7 +115,7 @@ func fetchesOf(n, failed int64) string {
 	return fmt.Sprintf("%s (%d failed)", fetchCount(n), failed)
 }
 
-// reportTotals is what became of the samples.
+// reportTotals returns the counts of samples in one line.
 func reportTotals(sent reporter.Flow) string {
 	line := fmt.Sprintf("%d samples: %d sent, %d held", sent.Reported, sent.Acknowledged, sent.Held)
 	for _, why := range slices.Sorted(maps.Keys(sent.Dropped)) {
@@ -124,7 +124,7 @@ func reportTotals(sent reporter.Flow) string {
 	return line
 }
 
-// reportTable is a line for each target.
+// reportTable returns a line for each target.
 func reportTable(all []pprofreceiver.TargetStatus) (lines []string) {
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b pprofreceiver.TargetStatus) int {
@@ -151,7 +151,7 @@ func reportTable(all []pprofreceiver.TargetStatus) (lines []string) {
 	return lines
 }
 
-// clip cuts a line by runes, and leaves out what a terminal would obey.
+// clip shortens a line to a number of runes and removes control characters.
 func clip(line string, runes int) string {
 	clean := []rune(strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

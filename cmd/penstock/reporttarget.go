@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// isTarget tells a process from a file, or a pattern of files. A file need not be
-// there yet, so that what neither looks like is refused: it would be waited for
-// without end.
+// isTarget reports whether arg is the address of a process; otherwise it is a file or a
+// pattern of files. Since a file need not exist yet, an argument that looks like neither
+// is an error: the command would wait for it forever.
 func isTarget(arg string) (bool, error) {
 	const want = "expected host:port, a URL, or a pattern of files"
 	if strings.Contains(arg, "://") || isHostPort(arg) {
@@ -21,14 +21,14 @@ func isTarget(arg string) (bool, error) {
 	}
 	host, path, slash := strings.Cut(arg, "/")
 	if slash && isHostPort(host) {
-		return false, fmt.Errorf("%q is no target and no file: a URL is http://%s/%s", arg, host, path)
+		return false, fmt.Errorf("%q is neither a target nor a file: did you mean http://%s/%s?", arg, host, path)
 	}
 	if _, port, err := net.SplitHostPort(arg); err == nil && isDigits(port) && !slash {
-		return false, fmt.Errorf("%q is no target and no file: its port is not from 1 to 65535", arg)
+		return false, fmt.Errorf("%q is neither a target nor a file: expected a port from 1 to 65535", arg)
 	}
 	isAddress := net.ParseIP(strings.Trim(arg, "[]")) != nil
 	if isAddress || !looksLikeFile(arg) {
-		return false, fmt.Errorf("%q is no target and no file: %s", arg, want)
+		return false, fmt.Errorf("%q is neither a target nor a file: %s", arg, want)
 	}
 	return false, nil
 }
@@ -49,7 +49,8 @@ func isHostPort(s string) bool {
 
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// filesName names the patterns in the table: two of them, and how many more.
+// filesName returns the name of the patterns in the table: up to two of them, and the
+// number of the others.
 func filesName(patterns []string) string {
 	if len(patterns) > 2 {
 		return fmt.Sprintf("%s, %s and %d more", patterns[0], patterns[1], len(patterns)-2)

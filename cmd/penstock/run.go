@@ -15,10 +15,10 @@ import (
 func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Run the pipelines (what penstock does without a command)",
+		Short: "Run the pipelines (the default command)",
 		Long: `Run the pipelines of the configuration until SIGINT or SIGTERM. The first signal
-stops the receivers and lets requests under way finish, for as long as
---drain-within; the second ends at once.`,
+stops the receivers and waits for requests in flight, up to --drain-within. The
+second signal exits at once.`,
 		Args: cobra.NoArgs,
 		RunE: a.serve,
 	}
@@ -28,10 +28,10 @@ stops the receivers and lets requests under way finish, for as long as
 }
 
 func (a *app) serveFlags(flags *pflag.FlagSet) {
-	flags.DurationVar(&a.drainWithin, "drain-within", 30*time.Second, "how long requests under way may take after the first signal")
+	flags.DurationVar(&a.drainWithin, "drain-within", 30*time.Second, "how long to wait for requests in flight after the first signal")
 }
 
-// options are those of the program: it owns its process.
+// options returns the options of the service in a process of its own.
 func (a *app) options() service.Options {
 	return service.Options{
 		Components: components.Default(), SetMemoryLimit: true,
@@ -47,7 +47,7 @@ func (a *app) serve(cmd *cobra.Command, _ []string) error {
 	}
 	svc, err := service.New(cfg, a.options())
 	if err != nil {
-		a.warn(cfg.Warnings()) // else Start logs them
+		a.warn(cfg.Warnings()) // otherwise Start logs them
 		return err
 	}
 	return svc.Run(cmd.Context())

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(testkit.Checked(m), map[string]func(){"penstock": main})
 }
 
-// The scripts of testdata run the program as a user does.
+// The scripts in testdata run the program.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -59,7 +59,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want := regexp.MustCompile(args[1])
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		text, _ := os.ReadFile(ts.MkAbs(args[0])) // it may not be there yet
+		text, _ := os.ReadFile(ts.MkAbs(args[0])) // it may not exist yet
 		if want.Match(text) {
 			return
 		}

@@ -30,8 +30,8 @@ service:
   pipelines: {logs: {receivers: [otlp], exporters: [otlp]}}
 `
 
-// child is penstock in a process of its own, in front of a backend that answers
-// when it is released.
+// child is penstock in a process of its own, with a backend that responds when it is
+// released.
 type child struct {
 	cmd     *exec.Cmd
 	lines   chan string // of its log; closed at its end
@@ -58,7 +58,7 @@ func startChild(t *testing.T, args ...string) *child {
 	}
 	go c.read(stderr)
 	t.Cleanup(func() {
-		_ = c.cmd.Process.Kill() // it has mostly ended
+		_ = c.cmd.Process.Kill() // usually it has ended already
 		_ = c.cmd.Wait()
 	})
 	var line struct{ Endpoint string }
@@ -99,8 +99,8 @@ func (c *child) await(t *testing.T, text string) string {
 	}
 }
 
-// send begins a request and waits until the backend has it. The channel has its
-// outcome.
+// send starts a request and waits until the backend has received it. The channel gets the
+// result.
 func (c *child) send(t *testing.T) <-chan error {
 	t.Helper()
 	cfg := config.DefaultGRPCClient()
@@ -132,12 +132,12 @@ func (c *child) exit(t *testing.T) int {
 	t.Helper()
 	for range c.lines { // Wait closes the pipe
 	}
-	_ = c.cmd.Wait() // the code says it all
+	_ = c.cmd.Wait() // the error is in the exit code
 	return c.cmd.ProcessState.ExitCode()
 }
 
-// The first signal lets the request under way finish: the client hears of
-// success, and then penstock ends.
+// After the first signal the request in flight is finished: the client gets a success,
+// then penstock exits.
 func TestFirstSignalDrains(t *testing.T) {
 	t.Parallel()
 	for _, s := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
@@ -152,7 +152,7 @@ func TestFirstSignalDrains(t *testing.T) {
 		}
 		close(c.release)
 		if err := <-answered; err != nil {
-			t.Errorf("%s: the request under way failed: %v", s, err)
+			t.Errorf("%s: the request in flight failed: %v", s, err)
 		}
 		if code := c.exit(t); code != 0 {
 			t.Errorf("%s: exit code %d, want 0", s, code)
@@ -163,7 +163,7 @@ func TestFirstSignalDrains(t *testing.T) {
 	}
 }
 
-// The second signal ends at once, although a request is under way.
+// The second signal exits at once, although a request is in flight.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	c := startChild(t, "--drain-within", "1h")
@@ -172,13 +172,13 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	c.signal(t, os.Interrupt)
 	c.await(t, "shutting down")
 	c.signal(t, os.Interrupt)
-	c.await(t, "penstock: second signal, ending at once")
+	c.await(t, "penstock: second signal: exit without draining")
 	if code := c.exit(t); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
 }
 
-// A drain that takes too long is cut short, and not called a success.
+// A drain that takes too long is aborted, and is a failure.
 func TestDrainHasADeadline(t *testing.T) {
 	t.Parallel()
 	c := startChild(t, "--drain-within", "50ms")
@@ -194,7 +194,7 @@ func TestDrainHasADeadline(t *testing.T) {
 	}
 }
 
-// A port that is taken is a failure at run time, said in one line.
+// A port in use is a failure at run time, reported in one line.
 func TestTakenPort(t *testing.T) {
 	t.Parallel()
 	c := startChild(t)

@@ -11,10 +11,10 @@ import (
 func (a *app) validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate",
-		Short: "Say what is wrong with a configuration",
-		Long: `Read the configuration, check all of it and make its components, without starting
-any. Problems are printed one a line with their file, line and column, and the
-exit code is 78 then. Warnings do not count.`,
+		Short: "Check a configuration",
+		Long: `Read the configuration, check all of it and create its components, without starting
+them. Problems are printed one per line with file, line and column, and the exit
+code is 78. Warnings do not affect the exit code.`,
 		Args: cobra.NoArgs,
 		RunE: a.validate,
 	}
