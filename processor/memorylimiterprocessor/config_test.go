@@ -66,7 +66,7 @@ func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
 		if strings.Contains(text, "-1}") || strings.Contains(text, "limit_mb") {
 			continue // only the decoder sees these
 		}
-		if _, err := New(cfg, component.Settings{}, &sink{}); err == nil {
+		if _, err := New(cfg, component.Settings{}, &testkit.Sink{}); err == nil {
 			t.Errorf("New takes %s", text)
 		}
 	}

@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
@@ -22,19 +20,6 @@ var (
 	_ pipeline.Named     = (*Processor)(nil)
 )
 
-// sink remembers the batches themselves, good only for comparing.
-type sink struct {
-	got []*pipeline.Batch
-	err error
-}
-
-func (s *sink) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (s *sink) Consume(_ context.Context, b *pipeline.Batch) error {
-	s.got = append(s.got, b)
-	return s.err
-}
-
 // The batch goes on untouched and unshared, the answer comes back, and both
 // series of its signal exist after the first request.
 func TestPassesOnAndCounts(t *testing.T) {
@@ -42,11 +27,10 @@ func TestPassesOnAndCounts(t *testing.T) {
 	for _, s := range otlp.Signals() {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
-			reader := sdkmetric.NewManualReader()
-			next := &sink{err: errors.New("no")}
-			p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, component.Settings{
-				ID: "memory_limiter/2", Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
-			}, next)
+			meter, next, answer := testkit.NewMeter(), &testkit.Sink{}, errors.New("no")
+			var passed *pipeline.Batch
+			next.Respond(func(_ context.Context, b *pipeline.Batch) error { passed = b; return answer })
+			p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, component.Settings{ID: "memory_limiter/2", Meter: meter}, next)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,46 +49,28 @@ func TestPassesOnAndCounts(t *testing.T) {
 					t.Fatal(err)
 				}
 				items += b.Items()
-				if err := p.Consume(t.Context(), b); err != next.err {
+				if err := p.Consume(t.Context(), b); err != answer {
 					t.Errorf("got %v", err)
 				}
-				if len(next.got) == 0 || next.got[len(next.got)-1] != b || b.Shared() {
+				if passed != b || b.Shared() {
 					t.Error("another batch, or one that is marked shared")
 				}
 				b.Release()
 			}
 			item := s.Spec().Item
 			want := map[string]int64{
-				"otelcol_processor_memory_limiter_accepted_" + item + "{memory_limiter/2}": int64(items),
-				"otelcol_processor_memory_limiter_refused_" + item + "{memory_limiter/2}":  0,
+				"otelcol_processor_memory_limiter_accepted_" + item + "{processor=memory_limiter/2}": int64(items),
+				"otelcol_processor_memory_limiter_refused_" + item + "{processor=memory_limiter/2}":  0,
 			}
-			if diff := cmp.Diff(want, collect(t, reader)); diff != "" {
+			if diff := cmp.Diff(want, meter.Sums(t)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
 	}
 }
 
-func collect(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
-	t.Helper()
-	var rm metricdata.ResourceMetrics
-	if err := reader.Collect(t.Context(), &rm); err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]int64{}
-	for _, sm := range rm.ScopeMetrics {
-		for _, m := range sm.Metrics {
-			for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints {
-				id, _ := p.Attributes.Value("processor")
-				got[m.Name+"{"+id.AsString()+"}"] = p.Value
-			}
-		}
-	}
-	return got
-}
-
 func TestCostsNothing(t *testing.T) {
-	p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, component.Settings{}, &sink{got: make([]*pipeline.Batch, 0, 1000)})
+	p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, component.Settings{}, &testkit.Sink{CountOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
