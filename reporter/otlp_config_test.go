@@ -32,7 +32,7 @@ func TestOTLPConfigErrors(t *testing.T) {
 		{OTLPConfig{Consumer: sink, SamplesPerSecond: -1}, []string{"SamplesPerSecond is negative: -1"}},
 		{OTLPConfig{Consumer: sink, MetricDefinitions: map[uint32]MetricDefinition{3: {}, 2: {}}}, []string{"MetricDefinitions[2] has no Name\nMetricDefinitions[3] has no Name"}},
 		{OTLPConfig{Endpoint: "h:1", Compression: "best"}, []string{"best"}},
-		{OTLPConfig{Endpoint: "https://h:x"}, []string{"endpoint: the endpoint is no URL"}},
+		{OTLPConfig{Endpoint: "https://h:x"}, []string{"endpoint: the endpoint is not a URL"}},
 	} {
 		r, err := NewOTLP(c.config)
 		if err == nil {
