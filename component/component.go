@@ -1,6 +1,7 @@
 // Package component is the contract between a service and the components that it
-// runs: how a component type is described (Descriptor), what every component is
-// given (Settings), and what a service asks of configurations and instances.
+// runs: Descriptor describes a component type, Settings are the common arguments
+// of all constructors, and the interfaces are what a service requires of
+// configurations and instances.
 package component
 
 import (
@@ -10,15 +11,17 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// Receiver takes data from outside and hands it to one consumer for each signal.
-// Register is called before Start, once for each signal that a pipeline wants; an
-// error says that the receiver does not have the signal.
+// Receiver takes data from outside the process and passes it to one consumer for
+// each signal. Register is called before Start, once for each signal that a
+// pipeline wants; it returns an error if the receiver does not support the
+// signal.
 type Receiver interface {
 	pipeline.Component
 	Register(s otlp.Signal, next pipeline.Consumer) error
 }
 
-// Exporter takes the batches of a pipeline out of the process.
+// Exporter sends or writes the batches of a pipeline to a destination outside
+// the process.
 type Exporter interface {
 	pipeline.Component
 	pipeline.Consumer
@@ -26,11 +29,11 @@ type Exporter interface {
 
 // An Endpoint is an address at which a started component listens.
 type Endpoint struct {
-	// Protocol is what is spoken there: "OTLP/gRPC", "OTLP/HTTP", "metrics".
+	// Protocol is "OTLP/gRPC", "OTLP/HTTP", "metrics" and so on.
 	Protocol string
 	Addr     net.Addr
 }
 
-// A Server is a component that listens. Endpoints returns where, after Start;
-// port 0 of the configuration is a real port there.
+// A Server is a component that listens. Endpoints returns its addresses after
+// Start, with the actual port where the configuration has port 0.
 type Server interface{ Endpoints() []Endpoint }

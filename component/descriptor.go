@@ -8,8 +8,8 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// A Kind is one of the five sorts of component. Its text is the noun; the section
-// of the configuration is its plural.
+// A Kind is one of the five kinds of components. Its text is the noun, such as
+// "receiver".
 type Kind string
 
 // The kinds, in the order in which reports list them.
@@ -26,34 +26,35 @@ func Kinds() []Kind {
 	return []Kind{KindReceiver, KindProcessor, KindExporter, KindConnector, KindExtension}
 }
 
-// Section is where components of the kind stand in a configuration.
+// Section returns the section of a configuration that holds components of the
+// kind: "receivers".
 func (k Kind) Section() string { return string(k) + "s" }
 
-// Stability says how far a component is with each signal, in the Collector's
-// words: "Development", "Alpha", "Beta", "Stable". A signal that is not in it is
-// not supported. Extensions have none.
+// Stability maps each supported signal to its stability level, in the
+// Collector's words: "Development", "Alpha", "Beta", "Stable". Extensions have
+// none.
 type Stability map[otlp.Signal]string
 
-// AllSignals is the stability of a component that handles every signal alike:
-// level for traces, metrics and logs; profiles follow the protocol, which is in
-// development.
+// AllSignals returns the stability of a component that handles all signals in
+// the same way: level for traces, metrics and logs, and Development for
+// profiles, like their protocol.
 func AllSignals(level string) Stability {
 	s := Stability{}
 	for _, signal := range otlp.Signals() {
 		s[signal] = level
-		if signal.Spec().Header != "" { // by which both ends agree on a version in development
+		if signal.Spec().Header != "" { // the version header of a signal in development
 			s[signal] = "Development"
 		}
 	}
 	return s
 }
 
-// A Descriptor describes a component type to a service: what a configuration
-// calls it, what its settings are, and how it is made. Each component package
-// exports one; a service runs with those that it is given.
+// A Descriptor describes a component type to a service: its name in a
+// configuration, its settings and its constructor. Each component package
+// exports one, and service.Options has the list that a service uses.
 //
-// What else a service asks, it asks the decoded configuration, if that has the
-// method: Warner, Needer, Listener, Writer, MemoryLimiter.
+// The decoded configuration may implement Warner, Needer, Listener, Writer and
+// MemoryLimiter.
 type Descriptor struct {
 	Kind Kind
 	// Type is the part of a component's id before the slash: "otlp" in "otlp/2".
@@ -61,30 +62,30 @@ type Descriptor struct {
 	// Aliases are other names for Type.
 	Aliases   []string
 	Stability Stability
-	// Role is what an extension can do for other components; empty is nothing.
+	// Role is what an extension provides to other components; empty if nothing.
 	Role Role
 
 	// DefaultConfig returns a pointer to a new configuration with its defaults. A
-	// section of the file is decoded into it by its yaml tags.
+	// section of the file is decoded into it with its yaml tags.
 	DefaultConfig func() any
 
-	// One of these makes a component, by Kind. config is what DefaultConfig
-	// returned, after decoding. A constructor starts nothing. A processor is made
-	// for each pipeline that names it; of the two, Processor is for one that works
-	// within the call, and ConsumerProcessor for one that holds data or sends later.
-	// A connector without a constructor passes batches on unchanged.
+	// The constructor for the Kind. config is what DefaultConfig returned, after
+	// decoding. A constructor starts nothing. Processors are created for each
+	// pipeline that names them: Processor for one that works within the call,
+	// ConsumerProcessor for one that holds data or sends later. A connector has no
+	// constructor; it passes batches on unchanged.
 	Receiver          func(config any, set Settings) (Receiver, error)
 	Processor         func(config any, set Settings) (pipeline.Processor, error)
 	ConsumerProcessor func(config any, set Settings, next pipeline.Consumer) (Exporter, error)
 	Exporter          func(config any, set Settings) (Exporter, error)
-	// Extension may be nil for one that is its configuration alone.
+	// Extension may be nil for an extension that has only a configuration.
 	Extension func(config any, set Settings) (pipeline.Component, error)
 }
 
 // Names returns Type and the aliases.
 func (d Descriptor) Names() []string { return append([]string{d.Type}, d.Aliases...) }
 
-// Validate refuses a descriptor that a service could not run.
+// Validate returns an error if the descriptor is incomplete.
 func (d Descriptor) Validate() error {
 	made := map[Kind]bool{
 		KindReceiver:  d.Receiver != nil,
@@ -135,8 +136,8 @@ func OfExtension[C any, E pipeline.Component](typ string, defaults func() C, cre
 	return d
 }
 
-// OfConsumer describes an exporter that hands every batch to c, a consumer that
-// the embedding program owns. In a configuration it has no keys.
+// OfConsumer describes an exporter that passes every batch to c, a consumer
+// that the embedding program owns. Its configuration has no keys.
 func OfConsumer(typ string, c pipeline.Consumer) Descriptor {
 	return OfExporter(typ, AllSignals("Stable"), func() struct{} { return struct{}{} },
 		func(struct{}, Settings) (Exporter, error) { return consumerExporter{c}, nil })

@@ -1,29 +1,29 @@
 package component
 
-// A Role is what an extension can do for other components.
+// A Role is what an extension provides to other components.
 type Role string
 
-// The roles. Their texts are the nouns of the Collector's errors.
+// The roles. Their texts are used in the Collector's errors.
 const (
-	// RoleAuthenticator extensions are Authenticators.
+	// RoleAuthenticator extensions authenticate requests.
 	RoleAuthenticator Role = "authenticator"
-	// RoleMiddleware extensions stand in a list "middlewares".
+	// RoleMiddleware extensions are named in a list "middlewares".
 	RoleMiddleware Role = "middleware"
 )
 
-// A Need is an extension that a component's configuration names. A configuration
-// that names any has a method
+// A Need is a reference to an extension in a component's configuration. A
+// configuration with such references has a method
 //
 //	Needs() []Need
 //
-// so that what is not there, not enabled or of another kind is an error when the
-// configuration is loaded, at its line.
+// so that an extension that is undefined, not enabled or of another role is an
+// error with its position when the configuration is loaded.
 type Need struct {
-	// Key is where the id stands, below the component's section:
+	// Key is the key of the id relative to the component's section:
 	// "protocols.grpc.auth.authenticator".
 	Key string
-	// ID is the extension's id, which Settings.Extension is asked with.
+	// ID is the extension's id, the argument of Settings.Extension.
 	ID string
-	// Role is what the extension must be.
+	// Role is the role that the extension must have.
 	Role Role
 }

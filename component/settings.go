@@ -11,8 +11,8 @@ import (
 	"github.com/penstock-telemetry/penstock/admission"
 )
 
-// Settings is what every component is given beside its configuration. The zero
-// value works: it is silent and measures nothing.
+// Settings are the arguments of every component in addition to its
+// configuration. The zero value works: it logs and measures nothing.
 type Settings struct {
 	// ID is the component's id in the configuration: "otlp/2".
 	ID     string
@@ -21,19 +21,20 @@ type Settings struct {
 	Meter  metric.MeterProvider
 	// MetricsLevel is how much is to be measured.
 	MetricsLevel Level
-	// Memory is the process's budget of bytes in flight, from which receivers
-	// take before they read; nil is no bound.
+	// Memory is the process's budget of bytes in flight. Receivers acquire
+	// bytes from it before they read them. nil means no limit.
 	Memory *admission.Budget
-	// Extension finds a started extension by its id in the configuration, for
-	// components that name one (auth.authenticator); nil: there are none.
+	// Extension looks up a started extension by its id in the configuration,
+	// for components that name one (auth.authenticator). nil means that there
+	// are none.
 	Extension func(id string) (any, bool)
-	// Host is the service that runs the component, for extensions that show it;
-	// nil: there is none.
+	// Host is the service that runs the component, for extensions that show its
+	// state. nil means that there is none.
 	Host Host
 }
 
-// OrDefaults returns the settings with every missing part filled in by one that
-// does nothing.
+// OrDefaults returns the settings with every missing field set to an
+// implementation that does nothing.
 func (s Settings) OrDefaults() Settings {
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)

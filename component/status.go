@@ -5,19 +5,22 @@ import (
 	"time"
 )
 
-// A Host is the service that runs a component, as an extension sees it.
+// A Host is the view that an extension has of the service that runs it.
 type Host interface {
-	// Readiness returns since when the service takes data, or why it does not.
+	// Readiness returns the time since which the service accepts data, or the
+	// reason why it does not.
 	Readiness() (since time.Time, err error)
-	// Status returns the service at this moment.
+	// Status returns the current state of the service.
 	Status(ctx context.Context) (Status, error)
 }
 
-// Status is a service at one moment. Counters count from its start.
+// Status is the state of a service at the time Taken. Counters count from its
+// start.
 type Status struct {
 	Taken   time.Time
 	Version string
-	// Since is when the service became ready; NotReady says why it is not.
+	// Since is the time at which the service became ready. NotReady is the
+	// reason if it is not ready.
 	Since    time.Time
 	NotReady string
 	// Config is the configuration in effect as YAML, secrets hidden.
@@ -25,7 +28,8 @@ type Status struct {
 	Pipelines  []PipelineStatus
 	Extensions []ExtensionStatus
 	Gates      []string // feature gates that are known
-	// Unmeasured says why there are no figures; Received and Sent are empty then.
+	// Unmeasured is the reason why there are no counts: Received and Sent are
+	// empty then.
 	Unmeasured string
 	Received   []ReceiverCounts
 	Sent       []ExporterCounts
@@ -42,7 +46,7 @@ type PipelineStatus struct {
 // ExtensionStatus names an extension that runs.
 type ExtensionStatus struct{ ID, Type string }
 
-// ReceiverCounts counts the items of one signal that came to a receiver.
+// ReceiverCounts counts the items of one signal that arrived at a receiver.
 type ReceiverCounts struct {
 	Receiver, Transport, Signal string
 	Accepted, Refused, Failed   int64
@@ -54,8 +58,8 @@ type ExporterCounts struct {
 	Delivered, Failed int64
 }
 
-// BudgetStatus is the memory for requests in flight. All are bytes but the last three,
-// which are requests. A Limit of 0 is no limit.
+// BudgetStatus is the memory budget for requests in flight. Limit, Used and Peak are
+// in bytes, the others are numbers of requests. A Limit of 0 means no limit.
 type BudgetStatus struct {
 	Limit, Used, Peak int64
 	Requests, Waiting int

@@ -1,6 +1,6 @@
-// Package components lists the components of the penstock binary. A program that
-// wants others, or fewer, gives service.Options a list of its own, and links only
-// what is in it.
+// Package components lists the components of the penstock binary. A program with
+// other or fewer components sets its own list in service.Options; it links only
+// those.
 package components
 
 import (

@@ -9,7 +9,7 @@ import (
 // Compression names how a client compresses its requests.
 type Compression string
 
-// The choices. The empty string is NoCompression too. A gRPC client has
+// The values. The empty string means NoCompression. A gRPC client supports
 // NoCompression, Gzip, Zstd and Snappy, an HTTP client all.
 const (
 	NoCompression Compression = "none"
@@ -24,10 +24,10 @@ const (
 	LZ4          Compression = "lz4"
 )
 
-// ValidateHTTP refuses what HTTP does not have.
+// ValidateHTTP returns an error if HTTP clients do not support c.
 func (c Compression) ValidateHTTP() error { return c.oneOf(Encodings()) }
 
-// ValidateGRPC refuses what gRPC does not have.
+// ValidateGRPC returns an error if gRPC clients do not support c.
 func (c Compression) ValidateGRPC() error { return c.oneOf(GRPCEncodings()) }
 
 func (c Compression) oneOf(known []string) error {
@@ -37,7 +37,8 @@ func (c Compression) oneOf(known []string) error {
 	return fmt.Errorf("unknown compression %q: expected %s or none", string(c), strings.Join(known, ", "))
 }
 
-// Encoding returns the name on the wire, the same in HTTP and in gRPC; "" is none.
+// Encoding returns the name on the wire, the same in HTTP and in gRPC; "" if
+// there is no compression.
 func (c Compression) Encoding() string {
 	if c == NoCompression {
 		return ""
@@ -48,13 +49,13 @@ func (c Compression) Encoding() string {
 // CompressionParams tune a compression.
 type CompressionParams struct {
 	// Level trades CPU for size: 1 to 9 for gzip, zlib and deflate, 1 to 22 for
-	// zstd, 0 is the compressor's own choice and all that the others know. gzip,
-	// zlib and deflate also know -1 (that same choice) and -2 (Huffman coding
-	// only).
+	// zstd. 0 is the compressor's default, and the only value for the other
+	// compressors. gzip, zlib and deflate also accept -1 (the same default) and
+	// -2 (Huffman coding only).
 	Level int `yaml:"level"`
 }
 
-// ValidateFor refuses a level that c does not have.
+// ValidateFor returns an error if c does not support the level.
 func (p CompressionParams) ValidateFor(c Compression) error {
 	lowest, highest := 0, 0
 	switch c {
@@ -64,17 +65,18 @@ func (p CompressionParams) ValidateFor(c Compression) error {
 		highest = 22
 	}
 	if p.Level < lowest || p.Level > highest {
-		return Atf("level", "level %d does not fit compression %q: expected %d to %d",
+		return Atf("level", "level %d is not valid for compression %q: expected %d to %d",
 			p.Level, string(c), lowest, highest)
 	}
 	return nil
 }
 
-// Encodings lists the content encodings of OTLP/HTTP that are known, beside none.
+// Encodings returns the supported content encodings of OTLP/HTTP, without
+// "none".
 func Encodings() []string {
 	return []string{"gzip", "zstd", "zlib", "deflate", "snappy", "x-snappy-framed", "lz4"}
 }
 
-// GRPCEncodings lists the message encodings of gRPC that are known, beside none.
+// GRPCEncodings returns the supported message encodings of gRPC, without "none".
 // Its "snappy" is the framed format, as in the Collector.
 func GRPCEncodings() []string { return []string{"gzip", "zstd", "snappy"} }

@@ -36,7 +36,7 @@ func TestParseGRPCTarget(t *testing.T) {
 		"unix:otel.sock":           {Address: "unix:otel.sock"},
 		"unix-abstract:otel":       {Address: "unix-abstract:otel"},
 		"passthrough:///host:4317": {Address: "passthrough:///host:4317"},
-		"dns:4317":                 {Address: "dns:///dns:4317"}, // a host of that name
+		"dns:4317":                 {Address: "dns:///dns:4317"}, // a host with that name
 	} {
 		if got, err := ParseGRPCTarget(endpoint); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v, want %+v", endpoint, got, err, want)
@@ -54,7 +54,7 @@ func TestParseGRPCTarget(t *testing.T) {
 		"host:00":               `invalid port "00"`,
 		"a host:4317":           `invalid host "a host"`,
 		"http://host?:4317":     `invalid host "host?"`,
-		"http://u:p@host:4317":  "names a user",
+		"http://u:p@host:4317":  "contains a user",
 		"::1:4317":              "in brackets",
 		"ftp://host:4317":       `unknown scheme "ftp"`,
 		"http://host:4317/v1":   "has no path",
@@ -76,23 +76,23 @@ func TestParseHTTPEndpoint(t *testing.T) {
 	}
 	for endpoint, want := range map[string]string{
 		"":                              "no endpoint is set",
-		"host:4318":                     "is no URL",
-		"/v1/traces":                    "is no URL",
+		"host:4318":                     "is not a URL",
+		"/v1/traces":                    "is not a URL",
 		"http://":                       "the host is missing",
 		"http://:4318":                  "the host is missing",
 		"grpc://host:4317":              `unknown scheme "grpc"`,
 		"http://host:99999":             `invalid port "99999"`,
 		"http://host:0":                 `invalid port "0"`,
 		"http://host#frag":              "fragment",
-		"http://u:secret@host:x":        "is no URL",
+		"http://u:secret@host:x":        "is not a URL",
 		"ftp://u:secret@host":           "unknown scheme",
-		"http://u:secret@host:4318/%zz": "is no URL",
+		"http://u:secret@host:4318/%zz": "is not a URL",
 	} {
 		_, err := ParseHTTPEndpoint(endpoint)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", endpoint, err, want)
 		} else if strings.Contains(err.Error(), "secret") {
-			t.Errorf("%q: the error tells the password: %v", endpoint, err)
+			t.Errorf("%q: the error contains the password: %v", endpoint, err)
 		}
 	}
 }
@@ -115,13 +115,13 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 	for yaml, want := range map[string]string{
-		"{X-Tenant: a, x-tenant: b}":   `"x-tenant" is there twice`,
-		"{'bad name': a}":              "the name may hold",
+		"{X-Tenant: a, x-tenant: b}":   `duplicate header "x-tenant"`,
+		"{'bad name': a}":              "the name may contain",
 		`{x: "a\nb"}`:                  "control character",
 		"a":                            "expected a map",
 		"[{name: x, valeu: y}]":        `did you mean "value"`,
-		"[{name: '', value: y}]":       "the name may hold",
-		`{":authority": "elsewhere"}`:  "the name may hold",
+		"[{name: '', value: y}]":       "the name may contain",
+		`{":authority": "elsewhere"}`:  "the name may contain",
 		"{content-length: ['a', 'b']}": "expected",
 	} {
 		var got struct{ Headers Headers }
@@ -134,7 +134,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// Every key that the Collector's gRPC client has is understood.
+// Every key of the Collector's gRPC client is accepted.
 func TestGRPCClientYAML(t *testing.T) {
 	t.Parallel()
 	got := DefaultGRPCClient()
@@ -169,7 +169,7 @@ middlewares: [{id: x}]
 	}
 }
 
-// Every key that the Collector's HTTP client has is understood.
+// Every key of the Collector's HTTP client is accepted.
 func TestHTTPClientYAML(t *testing.T) {
 	t.Parallel()
 	got := DefaultHTTPClient()
@@ -208,7 +208,7 @@ middlewares: [{id: x}]
 	}
 }
 
-// An exporter has one host: all idle connections are for it.
+// An exporter has one host, which may use all idle connections.
 func TestHTTPClientIdleConnections(t *testing.T) {
 	t.Parallel()
 	c := DefaultHTTPClient()
@@ -217,11 +217,11 @@ func TestHTTPClientIdleConnections(t *testing.T) {
 	}
 	c.MaxIdleConns = 0
 	if got := c.Folded().MaxIdleConnsPerHost; got < 1<<30 {
-		t.Errorf("without a bound %d idle connections to the host", got)
+		t.Errorf("without a limit %d idle connections to the host", got)
 	}
 }
 
-// A mistake is reported at its own line.
+// An error is reported at its own line.
 func TestClientsValidate(t *testing.T) {
 	t.Parallel()
 	for yaml, want := range map[string]string{
@@ -247,7 +247,7 @@ func TestClientsValidate(t *testing.T) {
 		checkError(t, yaml, decode(t, yaml, &c), want)
 	}
 	for yaml, want := range map[string]string{
-		"endpoint: host:4318":             ":1: endpoint: the endpoint is no URL",
+		"endpoint: host:4318":             ":1: endpoint: the endpoint is not a URL",
 		"proxy_url: proxy":                ":1: proxy_url: ",
 		"proxy_url: ftp://u:secret@proxy": ":1: proxy_url: unknown scheme",
 		"timeout: -1s":                    ":1: timeout: timeout -1s is negative",
@@ -266,7 +266,7 @@ func checkError(t *testing.T, what string, err error, want string) {
 		t.Errorf("%s\ngot  %v\nwant %q", what, err, want)
 	}
 	if err != nil && strings.Contains(err.Error(), "secret") {
-		t.Errorf("%s\nthe error tells a secret: %v", what, err)
+		t.Errorf("%s\nthe error contains a secret: %v", what, err)
 	}
 	if err != nil && strings.Contains(err.Error(), "\n") {
 		t.Errorf("%s\nreported more than once:\n%v", what, err)

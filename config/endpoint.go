@@ -10,22 +10,23 @@ import (
 	"strings"
 )
 
-// GRPCTarget is where a gRPC client connects to.
+// GRPCTarget is the server that a gRPC client connects to.
 type GRPCTarget struct {
-	// Address is what grpc.NewClient takes: "dns:///host:4317", "unix:///path".
+	// Address is the target for grpc.NewClient: "dns:///host:4317",
+	// "unix:///path".
 	Address string
-	// Plaintext: the endpoint is http://, so TLS is off.
+	// Plaintext is true if the endpoint begins with http://: TLS is off.
 	Plaintext bool
-	// Encrypted: the endpoint is https://, so TLS is on. If neither is set, the
-	// TLS settings decide.
+	// Encrypted is true if the endpoint begins with https://: TLS is on. If
+	// neither is set, the TLS settings decide.
 	Encrypted bool
 }
 
-// errNoEndpoint is the answer to an empty endpoint.
+// errNoEndpoint is returned for an empty endpoint.
 var errNoEndpoint = errors.New("no endpoint is set: expected host:port")
 
-// resolvers are the schemes of gRPC's own name resolvers. What follows them is
-// checked by gRPC.
+// resolvers are the schemes of gRPC's own name resolvers. gRPC checks the rest
+// of such a target.
 var resolvers = []string{"dns", "unix", "unix-abstract", "passthrough"}
 
 // ParseGRPCTarget reads the endpoint of a gRPC client: host:port, http:// or
@@ -55,11 +56,11 @@ func ParseGRPCTarget(endpoint string) (GRPCTarget, error) {
 		hostPort = strings.TrimSuffix(rest, "/")
 	}
 	if strings.Contains(hostPort, "@") {
-		// It is not repeated here: there may be a password in it.
-		return t, errors.New("the endpoint names a user: a gRPC endpoint is host:port, credentials go into the headers")
+		// The endpoint is not quoted: it may contain a password.
+		return t, errors.New("the endpoint contains a user: a gRPC endpoint is host:port, credentials go into the headers")
 	}
 	if strings.Contains(hostPort, "/") {
-		return t, fmt.Errorf("endpoint %q: a gRPC endpoint has no path: expected host:port (OTLP over HTTP is the otlphttp exporter's)", endpoint)
+		return t, fmt.Errorf("endpoint %q: a gRPC endpoint has no path: expected host:port (for OTLP over HTTP use the otlphttp exporter)", endpoint)
 	}
 	if err := checkHostPort(hostPort); err != nil {
 		return t, fmt.Errorf("endpoint %q: %w", endpoint, err)
@@ -68,13 +69,14 @@ func ParseGRPCTarget(endpoint string) (GRPCTarget, error) {
 	return t, nil
 }
 
-// isPort tells a host that is called like a resolver, "dns:4317", from a target.
+// isPort distinguishes a host that has the name of a resolver, "dns:4317", from
+// a target.
 func isPort(s string) bool {
 	_, err := strconv.ParseUint(s, 10, 16)
 	return err == nil
 }
 
-// validPort says whether something can listen there.
+// validPort reports whether s is a port from 1 to 65535.
 func validPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0
@@ -92,16 +94,16 @@ func checkHostPort(s string) error {
 	case !validPort(port):
 		return fmt.Errorf("invalid port %q: expected 1 to 65535", port)
 	}
-	// gRPC reads a target as a URL, and would look a host with a ? or a blank up
-	// for ever.
+	// gRPC parses a target as a URL, and would try forever to resolve a host
+	// that contains a ? or a space.
 	if u, err := url.Parse("//" + s); err != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("invalid host %q: expected a name or an IP address", host)
 	}
 	return nil
 }
 
-// validHost says whether a URL has a host. net/url lets colons pass that only an
-// IPv6 address in brackets may have.
+// validHost reports whether a URL has a valid host. net/url accepts colons that
+// only an IPv6 address in brackets may contain.
 func validHost(u *url.URL) bool {
 	host := u.Hostname()
 	return host != "" && (strings.HasPrefix(u.Host, "[") || !strings.Contains(host, ":"))
@@ -116,8 +118,8 @@ func ParseHTTPEndpoint(endpoint string) (*url.URL, error) {
 	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil || u.Opaque != "" || u.Scheme == "":
-		// The parser's own error repeats the URL, password and all.
-		return nil, errors.New("the endpoint is no URL: " + want)
+		// The parser's error quotes the URL, which may contain a password.
+		return nil, errors.New("the endpoint is not a URL: " + want)
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("endpoint %q: unknown scheme %q: expected http or https", u.Redacted(), u.Scheme)
 	case !validHost(u):

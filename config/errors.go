@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// These keep the text of a hopeless file's errors readable.
+// These limit the text of the errors of a file with many problems.
 const (
 	maxPrintedErrors = 50
 	maxPrintedPath   = 160 // bytes
 )
 
-// A Pos is a place in a configuration source. Line and Column count from 1;
+// A Pos is a position in a configuration source. Line and Column count from 1;
 // a Line of 0 means that the source has no lines (a --set flag).
 type Pos struct {
 	Source       string // file name as given, "env:NAME", "yaml:first::key" or "--set a.b"
 	Line, Column int
 
-	// Order is the place of the source among all sources, for sorting.
+	// Order is the index of the source among all sources, for sorting.
 	Order int
 }
 
@@ -33,12 +33,12 @@ func (p Pos) String() string {
 	return p.Source + ":" + strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Column)
 }
 
-// ComparePos orders places by source, line and column.
+// ComparePos orders positions by source, line and column.
 func ComparePos(a, b Pos) int {
 	return cmp.Or(cmp.Compare(a.Order, b.Order), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 }
 
-// An Error is one problem at one place.
+// An Error is one problem with its position.
 type Error struct {
 	Pos  Pos
 	Path string // "service.pipelines.traces"; empty for the whole source
@@ -61,13 +61,14 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the problem without its place.
+// Unwrap returns the problem without its position.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errors collects problems. The zero value is empty and ready.
+// Errors collects problems. The zero value is empty and ready to use.
 type Errors []*Error
 
-// Add appends err: nothing for nil, each of its parts for an Errors or a joined error.
+// Add appends err, or each of its parts if it is an Errors or a joined error.
+// It ignores nil.
 func (es *Errors) Add(err error) {
 	switch e := err.(type) {
 	case nil:

@@ -1,6 +1,6 @@
 package config
 
-// Inner parts for the tests in package config_test.
+// Unexported names for the tests in package config_test.
 var (
 	Hint           = hint
 	RestrictSocket = restrictSocket

@@ -6,15 +6,15 @@ import "fmt"
 // return it, so that the problem is reported at the line of the field instead of
 // the line where its section starts.
 type FieldError struct {
-	// Key is the field's key in the file, or a dotted path below the value that is
-	// validated: "keepalive.time".
+	// Key is the field's key in the file, or a dotted path relative to the
+	// validated value: "keepalive.time".
 	Key string
 	Err error
 }
 
 func (e *FieldError) Error() string { return e.Key + ": " + e.Err.Error() }
 
-// Unwrap returns the problem without its place.
+// Unwrap returns the problem without the key.
 func (e *FieldError) Unwrap() error { return e.Err }
 
 // At returns err as a FieldError; nil if err is nil.

@@ -18,8 +18,8 @@ var endpointSeeds = []string{
 	"socks5://host:1080", "http://%zz", "a b:1", "h\x00:1", "%c3%a9:1", "http://h:99999", "//host:1", "http:host:1", "http://a//b?c",
 }
 
-// What is accepted is a target of gRPC's own, or a host and a port that net and
-// net/url read alike; and it means the same when it is read again.
+// An accepted endpoint is a target of gRPC, or a host and a port that net and
+// net/url parse in the same way. Parsing the result gives the same result.
 func FuzzParseGRPCTarget(f *testing.F) {
 	for _, s := range endpointSeeds {
 		f.Add(s)
@@ -33,7 +33,7 @@ func FuzzParseGRPCTarget(f *testing.F) {
 		if err != nil || again.Address != got.Address || again.Plaintext || again.Encrypted || got.Plaintext && got.Encrypted {
 			t.Fatalf("%q is %+v, which is %+v, %v", endpoint, got, again, err)
 		}
-		if got.Address == endpoint { // a resolver's
+		if got.Address == endpoint { // with a resolver
 			return
 		}
 		hostPort, ours := strings.CutPrefix(got.Address, "dns:///")
@@ -44,7 +44,7 @@ func FuzzParseGRPCTarget(f *testing.F) {
 		n, portErr := strconv.Atoi(port)
 		u, urlErr := url.Parse("dns://" + hostPort)
 		if err != nil || portErr != nil || urlErr != nil || n < 1 || n > 65535 || u.User != nil {
-			t.Fatalf("%q: %q is no host and port: %v, %v, %v", endpoint, hostPort, err, portErr, urlErr)
+			t.Fatalf("%q: %q is not a host and port: %v, %v, %v", endpoint, hostPort, err, portErr, urlErr)
 		}
 		if plain, err := url.PathUnescape(host); err != nil || u.Hostname() != plain || plain == "" || u.Port() != port {
 			t.Fatalf("%q: net reads %q and %q, net/url %q and %q (%v)", endpoint, host, port, u.Hostname(), u.Port(), err)
@@ -52,8 +52,8 @@ func FuzzParseGRPCTarget(f *testing.F) {
 	})
 }
 
-// What is accepted can be requested, means the same when it is read again, and no
-// error tells a password.
+// An accepted endpoint can be requested, parsing the result gives the same
+// result, and no error contains a password.
 func FuzzParseHTTPEndpoint(f *testing.F) {
 	fuzzURL(f, ParseHTTPEndpoint, "http", "https")
 }
@@ -73,7 +73,7 @@ func fuzzURL(f *testing.F, parse func(string) (*url.URL, error), schemes ...stri
 		for _, scheme := range append(schemes, "ftp", "") {
 			_, err := parse(scheme + "://u:" + password + "@" + s)
 			if err != nil && strings.Contains(err.Error(), password) {
-				t.Fatalf("%q: the error tells the password: %v", s, err)
+				t.Fatalf("%q: the error contains the password: %v", s, err)
 			}
 		}
 	})
@@ -100,6 +100,6 @@ func checkURL(t *testing.T, parse func(string) (*url.URL, error), schemes []stri
 	// net/http drops the colon of an empty port.
 	req, err := http.NewRequest(http.MethodPost, s, nil)
 	if err != nil || req.URL.Hostname() != got.Hostname() || req.URL.Port() != got.Port() {
-		t.Fatalf("%q: got the host %q, net/http says %v, %v", s, got.Host, req, err)
+		t.Fatalf("%q: got the host %q, net/http returned %v, %v", s, got.Host, req, err)
 	}
 }

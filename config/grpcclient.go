@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// GRPCClient is the settings of a gRPC client, with the Collector's keys. Auth
-// and Middlewares are read and have no effect yet; see GRPCClient.IgnoredKeys.
+// GRPCClient holds the settings of a gRPC client, with the Collector's keys.
+// Auth and Middlewares have no effect yet; see GRPCClient.IgnoredKeys.
 type GRPCClient struct {
-	// Endpoint is read by ParseGRPCTarget.
+	// Endpoint is in the format of ParseGRPCTarget.
 	Endpoint    string         `yaml:"endpoint"`
 	TLS         ClientTLS      `yaml:"tls"`
 	Compression Compression    `yaml:"compression"`
 	Headers     Headers        `yaml:"headers"`
 	Keepalive   *GRPCKeepalive `yaml:"keepalive" config:"section"`
-	// BalancerName is how requests are spread over the addresses of the
-	// endpoint: round_robin or pick_first.
+	// BalancerName selects how requests are distributed over the addresses of
+	// the endpoint: round_robin or pick_first.
 	BalancerName string `yaml:"balancer_name"`
-	// WaitForReady lets a request wait, within its timeout, for a connection;
-	// else it fails at once while there is none.
+	// WaitForReady lets a request wait for a connection, within its timeout.
+	// Without it a request fails immediately if there is no connection.
 	WaitForReady bool `yaml:"wait_for_ready"`
-	// ReadBufferSize and WriteBufferSize are bytes for each connection; 0 is
-	// gRPC's own choice, 32 KiB.
+	// ReadBufferSize and WriteBufferSize are in bytes for each connection; 0
+	// means gRPC's default, 32 KiB.
 	ReadBufferSize  int `yaml:"read_buffer_size"`
 	WriteBufferSize int `yaml:"write_buffer_size"`
 	// Authority replaces the endpoint's host in the requests.
@@ -32,11 +32,12 @@ type GRPCClient struct {
 	Middlewares any    `yaml:"middlewares"`
 }
 
-// GRPCKeepalive is when a client asks a silent server whether it is there.
+// GRPCKeepalive configures the pings that a client sends to an idle server.
 type GRPCKeepalive struct {
-	// Time is the silence after which a ping is sent; gRPC takes 10s if it is less.
+	// Time is the idle time after which a ping is sent; gRPC uses 10s if it is
+	// less.
 	Time time.Duration `yaml:"time"`
-	// Timeout is how long the answer may take; 0 is 20s.
+	// Timeout is how long the client waits for the answer; 0 means 20s.
 	Timeout             time.Duration `yaml:"timeout"`
 	PermitWithoutStream bool          `yaml:"permit_without_stream"`
 }
@@ -68,8 +69,8 @@ func (c GRPCClient) Validate() error {
 	return errors.Join(problems...)
 }
 
-// reservedByGRPC refuses headers that gRPC would leave out without a word. A
-// user-agent is taken and set its own way.
+// reservedByGRPC returns an error for headers that gRPC would silently leave
+// out. A user-agent is allowed; the client sets it with a dial option.
 func (h Headers) reservedByGRPC() error {
 	for _, header := range h {
 		switch name := strings.ToLower(header.Name); {
@@ -87,12 +88,13 @@ func notNegative[N int | time.Duration](key string, n N) error {
 	return nil
 }
 
-// IgnoredKeys names the keys that were given and have no effect yet.
+// IgnoredKeys returns the keys that are set and have no effect yet.
 func (c GRPCClient) IgnoredKeys() []string {
 	return given("auth", c.Auth, "middlewares", c.Middlewares)
 }
 
-// given returns the keys, each followed by its value, whose value is not nil.
+// given takes keys and values alternately, and returns the keys whose value is
+// not nil.
 func given(pairs ...any) (keys []string) {
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] != nil {

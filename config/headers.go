@@ -8,7 +8,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Header is one header to send. Its value may be a secret and prints as such.
+// Header is one header to send. Its value may be a secret and is printed as
+// [REDACTED].
 type Header struct {
 	Name  string `yaml:"name"`
 	Value Secret `yaml:"value"`
@@ -41,8 +42,8 @@ func (h *Headers) DecodeConfig(v Value) error {
 	return problems.Err()
 }
 
-// Validate refuses names and values that cannot be sent, and a name that is
-// there twice.
+// Validate returns an error for names and values that cannot be sent, and for
+// duplicate names.
 func (h Headers) Validate() error {
 	var problems []error
 	seen := make(map[string]bool, len(h))
@@ -50,19 +51,19 @@ func (h Headers) Validate() error {
 		name := strings.ToLower(header.Name)
 		switch {
 		case !httpguts.ValidHeaderFieldName(name):
-			problems = append(problems, fmt.Errorf("header %q: the name may hold letters, digits and any of !#$%%&'*+-.^_`|~", header.Name))
+			problems = append(problems, fmt.Errorf("header %q: the name may contain letters, digits and any of !#$%%&'*+-.^_`|~", header.Name))
 		case !httpguts.ValidHeaderFieldValue(string(header.Value)):
-			problems = append(problems, fmt.Errorf("header %q: the value holds a control character (a line end?)", header.Name))
+			problems = append(problems, fmt.Errorf("header %q: the value contains a control character (a line break?)", header.Name))
 		case seen[name]:
-			problems = append(problems, fmt.Errorf("header %q is there twice; names are compared without case", header.Name))
+			problems = append(problems, fmt.Errorf("duplicate header %q; names are case-insensitive", header.Name))
 		}
 		seen[name] = true
 	}
 	return errors.Join(problems...)
 }
 
-// Get returns the value of the header called name, without case; "" if there is
-// none.
+// Get returns the value of the header name, which is case-insensitive; "" if
+// there is none.
 func (h Headers) Get(name string) string {
 	for _, header := range h {
 		if strings.EqualFold(header.Name, name) {

@@ -8,50 +8,52 @@ import (
 	"time"
 )
 
-// HTTPClient is the settings of an HTTP client, with the Collector's keys. Auth
-// and Middlewares are read and have no effect yet; see HTTPClient.IgnoredKeys.
+// HTTPClient holds the settings of an HTTP client, with the Collector's keys.
+// Auth and Middlewares have no effect yet; see HTTPClient.IgnoredKeys.
 type HTTPClient struct {
-	// Endpoint is the base URL, read by ParseHTTPEndpoint. It may be empty where
-	// the URLs are given otherwise.
+	// Endpoint is the base URL, in the format of ParseHTTPEndpoint. It may be
+	// empty if the URLs are configured elsewhere.
 	Endpoint string `yaml:"endpoint"`
-	// ProxyURL replaces the proxy that the environment names.
+	// ProxyURL replaces the proxy of the environment variables.
 	ProxyURL string    `yaml:"proxy_url"`
 	TLS      ClientTLS `yaml:"tls"`
-	// Timeout is for a whole exchange; 0 is none.
+	// Timeout is for a request and its response; 0 means no timeout.
 	Timeout           time.Duration     `yaml:"timeout"`
 	Headers           Headers           `yaml:"headers"`
 	Compression       Compression       `yaml:"compression"`
 	CompressionParams CompressionParams `yaml:"compression_params"`
-	// ReadBufferSize and WriteBufferSize are bytes for each connection; 0 is
-	// net/http's own choice, 4 KiB.
+	// ReadBufferSize and WriteBufferSize are in bytes for each connection; 0
+	// means net/http's default, 4 KiB.
 	ReadBufferSize  int `yaml:"read_buffer_size"`
 	WriteBufferSize int `yaml:"write_buffer_size"`
-	// MaxConnsPerHost bounds all connections of HTTP/1.1; 0 is no bound.
+	// MaxConnsPerHost limits all connections of HTTP/1.1; 0 means no limit.
 	MaxConnsPerHost int `yaml:"max_conns_per_host"`
-	// MaxIdleConns bounds the idle connections; 0 is no bound.
+	// MaxIdleConns limits the idle connections; 0 means no limit.
 	MaxIdleConns int `yaml:"max_idle_conns"`
-	// MaxIdleConnsPerHost is the same for one host; 0 is MaxIdleConns, since an
-	// exporter has one host. (net/http would keep 2.)
+	// MaxIdleConnsPerHost limits the idle connections to one host; 0 means
+	// MaxIdleConns, since an exporter has one host. (net/http would keep 2.)
 	MaxIdleConnsPerHost int           `yaml:"max_idle_conns_per_host"`
 	IdleConnTimeout     time.Duration `yaml:"idle_conn_timeout"`
 	DisableKeepAlives   bool          `yaml:"disable_keep_alives"`
 	// Keepalive is the newer way to write the four settings above.
 	Keepalive HTTPKeepalive `yaml:"keepalive"`
-	// ForceAttemptHTTP2 speaks HTTP/2 to https servers that can.
+	// ForceAttemptHTTP2 uses HTTP/2 with https servers that support it.
 	ForceAttemptHTTP2 bool `yaml:"force_attempt_http2"`
-	// HTTP2ReadIdleTimeout is the silence after which a ping is sent; 0 is never.
+	// HTTP2ReadIdleTimeout is the idle time after which a ping is sent; 0 means
+	// never.
 	HTTP2ReadIdleTimeout time.Duration `yaml:"http2_read_idle_timeout"`
-	// HTTP2PingTimeout is how long its answer may take; 0 is 15s.
+	// HTTP2PingTimeout is how long the client waits for the answer; 0 means
+	// 15s.
 	HTTP2PingTimeout time.Duration `yaml:"http2_ping_timeout"`
 	Cookies          *Cookies      `yaml:"cookies" config:"section"`
 	Auth             any           `yaml:"auth"`
 	Middlewares      any           `yaml:"middlewares"`
 }
 
-// Cookies, where present, are kept and sent back.
+// Cookies enables a cookie jar: cookies are stored and sent back.
 type Cookies struct{}
 
-// HTTPKeepalive overrides the settings of the same meaning in HTTPClient, where
+// HTTPKeepalive overrides the settings of HTTPClient with the same meaning, if
 // set.
 type HTTPKeepalive struct {
 	Enabled             *bool          `yaml:"enabled"`
@@ -72,8 +74,8 @@ func DefaultHTTPClient() HTTPClient {
 	}
 }
 
-// Folded returns the settings with Keepalive put into the fields it overrides,
-// and with zeros that stand for something else replaced by it.
+// Folded returns the settings with Keepalive applied to the fields that it
+// overrides, and with zeros replaced by the defaults that they stand for.
 func (c HTTPClient) Folded() HTTPClient {
 	k := c.Keepalive
 	if k.Enabled != nil {
@@ -97,9 +99,9 @@ func (c HTTPClient) Folded() HTTPClient {
 	return c
 }
 
-// Transport returns a transport with these settings, of which it takes the folded
-// ones. It reads the files of TLS. Timeout, Headers, Compression and Cookies are
-// left to the caller, as is a bound on the headers of answers.
+// Transport returns a transport with the folded settings. It reads the files of
+// TLS. The caller applies Timeout, Headers, Compression and Cookies, and a limit
+// on the headers of responses.
 func (c HTTPClient) Transport() (*http.Transport, error) {
 	c = c.Folded()
 	c.TLS.Insecure = false // the URL's scheme decides
@@ -111,7 +113,7 @@ func (c HTTPClient) Transport() (*http.Transport, error) {
 		Proxy:               http.ProxyFromEnvironment,
 		TLSClientConfig:     tlsConfig,
 		TLSHandshakeTimeout: 10 * time.Second,
-		DisableCompression:  true, // of answers: those of OTLP are small, profiles are compressed already
+		DisableCompression:  true, // of responses: those of OTLP are small, profiles are already compressed
 		MaxIdleConns:        c.MaxIdleConns,
 		MaxIdleConnsPerHost: c.MaxIdleConnsPerHost,
 		MaxConnsPerHost:     c.MaxConnsPerHost,
@@ -135,7 +137,7 @@ func (c HTTPClient) Transport() (*http.Transport, error) {
 }
 
 // Validate checks the settings; files are read by TLS.Load. An empty endpoint
-// passes: only the client's owner knows whether it needs one.
+// is valid here: whether it is required depends on the component.
 func (c HTTPClient) Validate() error {
 	var problems []error
 	add := func(key string, err error) { problems = append(problems, At(key, err)) }
@@ -181,7 +183,7 @@ func (c HTTPClient) Validate() error {
 func ParseProxyURL(proxy string) (*url.URL, error) {
 	u, err := url.Parse(proxy)
 	if err != nil || !validHost(u) || u.Port() != "" && !validPort(u.Port()) {
-		return nil, errors.New("the proxy is no URL: expected one such as http://host:3128")
+		return nil, errors.New("the proxy is not a URL: expected one such as http://host:3128")
 	}
 	switch u.Scheme {
 	case "http", "https", "socks5", "socks5h":
@@ -190,7 +192,7 @@ func ParseProxyURL(proxy string) (*url.URL, error) {
 	return nil, errors.New("unknown scheme of the proxy " + u.Redacted() + ": expected http, https, socks5 or socks5h")
 }
 
-// IgnoredKeys names the keys that were given and have no effect yet.
+// IgnoredKeys returns the keys that are set and have no effect yet.
 func (c HTTPClient) IgnoredKeys() []string {
 	return given("auth", c.Auth, "middlewares", c.Middlewares)
 }

@@ -13,17 +13,17 @@ func (i *Ignored) DecodeConfig(v Value) error {
 	return nil
 }
 
-// Written says whether the key was there.
+// Written reports whether the configuration contains the key.
 func (i Ignored) Written() bool { return i.value != nil }
 
-// IsZero makes the omitempty of yaml leave out what was not written.
+// IsZero makes the omitempty of yaml leave out a key that was not written.
 func (i Ignored) IsZero() bool { return i.value == nil }
 
-// MarshalYAML implements yaml.Marshaler: what was written.
+// MarshalYAML implements yaml.Marshaler. It returns the value as written.
 func (i Ignored) MarshalYAML() (any, error) { return i.value, nil }
 
-// Refused is a key of the Collector that must not be ignored, since it protects
-// something. null and {enabled: false} are accepted.
+// Refused is a key of the Collector that must not be ignored, since it is about
+// security. null and {enabled: false} are accepted.
 type Refused struct{}
 
 // DecodeConfig implements Decoder.
@@ -34,7 +34,7 @@ func (Refused) DecodeConfig(v Value) error {
 	return fmt.Errorf("%s is not supported here", v.Key())
 }
 
-// IsDisabled says whether v is a map with enabled: false.
+// IsDisabled reports whether v is a map with enabled: false.
 func IsDisabled(v Value) bool {
 	if v.Kind() != Map {
 		return false

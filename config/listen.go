@@ -17,17 +17,17 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/suggest"
 )
 
-// ListenOptions say where a server listens.
+// ListenOptions are the address and options of a listener.
 type ListenOptions struct {
-	// Transport is tcp, tcp4, tcp6 or unix; empty is tcp.
+	// Transport is tcp, tcp4, tcp6 or unix; empty means tcp.
 	Transport string
 	// Endpoint is host:port, or the path of a socket. A path that starts with @
-	// is a name in Linux's abstract namespace, which is no file.
+	// is a name in Linux's abstract namespace, which is not a file.
 	Endpoint string
-	// SocketMode is the permissions of a unix socket; connecting takes the
-	// permission to write. 0 leaves them to the umask, as the Collector does:
-	// with the usual 022 only the server's own user can connect. 0o660 lets its
-	// group in, 0o666 everybody.
+	// SocketMode sets the permissions of a unix socket; clients need the
+	// permission to write to connect. 0 leaves them to the umask, like the
+	// Collector: with the usual 022 only the server's own user can connect.
+	// 0o660 allows its group, 0o666 everybody.
 	SocketMode fs.FileMode
 }
 
@@ -52,16 +52,17 @@ func (o ListenOptions) Validate() error {
 	case o.SocketMode&^fs.ModePerm != 0:
 		return Atf("socket_mode", "socket_mode %#o: expected 0 to 0777", uint32(o.SocketMode))
 	case abstract && o.SocketMode != 0:
-		return Atf("socket_mode", "the abstract socket %s is no file and has no mode", o.Endpoint)
+		return Atf("socket_mode", "the abstract socket %s is not a file and has no mode", o.Endpoint)
 	}
 	return nil
 }
 
-// maxSocketPathBytes is sockaddr_un's, without the zero at the end.
+// maxSocketPathBytes is the size of the path in sockaddr_un, without the
+// terminating zero.
 const maxSocketPathBytes = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// checkServerHostPort takes an empty host for all addresses, and port 0 for any
-// free port.
+// checkServerHostPort accepts an empty host, which means all addresses, and
+// port 0, which means any free port.
 func checkServerHostPort(s string) error {
 	const want = "expected host:port such as localhost:4317"
 	_, port, err := net.SplitHostPort(s)
@@ -81,10 +82,10 @@ func checkServerHostPort(s string) error {
 	return nil
 }
 
-// Listen starts to listen. A unix socket that nobody listens at any more is
-// replaced; one that is in use, and what is no socket, is left alone and is an
-// error. The listener removes its socket when it is closed, unless another has
-// taken its place.
+// Listen starts to listen. A stale unix socket, on which no process listens, is
+// replaced. A socket in use, or a file that is not a socket, is an error and is
+// not touched. The listener removes its socket when it is closed, unless the
+// socket has been replaced.
 func Listen(ctx context.Context, o ListenOptions) (net.Listener, error) {
 	if o.Transport == "" {
 		o.Transport = "tcp"
@@ -100,12 +101,13 @@ func Listen(ctx context.Context, o ListenOptions) (net.Listener, error) {
 		l, err = new(net.ListenConfig).Listen(ctx, o.Transport, o.Endpoint)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen at %s %s: %w%s", o.Transport, o.Endpoint, withoutAddress(err), hint(err))
+		return nil, fmt.Errorf("listen on %s %s: %w%s", o.Transport, o.Endpoint, withoutAddress(err), hint(err))
 	}
 	return l, nil
 }
 
-// withoutAddress takes off what net puts in front, which Listen says better.
+// withoutAddress removes the prefix of package net, since Listen has one of its
+// own.
 func withoutAddress(err error) error {
 	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "listen" {
 		return op.Err
@@ -117,18 +119,18 @@ func hint(err error) string {
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return ": another process, or another receiver of this configuration, listens there"
+		return ": another process, or another receiver of this configuration, uses this address"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return ": this machine has no such address"
 	case errors.As(err, &dns):
-		return ": the host's name cannot be resolved here"
+		return ": the host name cannot be resolved on this machine"
 	case errors.Is(err, fs.ErrPermission):
-		return ": ports below 1024 need root or CAP_NET_BIND_SERVICE, and a socket a directory that may be written to"
+		return ": ports below 1024 need root or CAP_NET_BIND_SERVICE, a socket needs a writable directory"
 	}
 	return ""
 }
 
-// probeWithin bounds the wait for an answer of a socket that may be in use.
+// probeWithin is the timeout for connecting to a socket that may be in use.
 const probeWithin = 2 * time.Second
 
 func listenSocket(ctx context.Context, o ListenOptions) (net.Listener, error) {
@@ -137,8 +139,8 @@ func listenSocket(ctx context.Context, o ListenOptions) (net.Listener, error) {
 	}
 	lc := net.ListenConfig{}
 	if o.SocketMode != 0 {
-		// bind makes the file with at most these permissions, so that there is no
-		// moment in which it has more; chmod then adds what the umask took.
+		// bind creates the file with at most these permissions, so that it never
+		// has more; chmod then adds those that the umask removed.
 		lc.Control = func(_, _ string, c syscall.RawConn) error { return restrictSocket(c, o.SocketMode) }
 	}
 	inner, err := lc.Listen(ctx, "unix", o.Endpoint)
@@ -146,7 +148,7 @@ func listenSocket(ctx context.Context, o ListenOptions) (net.Listener, error) {
 		return nil, err
 	}
 	l := &socketListener{UnixListener: inner.(*net.UnixListener), path: o.Endpoint}
-	l.SetUnlinkOnClose(false) // Close looks first whose it is
+	l.SetUnlinkOnClose(false) // Close checks first whether the file is still this socket
 	if l.file, err = os.Lstat(o.Endpoint); err == nil && o.SocketMode != 0 {
 		err = os.Chmod(o.Endpoint, o.SocketMode)
 	}
@@ -157,7 +159,7 @@ func listenSocket(ctx context.Context, o ListenOptions) (net.Listener, error) {
 	return l, nil
 }
 
-// removeStale removes a socket that nobody listens at, and nothing else.
+// removeStale removes a socket on which no process listens, and nothing else.
 func removeStale(ctx context.Context, path string) error {
 	before, err := os.Lstat(path)
 	switch {
@@ -166,7 +168,7 @@ func removeStale(ctx context.Context, path string) error {
 	case err != nil:
 		return err
 	case before.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("there is %s already, which is not removed: expected a free path or a socket that is not in use", kindOf(before.Mode()))
+		return fmt.Errorf("the path is %s, which is not removed: expected an unused path or a socket that is not in use", kindOf(before.Mode()))
 	}
 	d := net.Dialer{Timeout: probeWithin}
 	c, err := d.DialContext(ctx, "unix", path)
@@ -177,13 +179,13 @@ func removeStale(ctx context.Context, path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case !errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("there is a socket already that may be in use: %w", err)
+		return fmt.Errorf("the socket exists and may be in use: %w", err)
 	}
 	if now, err := os.Lstat(path); err == nil && !os.SameFile(before, now) {
-		return fmt.Errorf("already in use: %w", syscall.EADDRINUSE) // another was faster
+		return fmt.Errorf("already in use: %w", syscall.EADDRINUSE) // another process was faster
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove the socket that is left of an earlier run: %w", err)
+		return fmt.Errorf("remove the socket of an earlier run: %w", err)
 	}
 	return nil
 }
@@ -197,7 +199,7 @@ func kindOf(m fs.FileMode) string {
 	case m&fs.ModeSymlink != 0:
 		return "a symbolic link"
 	}
-	return "something that is no socket"
+	return "not a socket"
 }
 
 // socketListener removes its own socket at the first Close.
@@ -212,7 +214,7 @@ type socketListener struct {
 func (l *socketListener) Close() error {
 	l.once.Do(func() {
 		if now, err := os.Lstat(l.path); err == nil && l.file != nil && os.SameFile(l.file, now) {
-			// Before the socket is closed: who finds it closed may replace it.
+			// Remove the file before closing the socket: another process may replace the file of a closed socket.
 			os.Remove(l.path)
 		}
 	})

@@ -8,6 +8,6 @@ import (
 )
 
 // restrictSocket does nothing: only Linux gives a socket a mode before it is
-// bound. Elsewhere the umask's holds until the chmod a moment later; where that
-// matters, the directory should be closed to others.
+// bound. Elsewhere the socket has the mode of the umask until the chmod that
+// follows; if that matters, restrict access to the directory.
 func restrictSocket(syscall.RawConn, fs.FileMode) error { return nil }

@@ -26,7 +26,7 @@ func listen(t *testing.T, o ListenOptions) net.Listener {
 	return l
 }
 
-// answers dials and says hello to whoever accepts.
+// answers dials address and checks that l accepts the connection.
 func answers(t *testing.T, l net.Listener, network, address string) {
 	t.Helper()
 	c, err := net.Dial(network, address)
@@ -59,23 +59,23 @@ func TestListenRefuses(t *testing.T) {
 	t.Parallel()
 	long := "/" + strings.Repeat("x", 200)
 	for want, o := range map[string]ListenOptions{
-		`unknown transport "udp"`:                 {Transport: "udp", Endpoint: "localhost:1"},
-		`did you mean "tcp4"`:                     {Transport: "tpc4", Endpoint: "localhost:1"},
-		"no endpoint is set: expected host:port":  {},
-		"the port is missing":                     {Endpoint: "localhost"},
-		"without a scheme":                        {Endpoint: "http://localhost:4317"},
-		"with an IPv6 address in brackets":        {Endpoint: "::1:4317"},
-		`invalid port "http"`:                     {Endpoint: "localhost:http"},
-		`invalid port "70000"`:                    {Endpoint: "localhost:70000"},
-		"only a unix socket has a mode":           {Endpoint: "localhost:0", SocketMode: 0o600},
-		"expected the path of a socket":           {Transport: "unix"},
-		"the path of a socket, without a scheme":  {Transport: "unix", Endpoint: "unix:///run/x"},
-		fmt.Sprintf("has %d bytes", len(long)):    {Transport: "unix", Endpoint: long},
-		"expected 0 to 0777":                      {Transport: "unix", Endpoint: "/x", SocketMode: 0o1777},
-		"has no mode":                             {Transport: "unix", Endpoint: "@x", SocketMode: 0o600},
-		"this machine has no such address":        {Endpoint: "192.0.2.1:0"},
-		"the host's name cannot be resolved here": {Endpoint: "no-such-host.invalid:0"},
-		"no such file or directory":               {Transport: "unix", Endpoint: "/no/such/folder/s"},
+		`unknown transport "udp"`:                          {Transport: "udp", Endpoint: "localhost:1"},
+		`did you mean "tcp4"`:                              {Transport: "tpc4", Endpoint: "localhost:1"},
+		"no endpoint is set: expected host:port":           {},
+		"the port is missing":                              {Endpoint: "localhost"},
+		"without a scheme":                                 {Endpoint: "http://localhost:4317"},
+		"with an IPv6 address in brackets":                 {Endpoint: "::1:4317"},
+		`invalid port "http"`:                              {Endpoint: "localhost:http"},
+		`invalid port "70000"`:                             {Endpoint: "localhost:70000"},
+		"only a unix socket has a mode":                    {Endpoint: "localhost:0", SocketMode: 0o600},
+		"expected the path of a socket":                    {Transport: "unix"},
+		"the path of a socket, without a scheme":           {Transport: "unix", Endpoint: "unix:///run/x"},
+		fmt.Sprintf("has %d bytes", len(long)):             {Transport: "unix", Endpoint: long},
+		"expected 0 to 0777":                               {Transport: "unix", Endpoint: "/x", SocketMode: 0o1777},
+		"has no mode":                                      {Transport: "unix", Endpoint: "@x", SocketMode: 0o600},
+		"this machine has no such address":                 {Endpoint: "192.0.2.1:0"},
+		"the host name cannot be resolved on this machine": {Endpoint: "no-such-host.invalid:0"},
+		"no such file or directory":                        {Transport: "unix", Endpoint: "/no/such/folder/s"},
 	} {
 		if l, err := Listen(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %v, %v, want %q", o, l, err, want)
@@ -83,7 +83,8 @@ func TestListenRefuses(t *testing.T) {
 	}
 }
 
-// A privileged port, or a directory that is not ours, says what to do.
+// The error for a privileged port or a directory that is not writable has a
+// hint.
 func TestListenPermission(t *testing.T) {
 	t.Parallel()
 	if got := Hint(fmt.Errorf("bind: %w", os.NewSyscallError("bind", syscall.EACCES))); !strings.Contains(got, "CAP_NET_BIND_SERVICE") {
@@ -124,13 +125,13 @@ func TestListenSocket(t *testing.T) {
 		l.Close()
 		l.Close()
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("the socket is left behind: %v", err)
+			t.Errorf("the socket was not removed: %v", err)
 		}
 	}
 }
 
-// The permissions are never more than wanted, not even for a moment: bind itself
-// makes the file with them.
+// The socket never has more permissions than configured: bind creates the file
+// with them.
 func TestListenSocketModeAtBind(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -144,11 +145,11 @@ func TestListenSocketModeAtBind(t *testing.T) {
 	}
 	defer l.Close()
 	if info, err := os.Lstat(path); err != nil || info.Mode().Perm()&^0o600 != 0 {
-		t.Errorf("bind made it %v (%v)", info.Mode(), err)
+		t.Errorf("bind created it with mode %v (%v)", info.Mode(), err)
 	}
 }
 
-// What a killed process leaves is replaced.
+// The socket of a killed process is replaced.
 func TestListenSocketStale(t *testing.T) {
 	t.Parallel()
 	path := socketPath(t)
@@ -162,14 +163,14 @@ func TestListenSocketStale(t *testing.T) {
 	answers(t, l, "unix", path)
 }
 
-// What is no socket is never removed.
+// A file that is not a socket is never removed.
 func TestListenSocketOverOther(t *testing.T) {
 	t.Parallel()
 	for what, make := range map[string]func(path string) error{
 		"a file":          func(path string) error { return os.WriteFile(path, []byte("precious"), 0o600) },
 		"a directory":     func(path string) error { return os.Mkdir(path, 0o700) },
 		"a symbolic link": func(path string) error { return os.Symlink("/nowhere", path) },
-		"something that is no socket": func(path string) error {
+		"not a socket": func(path string) error {
 			return syscall.Mkfifo(path, 0o600)
 		},
 	} {
@@ -179,7 +180,7 @@ func TestListenSocketOverOther(t *testing.T) {
 		}
 		before, _ := os.Lstat(path)
 		_, err := Listen(t.Context(), ListenOptions{Transport: "unix", Endpoint: path})
-		if err == nil || !strings.Contains(err.Error(), "there is "+what+" already") {
+		if err == nil || !strings.Contains(err.Error(), "the path is "+what+", which is not removed") {
 			t.Errorf("%s: %v", what, err)
 		}
 		if now, err := os.Lstat(path); err != nil || !os.SameFile(before, now) {
@@ -188,7 +189,7 @@ func TestListenSocketOverOther(t *testing.T) {
 	}
 }
 
-// A socket that another has put in the place of ours is not removed with ours.
+// A socket of another process at the same path is not removed.
 func TestListenSocketReplaced(t *testing.T) {
 	t.Parallel()
 	path := socketPath(t)

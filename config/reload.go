@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// retryAfter is how soon a reload that failed is tried again: whoever writes two
-// files has written both by then.
+// retryAfter is the delay before a failed reload is retried. A process that
+// replaces two files has replaced both by then.
 const retryAfter = time.Second
 
-// reloaded is something that is read again from time to time, by whoever asks
-// for it after its time: by one at a time, while the others are given the old
-// one. What cannot be read leaves the old one in place.
+// reloaded is a value that is read again at an interval. The first caller of
+// get after the interval reads it; concurrent callers get the old value. If
+// reading fails, the old value stays in use.
 type reloaded[T any] struct {
 	read   func() (*T, error)
-	every  time.Duration // 0 is never again
-	report func(error)   // may be nil; called once for failures that say the same
+	every  time.Duration // 0 means read once
+	report func(error)   // may be nil; called once for consecutive failures with the same text
 
 	value atomic.Pointer[T]
 	born  time.Time
 	due   atomic.Int64 // nanoseconds after born
 
-	mu      sync.Mutex // of the one who reads
-	failure string     // the last reported; "" after a success
+	mu      sync.Mutex // held while reading
+	failure string     // text of the last reported failure; "" after a success
 }
 
-// load reads for the first time.
+// load reads the value for the first time.
 func (r *reloaded[T]) load() error {
 	v, err := r.read()
 	if err != nil {
@@ -38,10 +38,10 @@ func (r *reloaded[T]) load() error {
 	return nil
 }
 
-// get returns what was read last.
+// get returns the current value.
 func (r *reloaded[T]) get() *T {
 	if r.every > 0 && r.isDue() && r.mu.TryLock() {
-		if r.isDue() { // else another was faster
+		if r.isDue() { // otherwise another caller was faster
 			r.reload()
 		}
 		r.mu.Unlock()

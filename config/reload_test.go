@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The files are read by one handshake an interval, and nobody waits for it.
+// One handshake for each interval reads the files, and the others do not wait.
 func TestReloadedReadsOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

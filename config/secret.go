@@ -9,9 +9,9 @@ import (
 
 const redacted = "[REDACTED]"
 
-// Secret is a secret. It prints as [REDACTED] with every verb of fmt, in YAML, in JSON and in
-// slog; string(o) is the secret. The trap is fmt's: a secret in an unexported field of a struct
-// is printed as it is.
+// Secret is a secret text. It prints as [REDACTED] with every verb of fmt, in YAML, in JSON and
+// in slog; string(s) is the secret. The one trap: fmt prints a secret in an unexported field of
+// a struct in clear text.
 type Secret string
 
 // String returns [REDACTED].
@@ -20,8 +20,8 @@ func (o Secret) String() string { return redacted }
 // GoString returns [REDACTED] in quotes.
 func (o Secret) GoString() string { return strconv.Quote(redacted) }
 
-// Format implements fmt.Formatter, for the verbs that do not ask for String: %d prints the
-// value inside its complaint.
+// Format implements fmt.Formatter for the verbs that do not call String: %d would print
+// the value in its error text.
 func (o Secret) Format(f fmt.State, verb rune) {
 	if verb == 'q' || verb == 'v' && f.Flag('#') {
 		io.WriteString(f, o.GoString())
@@ -30,7 +30,8 @@ func (o Secret) Format(f fmt.State, verb rune) {
 	io.WriteString(f, redacted)
 }
 
-// MarshalText serves JSON, also for keys of maps.
+// MarshalText implements encoding.TextMarshaler, which JSON uses for keys of
+// maps.
 func (o Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // MarshalYAML implements yaml.Marshaler.

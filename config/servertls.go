@@ -10,26 +10,29 @@ import (
 	"time"
 )
 
-// ServerTLS is a server's TLS settings, with the Collector's keys. A certificate
-// and its key are required. The CA of the embedded TLS has no use on a server;
-// its IncludeSystemCACertsPool adds the system's authorities to the client CA.
+// ServerTLS holds the TLS settings of a server, with the Collector's keys. A
+// certificate and its key are required. The CA of the embedded TLS has no use on
+// a server; its IncludeSystemCACertsPool adds the system's authorities to the
+// client CA.
 type ServerTLS struct {
 	TLS `yaml:",inline"`
-	// ClientCAFile holds whose client certificates are taken. Where it is set, a
-	// client must have one.
+	// ClientCAFile has the authorities whose client certificates are accepted.
+	// If it is set, a client must have a certificate.
 	ClientCAFile string `yaml:"client_ca_file"`
-	// ClientCAFileReload looks for a new ClientCAFile, at most once a second.
+	// ClientCAFileReload reads ClientCAFile again when it changes, at most once
+	// a second.
 	ClientCAFileReload bool `yaml:"client_ca_file_reload"`
 }
 
-// Format implements fmt.Formatter. Without it, a verb that does not fit a struct
-// behind a pointer, such as %s, would print the PEM texts as they are.
+// Format implements fmt.Formatter. Without it, a verb that is not valid for a
+// pointer to a struct, such as %s, would print the PEM texts in clear text.
 func (s ServerTLS) Format(f fmt.State, verb rune) {
 	type plain ServerTLS
 	fmt.Fprintf(f, fmt.FormatString(f, verb), plain(s))
 }
 
-// clientCAEvery is how long a client CA is used before the file is looked at.
+// clientCAEvery is how long a client CA is used before its file is checked
+// again.
 const clientCAEvery = time.Second
 
 var errServerPair = errors.New("TLS configuration must include both certificate and key for server connections")
@@ -50,16 +53,16 @@ func (s ServerTLS) Validate() error {
 func (s ServerTLS) Load() (*tls.Config, error) { return s.LoadReporting(nil) }
 
 // LoadReporting reads the files and returns the settings for crypto/tls; the
-// caller adds NextProtos. Certificate and key are read again after
-// ReloadInterval, and the client CA if ClientCAFileReload says so, both at the
-// first handshake after their time. report, which may be nil, is given the error
-// of a reload that failed, once for each error, during a handshake; the old files'
-// contents stay in use.
+// caller adds NextProtos. Certificate and key are read again at the first
+// handshake after ReloadInterval, and the client CA at the first handshake after a
+// second if ClientCAFileReload is set. If a reload fails, report, which may be
+// nil, is called with the error during the handshake, once for each different
+// error; the contents of the old files stay in use.
 //
-// With ClientCAFileReload the clients' certificates are verified in
-// VerifyConnection, at every handshake and every resumption, so that nobody comes
-// in on a session from before a change; VerifiedChains stays empty, and clients
-// are not told which authorities are taken.
+// With ClientCAFileReload the client certificates are verified in
+// VerifyConnection, at every handshake and every resumption, so that a session
+// from before a change is verified too. VerifiedChains stays empty, and the
+// handshake does not send clients the list of accepted authorities.
 func (s ServerTLS) LoadReporting(report func(error)) (*tls.Config, error) {
 	out, err := s.load(report)
 	if err != nil {
@@ -70,7 +73,7 @@ func (s ServerTLS) LoadReporting(report func(error)) (*tls.Config, error) {
 
 func (s ServerTLS) load(report func(error)) (*tls.Config, error) {
 	switch {
-	case s.hasCert() != s.hasKey(): // the Collector's words
+	case s.hasCert() != s.hasKey(): // with the Collector's text
 		return nil, errors.New("failed to load TLS cert and key: for auth via TLS, provide both certificate and key, or neither")
 	case !s.hasCert():
 		return nil, errServerPair
@@ -104,7 +107,8 @@ func (s ServerTLS) load(report func(error)) (*tls.Config, error) {
 	return out, nil
 }
 
-// clientCA reads a client CA's file, and makes a pool only of new contents.
+// clientCA reads the file of a client CA, and parses it only if its contents
+// have changed.
 type clientCA struct {
 	file TLS
 	sum  [sha256.Size]byte

@@ -77,9 +77,9 @@ func write(t testing.TB, path string, b []byte) string {
 	return path
 }
 
-// shake returns what a client and a server make of each other over a real
-// connection: the state, and the first error of either, once a byte went both
-// ways (in TLS 1.3 a client hears only then that it was refused).
+// shake connects a client and a server. It returns the state, and the first
+// error of either, after one byte each way (in TLS 1.3 a client learns only
+// then that it was refused).
 func shake(server, client *tls.Config) (tls.ConnectionState, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -115,7 +115,7 @@ func shake(server, client *tls.Config) (tls.ConnectionState, error) {
 	return state, errors.Join(<-done, err)
 }
 
-// fixture is a server's files and a client that trusts them.
+// fixture has the files of a server and a client that trusts them.
 type fixture struct {
 	ca        *tlstest.Authority
 	dir       string
@@ -132,7 +132,7 @@ func newFixture(t testing.TB) *fixture {
 
 func (f *fixture) client() *tls.Config { return &tls.Config{RootCAs: f.ca.Pool()} }
 
-// with returns a client config that always shows the certificate.
+// with returns a client config that always sends the certificate.
 func (f *fixture) with(cert, key []byte) *tls.Config {
 	c := f.client()
 	pair, err := tls.X509KeyPair(cert, key)
@@ -182,7 +182,8 @@ func TestServerTLSMutual(t *testing.T) {
 	}
 }
 
-// The floor is 1.2 unless it is set, and what is set holds for every handshake.
+// The minimum version is 1.2 by default, and the configured versions apply to
+// every handshake.
 func TestServerTLSVersions(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -208,16 +209,16 @@ func TestServerTLSVersions(t *testing.T) {
 			t.Errorf("floor %q, client up to %s: %v", c.floor, tls.VersionName(c.highest), err)
 		}
 		if c.ok && state.CurveID != tls.CurveP384 {
-			t.Errorf("curve %v, want the one that is set", state.CurveID)
+			t.Errorf("curve %v, want the configured one", state.CurveID)
 		}
 		if c.ok && c.highest == tls.VersionTLS12 && state.CipherSuite != tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 {
-			t.Errorf("cipher suite %s, want the one that is set", tls.CipherSuiteName(state.CipherSuite))
+			t.Errorf("cipher suite %s, want the configured one", tls.CipherSuiteName(state.CipherSuite))
 		}
 	}
 }
 
-// 100 certificates, one file after the other, while others shake hands: none of
-// them fails, and the last certificate arrives.
+// 100 certificates are written, one file after the other, during handshakes: no
+// handshake fails, and the last certificate is used.
 func TestServerTLSRotation(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -260,7 +261,7 @@ func TestServerTLSRotation(t *testing.T) {
 		if i%2 == 0 {
 			server.GetCertificate(nil)
 		}
-		write(t, f.cert, cert) // and now without its key
+		write(t, f.cert, cert) // now the new certificate with the old key
 		server.GetCertificate(nil)
 		write(t, f.key, key)
 		last = cert
@@ -271,7 +272,7 @@ func TestServerTLSRotation(t *testing.T) {
 	}
 	want := pair.Leaf.SerialNumber.String()
 	for serial() != want {
-		time.Sleep(time.Millisecond) // the test's own timeout is the bound
+		time.Sleep(time.Millisecond) // ends at the latest with the timeout of the test
 	}
 	close(stop)
 	wg.Wait()
@@ -280,7 +281,7 @@ func TestServerTLSRotation(t *testing.T) {
 	}
 }
 
-// A reload that fails keeps what there was, says so once, and is tried again
+// A failed reload keeps the old certificate, is reported once, and is retried
 // soon, however long the interval is.
 func TestServerTLSReloadFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -325,8 +326,8 @@ func TestServerTLSReloadFails(t *testing.T) {
 	})
 }
 
-// A new client CA holds for the next handshake, for sessions from before too; the
-// rest of the settings stays. A broken file changes nothing.
+// A new client CA is used from the next handshake on, also for resumed sessions;
+// the other settings do not change. An invalid file changes nothing.
 func TestServerTLSClientCAReload(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -355,17 +356,17 @@ func TestServerTLSClientCAReload(t *testing.T) {
 			t.Errorf("TLS %s: no session was resumed: the test proves nothing", version)
 		}
 		if _, err := shake(server, new); err == nil {
-			t.Error("the new client came in before its CA")
+			t.Error("the new client was accepted before its CA")
 		}
 		write(t, caFile, after.PEM[:20])
 		time.Sleep(ClientCAEvery)
 		if _, err := shake(server, old); err != nil {
-			t.Errorf("a broken file shuts the old client out: %v", err)
+			t.Errorf("with an invalid file the old client is refused: %v", err)
 		}
 		write(t, caFile, after.PEM)
 		time.Sleep(ClientCAEvery)
 		if _, err := shake(server, old); err == nil {
-			t.Errorf("TLS %s: the old client still comes in, with a session from before", version)
+			t.Errorf("TLS %s: the old client is still accepted, with a resumed session", version)
 		}
 		state, err := shake(server, new)
 		if err != nil || state.CurveID != tls.CurveP384 || state.NegotiatedProtocol != "h2" {
@@ -374,7 +375,7 @@ func TestServerTLSClientCAReload(t *testing.T) {
 	}
 }
 
-// PEM texts in place do as files do.
+// PEM texts in the configuration work like files.
 func TestServerTLSInline(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

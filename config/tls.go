@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// TLS is the part of the TLS settings that servers and clients share, with the
-// Collector's keys. Each of the three PEM texts is given as a file or in place.
+// TLS holds the TLS settings that servers and clients share, with the
+// Collector's keys. Each of the three PEM texts is either in a file or in the
+// configuration.
 type TLS struct {
 	CAFile   string `yaml:"ca_file"`
 	CAPem    Secret `yaml:"ca_pem"`
@@ -21,26 +22,27 @@ type TLS struct {
 	KeyFile  string `yaml:"key_file"`
 	KeyPem   Secret `yaml:"key_pem"`
 	// IncludeSystemCACertsPool adds the system's authorities to those of CA.
-	// Without a CA they alone are trusted.
+	// Without a CA only the system's authorities are trusted.
 	IncludeSystemCACertsPool bool `yaml:"include_system_ca_certs_pool"`
-	// MinVersion and MaxVersion are "1.0" to "1.3"; empty is 1.2 and the newest.
+	// MinVersion and MaxVersion are "1.0" to "1.3"; empty means 1.2 and the
+	// newest version.
 	MinVersion string `yaml:"min_version"`
 	MaxVersion string `yaml:"max_version"`
-	// CipherSuites are names as in crypto/tls, for TLS 1.2 and older; empty is
-	// Go's choice.
+	// CipherSuites are names of crypto/tls, for TLS 1.2 and older; empty means
+	// Go's default.
 	CipherSuites                []string `yaml:"cipher_suites"`
 	IncludeInsecureCipherSuites bool     `yaml:"include_insecure_cipher_suites"`
 	// CurvePreferences are X25519MLKEM768, X25519, P256, P384, P521.
 	CurvePreferences []string `yaml:"curve_preferences"`
 	// ReloadInterval is how long a loaded certificate and key are used before
-	// they are read again; 0 is for ever. If the new ones cannot be read, or do
-	// not fit each other, the old ones stay in use.
+	// they are read again; 0 means they are read once. If the new ones cannot
+	// be read, or do not match each other, the old ones stay in use.
 	ReloadInterval time.Duration `yaml:"reload_interval"`
-	// TPM is read only to be refused.
+	// TPM is not supported: Validate returns an error if it is enabled.
 	TPM TPM `yaml:"tpm"`
 }
 
-// TPM is a key in a trusted platform module, which the Collector can use.
+// TPM is a key in a trusted platform module, which the Collector supports.
 type TPM struct {
 	Enabled   bool   `yaml:"enabled"`
 	Path      string `yaml:"path"`
@@ -48,7 +50,7 @@ type TPM struct {
 	Auth      Secret `yaml:"auth"`
 }
 
-// Validate refuses a TPM that is switched on.
+// Validate returns an error if the TPM is enabled.
 func (t TPM) Validate() error {
 	if t.Enabled {
 		return Atf("enabled", "a key in a TPM is not supported: expected key_file or key_pem")
@@ -56,15 +58,17 @@ func (t TPM) Validate() error {
 	return nil
 }
 
-// ClientTLS is a client's TLS settings. The zero value is TLS with the system's
-// authorities.
+// ClientTLS holds the TLS settings of a client. The zero value means TLS with
+// the system's authorities.
 type ClientTLS struct {
 	TLS `yaml:",inline"`
-	// Insecure turns TLS off. As in the Collector, a CA beside it wins.
+	// Insecure turns TLS off. As in the Collector, it has no effect if a CA is
+	// set.
 	Insecure bool `yaml:"insecure"`
-	// InsecureSkipVerify encrypts without knowing to whom.
+	// InsecureSkipVerify disables the verification of the server's certificate.
 	InsecureSkipVerify bool `yaml:"insecure_skip_verify"`
-	// ServerName replaces the endpoint's host in the check of the certificate.
+	// ServerName replaces the endpoint's host in the verification of the
+	// certificate.
 	ServerName string `yaml:"server_name_override"`
 }
 
@@ -87,7 +91,7 @@ func (c ClientTLS) Validate() error {
 	return err
 }
 
-// Validate checks what servers and clients share.
+// Validate checks the settings without reading files.
 func (t TLS) Validate() error {
 	var problems []error
 	add := func(err error) { problems = append(problems, err) }
@@ -185,7 +189,7 @@ func (c ClientTLS) Load() (*tls.Config, error) {
 	return out, nil
 }
 
-// base returns what needs no file. Validate has been through all of it.
+// base returns the settings that need no file. Validate has checked them.
 func (t TLS) base() *tls.Config {
 	out := &tls.Config{}
 	out.MinVersion, _ = version(t.MinVersion, tls.VersionTLS12)
@@ -195,7 +199,7 @@ func (t TLS) base() *tls.Config {
 	return out
 }
 
-// authorities returns whom to trust; nil is the system's choice.
+// authorities returns the trusted authorities; nil means those of the system.
 func (t TLS) authorities() (*x509.CertPool, error) {
 	if !t.hasCA() {
 		return nil, nil
@@ -207,7 +211,8 @@ func (t TLS) authorities() (*x509.CertPool, error) {
 	return t.poolOf(pem)
 }
 
-// poolOf returns the authorities in pem, and the system's if they are included.
+// poolOf returns the authorities in pem, and the system's if
+// IncludeSystemCACertsPool is set.
 func (t TLS) poolOf(pem []byte) (_ *x509.CertPool, err error) {
 	pool := x509.NewCertPool()
 	if t.IncludeSystemCACertsPool {
@@ -216,7 +221,7 @@ func (t TLS) poolOf(pem []byte) (_ *x509.CertPool, err error) {
 		}
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read the CA certificate: no certificate in PEM form in %s", whence(t.CAFile, "ca_pem"))
+		return nil, fmt.Errorf("read the CA certificate: no certificate in PEM form in %s", sourceOf(t.CAFile, "ca_pem"))
 	}
 	return pool, nil
 }
@@ -228,7 +233,7 @@ func fileOr(file string, pem Secret) ([]byte, error) {
 	return os.ReadFile(file)
 }
 
-func whence(file, key string) string {
+func sourceOf(file, key string) string {
 	if file == "" {
 		return key
 	}
@@ -246,7 +251,7 @@ func (t TLS) readPair() (*tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("certificate %s with key %s: %s", whence(t.CertFile, "cert_pem"), whence(t.KeyFile, "key_pem"),
+		return nil, fmt.Errorf("certificate %s with key %s: %s", sourceOf(t.CertFile, "cert_pem"), sourceOf(t.KeyFile, "key_pem"),
 			strings.TrimPrefix(err.Error(), "tls: "))
 	}
 	return &pair, nil

@@ -73,8 +73,8 @@ func TestClientTLSLoadRefuses(t *testing.T) {
 	}
 }
 
-// A new certificate is taken once the interval is over; one that cannot be read
-// leaves the old in place.
+// A new certificate is used when the interval is over; if it cannot be read,
+// the old one stays in use.
 func TestClientTLSReload(t *testing.T) {
 	t.Parallel()
 	ca := tlstest.New(t)
@@ -99,7 +99,7 @@ func TestClientTLSReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := always(); got != "before" {
-		t.Errorf("with a broken file: %q, want the old certificate", got)
+		t.Errorf("with an invalid file: %q, want the old certificate", got)
 	}
 	cert, key = ca.Pair("after")
 	if err := os.WriteFile(certFile, cert, 0o600); err != nil {

@@ -2,10 +2,10 @@ package config
 
 import "iter"
 
-// A Decoder reads itself from a configuration file. It is for fields that can be
-// written in several ways, such as a map or a list; all other types are decoded
-// by their yaml tags. Decoding finds Decoder by reflection, so that types which
-// implement it need no YAML library.
+// A Decoder decodes itself from a configuration file. It is for fields that can
+// be written in several ways, such as a map or a list; all other types are
+// decoded by their yaml tags. Decoding finds Decoder by reflection, so that
+// types which implement it need no YAML library.
 type Decoder interface {
 	DecodeConfig(v Value) error
 }
@@ -13,25 +13,26 @@ type Decoder interface {
 // A Value is one value of a configuration file. Its methods return errors that
 // carry the file, line and column.
 type Value interface {
-	// Kind says how the value was written.
+	// Kind returns the YAML type of the value.
 	Kind() Kind
-	// Key is the map key under which the value stands; empty in a list.
+	// Key returns the map key of the value; empty in a list.
 	Key() string
-	// Text is a scalar as it was written; empty for a map or a list.
+	// Text returns a scalar as it was written; empty for a map or a list.
 	Text() string
-	// Decode stores the value in what into, a non-nil pointer, points to. Fields
-	// that the file does not mention keep their values. A Decoder decodes its own
+	// Decode stores the value in the variable that into points to. Fields that
+	// the file does not mention keep their values. A Decoder decodes its own
 	// fields through a type without methods:
 	//
 	//	type plain Target
 	//	return v.Decode((*plain)(t))
 	Decode(into any) error
-	// Values yields the entries of a map, or the items of a list, in the order in
+	// Values yields the entries of a map or the items of a list, in the order in
 	// which they were written.
 	Values() iter.Seq[Value]
-	// Lookup returns the value of a key; nil where there is none.
+	// Lookup returns the value of a key; nil if there is none.
 	Lookup(key string) Value
-	// Errorf returns an error at the place of the value, KeyErrorf at its key.
+	// Errorf returns an error with the position of the value, KeyErrorf with
+	// that of its key.
 	Errorf(format string, args ...any) error
 	KeyErrorf(format string, args ...any) error
 }
@@ -51,21 +52,21 @@ const (
 	Map
 )
 
-// String returns the kind as errors call it.
+// String returns the name of the kind in errors.
 func (k Kind) String() string {
 	return [...]string{"null", "boolean", "integer", "number", "timestamp", "string", "list", "map"}[k]
 }
 
 // A Defaulter has defaults that are not its zero value. SetDefaults is called on
-// every value that decoding makes: behind a pointer, in a list or a map.
+// every value that decoding creates: for a pointer, in a list or in a map.
 type Defaulter interface {
 	SetDefaults()
 }
 
-// A Validator checks itself after decoding. Validate is called on the value that
-// is decoded into and on every value in it, mentioned in the file or not, parts
-// before the whole; nil pointers are left out. Use At to report a problem at one
-// of the fields, and errors.Join for several.
+// A Validator checks itself after decoding. Validate is called on the decoded
+// value and on every value in it, whether the file mentions it or not, inner
+// values first; nil pointers are skipped. Use At to report a problem at one of
+// the fields, and errors.Join for several.
 type Validator interface {
 	Validate() error
 }

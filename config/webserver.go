@@ -6,20 +6,21 @@ import (
 	"strings"
 )
 
-// WebServer is the settings of a server that serves pages or health checks, with
-// the keys that the OpenTelemetry Collector gives any server.
+// WebServer holds the settings of a server that serves pages or health checks,
+// with the OpenTelemetry Collector's keys for any server.
 type WebServer struct {
 	// Endpoint is host:port, or the path of a socket for transport unix.
 	Endpoint string `yaml:"endpoint"`
 	// Transport is tcp, tcp4, tcp6 or unix.
 	Transport string `yaml:"transport"`
-	// TLS is off unless it is there.
+	// TLS is off if it is nil.
 	TLS *ServerTLS `yaml:"tls" config:"section"`
-	// AllowedHosts are names by which browsers may call the server, beside those
-	// of the machine itself and the one in Endpoint.
+	// AllowedHosts are additional names in the Host header that browsers may
+	// use, beside those of the machine itself and the one in Endpoint.
 	AllowedHosts []string `yaml:"allowed_hosts,omitempty"`
 
-	// Nobody may come to harm by believing that these protect something.
+	// These are not supported, and refused since users would rely on them for
+	// security.
 	Auth        Refused `yaml:"auth,omitempty"`
 	Middlewares Refused `yaml:"middlewares,omitempty"`
 
@@ -41,7 +42,7 @@ func (c *WebServer) Validate() error {
 	switch c.Transport {
 	case "unix":
 		if c.Endpoint == "" {
-			errs = append(errs, Atf("endpoint", "expected the path of a socket, found nothing"))
+			errs = append(errs, Atf("endpoint", "no endpoint is set: expected the path of a socket"))
 		}
 	case "tcp", "tcp4", "tcp6":
 		if _, _, err := net.SplitHostPort(c.Endpoint); err != nil {
@@ -58,7 +59,7 @@ func (c *WebServer) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Warnings tells which keys were given in vain.
+// Warnings returns a warning for each key that is set and has no effect.
 func (c *WebServer) Warnings() []string {
 	var all []string
 	for _, i := range []*Ignored{

@@ -636,7 +636,7 @@ func TestHTTPCookies(t *testing.T) {
 func TestHTTPRefusesConfig(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*config.HTTPClient, Endpoints){
-		"the endpoint is no URL": func(c *config.HTTPClient, _ Endpoints) { c.Endpoint = "host:4318" },
+		"the endpoint is not a URL": func(c *config.HTTPClient, _ Endpoints) { c.Endpoint = "host:4318" },
 		"logs: the endpoint":     func(_ *config.HTTPClient, e Endpoints) { e[otlp.Logs] = "nowhere" },
 		"no such file":           func(c *config.HTTPClient, _ Endpoints) { c.TLS.CAFile = "/gone" },
 		"unknown compression":    func(c *config.HTTPClient, _ Endpoints) { c.Compression = "brotli" },

@@ -33,7 +33,7 @@ func TestOTLPConfigErrors(t *testing.T) {
 		{OTLPConfig{Consumer: sink, MetricDefinitions: map[uint32]MetricDefinition{3: {}, 2: {}}}, []string{"MetricDefinitions[2] has no Name\nMetricDefinitions[3] has no Name"}},
 		{OTLPConfig{Endpoint: "h:1", Compression: "best"}, []string{"best"}},
 		{OTLPConfig{Endpoint: "http://h:1", Compression: "lz4"}, []string{"Compression lz4 is not included"}},
-		{OTLPConfig{Endpoint: "https://h:x"}, []string{"endpoint: the endpoint is no URL"}},
+		{OTLPConfig{Endpoint: "https://h:x"}, []string{"endpoint: the endpoint is not a URL"}},
 	} {
 		r, err := NewOTLP(c.config)
 		if err == nil {

@@ -205,7 +205,7 @@ func TestTakenPort(t *testing.T) {
 	if failed, ok := err.(*exec.ExitError); ok {
 		code = failed.ExitCode()
 	}
-	const want = `penstock: start receiver "otlp": protocols.grpc: listen at tcp `
+	const want = `penstock: start receiver "otlp": protocols.grpc: listen on tcp `
 	if code != 1 || !strings.HasPrefix(string(out), want) || !strings.Contains(string(out), "address already in use") || strings.Count(string(out), "\n") != 1 {
 		t.Errorf("exit code %d, want 1; it says\n%s", code, out)
 	}

@@ -236,8 +236,8 @@ func TestRefusesConfig(t *testing.T) {
 	t.Parallel()
 	for yaml, want := range map[string]string{
 		"timeout: 1s":                             "no endpoint is set: expected endpoint, or that of a signal",
-		"endpoint: host:4318":                     ":1:11: endpoint: the endpoint is no URL",
-		"traces_endpoint: host/x":                 ":1:18: traces_endpoint: the endpoint is no URL",
+		"endpoint: host:4318":                     ":1:11: endpoint: the endpoint is not a URL",
+		"traces_endpoint: host/x":                 ":1:18: traces_endpoint: the endpoint is not a URL",
 		"endpoint: http://h\nencoding: json":      ":2:11: encoding: encoding json is not there yet",
 		"endpoint: http://h\nencoding: xml":       `:2:11: encoding: unknown encoding "xml"`,
 		"endpoint: http://h\ntrace_endpoint: x":   `did you mean "traces_endpoint"`,

@@ -9,8 +9,8 @@ import (
 // maxListed is how many known names an error lists.
 const maxListed = 25
 
-// Known returns the end of an error about an unknown name: the known name that was probably
-// meant, if there is one, and all known names: `, did you mean "b"? (known: a, b, c)`.
+// Known returns the end of an error about an unknown name: the most similar known name, if
+// there is one, and all known names: `, did you mean "b"? (known: a, b, c)`.
 func Known(got string, known []string) string {
 	known = slices.Sorted(slices.Values(known))
 	text := ""
@@ -19,7 +19,7 @@ func Known(got string, known []string) string {
 	}
 	switch {
 	case len(known) == 0:
-		return text + " (none is known here)"
+		return text + " (known: none)"
 	case len(known) > maxListed:
 		return text + " (known: " + strings.Join(known[:maxListed], ", ") + ", ...)"
 	}

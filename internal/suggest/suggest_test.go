@@ -18,10 +18,10 @@ func TestKnown(t *testing.T) {
 			t.Errorf("Known(%q) = %q, want %q", got, text, want)
 		}
 		if !strings.HasSuffix(text, " (known: batch, exporters, max_size, otlp, otlp_http, receivers)") {
-			t.Errorf("Known(%q) = %q does not list what is known", got, text)
+			t.Errorf("Known(%q) = %q does not list the known names", got, text)
 		}
 	}
-	if text := Known("x", nil); text != " (none is known here)" {
-		t.Errorf("nothing known: %q", text)
+	if text := Known("x", nil); text != " (known: none)" {
+		t.Errorf("no known names: %q", text)
 	}
 }

@@ -590,7 +590,7 @@ func TestRegister(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := second.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "listens there") {
+	if err := second.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "uses this address") {
 		t.Errorf("the port is in use: %v", err)
 	}
 	for range 2 {
