@@ -23,9 +23,10 @@ var floors = [][]string{
 	{"otlp", "config", "admission", "libpf"},
 	{"pipeline", "internal/conf", "internal/compress", "internal/decompress", "reporter/samples", "reporter/collectionagent/v1", "internal/pprofconv"},
 	{"component", "otlpclient", "obsreport"},
-	{"internal/refusal"}, // between otlpclient and pipeline, which do not know each other
-	{"exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/…"}, // what exporters, extensions, the reporter, receivers share: a landing below them
-	{"reporter"}, // below the receivers that feed it
+	{"internal/refusal"},                                                                              // between otlpclient and pipeline, which do not know each other
+	{"exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/conns"}, // what exporters, extensions, the reporter, receivers share: a landing below them
+	{"reporter", "receiver/internal/frontend"},                                                        // the reporter is below the receivers that feed it
+	{"receiver/internal/grpcserver"},
 	{"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen"},
 	{"components", "service/internal/selfobs"},
 	{"service/internal/load"},
