@@ -46,7 +46,7 @@ func (r *rig) idle() {
 	r.t.Helper()
 	r.waitFor(func() bool {
 		s := r.budget.Stats()
-		return r.gate.count() == 0 && s.Used == 0 && s.Admitted == 0 && s.Waiting == 0 && s.Growing == 0
+		return r.inFlight.Count() == 0 && s.Used == 0 && s.Admitted == 0 && s.Waiting == 0 && s.Growing == 0
 	})
 }
 
@@ -230,9 +230,9 @@ func breakOff(t *testing.T, r *rig) {
 	t.Helper()
 	conn := dialRaw(t, r.HTTPAddr(), nil, "")
 	_, _ = io.WriteString(conn, "POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 100000\r\n\r\nabc")
-	r.waitFor(func() bool { return r.gate.count() == 1 && r.budget.Stats().Used >= 100_000 })
+	r.waitFor(func() bool { return r.inFlight.Count() == 1 && r.budget.Stats().Used >= 100_000 })
 	_ = conn.Close()
-	r.waitFor(func() bool { return r.gate.count() == 0 })
+	r.waitFor(func() bool { return r.inFlight.Count() == 0 })
 	for _, target := range []struct {
 		addr        net.Addr
 		path, media string
@@ -252,11 +252,11 @@ func breakOff(t *testing.T, r *rig) {
 			}
 		}()
 		_, _ = w.Write(frame(0, 100_000, make([]byte, 5000)))
-		r.waitFor(func() bool { return r.gate.count() == 1 && r.budget.Stats().Used > 0 })
+		r.waitFor(func() bool { return r.inFlight.Count() == 1 && r.budget.Stats().Used > 0 })
 		cancel()
 		<-done
 		_ = w.Close()
-		r.waitFor(func() bool { return r.gate.count() == 0 })
+		r.waitFor(func() bool { return r.inFlight.Count() == 0 })
 	}
 }
 
@@ -280,7 +280,7 @@ func TestRetainedBatchHoldsItsBytes(t *testing.T) {
 			if a := way.send(r, body); !a.ok() {
 				t.Fatal(a.status)
 			}
-			r.waitFor(func() bool { return r.gate.count() == 0 })
+			r.waitFor(func() bool { return r.inFlight.Count() == 0 })
 			most := 2 * bufpool.Class(len(body))
 			if way.name == "json" { // in a buffer that the text would fit into
 				most = 2 * bufpool.Class(len(otlp.AppendJSON(nil, otlp.Logs, body)))

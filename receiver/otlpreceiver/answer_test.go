@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	otelcodes "go.opentelemetry.io/otel/codes"
 	coltraces "go.opentelemetry.io/proto/otlp/collector/trace/v1"
@@ -50,7 +48,7 @@ var consumerAnswers = []struct {
 	name       string
 	err        error
 	panics     bool
-	processor  bool // a processor before the consumer panics
+	processor  bool       // a processor before the consumer panics
 	code       codes.Code // OK: success
 	http       int
 	retry      time.Duration // RetryInfo, -1: none
@@ -239,44 +237,9 @@ func TestMessagesAreCapped(t *testing.T) {
 				}
 				message = resp.GetPartialSuccess().GetErrorMessage()
 			}
-			if n := len(message); n > maxMessageBytes || n < maxMessageBytes-8 || !strings.HasSuffix(message, "ж…") {
+			if n := len(message); n > maxAnswerText || n < maxAnswerText-8 || !strings.HasSuffix(message, "ж…") {
 				t.Errorf("%s: a message of %d bytes ending in %q", via.name, n, message[max(0, n-8):])
 			}
-		}
-	}
-}
-
-func TestClip(t *testing.T) {
-	t.Parallel()
-	for _, s := range []string{"", "short", strings.Repeat("a", maxMessageBytes), strings.Repeat("a", maxMessageBytes+1),
-		strings.Repeat("a", maxMessageBytes-4) + "жжж", strings.Repeat("\xff", 2000), strings.Repeat("😀", 1000), "\xe2\x82"} {
-		got := clip(s)
-		if len(got) > maxMessageBytes || !utf8.ValidString(got) {
-			t.Errorf("clip of %d bytes: %d bytes, valid %v", len(s), len(got), utf8.ValidString(got))
-		}
-		if len(s) <= maxMessageBytes && utf8.ValidString(s) && got != s {
-			t.Errorf("clip changed %d good bytes", len(s))
-		}
-		if len(s) > maxMessageBytes && utf8.ValidString(s) && !strings.HasPrefix(s, strings.TrimSuffix(got, "…")) {
-			t.Errorf("clip of %q… cut a rune", s[:10])
-		}
-	}
-}
-
-// No code that a sender gives up on may go out as an HTTP status that it would
-// retry, and the other way round (OTLP specification, both tables).
-func TestHTTPStatusKeepsRetryability(t *testing.T) {
-	t.Parallel()
-	retryable := map[int]bool{429: true, 502: true, 503: true, 504: true}
-	for c := codes.Canceled; c <= codes.Unauthenticated; c++ {
-		status := refusalFor(&pipeline.Error{Kind: pipeline.Permanent, Code: uint32(c)}).httpStatus()
-		if retryable[status] || status < 400 {
-			t.Errorf("permanent with %s is HTTP %d", c, status)
-		}
-	}
-	for _, k := range []pipeline.Kind{pipeline.Retryable, pipeline.Overloaded} {
-		if status := refusalFor(&pipeline.Error{Kind: k}).httpStatus(); status != http.StatusServiceUnavailable {
-			t.Errorf("%s is HTTP %d", k, status)
 		}
 	}
 }

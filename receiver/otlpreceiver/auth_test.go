@@ -288,7 +288,7 @@ func TestAuthenticationBeforeTheBody(t *testing.T) {
 		if peak := budget.Stats().Peak; peak != 0 {
 			t.Errorf("%d bytes were taken from the budget for strangers", peak)
 		}
-		r.waitFor(func() bool { return r.gate.count() == 0 })
+		r.waitFor(func() bool { return r.inFlight.Count() == 0 })
 	})
 }
 

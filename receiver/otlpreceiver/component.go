@@ -22,14 +22,15 @@ func (c *Config) Listens() []component.Listen {
 	return all
 }
 
-// Endpoints implements component.Server.
+// Endpoints implements component.Server. Protocols that share a port have the same
+// address.
 func (r *Receiver) Endpoints() []component.Endpoint {
 	var all []component.Endpoint
 	if a := r.GRPCAddr(); a != nil {
-		all = append(all, component.Endpoint{Protocol: "OTLP/gRPC", Addr: a})
+		all = append(all, component.Endpoint{Protocol: grpcProtocol, Addr: a})
 	}
 	if a := r.HTTPAddr(); a != nil {
-		all = append(all, component.Endpoint{Protocol: "OTLP/HTTP", Addr: a})
+		all = append(all, component.Endpoint{Protocol: httpProtocol, Addr: a})
 	}
 	return all
 }

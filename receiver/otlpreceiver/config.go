@@ -1,6 +1,7 @@
 package otlpreceiver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -35,7 +36,7 @@ type Protocols struct {
 type ServerConfig struct {
 	// Endpoint is host:port, or the path of a socket for transport unix.
 	Endpoint string `yaml:"endpoint"`
-	// Transport is tcp, tcp4, tcp6 or unix.
+	// Transport is tcp, tcp4, tcp6 or unix; empty is tcp.
 	Transport string `yaml:"transport"`
 	// SocketMode is the file mode of the socket for transport unix, as "0660".
 	SocketMode FileMode `yaml:"socket_mode,omitempty"`
@@ -143,9 +144,15 @@ func (c *KeepaliveConfig) parts() (p KeepaliveParameters, e EnforcementPolicy) {
 	return p, e
 }
 
-// HTTPConfig configures the HTTP server.
+// HTTPConfig configures the HTTP server. In one that is not made by
+// DefaultHTTPConfig (nor decoded from a file), each field that is zero has its
+// default, timeouts and KeepAlivesEnabled too; to turn one of them off, start from
+// DefaultHTTPConfig.
 type HTTPConfig struct {
 	ServerConfig `yaml:",inline"`
+	// complete says that zero fields are meant.
+	complete bool
+
 	// MaxRequestBodySize limits a request, compressed and decompressed, in bytes.
 	// 0 or less is 64 MiB, what OTLP recommends.
 	MaxRequestBodySize int64 `yaml:"max_request_body_size"`
@@ -236,6 +243,7 @@ func DefaultGRPCConfig() *GRPCConfig {
 // is longer than the minute at which SDKs send metrics.
 func DefaultHTTPConfig() *HTTPConfig {
 	return &HTTPConfig{
+		complete:           true,
 		ServerConfig:       ServerConfig{Endpoint: "localhost:4318", Transport: "tcp"},
 		MaxRequestBodySize: defaultMaxRequestBytes,
 		ReadHeaderTimeout:  10 * time.Second,
@@ -252,11 +260,48 @@ func (c *GRPCConfig) SetDefaults() { *c = *DefaultGRPCConfig() }
 // SetDefaults implements config.Defaulter.
 func (c *HTTPConfig) SetDefaults() { *c = *DefaultHTTPConfig() }
 
-// OnePort says whether gRPC and HTTP share a port: they are both on and have the
+// fillIn gives the fields that are zero and not meant to be their defaults.
+func (c *HTTPConfig) fillIn() {
+	c.Transport = cmp.Or(c.Transport, "tcp")
+	if c.complete {
+		return
+	}
+	d := DefaultHTTPConfig()
+	c.complete, c.KeepAlivesEnabled = true, true
+	c.MaxRequestBodySize = cmp.Or(c.MaxRequestBodySize, d.MaxRequestBodySize)
+	c.ReadHeaderTimeout = cmp.Or(c.ReadHeaderTimeout, d.ReadHeaderTimeout)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, d.WriteTimeout)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, d.IdleTimeout)
+	c.TracesURLPath = cmp.Or(c.TracesURLPath, d.TracesURLPath)
+	c.MetricsURLPath = cmp.Or(c.MetricsURLPath, d.MetricsURLPath)
+	c.LogsURLPath = cmp.Or(c.LogsURLPath, d.LogsURLPath)
+	c.ProfilesURLPath = cmp.Or(c.ProfilesURLPath, d.ProfilesURLPath)
+	if c.Keepalive == nil {
+		c.Keepalive = d.Keepalive
+	}
+}
+
+// completed returns c with the defaults of fields that are zero and not meant to be.
+// It shares no section that it changes with c.
+func (c Config) completed() Config {
+	if g := c.Protocols.GRPC; g != nil {
+		g = new(*g)
+		g.Transport = cmp.Or(g.Transport, "tcp")
+		c.Protocols.GRPC = g
+	}
+	if h := c.Protocols.HTTP; h != nil {
+		h = new(*h)
+		h.fillIn()
+		c.Protocols.HTTP = h
+	}
+	return c
+}
+
+// OnePort reports whether gRPC and HTTP share a port: they are both on and have the
 // same endpoint.
 func (c *Config) OnePort() bool {
 	g, h := c.Protocols.GRPC, c.Protocols.HTTP
-	return g != nil && h != nil && g.Transport == h.Transport && g.Endpoint == h.Endpoint && !isAnyPort(g.Endpoint)
+	return g != nil && h != nil && cmp.Or(g.Transport, "tcp") == cmp.Or(h.Transport, "tcp") && g.Endpoint == h.Endpoint && !isAnyPort(g.Endpoint)
 }
 
 // Validate checks what is about the whole; the sections check themselves.

@@ -115,7 +115,7 @@ protocols:
 	if got := cfg.Protocols.GRPC; !reflect.DeepEqual(&g, got) {
 		t.Errorf("grpc:\nwant %+v\n got %+v", g, got)
 	}
-	h := HTTPConfig{
+	h := HTTPConfig{complete: true, // it was decoded over the defaults
 		ServerConfig: ServerConfig{Endpoint: "/run/otlp.sock", Transport: "unix", SocketMode: 0o660,
 			IncludeMetadata: Metadata{Names: []string{"x-tenant", "host"}},
 			Auth:            &AuthConfig{Authenticator: "oidc/a", RequestParams: []string{"token"}},

@@ -13,6 +13,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
 // format is one way to write requests and responses over HTTP.
@@ -22,7 +23,7 @@ type format struct {
 	// toWire turns the body of a request into protobuf, in another buffer of
 	// bufpool; the one that it was given is no longer the caller's. nil: it is
 	// protobuf.
-	toWire func(v *visit, body *[]byte) (*[]byte, *refusal)
+	toWire func(r *frontend.Request, body *[]byte, maxBytes int) (*[]byte, *frontend.Refusal)
 	// response turns the body of a response from protobuf.
 	response func(s otlp.Signal, wire []byte) []byte
 	// marshal writes a google.rpc.Status.
@@ -44,27 +45,27 @@ func formats() []*format {
 	}
 }
 
-// fromJSON decodes a body of JSON. The wire form is nearly always the shorter
-// one; lists of small numbers grow, eightfold at most.
-func fromJSON(v *visit, body *[]byte) (*[]byte, *refusal) {
+// fromJSON decodes a body of JSON into at most maxBytes bytes. The wire form is
+// nearly always the shorter one; lists of small numbers grow, eightfold at most.
+func fromJSON(r *frontend.Request, body *[]byte, maxBytes int) (*[]byte, *frontend.Refusal) {
 	defer bufpool.Put(body)
-	most := min(otlp.MaxWireBytes(len(*body)), v.most)
+	most := min(otlp.MaxWireBytes(len(*body)), maxBytes)
 	for room := min(len(*body)/2+64, most); ; room = min(4*room, most) {
-		lent, err := v.lend(cap(*body), room)
+		buf, err := r.GetBuffer(cap(*body), room)
 		if err != nil {
-			return nil, refuseOverload(err)
+			return nil, frontend.RefuseOverload(err)
 		}
-		out, err := otlp.DecodeJSON((*lent)[:0:room], v.in.signal, *body)
+		out, err := otlp.DecodeJSON((*buf)[:0:room], r.Route.Signal, *body)
 		if err == nil {
-			*lent = out
-			return lent, nil
+			*buf = out
+			return buf, nil
 		}
-		bufpool.Put(lent)
+		bufpool.Put(buf)
 		switch {
 		case !errors.Is(err, otlp.ErrShortBuffer):
-			return nil, refuseData(err)
+			return nil, frontend.RefuseData(err)
 		case room == most:
-			return nil, refuseSize(v.most)
+			return nil, frontend.RefuseSize(maxBytes)
 		}
 	}
 }
@@ -88,15 +89,15 @@ func formatFor(all []*format, contentType string) (f *format, known bool) {
 }
 
 // refuseFormat explains which formats are read.
-func refuseFormat(all []*format, contentType string) *refusal {
+func refuseFormat(all []*format, contentType string) *frontend.Refusal {
 	var read []string
 	for _, f := range all {
 		read = append(read, f.mediaType)
 	}
-	message := "unsupported Content-Type " + quote(contentType)
+	message := "unsupported Content-Type " + frontend.Quote(contentType)
 	if contentType == "" {
 		message = "the request has no Content-Type"
 	}
-	return &refusal{code: codes.InvalidArgument, http: http.StatusUnsupportedMediaType, reason: obsreport.ReasonMediaType,
-		message: message + ": expected " + strings.Join(read, " or ")}
+	return &frontend.Refusal{Code: codes.InvalidArgument, HTTP: http.StatusUnsupportedMediaType, Reason: obsreport.ReasonMediaType,
+		Message: message + ": expected " + strings.Join(read, " or ")}
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
 // fuzzEncodings and fuzzTypes are what the fuzzer's numbers stand for.
@@ -67,26 +69,26 @@ func fuzzHandler(t testing.TB) (http.Handler, *sink) {
 	t.Helper()
 	c := DefaultHTTPConfig()
 	c.MaxRequestBodySize = fuzzLimit
-	d, s := fuzzDoor(t, "http")
-	routes, err := c.routes()
+	r, f, s := fuzzFrontEnd(t, "http")
+	paths, err := c.routes()
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := newHTTPHandler(c, d, routes)
+	h, err := r.httpHandler(c, f, paths)
 	if err != nil {
 		t.Fatal(err)
 	}
-	peer := fuzzPeer()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), connKey{}, peer)))
-		if used := d.budget.Stats().Used; used != 0 || d.gate.count() != 0 {
-			t.Errorf("%d bytes are held, %d requests inside", used, d.gate.count())
+	peer := fuzzConn()
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		h.ServeHTTP(w, q.WithContext(context.WithValue(q.Context(), connKey{}, peer)))
+		if used := f.Memory.Stats().Used; used != 0 || f.InFlight.Count() != 0 {
+			t.Errorf("%d bytes are held, %d requests in flight", used, f.InFlight.Count())
 		}
 	}), s
 }
 
-// fuzzDoor has a sink behind all signals, and a budget.
-func fuzzDoor(t testing.TB, transport string) (*door, *sink) {
+// fuzzFrontEnd has a sink behind all signals, and a budget.
+func fuzzFrontEnd(t testing.TB, transport string) (*Receiver, *frontend.FrontEnd, *sink) {
 	t.Helper()
 	r, err := New(testConfig(), component.Settings{Memory: admission.New(admission.Config{Bytes: 1 << 30})})
 	if err != nil {
@@ -98,15 +100,20 @@ func fuzzDoor(t testing.TB, transport string) (*door, *sink) {
 			t.Fatal(err)
 		}
 	}
-	d, _, err := r.door(transport, &ServerConfig{})
+	all := &servers{}
+	f, _, err := r.frontEnd(all, transport, &ServerConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(r.forget)
-	return d, s
+	t.Cleanup(func() { r.closeMeasurements(all) })
+	return r, f, s
 }
 
-func fuzzPeer() *conn { return &conn{client: "192.0.2.1", addr: "192.0.2.1:1234", since: time.Now()} }
+func fuzzConn() *conns.Conn {
+	c := &conns.Conn{Since: time.Now()}
+	c.Peer.Host, c.Peer.Addr = "192.0.2.1", "192.0.2.1:1234"
+	return c
+}
 
 // The fuzzer starts from requests that are taken, and from ones that fail late.
 func TestFuzzSeeds(t *testing.T) {

@@ -20,6 +20,8 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/decompress"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
+	"github.com/penstock-telemetry/penstock/receiver/internal/grpcserver"
 )
 
 // fakeStream is a gRPC stream in memory: what came on it, and what was answered.
@@ -32,9 +34,9 @@ type fakeStream struct {
 	answered bool
 }
 
-func newFakeStream(ctx context.Context, c *conn, s otlp.Signal, encoding string, wire []byte) *fakeStream {
+func newFakeStream(ctx context.Context, c *conns.Conn, s otlp.Signal, encoding string, wire []byte) *fakeStream {
 	f := &fakeStream{method: s.Spec().Method, encoding: encoding, left: bytes.NewReader(wire)}
-	ctx = peer.NewContext(ctx, &peer.Peer{AuthInfo: &connInfo{conn: c}})
+	ctx = peer.NewContext(ctx, &peer.Peer{AuthInfo: &grpcserver.ConnInfo{Conn: c}})
 	f.ctx = grpc.NewContextWithServerTransportStream(ctx, f)
 	return f
 }
@@ -50,7 +52,7 @@ func (c fakeCall) SetHeader(md metadata.MD) error  { return nil }
 func (c fakeCall) SendHeader(md metadata.MD) error { return nil }
 func (c fakeCall) SetTrailer(metadata.MD)          {}
 func (c fakeCall) SendMsg(m any) error {
-	c.sent, c.answered = m.(rawResponse), true
+	c.sent, c.answered = m.(grpcserver.Response), true
 	return nil
 }
 
@@ -131,20 +133,21 @@ func FuzzGRPCMessage(f *testing.F) {
 	f.Add(uint8(0), uint8(0), frame(2, 0, nil))
 	bomb := compressed("zstd", make([]byte, 2*fuzzLimit))
 	f.Add(uint8(0), uint8(3), frame(1, len(bomb), bomb))
-	d, sink := fuzzDoor(f, "grpc")
-	who := fuzzPeer()
+	r, front, sink := fuzzFrontEnd(f, "grpc")
+	options := r.grpcOptions(DefaultGRPCConfig(), front)
+	options.MaxRequestBytes = fuzzLimit
+	conn := fuzzConn()
 	f.Fuzz(func(t *testing.T, signal, encoding uint8, wire []byte) {
 		s, e := signals[signal%4], fuzzGRPCEncodings[int(encoding)%len(fuzzGRPCEncodings)]
-		h := &grpcHandler{door: d, in: d.intakes[s], maxRequestBytes: fuzzLimit}
 		sink.seen = nil
 		live := pipeline.Live()
-		stream := newFakeStream(t.Context(), who, s, e, wire)
-		err := h.serve(nil, fakeCall{fakeStream: stream})
+		stream := newFakeStream(t.Context(), conn, s, e, wire)
+		err := grpcserver.Handler(&options, options.Methods[s.Spec().Method])(nil, fakeCall{fakeStream: stream})
 		if got, want := status.Code(err), wantCode(s, e, wire); got != want {
 			t.Fatalf("%v, want %s", err, want)
 		}
-		if used := d.budget.Stats().Used; used != 0 || d.gate.count() != 0 || pipeline.Live() != live {
-			t.Errorf("%d bytes are held, %d requests inside, %d batches more", used, d.gate.count(), pipeline.Live()-live)
+		if used := front.Memory.Stats().Used; used != 0 || front.InFlight.Count() != 0 || pipeline.Live() != live {
+			t.Errorf("%d bytes are held, %d requests in flight, %d batches more", used, front.InFlight.Count(), pipeline.Live()-live)
 		}
 		if err != nil {
 			if len(sink.seen) != 0 || stream.answered || status.Convert(err).Message() == "" {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
 const (
@@ -31,7 +32,7 @@ type httpServer struct {
 	cancel   context.CancelFunc // of all requests' contexts
 }
 
-func newHTTPServer(l *conns.Listener, c *HTTPConfig, h http.Handler, secure *tls.Config, p pace, log *slog.Logger) *httpServer {
+func newHTTPServer(l *conns.Listener, c *HTTPConfig, h http.Handler, secure *tls.Config, p *frontend.Pace, log *slog.Logger) *httpServer {
 	ctx, cancel := context.WithCancel(context.Background())
 	keep, idle := c.idle()
 	s := &http.Server{
@@ -40,14 +41,14 @@ func newHTTPServer(l *conns.Listener, c *HTTPConfig, h http.Handler, secure *tls
 		WriteTimeout: c.WriteTimeout, IdleTimeout: idle,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnContext: rememberConn,
-		ConnState:   noteGreeting,
+		ConnState:   noteEstablished,
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		Protocols:   new(http.Protocols),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          httpStreams,
 			MaxReceiveBufferPerConnection: httpConnWindowBytes,
 			MaxReceiveBufferPerStream:     httpStreamWindowBytes,
-			WriteByteTimeout:              p.writeStall,
+			WriteByteTimeout:              p.WriteStall,
 		},
 	}
 	s.Protocols.SetHTTP1(true)
@@ -59,22 +60,14 @@ func newHTTPServer(l *conns.Listener, c *HTTPConfig, h http.Handler, secure *tls
 
 // rememberConn puts the connection where requests find it.
 func rememberConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, below(c))
+	return context.WithValue(ctx, connKey{}, conns.Below(c))
 }
 
-// noteGreeting remembers that a client has begun to speak.
-func noteGreeting(c net.Conn, s http.ConnState) {
+// noteEstablished notes that a client has begun to send.
+func noteEstablished(c net.Conn, s http.ConnState) {
 	if s != http.StateNew {
-		below(c).Greet()
+		conns.Below(c).SetEstablished()
 	}
-}
-
-// below returns our connection below TLS.
-func below(c net.Conn) *conn {
-	if secure, ok := c.(*tls.Conn); ok {
-		c = secure.NetConn()
-	}
-	return c.(*conn)
 }
 
 // outer is what is around the handler, outermost first as in the Collector:
@@ -112,9 +105,9 @@ func (s *httpServer) serve() error {
 	return nil
 }
 
-// drain lets requests finish until ctx ends. It says whether all did.
+// drain lets requests finish until ctx ends. It reports whether all did.
 func (s *httpServer) drain(ctx context.Context) bool {
-	s.listener.CloseSilent() // net/http would give them five seconds
+	s.listener.CloseHandshakes() // net/http would give them five seconds
 	return s.server.Shutdown(ctx) == nil
 }
 

@@ -12,8 +12,6 @@ import (
 
 	"google.golang.org/grpc/connectivity"
 
-	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -141,40 +139,9 @@ func TestHTTPTimeouts(t *testing.T) {
 func TestListenerFailureIsLogged(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testConfig())
-	_ = r.grpc.listener.Close()
-	_ = r.http.listener.Close()
+	_ = r.servers.Load().grpc.Listener().Close()
+	_ = r.servers.Load().http.listener.Close()
 	for _, text := range []string{"serve OTLP/GRPC on " + r.GRPCAddr().String(), "serve OTLP/HTTP on " + r.HTTPAddr().String()} {
 		r.waitFor(func() bool { return strings.Contains(strings.ToUpper(r.logs.String()), strings.ToUpper(text)) })
 	}
 }
-
-func BenchmarkExport(b *testing.B) {
-	r, err := New(testConfig(), component.Settings{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := r.Register(otlp.Traces, discard{}); err != nil {
-		b.Fatal(err)
-	}
-	d, _, err := r.door("grpc", &ServerConfig{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	peer := &conn{}
-	body := request(otlp.Traces, 100)
-	b.ReportAllocs()
-	b.SetBytes(int64(len(body)))
-	for b.Loop() {
-		lent := bufpool.Get(len(body))
-		copy(*lent, body)
-		v := visit{door: d, in: d.intakes[otlp.Traces], format: "protobuf", conn: peer}
-		if _, refused := v.export(b.Context(), lent); refused != nil {
-			b.Fatal(refused)
-		}
-	}
-}
-
-type discard struct{}
-
-func (discard) Capabilities() pipeline.Capabilities            { return pipeline.Capabilities{} }
-func (discard) Consume(context.Context, *pipeline.Batch) error { return nil }

@@ -22,9 +22,11 @@ func (c *HTTPConfig) urlPaths() [otlp.Profiles + 1]struct{ key, path string } {
 // routes maps paths to signals: the configured ones, and the signal table's
 // aliases where no signal claims them.
 func (c *HTTPConfig) routes() (map[string]otlp.Signal, error) {
+	full := *c
+	full.fillIn()
+	urlPaths := full.urlPaths()
 	routes := map[string]otlp.Signal{}
 	var errs []error
-	urlPaths := c.urlPaths()
 	for _, s := range otlp.Signals() {
 		path, err := sanitizePath(urlPaths[s].path)
 		if other := routes[path]; err == nil && other.Valid() {

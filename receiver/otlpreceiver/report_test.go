@@ -169,7 +169,7 @@ func TestShutdownAndBreakOffAreReported(t *testing.T) {
 	if n := r.metric("otelcol_receiver_requests", "outcome=failure"); n != 3 {
 		t.Errorf("%d failures, want 3", n)
 	}
-	r.gate.close()
+	r.inFlight.Close()
 	for _, via := range testTransports {
 		if a := via.send(r, otlp.Logs, "", request(otlp.Logs, 1)); a.ok() {
 			t.Error("success after the end")
@@ -189,9 +189,9 @@ func TestHealthy(t *testing.T) {
 			t.Errorf("when it runs: %v", err)
 		}
 		if transport == "gRPC" {
-			_ = r.grpc.listener.Close()
+			_ = r.servers.Load().grpc.Listener().Close()
 		} else {
-			_ = r.http.listener.Close()
+			_ = r.servers.Load().http.listener.Close()
 		}
 		r.waitFor(func() bool { return r.Healthy() != nil })
 		if err := r.Healthy(); !strings.Contains(err.Error(), "serve OTLP/"+transport) {

@@ -3,6 +3,7 @@ package otlpreceiver
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,6 +33,7 @@ import (
 	profilespb "go.opentelemetry.io/proto/otlp/profiles/v1development"
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"golang.org/x/net/http2"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -45,6 +47,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
@@ -140,7 +143,7 @@ type setup struct {
 	signals []otlp.Signal // nil: all
 	budget  *admission.Budget
 	auth    any // the extension "auth"
-	pace    func(*pace)
+	pace    func(*frontend.Pace)
 }
 
 // newRigWith is newRig, and ends with the budget empty.
@@ -448,4 +451,14 @@ func marshal(m proto.Message) []byte {
 // knows, so that re-encoding would show.
 func request(s otlp.Signal, n int) []byte {
 	return append(marshal(message(s, n)), 0xfa, 0x3f, 3, 'n', 'e', 'w') // field 1023, length-delimited
+}
+
+// maxAnswerText is how many bytes of text an answer has at most.
+const maxAnswerText = 1 << 10
+
+// h2frame is any HTTP/2 frame.
+func h2frame(kind http2.FrameType, stream uint32, payload []byte) []byte {
+	n := len(payload)
+	b := []byte{byte(n >> 16), byte(n >> 8), byte(n), byte(kind), 0}
+	return append(binary.BigEndian.AppendUint32(b, stream), payload...)
 }

@@ -7,26 +7,24 @@ import (
 	"time"
 )
 
+// abortGrace is how long Shutdown waits past its deadline for the requests that
+// it broke off to notice.
+const abortGrace = time.Second
+
 // Shutdown stops listening, lets the requests in progress finish, and returns
 // when they have. When ctx ends first it breaks the rest off: their contexts are
 // cancelled, their connections closed, and after that no consumer is called any
-// more. A consumer that does not return even then is left behind after
-// abortGrace, and the error says so.
+// more. A consumer that does not return even then is abandoned after abortGrace,
+// and the error says so.
 func (r *Receiver) Shutdown(ctx context.Context) error {
-	r.stop.Do(func() {
-		r.mu.Lock()
-		r.phase = stopped
-		g, h := r.grpc, r.http
-		r.mu.Unlock()
-		defer r.forget()
-		if err := r.shutdown(ctx, g, h); err != nil {
-			r.stopErr = fmt.Errorf("shut down receiver %q: %w", r.set.ID, err)
-		}
+	return r.life.Shutdown(func() error {
+		s := r.servers.Load()
+		defer r.closeMeasurements(s)
+		return r.shutdown(ctx, s)
 	})
-	return r.stopErr
 }
 
-func (r *Receiver) shutdown(ctx context.Context, g *grpcServer, h *httpServer) error {
+func (r *Receiver) shutdown(ctx context.Context, s *servers) error {
 	var drains sync.WaitGroup
 	var cutOff sync.Once
 	cut := 0
@@ -34,21 +32,21 @@ func (r *Receiver) shutdown(ctx context.Context, g *grpcServer, h *httpServer) e
 		drains.Go(func() {
 			if !drain(ctx) {
 				cutOff.Do(func() {
-					cut = r.gate.count()
-					r.gate.close()
+					cut = r.inFlight.Count()
+					r.inFlight.Close()
 				})
 				abort()
 			}
 		})
 	}
-	if g != nil {
-		stop(g.drain, g.abort)
+	if s.grpc != nil {
+		stop(s.grpc.Drain, s.grpc.Abort)
 	}
-	if h != nil {
-		stop(h.drain, h.abort)
+	if s.http != nil {
+		stop(s.http.drain, s.http.abort)
 	}
 	drains.Wait()
-	left := r.join(g, h)
+	left := r.join(s)
 	switch {
 	case left > 0:
 		return fmt.Errorf("%d requests are still in the pipeline %s after the deadline: %w", left, abortGrace, ctx.Err())
@@ -60,21 +58,21 @@ func (r *Receiver) shutdown(ctx context.Context, g *grpcServer, h *httpServer) e
 
 // join waits for all goroutines, for abortGrace at most, and returns how many
 // requests are left.
-func (r *Receiver) join(g *grpcServer, h *httpServer) int {
-	empty := r.gate.close()
+func (r *Receiver) join(s *servers) int {
+	empty := r.inFlight.Close()
 	late := time.NewTimer(abortGrace)
 	defer late.Stop()
 	select {
 	case <-empty:
 	case <-late.C:
-		return r.gate.count()
+		return r.inFlight.Count()
 	}
-	if g != nil {
-		<-g.drained
+	if s.grpc != nil {
+		<-s.grpc.Drained()
 	}
-	if h != nil {
-		h.cancel()
+	if s.http != nil {
+		s.http.cancel()
 	}
-	r.serving.Wait()
+	s.serving.Wait()
 	return 0
 }

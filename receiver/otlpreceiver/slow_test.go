@@ -20,14 +20,15 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
 // Clients that are slow or silent, and a receiver with less patience than it has
 // by default.
 
-func impatient(p *pace) {
-	p.handshake, p.patience = 400*time.Millisecond, 400*time.Millisecond
-	p.writeStall, p.stalledFor = 400*time.Millisecond, 400*time.Millisecond
+func impatient(p *frontend.Pace) {
+	p.Handshake, p.Patience = 400*time.Millisecond, 400*time.Millisecond
+	p.WriteStall, p.WindowStall = 400*time.Millisecond, 400*time.Millisecond
 }
 
 // trickle is a body of which a byte comes now and then, for ever.
@@ -56,7 +57,7 @@ func TestSlowBody(t *testing.T) {
 	for name, cfg := range map[string]Config{"two ports": testConfig(), "one port": onePortConfig("tcp", freePort(t), nil)} {
 		for _, target := range []struct{ name, path, media, text string }{
 			{"grpc", otlp.Logs.Spec().Method, "application/grpc", "the request came too slowly: expected 64 KiB/s after the first 400ms"},
-			{"http", "/v1/logs", "application/x-protobuf", "the request broke off: "},
+			{"http", "/v1/logs", "application/x-protobuf", "request body interrupted: "},
 		} {
 			t.Run(name+"/"+target.name, func(t *testing.T) {
 				t.Parallel()
@@ -90,7 +91,7 @@ func TestSlowBody(t *testing.T) {
 				}
 				slow := make(chan h2Answer, 1)
 				go func() { slow <- send(ctx, &trickle{first, ctx}) }()
-				r.waitFor(func() bool { return r.gate.count() == 1 })
+				r.waitFor(func() bool { return r.inFlight.Count() == 1 })
 				for done := false; !done; {
 					select {
 					case a := <-slow:
@@ -125,7 +126,7 @@ func cfgOn(t *testing.T, cfg Config) Config {
 // A large body has the time that it takes at the least rate.
 func TestSteadyBodyIsNotSlow(t *testing.T) {
 	t.Parallel()
-	r := newRigWith(t, testConfig(), setup{pace: func(p *pace) { p.patience, p.leastRateBytes = 300*time.Millisecond, 64<<10 }})
+	r := newRigWith(t, testConfig(), setup{pace: func(p *frontend.Pace) { p.Patience, p.MinRateBytes = 300*time.Millisecond, 64<<10 }})
 	good := request(otlp.Logs, 15_000) // 300 KB
 	for _, target := range []struct{ path, media string }{{otlp.Logs.Spec().Method, "application/grpc"}, {"/v1/logs", "application/x-protobuf"}} {
 		addr, body := r.HTTPAddr(), good
@@ -282,7 +283,7 @@ func TestClosedWindows(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRigWith(t, testConfig(), setup{pace: impatient})
-			long := longError(strings.Repeat("x", maxMessageBytes))
+			long := longError(strings.Repeat("x", maxAnswerText))
 			r.sink.answer = func(context.Context, *pipeline.Batch) error {
 				return &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: long}
 			}
@@ -358,8 +359,8 @@ func TestClientThatNeverReads(t *testing.T) {
 	} {
 		t.Run(target.transport, func(t *testing.T) {
 			t.Parallel()
-			r := newRigWith(t, testConfig(), setup{pace: func(p *pace) { p.writeStall, p.stalledFor = 400*time.Millisecond, time.Hour }})
-			long := longError(strings.Repeat("x", maxMessageBytes))
+			r := newRigWith(t, testConfig(), setup{pace: func(p *frontend.Pace) { p.WriteStall, p.WindowStall = 400*time.Millisecond, time.Hour }})
+			long := longError(strings.Repeat("x", maxAnswerText))
 			r.sink.answer = func(context.Context, *pipeline.Batch) error {
 				return &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: long}
 			}
@@ -385,7 +386,7 @@ func TestClientThatNeverReads(t *testing.T) {
 			r.waitFor(func() bool {
 				return r.metric("otelcol_receiver_active_connections", "transport="+target.transport) == 0
 			})
-			r.waitFor(func() bool { return r.gate.count() == 0 })
+			r.waitFor(func() bool { return r.inFlight.Count() == 0 })
 		})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,36 +16,19 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// own is a connection as a receiver makes it.
-type own struct {
-	conns.Base
-	name string
-}
-
-// closes counts the calls of Close, each of which the listener counts too.
-type closes struct {
-	net.Conn
-	n *atomic.Int32
-}
-
-func (c closes) Close() error {
-	c.n.Add(1)
-	return c.Conn.Close()
-}
-
-func listen(t *testing.T, most int, wrap func(net.Conn) conns.Conn) *conns.Listener {
+func listen(t *testing.T, o conns.Options) *conns.Listener {
 	t.Helper()
 	set := component.Settings{}.OrDefaults()
-	obs, err := obsreport.NewReceiver("r", "grpc", set.Tracer, set.Meter)
-	if err != nil {
+	var err error
+	if o.Obs, err = obsreport.NewReceiver("r", "grpc", set.Tracer, set.Meter); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close(); _ = obs.Close() })
-	return conns.New(l, most, obs, wrap)
+	t.Cleanup(func() { _ = l.Close(); _ = o.Obs.Close() })
+	return conns.NewListener(l, o)
 }
 
 func dial(t *testing.T, l net.Listener) net.Conn {
@@ -59,14 +41,14 @@ func dial(t *testing.T, l net.Listener) net.Conn {
 	return c
 }
 
-func accept(t *testing.T, l net.Listener) net.Conn {
+func accept(t *testing.T, l net.Listener) *conns.Conn {
 	t.Helper()
 	c, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	return c
+	return c.(*conns.Conn)
 }
 
 // ended waits for the end of a connection that nobody writes to.
@@ -90,15 +72,9 @@ func lives(t *testing.T, ours, peer net.Conn) {
 
 func TestBound(t *testing.T) {
 	t.Parallel()
-	var closed atomic.Int32
-	l := listen(t, 1, func(raw net.Conn) conns.Conn {
-		return &own{Base: conns.Base{Conn: closes{raw, &closed}}, name: "mine"}
-	})
+	l := listen(t, conns.Options{Max: 1})
 	peer := dial(t, l)
 	first := accept(t, l)
-	if o, ok := first.(*own); !ok || o.name != "mine" {
-		t.Fatalf("got a %T", first)
-	}
 	next := make(chan net.Conn, 1)
 	go func() {
 		c, _ := l.Accept()
@@ -109,13 +85,13 @@ func TestBound(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := first.Close(); !errors.Is(err, net.ErrClosed) || closed.Load() != 1 {
-		t.Errorf("closed again: %v, %d times in all", err, closed.Load())
+	if err := first.Close(); !errors.Is(err, net.ErrClosed) || l.Open() != 0 {
+		t.Errorf("closed again: %v, %d are open", err, l.Open())
 	}
 	peer = dial(t, l)
 	second := <-next
 	if second == nil {
-		t.Fatal("there is room, and nobody is let in")
+		t.Fatal("there is room, and no connection is accepted")
 	}
 	lives(t, second, peer)
 	if n := l.Open(); n != 1 {
@@ -127,18 +103,55 @@ func TestBound(t *testing.T) {
 	}
 }
 
-func TestCloseSilent(t *testing.T) {
+// slowClose is a listener whose connections ask, while they are being closed, how
+// many are open.
+type slowClose struct {
+	net.Listener
+	onClose func()
+}
+
+type slowConn struct {
+	net.Conn
+	onClose func()
+}
+
+func (l *slowClose) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return &slowConn{c, l.onClose}, err
+}
+
+func (c *slowConn) Close() error {
+	c.onClose()
+	return c.Conn.Close()
+}
+
+// A socket counts until it is closed: else there would be more of them than the
+// bound.
+func TestAConnectionCountsUntilItIsClosed(t *testing.T) {
 	t.Parallel()
-	l := listen(t, 10, nil)
-	silent, inHandshake, greeted := dial(t, l), dial(t, l), dial(t, l)
+	l := listen(t, conns.Options{Max: 1})
+	open := -1
+	l.Listener = &slowClose{l.Listener, func() { open = l.Open() }}
+	dial(t, l)
+	c := accept(t, l)
+	_ = c.Close()
+	if open != 1 || l.Open() != 0 {
+		t.Errorf("%d are open while the socket is being closed, expected 1; then %d", open, l.Open())
+	}
+}
+
+func TestCloseHandshakes(t *testing.T) {
+	t.Parallel()
+	l := listen(t, conns.Options{Max: 10})
+	silent, inHandshake, established := dial(t, l), dial(t, l), dial(t, l)
 	accept(t, l)
 	_ = accept(t, l).SetDeadline(time.Now().Add(time.Hour))
 	ours := accept(t, l)
 	_ = ours.SetDeadline(time.Time{})
-	l.CloseSilent()
+	l.CloseHandshakes()
 	ended(t, silent)
 	ended(t, inHandshake)
-	lives(t, ours, greeted)
+	lives(t, ours, established)
 
 	accepting := make(chan error, 1)
 	go func() {
@@ -148,6 +161,6 @@ func TestCloseSilent(t *testing.T) {
 	ended(t, dial(t, l)) // too late
 	_ = l.Listener.Close()
 	if err := <-accepting; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("somebody was let in after the stop: %v", err)
+		t.Errorf("a connection was accepted after the stop: %v", err)
 	}
 }

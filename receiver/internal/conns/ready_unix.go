@@ -1,6 +1,6 @@
 //go:build unix
 
-package otlpreceiver
+package conns
 
 import (
 	"io"
@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// readyState is what readReady needs between its calls, so that it allocates
+// readyState is what ReadReady needs between its calls, so that it allocates
 // once for each connection.
 type readyState struct {
 	raw  syscall.RawConn
@@ -23,14 +23,14 @@ type readyState struct {
 	err  error
 }
 
-// readReady waits until there is something to read and only then takes a buffer,
+// ReadReady waits until there is something to read and only then takes a buffer,
 // so that an idle connection holds none.
-func (c *conn) readReady(size int, pool mem.BufferPool) (*[]byte, int, error) {
+func (c *Conn) ReadReady(size int, pool mem.BufferPool) (*[]byte, int, error) {
 	s := &c.ready
 	if s.raw == nil {
 		socket, ok := c.Conn.(syscall.Conn)
 		if !ok {
-			return readWaiting(c.Conn, size, pool)
+			return ReadWaiting(c.Conn, size, pool)
 		}
 		var err error
 		if s.raw, err = socket.SyscallConn(); err != nil {

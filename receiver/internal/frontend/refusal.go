@@ -1,7 +1,7 @@
-package otlpreceiver
+package frontend
 
 import (
-	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"strings"
@@ -15,7 +15,6 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -24,39 +23,45 @@ import (
 // clients log it once for each request.
 const maxMessageBytes = 1 << 10
 
-// refusal is an answer other than success, for either transport.
-type refusal struct {
-	code    codes.Code
-	http    int // the HTTP status, 0: the one that goes with code
-	message string
-	// retryAfter is how long the sender should wait, 0: as it likes.
-	retryAfter time.Duration
-	// badData says that the request itself is at fault (OTLP specification,
-	// "Bad Data"); field is the part of it, if that is known.
-	badData bool
-	field   string
-	// reason is what metrics and logs call it.
-	reason obsreport.Reason
+// Refusal is an answer other than success, the same on every transport.
+type Refusal struct {
+	Code codes.Code
+	// HTTP is the HTTP status; 0 is the one that goes with Code.
+	HTTP    int
+	Message string
+	// RetryAfter is how long the sender should wait; 0 means unspecified.
+	RetryAfter time.Duration
+	// BadData says that the request itself is at fault (OTLP specification, "Bad
+	// Data"). Field is the part of it, if that is known.
+	BadData bool
+	Field   string
+	// Reason is what metrics and logs call it.
+	Reason obsreport.Reason
 }
 
-func (r *refusal) Error() string { return r.message }
+// Refuse returns a refusal whose message is formatted.
+func Refuse(code codes.Code, reason obsreport.Reason, format string, args ...any) *Refusal {
+	return &Refusal{Code: code, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+func (r *Refusal) Error() string { return r.Message }
 
 // refusalFor translates a consumer's error. It is not for those of kind
 // Partial, which are answered with success.
-func refusalFor(e *pipeline.Error) *refusal {
-	r := &refusal{code: codes.Unavailable, message: e.Error(), retryAfter: e.RetryAfter, reason: obsreport.ReasonPipeline}
+func refusalFor(e *pipeline.Error) *Refusal {
+	r := &Refusal{Code: codes.Unavailable, Message: e.Error(), RetryAfter: e.RetryAfter, Reason: obsreport.ReasonPipeline}
 	if e == errPanic {
-		r.reason = obsreport.ReasonInternal
+		r.Reason = obsreport.ReasonInternal
 	}
 	switch e.Kind {
 	case pipeline.Permanent:
-		r.code, r.retryAfter = codes.Internal, 0
+		r.Code, r.RetryAfter = codes.Internal, 0
 		if c := codes.Code(e.Code); isPermanent(c) {
-			r.code = c
+			r.Code = c
 		}
 	case pipeline.Overloaded:
-		if r.retryAfter <= 0 {
-			r.retryAfter = time.Second
+		if r.RetryAfter <= 0 {
+			r.RetryAfter = time.Second
 		}
 	}
 	return r
@@ -74,13 +79,13 @@ func isPermanent(c codes.Code) bool {
 	return false
 }
 
-// httpStatus returns the HTTP status. Those that the specification calls
+// HTTPStatus returns the HTTP status. Those that the specification calls
 // retryable (429, 502, 503, 504) come out for retryable codes only.
-func (r *refusal) httpStatus() int {
-	if r.http != 0 {
-		return r.http
+func (r *Refusal) HTTPStatus() int {
+	if r.HTTP != 0 {
+		return r.HTTP
 	}
-	switch r.code {
+	switch r.Code {
 	case codes.InvalidArgument:
 		return http.StatusBadRequest
 	case codes.Unauthenticated:
@@ -97,23 +102,23 @@ func (r *refusal) httpStatus() int {
 	return http.StatusInternalServerError
 }
 
-// retryAfterSeconds is the value of Retry-After: whole seconds, never less than
+// RetryAfterSeconds is the value of Retry-After: whole seconds, never less than
 // was asked for, and so at least 1 if anything was.
-func (r *refusal) retryAfterSeconds() int64 {
-	return int64(math.Ceil(r.retryAfter.Seconds()))
+func (r *Refusal) RetryAfterSeconds() int64 {
+	return int64(math.Ceil(r.RetryAfter.Seconds()))
 }
 
-// status returns the refusal as the message that both transports carry.
-func (r *refusal) status() *spb.Status {
-	message := clip(r.message)
-	s := &spb.Status{Code: int32(r.code), Message: message}
-	if r.badData {
+// Status returns the refusal as the message that both transports carry.
+func (r *Refusal) Status() *spb.Status {
+	message := clip(r.Message)
+	s := &spb.Status{Code: int32(r.Code), Message: message}
+	if r.BadData {
 		s.Details = append(s.Details, detail(&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
-			{Field: clip(r.field), Description: message},
+			{Field: clip(r.Field), Description: message},
 		}}))
 	}
-	if r.retryAfter > 0 {
-		s.Details = append(s.Details, detail(&errdetails.RetryInfo{RetryDelay: durationpb.New(r.retryAfter)}))
+	if r.RetryAfter > 0 {
+		s.Details = append(s.Details, detail(&errdetails.RetryInfo{RetryDelay: durationpb.New(r.RetryAfter)}))
 	}
 	return s
 }
@@ -122,7 +127,7 @@ func (r *refusal) status() *spb.Status {
 func detail(m proto.Message) *anypb.Any {
 	a, err := anypb.New(m)
 	if err != nil {
-		panic("otlpreceiver: pack a status detail: " + err.Error())
+		panic("receiver: pack a status detail: " + err.Error())
 	}
 	return a
 }
@@ -145,9 +150,4 @@ func clip(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s, "?")
-}
-
-func isOverload(err error) bool {
-	var o *admission.Overload
-	return errors.As(err, &o)
 }

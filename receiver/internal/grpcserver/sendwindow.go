@@ -1,4 +1,4 @@
-package otlpreceiver
+package grpcserver
 
 import (
 	"encoding/binary"

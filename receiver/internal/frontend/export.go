@@ -1,0 +1,112 @@
+package frontend
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// export takes the request to its route's consumer. body is a buffer of bufpool
+// that belongs to export from the call on. The result is the body of the response
+// in protobuf (empty is plain success), or a refusal.
+func (r *Request) export(ctx context.Context, body *[]byte) ([]byte, *Refusal) {
+	r.Bytes = len(*body)
+	r.Trim(cap(*body))
+	r.Client.Received = time.Now()
+	ctx, op := r.front.Obs.Start(ctx, r.Route.Signal)
+	out, err := r.deliver(ctx, body)
+	op.End(r.Format, out, err)
+	if err == nil {
+		return nil, nil
+	}
+	var refused *Refusal
+	if errors.As(err, &refused) {
+		return nil, refused
+	}
+	e := pipeline.Classify(err)
+	if e.Kind == pipeline.Partial {
+		return otlp.AppendPartialSuccess(nil, int64(out.Refused), clip(e.Error())), nil
+	}
+	return nil, refusalFor(e)
+}
+
+// deliver checks the bytes, calls the consumer and says what became of the
+// items. Its error is a *Refusal or the consumer's.
+func (r *Request) deliver(ctx context.Context, body *[]byte) (out obsreport.Outcome, err error) {
+	defer func() { // after the Release below, which a consumer may have broken
+		if p := recover(); p != nil {
+			r.logPanic(ctx, p, debug.Stack())
+			out, err = obsreport.Outcome{Failed: r.items}, errPanic
+		}
+	}()
+	b, err := r.batch(body)
+	if b == nil {
+		return obsreport.Outcome{}, err
+	}
+	defer func() { b.Release() }()
+	r.items = b.Items()
+	if inspect := r.front.Inspect; inspect != nil {
+		if b, err = inspect(r, b); err != nil {
+			return obsreport.Outcome{}, err
+		}
+	}
+	r.hold(b)
+	if !r.front.InFlight.Open() {
+		return obsreport.Outcome{Refused: r.items}, ShuttingDown()
+	}
+	if err = r.Route.Next.Consume(ctx, b); err != nil {
+		return r.failed(ctx, err)
+	}
+	return obsreport.Outcome{Accepted: r.items}, nil
+}
+
+// batch makes a Batch of a request's bytes, nil if there are none.
+func (r *Request) batch(body *[]byte) (*pipeline.Batch, error) {
+	if len(*body) == 0 {
+		bufpool.Put(body)
+		return nil, nil
+	}
+	client := r.Client // outlives the request
+	buf := pipeline.BufferOf(body)
+	defer buf.Release()
+	b, err := pipeline.NewPooledBatch(r.Route.Signal, buf, &client)
+	if err != nil {
+		refused := RefuseData(err)
+		if r.Route.Signal.Spec().HasDictionary {
+			if older := otlp.OlderProfiles(buf.Bytes); older != "" {
+				refused.Message = older + " (" + refused.Message + ")"
+			}
+		}
+		return nil, refused
+	}
+	return b, nil
+}
+
+// hold gives the batch the request's ticket: its bytes count until it is released.
+func (r *Request) hold(b *pipeline.Batch) {
+	if r.ticket != nil {
+		b.Hold(r.ticket)
+		r.ticket = nil
+	}
+}
+
+// failed splits a request's items by the consumer's error. The panic of a processor
+// is logged here, once.
+func (r *Request) failed(ctx context.Context, err error) (obsreport.Outcome, error) {
+	var p *pipeline.PanicError
+	if errors.As(err, &p) {
+		r.logPanic(ctx, p.Value, p.Stack)
+		return obsreport.Outcome{Failed: r.items}, errPanic
+	}
+	refused := r.items
+	if e := pipeline.Classify(err); e.Kind == pipeline.Partial {
+		refused = int(min(max(e.Rejected, 0), int64(r.items)))
+	}
+	return obsreport.Outcome{Accepted: r.items - refused, Refused: refused}, err
+}

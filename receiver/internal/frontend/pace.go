@@ -1,0 +1,52 @@
+package frontend
+
+import (
+	"fmt"
+	"time"
+)
+
+// Pace is how long a receiver waits for its clients.
+type Pace struct {
+	// Handshake is how long a connection may take to begin its protocol.
+	Handshake time.Duration
+	// Patience is how long a body may take however small it is. Beyond that it
+	// must come at MinRateBytes a second, on average.
+	Patience     time.Duration
+	MinRateBytes int
+	// Request is how long a whole request may take to come over HTTP, 0: any.
+	Request time.Duration
+	// Unread is how long an answer waits for the body of a request that is refused
+	// without it, so that the connection can be used again.
+	Unread time.Duration
+	// WriteStall is how long a client may accept nothing of what is written to it.
+	WriteStall time.Duration
+	// WindowStall is how long it may keep its windows of HTTP/2 too small for our
+	// answers, before its connection is closed.
+	WindowStall time.Duration
+}
+
+// DefaultPace returns what receivers start from.
+func DefaultPace() Pace {
+	return Pace{
+		Handshake: 10 * time.Second,
+		Patience:  10 * time.Second, MinRateBytes: 64 << 10,
+		Unread:      250 * time.Millisecond,
+		WriteStall:  30 * time.Second,
+		WindowStall: 10 * time.Second,
+	}
+}
+
+// BodyDeadline is by when the first n bytes of a body that began at began must
+// have come, and something after them.
+func (p *Pace) BodyDeadline(began time.Time, n int) time.Time {
+	within := p.Patience + time.Duration(n)*time.Second/time.Duration(p.MinRateBytes)
+	if p.Request > 0 {
+		within = min(within, p.Request)
+	}
+	return began.Add(within)
+}
+
+// SlowBody is what the sender of a body that is too slow hears.
+func (p *Pace) SlowBody() string {
+	return fmt.Sprintf("the request came too slowly: expected %d KiB/s after the first %s", p.MinRateBytes>>10, p.Patience)
+}
