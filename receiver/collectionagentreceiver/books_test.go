@@ -18,14 +18,14 @@ func TestBooksOutliveReporters(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := r.door.sessions
+	s := r.sessions()
 	before := s.flow(otlp.Profiles)
 	if before.Reported == 0 || before.Held != before.Reported {
 		t.Fatalf("nothing is held: %+v", before)
 	}
 	s.mu.Lock()
 	for id, one := range s.of {
-		s.dismiss(id, one)
+		s.remove(id, one)
 		break
 	}
 	s.mu.Unlock()
@@ -36,7 +36,7 @@ func TestBooksOutliveReporters(t *testing.T) {
 			t.Fatalf("%+v was reported, now it is %+v", before, now)
 		}
 		s.mu.Lock()
-		gone := len(s.of) == 2 && len(s.leaving) == 0
+		gone := len(s.of) == 2 && len(s.ending) == 0
 		s.mu.Unlock()
 		if gone && now.Acknowledged == before.Reported/3 {
 			return

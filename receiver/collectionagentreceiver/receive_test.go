@@ -33,6 +33,7 @@ import (
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
@@ -158,7 +159,7 @@ func TestSequence(t *testing.T) {
 }
 
 func (r *rig) highest(b byte) uint64 {
-	s := r.door.sessions
+	s := r.sessions()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.of[instance(id(b))]
@@ -281,7 +282,7 @@ func TestBackPressure(t *testing.T) {
 	c := testConfig()
 	c.ReportInterval = 5 * time.Millisecond
 	r := newRig(t, c, component.Settings{})
-	r.door.sessions.crowded = crowding{window: 1 << 20, pending: 2000}
+	r.sessions().full = backlog{window: 1 << 20, pending: 2000}
 	r.sink.Fail(errors.New("not now"))
 	g := r.reporter()
 	const n = 2000
@@ -313,7 +314,7 @@ func TestReporters(t *testing.T) {
 	client := r.client()
 	send := func(b byte, n uint64) error { _, err := client.Report(t.Context(), one(b, n)); return err }
 	known := func() int {
-		s := r.door.sessions
+		s := r.sessions()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return len(s.of)
@@ -326,15 +327,15 @@ func TestReporters(t *testing.T) {
 		t.Errorf("got %v, retry after %s", err, after)
 	}
 	silent := func(d time.Duration, ids ...byte) {
-		s := r.door.sessions
+		s := r.sessions()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, b := range ids {
 			s.of[instance(id(b))].used = time.Now().Add(-d)
 		}
 	}
-	silent(2*spareableAfter, 2)
-	silent(spareableAfter+time.Second, 1)
+	silent(2*evictableAfter, 2)
+	silent(evictableAfter+time.Second, 1)
 	if err := send(3, 1); err != nil || known() != 2 {
 		t.Errorf("%v, %d known", err, known())
 	}
@@ -346,7 +347,7 @@ func TestReporters(t *testing.T) {
 	if err := send(1, 2); err != nil { // nothing new, and a sign of life
 		t.Error(err)
 	}
-	r.door.sessions.expire()
+	r.sessions().expire()
 	r.sink.Wait(t, otlp.Profiles, 2)
 	if known() != 1 {
 		t.Errorf("%d are known", known())
@@ -354,6 +355,40 @@ func TestReporters(t *testing.T) {
 	r.end()
 	if got := len(events(t, r.sink.Requests(otlp.Profiles))); got != 4 {
 		t.Errorf("%d events", got)
+	}
+}
+
+// A session that cannot pass on what it holds keeps its place until it ends: it still
+// holds its caches.
+func TestAnEndingSessionKeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	c := testConfig()
+	c.MaxReporters = 1
+	r := newRig(t, c, component.Settings{})
+	r.sink.Fail(errors.New("not now"))
+	client := r.client()
+	if _, err := client.Report(t.Context(), one(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	s := r.sessions()
+	alive := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.of) + len(s.ending)
+	}
+	s.mu.Lock()
+	s.of[instance(id(1))].used = time.Now().Add(-2 * evictableAfter)
+	s.mu.Unlock()
+	for range 2 {
+		_, err := client.Report(t.Context(), one(2, 1))
+		if _, after := details(err); status.Code(err) != codes.Unavailable || after <= 0 || alive() != 1 {
+			t.Errorf("%d sessions hold memory, expected 1; %v", alive(), err)
+		}
+	}
+	r.sink.Fail(nil)
+	eventually(t, "the old session has ended", func() bool { return alive() == 0 })
+	if _, err := client.Report(t.Context(), one(2, 1)); err != nil || alive() != 1 {
+		t.Errorf("%v, %d sessions", err, alive())
 	}
 }
 
@@ -395,7 +430,7 @@ func TestAdmission(t *testing.T) {
 	if _, err := client.Report(t.Context(), one(1, 1)); err != nil {
 		t.Error(err)
 	}
-	if s := budget.Stats(); s.Used != 0 || s.Peak < visitBytes {
+	if s := budget.Stats(); s.Used != 0 || s.Peak < frontend.ReadAheadBytes {
 		t.Errorf("%+v", s)
 	}
 }
@@ -403,8 +438,9 @@ func TestAdmission(t *testing.T) {
 // A request above the limit is refused; a reporter then sends in parts.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, testConfig(), component.Settings{})
-	r.door.maxBytes = 1500 // less than the reporter's 4096
+	r := makeRig(t, testConfig(), component.Settings{})
+	r.maxRequestBytes = 1500 // less than the reporter's 4096
+	r.start()
 	large := one(1, 1)
 	for range 100 {
 		large.Counts = append(large.Counts, large.Counts[0])
@@ -514,8 +550,9 @@ func TestTLS(t *testing.T) {
 func TestSlowRequest(t *testing.T) {
 	t.Parallel()
 	budget := admission.New(admission.Config{Bytes: 1 << 20})
-	r := newRig(t, testConfig(), component.Settings{Memory: budget})
-	r.door.patience = 50 * time.Millisecond
+	r := makeRig(t, testConfig(), component.Settings{Memory: budget})
+	r.pace.Patience = 50 * time.Millisecond
+	r.start()
 	conn, err := grpc.NewClient(r.addr(), grpc.WithTransportCredentials(insecureCreds()))
 	if err != nil {
 		t.Fatal(err)
@@ -618,7 +655,7 @@ func TestShutdown(t *testing.T) {
 	}
 	began := time.Now()
 	r.end()
-	if took := time.Since(began); took >= drainAtMost { // it takes some milliseconds
+	if took := time.Since(began); took >= maxDrain { // it takes some milliseconds
 		t.Errorf("it took %s: a client that says nothing was waited for", took)
 	}
 	if n := r.sink.Items(otlp.Profiles); n != 1 {
@@ -644,18 +681,18 @@ func TestShutdown(t *testing.T) {
 	failing.Receiver = r.Receiver // whose end is over
 }
 
-// Who was let go before has no more time than the rest.
-func TestShutdownEndsFarewells(t *testing.T) {
+// A session that was removed before has no more time than the rest.
+func TestShutdownEndsRemovedSessions(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testConfig(), component.Settings{})
 	r.sink.Fail(errors.New("not now"))
 	if _, err := r.client().Report(t.Context(), one(1, 1)); err != nil {
 		t.Fatal(err)
 	}
-	s := r.door.sessions
+	s := r.sessions()
 	s.mu.Lock()
 	for id, one := range s.of {
-		s.dismiss(id, one)
+		s.remove(id, one)
 	}
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -664,7 +701,7 @@ func TestShutdownEndsFarewells(t *testing.T) {
 	if err := r.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took >= farewellTime {
+	if took := time.Since(began); took >= flushTimeout {
 		t.Errorf("it took %s", took)
 	}
 	if !strings.Contains(r.logs.String(), "could not be passed on") {

@@ -60,6 +60,14 @@ func testConfig() Config {
 
 func newRig(t testing.TB, c Config, set component.Settings, signals ...otlp.Signal) *rig {
 	t.Helper()
+	r := makeRig(t, c, set, signals...)
+	r.start()
+	return r
+}
+
+// makeRig makes an agent that is not started yet.
+func makeRig(t testing.TB, c Config, set component.Settings, signals ...otlp.Signal) *rig {
+	t.Helper()
 	r := &rig{t: t, sink: &testkit.Sink{}, logs: &logBuffer{}}
 	if len(signals) == 0 {
 		signals = []otlp.Signal{otlp.Profiles, otlp.Metrics}
@@ -74,12 +82,18 @@ func newRig(t testing.TB, c Config, set component.Settings, signals ...otlp.Sign
 			t.Fatal(err)
 		}
 	}
-	if err := r.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { r.end() })
 	return r
 }
+
+func (r *rig) start() {
+	r.t.Helper()
+	if err := r.Start(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { r.end() })
+}
+
+func (r *rig) sessions() *sessions { return r.agent.Load().sessions }
 
 // end shuts the agent down and looks at every profile that it made.
 func (r *rig) end() {

@@ -5,10 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc/codes"
-
 	"github.com/penstock-telemetry/penstock/libpf"
-	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 	"github.com/penstock-telemetry/penstock/reporter"
 	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
@@ -17,37 +15,33 @@ import (
 // other, so that a number is either seen with all that it brought, or not seen.
 type session struct {
 	reporter *reporter.OTLPReporter
-	used     time.Time // of sessions, under their lock
+	used     time.Time     // of sessions, under their lock
+	settled  chan struct{} // closed when the session has ended, by sessions
 
 	mu    sync.Mutex
 	seen  window
 	ended bool
 }
 
-// crowdRetry is when to come back where the pipeline does not keep up.
-const crowdRetry = time.Second
+// backlogRetry is when to come back where the pipeline does not keep up.
+const backlogRetry = time.Second
 
 // take takes a request, each number once.
-func (s *session) take(q *collectionagentv1.ReportRequest, most crowding) *refusal {
+func (s *session) take(q *collectionagentv1.ReportRequest, full backlog) *frontend.Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
-		return errShuttingDown()
+		return shuttingDown()
 	}
 	switch s.seen.state(q.Sequence) {
 	case known:
 		return nil // its answer was lost
 	case tooOld:
-		r := refuse(codes.InvalidArgument, obsreport.ReasonDecode, "sequence: %d is %d or more behind the highest, %d: whether it was taken is not known any more",
+		return refuseField("sequence", "sequence: %d is %d or more behind the highest, %d: whether it was taken is not known any more",
 			q.Sequence, collectionagentv1.SequenceWindow, s.seen.highest)
-		r.field = "sequence"
-		return r
 	}
-	if at := s.reporter.Stats(); at.PendingBytes >= most.pending || at.WindowBytes >= most.window {
-		r := refuse(codes.Unavailable, obsreport.ReasonAdmission,
-			"the pipeline does not keep up: of this reporter %d bytes of samples and %d of requests wait", at.WindowBytes, at.PendingBytes)
-		r.retryAfter = crowdRetry
-		return r
+	if at := s.reporter.Stats(); at.PendingBytes >= full.pending || at.WindowBytes >= full.window {
+		return refuseFor(backlogRetry, "the pipeline does not keep up: of this reporter %d bytes of samples and %d of requests wait", at.WindowBytes, at.PendingBytes)
 	}
 	s.seen.add(q.Sequence)
 	translate(q, s.reporter)

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 	"github.com/penstock-telemetry/penstock/reporter"
 	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
@@ -23,22 +24,23 @@ import (
 // instance names a reporter: ReportRequest.instance_id.
 type instance [collectionagentv1.IDBytes]byte
 
-// sessions are the reporters that are known: at most max, each until it has said
-// nothing for idle. Who comes when there is no room takes the place of the one that
-// has been silent longest, if that was spareable; else it is told to come back.
+// sessions are the reporters that are known: at most max, each until it has sent
+// nothing for idle. A session counts until it has ended: until then it holds its
+// caches. A new reporter for which there is no room takes the place of the one that
+// has been silent longest, if that was for evictable; else it is told to come back.
 type sessions struct {
 	max       int
 	idle      time.Duration
-	spareable time.Duration
-	crowded   crowding
+	evictable time.Duration
+	full      backlog
 	open      func(instance) (*reporter.OTLPReporter, error)
 	log       *slog.Logger
 
-	mu      sync.Mutex
-	of      map[instance]*session
-	leaving map[*session]bool // dismissed, not ended yet
-	past    reporter.Stats    // of those that have ended: Samples and Points
-	closed  bool
+	mu     sync.Mutex
+	of     map[instance]*session
+	ending map[*session]bool // removed from of, not ended yet
+	past   reporter.Stats    // of those that have ended: Samples and Points
+	closed bool
 
 	stop    chan struct{}   // closed by shutdown
 	ctx     context.Context // ends with the time of shutdown
@@ -46,16 +48,19 @@ type sessions struct {
 	running sync.WaitGroup
 }
 
-// crowding is from how many bytes on a session takes no more.
-type crowding struct{ window, pending int64 }
+// backlog is from how many bytes on a session takes no more.
+type backlog struct{ window, pending int64 }
 
 const (
-	// spareableAfter is the silence after which a reporter is taken to be gone, if
+	// evictableAfter is the silence after which a reporter is taken to be gone, if
 	// another needs its place.
-	spareableAfter = time.Minute
-	// farewellTime is how long a session that is not wanted any more may take to
-	// pass on what it holds.
-	farewellTime = 10 * time.Second
+	evictableAfter = time.Minute
+	// flushTimeout is how long a session that is removed may take to pass on what it
+	// holds.
+	flushTimeout = 10 * time.Second
+	// maxEndWait is how long a request waits for a session to end whose place it
+	// needs.
+	maxEndWait = time.Second
 	// fullRetry is when to come back where there is no room.
 	fullRetry = 5 * time.Second
 )
@@ -70,14 +75,14 @@ func newSessions(c Config, log *slog.Logger, next pipeline.Consumer, metrics boo
 	ctx, cancel := context.WithCancel(context.Background())
 	return &sessions{
 		ctx: ctx, cancel: cancel,
-		max: c.MaxReporters, idle: c.ReporterIdleTimeout, spareable: spareableAfter, log: log,
-		crowded: crowding{window: int64(base.MaxWindowBytes) / 4 * 3, pending: int64(base.MaxPendingBytes) / 4 * 3},
+		max: c.MaxReporters, idle: c.ReporterIdleTimeout, evictable: evictableAfter, log: log,
+		full: backlog{window: int64(base.MaxWindowBytes) / 4 * 3, pending: int64(base.MaxPendingBytes) / 4 * 3},
 		open: func(id instance) (*reporter.OTLPReporter, error) {
 			cfg := base
 			cfg.Logger = log.With("reporter", hex.EncodeToString(id[:]))
 			return reporter.NewOTLP(cfg)
 		},
-		of: map[instance]*session{}, leaving: map[*session]bool{}, stop: make(chan struct{}),
+		of: map[instance]*session{}, ending: map[*session]bool{}, stop: make(chan struct{}),
 	}
 }
 
@@ -97,24 +102,24 @@ func (s *sessions) start() {
 	})
 }
 
-// expire ends the sessions that said nothing for too long.
+// expire removes the sessions that were silent for too long.
 func (s *sessions) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, one := range s.of {
 		if time.Since(one.used) >= s.idle {
-			s.dismiss(id, one)
+			s.remove(id, one)
 		}
 	}
 }
 
-// dismiss ends a session. The lock is held; what it holds is passed on behind it.
-func (s *sessions) dismiss(id instance, one *session) {
+// remove begins to end a session: what it holds is passed on. The lock is held.
+func (s *sessions) remove(id instance, one *session) {
 	delete(s.of, id)
-	s.leaving[one] = true
+	s.ending[one] = true
 	s.running.Go(func() {
-		defer s.bury(one)
-		ctx, cancel := context.WithTimeout(s.ctx, farewellTime)
+		defer s.settle(one)
+		ctx, cancel := context.WithTimeout(s.ctx, flushTimeout)
 		defer cancel()
 		if err := one.end(ctx); err != nil {
 			s.log.Warn("a reporter that is gone left samples that could not be passed on", "reporter", hex.EncodeToString(id[:]), "error", err)
@@ -122,20 +127,21 @@ func (s *sessions) dismiss(id instance, one *session) {
 	})
 }
 
-// bury keeps the books of a session that has ended.
-func (s *sessions) bury(one *session) {
+// settle keeps the statistics of a session that has ended.
+func (s *sessions) settle(one *session) {
 	stats := one.reporter.Stats()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.leaving, one)
+	delete(s.ending, one)
 	s.past.Samples, s.past.Points = s.past.Samples.Plus(stats.Samples), s.past.Points.Plus(stats.Points)
+	close(one.settled)
 }
 
 // flow adds up what became of all that was ever reported of a signal.
 func (s *sessions) flow(signal otlp.Signal) reporter.Flow {
 	s.mu.Lock()
 	sum := s.past.Of(signal)
-	all := slices.AppendSeq(slices.Collect(maps.Values(s.of)), maps.Keys(s.leaving))
+	all := slices.AppendSeq(slices.Collect(maps.Values(s.of)), maps.Keys(s.ending))
 	s.mu.Unlock()
 	for _, one := range all { // each was alive when the past was read
 		stats := one.reporter.Stats()
@@ -145,44 +151,67 @@ func (s *sessions) flow(signal otlp.Signal) reporter.Flow {
 }
 
 // take hands a request to its session.
-func (s *sessions) take(q *collectionagentv1.ReportRequest) *refusal {
-	one, refused := s.find(instance(q.InstanceId))
+func (s *sessions) take(ctx context.Context, q *collectionagentv1.ReportRequest) *frontend.Refusal {
+	one, refused := s.find(ctx, instance(q.InstanceId))
 	if refused != nil {
 		return refused
 	}
-	return one.take(q, s.crowded)
+	return one.take(q, s.full)
 }
 
-// find returns the session of id, a new one if there is none.
-func (s *sessions) find(id instance) (*session, *refusal) {
+// find returns the session of id, a new one if there is none. It waits a moment for
+// a session that has to end first.
+func (s *sessions) find(ctx context.Context, id instance) (*session, *frontend.Refusal) {
+	one, ending, refused := s.lookUp(id)
+	if ending == nil {
+		return one, refused
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxEndWait)
+	defer cancel()
+	for ending != nil {
+		select {
+		case <-ending.settled:
+			one, ending, refused = s.lookUp(id)
+		case <-ctx.Done():
+			return nil, refused
+		}
+	}
+	return one, refused
+}
+
+// lookUp returns the session of id, a new one if there is none. Where there is no
+// room it refuses, and returns the session that is to end first, if there is one.
+func (s *sessions) lookUp(id instance) (one, ending *session, refused *frontend.Refusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, errShuttingDown()
+		return nil, nil, shuttingDown()
 	}
 	if one := s.of[id]; one != nil {
 		one.used = time.Now()
-		return one, nil
+		return one, nil, nil
 	}
-	if len(s.of) >= s.max && !s.spare() {
-		r := refuse(codes.Unavailable, obsreport.ReasonAdmission, "%d reporters are known already, as many as max_reporters allows", len(s.of))
-		r.retryAfter = fullRetry
-		return nil, r
+	if known := len(s.of) + len(s.ending); known >= s.max {
+		return nil, s.makeRoom(), refuseFor(fullRetry, "%d reporters are known already, as many as max_reporters allows", known)
 	}
 	rep, err := s.open(id)
 	if err == nil {
 		err = rep.Start(context.Background())
 	}
 	if err != nil {
-		return nil, refuse(codes.Internal, obsreport.ReasonInternal, "open a session: %v", err)
+		return nil, nil, frontend.Refuse(codes.Internal, obsreport.ReasonInternal, "open a session: %v", err)
 	}
-	one := &session{reporter: rep, used: time.Now()}
+	one = &session{reporter: rep, used: time.Now(), settled: make(chan struct{})}
 	s.of[id] = one
-	return one, nil
+	return one, nil, nil
 }
 
-// spare makes room by ending the session that has been silent longest.
-func (s *sessions) spare() bool {
+// makeRoom returns a session that is ending; if there is none, it removes the one
+// that has been silent longest. It returns nil if that was not for long enough.
+func (s *sessions) makeRoom() *session {
+	for one := range s.ending {
+		return one
+	}
 	var oldest instance
 	var found *session
 	for id, one := range s.of {
@@ -190,11 +219,11 @@ func (s *sessions) spare() bool {
 			oldest, found = id, one
 		}
 	}
-	if found == nil || time.Since(found.used) < s.spareable {
-		return false
+	if found == nil || time.Since(found.used) < s.evictable {
+		return nil
 	}
-	s.dismiss(oldest, found)
-	return true
+	s.remove(oldest, found)
+	return found
 }
 
 // shutdown ends all sessions, together, until ctx ends.
@@ -204,7 +233,7 @@ func (s *sessions) shutdown(ctx context.Context) error {
 	all := s.of
 	s.of = nil
 	for _, one := range all {
-		s.leaving[one] = true
+		s.ending[one] = true
 	}
 	s.mu.Unlock()
 	close(s.stop)
@@ -213,7 +242,7 @@ func (s *sessions) shutdown(ctx context.Context) error {
 	errs := make(chan error, len(all))
 	for _, one := range all {
 		s.running.Go(func() {
-			defer s.bury(one)
+			defer s.settle(one)
 			errs <- one.end(ctx)
 		})
 	}
@@ -231,6 +260,6 @@ func (s *sessions) shutdown(ctx context.Context) error {
 	return nil
 }
 
-func errShuttingDown() *refusal {
-	return refuse(codes.Unavailable, obsreport.ReasonShutdown, "the collection agent is shutting down")
+func shuttingDown() *frontend.Refusal {
+	return frontend.Refuse(codes.Unavailable, obsreport.ReasonShutdown, "the collection agent is shutting down")
 }

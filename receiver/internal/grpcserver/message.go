@@ -78,7 +78,11 @@ func (m *message) check(o *Options, flag byte, n int) *frontend.Refusal {
 	case flag == 1 && m.encoding == "":
 		return frontend.Refuse(codes.Internal, obsreport.ReasonDecode, "the message is flagged as compressed, and grpc-encoding does not say how")
 	case n > m.max:
-		return frontend.RefuseSize(m.max)
+		refused := frontend.RefuseSize(m.max)
+		if o.LimitKey != "" {
+			refused.Message += " (" + o.LimitKey + ")"
+		}
+		return refused
 	}
 	return nil
 }

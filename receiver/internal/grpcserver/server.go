@@ -40,8 +40,10 @@ type Options struct {
 	// Methods are the routes by method: "/package.Service/Method". Others are
 	// answered with Unimplemented.
 	Methods map[string]*frontend.Route
-	// MaxRequestBytes limits a request, compressed and decompressed.
+	// MaxRequestBytes limits a request, compressed and decompressed. LimitKey is the
+	// key of the configuration that the sender of a larger one hears, if any.
 	MaxRequestBytes int
+	LimitKey        string
 	// NotCompressed refuses compressed requests with this text; empty allows them.
 	NotCompressed string
 	// TLS is nil for plaintext.
