@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -344,11 +344,11 @@ func (r *rig) find(id string) (any, bool) { return r.graph.Extension(id) }
 func (r *rig) extensionURL(t *testing.T, id string) string {
 	t.Helper()
 	e, _ := r.find(id)
-	a, ok := e.(interface{ Addr() net.Addr })
+	a, ok := e.(component.Server)
 	if !ok {
 		t.Fatalf("the extension %s is a %T", id, e)
 	}
-	return "http://" + a.Addr().String()
+	return "http://" + a.Endpoints()[0].Addr.String()
 }
 
 func fetch(t *testing.T, url string) (code int, body string) {

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -18,6 +17,7 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/extension/internal/credential"
 	"github.com/penstock-telemetry/penstock/extension/internal/watched"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -45,6 +45,7 @@ var (
 // Extension is a pipeline.Authenticator.
 type Extension struct {
 	cfg  Config
+	life lifecycle.Cycle
 	file *watched.File[*table] // nil without a file
 	only *table                // without a file
 	key  [sha256.Size]byte     // made up by New; no hash means anything to another process
@@ -70,7 +71,7 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 		e.only, err = parse(nil, []byte(h.Inline))
 		return e, err
 	}
-	e.file = watched.New(h.File, set.Logger.With(slog.String("extension", set.ID)), func(content []byte) (*table, error) {
+	e.file = watched.New(h.File, set.Logger, func(content []byte) (*table, error) {
 		return parse(content, []byte(h.Inline))
 	})
 	return e, nil
@@ -88,19 +89,23 @@ func (c *Config) Warnings() []string {
 	return nil
 }
 
-// Start reads the file.
+// Start reads the file. A second call returns what the first did.
 func (e *Extension) Start(context.Context) error {
-	if e.file == nil {
+	return e.life.Start(func(*lifecycle.Undo) error {
+		if e.file == nil {
+			return nil
+		}
+		if err := e.file.Load(); err != nil {
+			return fmt.Errorf("htpasswd.file: %w", err)
+		}
 		return nil
-	}
-	if err := e.file.Load(); err != nil {
-		return fmt.Errorf("htpasswd.file: %w", err)
-	}
-	return nil
+	})
 }
 
 // Shutdown has nothing to stop.
-func (e *Extension) Shutdown(context.Context) error { return nil }
+func (e *Extension) Shutdown(context.Context) error {
+	return e.life.Shutdown(func() error { return nil })
+}
 
 // Authenticate implements pipeline.Authenticator.
 func (e *Extension) Authenticate(ctx context.Context, header func(string) []string) (*pipeline.Identity, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/extension/internal/credential"
 	"github.com/penstock-telemetry/penstock/extension/internal/watched"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -33,6 +34,7 @@ type digest [sha256.Size]byte
 // Extension is a pipeline.Authenticator.
 type Extension struct {
 	cfg    Config
+	life   lifecycle.Cycle
 	log    *slog.Logger
 	header string                  // in lower case
 	file   *watched.File[[]digest] // nil without a file
@@ -49,7 +51,7 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
 	}
 	e := &Extension{cfg: cfg, header: strings.ToLower(cfg.Header), equal: subtle.ConstantTimeCompare}
-	e.log = set.Logger.With(slog.String("extension", set.ID))
+	e.log = set.Logger
 	switch {
 	case cfg.Filename != "":
 		e.file = watched.New(cfg.Filename, e.log, parse)
@@ -85,8 +87,13 @@ func parse(content []byte) ([]digest, error) {
 	return all, nil
 }
 
-// Start reads the file.
+// Start reads the file. A second call returns what the first did.
 func (e *Extension) Start(ctx context.Context) error {
+	return e.life.Start(func(*lifecycle.Undo) error { return e.load(ctx) })
+}
+
+// load reads the file, again and again if that is configured.
+func (e *Extension) load(ctx context.Context) error {
 	if e.file == nil {
 		return nil
 	}
@@ -112,7 +119,9 @@ func (e *Extension) Start(ctx context.Context) error {
 }
 
 // Shutdown has nothing to stop.
-func (e *Extension) Shutdown(context.Context) error { return nil }
+func (e *Extension) Shutdown(context.Context) error {
+	return e.life.Shutdown(func() error { return nil })
+}
 
 // Authenticate implements pipeline.Authenticator. The subject is "token 1", the
 // place of the token among all.

@@ -11,6 +11,7 @@
 package healthcheckextension
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -71,9 +72,9 @@ func (c *Config) Warnings() []string {
 
 // Extension is the endpoint.
 type Extension struct {
-	*webserver.Server
-	host component.Host
-	body *ResponseBody
+	server *webserver.Server
+	host   component.Host
+	body   *ResponseBody
 }
 
 // New makes the endpoint, which answers what set.Host says. It opens nothing.
@@ -88,9 +89,19 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	e := &Extension{host: set.Host, body: cfg.ResponseBody}
 	mux := http.NewServeMux()
 	mux.HandleFunc(cfg.Path, e.answer)
-	e.Server = webserver.New(webserver.Options{Config: cfg.Server, ID: set.ID, Log: set.Logger, Handler: mux, OpenWhenPublic: true})
+	e.server = webserver.New(webserver.Options{Config: cfg.Server, Log: set.Logger, Handler: mux, OpenWhenPublic: true})
 	return e, nil
 }
+
+// Start binds the endpoint and serves. A second call returns what the first did.
+func (e *Extension) Start(ctx context.Context) error { return e.server.Start(ctx) }
+
+// Shutdown lets the requests in progress finish until ctx ends, and closes the
+// endpoint.
+func (e *Extension) Shutdown(ctx context.Context) error { return e.server.Shutdown(ctx) }
+
+// Endpoints implements component.Server.
+func (e *Extension) Endpoints() []component.Endpoint { return e.server.Endpoints() }
 
 // state is the body of an answer, with the Collector's keys.
 type state struct {

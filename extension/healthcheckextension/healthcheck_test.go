@@ -59,7 +59,7 @@ func start(t *testing.T, yaml string, source readiness) (url string) {
 			}
 		}
 	})
-	return "http://" + e.Addr().String()
+	return "http://" + e.Endpoints()[0].Addr.String()
 }
 
 func get(t *testing.T, url string) (code int, contentType, body string) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/extension/internal/credential"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -41,10 +41,8 @@ type Extension struct {
 	attribute string // in lower case
 	providers []*provider
 
-	mu      sync.Mutex
-	started bool
-	err     error // of Start
-	cancel  context.CancelFunc
+	life    lifecycle.Cycle
+	cancel  context.CancelFunc // of the refreshers; of Start and Shutdown
 	running sync.WaitGroup
 }
 
@@ -57,7 +55,7 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	e := &Extension{attribute: strings.ToLower(cfg.Attribute)}
 	all, _ := cfg.providers()
 	for _, p := range all {
-		e.providers = append(e.providers, newProvider(p, set.Logger.With(slog.String("extension", set.ID))))
+		e.providers = append(e.providers, newProvider(p, set.Logger))
 	}
 	return e, nil
 }
@@ -65,39 +63,29 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 // Start reads files and begins to ask the issuers; it does not wait for them. A
 // second call returns what the first did.
 func (e *Extension) Start(ctx context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.started {
-		return e.err
-	}
-	e.started = true
-	for _, p := range e.providers {
-		if err := p.open(); err != nil {
-			e.err = fmt.Errorf("%s: %w", p.cfg.IssuerURL, err)
-			return e.err
+	return e.life.Start(func(*lifecycle.Undo) error {
+		for _, p := range e.providers {
+			if err := p.open(); err != nil {
+				return fmt.Errorf("%s: %w", p.cfg.IssuerURL, err)
+			}
 		}
-	}
-	ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	for _, p := range e.providers {
-		if p.file == nil {
-			e.running.Go(func() { p.run(ctx) })
+		ctx, e.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		for _, p := range e.providers {
+			if p.file == nil {
+				e.running.Go(func() { p.run(ctx) })
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // Shutdown ends the conversations with the issuers.
 func (e *Extension) Shutdown(context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.cancel != nil {
+	return e.life.Shutdown(func() error {
 		e.cancel()
-	}
-	e.running.Wait()
-	if !e.started || e.err == nil {
-		e.started, e.err = true, errors.New("it was shut down")
-	}
-	return nil
+		e.running.Wait()
+		return nil
+	})
 }
 
 // Authenticate implements pipeline.Authenticator.

@@ -22,12 +22,12 @@ import (
 	"runtime"
 	runtimepprof "runtime/pprof"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/extension/internal/webserver"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 )
 
 // maxProfile is how long a profile or trace may be. net/http/pprof itself has no
@@ -79,22 +79,11 @@ func (c *Config) Warnings() []string {
 // Extension is the endpoint. What it samples is the process's: of two
 // extensions of this type the last one started decides.
 type Extension struct {
-	*webserver.Server
-	cfg Config
-
-	mu    sync.Mutex
-	phase phase
-	err   error    // of Start
-	file  *os.File // of SaveToFile, while it is written
+	server *webserver.Server
+	cfg    Config
+	life   lifecycle.Cycle
+	file   *os.File // of SaveToFile, while it is written; of Start and Shutdown
 }
-
-type phase uint8
-
-const (
-	created phase = iota
-	started
-	stopped
-)
 
 // New makes the endpoint. It opens nothing.
 func New(cfg Config, set component.Settings) (*Extension, error) {
@@ -109,9 +98,7 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	mux.HandleFunc("/debug/pprof/profile", bounded(pprof.Profile))
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", bounded(pprof.Trace))
-	return &Extension{cfg: cfg, Server: webserver.New(webserver.Options{
-		Config: cfg.Server, ID: set.ID, Log: set.Logger, Handler: mux,
-	})}, nil
+	return &Extension{cfg: cfg, server: webserver.New(webserver.Options{Config: cfg.Server, Log: set.Logger, Handler: mux})}, nil
 }
 
 // bounded refuses profiles that would take too long.
@@ -135,25 +122,18 @@ func programName(w http.ResponseWriter, _ *http.Request) {
 // Start binds the endpoint and begins to sample. A second call returns what the
 // first did.
 func (e *Extension) Start(ctx context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.phase == created {
-		e.phase = started
-		e.err = e.start(ctx)
-	}
-	return e.err
-}
-
-func (e *Extension) start(ctx context.Context) error {
-	if err := e.Server.Start(ctx); err != nil {
-		return err
-	}
-	if err := e.save(); err != nil {
-		return errors.Join(fmt.Errorf("save_to_file: %w", err), e.Server.Shutdown(ctx))
-	}
-	runtime.SetBlockProfileRate(e.cfg.BlockProfileFraction)
-	runtime.SetMutexProfileFraction(e.cfg.MutexProfileFraction)
-	return nil
+	return e.life.Start(func(undo *lifecycle.Undo) error {
+		if err := e.server.Start(ctx); err != nil {
+			return err
+		}
+		undo.Add(func() error { return e.server.Shutdown(ctx) })
+		if err := e.save(); err != nil {
+			return fmt.Errorf("save_to_file: %w", err)
+		}
+		runtime.SetBlockProfileRate(e.cfg.BlockProfileFraction)
+		runtime.SetMutexProfileFraction(e.cfg.MutexProfileFraction)
+		return nil
+	})
 }
 
 func (e *Extension) save() error {
@@ -173,23 +153,19 @@ func (e *Extension) save() error {
 
 // Shutdown ends the samples and the endpoint.
 func (e *Extension) Shutdown(ctx context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.phase == started && e.err == nil {
+	return e.life.Shutdown(func() error {
 		runtime.SetBlockProfileRate(0)
 		runtime.SetMutexProfileFraction(0)
-	}
-	e.phase = stopped
-	if e.err == nil {
-		e.err = errors.New("start pprof: it was shut down")
-	}
-	var err error
-	if e.file != nil {
-		runtimepprof.StopCPUProfile() // which writes the file
-		if err = e.file.Close(); err != nil {
-			err = fmt.Errorf("save_to_file: %w", err)
+		var err error
+		if e.file != nil {
+			runtimepprof.StopCPUProfile() // which writes the file
+			if err = e.file.Close(); err != nil {
+				err = fmt.Errorf("save_to_file: %w", err)
+			}
 		}
-		e.file = nil
-	}
-	return errors.Join(err, e.Server.Shutdown(ctx))
+		return errors.Join(err, e.server.Shutdown(ctx))
+	})
 }
+
+// Endpoints implements component.Server.
+func (e *Extension) Endpoints() []component.Endpoint { return e.server.Endpoints() }

@@ -38,7 +38,7 @@ func start(t *testing.T, cfg Config) (*Extension, string) {
 			t.Error(err)
 		}
 	})
-	return e, "http://" + e.Addr().String()
+	return e, "http://" + e.Endpoints()[0].Addr.String()
 }
 
 func get(t *testing.T, url string) (code int, body []byte) {
@@ -164,7 +164,7 @@ func TestAFileThatCannotBeWritten(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if e.Addr() != nil {
+	if e.Endpoints() != nil {
 		t.Error("the port is still bound")
 	}
 	if err := e.Shutdown(t.Context()); err != nil {

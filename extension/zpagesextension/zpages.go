@@ -2,6 +2,7 @@ package zpagesextension
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	_ "embed" // of page.html
 	"encoding/base64"
@@ -51,8 +52,7 @@ const maxRefresh = 3600
 
 // Extension is the endpoint.
 type Extension struct {
-	*webserver.Server
-	id     string
+	server *webserver.Server
 	log    *slog.Logger
 	host   component.Host
 	page   *template.Template
@@ -69,7 +69,7 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	if err := cfg.Server.Validate(); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
 	}
-	e := &Extension{id: set.ID, log: set.Logger, host: set.Host, policy: policyOf(pageText)}
+	e := &Extension{log: set.Logger, host: set.Host, policy: policyOf(pageText)}
 	var err error
 	if e.page, err = template.New("page").Funcs(template.FuncMap{
 		"duration": roughly, "count": count, "count64": func(n int) string { return count(int64(n)) },
@@ -82,9 +82,19 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	for _, p := range pages() {
 		mux.HandleFunc(p.Path, func(w http.ResponseWriter, r *http.Request) { e.show(w, r, p) })
 	}
-	e.Server = webserver.New(webserver.Options{Config: cfg.Server, ID: set.ID, Log: set.Logger, Handler: mux})
+	e.server = webserver.New(webserver.Options{Config: cfg.Server, Log: set.Logger, Handler: mux})
 	return e, nil
 }
+
+// Start binds the endpoint and serves. A second call returns what the first did.
+func (e *Extension) Start(ctx context.Context) error { return e.server.Start(ctx) }
+
+// Shutdown lets the requests in progress finish until ctx ends, and closes the
+// endpoint.
+func (e *Extension) Shutdown(ctx context.Context) error { return e.server.Shutdown(ctx) }
+
+// Endpoints implements component.Server.
+func (e *Extension) Endpoints() []component.Endpoint { return e.server.Endpoints() }
 
 // policyOf allows a page its own style sheet, by hash, and nothing else.
 func policyOf(text string) string {
@@ -120,7 +130,7 @@ type view struct {
 func (e *Extension) show(w http.ResponseWriter, r *http.Request, p page) {
 	now, err := e.host.Status(r.Context())
 	if err != nil {
-		e.log.Warn("cannot make a page", slog.String("extension", e.id), slog.Any("error", err))
+		e.log.Warn("cannot make a page", slog.Any("error", err))
 		http.Error(w, "The service cannot be asked; the log says why.", http.StatusInternalServerError)
 		return
 	}
@@ -137,7 +147,7 @@ func (e *Extension) show(w http.ResponseWriter, r *http.Request, p page) {
 	}
 	var b bytes.Buffer // an error half way must not be half a page
 	if err := e.page.ExecuteTemplate(&b, "page", v); err != nil {
-		e.log.Error("cannot make a page", slog.String("extension", e.id), slog.Any("error", err))
+		e.log.Error("cannot make a page", slog.Any("error", err))
 		http.Error(w, "The page cannot be made; the log says why.", http.StatusInternalServerError)
 		return
 	}

@@ -64,7 +64,7 @@ func start(t *testing.T, host component.Host) (url string) {
 			}
 		}
 	})
-	return "http://" + e.Addr().String()
+	return "http://" + e.Endpoints()[0].Addr.String()
 }
 
 func get(t *testing.T, url string) (*http.Response, string) {

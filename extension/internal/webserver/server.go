@@ -21,11 +21,14 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 )
 
 const (
@@ -40,9 +43,7 @@ const (
 
 // Options describe a server.
 type Options struct {
-	Config config.WebServer
-	// ID is the extension's in the configuration.
-	ID      string
+	Config  config.WebServer
 	Log     *slog.Logger
 	Handler http.Handler
 	// WriteTimeout is how long a response may take; 0 is 30 seconds.
@@ -54,27 +55,21 @@ type Options struct {
 
 // Server is one listener. Its life is New, Start, Shutdown.
 type Server struct {
-	opts    Options
-	hosts   hosts // set by Start, before the first request
-	atOnce  chan struct{}
-	serving sync.WaitGroup
+	opts   Options
+	life   lifecycle.Cycle
+	hosts  hosts // set by Start, before the first request
+	atOnce chan struct{}
+	bound  atomic.Pointer[listening] // nil while it does not run
+}
 
-	mu       sync.Mutex
-	phase    phase
-	startErr error
+// listening is what Start makes.
+type listening struct {
 	listener net.Listener
 	server   *http.Server
 	secure   bool
 	hurry    context.CancelFunc // ends the context of all requests
+	serving  sync.WaitGroup
 }
-
-type phase uint8
-
-const (
-	created phase = iota
-	started
-	stopped
-)
 
 // New makes a server. It opens nothing.
 func New(opts Options) *Server {
@@ -86,17 +81,7 @@ func New(opts Options) *Server {
 
 // Start binds the endpoint and serves. A second call returns what the first did.
 func (s *Server) Start(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch s.phase {
-	case started:
-		return s.startErr
-	case stopped:
-		return errors.New("it was shut down")
-	}
-	s.phase = started
-	s.startErr = s.start(ctx)
-	return s.startErr
+	return s.life.Start(func(*lifecycle.Undo) error { return s.start(ctx) })
 }
 
 func (s *Server) start(ctx context.Context) error {
@@ -112,33 +97,33 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	s.hosts = hostsOf(&s.opts.Config, l.Addr(), s.opts.OpenWhenPublic)
-	s.listener = netutil.LimitListener(l, maxConnections)
-	var requests context.Context
-	requests, s.hurry = context.WithCancel(context.WithoutCancel(ctx))
-	s.server = &http.Server{
+	requests, hurry := context.WithCancel(context.WithoutCancel(ctx))
+	b := &listening{listener: netutil.LimitListener(l, maxConnections), hurry: hurry, secure: secure != nil} // net/http fills TLSConfig in any case
+	b.server = &http.Server{
 		Handler: http.HandlerFunc(s.guard), TLSConfig: secure, MaxHeaderBytes: maxHeaderBytes,
 		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: s.opts.WriteTimeout, IdleTimeout: idleTimeout,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ErrorLog:    slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug), // what scanners do to a port is no event
 	}
-	s.secure = secure != nil // net/http fills TLSConfig in any case
-	s.serving.Go(s.serve)
-	s.opts.Log.Info("an extension is listening", slog.String("extension", s.opts.ID), slog.String("url", s.url()))
+	b.serving.Go(func() {
+		if err := b.serve(); !errors.Is(err, http.ErrServerClosed) {
+			s.opts.Log.Error("an extension stopped listening", slog.Any("error", err))
+		}
+	})
+	s.bound.Store(b)
+	s.opts.Log.Info("an extension is listening", slog.String("url", s.url(b)))
 	return nil
 }
 
-func (s *Server) serve() {
-	serve := func() error { return s.server.Serve(s.listener) }
-	if s.secure {
-		serve = func() error { return s.server.ServeTLS(s.listener, "", "") }
+func (b *listening) serve() error {
+	if b.secure {
+		return b.server.ServeTLS(b.listener, "", "")
 	}
-	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
-		s.opts.Log.Error("an extension stopped listening", slog.String("extension", s.opts.ID), slog.Any("error", err))
-	}
+	return b.server.Serve(b.listener)
 }
 
 func (s *Server) notReloaded(err error) {
-	s.opts.Log.Warn("a certificate cannot be read again; the old one stays in use", slog.String("extension", s.opts.ID), slog.Any("error", err))
+	s.opts.Log.Warn("a certificate cannot be read again; the old one stays in use", slog.Any("error", err))
 }
 
 // guard lets through what may be answered.
@@ -166,42 +151,38 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request) {
 	s.opts.Handler.ServeHTTP(w, r)
 }
 
-// Addr returns what the server is bound to, nil if it is not running.
-func (s *Server) Addr() net.Addr {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.listener == nil {
+// Endpoints returns what the server is bound to. It implements component.Server.
+func (s *Server) Endpoints() []component.Endpoint {
+	b := s.bound.Load()
+	if b == nil {
 		return nil
 	}
-	return s.listener.Addr()
+	return []component.Endpoint{{Protocol: "HTTP", Addr: b.listener.Addr()}}
 }
 
-func (s *Server) url() string {
+func (s *Server) url(b *listening) string {
 	switch {
 	case s.opts.Config.Transport == "unix":
-		return "unix:" + s.listener.Addr().String()
-	case s.secure:
-		return "https://" + s.listener.Addr().String()
+		return "unix:" + b.listener.Addr().String()
+	case b.secure:
+		return "https://" + b.listener.Addr().String()
 	}
-	return "http://" + s.listener.Addr().String()
+	return "http://" + b.listener.Addr().String()
 }
 
 // Shutdown asks requests to hurry (their context ends: a profile under way is
 // delivered as far as it is), waits for them until ctx ends, breaks off the rest,
 // and closes the listener.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.phase = stopped
-	if s.listener == nil {
-		return nil
-	}
-	s.hurry()
-	err := s.server.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(fmt.Errorf("requests were broken off: %w", err), s.server.Close())
-	}
-	s.serving.Wait()
-	s.listener = nil
-	return err
+	return s.life.Shutdown(func() error {
+		b := s.bound.Load()
+		b.hurry()
+		err := b.server.Shutdown(ctx)
+		if err != nil {
+			err = errors.Join(fmt.Errorf("requests were broken off: %w", err), b.server.Close())
+		}
+		b.serving.Wait()
+		s.bound.Store(nil)
+		return err
+	})
 }

@@ -24,23 +24,10 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// serve starts a server that greets, unless opts say otherwise.
+// serve starts a server that greets, unless opts say otherwise, and shuts it down.
 func serve(t *testing.T, opts Options) *Server {
 	t.Helper()
-	if opts.Config.Endpoint == "" {
-		opts.Config.Endpoint = "localhost:0"
-	}
-	if opts.Config.Transport == "" {
-		opts.Config.Transport = "tcp"
-	}
-	if opts.Handler == nil {
-		opts.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
-	}
-	opts.ID, opts.Log = "zpages", component.Settings{}.OrDefaults().Logger
-	s := New(opts)
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := start(t, opts)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -51,11 +38,38 @@ func serve(t *testing.T, opts Options) *Server {
 	return s
 }
 
+func start(t *testing.T, opts Options) *Server {
+	t.Helper()
+	if opts.Config.Endpoint == "" {
+		opts.Config.Endpoint = "localhost:0"
+	}
+	if opts.Config.Transport == "" {
+		opts.Config.Transport = "tcp"
+	}
+	if opts.Handler == nil {
+		opts.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
+	}
+	opts.Log = component.Settings{}.OrDefaults().Logger
+	s := New(opts)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// addr returns what s is bound to, nil if it is not running.
+func addr(s *Server) net.Addr {
+	for _, e := range s.Endpoints() {
+		return e.Addr
+	}
+	return nil
+}
+
 // raw sends a request as it is written and returns the status line, the headers
 // and the body.
-func raw(t *testing.T, addr net.Addr, request string) string {
+func raw(t *testing.T, at net.Addr, request string) string {
 	t.Helper()
-	c, err := net.Dial(addr.Network(), addr.String())
+	c, err := net.Dial(at.Network(), at.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +87,7 @@ func raw(t *testing.T, addr net.Addr, request string) string {
 // under asks for the page under a name.
 func under(t *testing.T, s *Server, host string) (status string) {
 	t.Helper()
-	answer := raw(t, s.Addr(), "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
+	answer := raw(t, addr(s), "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
 	_, rest, _ := strings.Cut(answer, " ")
 	return rest[:3]
 }
@@ -92,10 +106,10 @@ func TestHostsOfALocalServer(t *testing.T) {
 			t.Errorf("%q: got %s, want %s", host, got, want)
 		}
 	}
-	if got := raw(t, s.Addr(), "GET / HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.0 403") {
+	if got := raw(t, addr(s), "GET / HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.0 403") {
 		t.Errorf("without a Host: %s", got)
 	}
-	if got := raw(t, s.Addr(), "GET http://evil.com/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 403") {
+	if got := raw(t, addr(s), "GET http://evil.com/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 403") {
 		t.Errorf("an absolute URI wins over Host, but got %s", got)
 	}
 }
@@ -128,12 +142,12 @@ func TestOnlyReading(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Options{})
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"} {
-		got := raw(t, s.Addr(), method+" / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		got := raw(t, addr(s), method+" / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 		if !strings.HasPrefix(got, "HTTP/1.1 405") || !strings.Contains(got, "\r\nAllow: GET, HEAD\r\n") {
 			t.Errorf("%s: %s", method, got)
 		}
 	}
-	got := raw(t, s.Addr(), "HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	got := raw(t, addr(s), "HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 	for _, want := range []string{"HTTP/1.1 200", "X-Content-Type-Options: nosniff", "Cache-Control: no-store"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("HEAD: %q is missing in %s", want, got)
@@ -144,7 +158,7 @@ func TestOnlyReading(t *testing.T) {
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Options{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it came through") })})
-	c, err := net.Dial("tcp", s.Addr().String())
+	c, err := net.Dial("tcp", addr(s).String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +181,7 @@ func TestRequestsAtOnceAreBounded(t *testing.T) {
 		go func() { done <- under(t, s, "localhost") }()
 		<-entered
 	}
-	if got := raw(t, s.Addr(), "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 503") || !strings.Contains(got, "Retry-After: 1") {
+	if got := raw(t, addr(s), "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 503") || !strings.Contains(got, "Retry-After: 1") {
 		t.Errorf("got %s", got)
 	}
 	close(leave)
@@ -188,7 +202,7 @@ func TestShutdownHurries(t *testing.T) {
 		_, _ = io.WriteString(w, "what there is")
 	})})
 	done := make(chan string)
-	go func() { done <- raw(t, s.Addr(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") }()
+	go func() { done <- raw(t, addr(s), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") }()
 	<-entered
 	for range 2 {
 		if err := s.Shutdown(t.Context()); err != nil {
@@ -198,7 +212,7 @@ func TestShutdownHurries(t *testing.T) {
 	if got := <-done; !strings.HasSuffix(got, "what there is") {
 		t.Errorf("got %s", got)
 	}
-	if s.Addr() != nil {
+	if addr(s) != nil {
 		t.Error("it still has an address")
 	}
 	if err := s.Start(t.Context()); err == nil {
@@ -209,14 +223,14 @@ func TestShutdownHurries(t *testing.T) {
 func TestShutdownBreaksOffAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
-	s := serve(t, Options{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	s := start(t, Options{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		close(entered)
 		<-leave
 	})})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		raw(t, s.Addr(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		raw(t, addr(s), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	}()
 	<-entered
 	ctx, cancel := context.WithCancel(t.Context())
@@ -235,7 +249,7 @@ func TestTLS(t *testing.T) {
 	var settings config.ServerTLS
 	settings.CertPem, settings.KeyPem = config.Secret(cert), config.Secret(key)
 	s := serve(t, Options{Config: config.WebServer{TLS: &settings}})
-	c, err := tls.Dial("tcp", s.Addr().String(), &tls.Config{RootCAs: authority.Pool(), ServerName: "localhost"})
+	c, err := tls.Dial("tcp", addr(s).String(), &tls.Config{RootCAs: authority.Pool(), ServerName: "localhost"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +266,7 @@ func TestStartTwice(t *testing.T) {
 	if err := s.Start(t.Context()); err != nil {
 		t.Error(err)
 	}
-	taken := New(Options{Config: config.WebServer{Endpoint: s.Addr().String(), Transport: "tcp"}, ID: "pprof", Log: component.Settings{}.OrDefaults().Logger})
+	taken := New(Options{Config: config.WebServer{Endpoint: addr(s).String(), Transport: "tcp"}, Log: component.Settings{}.OrDefaults().Logger})
 	for range 2 {
 		if err := taken.Start(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("a taken port: %v", err)
