@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -41,12 +42,13 @@ type Engine struct {
 	fetches, numbers, refused, restarts, skipped atomic.Int64
 	baselineBytes                                atomic.Int64
 
+	life     lifecycle.Cycle
+	cancel   context.CancelCauseFunc        // of all fetches; set by begin, as what follows
+	observed map[string]*obsreport.Receiver // by transport
+	running  sync.WaitGroup
+
 	mu       sync.Mutex
 	failures map[string]int64 // by cause
-	observed map[string]*obsreport.Receiver
-	cancel   context.CancelCauseFunc // nil: not running
-	stopped  bool
-	running  sync.WaitGroup
 }
 
 // A target is a source with what is remembered of it.
@@ -115,63 +117,55 @@ func NewEngine(cfg Config, set component.Settings, sink Sink) (*Engine, error) {
 	return e, nil
 }
 
-// observe opens the counters. They are closed by Shutdown.
-func (e *Engine) observe() error {
+// begin opens the counters and makes the context of all fetches.
+func (e *Engine) begin(undo *lifecycle.Undo) (context.Context, error) {
 	for transport, wanted := range map[string]bool{"http": len(e.targets) > 0, "file": e.files != nil} {
-		if !wanted || e.observed[transport] != nil {
+		if !wanted {
 			continue
 		}
 		r, err := obsreport.NewReceiver(e.set.ID, transport, e.set.Tracer, e.set.Meter)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		undo.Add(r.Close)
 		e.observed[transport] = r
-	}
-	return nil
-}
-
-// begin makes the context of all fetches; nil if there is nothing to begin.
-func (e *Engine) begin() (context.Context, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	switch {
-	case e.stopped:
-		return nil, errors.New("it was shut down")
-	case e.cancel != nil:
-		return nil, nil
-	}
-	if err := e.observe(); err != nil {
-		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	e.cancel = cancel
 	return ctx, nil
 }
 
-// Start begins the rounds and returns. A second call does nothing.
+// Start begins the rounds and returns. A second call returns what the first did.
 func (e *Engine) Start(context.Context) error {
-	ctx, err := e.begin()
-	if ctx == nil {
-		return err
-	}
-	for i, t := range e.targets {
-		step := min(apart, t.interval/time.Duration(len(e.targets)))
-		delay := t.delay + time.Duration(i)*step
-		for _, jobs := range t.loops() {
-			at := &rotation{jobs: jobs}
-			e.running.Go(func() { e.loop(ctx, t.interval, delay, func() { e.round(ctx, t, at) }) })
+	return e.life.Start(func(undo *lifecycle.Undo) error {
+		ctx, err := e.begin(undo)
+		if err != nil {
+			return err
 		}
-	}
-	if f := e.files; f != nil {
-		e.running.Go(func() { e.loop(ctx, f.interval, f.delay, func() { f.poll(ctx) }) })
-	}
-	return nil
+		for i, t := range e.targets {
+			step := min(apart, t.interval/time.Duration(len(e.targets)))
+			delay := t.delay + time.Duration(i)*step
+			for _, jobs := range t.loops() {
+				at := &rotation{jobs: jobs}
+				e.running.Go(func() { e.loop(ctx, t.interval, delay, func() { e.round(ctx, t, at) }) })
+			}
+		}
+		if f := e.files; f != nil {
+			e.running.Go(func() { e.loop(ctx, f.interval, f.delay, func() { f.poll(ctx) }) })
+		}
+		return nil
+	})
 }
 
 // RunOnce makes one round of all targets and files and returns when it has
-// ended, or ctx has.
+// ended, or ctx has. An engine that was started makes its rounds by itself: then
+// RunOnce does nothing.
 func (e *Engine) RunOnce(ctx context.Context) error {
-	own, err := e.begin()
+	var own context.Context
+	err := e.life.Start(func(undo *lifecycle.Undo) (err error) {
+		own, err = e.begin(undo)
+		return err
+	})
 	if own == nil {
 		return err
 	}
@@ -192,25 +186,18 @@ func (e *Engine) RunOnce(ctx context.Context) error {
 // Shutdown breaks off what is being fetched and waits for the loops to end. What
 // was parsed is still handed to the sink. It may be called twice.
 func (e *Engine) Shutdown(context.Context) error {
-	e.mu.Lock()
-	if e.cancel != nil {
+	return e.life.Shutdown(func() error {
 		e.cancel(errStopped)
-	}
-	closing := !e.stopped
-	e.stopped = true
-	e.mu.Unlock()
-	e.running.Wait() // a parser ends by itself; all else ends by the context
-	if !closing {
-		return nil
-	}
-	for _, c := range e.clients {
-		c.CloseIdleConnections()
-	}
-	var errs []error
-	for _, r := range e.observed {
-		errs = append(errs, r.Close())
-	}
-	return errors.Join(errs...)
+		e.running.Wait() // a parser ends by itself; all else ends by the context
+		for _, c := range e.clients {
+			c.CloseIdleConnections()
+		}
+		var errs []error
+		for _, r := range e.observed {
+			errs = append(errs, r.Close())
+		}
+		return errors.Join(errs...)
+	})
 }
 
 // Stats returns the counters.

@@ -67,26 +67,41 @@ func (t *target) fetch(ctx context.Context, j *job, places chan struct{}, maxByt
 	if err != nil {
 		return counts{}, transportFailure(ctx, withoutURL(err))
 	}
-	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
 		return counts{}, refusal(resp)
 	}
+	body, release, err := readAnswer(ctx, cancel, resp.Body, places, maxBytes)
+	if err != nil {
+		return counts{}, err
+	}
+	defer release()
+	return use(body)
+}
+
+// readAnswer reads body, which belongs to it. It takes one of places, which release
+// gives back when the bytes are no longer in use, after it has closed the body: an
+// answer counts until nothing of it is left. cancel ends the fetch.
+func readAnswer(ctx context.Context, cancel func(), body io.ReadCloser, places chan struct{}, maxBytes int) (data []byte, release func(), err error) {
 	select {
 	case places <- struct{}{}:
-		defer func() { <-places }()
 	case <-ctx.Done():
-		return counts{}, transportFailure(ctx, fmt.Errorf("wait for others to be read: %w", ctx.Err()))
+		_ = body.Close()
+		return nil, nil, transportFailure(ctx, fmt.Errorf("wait for others to be read: %w", ctx.Err()))
+	}
+	release = func() {
+		_ = body.Close() // what matters was read
+		<-places
 	}
 	late := time.AfterFunc(bodyWithin, cancel)
-	body, err := limitedBuffer(resp.Body, maxBytes)
-	if err != nil {
-		if !late.Stop() { // it has run: cancel was its doing
-			err = &failure{causeTimeout, fmt.Errorf("the answer took more than %s after its head", bodyWithin)}
-		}
-		return counts{}, transportFailure(ctx, fmt.Errorf("read the profile: %w", err))
+	data, err = limitedBuffer(body, maxBytes)
+	if inTime := late.Stop(); err == nil {
+		return data, release, nil
+	} else if !inTime { // the timer has run: cancel was its doing
+		err = &failure{causeTimeout, fmt.Errorf("the answer took more than %s after its head", bodyWithin)}
 	}
-	late.Stop()
-	return use(body)
+	release()
+	return nil, nil, transportFailure(ctx, fmt.Errorf("read the profile: %w", err))
 }
 
 // withoutURL is what happened, without where: the message has the target's name,

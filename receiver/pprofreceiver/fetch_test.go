@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/config"
@@ -346,5 +348,39 @@ func TestTroubleIsToldOnce(t *testing.T) {
 	}
 	if want := "failed_fetches=18"; !strings.Contains(r.log.lines()[2], want) {
 		t.Errorf("want %s in %s", want, r.log.lines()[2])
+	}
+}
+
+// closing is a body that looks, while it is closed, at how many places are taken.
+type closing struct {
+	io.Reader
+	places chan struct{}
+	taken  *[]int
+}
+
+func (c closing) Close() error {
+	*c.taken = append(*c.taken, len(c.places))
+	return nil
+}
+
+// A place is given back when the body that it is for is closed, not before: else
+// there would be more bodies than places.
+func TestAPlaceOutlivesItsBody(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]io.Reader{
+		"whole": strings.NewReader("profile"), "too large": zeros{}, "broken": iotest.ErrReader(io.ErrUnexpectedEOF),
+	} {
+		places := make(chan struct{}, 1)
+		var taken []int
+		data, release, err := readAnswer(t.Context(), func() {}, closing{body, places, &taken}, places, 100)
+		if good := name == "whole"; (err == nil) != good || good != (string(data) == "profile") || good != (len(places) == 1) {
+			t.Errorf("%s: %q, %v, %d places are taken", name, data, err, len(places))
+		}
+		if err == nil {
+			release()
+		}
+		if len(places) != 0 || !slices.Equal(taken, []int{1}) {
+			t.Errorf("%s: %v places were taken while the body was closed, expected 1 once; %d are taken after", name, taken, len(places))
+		}
 	}
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"sync"
+	"sync/atomic"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -17,28 +17,20 @@ import (
 // Receiver is the component: an Engine whose sink is a reporter that hands its
 // requests to a consumer. Its life is New, Register, Start, Shutdown.
 type Receiver struct {
-	cfg Config
-	set component.Settings
+	cfg  Config
+	set  component.Settings
+	life *lifecycle.Cycle
+	next pipeline.Consumer // until Start
 
-	mu       sync.Mutex
-	phase    phase
-	startErr error
-	next     pipeline.Consumer
+	running atomic.Pointer[running] // nil until started
+}
+
+// running is what Start makes.
+type running struct {
 	engine   *Engine
 	reporter *reporter.OTLPReporter
 	held     *obsreport.HeldItems
-
-	stop    sync.Once
-	stopErr error
 }
-
-type phase uint8
-
-const (
-	created phase = iota
-	started
-	stopped
-)
 
 // received is the signals that the receiver makes.
 var received = map[otlp.Signal]bool{otlp.Profiles: true}
@@ -48,9 +40,7 @@ func New(cfg Config, set component.Settings) (*Receiver, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("receiver %q: %w", set.ID, err)
 	}
-	set = set.OrDefaults()
-	set.Logger = set.Logger.With(slog.String("receiver", set.ID))
-	return &Receiver{cfg: cfg, set: set}, nil
+	return &Receiver{cfg: cfg, set: set.OrDefaults(), life: lifecycle.New(fmt.Sprintf("receiver %q", set.ID))}, nil
 }
 
 // Name returns the receiver's id in the configuration.
@@ -58,40 +48,30 @@ func (r *Receiver) Name() string { return r.set.ID }
 
 // Register names the consumer of profiles, once, before Start.
 func (r *Receiver) Register(s otlp.Signal, c pipeline.Consumer) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case !received[s] || c == nil:
+	if !received[s] || c == nil {
 		return fmt.Errorf("receiver %q: register %v for %s: expected a consumer of profiles", r.set.ID, c, s)
-	case r.phase != created:
-		return fmt.Errorf("receiver %q: register a consumer of %s: it was started already", r.set.ID, s)
-	case r.next != nil:
-		return fmt.Errorf("receiver %q: register a consumer of %s: it has one already", r.set.ID, s)
 	}
-	r.next = c
+	err := r.life.Configure(func() error {
+		if r.next != nil {
+			return errors.New("it has one already")
+		}
+		r.next = c
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("receiver %q: register a consumer of %s: %w", r.set.ID, s, err)
+	}
 	return nil
 }
 
 // Start begins to fetch. A second call returns what the first did.
 func (r *Receiver) Start(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch r.phase {
-	case started:
-		return r.startErr
-	case stopped:
-		return fmt.Errorf("receiver %q: start: it was shut down", r.set.ID)
-	}
-	r.phase = started
-	if err := r.open(ctx); err != nil {
-		r.startErr = fmt.Errorf("start receiver %q: %w", r.set.ID, err)
-	}
-	return r.startErr
+	return r.life.Start(func(undo *lifecycle.Undo) error { return r.open(ctx, undo) })
 }
 
-func (r *Receiver) open(ctx context.Context) error {
+func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) error {
 	if r.next == nil {
-		return errors.New("nobody takes its profiles: expected a pipeline of profiles")
+		return errors.New("its profiles have no consumer: expected a pipeline of profiles")
 	}
 	rep, err := reporter.NewOTLP(reporter.OTLPConfig{Consumer: r.next, Logger: r.set.Logger, Name: "penstock/pprofreceiver"})
 	if err != nil {
@@ -109,40 +89,31 @@ func (r *Receiver) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	undo.Add(held.Close)
 	if err := rep.Start(ctx); err != nil {
-		return errors.Join(err, held.Close())
+		return err
 	}
+	undo.Add(func() error { return rep.Shutdown(ctx) })
 	if err := engine.Start(ctx); err != nil {
-		return errors.Join(err, rep.Shutdown(ctx), held.Close())
+		return err
 	}
-	r.engine, r.reporter, r.held = engine, rep, held
+	r.running.Store(&running{engine, rep, held})
 	return nil
 }
 
 // Shutdown breaks off what is being fetched, and sends what was fetched until ctx
 // ends.
 func (r *Receiver) Shutdown(ctx context.Context) error {
-	r.stop.Do(func() {
-		r.mu.Lock()
-		r.phase = stopped
-		engine, rep := r.engine, r.reporter
-		r.mu.Unlock()
-		if engine == nil {
-			return
-		}
-		if err := errors.Join(engine.Shutdown(ctx), rep.Shutdown(ctx), r.held.Close()); err != nil {
-			r.stopErr = fmt.Errorf("shut down receiver %q: %w", r.set.ID, err)
-		}
+	return r.life.Shutdown(func() error {
+		now := r.running.Load()
+		return errors.Join(now.engine.Shutdown(ctx), now.reporter.Shutdown(ctx), now.held.Close())
 	})
-	return r.stopErr
 }
 
 // Stats returns what was fetched since Start.
 func (r *Receiver) Stats() Stats {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.engine == nil {
-		return Stats{}
+	if now := r.running.Load(); now != nil {
+		return now.engine.Stats()
 	}
-	return r.engine.Stats()
+	return Stats{}
 }

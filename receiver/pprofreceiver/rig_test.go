@@ -18,6 +18,7 @@ import (
 	"github.com/google/pprof/profile"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
@@ -180,7 +181,11 @@ func newRig(t testing.TB, cfg Config) *rig {
 	if r.Engine, err = NewEngine(cfg, component.Settings{ID: "pprof", Logger: log}, r.sink); err != nil {
 		t.Fatal(err)
 	}
-	if r.ctx, err = r.begin(); err != nil {
+	err = r.life.Start(func(undo *lifecycle.Undo) (err error) {
+		r.ctx, err = r.begin(undo)
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, tg := range r.targets {
