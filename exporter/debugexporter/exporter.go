@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -35,7 +36,8 @@ type Exporter struct {
 	paths          []string
 	stdout, stderr io.Writer
 
-	mu    sync.RWMutex
+	life  *lifecycle.Cycle
+	mu    sync.RWMutex // held while a batch is shown
 	plain *plainOutput // nil when it is not running, or with the internal logger
 }
 
@@ -52,7 +54,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	e := &Exporter{
 		id: set.ID, verbosity: cfg.Verbosity.lower(), format: cfg.Format, limit: maxTextBytes, obs: obs, log: set.Logger,
 		sampler: newSampler(cfg.SamplingInitial, cfg.SamplingThereafter, time.Now),
-		stdout:  os.Stdout, stderr: os.Stderr,
+		stdout:  os.Stdout, stderr: os.Stderr, life: lifecycle.New(fmt.Sprintf("exporter %q", set.ID)),
 	}
 	if !cfg.UseInternalLogger {
 		e.paths = cfg.OutputPaths
@@ -71,35 +73,42 @@ func (e *Exporter) Capabilities() pipeline.Capabilities { return pipeline.Capabi
 
 // Start opens the outputs.
 func (e *Exporter) Start(context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.paths == nil || e.plain != nil {
-		return nil
-	}
-	out := &plainOutput{log: e.log}
-	for _, path := range e.paths {
-		if err := out.open(path, e.stdout, e.stderr); err != nil {
-			out.close()
-			return fmt.Errorf("%s: opening an output: %w", e.id, err)
+	return e.life.Start(func(undo *lifecycle.Undo) error {
+		if e.paths == nil {
+			return nil
 		}
-	}
-	e.plain = out
-	return nil
+		out := &plainOutput{log: e.log}
+		undo.Add(out.close)
+		for _, path := range e.paths {
+			if err := out.open(path, e.stdout, e.stderr); err != nil {
+				return fmt.Errorf("open an output: %w", err)
+			}
+		}
+		e.use(out)
+		return nil
+	})
 }
 
-// Shutdown closes the outputs.
+// Shutdown closes the outputs, after the batches that are being shown.
 func (e *Exporter) Shutdown(context.Context) error {
+	return e.life.Shutdown(func() error {
+		out := e.use(nil)
+		if out == nil {
+			return nil
+		}
+		if err := out.close(); err != nil {
+			return fmt.Errorf("close an output: %w", err)
+		}
+		return nil
+	})
+}
+
+// use changes the output and returns the one before.
+func (e *Exporter) use(out *plainOutput) (before *plainOutput) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	out := e.plain
-	e.plain = nil
-	if out == nil {
-		return nil
-	}
-	if err := out.close(); err != nil {
-		return fmt.Errorf("%s: closing an output: %w", e.id, err)
-	}
-	return nil
+	before, e.plain = e.plain, out
+	return before
 }
 
 // jsonLine is a batch as OTLP/JSON. It is not cut: half of it would be of no use.

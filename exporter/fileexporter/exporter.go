@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -34,21 +35,17 @@ type Exporter struct {
 
 	// turn holds a token while somebody has the exporter to itself. It is a lock
 	// that can be waited for with a deadline: a write to a pipe may take for ever.
-	turn  chan struct{}
-	state state       // guarded by turn
-	file  *recordFile // guarded by turn
+	turn chan struct{}
+	open bool        // the file may be written; guarded by turn
+	file *recordFile // guarded by turn
 
-	stopFlushing context.CancelFunc
+	life         *lifecycle.Cycle
+	stopFlushing context.CancelFunc // nil without a flush interval
 	flushing     sync.WaitGroup
+	// abandoned says that Shutdown has given up: whoever has the exporter closes the
+	// file.
+	abandoned atomic.Bool
 }
-
-type state uint8
-
-const (
-	created state = iota
-	running
-	stopped
-)
 
 // New returns an exporter that touches no file before Start.
 func New(cfg Config, set component.Settings) (*Exporter, error) {
@@ -65,7 +62,9 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exporter{id: set.ID, cfg: cfg, log: set.Logger, obs: obs, turn: make(chan struct{}, 1)}
+	e := &Exporter{
+		id: set.ID, cfg: cfg, log: set.Logger, obs: obs, turn: make(chan struct{}, 1), life: lifecycle.New(fmt.Sprintf("exporter %q", set.ID)),
+	}
 	e.file = newRecordFile(cfg, set.Logger)
 	if cfg.Compression == compressionZstd {
 		if e.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(cfg.zstdLevel()), zstd.WithLowerEncoderMem(true)); err != nil {
@@ -91,62 +90,82 @@ func (e *Exporter) lock(ctx context.Context) error {
 	}
 }
 
-func (e *Exporter) unlock() { <-e.turn }
+func (e *Exporter) unlock() {
+	<-e.turn
+	if e.abandoned.Load() {
+		e.closeAbandoned()
+	}
+}
+
+// closeAbandoned closes the file unless another has the exporter, who will do so.
+// Nobody waits for the error any more.
+func (e *Exporter) closeAbandoned() {
+	select {
+	case e.turn <- struct{}{}:
+	default:
+		return
+	}
+	defer func() { <-e.turn }()
+	if err := e.close(); err != nil {
+		e.log.Warn("close the file after the shutdown deadline", "path", e.cfg.Path, "error", err)
+	}
+}
+
+// close writes what waits in memory and closes the file. It is called in turn.
+func (e *Exporter) close() error {
+	if !e.open {
+		return nil
+	}
+	e.open = false
+	return e.file.close()
+}
 
 // Start opens the file.
 func (e *Exporter) Start(ctx context.Context) error {
-	if err := e.lock(ctx); err != nil {
-		return fmt.Errorf("%s: %w", e.id, err)
-	}
-	defer e.unlock()
-	switch e.state {
-	case running:
+	return e.life.Start(func(*lifecycle.Undo) error {
+		if err := e.lock(ctx); err != nil {
+			return err
+		}
+		defer e.unlock()
+		if e.cfg.CreateDirectory {
+			mode, err := e.cfg.directoryMode()
+			if err == nil {
+				err = os.MkdirAll(filepath.Dir(e.cfg.Path), mode)
+			}
+			if err != nil {
+				return fmt.Errorf("create the directory of %s: %w", e.cfg.Path, err)
+			}
+		}
+		if err := e.file.start(); err != nil {
+			return err
+		}
+		e.open = true
+		if e.cfg.FlushInterval > 0 {
+			ctx, cancel := context.WithCancel(context.Background())
+			e.stopFlushing = cancel
+			e.flushing.Go(func() { e.flushRegularly(ctx) })
+		}
 		return nil
-	case stopped:
-		return fmt.Errorf("%s: the exporter was shut down", e.id)
-	}
-	if e.cfg.CreateDirectory {
-		mode, err := e.cfg.directoryMode()
-		if err == nil {
-			err = os.MkdirAll(filepath.Dir(e.cfg.Path), mode)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: creating the directory of %s: %w", e.id, e.cfg.Path, err)
-		}
-	}
-	if err := e.file.start(); err != nil {
-		return fmt.Errorf("%s: %w", e.id, err)
-	}
-	e.state = running
-	if e.cfg.FlushInterval > 0 {
-		ctx, cancel := context.WithCancel(context.Background())
-		e.stopFlushing = cancel
-		e.flushing.Go(func() { e.flushRegularly(ctx) })
-	}
-	return nil
+	})
 }
 
-// Shutdown writes what waits in memory and closes the file. A write that is under
-// way it waits for until ctx ends, and then leaves it: writing cannot be
-// interrupted.
+// Shutdown writes what waits in memory and closes the file. It waits for a write
+// that is under way until ctx ends, and then abandons it, for writing cannot be
+// interrupted: the file is closed when the write returns.
 func (e *Exporter) Shutdown(ctx context.Context) error {
-	if err := e.lock(ctx); err != nil {
-		return fmt.Errorf("%s: %w", e.id, err)
-	}
-	defer e.unlock()
-	if e.state != running {
-		e.state = stopped
-		return nil
-	}
-	e.state = stopped
-	if e.stopFlushing != nil {
-		e.stopFlushing() // it waits for its turn with this context
-	}
-	e.flushing.Wait()
-	if err := e.file.close(); err != nil {
-		return fmt.Errorf("%s: %w", e.id, err)
-	}
-	return nil
+	return e.life.Shutdown(func() error {
+		if e.stopFlushing != nil {
+			e.stopFlushing() // it waits for its turn with this context
+		}
+		if err := e.lock(ctx); err != nil {
+			e.abandoned.Store(true)
+			e.closeAbandoned() // if the write has returned meanwhile
+			return err
+		}
+		defer e.unlock()
+		e.flushing.Wait()
+		return e.close()
+	})
 }
 
 // flushRegularly reports the first failure in a row: nothing is lost by it as
@@ -210,7 +229,7 @@ func (e *Exporter) append(ctx context.Context, record []byte) error {
 		return err
 	}
 	defer e.unlock()
-	if e.state != running {
+	if !e.open {
 		return errNotRunning
 	}
 	return e.file.append(record)

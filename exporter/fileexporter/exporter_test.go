@@ -44,6 +44,13 @@ func protoConfig(path string) Config {
 // start returns a running exporter that is shut down at the end of the test.
 func start(t testing.TB, cfg Config, change ...func(*Exporter)) *Exporter {
 	t.Helper()
+	e := started(t, cfg, change...)
+	t.Cleanup(func() { stop(t, e) })
+	return e
+}
+
+func started(t testing.TB, cfg Config, change ...func(*Exporter)) *Exporter {
+	t.Helper()
 	e, err := New(cfg, component.Settings{ID: "file/x", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +61,6 @@ func start(t testing.TB, cfg Config, change ...func(*Exporter)) *Exporter {
 	if err := e.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stop(t, e) })
 	return e
 }
 

@@ -363,11 +363,11 @@ func (f *stuck) Write(p []byte) (int, error) {
 }
 
 // While a write does not come back, others give up when their time is over, and
-// so does Shutdown.
+// so does Shutdown. The file is closed when the write returns.
 func TestAWriteThatDoesNotReturnHoldsUpNobodyForEver(t *testing.T) {
 	t.Parallel()
 	s := &stuck{writing: make(chan struct{}), free: make(chan struct{})}
-	e := start(t, protoConfig(filepath.Join(t.TempDir(), "f")), func(e *Exporter) {
+	e := started(t, protoConfig(filepath.Join(t.TempDir(), "f")), func(e *Exporter) {
 		open := e.file.open
 		e.file.open = func(path string, flag int) (file, error) {
 			f, err := open(path, flag)
@@ -388,10 +388,17 @@ func TestAWriteThatDoesNotReturnHoldsUpNobodyForEver(t *testing.T) {
 	if err := e.Consume(ended, b); !errors.Is(err, context.Canceled) || pipeline.Classify(err).Kind != pipeline.Retryable {
 		t.Errorf("Consume: %v", err)
 	}
-	if err := e.Shutdown(ended); !errors.Is(err, context.Canceled) {
-		t.Errorf("Shutdown: %v", err)
+	for range 2 {
+		if err := e.Shutdown(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("Shutdown: %v", err)
+		}
 	}
 	close(s.free)
 	writer.Wait()
-	stop(t, e)
+	if e.file.f != nil || e.open {
+		t.Error("the file is still open")
+	}
+	if err := consume(t, e, otlp.Traces, request(10, 'c')); err == nil {
+		t.Error("a batch was taken after Shutdown")
+	}
 }
