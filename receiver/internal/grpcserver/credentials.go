@@ -26,7 +26,7 @@ import (
 // connection a request came over.
 type serverCredentials struct {
 	*Options
-	wrong lograte.Limiter // log lines about clients that speak something else
+	lines lograte.Limiter // about clients that speak something else
 }
 
 // ConnInfo is how the peer of a request carries its connection.
@@ -107,7 +107,7 @@ func (s *serverCredentials) refuse(h *h2conn, came []byte) error {
 // while.
 func (s *serverCredentials) wrongProtocol(c *conns.Conn, why string) {
 	s.FrontEnd.Obs.ConnRefused(obsreport.ConnProtocol)
-	if times, due := s.wrong.Allow(wrongProtocolEvery); due {
+	if times, ok := s.lines.Allow(wrongProtocolEvery); ok {
 		s.FrontEnd.Log.LogAttrs(context.Background(), slog.LevelWarn, "refused a connection to the "+s.Protocol+" port: "+why,
 			slog.String("client", c.Peer.Host), slog.Int64("connections", times))
 	}
