@@ -226,6 +226,8 @@ otelcol_process_runtime_heap_alloc_bytes gauge
 otelcol_process_runtime_total_alloc_bytes counter
 otelcol_process_runtime_total_sys_memory_bytes gauge
 otelcol_process_uptime counter
+otelcol_processor_incoming_items counter
+otelcol_processor_outgoing_items counter
 otelcol_receiver_accepted_log_records counter
 otelcol_receiver_accepted_metric_points counter
 otelcol_receiver_accepted_profile_samples counter
@@ -278,6 +280,8 @@ func TestMetricsHaveTheCollectorsNames(t *testing.T) {
 		`otelcol_receiver_accepted_profile_samples{format="protobuf",receiver="otlp",transport="http"} 7`,
 		`otelcol_receiver_refused_log_records{format="protobuf",receiver="otlp",transport="http"} 0`,
 		`otelcol_exporter_sent_metric_points{exporter="otlphttp"} 14`,
+		`otelcol_processor_incoming_items{otel_signal="logs",processor="resource"} 14`,
+		`otelcol_processor_outgoing_items{otel_signal="profiles",processor="resource"} 14`,
 		`service_name="penstock",service_version="v1.2.3",team="water"} 1`,
 	} {
 		if !strings.Contains(page, want+"\n") {

@@ -98,12 +98,24 @@ func New(cfg *Config, opts Options) (*Service, error) {
 	}
 	settings := component.Settings{
 		Logger: s.process.log.Logger, Meter: s.process.metrics.Provider, Tracer: opts.Tracer, Memory: s.process.memory.budget, Host: host{s},
+		MetricsLevel: s.metricsLevel(),
 	}.OrDefaults()
 	var err error
 	if s.graph, err = graph.Build(s.cfg, settings); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// metricsLevel returns how much components measure. The level of the
+// configuration is that of the service's own metrics; with Options.Meter it is
+// normal unless the configuration asks for more.
+func (s *Service) metricsLevel() component.Level {
+	level, _ := component.LevelByName(s.cfg.Telemetry.Metrics.Level)
+	if s.opts.Meter != nil {
+		level = max(level, component.LevelNormal)
+	}
+	return level
 }
 
 // newProcess creates the log, metrics and memory budget that the configuration

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
@@ -57,6 +58,7 @@ type builder struct {
 
 	exporters  map[*load.Component]component.Exporter
 	processors []part
+	observers  map[*load.Component]*obsreport.Processor
 	entries    map[*load.Pipeline]pipeline.Consumer
 	shared     pipeline.Shared[*load.Component, component.Receiver]
 }
@@ -66,6 +68,7 @@ type builder struct {
 func Build(cfg *load.Config, s component.Settings) (*Graph, error) {
 	b := &builder{
 		cfg: cfg, settings: s, started: &startedExtensions{},
+		observers: map[*load.Component]*obsreport.Processor{},
 		exporters: map[*load.Component]component.Exporter{}, entries: map[*load.Pipeline]pipeline.Consumer{},
 	}
 	b.settings.Extension = b.started.find
@@ -208,12 +211,12 @@ func (b *builder) step(p *load.Pipeline, c *load.Component, s component.Settings
 	if runs, ok := made.(pipeline.Component); ok {
 		b.addProcessor(p, c, runs)
 	}
-	return pipeline.Step{Name: c.ID, Processor: made, Observer: b.observer(c)}, true
+	return pipeline.Step{Name: c.ID, Processor: made, Observer: b.observer(c, s)}, true
 }
 
 // consumerProcessor creates a processor that calls next by itself.
 func (b *builder) consumerProcessor(p *load.Pipeline, c *load.Component, s component.Settings, next pipeline.Consumer) pipeline.Consumer {
-	o := b.observer(c)
+	o := b.observer(c, s)
 	made, err := c.Descriptor.ConsumerProcessor(c.Config, s, countOut(o, next))
 	if err != nil {
 		b.fail(c, err)
@@ -223,9 +226,23 @@ func (b *builder) consumerProcessor(p *load.Pipeline, c *load.Component, s compo
 	return countIn(o, made)
 }
 
-// observer counts the items of a processor; nil at levels that do not count
-// them.
-func (b *builder) observer(*load.Component) pipeline.Observer { return nil }
+// observer measures what a processor does in all its pipelines together; nil at
+// level none.
+func (b *builder) observer(c *load.Component, s component.Settings) pipeline.Observer {
+	if s.MetricsLevel == component.LevelNone {
+		return nil
+	}
+	o := b.observers[c]
+	if o == nil {
+		var err error
+		if o, err = obsreport.NewProcessor(c.ID, s.Meter, s.MetricsLevel >= component.LevelDetailed); err != nil {
+			b.fail(c, err)
+			return nil
+		}
+		b.observers[c] = o
+	}
+	return o
+}
 
 func (b *builder) addProcessor(p *load.Pipeline, c *load.Component, made pipeline.Component) {
 	b.processors = append(b.processors, part{"processor " + strconv.Quote(c.ID) + " of pipeline " + strconv.Quote(p.ID), c, made})
