@@ -16,7 +16,7 @@ func SendBatch(ctx context.Context, s Sender, b *pipeline.Batch) (Answer, error)
 
 // NewConsumer returns a consumer that sends each batch with s and waits for the
 // answer. nil means that the destination has taken the whole batch; pipeline.Classify
-// tells what any other answer asks for. s stays the caller's to close.
+// explains any other answer. s stays the caller's to close.
 func NewConsumer(s Sender) pipeline.Consumer { return consumer{s} }
 
 type consumer struct{ sender Sender }
@@ -36,7 +36,7 @@ func (c consumer) Consume(ctx context.Context, b *pipeline.Batch) error {
 	return nil
 }
 
-// Refusal returns what a pipeline is told of an answer to a request of some items:
+// Refusal translates an answer to a request of some items into a pipeline's terms:
 // nil if all were taken, else a partial success with at most that many rejected.
 func (a Answer) Refusal(items int) *pipeline.Error {
 	if a.Rejected <= 0 {
@@ -46,7 +46,7 @@ func (a Answer) Refusal(items int) *pipeline.Error {
 		Err: fmt.Errorf("the destination says %q", a.Message)}
 }
 
-// Refusal returns what a pipeline is told of e. Its Err is e.
+// Refusal translates e into a pipeline's terms. Its Err is e.
 func (e *Error) Refusal() *pipeline.Error {
 	r := &pipeline.Error{Kind: pipeline.Retryable, RetryAfter: e.RetryAfter, Code: uint32(e.Code), Err: e}
 	switch {

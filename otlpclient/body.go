@@ -8,14 +8,14 @@ import (
 	"sync/atomic"
 )
 
-// payload is what one HTTP exchange sends, with a count of those who may still
-// read it: the exchange itself, and every body made of it. net/http closes each
+// payload is what one HTTP exchange sends, with a count of its readers: the exchange
+// itself, and every body made of it. net/http closes each
 // body, but may do so after it has answered, and while another goroutine is in
 // Read; it asks for a further body to send the same again on a new connection
 // where the destination has not seen the first.
 type payload struct {
 	bytes   []byte
-	own     bool // bytes are a copy: nobody waits for them
+	own     bool // bytes are a copy: release was called already
 	refs    atomic.Int32
 	release func()
 }
@@ -26,7 +26,7 @@ type payload struct {
 // that the server is closing.
 const ownBytes = 32 << 10
 
-// newPayload takes b over until it calls release.
+// newPayload owns b until it calls release.
 func newPayload(b []byte, release func()) *payload {
 	p := &payload{bytes: b, release: release}
 	if len(b) <= ownBytes {
@@ -43,8 +43,7 @@ func (p *payload) unref() {
 	}
 }
 
-// body returns a new reader of the whole payload. It is only called by who
-// holds a reference.
+// body returns a new reader of the whole payload. The caller must hold a reference.
 func (p *payload) body() io.ReadCloser {
 	if p.own {
 		return io.NopCloser(bytes.NewReader(p.bytes))
@@ -73,7 +72,7 @@ func (b *body) Read(dst []byte) (int, error) {
 	return n, nil
 }
 
-// Close waits for a Read under way: after it nobody reads the bytes.
+// Close waits for a concurrent Read. After it the bytes are not read.
 func (b *body) Close() error {
 	b.mu.Lock()
 	of := b.of

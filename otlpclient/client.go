@@ -1,6 +1,6 @@
 // Package otlpclient is the sending side of OTLP: an export request's bytes go
-// out as they are, over gRPC or HTTP, and what the destination says comes back
-// as one of three things.
+// out as they are, over gRPC or HTTP, and the destination's answer comes back as one
+// of three things.
 //
 //	                 ┌─ GRPC ─► raw codec ──────────► destination
 //	Request{bytes} ──┤                                    │
@@ -8,13 +8,16 @@
 //	                                                      ▼
 //	Answer: kept, kept all but n  ◄── or ──►  *Error: send again (when) / give up
 //
-// What is to be sent again, and when, is the OTLP specification's (sections
-// "Failures" of OTLP/gRPC and of OTLP/HTTP). Nothing is sent again here, save
-// what a transport knows that the destination has not seen.
+// In a pipeline NewConsumer sends batches with a Sender; pipeline.Classify understands
+// an Error as it is.
 //
-// The one trap: the bytes are lent until Request.Done is called, which may be
-// after Send has returned. A request that was given up on may still be on its
-// way into the socket.
+// What is to be sent again, and when, is the OTLP specification's (sections
+// "Failures" of OTLP/gRPC and of OTLP/HTTP). Nothing is sent again here, except by a
+// transport that knows that the destination has not seen it.
+//
+// The bytes of a request must not change until Request.Done is called, which may be
+// after Send has returned: the transport may still be writing a request that Send gave
+// up on.
 package otlpclient
 
 import (
@@ -55,30 +58,29 @@ type Request struct {
 	// Headers go with this request, beside those of the settings. Names are in
 	// lower case.
 	Headers map[string]string
-	// Done, if not nil, is called once, from any goroutine, when nobody reads
-	// Bytes any more. That is mostly before Send returns. It is later where Send
-	// gave up while the connection was still sending; and if that connection
-	// then broke, as late as the garbage collector finds out.
+	// Done, if not nil, is called once, from any goroutine, when Bytes are not read any
+	// more. That is mostly before Send returns. It is later if Send gave up while the
+	// connection was still sending; and if that connection then broke, Done is called
+	// by the garbage collector.
 	Done func()
 }
 
-// Answer is what a destination said that took the request.
+// Answer is the answer of a destination that took the request.
 type Answer struct {
 	// Rejected is the number of items that it did not take, and will not.
 	Rejected int64
 	// Message says why, or is a warning if nothing was rejected.
 	Message string
-	// Warning tells that the answer could not be read whole. The request was
-	// taken all the same.
+	// Warning is why the answer could not be read whole. The request was taken all
+	// the same.
 	Warning error
 }
 
 // Error is why a request was not taken, as far as known.
 type Error struct {
-	// Retryable: send the same again. Else that is pointless.
+	// Retryable: the same request may be sent again. Otherwise that is pointless.
 	Retryable bool
-	// Throttled: the destination asks to be left alone, for RetryAfter if that
-	// is not 0.
+	// Throttled: the destination asks for a pause, of RetryAfter if that is not 0.
 	Throttled  bool
 	RetryAfter time.Duration
 	// Code is the gRPC status, or for HTTP the one that says the same.
@@ -93,7 +95,7 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// failed says what was being done in every error of Send.
+// failed adds to every error of Send what was being done.
 func failed(s otlp.Signal, target string, err error) error {
 	return fmt.Errorf("send %s to %s: %w", s, target, err)
 }

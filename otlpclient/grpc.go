@@ -88,7 +88,7 @@ func dialOptions(cfg config.GRPCClient) []grpc.DialOption {
 	}
 	opts := []grpc.DialOption{
 		grpc.WithDefaultCallOptions(call...),
-		grpc.WithDisableRetry(), // whoever calls Send retries, and says when
+		grpc.WithDisableRetry(), // the caller of Send retries
 		grpc.WithMaxHeaderListSize(maxHeaderBytes),
 		grpc.WithUserAgent(userAgent(cfg.Headers)),
 	}
@@ -146,7 +146,7 @@ func staticMetadata(s otlp.Signal, headers config.Headers) metadata.MD {
 
 // Send implements Sender.
 func (c *GRPC) Send(ctx context.Context, r Request) (Answer, error) {
-	out := &outgoing{bytes: r.Bytes, lease: &lease{done: r.Done}}
+	out := &outgoing{bytes: r.Bytes, done: &doneOnce{done: r.Done}}
 	defer out.returned()
 	if !r.Signal.Valid() {
 		return Answer{}, &Error{Code: codes.Unimplemented, Err: failed(r.Signal, c.endpoint, errInvalidSignal)}
@@ -187,7 +187,7 @@ var retryableCodes = [17]bool{
 	codes.Unavailable: true, codes.DataLoss: true,
 }
 
-// classifyGRPC tells what a failed call asks for.
+// classifyGRPC returns what the error of a call means.
 func classifyGRPC(err error) *Error {
 	st, _ := status.FromError(err)
 	code := st.Code()

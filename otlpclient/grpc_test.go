@@ -125,8 +125,8 @@ func newGRPC(t testing.TB, addr string, change func(*config.GRPCClient)) *GRPC {
 // send sends what is lent and waits until it is given back.
 func send(t testing.TB, c Sender, s otlp.Signal, b []byte) (Answer, error) {
 	t.Helper()
-	l := lend(b)
-	a, err := c.Send(context.Background(), Request{Signal: s, Bytes: l.bytes, Done: l.giveBack})
+	l := newCheckedBytes(b)
+	a, err := c.Send(context.Background(), Request{Signal: s, Bytes: l.bytes, Done: l.release})
 	select {
 	case <-l.done:
 	case <-time.After(hangsAfter):
@@ -428,7 +428,7 @@ func stall(t *testing.T) (*grpcDest, chan struct{}, func()) {
 }
 
 // A request that is given up on while it is being sent: the answer comes at
-// once, the bytes are given back when gRPC has let go of them. The loan
+// once, the bytes are given back when gRPC has let go of them. Releasing them
 // overwrites them, so a reader that is left is seen by the race detector.
 func TestGRPCGivesUpWhileSending(t *testing.T) {
 	t.Parallel()
@@ -436,12 +436,12 @@ func TestGRPCGivesUpWhileSending(t *testing.T) {
 	c := newGRPC(t, d.addr, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-entered; cancel() }()
-	l := lend(text(5 << 20))
-	_, err := c.Send(ctx, Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.giveBack})
+	l := newCheckedBytes(text(5 << 20))
+	_, err := c.Send(ctx, Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.release})
 	if e := asError(t, err); !e.Retryable || e.Code != codes.Canceled {
 		t.Errorf("canceled: %+v", e)
 	}
-	l.mustBeBack(t)
+	l.mustBeDone(t)
 }
 
 // The same with a destination that reads as fast as it can: gRPC is in the
@@ -456,13 +456,13 @@ func TestGRPCGivesUpAtAnyTime(t *testing.T) {
 	}
 	for i := range 40 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Millisecond)
-		l := lend(body)
-		_, err := c.Send(ctx, Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.giveBack})
+		l := newCheckedBytes(body)
+		_, err := c.Send(ctx, Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.release})
 		cancel()
 		if err != nil && !asError(t, err).Retryable {
 			t.Fatal(err)
 		}
-		l.mustBeBack(t)
+		l.mustBeDone(t)
 	}
 }
 
@@ -477,12 +477,12 @@ func TestGRPCTimeout(t *testing.T) {
 	}
 	defer c.Close()
 	for range 3 {
-		l := lend(text(1 << 20))
-		_, err = c.Send(t.Context(), Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.giveBack})
+		l := newCheckedBytes(text(1 << 20))
+		_, err = c.Send(t.Context(), Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.release})
 		if e := asError(t, err); !e.Retryable || e.Code != codes.DeadlineExceeded {
 			t.Errorf("got %+v", e)
 		}
-		l.mustBeBack(t)
+		l.mustBeDone(t)
 	}
 }
 
@@ -491,13 +491,13 @@ func TestGRPCConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	d, entered, open := stall(t)
 	c := newGRPC(t, d.addr, nil)
-	var loans []*loan
+	var loans []*checkedBytes
 	errs := make(chan error)
 	for range 4 {
-		l := lend(text(2 << 20))
+		l := newCheckedBytes(text(2 << 20))
 		loans = append(loans, l)
 		go func() {
-			_, err := c.Send(context.Background(), Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.giveBack})
+			_, err := c.Send(context.Background(), Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.release})
 			errs <- err
 		}()
 	}
@@ -510,7 +510,7 @@ func TestGRPCConnectionBreaks(t *testing.T) {
 	}
 	open()
 	for _, l := range loans {
-		l.mustBeBack(t)
+		l.mustBeDone(t)
 	}
 }
 
@@ -519,13 +519,13 @@ func TestGRPCClose(t *testing.T) {
 	t.Parallel()
 	d, entered, _ := stall(t)
 	c := newGRPC(t, d.addr, nil)
-	l := lend(text(100))
+	l := newCheckedBytes(text(100))
 	go func() { <-entered; c.Close() }()
-	_, err := c.Send(t.Context(), Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.giveBack})
+	_, err := c.Send(t.Context(), Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.release})
 	if e := asError(t, err); !e.Retryable {
 		t.Errorf("got %+v", e)
 	}
-	l.mustBeBack(t)
+	l.mustBeDone(t)
 }
 
 // A destination may go and come back on the same address.
@@ -558,10 +558,10 @@ func TestGRPCReconnects(t *testing.T) {
 	}
 }
 
-// What travels is the lent memory itself: for an uncompressed request nothing of
+// The request's own memory is sent: for an uncompressed request nothing of
 // its size is allocated. Not parallel: it measures.
 func TestGRPCDoesNotCopy(t *testing.T) {
-	o := &outgoing{bytes: text(1 << 20), lease: &lease{}}
+	o := &outgoing{bytes: text(1 << 20), done: &doneOnce{}}
 	b, err := rawCodec{}.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
@@ -570,8 +570,8 @@ func TestGRPCDoesNotCopy(t *testing.T) {
 		t.Error("the codec copies the request")
 	}
 	b.Free()
-	if !o.lease.ended.Load() {
-		t.Error("the loan goes on after the last reader is gone")
+	if !o.done.ended.Load() {
+		t.Error("Done is not called after the last reader is gone")
 	}
 }
 

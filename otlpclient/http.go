@@ -29,15 +29,15 @@ type Endpoints map[otlp.Signal]string
 
 // HTTP sends over HTTP/1.1, and HTTP/2 where TLS agrees on it.
 type HTTP struct {
-	// transport is used without an http.Client, which follows redirects. One
-	// could lead the data, and the secrets in the headers, to somewhere nobody
-	// configured. (Told not to follow, it forgets to close a body.)
+	// transport is used without an http.Client, which follows redirects: the data and
+	// the secrets in the headers would be sent to a place that is not configured. (An
+	// http.Client that does not follow redirects leaves a body open.)
 	transport  *http.Transport
 	jar        http.CookieJar // nil: none
 	compressor bodyCompressor // nil: none
 	timeout    time.Duration
 	now        func() time.Time
-	traffic    *Traffic // nil: nobody counts
+	traffic    *Traffic // nil: bytes are not counted
 	rows       [otlp.Profiles + 1]httpRow
 	closed     context.Context
 	close      context.CancelFunc
@@ -131,7 +131,7 @@ func (c *HTTP) Send(ctx context.Context, r Request) (Answer, error) {
 	if r.Signal.Valid() {
 		row = c.rows[r.Signal]
 	}
-	l := &lease{done: r.Done}
+	l := &doneOnce{done: r.Done}
 	if row.url == nil {
 		l.end()
 		return Answer{}, &Error{Code: codes.Unimplemented, Err: failed(r.Signal, "nowhere", errNoSignalEndpoint)}
@@ -172,7 +172,7 @@ func (c *HTTP) bounded(ctx context.Context) (context.Context, context.CancelFunc
 
 // payload takes the bytes over, or compresses them and does not read them after
 // that.
-func (c *HTTP) payload(b []byte, l *lease) (*payload, error) {
+func (c *HTTP) payload(b []byte, l *doneOnce) (*payload, error) {
 	if c.compressor == nil {
 		return newPayload(b, l.end), nil
 	}

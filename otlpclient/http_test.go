@@ -485,12 +485,12 @@ func TestHTTPTimeoutAndCancel(t *testing.T) {
 		c = newHTTP(t, s.URL, func(cfg *config.HTTPClient, _ Endpoints) { cfg.Compression, cfg.Timeout = compression, 0 })
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-entered; cancel() }()
-		l := lend(text(20 << 20))
-		_, err = c.Send(ctx, Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.giveBack})
+		l := newCheckedBytes(text(20 << 20))
+		_, err = c.Send(ctx, Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.release})
 		if e := asError(t, err); !e.Retryable || e.Code != codes.Canceled {
 			t.Errorf("cancel: %+v", e)
 		}
-		l.mustBeBack(t)
+		l.mustBeDone(t)
 		go func() { <-entered; c.Close() }()
 		_, err = send(t, c, otlp.Traces, large)
 		if e := asError(t, err); !e.Retryable {
@@ -499,7 +499,7 @@ func TestHTTPTimeoutAndCancel(t *testing.T) {
 	}
 }
 
-// A caller that leaves in the middle: the loan overwrites the bytes, so a reader
+// A caller that leaves in the middle: releasing the bytes overwrites them, so a reader
 // that is left is seen by the race detector.
 func TestHTTPGivesUpAtAnyTime(t *testing.T) {
 	t.Parallel()
@@ -514,13 +514,13 @@ func TestHTTPGivesUpAtAnyTime(t *testing.T) {
 		c := newHTTP(t, server.URL, func(cfg *config.HTTPClient, _ Endpoints) { cfg.TLS.CAPem = config.Secret(ca.PEM) })
 		for i := range 20 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Millisecond)
-			l := lend(body)
-			_, err := c.Send(ctx, Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.giveBack})
+			l := newCheckedBytes(body)
+			_, err := c.Send(ctx, Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.release})
 			cancel()
 			if err != nil && !asError(t, err).Retryable {
 				t.Fatal(err)
 			}
-			l.mustBeBack(t)
+			l.mustBeDone(t)
 		}
 	}
 }
@@ -534,13 +534,13 @@ func TestHTTPRefusedEarly(t *testing.T) {
 	})
 	c := newHTTP(t, s.URL, nil)
 	for range 10 {
-		l := lend(text(5 << 20))
-		_, err := c.Send(t.Context(), Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.giveBack})
+		l := newCheckedBytes(text(5 << 20))
+		_, err := c.Send(t.Context(), Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.release})
 		// Whether the answer or the broken pipe is seen first is TCP's to decide.
 		if e := asError(t, err); e.Retryable && e.HTTPStatus != 0 {
 			t.Errorf("got %+v", e)
 		}
-		l.mustBeBack(t)
+		l.mustBeDone(t)
 	}
 }
 
@@ -587,11 +587,11 @@ func TestHTTPStaleConnection(t *testing.T) {
 	s := startHTTP(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
 	c := newHTTP(t, s.URL, nil)
 	for range 30 {
-		l := lend(text(500))
-		if _, err := c.Send(t.Context(), Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.giveBack}); err != nil {
+		l := newCheckedBytes(text(500))
+		if _, err := c.Send(t.Context(), Request{Signal: otlp.Traces, Bytes: l.bytes, Done: l.release}); err != nil {
 			t.Fatal(err)
 		}
-		l.mustBeBack(t)
+		l.mustBeDone(t)
 		s.CloseClientConnections()
 	}
 }

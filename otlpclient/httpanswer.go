@@ -12,8 +12,8 @@ import (
 // maxErrorBytes is as much as is read of a refusal's body.
 const maxErrorBytes = 64 << 10
 
-// readAnswer reads an answer that says yes. Whatever is wrong with its body, the
-// request was taken.
+// readAnswer reads an answer with a status of success. Whatever is wrong with its body,
+// the request was taken.
 func readAnswer(resp *http.Response) Answer {
 	body, err := readAtMost(resp.Body, maxResponseBytes)
 	switch kind := mediaType(resp); {
@@ -36,8 +36,8 @@ func readAtMost(r io.Reader, maxBytes int) ([]byte, error) {
 	return b, err
 }
 
-// refusal describes an answer that says no, in the destination's words if it
-// has any.
+// refusal describes an answer with another status, with the destination's message if
+// there is one.
 func refusal(resp *http.Response) error {
 	status := fmt.Sprintf("HTTP status %d", resp.StatusCode)
 	if text := http.StatusText(resp.StatusCode); text != "" {

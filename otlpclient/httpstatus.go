@@ -27,7 +27,7 @@ var statusCodes = map[int]codes.Code{
 	http.StatusGatewayTimeout:        codes.Unavailable,
 }
 
-// classifyHTTP tells what a refusal asks for (OTLP specification, "Retryable
+// classifyHTTP returns what a status means (OTLP specification, "Retryable
 // Response Codes" and "OTLP/HTTP Throttling").
 func classifyHTTP(status int, retryAfter string, now time.Time) *Error {
 	e := &Error{HTTPStatus: status, Code: codes.Unknown}
@@ -65,7 +65,7 @@ func parseRetryAfter(s string, now time.Time) (time.Duration, bool) {
 	return clampRetryAfter(date.Sub(now)), true
 }
 
-// transportCode says in gRPC's words why no answer came.
+// transportCode returns the gRPC code for an exchange without an answer.
 func transportCode(err error) codes.Code {
 	switch {
 	case errors.Is(err, context.Canceled):

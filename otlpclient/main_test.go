@@ -33,19 +33,19 @@ func text(n int) []byte {
 	return bytes.Repeat(b.Bytes(), n/max(b.Len(), 1)+1)[:n]
 }
 
-// loan is bytes to send, overwritten as soon as they are given back: a reader
-// that comes later is seen by the race detector, or by what it sends.
-type loan struct {
+// checkedBytes are bytes to send that are overwritten as soon as they are released: a
+// later reader is found by the race detector, or by what it sends.
+type checkedBytes struct {
 	bytes []byte
 	dones atomic.Int32
 	done  chan struct{}
 }
 
-func lend(b []byte) *loan {
-	return &loan{bytes: bytes.Clone(b), done: make(chan struct{})}
+func newCheckedBytes(b []byte) *checkedBytes {
+	return &checkedBytes{bytes: bytes.Clone(b), done: make(chan struct{})}
 }
 
-func (l *loan) giveBack() {
+func (l *checkedBytes) release() {
 	for i := range l.bytes {
 		l.bytes[i] = 0xDB
 	}
@@ -54,9 +54,9 @@ func (l *loan) giveBack() {
 	}
 }
 
-// mustBeBack waits for the loan's end, which may take the garbage collector, and
-// checks that it ended once.
-func (l *loan) mustBeBack(t *testing.T) {
+// mustBeDone waits for release, which may take the garbage collector, and checks that
+// it was called once.
+func (l *checkedBytes) mustBeDone(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(hangsAfter)
 	for l.dones.Load() == 0 && time.Now().Before(deadline) {

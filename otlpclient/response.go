@@ -27,7 +27,7 @@ func decodeStatus(b []byte) (message string, err error) {
 	return message, c.Err
 }
 
-// settle makes an answer out of a response that says yes.
+// settle makes an Answer of the response of a destination that took the request.
 func settle(body []byte) Answer {
 	rejected, message, err := otlp.ParsePartialSuccess(body)
 	switch {

@@ -52,7 +52,7 @@ func (t *Traffic) dialOptions() []grpc.DialOption {
 // StatsHandler returns what makes another gRPC connection count in t.
 func (t *Traffic) StatsHandler() stats.Handler { return trafficHandler{t} }
 
-// trafficHandler hears of every message of a gRPC connection.
+// trafficHandler counts every message of a gRPC connection.
 type trafficHandler struct{ t *Traffic }
 
 func (h trafficHandler) HandleRPC(_ context.Context, s stats.RPCStats) {

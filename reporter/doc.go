@@ -17,10 +17,10 @@
 // profilers of today have it, and whole pprof profiles, ReportPprof.
 //
 // What is reported is acknowledged by the backend, or still held, or dropped and
-// counted with its reason: Stats tells, at every moment. Nothing waits for the
+// counted with its reason: at every moment Stats has all of it. Nothing waits for the
 // backend: no Report method blocks, and each kind of memory has its bound in
 // OTLPConfig.
 //
-// The one trap: an Origin is read when the window is written. Whoever changes one
-// after the call changes what was reported; see package samples.
+// An Origin is read when the window is written, so it must not be changed after the
+// call; see package samples.
 package reporter

@@ -84,7 +84,7 @@ func startWith(ctx context.Context, c *Config, tls config.ClientTLS, log *slog.L
 	return r, nil
 }
 
-// newGRPCReporter makes a reporter that has nobody to send to yet.
+// newGRPCReporter makes a reporter without a connection.
 func newGRPCReporter(c *Config, log *slog.Logger) (*GRPCReporter, error) {
 	if err := c.checkGRPC(); err != nil {
 		return nil, err

@@ -257,7 +257,7 @@ func (r *OTLPReporter) logDrops(last bool) {
 func (r *OTLPReporter) Stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), r.cfg.StopTimeout)
 	defer cancel()
-	_ = r.Shutdown(ctx) // it says what Stats says
+	_ = r.Shutdown(ctx) // Stats and the log have it too
 }
 
 // Shutdown takes no more, sends what is left until ctx ends, and waits for all

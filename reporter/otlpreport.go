@@ -56,7 +56,7 @@ func (r *OTLPReporter) ReportFramesForTrace(trace *libpf.Trace) { r.join.Trace(t
 // them for up to two intervals.
 func (r *OTLPReporter) ReportCountForTrace(traceHash libpf.TraceHash, timestamp libpf.UnixTime32,
 	count uint16, comm, podName, containerName string) {
-	if timestamp == 0 { // a time that no clock says
+	if timestamp == 0 { // not a time
 		r.invalid.Add(1)
 		return
 	}

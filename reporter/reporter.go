@@ -85,7 +85,7 @@ type HostMetadata struct {
 }
 
 // Metrics holds the counters of a reporter. Each is what happened since
-// GetMetrics was called before: whoever calls it has these for himself.
+// GetMetrics was called before: each count is returned once.
 //
 // An overwrite is an entry that had to go for a newer one: in a GRPCReporter from
 // a queue, in an OTLPReporter from a cache, or for CountsForTraces and Metrics a

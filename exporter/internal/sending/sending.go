@@ -166,7 +166,7 @@ func (e *Exporter) logFailure(ctx context.Context, b *pipeline.Batch, refusal *p
 		slog.String("answer_to_client", answer), slog.Int64("failures", failures))
 }
 
-// logRemark logs what a destination says about data that it took whole.
+// logRemark logs the warning of a destination that took the data whole.
 func (e *Exporter) logRemark(ctx context.Context, b *pipeline.Batch, a otlpclient.Answer) {
 	if a.Message == "" && a.Warning == nil {
 		return
