@@ -33,7 +33,7 @@ func oracleEdit(t testing.TB, m proto.Message, actions []Action) {
 		}
 	}
 	top := m.ProtoReflect()
-	list := top.Get(top.Descriptor().Fields().ByNumber(otlp.FieldResources)).List()
+	list := top.Get(top.Descriptor().Fields().ByNumber(otlpfield.RequestResources)).List()
 	for i := range list.Len() {
 		rx := list.Get(i).Message()
 		oracleResourceX(t, rx, actions, table)
@@ -123,12 +123,12 @@ func oracleValue(t testing.TB, v any) *commonpb.AnyValue {
 func outside(request []byte) []byte {
 	var out []byte
 	for c := (wire.Cursor{Buf: request}); c.Next(); {
-		if c.Num != otlp.FieldResources {
+		if c.Num != otlpfield.RequestResources {
 			out = append(out, request[c.Start:c.End]...)
 			continue
 		}
 		out = append(out, "|resource|"...)
-		resource := wire.Merged(c.Bytes, otlp.FieldResource)
+		resource := wire.Merged(c.Bytes, otlpfield.ResourceXResource)
 		for r := (wire.Cursor{Buf: resource}); r.Next(); {
 			if r.Num != otlpfield.ResourceAttributes {
 				out = append(out, resource[r.Start:r.End]...)
@@ -136,7 +136,7 @@ func outside(request []byte) []byte {
 		}
 		out = append(out, "|rest|"...)
 		for x := (wire.Cursor{Buf: c.Bytes}); x.Next(); {
-			if x.Num != otlp.FieldResource {
+			if x.Num != otlpfield.ResourceXResource {
 				out = append(out, c.Bytes[x.Start:x.End]...)
 			}
 		}
