@@ -7,14 +7,6 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
-// Field numbers that the requests of all four signals share.
-//
-// Deprecated: use package otlpfield.
-const (
-	FieldResources = otlpfield.RequestResources
-	FieldResource  = otlpfield.ResourceXResource
-)
-
 // Group is one scope of one resource in a request of any signal.
 type Group struct {
 	Resource          Resource // nil if absent
