@@ -1,7 +1,6 @@
 package obsreport
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,20 +13,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// journal is a log that a test can read.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
+// journal is a log in JSON.
+type journal struct{ testkit.Log }
 
 // entry is what a line of the log says.
 type entry struct {
@@ -38,16 +29,13 @@ type entry struct {
 // read returns the lines since the last call.
 func (j *journal) read(t *testing.T) (entries []entry) {
 	t.Helper()
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for text := range strings.Lines(j.buf.String()) {
+	for text := range strings.Lines(j.Reset()) {
 		var e entry
 		if err := json.Unmarshal([]byte(text), &e); err != nil {
 			t.Fatalf("%v in line %q", err, text)
 		}
 		entries = append(entries, e)
 	}
-	j.buf.Reset()
 	return entries
 }
 

@@ -2,14 +2,10 @@ package badinput_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
-
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/test/badinput"
@@ -97,9 +93,9 @@ func receiver(t *testing.T) (badinput.Options, *testkit.Sink) {
 	g, h := otlpreceiver.DefaultGRPCConfig(), otlpreceiver.DefaultHTTPConfig()
 	g.Endpoint, h.Endpoint = "127.0.0.1:0", "127.0.0.1:0"
 	g.MaxRecvMsgSizeMiB, h.MaxRequestBodySize = limit>>20, limit
-	reader := sdkmetric.NewManualReader()
+	meter := testkit.NewMeter()
 	r, err := otlpreceiver.New(otlpreceiver.Config{Protocols: otlpreceiver.Protocols{GRPC: g, HTTP: h}}, component.Settings{
-		ID: "otlp/bad", Logger: slog.New(slog.DiscardHandler), Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+		ID: "otlp/bad", Logger: slog.New(slog.DiscardHandler), Meter: meter,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -122,32 +118,21 @@ func receiver(t *testing.T) (badinput.Options, *testkit.Sink) {
 	})
 	return badinput.Options{
 		GRPC: r.GRPCAddr().String(), HTTP: r.HTTPAddr().String(), MaxBytes: limit,
-		Counts: counts(reader), CountsWithin: 2 * time.Second,
+		Counts: counts(t, meter), CountsWithin: 2 * time.Second,
 	}, sink
 }
 
-// counts reads the receiver's counters.
-func counts(reader sdkmetric.Reader) func(context.Context) (badinput.Counts, error) {
-	return func(ctx context.Context) (badinput.Counts, error) {
+// counts reads the receiver's metrics.
+func counts(t *testing.T, meter *testkit.Meter) func(context.Context) (badinput.Counts, error) {
+	return func(context.Context) (badinput.Counts, error) {
 		c := badinput.NewCounts()
-		var rm metricdata.ResourceMetrics
-		if err := reader.Collect(ctx, &rm); err != nil {
-			return c, fmt.Errorf("collect the receiver's metrics: %w", err)
-		}
-		for _, scope := range rm.ScopeMetrics {
-			for _, m := range scope.Metrics {
-				sum, ok := m.Data.(metricdata.Sum[int64])
-				if !ok {
-					continue
-				}
-				for _, p := range sum.DataPoints {
-					labels := map[string]string{}
-					for _, kv := range p.Attributes.ToSlice() {
-						labels[string(kv.Key)] = kv.Value.String()
-					}
-					c.Add(m.Name, labels, p.Value)
-				}
+		for _, p := range meter.Points(t) {
+			labels := map[string]string{}
+			for _, a := range p.Attributes {
+				key, value, _ := strings.Cut(a, "=")
+				labels[key] = value
 			}
+			c.Add(p.Name, labels, p.Value)
 		}
 		return c, nil
 	}

@@ -8,45 +8,32 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
 	"github.com/penstock-telemetry/penstock/internal/test/hostile"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// taker is a consumer that takes everything at once.
-type taker struct{ items atomic.Int64 }
-
-func (*taker) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (k *taker) Consume(_ context.Context, b *pipeline.Batch) error {
-	k.items.Add(int64(b.Items()))
-	return nil
-}
-
 // rig is a receiver under attack.
 type rig struct {
 	t      *testing.T
 	target hostile.Target
-	sink   taker
+	sink   testkit.Sink
 }
 
 // newRig starts a receiver. grpc and http are keys of the two sections, beside
 // the endpoints.
 func newRig(t *testing.T, memory *admission.Budget, encrypted bool, grpc, http string) *rig {
 	t.Helper()
-	r := &rig{t: t}
+	r := &rig{t: t, sink: testkit.Sink{CountOnly: true}}
 	if encrypted {
 		authority := tlstest.New(t)
 		cert, key := authority.Pair("127.0.0.1")
@@ -61,12 +48,8 @@ func newRig(t *testing.T, memory *admission.Budget, encrypted bool, grpc, http s
 		r.target.TLS = &tls.Config{RootCAs: authority.Pool(), ServerName: "127.0.0.1"}
 	}
 	yaml := fmt.Sprintf("protocols: {grpc: {endpoint: '127.0.0.1:0' %s}, http: {endpoint: '127.0.0.1:0' %s}}", grpc, http)
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := otlpreceiver.DefaultConfig()
-	if err := tree.Root().Decode(&cfg); err != nil {
+	if err := testkit.Decode(t, yaml, &cfg); err != nil {
 		t.Fatal(err)
 	}
 	recv, err := otlpreceiver.New(cfg, component.Settings{ID: "otlp/attacked", Memory: memory})

@@ -16,8 +16,8 @@ import (
 	trace "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
 )
 
@@ -41,16 +41,6 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
-// items counts what arrives.
-type items struct{ n chan int }
-
-func (items) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (i items) Consume(_ context.Context, b *pipeline.Batch) error {
-	i.n <- b.Items()
-	return nil
-}
-
 func TestReceiver(t *testing.T) {
 	cfg := otlpreceiver.DefaultConfig()
 	cfg.Protocols.GRPC = otlpreceiver.DefaultGRPCConfig()
@@ -59,7 +49,7 @@ func TestReceiver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := items{make(chan int, 1)}
+	next := &testkit.Sink{}
 	if err := r.Register(otlp.Traces, next); err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +65,12 @@ func TestReceiver(t *testing.T) {
 	request := &coltrace.ExportTraceServiceRequest{ResourceSpans: []*trace.ResourceSpans{{
 		ScopeSpans: []*trace.ScopeSpans{{Spans: []*trace.Span{{Name: "a"}, {Name: "b"}}}},
 	}}}
-	for _, name := range []string{"gzip", "zstd", "snappy"} {
+	for i, name := range []string{"gzip", "zstd", "snappy"} {
 		if _, err := coltrace.NewTraceServiceClient(conn).Export(t.Context(), request, grpc.UseCompressor(name)); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if n := <-next.n; n != 2 {
-			t.Errorf("%s: %d spans arrived, want 2", name, n)
+		if n := next.Items(otlp.Traces); n != 2*(i+1) {
+			t.Errorf("%s: %d spans have arrived, want %d", name, n, 2*(i+1))
 		}
 	}
 }

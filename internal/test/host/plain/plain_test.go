@@ -20,6 +20,7 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/compress"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -41,17 +42,6 @@ func spans(n int) []byte {
 	ss.Close()
 	rs.Close()
 	return e.Buf
-}
-
-// kept is a consumer that rejects one item of each batch, so that the answer has
-// something in it.
-type kept struct{ batches chan []byte }
-
-func (kept) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (k kept) Consume(_ context.Context, b *pipeline.Batch) error {
-	k.batches <- bytes.Clone(b.Bytes())
-	return &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: errors.New("one is too old")}
 }
 
 func client(t *testing.T, endpoint string, c config.Compression) *otlpclient.GRPC {
@@ -86,7 +76,8 @@ func TestReceiver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := kept{make(chan []byte, 1)}
+	next := &testkit.Sink{} // the answer to its rejection has something in it
+	next.Fail(&pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: errors.New("one is too old")})
 	if err := r.Register(otlp.Traces, next); err != nil {
 		t.Fatal(err)
 	}
@@ -95,13 +86,13 @@ func TestReceiver(t *testing.T) {
 	}
 	defer r.Shutdown(context.Background())
 	request := spans(1000)
-	for _, c := range []config.Compression{config.NoCompression, config.Gzip} {
+	for i, c := range []config.Compression{config.NoCompression, config.Gzip} {
 		a, err := client(t, r.GRPCAddr().String(), c).Send(t.Context(), otlpclient.Request{Signal: otlp.Traces, Bytes: request})
 		if err != nil || a.Rejected != 1 || !strings.Contains(a.Message, "too old") {
 			t.Fatalf("%s: %+v, %v", c, a, err)
 		}
-		if got := <-next.batches; !bytes.Equal(got, request) {
-			t.Errorf("%s: %d bytes arrived, %d were sent", c, len(got), len(request))
+		if got := next.Requests(otlp.Traces); len(got) != i+1 || !bytes.Equal(got[i], request) {
+			t.Errorf("%s: %d requests arrived, the last has other bytes", c, len(got))
 		}
 	}
 	for _, c := range []config.Compression{config.Zstd, config.Snappy} {
