@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -65,13 +66,13 @@ func through(t *testing.T, s otlp.Signal, request []byte, apart bool, actions []
 		st.Observer = observer{apart, func(in, out int) { counts += fmt.Sprintf("%d→%d ", in, out) }}
 		steps = append(steps, st)
 	}
-	next := &sink{}
+	next := &testkit.Sink{}
 	b := newBatch(t, s, bytes.Clone(request))
 	defer b.Release()
 	if err := pipeline.Chain(next, steps...).Consume(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	return next.got[0], counts
+	return next.Requests(s)[0], counts
 }
 
 // Four processors over a request of 1 MB hold the original and at most two

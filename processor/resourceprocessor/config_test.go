@@ -29,7 +29,7 @@ attributes:
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := &sink{}
+	next := &testkit.Sink{}
 	p := newProcessor(t, next, cfg.Attributes...)
 	if p.Capabilities().MutatesData {
 		t.Errorf("capabilities %+v", p.Capabilities())
@@ -39,7 +39,7 @@ attributes:
 	if err := p.Consume(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := attributesOf(1, next.got[0]), `c=text s=text i=3 b=false d=2.5 l=["a",1,{"k":"v"}]`; got != want {
+	if got, want := attributesOf(1, next.Requests(1)[0]), `c=text s=text i=3 b=false d=2.5 l=["a",1,{"k":"v"}]`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -11,29 +11,13 @@ import (
 	"testing"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
-
-// sink remembers what it was given.
-type sink struct {
-	mu   sync.Mutex
-	last *pipeline.Batch // only good for comparing
-	got  [][]byte
-	err  error
-}
-
-func (s *sink) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (s *sink) Consume(_ context.Context, b *pipeline.Batch) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last, s.got = b, append(s.got, bytes.Clone(b.Bytes()))
-	return s.err
-}
 
 // chainStep is a step of a chain with a processor.
 func chainStep(t testing.TB, actions ...Action) pipeline.Step {
@@ -134,15 +118,16 @@ func TestActions(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			live := pipeline.Live()
-			next := &sink{}
+			next := &testkit.Sink{}
 			b := newBatch(t, otlp.Traces, traces(1, test.in...))
 			if err := newProcessor(t, next, test.actions...).Consume(t.Context(), b); err != nil {
 				t.Fatal(err)
 			}
-			if (next.last == b) != (test.want == "") {
-				t.Errorf("the batch itself was passed on: %t", next.last == b)
+			passed := next.Received(otlp.Traces)[0]
+			if same := passed.Batch == b; same != (test.want == "") {
+				t.Errorf("the batch itself was passed on: %t", same)
 			}
-			if got := attributesOf(otlp.Traces, next.got[0]); test.want != "" && got != strings.TrimSpace(test.want) {
+			if got := attributesOf(otlp.Traces, passed.Bytes); test.want != "" && got != strings.TrimSpace(test.want) {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 			b.Release()
@@ -154,15 +139,15 @@ func TestActions(t *testing.T) {
 }
 
 func TestResultIsCanonicalWhereTheRequestWas(t *testing.T) {
-	next := &sink{}
+	next := &testkit.Sink{}
 	p := newProcessor(t, next, Action{Key: "service.name", Action: "upsert", Value: "cart"}, Action{Key: "host.ip", Action: "delete"})
 	b := newBatch(t, otlp.Traces, traces(20, "service.name", "x", "host.ip", "10.0.0.7"))
 	defer b.Release()
 	if err := p.Consume(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	if want := traces(20, "service.name", "cart"); !bytes.Equal(next.got[0], want) {
-		t.Errorf("got  %q\nwant %q", next.got[0], want)
+	if want := traces(20, "service.name", "cart"); !bytes.Equal(next.Requests(otlp.Traces)[0], want) {
+		t.Errorf("got  %q\nwant %q", next.Requests(otlp.Traces)[0], want)
 	}
 }
 
@@ -196,7 +181,7 @@ func profiles() []byte {
 }
 
 func TestProfilesAttributesThroughTheDictionary(t *testing.T) {
-	next := &sink{}
+	next := &testkit.Sink{}
 	p := newProcessor(t, next,
 		Action{Key: "app", Action: "insert", FromAttribute: "service.name"},
 		Action{Key: "service.name", Action: "update", Value: "shop"},
@@ -207,24 +192,25 @@ func TestProfilesAttributesThroughTheDictionary(t *testing.T) {
 	if err := p.Consume(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := attributesOf(otlp.Profiles, next.got[0]), "service.name=shop app=cart"; got != want {
+	passed := next.Requests(otlp.Profiles)[0]
+	if got, want := attributesOf(otlp.Profiles, passed), "service.name=shop app=cart"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	dictionary := func(request []byte) []byte { return otlp.ExportProfilesServiceRequest(request).Dictionary() }
-	if !bytes.Equal(dictionary(next.got[0]), dictionary(b.Bytes())) {
+	if !bytes.Equal(dictionary(passed), dictionary(b.Bytes())) {
 		t.Error("the dictionary has changed")
 	}
 }
 
 // Outside profiles a reference is as good as absent.
 func TestReferencesOutsideProfilesMeanNothing(t *testing.T) {
-	next := &sink{}
+	next := &testkit.Sink{}
 	b := newBatch(t, otlp.Traces, append(traces(1), profiles()...))
 	defer b.Release()
 	if err := newProcessor(t, next, Action{Key: "service.name", Action: "delete"}).Consume(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	if next.last != b {
+	if next.Received(otlp.Traces)[0].Batch != b {
 		t.Error("a reference into a dictionary that traces do not have was followed")
 	}
 }
@@ -281,7 +267,9 @@ func TestDerivedBatchKeepsSignalItemsAndClient(t *testing.T) {
 
 func TestErrorsOfTheNextComeBackAsTheyAre(t *testing.T) {
 	want := &pipeline.Error{Kind: pipeline.Overloaded, Err: errors.New("full")}
-	p := newProcessor(t, &sink{err: want}, Action{Key: "a", Action: "insert", Value: "b"})
+	next := &testkit.Sink{}
+	next.Fail(want)
+	p := newProcessor(t, next, Action{Key: "a", Action: "insert", Value: "b"})
 	live := pipeline.Live()
 	for _, request := range [][]byte{traces(1), traces(1, "a", "there")} {
 		b := newBatch(t, otlp.Traces, request)
@@ -298,7 +286,7 @@ func TestErrorsOfTheNextComeBackAsTheyAre(t *testing.T) {
 // A resource takes two bytes in a request. What is inserted into millions of
 // them must not exhaust the memory.
 func TestGrowthIsBounded(t *testing.T) {
-	next := &sink{}
+	next := &testkit.Sink{}
 	p := newProcessor(t, next, Action{Key: "a", Action: "insert", Value: strings.Repeat("x", 1<<20)})
 	b := newBatch(t, otlp.Logs, bytes.Repeat([]byte{0x0a, 0x00}, 100))
 	defer b.Release()
@@ -307,8 +295,8 @@ func TestGrowthIsBounded(t *testing.T) {
 	if pipeline.Classify(err) == nil || pipeline.Classify(err).Kind != pipeline.Permanent {
 		t.Fatalf("got %v, expected a permanent refusal", err)
 	}
-	if !strings.Contains(err.Error(), "resource/2") || len(next.got) != 0 || pipeline.Live() != live {
-		t.Errorf("%v; passed on %d; live %d", err, len(next.got), pipeline.Live()-live)
+	if !strings.Contains(err.Error(), "resource/2") || next.Calls() != 0 || pipeline.Live() != live {
+		t.Errorf("%v; passed on %d; live %d", err, next.Calls(), pipeline.Live()-live)
 	}
 	few := newBatch(t, otlp.Logs, bytes.Repeat([]byte{0x0a, 0x00}, 60))
 	defer few.Release()
@@ -339,9 +327,9 @@ func TestMemoryDoesNotFollowTheAttributes(t *testing.T) {
 }
 
 func TestConcurrentConsume(t *testing.T) {
-	next := &sink{}
+	next := &testkit.Sink{}
 	a := newProcessor(t, next, Action{Key: "a", Action: "upsert", FromAttribute: "service.name"}, Action{Key: "service.name", Action: "delete"})
-	reader := &sink{}
+	reader := &testkit.Sink{}
 	fan := pipeline.Fanout(a, reader)
 	in := traces(3, "service.name", "cart")
 	want := traces(3, "a", "cart")
@@ -358,9 +346,10 @@ func TestConcurrentConsume(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for i := range next.got {
-		if !bytes.Equal(next.got[i], want) || !bytes.Equal(reader.got[i], in) {
-			t.Fatalf("batch %d: %q beside %q", i, next.got[i], reader.got[i])
+	changed, unchanged := next.Requests(otlp.Traces), reader.Requests(otlp.Traces)
+	for i := range changed {
+		if !bytes.Equal(changed[i], want) || !bytes.Equal(unchanged[i], in) {
+			t.Fatalf("batch %d: %q beside %q", i, changed[i], unchanged[i])
 		}
 	}
 }

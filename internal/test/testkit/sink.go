@@ -17,6 +17,9 @@ type Received struct {
 	Items  int
 	// Client is a copy of the batch's client; the zero value if it had none.
 	Client pipeline.Client
+	// Batch is the batch itself. The sink does not retain it, so that it is good
+	// only for comparing with one that the test holds.
+	Batch *pipeline.Batch
 }
 
 // Sink is the consumer at the end of a test's pipeline. It keeps a copy of every
@@ -102,7 +105,7 @@ func (k *Sink) keep(b *pipeline.Batch) {
 	if k.CountOnly {
 		return
 	}
-	r := Received{Signal: b.Signal(), Bytes: bytes.Clone(b.Bytes()), Items: b.Items()}
+	r := Received{Signal: b.Signal(), Bytes: bytes.Clone(b.Bytes()), Items: b.Items(), Batch: b}
 	if c := b.Client(); c != nil {
 		r.Client = *c
 	}
