@@ -150,6 +150,8 @@ func (c *fake) Capabilities() pipeline.Capabilities {
 	return pipeline.Capabilities{MutatesData: c.cfg.Mutates}
 }
 
+// Consume makes fake an exporter or a processor, so that it is not a testkit.Sink:
+// the configuration says how it answers, and a processor passes batches on.
 func (c *fake) Consume(ctx context.Context, b *pipeline.Batch) error {
 	c.mu.Lock()
 	c.batches = append(c.batches, b.Signal().String())

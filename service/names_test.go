@@ -1,12 +1,11 @@
 package service
 
 import (
-	"bytes"
-	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -14,10 +13,10 @@ import (
 // pipeline that it was made for.
 func TestLinesNameTheirComponent(t *testing.T) {
 	t.Parallel()
-	var log bytes.Buffer
+	var log testkit.Log
 	f := newFakes()
 	opts := f.options()
-	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	opts.Logger = log.Logger()
 	say := func(s component.Settings) { s.Logger.Info("made " + s.ID) }
 	for i, d := range opts.Components {
 		switch {

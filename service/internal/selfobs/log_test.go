@@ -11,7 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/penstock-telemetry/penstock/internal/conf"
+
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
 // timestamps differ from run to run.
@@ -20,12 +21,8 @@ var timestamps = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)|\
 // decode reads the section service.telemetry.
 func decode(t *testing.T, yaml string) Config {
 	t.Helper()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	cfg := DefaultConfig()
-	if err := tree.Root().Decode(&cfg); err != nil {
+	if err := testkit.Decode(t, yaml, &cfg); err != nil {
 		t.Fatalf("%s: %v", yaml, err)
 	}
 	return cfg
