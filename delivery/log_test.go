@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -17,10 +18,10 @@ import (
 func TestOutageIsLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		log := &logbook{}
+		log := &testkit.Log{}
 		begin := time.Now()
 		down := func() bool { return time.Since(begin) < 35*time.Minute }
-		q := New(Config{Logger: log.logger(), Next: send(func(context.Context, *pipeline.Batch) error {
+		q := New(Config{Logger: log.Logger(), Next: pipeline.ConsumerFunc(func(context.Context, *pipeline.Batch) error {
 			if down() {
 				return errDown
 			}
@@ -31,9 +32,9 @@ func TestOutageIsLogged(t *testing.T) {
 			q.Add(payload(100))
 		}
 		time.Sleep(time.Hour)
-		first, still, over := log.lines("does not take requests; they are kept"), log.lines("still does not take"), log.lines("answers again")
-		if len(first) != 1 || len(still) != 3 || len(over) != 1 || len(log.lines("level=")) != 5 {
-			t.Fatalf("want 1 + 3 + 1 lines: %q", log.lines(""))
+		first, still, over := log.Lines("does not take requests; they are kept"), log.Lines("still does not take"), log.Lines("answers again")
+		if len(first) != 1 || len(still) != 3 || len(over) != 1 || len(log.Lines("level=")) != 5 {
+			t.Fatalf("want 1 + 3 + 1 lines: %q", log.Lines(""))
 		}
 		if !strings.Contains(first[0], "level=WARN") || !strings.Contains(first[0], "error=down") || !strings.Contains(first[0], "signal=profiles") {
 			t.Errorf("%q", first[0])
@@ -53,9 +54,9 @@ func TestOutageIsLogged(t *testing.T) {
 func TestFlappingIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		log := &logbook{}
+		log := &testkit.Log{}
 		calls := 0
-		q := New(Config{Logger: log.logger(), Next: send(func(context.Context, *pipeline.Batch) error {
+		q := New(Config{Logger: log.Logger(), Next: pipeline.ConsumerFunc(func(context.Context, *pipeline.Batch) error {
 			if calls++; calls%2 == 1 {
 				return errDown
 			}
@@ -66,7 +67,7 @@ func TestFlappingIsBounded(t *testing.T) {
 			q.Add(payload(100))
 			time.Sleep(time.Second)
 		}
-		first, over := len(log.lines("they are kept")), len(log.lines("answers again"))
+		first, over := len(log.Lines("they are kept")), len(log.Lines("answers again"))
 		if first < 9 || first > 11 || over < first-1 || over > first {
 			t.Errorf("%d warnings, %d ends in ten minutes, want about 10 each", first, over)
 		}
@@ -79,8 +80,8 @@ func TestFlappingIsBounded(t *testing.T) {
 func TestDropsAreLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		log := &logbook{}
-		q := New(Config{Logger: log.logger(), Next: send(func(_ context.Context, b *pipeline.Batch) error {
+		log := &testkit.Log{}
+		q := New(Config{Logger: log.Logger(), Next: pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error {
 			if len(b.Bytes())%2 == 0 {
 				return refuse(pipeline.Permanent)
 			}
@@ -89,7 +90,7 @@ func TestDropsAreLogged(t *testing.T) {
 		q.Start()
 		q.Add(payload(100))
 		synctest.Wait()
-		if lines := log.lines("reason=refused"); len(lines) != 1 || !strings.Contains(lines[0], "error=down") ||
+		if lines := log.Lines("reason=refused"); len(lines) != 1 || !strings.Contains(lines[0], "error=down") ||
 			number(t, lines[0], "items") != 100 || strings.Contains(lines[0], "hint") {
 			t.Errorf("%q", lines)
 		}
@@ -100,7 +101,7 @@ func TestDropsAreLogged(t *testing.T) {
 		q.Shutdown(t.Context())
 		a := q.Stats(otlp.Profiles)
 		for _, why := range []Reason{Refused, Rejected} {
-			lines, logged := log.lines("reason="+why.String()), int64(0)
+			lines, logged := log.Lines("reason="+why.String()), int64(0)
 			for _, line := range lines {
 				logged += number(t, line, "items")
 			}
@@ -116,9 +117,9 @@ func TestDropsAreLogged(t *testing.T) {
 func TestUnimplemented(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		log := &logbook{}
+		log := &testkit.Log{}
 		begin := time.Now()
-		q := New(Config{Logger: log.logger(), Next: send(func(context.Context, *pipeline.Batch) error {
+		q := New(Config{Logger: log.Logger(), Next: pipeline.ConsumerFunc(func(context.Context, *pipeline.Batch) error {
 			if time.Since(begin) < 3*time.Second { // as while it is rolled out
 				return &pipeline.Error{Kind: pipeline.Permanent, Code: uint32(codes.Unimplemented), Err: errDown}
 			}
@@ -134,7 +135,7 @@ func TestUnimplemented(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 		const hint = `hint="the destination does not take profiles: is the profiles signal switched on there?"`
-		if lines := log.lines("reason=refused"); len(lines) == 0 || !strings.Contains(lines[0], hint) {
+		if lines := log.Lines("reason=refused"); len(lines) == 0 || !strings.Contains(lines[0], hint) {
 			t.Errorf("%q", lines)
 		}
 	})
@@ -144,8 +145,8 @@ func TestUnimplemented(t *testing.T) {
 func TestWarningsAreLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		log := &logbook{}
-		q := New(Config{Logger: log.logger(), Next: send(func(context.Context, *pipeline.Batch) error {
+		log := &testkit.Log{}
+		q := New(Config{Logger: log.Logger(), Next: pipeline.ConsumerFunc(func(context.Context, *pipeline.Batch) error {
 			return &pipeline.Error{Kind: pipeline.Partial, Err: errDown}
 		})})
 		q.Start()
@@ -153,7 +154,7 @@ func TestWarningsAreLogged(t *testing.T) {
 			q.Add(payload(1))
 			time.Sleep(time.Second)
 		}
-		if lines := log.lines("with a warning"); len(lines) != 3 || !strings.Contains(lines[0], "warning=down") {
+		if lines := log.Lines("with a warning"); len(lines) != 3 || !strings.Contains(lines[0], "warning=down") {
 			t.Errorf("%q", lines)
 		}
 		q.Shutdown(t.Context())

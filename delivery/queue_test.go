@@ -1,10 +1,9 @@
 package delivery
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,34 +20,28 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// send is a consumer of one function.
-type send func(ctx context.Context, b *pipeline.Batch) error
-
-func (send) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (s send) Consume(ctx context.Context, b *pipeline.Batch) error { return s(ctx, b) }
-
-// script is a destination that answers as it is told, and then takes all.
+// script is a destination that gives these answers, one each, and then accepts
+// everything. It notes what was sent, and when.
 type script struct {
-	mu      sync.Mutex
-	answers []error
-	sent    []*pipeline.Batch
-	at      []time.Time
+	testkit.Sink
+	mu   sync.Mutex
+	sent []*pipeline.Batch
+	at   []time.Time
 }
 
-func (*script) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (d *script) Consume(_ context.Context, b *pipeline.Batch) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.sent = append(d.sent, b)
-	d.at = append(d.at, time.Now())
-	if len(d.answers) == 0 {
+func newScript(answers ...error) *script {
+	d := &script{}
+	d.Respond(func(_ context.Context, b *pipeline.Batch) error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.sent = append(d.sent, b)
+		d.at = append(d.at, time.Now())
+		if n := len(d.sent); n <= len(answers) {
+			return answers[n-1]
+		}
 		return nil
-	}
-	err := d.answers[0]
-	d.answers = d.answers[1:]
-	return err
+	})
+	return d
 }
 
 // calls returns what was sent, and when.
@@ -86,32 +79,6 @@ func filler(s otlp.Signal, n int) *pipeline.Batch {
 // payload is a request of profiles with n bytes, as many items, and one unit.
 func payload(n int) Request {
 	return Request{Batch: filler(otlp.Profiles, n), Items: int64(n), Units: 1}
-}
-
-// logbook collects what is logged.
-type logbook struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logbook) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *logbook) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-// lines returns those that contain what.
-func (l *logbook) lines(what string) (found []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.buf.String()) {
-		if strings.Contains(line, what) {
-			found = append(found, strings.TrimSpace(line))
-		}
-	}
-	return found
 }
 
 // number returns an attribute of a line.
@@ -174,7 +141,7 @@ func TestAnswers(t *testing.T) {
 		"remark": {[]error{&pipeline.Error{Kind: pipeline.Partial, Err: errDown}}, Stats{Added: 100, Delivered: 100}, 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			d := &script{answers: c.answers}
+			d := newScript(c.answers...)
 			q := New(Config{Next: d})
 			q.Start()
 			r := payload(100)
@@ -208,7 +175,7 @@ func TestLostItems(t *testing.T) {
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &script{answers: []error{errDown, errDown, nil, errDown}}
+		d := newScript(errDown, errDown, nil, errDown)
 		q := New(Config{Next: d})
 		var b []*pipeline.Batch
 		for n := range 3 {
@@ -241,11 +208,7 @@ func TestBackoff(t *testing.T) {
 	means := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 20 * time.Second, 20 * time.Second}
 	for range 100 {
 		synctest.Test(t, func(t *testing.T) {
-			d := &script{}
-			for range means {
-				d.answers = append(d.answers, errDown)
-			}
-			d.answers = append(d.answers, nil, errDown)
+			d := newScript(append(slices.Repeat([]error{errDown}, len(means)), nil, errDown)...)
 			q := New(Config{Next: d})
 			q.Start()
 			q.Add(payload(1))
@@ -285,7 +248,7 @@ func TestRetryAfter(t *testing.T) {
 		} {
 			for _, stopping := range []bool{false, true} {
 				synctest.Test(t, func(t *testing.T) {
-					d := &script{answers: []error{&pipeline.Error{Kind: kind, RetryAfter: after}}}
+					d := newScript(&pipeline.Error{Kind: kind, RetryAfter: after})
 					q := New(Config{Next: d})
 					q.Start()
 					q.Add(payload(1))
@@ -313,8 +276,8 @@ func TestRetryAfter(t *testing.T) {
 func TestAddWhileSendHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		log := &logbook{}
-		q := New(Config{Next: send(hang), MaxPendingBytes: 1000, Logger: log.logger()})
+		log := &testkit.Log{}
+		q := New(Config{Next: pipeline.ConsumerFunc(hang), MaxPendingBytes: 1000, Logger: log.Logger()})
 		q.Start()
 		q.Add(payload(400))
 		synctest.Wait()
@@ -344,8 +307,8 @@ func TestAddWhileSendHangs(t *testing.T) {
 		want.Held, want.HeldBytes, want.HeldRequests = 0, 0, 0
 		want.Dropped[Stopped] = 950
 		q.expect(t, want)
-		if n := len(log.lines("reason=pending_full")); n != 2 {
-			t.Errorf("%d lines, want the first and the rest: %q", n, log.lines("pending_full"))
+		if n := len(log.Lines("reason=pending_full")); n != 2 {
+			t.Errorf("%d lines, want the first and the rest: %q", n, log.Lines("pending_full"))
 		}
 	})
 }
@@ -354,7 +317,7 @@ func TestAddWhileSendHangs(t *testing.T) {
 func TestHeadGoesFirstBetweenTries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &script{answers: []error{&pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: time.Minute}}}
+		d := newScript(&pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: time.Minute})
 		q := New(Config{Next: d, MaxPendingBytes: 1000})
 		q.Start()
 		q.Add(payload(600))
@@ -374,7 +337,7 @@ func TestHeadGoesFirstBetweenTries(t *testing.T) {
 // Small requests are bounded too.
 func TestSmallRequestsAreBounded(t *testing.T) {
 	t.Parallel()
-	q := New(Config{Next: send(hang), MaxPendingBytes: 10 * minRequestBytes})
+	q := New(Config{Next: pipeline.ConsumerFunc(hang), MaxPendingBytes: 10 * minRequestBytes})
 	for range 100 {
 		q.Add(Request{Batch: filler(otlp.Metrics, 2), Items: 1})
 	}
@@ -388,7 +351,7 @@ func TestSmallRequestsAreBounded(t *testing.T) {
 func TestStopSendsTheRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := &script{answers: []error{errDown, errDown, errDown, errDown, errDown, errDown}}
+		d := newScript(errDown, errDown, errDown, errDown, errDown, errDown)
 		q := New(Config{Next: d, InitialBackoff: time.Hour, MaxBackoff: 10 * time.Hour})
 		q.Start()
 		q.Add(payload(100))
@@ -410,10 +373,10 @@ func TestStopSendsTheRest(t *testing.T) {
 // Stop ends with the first of its contexts, and is no longer than it.
 func TestStopTwice(t *testing.T) {
 	t.Parallel()
-	for name, next := range map[string]send{"hangs": hang, "fails": func(context.Context, *pipeline.Batch) error { return errDown }} {
+	for name, next := range map[string]pipeline.ConsumerFunc{"hangs": hang, "fails": func(context.Context, *pipeline.Batch) error { return errDown }} {
 		synctest.Test(t, func(t *testing.T) {
-			log := &logbook{}
-			q := New(Config{Next: next, Logger: log.logger()})
+			log := &testkit.Log{}
+			q := New(Config{Next: next, Logger: log.Logger()})
 			q.Start()
 			q.Add(payload(100))
 			q.Add(payload(100))
@@ -438,7 +401,7 @@ func TestStopTwice(t *testing.T) {
 			}
 			q.Shutdown(ended())
 			q.Start() // too late
-			if lines := log.lines("reason=stopped"); len(lines) != 1 || number(t, lines[0], "items") != 200 || number(t, lines[0], "requests") != 2 {
+			if lines := log.Lines("reason=stopped"); len(lines) != 1 || number(t, lines[0], "items") != 200 || number(t, lines[0], "requests") != 2 {
 				t.Errorf("%s: %q", name, lines)
 			}
 		})

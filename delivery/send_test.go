@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -64,10 +63,10 @@ func metrics(t *testing.T, points int, items int64) Request {
 
 // deliver sends one request of 10 items in 5 data points and returns what became of
 // it, and what was logged.
-func deliver(t *testing.T, next pipeline.Consumer) (Stats, *logbook) {
+func deliver(t *testing.T, next pipeline.Consumer) (Stats, *testkit.Log) {
 	t.Helper()
-	log := &logbook{}
-	q := New(Config{Next: next, InitialBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, Logger: log.logger()})
+	log := &testkit.Log{}
+	q := New(Config{Next: next, InitialBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, Logger: log.Logger()})
 	q.Start()
 	q.Add(metrics(t, 5, 10))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -104,7 +103,7 @@ func TestToSenderGRPCCodes(t *testing.T) {
 		if retried[code] {
 			continue
 		}
-		lines := log.lines("reason=refused")
+		lines := log.Lines("reason=refused")
 		if len(lines) != 1 || !strings.Contains(lines[0], "mind the gap") ||
 			strings.Contains(lines[0], "is the metrics signal switched on there?") != (code == codes.Unimplemented) {
 			t.Errorf("%s: %q", code, lines)
@@ -132,8 +131,8 @@ func TestToSenderHTTPStatuses(t *testing.T) {
 		if got != want {
 			t.Errorf("%d: %+v, want %+v", status, got, want)
 		}
-		if hinted := len(log.lines("is the metrics signal switched on there?")) == 1; hinted != (status == 404 || status == 501) {
-			t.Errorf("%d: hint %t: %q", status, hinted, log.lines(""))
+		if hinted := len(log.Lines("is the metrics signal switched on there?")) == 1; hinted != (status == 404 || status == 501) {
+			t.Errorf("%d: hint %t: %q", status, hinted, log.Lines(""))
 		}
 	}
 	for _, status := range []int{200, 202, 204, 299} {
@@ -166,8 +165,8 @@ func TestToSenderAnswers(t *testing.T) {
 			if got != c.want {
 				t.Errorf("%s, %s: %+v, want %+v", name, what, got, c.want)
 			}
-			if n := len(log.lines(c.log)); c.log == "" && n != 0 || c.log != "" && n != 1 {
-				t.Errorf("%s, %s: %q", name, what, log.lines(""))
+			if n := len(log.Lines(c.log)); c.log == "" && n != 0 || c.log != "" && n != 1 {
+				t.Errorf("%s, %s: %q", name, what, log.Lines(""))
 			}
 		}
 		for _, call := range b.Calls() {
@@ -196,8 +195,8 @@ func TestToSenderOutage(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(*testing.T, *testkit.Backend) otlpclient.Sender{"grpc": onGRPC, "http": onHTTP} {
 		b := testkit.NewBackend(t, testkit.BackendConfig{})
-		log := &logbook{}
-		q := New(Config{Next: ToSender(open(t, b)), InitialBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Logger: log.logger()})
+		log := &testkit.Log{}
+		q := New(Config{Next: ToSender(open(t, b)), InitialBackoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond, Logger: log.Logger()})
 		b.Stop()
 		q.Start()
 		for n := range 10 {
@@ -220,29 +219,13 @@ func TestToSenderOutage(t *testing.T) {
 				t.Errorf("%s: request %d is another", name, i)
 			}
 		}
-		if n, m := len(log.lines("they are kept")), len(log.lines("answers again")); n != 1 || m != 1 {
-			t.Errorf("%s: %q", name, log.lines(""))
+		if n, m := len(log.Lines("they are kept")), len(log.Lines("answers again")); n != 1 || m != 1 {
+			t.Errorf("%s: %q", name, log.Lines(""))
 		}
 	}
 }
 
 // What a consumer is shown it may keep, and may not write to.
-type keeper struct {
-	testkit.Sink
-	mu   sync.Mutex
-	kept []*pipeline.Batch
-}
-
-func (k *keeper) Consume(ctx context.Context, b *pipeline.Batch) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if _, err := b.Edit(); !errors.Is(err, pipeline.ErrShared) {
-		return pipeline.Permanently(errors.New("the batch can be edited"))
-	}
-	k.kept = append(k.kept, b.Retain())
-	return k.Sink.Consume(ctx, b)
-}
-
 func TestConsumer(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -256,19 +239,29 @@ func TestConsumer(t *testing.T) {
 		"partial": {&pipeline.Error{Kind: pipeline.Partial, Rejected: 2},
 			Stats{Added: 10, Delivered: 6, Dropped: [NumReasons]int64{Rejected: 4}}},
 	} {
-		k := &keeper{}
-		k.FailNext(c.err)
-		got, log := deliver(t, k)
+		sink, answers := &testkit.Sink{}, []error{c.err}
+		var kept []*pipeline.Batch
+		sink.Respond(func(_ context.Context, b *pipeline.Batch) (err error) {
+			if _, err := b.Edit(); !errors.Is(err, pipeline.ErrShared) {
+				return pipeline.Permanently(errors.New("the batch can be edited"))
+			}
+			kept = append(kept, b.Retain())
+			if len(answers) > 0 {
+				err, answers = answers[0], answers[1:]
+			}
+			return err
+		})
+		got, log := deliver(t, sink)
 		if got != c.want {
-			t.Errorf("%s: %+v, want %+v; %q", name, got, c.want, log.lines(""))
+			t.Errorf("%s: %+v, want %+v; %q", name, got, c.want, log.Lines(""))
 		}
-		for _, b := range k.kept { // the Queue is long done
+		for _, b := range kept { // the Queue is long done
 			if string(b.Bytes()) != string(request(5)) || b.Items() != 5 {
 				t.Errorf("%s: the consumer has other bytes", name)
 			}
 			b.Release()
 		}
-		if n := k.Calls(); n != len(k.kept) || n == 0 {
+		if n := sink.Calls(); n != len(kept) || n == 0 {
 			t.Errorf("%s: %d calls", name, n)
 		}
 	}

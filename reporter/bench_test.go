@@ -1,27 +1,20 @@
 package reporter
 
 import (
-	"context"
 	"fmt"
 	"runtime"
 	"sync/atomic"
 	"testing"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/libpf"
-	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
-
-// discard takes every batch.
-type discard struct{}
-
-func (discard) Capabilities() pipeline.Capabilities            { return pipeline.Capabilities{} }
-func (discard) Consume(context.Context, *pipeline.Batch) error { return nil }
 
 // benchReporter returns a reporter that is not started: what is reported stays in
 // its window, which has no end.
 func benchReporter(tb testing.TB) *OTLPReporter {
-	r, err := NewOTLP(OTLPConfig{Consumer: discard{}, MaxWindowBytes: 16 << 30, SamplesPerSecond: 20})
+	r, err := NewOTLP(OTLPConfig{Consumer: &testkit.Sink{CountOnly: true}, MaxWindowBytes: 16 << 30, SamplesPerSecond: 20})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/libpf"
 	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
@@ -49,7 +50,7 @@ func TestGRPCEverythingArrives(t *testing.T) {
 	ids, values := []uint32{1, 2}, []int64{-5, 6}
 	r.ReportMetrics(1713456790, ids, values)
 	ids[0], values[0] = 9, 9
-	eventually(t, "all seven have come", func() bool { return len(a.all()) == 7 })
+	testkit.Eventually(t, "all seven have come", func() bool { return len(a.all()) == 7 })
 
 	got := &collectionagentv1.ReportRequest{}
 	seen := map[uint64]bool{}
@@ -164,7 +165,7 @@ func TestGRPCAnswers(t *testing.T) {
 			case codes.InvalidArgument, codes.Unimplemented, codes.Internal, codes.Unknown, codes.NotFound, codes.AlreadyExists, codes.ResourceExhausted:
 				want = QueueStats{Reported: 1, Dropped: 1}
 			}
-			eventually(t, "it is settled", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
+			testkit.Eventually(t, "it is settled", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
 			if got := r.Stats().CountsForTraces; got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
@@ -202,7 +203,7 @@ func TestGRPCRetryInfo(t *testing.T) {
 	a.listen(t, "", nil)
 	r, _ := startGRPC(t, testConfig(a.addr))
 	count(r, 1)
-	eventually(t, "it has come", func() bool { return r.Stats().CountsForTraces.Acknowledged == 1 })
+	testkit.Eventually(t, "it has come", func() bool { return r.Stats().CountsForTraces.Acknowledged == 1 })
 }
 
 // Requests are no larger than MaxRPCMsgSize, nor than what the agent takes; all
@@ -222,7 +223,7 @@ func TestGRPCSplits(t *testing.T) {
 				}
 				count(r, i+1)
 			}
-			eventually(t, "all is settled", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
+			testkit.Eventually(t, "all is settled", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
 			if want, got := (QueueStats{Reported: n + 1, Acknowledged: n, Dropped: 1}), r.Stats().CountsForTraces; got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
@@ -260,7 +261,7 @@ func TestGRPCSplitsRecover(t *testing.T) {
 	for i := range 200 {
 		count(r, i+1)
 	}
-	eventually(t, "all is settled", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
+	testkit.Eventually(t, "all is settled", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
 	s := r.Stats().CountsForTraces
 	if s.Dropped == 0 || s.Dropped > 12 || s.Acknowledged != 200-s.Dropped {
 		t.Errorf("%+v", s)
@@ -269,7 +270,7 @@ func TestGRPCSplitsRecover(t *testing.T) {
 	for i := range 200 {
 		count(r, i+201)
 	}
-	eventually(t, "all is taken", func() bool { return r.Stats().CountsForTraces.Acknowledged == 400-s.Dropped })
+	testkit.Eventually(t, "all is taken", func() bool { return r.Stats().CountsForTraces.Acknowledged == 400-s.Dropped })
 	if n := tries.Load() - before; n > 20 {
 		t.Errorf("%d requests for 200 counts", n)
 	}
@@ -292,7 +293,7 @@ func TestGRPCMalformedEntries(t *testing.T) {
 	r.ReportHostMetadata(tooMany)
 	r.ReportHostMetadata(map[string]string{"": "v", "k": "v"})
 	r.ReportFallbackSymbol(libpf.FrameID{}, strings.Repeat("ü", collectionagentv1.MaxTextBytes))
-	eventually(t, "all is settled", func() bool {
+	testkit.Eventually(t, "all is settled", func() bool {
 		s := r.Stats()
 		return s.Metrics.Queued+s.FramesForTraces.Queued+s.HostMetadata.Queued+s.FallbackSymbols.Queued == 0
 	})
@@ -333,14 +334,14 @@ func TestGRPCAgentComesBack(t *testing.T) {
 	}
 	for range 3 {
 		report(50)
-		eventually(t, "all is taken", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
+		testkit.Eventually(t, "all is taken", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
 		a.down()
 		report(50) // in flight, and later in the queue
 		time.Sleep(5 * time.Millisecond)
 		report(50)
 		a.listen(t, a.addr, nil)
 	}
-	eventually(t, "all is taken", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
+	testkit.Eventually(t, "all is taken", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
 	stamps := a.stamps()
 	if !slices.IsSorted(stamps) || len(stamps) != next-1 || len(slices.Compact(slices.Clone(stamps))) != next-1 {
 		t.Errorf("reported 1 to %d, got %d: %v", next-1, len(stamps), stamps)
@@ -368,7 +369,7 @@ func TestGRPCResets(t *testing.T) {
 			b.after.Store(0)
 		}
 	}
-	eventually(t, "all is taken", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
+	testkit.Eventually(t, "all is taken", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
 	if got := r.Stats().CountsForTraces; got != (QueueStats{Reported: n, Acknowledged: n}) {
 		t.Errorf("%+v", got)
 	}
@@ -395,7 +396,7 @@ func TestGRPCSlowAgent(t *testing.T) {
 	c.Times = times
 	r, _ := startGRPC(t, c)
 	count(r, 1)
-	eventually(t, "it is taken", func() bool { return r.Stats().CountsForTraces.Acknowledged == 1 })
+	testkit.Eventually(t, "it is taken", func() bool { return r.Stats().CountsForTraces.Acknowledged == 1 })
 	if tries := a.triesOf(1); tries < 2 || len(a.stamps()) != 1 {
 		t.Errorf("%d tries, %v", tries, a.stamps())
 	}
@@ -419,7 +420,7 @@ func TestGRPCOverwrites(t *testing.T) {
 	c.CountsForTracesMaxQueue = 10
 	r, log := startGRPC(t, c)
 	count(r, 1)
-	eventually(t, "it is under way", func() bool { return a.triesOf(1) == 1 })
+	testkit.Eventually(t, "it is under way", func() bool { return a.triesOf(1) == 1 })
 	for i := 2; i <= 11; i++ {
 		count(r, i)
 	}
@@ -439,7 +440,7 @@ func TestGRPCOverwrites(t *testing.T) {
 		t.Errorf("not since the last call: %+v", m)
 	}
 	close(hold)
-	eventually(t, "all is taken", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
+	testkit.Eventually(t, "all is taken", func() bool { return r.Stats().CountsForTraces.Queued == 0 })
 	if want := []uint32{1, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; !slices.Equal(a.stamps(), want) {
 		t.Errorf("got %v, want %v", a.stamps(), want)
 	}
@@ -496,7 +497,7 @@ func TestGRPCStopGivesUp(t *testing.T) {
 			c.Times = times
 			r, log := startGRPC(t, c)
 			count(r, 1)
-			eventually(t, "it is under way", func() bool { return a.triesOf(1) > 0 })
+			testkit.Eventually(t, "it is under way", func() bool { return a.triesOf(1) > 0 })
 			count(r, 2)
 			r.Stop()
 			if got := r.Stats().CountsForTraces; got != (QueueStats{Reported: 2, Dropped: 2}) {
@@ -604,8 +605,8 @@ func TestGRPCStartWaits(t *testing.T) {
 	l.Close()
 
 	t.Run("in vain", func(t *testing.T) {
-		log := &logBuffer{}
-		_, err := startWith(t.Context(), testConfig(addr), config.ClientTLS{}, log.logger())
+		log := &testkit.Log{}
+		_, err := startWith(t.Context(), testConfig(addr), config.ClientTLS{}, log.Logger())
 		for _, want := range []string{addr, "4 of 4 attempts", "connection refused"} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%q is not in %v", want, err)
@@ -636,7 +637,7 @@ func TestGRPCStartWaits(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		enough := fmt.Errorf("enough")
 		defer time.AfterFunc(50*time.Millisecond, func() { cancel(enough) }).Stop()
-		if _, err := startWith(ctx, c, config.ClientTLS{}, (&logBuffer{}).logger()); err == nil || !strings.Contains(err.Error(), "enough") || !strings.Contains(err.Error(), "refused") {
+		if _, err := startWith(ctx, c, config.ClientTLS{}, (&testkit.Log{}).Logger()); err == nil || !strings.Contains(err.Error(), "enough") || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -651,7 +652,7 @@ func TestGRPCStartWaits(t *testing.T) {
 		times := quickTimes()
 		times.connection = 50 * time.Millisecond
 		c.Times = times
-		if _, err := startWith(t.Context(), c, config.ClientTLS{}, (&logBuffer{}).logger()); err == nil || !strings.Contains(err.Error(), "1 of 1 attempts") {
+		if _, err := startWith(t.Context(), c, config.ClientTLS{}, (&testkit.Log{}).Logger()); err == nil || !strings.Contains(err.Error(), "1 of 1 attempts") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -666,10 +667,10 @@ func TestGRPCTLS(t *testing.T) {
 	a := newAgent().listen(t, "", nil, grpc.Creds(credentials.NewTLS(settings)))
 	c := testConfig(a.addr)
 	c.DisableTLS, c.MaxGRPCRetries = false, 0
-	if _, err := startWith(t.Context(), c, config.ClientTLS{}, (&logBuffer{}).logger()); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+	if _, err := startWith(t.Context(), c, config.ClientTLS{}, (&testkit.Log{}).Logger()); err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("got %v, want a complaint about the authority", err)
 	}
-	r, err := startWith(t.Context(), c, config.ClientTLS{TLS: config.TLS{CAPem: config.Secret(authority.PEM)}}, (&logBuffer{}).logger())
+	r, err := startWith(t.Context(), c, config.ClientTLS{TLS: config.TLS{CAPem: config.Secret(authority.PEM)}}, (&testkit.Log{}).Logger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,9 @@
 package reporter
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -17,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/libpf"
 	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
@@ -126,17 +125,6 @@ func (a *agent) triesOf(n uint64) int {
 	return a.tries[n]
 }
 
-// eventually waits until is holds.
-func eventually(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 // testTimes are short.
 type testTimes struct {
 	report, metrics, connection, operation, startup, auth time.Duration
@@ -164,26 +152,6 @@ func testConfig(addr string) *Config {
 	}
 }
 
-// logBuffer keeps what was logged.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
 // leakFree fails the test if it leaves a goroutine behind. Call it first.
 func leakFree(t testing.TB) {
 	t.Helper()
@@ -192,10 +160,10 @@ func leakFree(t testing.TB) {
 }
 
 // startGRPC starts a reporter that the test stops, with its log.
-func startGRPC(t testing.TB, c *Config) (*GRPCReporter, *logBuffer) {
+func startGRPC(t testing.TB, c *Config) (*GRPCReporter, *testkit.Log) {
 	t.Helper()
-	log := &logBuffer{}
-	r, err := startWith(t.Context(), c, config.ClientTLS{}, log.logger())
+	log := &testkit.Log{}
+	r, err := startWith(t.Context(), c, config.ClientTLS{}, log.Logger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,13 +3,14 @@ package reporter
 import (
 	"testing"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/libpf"
 )
 
 // BenchmarkGRPCCount is ReportCountForTrace from all processors at once, into a
 // queue that overwrites.
 func BenchmarkGRPCCount(b *testing.B) {
-	r, err := newGRPCReporter(testConfig("agent:1"), (&logBuffer{}).logger())
+	r, err := newGRPCReporter(testConfig("agent:1"), (&testkit.Log{}).Logger())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
@@ -47,7 +48,7 @@ func clocked(t *testing.T, times testTimes, a *clockedAgent) *GRPCReporter {
 	t.Helper()
 	c := testConfig("agent:1")
 	c.Times = times
-	r, err := newGRPCReporter(c, (&logBuffer{}).logger())
+	r, err := newGRPCReporter(c, (&testkit.Log{}).Logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,10 +230,10 @@ func TestGRPCStopCutsPauseShort(t *testing.T) {
 
 // A queue that is full again after it was emptied is told of again.
 func TestGRPCWarnsOncePerFullPeriod(t *testing.T) {
-	log := &logBuffer{}
+	log := &testkit.Log{}
 	c := testConfig("agent:1")
 	c.CountsForTracesMaxQueue = 3
-	r, err := newGRPCReporter(c, log.logger())
+	r, err := newGRPCReporter(c, log.Logger())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -518,7 +518,7 @@ func TestOTLPContextEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := r.(*OTLPReporter)
-	g := &otlpRig{t: t, OTLPReporter: o, log: &logBuffer{}}
+	g := &otlpRig{t: t, OTLPReporter: o, log: &testkit.Log{}}
 	g.load(5, nil)
 	cancel()
 	stoppedSoon(t, o)

@@ -20,9 +20,10 @@ import (
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
 
-// dayConsumer is a destination that is out of order now and then. It counts what it
-// takes, and keeps nothing.
-type dayConsumer struct {
+// destination is out of order now and then. It counts what it accepts, and keeps
+// nothing.
+type destination struct {
+	testkit.Sink
 	t *testing.T
 
 	mu             sync.Mutex
@@ -31,13 +32,18 @@ type dayConsumer struct {
 	taken, refused int64
 }
 
-// checkEvery is how many requests there are to one that is checked: checking takes
-// more time than a request's way there.
+// checkEvery is how many requests there are for each one that is checked: the check
+// takes longer than sending a request.
 const checkEvery = 40
 
-func (*dayConsumer) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+func newDestination(t *testing.T) *destination {
+	c := &destination{t: t}
+	c.CountOnly = true
+	c.Respond(c.answer)
+	return c
+}
 
-func (c *dayConsumer) Consume(_ context.Context, b *pipeline.Batch) error {
+func (c *destination) answer(_ context.Context, b *pipeline.Batch) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.out {
@@ -74,7 +80,7 @@ func countTimes(request []byte) (n int64) {
 	return n
 }
 
-func (c *dayConsumer) set(out bool) {
+func (c *destination) set(out bool) {
 	c.mu.Lock()
 	c.out = out
 	c.mu.Unlock()
@@ -84,7 +90,7 @@ func (c *dayConsumer) set(out bool) {
 type day struct {
 	*otlpRig
 	rng        *rand.Rand
-	to         *dayConsumer
+	to         *destination
 	generation int64 // of processes
 	points     int64
 	outages    int
@@ -99,7 +105,7 @@ const tick = 5 * time.Second
 // stays flat, and the accounts add up at each hour.
 func TestOTLPDay(t *testing.T) { // not parallel: it looks at the memory of the program
 	synctest.Test(t, func(t *testing.T) {
-		d := &day{rng: rand.New(rand.NewPCG(24, 7)), to: &dayConsumer{t: t}}
+		d := &day{rng: rand.New(rand.NewPCG(24, 7)), to: newDestination(t)}
 		d.otlpRig = newOTLPRig(t, OTLPConfig{
 			Consumer: d.to, MaxRequestBytes: 64 << 10, MaxWindowBytes: 1 << 20, MaxPendingBytes: 512 << 10, MaxCacheBytes: 256 << 10,
 			MetricDefinitions: definitions,

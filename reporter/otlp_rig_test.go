@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 type otlpRig struct {
 	*OTLPReporter
 	t   testing.TB
-	log *logBuffer
+	log *testkit.Log
 	// begun and made are calls of Report..., before and after.
 	begun, made atomic.Int64
 	invalid     atomic.Int64 // of them refused
@@ -52,8 +52,8 @@ var quickOTLP = OTLPConfig{
 
 func newOTLPRig(t testing.TB, cfg OTLPConfig) *otlpRig {
 	t.Helper()
-	g := &otlpRig{t: t, log: &logBuffer{}, stop: make(chan struct{})}
-	cfg.Logger = g.log.logger()
+	g := &otlpRig{t: t, log: &testkit.Log{}, stop: make(chan struct{})}
+	cfg.Logger = g.log.Logger()
 	r, err := NewOTLP(cfg)
 	if err != nil {
 		t.Fatal(err)

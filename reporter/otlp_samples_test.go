@@ -239,48 +239,29 @@ func TestOTLPHostMetadata(t *testing.T) {
 	}
 }
 
-// hanging is a consumer that takes nothing until it is let go.
-type hanging struct {
-	entered chan struct{} // gets one for each batch
-	let     chan struct{}
-	testkit.Sink
-}
-
-func (h *hanging) Consume(ctx context.Context, b *pipeline.Batch) error {
-	select {
-	case h.entered <- struct{}{}:
-	default:
-	}
-	<-h.let
-	return h.Sink.Consume(ctx, b)
-}
-
 // No Report waits for the destination, and half a window is reported without
 // waiting for the interval.
 func TestOTLPReportNeverWaits(t *testing.T) {
 	t.Parallel()
-	h := &hanging{entered: make(chan struct{}, 1), let: make(chan struct{})}
+	sink, answer := &testkit.Sink{}, make(chan struct{})
+	sink.Respond(func(context.Context, *pipeline.Batch) error { <-answer; return nil })
 	cfg := quickOTLP
-	cfg.Consumer, cfg.ReportInterval, cfg.ReportMetricsInterval = h, time.Hour, time.Hour
+	cfg.Consumer, cfg.ReportInterval, cfg.ReportMetricsInterval = sink, time.Hour, time.Hour
 	cfg.MaxWindowBytes, cfg.MaxPendingBytes, cfg.MaxRequestBytes = 1<<20, 1<<20, 256<<10
 	g := newOTLPRig(t, cfg)
 	if err := g.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	release := sync.OnceFunc(func() { close(h.let) })
+	release := sync.OnceFunc(func() { close(answer) })
 	defer release()
-	g.load(12500, nil) // 100,000 calls
-	select {
-	case <-h.entered: // on the byte bound
-	case <-time.After(20 * time.Second):
-		t.Fatal("no report was made although the window is nearly full")
-	}
+	g.load(12500, nil)   // 100,000 calls
+	sink.WaitCalls(t, 1) // a report was made on the byte bound
 	g.load(125, nil)
 	g.ReportMetrics(1, []uint32{1}, []int64{1})
 	g.ReportHostMetadata(map[string]string{"a": "b"})
 	s := g.observe()
 	if s.Samples.Acknowledged != 0 || s.Samples.Held == 0 {
-		t.Errorf("nobody can have taken anything: %+v", s.Samples)
+		t.Errorf("nothing can have been accepted: %+v", s.Samples)
 	}
 	if s.Samples.Dropped[DropPendingFull]+s.Samples.Dropped[DropWindowFull] == 0 {
 		t.Errorf("the bounds were not reached: %+v", s)

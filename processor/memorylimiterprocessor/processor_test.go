@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
@@ -23,10 +21,8 @@ func TestPassesOnAndCounts(t *testing.T) {
 	for _, s := range otlp.Signals() {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
-			reader := sdkmetric.NewManualReader()
-			p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, component.Settings{
-				ID: "memory_limiter/2", Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
-			})
+			meter := testkit.NewMeter()
+			p, err := New(Config{CheckInterval: 1, LimitMiB: 10}, component.Settings{ID: "memory_limiter/2", Meter: meter})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,32 +50,14 @@ func TestPassesOnAndCounts(t *testing.T) {
 			}
 			item := s.Spec().Item
 			want := map[string]int64{
-				"otelcol_processor_memory_limiter_accepted_" + item + "{memory_limiter/2}": int64(items),
-				"otelcol_processor_memory_limiter_refused_" + item + "{memory_limiter/2}":  0,
+				"otelcol_processor_memory_limiter_accepted_" + item + "{processor=memory_limiter/2}": int64(items),
+				"otelcol_processor_memory_limiter_refused_" + item + "{processor=memory_limiter/2}":  0,
 			}
-			if diff := cmp.Diff(want, collect(t, reader)); diff != "" {
+			if diff := cmp.Diff(want, meter.Sums(t)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
 	}
-}
-
-func collect(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
-	t.Helper()
-	var rm metricdata.ResourceMetrics
-	if err := reader.Collect(t.Context(), &rm); err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]int64{}
-	for _, sm := range rm.ScopeMetrics {
-		for _, m := range sm.Metrics {
-			for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints {
-				id, _ := p.Attributes.Value("processor")
-				got[m.Name+"{"+id.AsString()+"}"] = p.Value
-			}
-		}
-	}
-	return got
 }
 
 func TestCostsNothing(t *testing.T) {

@@ -113,7 +113,7 @@ func TestFailures(t *testing.T) {
 			if got, want := r.failed(), fmt.Sprintf("map[%s:2]", c.cause); got != want {
 				t.Errorf("failures %s, want %s", got, want)
 			}
-			lines := r.log.lines()
+			lines := r.log.Lines("")
 			if len(lines) != 1 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], c.says) || !strings.Contains(lines[0], "cause="+string(c.cause)) {
 				t.Errorf("want one warning with %q and the cause %s, got\n%s", c.says, c.cause, strings.Join(lines, "\n"))
 			}
@@ -142,7 +142,7 @@ func TestNobodyThere(t *testing.T) {
 	if got := r.failed(); got != "map[refused:6]" {
 		t.Errorf("failures %s, want 6 refused", got)
 	}
-	if lines := r.log.lines(); len(lines) != 1 {
+	if lines := r.log.Lines(""); len(lines) != 1 {
 		t.Errorf("one trouble was told %d times:\n%s", len(lines), strings.Join(lines, "\n"))
 	}
 }
@@ -280,7 +280,7 @@ func TestPasswordsAreNotLogged(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, one("http://user:secret@127.0.0.1:1", "heap"))
 	r.rounds(1)
-	if text := strings.Join(r.log.lines(), "\n"); text == "" || strings.Contains(text, "secret") {
+	if text := strings.Join(r.log.Lines(""), "\n"); text == "" || strings.Contains(text, "secret") {
 		t.Errorf("log: %s", text)
 	}
 }
@@ -303,7 +303,7 @@ func TestTLS(t *testing.T) {
 	r = newRig(t, cfg)
 	r.rounds(1)
 	if got := r.failed(); got != "map[]" {
-		t.Errorf("a known certificate: failures %s\n%s", got, strings.Join(r.log.lines(), "\n"))
+		t.Errorf("a known certificate: failures %s\n%s", got, strings.Join(r.log.Lines(""), "\n"))
 	}
 }
 
@@ -341,13 +341,13 @@ func TestTroubleIsToldOnce(t *testing.T) {
 	} {
 		set(step.target)
 		r.rounds(step.rounds)
-		lines := r.log.lines()
+		lines := r.log.Lines("")
 		if len(lines) != step.lines || step.lines > 0 && !strings.Contains(lines[len(lines)-1], step.last) {
 			t.Fatalf("step %d: want %d lines, the last with %q, got\n%s", i, step.lines, step.last, strings.Join(lines, "\n"))
 		}
 	}
-	if want := "failed_fetches=18"; !strings.Contains(r.log.lines()[2], want) {
-		t.Errorf("want %s in %s", want, r.log.lines()[2])
+	if want := "failed_fetches=18"; !strings.Contains(r.log.Lines("")[2], want) {
+		t.Errorf("want %s in %s", want, r.log.Lines("")[2])
 	}
 }
 

@@ -113,7 +113,7 @@ func TestBadFiles(t *testing.T) {
 	if got := r.failed(); got != "map[not_pprof:3 too_large:1]" {
 		t.Errorf("failures %s", got)
 	}
-	lines := r.log.lines()
+	lines := r.log.Lines("")
 	if len(lines) != 4 || !strings.Contains(strings.Join(lines, "\n"), "file="+at("half")) {
 		t.Errorf("want a line for each bad file, got\n%s", strings.Join(lines, "\n"))
 	}
@@ -154,7 +154,7 @@ func TestFilesAreBounded(t *testing.T) {
 			t.Errorf("%d files are read, want %d", got, maxFiles)
 		}
 	}
-	if lines := r.log.lines(); len(lines) != 1 || !strings.Contains(lines[0], "too many files") {
+	if lines := r.log.Lines(""); len(lines) != 1 || !strings.Contains(lines[0], "too many files") {
 		t.Errorf("log %q", lines)
 	}
 }

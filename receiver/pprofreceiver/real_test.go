@@ -118,7 +118,7 @@ func TestRealProcess(t *testing.T) {
 	r := newRig(t, cfg)
 	r.rounds(4)
 	if got := r.failed(); got != "map[]" {
-		t.Fatalf("failures %s\n%s", got, strings.Join(r.log.lines(), "\n"))
+		t.Fatalf("failures %s\n%s", got, strings.Join(r.log.Lines(""), "\n"))
 	}
 	if n := r.Stats().Restarts; n != 0 {
 		t.Errorf("%d restarts noticed in one process", n)
@@ -180,11 +180,11 @@ func TestRealCPUProfileInUse(t *testing.T) {
 	if got := r.failed(); got != "map[busy:1]" {
 		t.Errorf("failures %s", got)
 	}
-	if lines := r.log.lines(); len(lines) != 1 || !strings.Contains(lines[0], "trying again in the next round") {
+	if lines := r.log.Lines(""); len(lines) != 1 || !strings.Contains(lines[0], "trying again in the next round") {
 		t.Errorf("log %q", lines)
 	}
 	r.rounds(1)
-	if lines := r.log.lines(); len(lines) != 2 || !strings.Contains(lines[1], "is back") {
+	if lines := r.log.Lines(""); len(lines) != 2 || !strings.Contains(lines[1], "is back") {
 		t.Errorf("log %q", lines)
 	}
 }

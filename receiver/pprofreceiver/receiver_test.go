@@ -228,7 +228,8 @@ func TestShutdownIsQuick(t *testing.T) {
 	}))
 	cfg := one(addr, "cpu")
 	cfg.Profiles, cfg.CountFrom = ProfilesOf("cpu", "mutex"), FromProcessStart
-	r := newReceiver(t, cfg, stuckConsumer{})
+	stuck := pipeline.ConsumerFunc(func(ctx context.Context, _ *pipeline.Batch) error { <-ctx.Done(); return ctx.Err() })
+	r := newReceiver(t, cfg, stuck)
 	if err := r.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -246,13 +247,4 @@ func TestShutdownIsQuick(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "could not be sent in time") {
 		t.Errorf("got %v, want what is lost", err)
 	}
-}
-
-type stuckConsumer struct{}
-
-func (stuckConsumer) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (stuckConsumer) Consume(ctx context.Context, _ *pipeline.Batch) error {
-	<-ctx.Done()
-	return ctx.Err()
 }

@@ -1,11 +1,9 @@
 package pprofreceiver
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
@@ -146,38 +145,20 @@ func sameTotals(t testing.TB, what string, got, want totals) {
 	}
 }
 
-// journal keeps what is logged.
-type journal struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.Write(p)
-}
-
-func (j *journal) lines() []string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return slices.DeleteFunc(strings.Split(j.b.String(), "\n"), func(s string) bool { return s == "" })
-}
-
 // rig is an engine whose rounds a test makes.
 type rig struct {
 	*Engine
 	sink *recorder
-	log  *journal
+	log  *testkit.Log
 	ctx  context.Context
 	at   map[*target][]*rotation
 }
 
 func newRig(t testing.TB, cfg Config) *rig {
 	t.Helper()
-	r := &rig{sink: &recorder{}, log: &journal{}, at: map[*target][]*rotation{}}
+	r := &rig{sink: &recorder{}, log: &testkit.Log{}, at: map[*target][]*rotation{}}
 	var err error
-	log := slog.New(slog.NewTextHandler(r.log, nil))
+	log := r.log.Logger()
 	if r.Engine, err = NewEngine(cfg, component.Settings{ID: "pprof", Logger: log}, r.sink); err != nil {
 		t.Fatal(err)
 	}
