@@ -13,10 +13,10 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// scope names the meter of the instruments made here.
+// scope is the name of the meter.
 const scope = "github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 
-// Processor passes everything on and counts it.
+// Processor passes all batches on and counts their items.
 type Processor struct {
 	id   string
 	next pipeline.Consumer
@@ -24,11 +24,11 @@ type Processor struct {
 	rows [otlp.Profiles + 1]row
 }
 
-// row is one signal's counters. Row 0 stays empty.
+// row has the counters of one signal. Row 0 is empty.
 type row struct{ accepted, refused metric.Int64Counter }
 
-// New returns a processor that hands everything to next. The limits are the
-// service's to set: it makes the budget from Config.
+// New returns a processor that passes all batches to next. It sets no limits:
+// the service creates the budget from Config.
 func New(cfg Config, set component.Settings, next pipeline.Consumer) (*Processor, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -55,20 +55,20 @@ func New(cfg Config, set component.Settings, next pipeline.Consumer) (*Processor
 // Name returns the processor's id in the configuration.
 func (p *Processor) Name() string { return p.id }
 
-// Capabilities: it changes nothing.
+// Capabilities returns that it does not change batches.
 func (p *Processor) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
 
-// Start does nothing: there is nothing to bind.
+// Start does nothing.
 func (p *Processor) Start(context.Context) error { return nil }
 
-// Shutdown does nothing: what is in flight belongs to the callers of Consume.
+// Shutdown does nothing: the callers of Consume wait for requests in flight.
 func (p *Processor) Shutdown(context.Context) error { return nil }
 
-// Consume passes b on as it is. As in the Collector, what comes this far is
-// accepted, whatever becomes of it further on.
+// Consume passes b on unchanged. As in the Collector, its items are counted as
+// accepted, whatever the result of the following consumers.
 func (p *Processor) Consume(ctx context.Context, b *pipeline.Batch) error {
 	row := &p.rows[b.Signal()]
 	row.accepted.Add(ctx, int64(b.Items()), p.add...)
-	row.refused.Add(ctx, 0, p.add...) // so that the series is there to be looked at
+	row.refused.Add(ctx, 0, p.add...) // so that the series exists
 	return p.next.Consume(ctx, b)
 }

@@ -22,7 +22,7 @@ var (
 	_ pipeline.Named     = (*Processor)(nil)
 )
 
-// sink remembers the batches themselves, good only for comparing.
+// sink records pointers to batches, only for comparing.
 type sink struct {
 	got []*pipeline.Batch
 	err error
@@ -35,8 +35,8 @@ func (s *sink) Consume(_ context.Context, b *pipeline.Batch) error {
 	return s.err
 }
 
-// The batch goes on untouched and unshared, the answer comes back, and both
-// series of its signal exist after the first request.
+// The batch is passed on unchanged and not shared, the result is returned, and
+// both series of its signal exist after the first request.
 func TestPassesOnAndCounts(t *testing.T) {
 	t.Parallel()
 	for _, s := range otlp.Signals() {
@@ -55,7 +55,7 @@ func TestPassesOnAndCounts(t *testing.T) {
 			}
 			for range 2 {
 				if p.Start(t.Context()) != nil || p.Shutdown(t.Context()) != nil {
-					t.Error("starting and stopping may be done twice")
+					t.Error("a second Start or Shutdown returned an error")
 				}
 			}
 			items := 0
@@ -69,7 +69,7 @@ func TestPassesOnAndCounts(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 				if len(next.got) == 0 || next.got[len(next.got)-1] != b || b.Shared() {
-					t.Error("another batch, or one that is marked shared")
+					t.Error("got another batch, or one that is marked shared")
 				}
 				b.Release()
 			}
