@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// The backend's configuration runs as it stands, but for addresses and the file, and
-// the profiles of an example arrive in it.
+// The backend's configuration runs as it is, except for addresses and the file, and
+// receives the profiles of an example.
 func TestBackend(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("ends penstock by an interrupt, which Windows does not have")
+		t.Skip("stops penstock with an interrupt, which Windows does not have")
 	}
 	dir := t.TempDir()
 	penstock, example := filepath.Join(dir, "penstock"), filepath.Join(dir, "embed")

@@ -1,4 +1,4 @@
-// Package examples holds programs to learn from. Its test runs them.
+// Package examples has example programs. Its test runs them.
 package examples
 
 import (
@@ -12,7 +12,8 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// Each example runs, says what became of its samples, and what it sent is right.
+// Each example runs, prints what happened to its samples, and sends valid
+// profiles.
 func TestExamples(t *testing.T) {
 	b := testkit.NewBackend(t, testkit.BackendConfig{})
 	for _, example := range []struct {
@@ -45,7 +46,7 @@ func TestExamples(t *testing.T) {
 					}
 				}
 				if len(requests) == 0 || !found {
-					t.Errorf("%d requests came, and %s was not seen\n%s", len(requests), example.function, out)
+					t.Errorf("%d requests arrived, none with %s\n%s", len(requests), example.function, out)
 				}
 			})
 		}

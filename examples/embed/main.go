@@ -1,6 +1,6 @@
-// Command embed is a profiler in one screen: it looks at the goroutines of its own
-// program 20 times a second, and hands each stack to the reporter as the profilers
-// of today do, in one call with everything that belongs to it.
+// Command embed is a minimal profiler: it samples the goroutines of its own
+// program 20 times a second, and passes each stack to the reporter in one call
+// with all its data, like current profilers.
 //
 //	penstock &
 //	go run ./examples/embed -to localhost:4317 -for 10s
@@ -25,7 +25,7 @@ import (
 const samplesPerSecond = 20
 
 func main() {
-	to := flag.String("to", "localhost:4317", "where to: host:port for OTLP/gRPC, a URL for OTLP/HTTP")
+	to := flag.String("to", "localhost:4317", "destination: host:port for OTLP/gRPC, a URL for OTLP/HTTP")
 	runFor := flag.Duration("for", 10*time.Second, "how long to run")
 	flag.Parse()
 	if err := run(*to, *runFor); err != nil {
@@ -92,8 +92,8 @@ func sample(ctx context.Context, rep *reporter.OTLPReporter) error {
 	}
 }
 
-// frames resolves program counters. Equal frames become one handle, so stacks that
-// were seen before cost little more than a comparison.
+// frames resolves program counters. Equal frames share one handle, so a stack that
+// occurred before costs little more than a comparison.
 func frames(pcs []uintptr) (stack libpf.Frames) {
 	for it := runtime.CallersFrames(pcs); ; {
 		f, more := it.Next()
@@ -108,7 +108,7 @@ func frames(pcs []uintptr) (stack libpf.Frames) {
 	}
 }
 
-// work keeps some goroutines busy with something to see.
+// work keeps some goroutines busy, so that there are stacks to sample.
 func work(ctx context.Context) {
 	for ctx.Err() == nil {
 		_ = strings.Repeat("x", 1<<16)

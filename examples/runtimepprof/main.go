@@ -1,6 +1,6 @@
 // Command runtimepprof profiles its own CPU with runtime/pprof, in windows of some
-// seconds, and sends each as OTLP profiles. Any Go program can do this to itself;
-// to profile programs from outside see the receiver pprof and penstock report.
+// seconds, and sends each as OTLP profiles. Any Go program can profile itself in
+// this way. To profile other programs see the receiver pprof and penstock report.
 //
 //	penstock &
 //	go run ./examples/runtimepprof -to localhost:4317 -for 10s
@@ -25,9 +25,9 @@ import (
 )
 
 func main() {
-	to := flag.String("to", "localhost:4317", "where to: host:port for OTLP/gRPC, a URL for OTLP/HTTP")
+	to := flag.String("to", "localhost:4317", "destination: host:port for OTLP/gRPC, a URL for OTLP/HTTP")
 	runFor := flag.Duration("for", 10*time.Second, "how long to run")
-	window := flag.Duration("window", 2*time.Second, "how long one profile is")
+	window := flag.Duration("window", 2*time.Second, "duration of one profile")
 	flag.Parse()
 	if err := run(*to, *runFor, *window); err != nil {
 		fmt.Fprintln(os.Stderr, "runtimepprof:", err)
@@ -83,7 +83,7 @@ func cpuProfile(ctx context.Context, window time.Duration) (*profile.Profile, er
 	return profile.Parse(&raw)
 }
 
-// work uses the CPU, under a label that shows in the profile.
+// work uses the CPU, with a label that appears in the profile.
 func work(ctx context.Context) {
 	pprof.Do(ctx, pprof.Labels("task", "hashing"), func(ctx context.Context) {
 		sum := sha256.Sum256([]byte("penstock"))

@@ -1,9 +1,9 @@
-// Package nopexporter is the `nop` exporter: it takes every batch, says that it
-// is kept, and keeps nothing. It stands where a pipeline needs an end and nobody
-// wants the data: in benchmarks, and beside a pipeline that is being tried.
+// Package nopexporter is the `nop` exporter: it accepts every batch and discards
+// it. It is for pipelines whose data is not needed: in benchmarks, and while a
+// configuration is being tested.
 //
-// The one trap: its nil is the one that does not mean what pipeline.Consumer
-// promises.
+// The one trap: it returns nil although it does not keep the data, unlike every
+// other pipeline.Consumer.
 package nopexporter
 
 import (
@@ -19,10 +19,10 @@ type Config struct{}
 // DefaultConfig returns the configuration of an empty section.
 func DefaultConfig() Config { return Config{} }
 
-// Validate finds nothing wrong.
+// Validate returns nil.
 func (*Config) Validate() error { return nil }
 
-// Exporter drops what it is given.
+// Exporter discards all batches.
 type Exporter struct{ id string }
 
 // New returns an exporter.
@@ -33,7 +33,7 @@ func New(_ Config, set component.Settings) (*Exporter, error) {
 // Name returns the exporter's id in the configuration.
 func (e *Exporter) Name() string { return e.id }
 
-// Capabilities: it does not even read.
+// Capabilities returns that it does not change batches.
 func (*Exporter) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
 
 // Start does nothing.

@@ -46,7 +46,7 @@ func TestTakesEverySignalAndRetainsNothing(t *testing.T) {
 		}
 	}
 	if n := pipeline.Live() - before; n != 0 {
-		t.Errorf("%d batches are still held", n)
+		t.Errorf("%d batches are still retained", n)
 	}
 }
 

@@ -243,7 +243,7 @@ func TestRefusesConfig(t *testing.T) {
 		"endpoint: http://h\ntrace_endpoint: x":   `did you mean "traces_endpoint"`,
 		"endpoint: http://h\ncompression: brotli": ":2:14: compression: unknown compression",
 		"endpoint: http://h\nmax_idle_conns: -1":  ":2:17: max_idle_conns: ",
-		"endpoint: http://h\nheaders: {a b: c}":   "the name may hold",
+		"endpoint: http://h\nheaders: {a b: c}":   "the name may contain",
 		"endpoint: http://h\nproxy_url: nonsense": ":2:12: proxy_url: ",
 	} {
 		if _, err := fromYAML(t, yaml); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {

@@ -16,30 +16,30 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 )
 
-// ErrNotIncluded is NewCompressor's error for a compression that it knows and has
-// no code for.
+// ErrNotIncluded is returned by NewCompressor for a compression that config knows
+// and this package does not implement.
 var ErrNotIncluded = errors.New("not included in this program")
 
 // Compressor compresses whole requests. It is safe for concurrent use.
 type Compressor struct {
 	encoding  string
-	newWriter func() (resetWriter, error) // nil for the two below
+	newWriter func() (resetWriter, error) // nil for zstd and snappy blocks
 	writers   sync.Pool                   // of resetWriter
 	zstd      *zstd.Encoder
 	block     bool // a snappy block
 }
 
-// resetWriter is a compressor of streams.
+// resetWriter is a stream compressor that can be reused.
 type resetWriter interface {
 	io.WriteCloser
 	Reset(io.Writer)
 }
 
-// minBuffer is the least capacity to compress into.
+// minBuffer is the minimum capacity of an output buffer.
 const minBuffer = 4 << 10
 
-// NewCompressor returns the compressor for c, nil where c is no compression. It
-// has none for lz4: see ErrNotIncluded.
+// NewCompressor returns the compressor for c, or nil if c is NoCompression. For
+// lz4 it returns ErrNotIncluded.
 func NewCompressor(c config.Compression, p config.CompressionParams) (*Compressor, error) {
 	if err := c.ValidateHTTP(); err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func NewCompressor(c config.Compression, p config.CompressionParams) (*Compresso
 	}
 	level := p.Level
 	if level == 0 {
-		level = gzip.DefaultCompression // zlib's too
+		level = gzip.DefaultCompression // the same constant as for zlib
 	}
 	z := &Compressor{encoding: c.Encoding()}
 	switch c {
@@ -75,22 +75,22 @@ func NewCompressor(c config.Compression, p config.CompressionParams) (*Compresso
 }
 
 func newZstdEncoder(level int) (*zstd.Encoder, error) {
-	// Encoders beyond the first are made when they are first needed.
+	// Encoders beyond the first are created on first use.
 	opts := []zstd.EOption{zstd.WithLowerEncoderMem(true), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0))}
 	if speed := zstd.EncoderLevelFromZstd(level); level != 0 {
 		opts = append(opts, zstd.WithEncoderLevel(speed))
-		if speed > zstd.SpeedDefault { // these look back further than a decoder needs to
+		if speed > zstd.SpeedDefault { // their default window is larger than a decoder has to support
 			opts = append(opts, zstd.WithWindowSize(maxZstdWindowBytes))
 		}
 	}
 	return zstd.NewWriter(nil, opts...)
 }
 
-// Encoding returns the Content-Encoding of what Compress returns.
+// Encoding returns the Content-Encoding of the output of Compress.
 func (z *Compressor) Encoding() string { return z.encoding }
 
 // Compress returns src compressed, in a buffer of internal/bufpool that the
-// caller owns. src is only read, and not after the return.
+// caller owns. Compress only reads src, and not after it returns.
 func (z *Compressor) Compress(src []byte) (*[]byte, error) {
 	switch {
 	case z.zstd != nil:
@@ -100,7 +100,7 @@ func (z *Compressor) Compress(src []byte) (*[]byte, error) {
 	case z.block:
 		most := s2.MaxEncodedLen(len(src))
 		if most < 0 {
-			return nil, fmt.Errorf("%s: %d bytes are more than a block holds", z.encoding, len(src))
+			return nil, fmt.Errorf("%s: %d bytes are more than the maximum of a block", z.encoding, len(src))
 		}
 		out := bufpool.Get(most)
 		*out = s2.EncodeSnappy(*out, src)
@@ -125,7 +125,7 @@ func (z *Compressor) stream(out io.Writer, src []byte) error {
 	}
 	w.Reset(out)
 	defer func() {
-		w.Reset(io.Discard) // lets go of the buffer
+		w.Reset(io.Discard) // drops the reference to the buffer
 		z.writers.Put(w)
 	}()
 	if _, err := w.Write(src); err != nil {

@@ -111,7 +111,7 @@ func TestGRPCCompressors(t *testing.T) {
 	for _, name := range config.GRPCEncodings() {
 		c := grpcEncodingOf(name)
 		if c == nil || c.Name() != name {
-			t.Fatalf("there is no compressor called %q", name)
+			t.Fatalf("no compressor %q", name)
 		}
 		for _, n := range []int{0, 1, 300_000} {
 			plain := text(n)
@@ -130,7 +130,7 @@ func TestGRPCCompressors(t *testing.T) {
 			if err != nil && n > 0 {
 				t.Fatal(err)
 			} else if err != nil {
-				continue // gRPC never compresses nothing
+				continue // gRPC does not compress empty messages
 			}
 			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, plain) {
 				t.Errorf("%s, %d bytes: %v", name, n, err)
@@ -139,14 +139,14 @@ func TestGRPCCompressors(t *testing.T) {
 		}
 		if r, err := c.Decompress(strings.NewReader("not compressed")); err == nil {
 			if _, err := io.ReadAll(r); err == nil {
-				t.Errorf("%s takes what is not compressed", name)
+				t.Errorf("%s accepts uncompressed data", name)
 			}
 			r.(io.Closer).Close()
 		}
 	}
 }
 
-// The limit is gRPC's, the window is ours.
+// The window is limited, independently of gRPC's limit.
 func TestGRPCZstdWindow(t *testing.T) {
 	t.Parallel()
 	c := grpcEncodingOf("zstd")
@@ -166,11 +166,11 @@ func TestGRPCZstdWindow(t *testing.T) {
 	w.Close()
 	var h zstd.Header
 	if err := h.Decode(wire.Bytes()); err != nil || h.WindowSize > zstdGRPCWindowBytes {
-		t.Errorf("our own window is %d, want at most %d (%v)", h.WindowSize, zstdGRPCWindowBytes, err)
+		t.Errorf("the window of the compressor is %d, want at most %d (%v)", h.WindowSize, zstdGRPCWindowBytes, err)
 	}
 }
 
-// What is closed twice must not serve two messages at a time.
+// After a second Close a writer or reader is not used for two messages.
 func TestGRPCCloseTwice(t *testing.T) {
 	t.Parallel()
 	for _, name := range config.GRPCEncodings() {
@@ -241,7 +241,8 @@ func BenchmarkCompress(b *testing.B) {
 	}
 }
 
-// lz4 is known, and not included: it would be one more dependency of every client.
+// lz4 is a known name that is not implemented here: it would be another
+// dependency of every client.
 func TestLZ4IsNotIncluded(t *testing.T) {
 	t.Parallel()
 	if z, err := NewCompressor(config.LZ4, config.CompressionParams{}); !errors.Is(err, ErrNotIncluded) || z != nil {

@@ -1,12 +1,12 @@
-// Package compress compresses OTLP requests that are sent, and reads the answers
-// of gRPC servers that compress theirs.
+// Package compress compresses outgoing OTLP requests, and decompresses the
+// responses of gRPC servers.
 //
 //	a request ──► Compressor ──► a pooled buffer                 (HTTP)
 //	          └─► GRPCCompressor ─► gRPC ─► GRPCDecompressor ─►  (gRPC, for one connection)
 //
-// gRPC also has a registry of encodings for the whole process. Nothing here
-// writes to it but RegisterGRPC, which a program calls if it wants to.
+// gRPC also has a registry of encodings for the whole process. Only
+// RegisterGRPC writes to it, and only programs call it.
 //
-// Package decompress reads requests. It is a package of its own because it has
-// more dependencies, which a client does not need.
+// Package decompress decompresses requests. It is a separate package because it
+// has more dependencies, which a client does not need.
 package compress

@@ -20,8 +20,8 @@ func gzipped(b []byte) []byte {
 	return written(gzip.NewWriter(&out), &out, b)
 }
 
-// What gRPC is given to read messages with agrees with the server's decoders, gives no
-// more than it is asked for, and reads back what its counterpart wrote.
+// The decompressors for gRPC agree with the server's decoders, do not exceed the
+// limit, and read the output of their compressors.
 func FuzzGRPCCompressors(f *testing.F) {
 	for _, b := range [][]byte{nil, []byte("x"), text(3000)} {
 		f.Add(uint8(0), b, uint16(5000))
@@ -34,13 +34,13 @@ func FuzzGRPCCompressors(f *testing.F) {
 	f.Add(uint8(1), zstdClaims(1<<40), uint16(65535))
 	f.Fuzz(func(t *testing.T, which uint8, b []byte, limit uint16) {
 		c := grpcEncodings[int(which)%len(grpcEncodings)]
-		if len(b) > 0 { // gRPC never compresses nothing
+		if len(b) > 0 { // gRPC does not compress empty messages
 			var wire bytes.Buffer
 			if err := grpcCompress(c, &wire, b, int(limit)+1); err != nil {
 				t.Fatalf("%s: %v", c.Name(), err)
 			}
 			if got, err := grpcDecompress(c, &wire, len(b)); err != nil || !bytes.Equal(got, b) {
-				t.Fatalf("%s: %d bytes do not come back: %d, %v", c.Name(), len(b), len(got), err)
+				t.Fatalf("%s: %d bytes became %d, %v", c.Name(), len(b), len(got), err)
 			}
 		}
 		if len(b) == 0 {
@@ -49,13 +49,14 @@ func FuzzGRPCCompressors(f *testing.F) {
 		got, err := grpcDecompress(c, iotest.HalfReader(bytes.NewReader(b)), int(limit))
 		want, wantErr := undo(grpcCoding(c.Name()), b, int(limit))
 		switch {
-		case c.Name() == "gzip" && err == nil && wantErr != nil && strings.Contains(wantErr.Error(), "ends too early"):
-			// The library takes a further member whose header is cut off for the end.
+		case c.Name() == "gzip" && err == nil && wantErr != nil && strings.Contains(wantErr.Error(), "unexpected end"):
+			// The library treats a further member with a truncated header as
+			// the end.
 		case (err == nil) != (wantErr == nil),
-			// What is both corrupt and too large depends on who looks first: the server's
-			// decoders of zstd and snappy look ahead.
+			// For a body that is both corrupt and too large, the error depends on the
+			// order of the checks: the server's decoders of zstd and snappy look ahead.
 			c.Name() == "gzip" && errors.Is(err, decompress.ErrTooLarge) != errors.Is(wantErr, decompress.ErrTooLarge):
-			t.Fatalf("%s: got %v, the oracle says %v", c.Name(), err, wantErr)
+			t.Fatalf("%s: got %v, the oracle returned %v", c.Name(), err, wantErr)
 		case err == nil && !bytes.Equal(got, want):
 			t.Fatalf("%s: other bytes than the oracle's", c.Name())
 		}
@@ -76,8 +77,8 @@ func grpcCompress(c encoding.Compressor, to io.Writer, b []byte, n int) error {
 	return w.Close()
 }
 
-// grpcDecompress reads as gRPC does: to the limit, and one byte more to see
-// whether that was all.
+// grpcDecompress reads like gRPC: up to the limit, and one byte more to detect
+// a larger message.
 func grpcDecompress(c encoding.Compressor, from io.Reader, limit int) ([]byte, error) {
 	r, err := c.Decompress(from)
 	if err != nil {

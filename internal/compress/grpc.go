@@ -12,11 +12,12 @@ import (
 	"google.golang.org/grpc/encoding"
 )
 
-// zstdGRPCWindowBytes bounds what a peer must keep to read our messages.
+// zstdGRPCWindowBytes is the maximum window that a peer needs to read our
+// messages.
 const zstdGRPCWindowBytes = 512 << 10
 
-// grpcWriteBytes is the size of the pieces that gRPC is given. It takes a buffer
-// of its own for each piece that a compressor writes, however small.
+// grpcWriteBytes is the size of the writes to gRPC, which allocates a buffer for
+// each write, however small.
 const grpcWriteBytes = 32 << 10
 
 // grpcEncoding is one encoding of gRPC messages. It implements
@@ -25,10 +26,10 @@ type grpcEncoding struct {
 	name       string
 	newWriter  func() (resetWriter, error)
 	decompress func(io.Reader) (io.ReadCloser, error)
-	writers    sync.Pool // of *grpcWriter; a cache and nothing more
+	writers    sync.Pool // of *grpcWriter
 }
 
-// grpcEncodings are those of config.GRPCEncodings.
+// grpcEncodings are the encodings of config.GRPCEncodings.
 var grpcEncodings = [...]*grpcEncoding{
 	{name: "gzip", newWriter: newGRPCGzip, decompress: readGzip},
 	{name: "zstd", newWriter: newGRPCZstd, decompress: readZstd},
@@ -44,9 +45,9 @@ func grpcEncodingOf(name string) *grpcEncoding {
 	return nil
 }
 
-// RegisterGRPC enters the encodings called names into gRPC's registry, except
-// those that are registered already. Unknown names are ignored. gRPC allows it only
-// while the program initialises.
+// RegisterGRPC adds the encodings with these names to gRPC's registry, except those
+// that are already registered. Unknown names are ignored. gRPC allows it only while
+// the program initialises.
 func RegisterGRPC(names ...string) {
 	for _, name := range names {
 		if e := grpcEncodingOf(name); e != nil && encoding.GetCompressor(name) == nil {
@@ -64,10 +65,10 @@ type GRPCDecompressor struct {
 	maxBytes int
 }
 
-// GRPC returns what a connection that sends messages in the encoding called name
-// needs, since servers answer in the encoding of the request. The decompressor
-// returns at most maxBytes+1 bytes, with which gRPC refuses a message that is
-// larger than the connection's limit of maxBytes.
+// GRPC returns the compressor and the decompressor of a connection that sends
+// messages in the encoding name; servers respond in the encoding of the request.
+// The decompressor returns at most maxBytes+1 bytes, so that gRPC rejects a
+// message that exceeds the connection's limit of maxBytes.
 func GRPC(name string, maxBytes int) (*GRPCCompressor, *GRPCDecompressor, error) {
 	e := grpcEncodingOf(name)
 	if e == nil {
@@ -79,7 +80,7 @@ func GRPC(name string, maxBytes int) (*GRPCCompressor, *GRPCDecompressor, error)
 // Type returns the encoding's name.
 func (c *GRPCCompressor) Type() string { return c.e.name }
 
-// Do writes p to w, compressed.
+// Do compresses p and writes the result to w.
 func (c *GRPCCompressor) Do(w io.Writer, p []byte) error {
 	z, err := c.e.writer(w)
 	if err != nil {
@@ -96,14 +97,14 @@ func (c *GRPCCompressor) Do(w io.Writer, p []byte) error {
 // Type returns the encoding's name.
 func (d *GRPCDecompressor) Type() string { return d.e.name }
 
-// Do returns what r holds, decompressed.
+// Do returns the decompressed contents of r.
 func (d *GRPCDecompressor) Do(r io.Reader) ([]byte, error) {
 	z, err := d.e.decompress(r)
 	if err != nil {
 		return nil, err
 	}
 	b, err := io.ReadAll(io.LimitReader(z, int64(d.maxBytes)+1))
-	_ = z.Close() // it has no error to return
+	_ = z.Close() // always returns nil
 	return b, err
 }
 
@@ -138,7 +139,7 @@ func (e *grpcEncoding) writer(w io.Writer) (*grpcWriter, error) {
 	return z, nil
 }
 
-// grpcWriter is a compressor with a buffer behind it.
+// grpcWriter is a compressor with an output buffer.
 type grpcWriter struct {
 	z   resetWriter
 	out *bufio.Writer
@@ -149,12 +150,13 @@ func (w *grpcWriter) Close() error {
 	if err == nil {
 		err = w.out.Flush()
 	}
-	w.out.Reset(nil) // lets go of the message
+	w.out.Reset(nil) // drops the reference to the message
 	return err
 }
 
-// writeHandle is a pooled writer until the first Close. Were a writer put back
-// twice, two messages would share it.
+// writeHandle owns a pooled writer until the first Close. It ensures that the
+// writer is returned to the pool only once, since otherwise two messages would
+// share it.
 type writeHandle struct {
 	w    *grpcWriter // nil once closed
 	pool *sync.Pool

@@ -20,8 +20,8 @@ var (
 	_ encoding.Compressor = (*grpcEncoding)(nil)
 )
 
-// What one connection needs reads what it wrote, also concurrently, and stops one
-// byte behind the limit.
+// The decompressor of a connection reads the output of its compressor, also
+// concurrently, and stops one byte after the limit.
 func TestGRPC(t *testing.T) {
 	t.Parallel()
 	const limit = 100_000
@@ -57,7 +57,7 @@ func TestGRPC(t *testing.T) {
 			t.Errorf("%s: %d bytes of a bomb, %v, want %d", name, len(got), err, limit+1)
 		}
 		if _, err := u.Do(strings.NewReader("not compressed")); err == nil {
-			t.Errorf("%s takes what is not compressed", name)
+			t.Errorf("%s accepts uncompressed data", name)
 		}
 	}
 	if _, _, err := GRPC("lz4", limit); err == nil || !strings.Contains(err.Error(), `unknown encoding "lz4"`) {
@@ -65,8 +65,8 @@ func TestGRPC(t *testing.T) {
 	}
 }
 
-// A connection's compressor allocates nothing for each message, but for what s2
-// does.
+// A connection's compressor does not allocate for a message, except in package
+// s2.
 func TestGRPCCompressorAllocates(t *testing.T) {
 	plain := text(100_000)
 	for name, most := range map[string]float64{"gzip": 0, "zstd": 0, "snappy": 2} {
@@ -84,7 +84,8 @@ func TestGRPCCompressorAllocates(t *testing.T) {
 	}
 }
 
-// Only RegisterGRPC registers, only what it is asked to, and it replaces nothing.
+// Only RegisterGRPC registers encodings, only those that are named, and it
+// replaces none.
 func TestRegisterGRPC(t *testing.T) {
 	for _, name := range config.GRPCEncodings() {
 		if c := encoding.GetCompressor(name); c != nil {
@@ -100,14 +101,14 @@ func TestRegisterGRPC(t *testing.T) {
 		t.Errorf("zstd is %T", encoding.GetCompressor("zstd"))
 	}
 	if encoding.GetCompressor("gzip") != nil || encoding.GetCompressor("lz4") != nil {
-		t.Error("more was registered than asked for")
+		t.Error("encodings were registered that were not named")
 	}
 	var names []string
 	for _, e := range grpcEncodings {
 		names = append(names, e.name)
 	}
 	if !slices.Equal(names, config.GRPCEncodings()) {
-		t.Errorf("gRPC encodings are %v, the configuration knows %v", names, config.GRPCEncodings())
+		t.Errorf("the gRPC encodings are %v, those of the configuration %v", names, config.GRPCEncodings())
 	}
 }
 

@@ -12,24 +12,24 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// errCorrupt is the cause of every error of a decoder.
+// errCorrupt is wrapped by every error of a decoder.
 var errCorrupt = errors.New("the compressed message is corrupt")
 
 func corrupt(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return fmt.Errorf("%w: it ends too early", errCorrupt)
+		return fmt.Errorf("%w: unexpected end", errCorrupt)
 	}
 	return fmt.Errorf("%w: %w", errCorrupt, err)
 }
 
-// gzipReader reads through an input of its own, so that a pooled one does not hold
-// on to the message it last read.
+// gzipReader has its own bufio.Reader, so that a pooled gzipReader does not keep a
+// reference to its last message.
 type gzipReader struct {
 	in bufio.Reader
 	z  gzip.Reader
 }
 
-// The pools are caches and nothing more.
+// The pools are only caches.
 var (
 	gzipReaders   = sync.Pool{New: func() any { return new(gzipReader) }}
 	zstdReaders   = sync.Pool{New: func() any { return newZstdReader() }}
@@ -37,17 +37,18 @@ var (
 )
 
 const (
-	// maxZstdWindowBytes is what a decoder must support and an encoder must not
-	// exceed for a content coding (RFC 9659, section 3).
+	// maxZstdWindowBytes is the maximum window of a content coding: a decoder
+	// must support it, an encoder must not exceed it (RFC 9659, section 3).
 	maxZstdWindowBytes = 8 << 20
-	// maxSnappyChunkBytes is the most that comes out of a chunk of a framed stream.
+	// maxSnappyChunkBytes is the maximum decompressed size of a chunk of a
+	// framed stream.
 	maxSnappyChunkBytes = 64 << 10
 )
 
 func newZstdReader() *zstd.Decoder {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(maxZstdWindowBytes),
-		zstd.WithDecodeBuffersBelow(0)) // a short cut around the limits
+		zstd.WithDecodeBuffersBelow(0)) // its short cut would bypass the limits
 	if err != nil {
 		panic(err) // the options are constants
 	}
@@ -72,7 +73,7 @@ func readGzip(r io.Reader) (io.ReadCloser, error) {
 func readZstd(r io.Reader) (io.ReadCloser, error) {
 	z := zstdReaders.Get().(*zstd.Decoder)
 	release := func() {
-		if z.Reset(nil) == nil { // lets go of the message
+		if z.Reset(nil) == nil { // drops the reference to the message
 			zstdReaders.Put(z)
 		}
 	}
@@ -92,14 +93,16 @@ func readSnappy(r io.Reader) (io.ReadCloser, error) {
 	}}, nil
 }
 
-// readHandle is a pooled reader until the first Close. Were a reader put back
-// twice, two messages would share it.
+// readHandle owns a pooled reader until the first Close. It ensures that the
+// reader is returned to the pool only once, since otherwise two messages would
+// share it.
 type readHandle struct {
 	r       io.Reader
 	release func() // nil once closed
 }
 
-// Read turns a decoder's panic into an error. That decoder is not used again.
+// Read converts a panic of the decoder to an error. That decoder is not used
+// again.
 func (h *readHandle) Read(p []byte) (n int, err error) {
 	if h.release == nil {
 		return 0, io.ErrClosedPipe

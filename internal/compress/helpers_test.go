@@ -14,7 +14,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/decompress"
 )
 
-// text is n bytes that compress about as telemetry does.
+// text returns n bytes that compress about as well as telemetry.
 func text(n int) []byte {
 	r := rand.New(rand.NewPCG(1, uint64(n)))
 	words := []string{"http.request.method", "GET", "service.name", "checkout", "k8s.pod.uid", "\x0a\x12", "200"}
@@ -26,7 +26,7 @@ func text(n int) []byte {
 	return b.Bytes()[:n]
 }
 
-// undo decompresses with the server's decoders, which have oracles of their own.
+// undo decompresses with the server's decoders, which are tested separately.
 func undo(coding string, wire []byte, limit int) ([]byte, error) {
 	p, err := decompress.DecompressBytes(coding, nil, wire, limit, nil)
 	if err != nil {
@@ -36,8 +36,8 @@ func undo(coding string, wire []byte, limit int) ([]byte, error) {
 	return bytes.Clone(*p), nil
 }
 
-// grpcCoding is the HTTP content coding that equals the gRPC encoding called name:
-// gRPC's snappy is always framed.
+// grpcCoding returns the HTTP content coding for a gRPC encoding: gRPC's snappy is
+// always framed.
 func grpcCoding(name string) string {
 	if name == "snappy" {
 		return "x-snappy-framed"
@@ -60,21 +60,22 @@ func written(w io.WriteCloser, out *bytes.Buffer, b []byte) []byte {
 	return out.Bytes()
 }
 
-// zstdSized is a frame that says how much comes out of it.
+// zstdSized returns a frame with its content size.
 func zstdSized(b []byte) []byte {
 	w, _ := zstd.NewWriter(nil)
 	defer w.Close()
 	return w.EncodeAll(b, nil)
 }
 
-// zstdStreamed is a frame that does not, as exporters write it.
+// zstdStreamed returns a frame without its content size, as exporters write it.
 func zstdStreamed(b []byte) []byte {
 	var out bytes.Buffer
 	w, _ := zstd.NewWriter(&out)
 	return written(w, &out, b)
 }
 
-// zstdRuns is a frame of n blocks of 128 KiB zeros, 4 bytes each on the wire.
+// zstdRuns returns a frame of n blocks of 128 KiB of zeros, 4 bytes each on the
+// wire.
 func zstdRuns(windowDescriptor byte, n int) []byte {
 	b := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, windowDescriptor}
 	for i := range n {
@@ -89,7 +90,8 @@ func zstdRuns(windowDescriptor byte, n int) []byte {
 
 const window8MiB, windowAbove8MiB = 13 << 3, 13<<3 | 1
 
-// zstdClaims is a frame that says n bytes come out of it, in a single segment.
+// zstdClaims returns an empty frame that declares a content size of n bytes, in
+// a single segment.
 func zstdClaims(n uint64) []byte {
 	b := []byte{0x28, 0xb5, 0x2f, 0xfd, 0xe0}
 	b = binary.LittleEndian.AppendUint64(b, n)

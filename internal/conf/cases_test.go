@@ -16,7 +16,8 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/suggest"
 )
 
-// document is what the cases in testdata/cases decode into: one of everything.
+// document is the target of the cases in testdata/cases: it has one field of
+// every sort.
 type document struct {
 	Receivers map[name]*receiver `yaml:"receivers,omitempty"`
 	Exporters map[name]*Node     `yaml:"exporters,omitempty"`
@@ -90,7 +91,7 @@ func (n *name) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// level decodes itself from a word.
+// level implements config.Decoder.
 type level int
 
 func (l *level) DecodeConfig(n config.Value) error {
@@ -106,11 +107,11 @@ func (l *level) DecodeConfig(n config.Value) error {
 
 func (l level) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "level %d", int(l)), nil }
 
-var update = flag.Bool("update", false, "write what comes out into testdata/cases")
+var update = flag.Bool("update", false, "write the results to testdata/cases")
 
 // TestCases runs each archive: "args" has one source per line (a line with = is a --set), "env" has
-// NAME=value lines, every other file can be loaded. "want" is what is printed: warnings, then
-// problems, or else the effective tree and the decoded struct.
+// NAME=value lines, every other file can be loaded. "want" is the output: warnings, then problems,
+// or if there are none the effective tree and the decoded struct.
 func TestCases(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("testdata/cases/*.txtar")

@@ -87,17 +87,17 @@ func TestErrorsSortAndUnwrap(t *testing.T) {
 	for _, key := range []string{"z", "y", "x", "y"} {
 		es.Add(tree.Root().Get(key).Errorf("bad: %w", fs.ErrInvalid))
 	}
-	es.Add(errors.Join(errors.New("no place"), tree.Root().Get("x").KeyErrorf("key")))
+	es.Add(errors.Join(errors.New("no position"), tree.Root().Get("x").KeyErrorf("key")))
 	es.Add(fmt.Errorf("%w and %w", errors.New("one"), errors.New("error")))
 	got := es.Err()
-	want := "no place\none and error\nb.yaml:1:1: x: key\nb.yaml:1:4: x: bad: invalid argument\n" +
+	want := "no position\none and error\nb.yaml:1:1: x: key\nb.yaml:1:4: x: bad: invalid argument\n" +
 		"b.yaml:2:4: y: bad: invalid argument\na.yaml:1:4: z: bad: invalid argument"
 	if got.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", got, want)
 	}
 	var first *Error
 	if !errors.Is(got, fs.ErrInvalid) || !errors.As(got, &first) {
-		t.Error("errors.Is or errors.As does not see the parts")
+		t.Error("errors.Is or errors.As does not find the parts")
 	}
 	for range 100 {
 		es.Add(errors.New(strings.Repeat("x", len(es))))
@@ -138,7 +138,7 @@ func TestDecodeKeepsDefaults(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if *shared != (inner{1, 2}) || len(sharedMap) != 1 {
-		t.Errorf("defaults that others share were changed: %v, %v", *shared, sharedMap)
+		t.Errorf("shared defaults were changed: %v, %v", *shared, sharedMap)
 	}
 	before := got
 	if err := root.Get("absent").Decode(&got); err != nil || !cmp.Equal(before, got, same, cmp.AllowUnexported(outer{})) {
@@ -212,7 +212,8 @@ func TestDecodeScalars(t *testing.T) {
 	}
 }
 
-// withHook is a section that calls itself with a type without methods.
+// withHook has DecodeConfig, which decodes its fields through a type without
+// methods.
 type withHook struct {
 	A int
 	B int
@@ -226,7 +227,7 @@ func (w *withHook) DecodeConfig(n config.Value) error {
 		return err
 	}
 	if w.A == 13 {
-		return config.Atf("a", "unlucky")
+		return config.Atf("a", "rejected")
 	}
 	return nil
 }
@@ -248,7 +249,7 @@ func TestDecodeHooks(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	err := load(t, "one: {a: 13}\nlist: [{c: 1}]\nopt: {a: x}").Decode(&got)
-	wantErr := "t.yaml:1:10: one.a: unlucky\n" +
+	wantErr := "t.yaml:1:10: one.a: rejected\n" +
 		"t.yaml:2:9: list[0].c: unknown key (known: a, b)\n" +
 		"t.yaml:3:10: opt.a: expected an integer, found \"x\" (string)"
 	if err == nil || err.Error() != wantErr {
@@ -256,7 +257,7 @@ func TestDecodeHooks(t *testing.T) {
 	}
 }
 
-// checked fails where it is told to.
+// checked returns an error for the field that Bad names.
 type checked struct {
 	Bad  string
 	Part *checked
@@ -305,7 +306,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// withDefaults has defaults, so that null stands for them.
+// withDefaults is a Defaulter: null means its defaults.
 type withDefaults struct{ A, B int }
 
 func (w *withDefaults) SetDefaults() { *w = withDefaults{1, 2} }
@@ -340,16 +341,16 @@ func TestSection(t *testing.T) {
 		}
 	}
 	if *some != (part{3, 4}) {
-		t.Errorf("decoding changed what the pointer of the default points to: %+v", *some)
+		t.Errorf("decoding changed the target of the default's pointer: %+v", *some)
 	}
 	for name, into := range map[string]any{
 		"a key named enabled": &struct {
 			A *struct{ Enabled bool } `config:"section"`
 		}{},
-		"no pointer": &struct {
+		"not a pointer": &struct {
 			A part `config:"section"`
 		}{},
-		"no struct": &struct {
+		"not a pointer to a struct": &struct {
 			A *int `config:"section"`
 		}{},
 	} {
@@ -400,7 +401,7 @@ func TestSecret(t *testing.T) {
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "key", h.Key, "all", h)
 	printed = append(printed, string(text), string(yamlText), log.String())
 	if v := slog.AnyValue(h.Key).Resolve(); v.Kind() != slog.KindString || v.String() != redacted {
-		t.Errorf("slog sees %v", v)
+		t.Errorf("slog gets %v", v)
 	}
 	hexed := fmt.Sprintf("%x", secret)
 	for _, p := range printed {
@@ -452,7 +453,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestManyErrors: a hopeless file does not take hopeless time.
+// TestManyErrors checks that a file with many errors is processed quickly.
 func TestManyErrors(t *testing.T) {
 	t.Parallel()
 	var unknown, unset, duplicate strings.Builder
@@ -518,7 +519,8 @@ func TestFileIsReadOnce(t *testing.T) {
 	}
 }
 
-// TestMarshalRoundTrip writes trees and reads them back: values, types and dollars survive.
+// TestMarshalRoundTrip writes trees and reads them again: values, types and
+// dollars do not change.
 func TestMarshalRoundTrip(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
@@ -551,7 +553,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("a: ${file:f}\nb: ${file:f}x", "k: ${file:f}", "x")
 	f.Fuzz(func(t *testing.T, text, env, set string) {
 		if len(text)+len(env)+len(set) > 4<<10 {
-			t.Skip("longer than what is worth a run")
+			t.Skip("too long")
 		}
 		o := testOptions(map[string]string{"A": env, "B": "${env:A}${env:A}"}, map[string]string{"f": env, "t.yaml": text})
 		o.Sources, o.Set = []string{"t.yaml", "env:A"}, []string{set}
@@ -574,7 +576,7 @@ func FuzzLoad(f *testing.F) {
 		o.Sources = []string{"t.yaml"}
 		again, err := Load(o)
 		if err != nil {
-			t.Fatalf("what was written cannot be read: %v\n%s", err, written)
+			t.Fatalf("the output cannot be read: %v\n%s", err, written)
 		}
 		if diff := cmp.Diff(fmt.Sprint(tree.Root().Raw()), fmt.Sprint(again.Root().Raw())); diff != "" {
 			t.Fatalf("written as\n%s(-before +after):\n%s", written, diff)

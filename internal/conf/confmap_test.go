@@ -65,7 +65,8 @@ func recordedDefaults() recorded {
 	}
 }
 
-// deviations are the cases where penstock means to differ: what it does instead, and why.
+// deviations are the cases in which penstock differs on purpose, with its
+// results and the reasons.
 func deviations() map[string]record {
 	const load, decode = "load", "decode"
 	changes := func(key string, value any) record { return record{Changes: map[string]any{key: value}} }
@@ -86,18 +87,20 @@ func deviations() map[string]record {
 		"s: &x 5\ni: *x":                {Changes: map[string]any{"S": "5", "I": 5}},
 		"sub: {<<: {a: 1, b: 2}, b: 3}": changes("Sub", map[string]any{"A": "1", "B": 3}),
 		"any: {a: '${env:INT}', b: [x, '${env:BOOL}']}": changes("Any", map[string]any{"a": 42, "b": []any{"x", true}}),
-		// What would lose something is refused: fractions, numbers out of range, nanoseconds.
+		// Values that would lose information are errors: fractions, numbers out
+		// of range, nanoseconds.
 		"i: 5.7":          {Fails: decode},
 		"i: ${env:FLOAT}": {Fails: decode},
 		"u8: 300":         {Fails: decode},
 		"d: 5":            {Fails: decode},
 		"d: 1.5":          {Fails: decode},
-		// null makes a pointer to a struct; null from a variable is like null in the file.
+		// null sets a pointer to a struct to its defaults; null from a variable
+		// is like null in the file.
 		"p:":                changes("P", map[string]any{"A": "", "B": 0}),
 		"sub: ${env:UNSET}": {},
 		"sub: ${env:NULLV}": {},
 		"on: ${env:UNSET}":  {},
-		// Mistakes that the Collector takes as text, or reports later.
+		// Errors that the Collector treats as text, or reports later.
 		"s: ${STR":  {Fails: load},
 		"a::::b: 1": {Fails: load},
 		"1: x":      {Fails: decode},
@@ -123,7 +126,7 @@ func TestConfmapRules(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if instead, ok := known[name]; ok {
 				if cmp.Equal(instead.Changes, want.Changes) && instead.Fails == want.Fails {
-					t.Fatal("this is what the Collector does: not a deviation")
+					t.Fatal("the result is the Collector's: this is not a deviation")
 				}
 				instead.In, instead.Tree = want.In, want.Tree
 				want = instead
@@ -147,7 +150,7 @@ func TestConfmapRules(t *testing.T) {
 		delete(known, name)
 	}
 	for name := range known {
-		t.Errorf("deviation %q is no case", name)
+		t.Errorf("no case for the deviation %q", name)
 	}
 }
 
@@ -185,7 +188,7 @@ func plainOf(v reflect.Value) any {
 	return asJSON(v.Interface())
 }
 
-// asJSON gives values that mean the same the same Go types.
+// asJSON converts equal values of different types to the same Go type.
 func asJSON(v any) any {
 	text, err := json.Marshal(v)
 	if err != nil {

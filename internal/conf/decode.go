@@ -12,25 +12,25 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/suggest"
 )
 
-// Decode puts the node's value into what v, a non-nil pointer, points to. What the YAML does
-// not mention keeps its value. All problems are found and returned as an [Errors]. If there are
-// none, Decode calls the Validate methods; see [Validator].
+// Decode stores the node's value in the variable that v points to. Fields that the YAML does
+// not mention keep their values. It returns all problems as an [Errors]. If there are none,
+// Decode calls the Validate methods; see [config.Validator].
 //
-// Struct fields take the key of their yaml tag, or their name in lower case; `yaml:",inline"` on
-// a struct takes its fields as the outer one's own, `yaml:"-"` leaves a field alone. Beyond the
-// Go kinds and [config.Decoder], a field may be a time.Duration ("5s"), an encoding.TextUnmarshaler, or a
-// *Node, which keeps the value for later. A pointer to a struct with the tag `config:"section"` is
-// a section that may be absent; see the method section for its rules.
+// A struct field has the key of its yaml tag, or its name in lower case; the fields of a struct with
+// `yaml:",inline"` belong to the outer struct; a field with `yaml:"-"` is ignored. Beside the basic Go
+// kinds and [config.Decoder], a field may be a time.Duration ("5s"), an encoding.TextUnmarshaler, or a
+// *Node, which keeps the value for later. A pointer to a struct with the tag `config:"section"` is a
+// section that may be absent; see the method section for its rules.
 //
-// As in the Collector, null sets a scalar to its zero value and leaves structs, maps and lists as
-// they are, a map adds to the entries that are there, a list replaces, and a string given for a
-// []string is split at commas. Unlike there, a pointer to a struct gets its defaults from null, a
-// number or boolean given for text is taken as it is written, and quoted numbers and booleans are
-// taken as such. Numbers that do not fit and durations without a unit are errors here.
+// As in the Collector, null sets a scalar to its zero value and does not change structs, maps and
+// lists, a map adds to the existing entries, a list replaces the existing one, and a string for a
+// []string is split at commas. Unlike in the Collector, null sets a pointer to a struct to its
+// defaults, a number or boolean for a text field is used as it is written, and quoted numbers and
+// booleans are accepted. Numbers out of range and durations without a unit are errors.
 func (n *Node) Decode(v any) error {
 	target := reflect.ValueOf(v)
 	if target.Kind() != reflect.Pointer || target.IsNil() {
-		panic("conf: Decode wants a non-nil pointer")
+		panic("conf: Decode needs a non-nil pointer")
 	}
 	d := &decoder{}
 	if n != nil {
@@ -91,8 +91,8 @@ func (d *decoder) value(n *Node, v reflect.Value) {
 	}
 }
 
-// fresh returns a new value of type t with its defaults.
-func fresh(t reflect.Type) reflect.Value {
+// newValue returns a new value of type t with its defaults.
+func newValue(t reflect.Type) reflect.Value {
 	p := reflect.New(t)
 	if target, ok := p.Interface().(config.Defaulter); ok {
 		target.SetDefaults()
@@ -100,14 +100,15 @@ func fresh(t reflect.Type) reflect.Value {
 	return p.Elem()
 }
 
-// pointer decodes into a copy of what v points to, so that shared defaults stay as they are.
+// pointer decodes into a copy of the variable that v points to, so that shared
+// defaults do not change.
 func (d *decoder) pointer(n *Node, v reflect.Value) {
 	elem := v.Type().Elem()
 	if n.kind == Null && elem.Kind() != reflect.Struct {
 		v.SetZero()
 		return
 	}
-	value := fresh(elem)
+	value := newValue(elem)
 	if !v.IsNil() {
 		value.Set(v.Elem())
 	}
@@ -139,14 +140,14 @@ func (d *decoder) structure(n *Node, v reflect.Value) {
 	}
 }
 
-// section decodes into a pointer to a struct whose presence turns something on,
-// with the Collector's rules. The struct has no key "enabled" of its own: the
-// section takes one.
+// section decodes into a pointer to a struct whose presence enables a feature,
+// with the Collector's rules. The struct has no key "enabled" itself: the
+// section has one.
 //
 //	the pointer is           key absent  null          {} or {...}            {enabled: false, ...}
 //	nil                      nil         nil           present                nil
 //	nil, to a Defaulter      nil         the defaults  present, over them     nil
-//	not nil                  as it is    as it is      present, over what is  nil
+//	not nil                  unchanged   unchanged     present, over its own  nil
 func (d *decoder) section(n *Node, v reflect.Value) {
 	elem := v.Type().Elem()
 	_, hasDefaults := reflect.New(elem).Interface().(config.Defaulter)
@@ -162,7 +163,7 @@ func (d *decoder) section(n *Node, v reflect.Value) {
 		}
 		n = n.without("enabled")
 	}
-	d.pointer(n, v) // also if not enabled: a misspelt key there is a mistake all the same
+	d.pointer(n, v) // also if not enabled: a misspelt key is an error in any case
 	if !enabled {
 		v.SetZero()
 	}
@@ -180,13 +181,14 @@ func (n *Node) without(key string) *Node {
 	return &rest
 }
 
-// A field is where a key of a struct is decoded to.
+// A field is the struct field for a key.
 type field struct {
 	index   []int
 	section bool
 }
 
-// fieldsOf maps keys to the fields of a struct type, those of inline structs included.
+// fieldsOf maps keys to the fields of a struct type, including those of inline
+// structs.
 func fieldsOf(t reflect.Type) map[string]field {
 	fields := map[string]field{}
 	for i := range t.NumField() {
@@ -212,7 +214,7 @@ func fieldsOf(t reflect.Type) map[string]field {
 	return fields
 }
 
-// checkSection refuses fields that cannot be sections.
+// checkSection panics for fields that cannot be sections.
 func checkSection(t reflect.Type, f reflect.StructField) {
 	if f.Type.Kind() != reflect.Pointer || f.Type.Elem().Kind() != reflect.Struct {
 		panic("conf: " + t.String() + "." + f.Name + ": only a pointer to a struct can be a section")
@@ -222,7 +224,7 @@ func checkSection(t reflect.Type, f reflect.StructField) {
 	}
 }
 
-// fieldTag is what a field's yaml tag says, read as the yaml package does.
+// fieldTag is a parsed yaml tag, with the rules of the yaml package.
 type fieldTag struct {
 	name            string
 	inline, section bool
@@ -245,7 +247,7 @@ func tagOfField(f reflect.StructField) (t fieldTag, ok bool) {
 	return t, true
 }
 
-// mapping adds n's entries to a copy of the map that is there.
+// mapping adds n's entries to a copy of the existing map.
 func (d *decoder) mapping(n *Node, v reflect.Value) {
 	if n.kind != Map {
 		if n.kind != Null {
@@ -269,7 +271,7 @@ func (d *decoder) mapping(n *Node, v reflect.Value) {
 			continue
 		}
 		written[key.Interface()] = c
-		value := fresh(t.Elem())
+		value := newValue(t.Elem())
 		d.value(c, value)
 		m.SetMapIndex(key, value)
 	}
@@ -298,7 +300,7 @@ func (d *decoder) slice(n *Node, v reflect.Value) {
 	case n.kind == List:
 		s := reflect.MakeSlice(t, len(n.children), len(n.children))
 		for i, c := range n.children {
-			s.Index(i).Set(fresh(t.Elem()))
+			s.Index(i).Set(newValue(t.Elem()))
 			d.value(c, s.Index(i))
 		}
 		v.Set(s)
@@ -319,7 +321,7 @@ func (d *decoder) slice(n *Node, v reflect.Value) {
 	}
 }
 
-// text decodes a scalar into a type that reads text.
+// text decodes a scalar into an encoding.TextUnmarshaler.
 func (d *decoder) text(n *Node, v reflect.Value, target encoding.TextUnmarshaler) {
 	switch {
 	case n.kind == Null:

@@ -1,11 +1,11 @@
 // Package conf reads configuration: the OpenTelemetry Collector's YAML, with its
-// merging and ${...} rules, and errors that say where.
+// merging and ${...} rules, and errors with positions.
 //
 //	sources ──parse──► trees ──merge──► one tree ──expand──► Tree ──Decode──► structs
 //	 file:, env:,       Node             --set wins last      ${env:X}, $$     defaults kept,
 //	 yaml:, --set                                                              unknown keys refused
 //
-// Every [Node] keeps the place it was written at through all of these steps, so a
+// Every [Node] keeps its position in the source through all of these steps, so a
 // problem is reported as
 //
 //	penstock.yaml:12:5: service.pipelines.traces.exporter: unknown key, did you mean "exporters"? (known: exporters, processors, receivers)
@@ -28,14 +28,14 @@
 //	}
 //	return problems.Err()
 //
-// The package's files follow the picture: source.go, parse.go (with syntax.go for its errors),
-// merge.go, expand.go, node.go, decode.go (with scalar.go and suggest.go), validate.go;
-// optional.go and opaque.go are types for the structs, marshal.go writes a tree or a struct back
-// as YAML, errors.go is about places. Where the rules differ from the Collector's is listed, with
-// the reasons, in confmap_test.go, which holds them against its recorded behaviour.
+// The files of the package follow the picture: source.go, parse.go (with syntax.go for its
+// errors), merge.go, expand.go, node.go, decode.go (with scalar.go), validate.go. marshal.go
+// writes a tree or a struct as YAML, errors.go is about positions. confmap_test.go compares the
+// rules with the recorded behaviour of the Collector, and lists the differences with their
+// reasons.
 //
-// The one trap: a method promoted from an embedded struct is a method of the outer one.
-// An embedded type with DecodeConfig or UnmarshalText takes over the decoding of the whole
-// outer struct. Make such a type a named field with the tag `yaml:",inline"`, which takes
-// its fields alone and calls none of its decoding methods.
+// The one trap: a method promoted from an embedded struct is a method of the outer one. An
+// embedded type with DecodeConfig or UnmarshalText takes over the decoding of the whole
+// outer struct. Make such a type a named field with the tag `yaml:",inline"`, which uses
+// only its fields and none of its decoding methods.
 package conf

@@ -10,17 +10,17 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// maxErrors is how many errors parsing, expanding and decoding find before they
-// stop looking for more.
+// maxErrors is the number of errors after which parsing, expanding and decoding
+// stop.
 const maxErrors = 1000
 
-// A source is one text that nodes come from.
+// A source is one text with nodes.
 type source struct {
 	name  string
 	order int
 }
 
-// A mark is a Pos in the size that a tree of many nodes can afford.
+// A mark is a Pos in a compact form, for trees of many nodes.
 type mark struct {
 	src       *source
 	line, col int32
@@ -33,8 +33,8 @@ func (m mark) pos() config.Pos {
 	return config.Pos{Source: m.src.name, Line: int(m.line), Column: int(m.col), Order: m.src.order}
 }
 
-// place is where a value stands: its node, or for a value that the YAML does not mention,
-// the nearest node around it and the path from there.
+// place is the position of a value: its node or, for a value that the YAML does not
+// mention, the nearest enclosing node and the path from there.
 type place struct {
 	node *Node
 	rest string
@@ -49,7 +49,8 @@ func (p place) child(key string) place {
 	return place{node: p.node, rest: joinPath(p.rest, keyStep(key))}
 }
 
-// locate adds the parts of err to es, each with the most precise place it can have.
+// locate adds the parts of err to es, each with the most precise position
+// possible.
 func locate(es *config.Errors, p place, err error) {
 	switch e := err.(type) {
 	case nil:
@@ -78,7 +79,7 @@ func (p place) item(i int) place {
 	return place{node: p.node, rest: p.rest + "[" + strconv.Itoa(i) + "]"}
 }
 
-// entry is child for the key of a Go map.
+// entry is like child, for the key of a Go map.
 func (p place) entry(key reflect.Value) place {
 	if m, ok := key.Interface().(encoding.TextMarshaler); ok {
 		if text, err := m.MarshalText(); err == nil {

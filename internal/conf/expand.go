@@ -13,7 +13,7 @@ import (
 // Limits of expansion. The first is the Collector's.
 const (
 	maxExpansions = 1000     // in one value
-	maxChain      = 100      // of ${...} whose content holds maps or lists with ${...}
+	maxChain      = 100      // of ${...} whose content has maps or lists with ${...}
 	maxTextBytes  = 32 << 20 // written in all steps of one Load
 )
 
@@ -42,7 +42,7 @@ func (l *loader) expand(n *Node, level, chain int) {
 }
 
 // expandString follows the Collector: the first innermost ${...} is replaced until none is left.
-// If typed, a value that is nothing but ${...} takes the type of what it stands for.
+// If typed is set, a value that consists of one ${...} gets the type of its content.
 func (l *loader) expandString(n *Node, level, chain int, typed bool) {
 	if chain == 0 && hasOpenBrace(n.text) {
 		l.failAt(n, errors.New(`"${" without "}"; for a literal "${" write "$${"`))
@@ -81,7 +81,7 @@ func (l *loader) expandString(n *Node, level, chain int, typed bool) {
 
 // spend counts the bytes that a step writes, before it writes them.
 func (l *loader) spend(n int) error {
-	const stepBytes = 256 // what a step costs beside its text
+	const stepBytes = 256 // the cost of a step in addition to its text
 	if n += stepBytes; n > l.textBytes {
 		l.full = true
 		return errTextTooLong
@@ -94,7 +94,8 @@ func (l *loader) failAt(n *Node, err error) {
 	l.errs.Add(n.Errorf("%w", err))
 }
 
-// expandTyped goes on inside a list or map that came from ${...}, and in its text.
+// expandTyped continues inside a list or map that came from ${...}, and in its
+// text.
 func (l *loader) expandTyped(n *Node, level, chain int) {
 	if chain > maxChain {
 		l.full = true
@@ -105,7 +106,8 @@ func (l *loader) expandTyped(n *Node, level, chain int) {
 	if n.original == nil || !strings.Contains(*n.original, "$") {
 		return
 	}
-	// A field that wants text gets it expanded too; if that fails, there is no text.
+	// The text for a field of text is expanded too; if that fails, there is
+	// none.
 	errs, asText := l.errs, &Node{kind: String, text: *n.original, at: n.at}
 	l.errs, n.original = nil, nil
 	if l.expandString(asText, level, chain, false); len(l.errs) == 0 {
@@ -114,7 +116,8 @@ func (l *loader) expandTyped(n *Node, level, chain int) {
 	l.errs = errs
 }
 
-// parseContent gives the content of a ${...} its YAML type. What is not YAML is a string, as it stands.
+// parseContent parses the content of a ${...} as YAML. Content that is not YAML
+// becomes a string.
 func (l *loader) parseContent(at mark, ref string, c content, level int) *Node {
 	verbatim := &Node{kind: String, text: c.text, at: at}
 	if c.literal {
@@ -135,7 +138,7 @@ func (l *loader) parseContent(at mark, ref string, c content, level int) *Node {
 		if !inFile {
 			why = p.errs[0].Err
 		}
-		verbatim.hint = "taken as text since it is not valid YAML: " + why.Error()
+		verbatim.hint = "used as text since it is not valid YAML: " + why.Error()
 		return verbatim
 	}
 	if value.kind == String {
@@ -148,7 +151,7 @@ func (l *loader) parseContent(at mark, ref string, c content, level int) *Node {
 	return value
 }
 
-// resolve returns what a reference such as "${env:HOME}" stands for.
+// resolve returns the content of a reference such as "${env:HOME}".
 func (l *loader) resolve(at mark, ref string) (content, error) {
 	uri := ref[2 : len(ref)-1]
 	if !strings.Contains(uri, ":") {
@@ -157,23 +160,24 @@ func (l *loader) resolve(at mark, ref string) (content, error) {
 	scheme, opaque, ok := cutScheme(uri)
 	switch {
 	case strings.HasPrefix(opaque, "-") && isEnvName(strings.TrimSuffix(uri, ":"+opaque)):
-		return content{}, fmt.Errorf("cannot expand %s: a default wants env: before the name, as in ${env:%s}", shorten(ref), uri)
+		return content{}, fmt.Errorf("expand %s: a default needs env: before the name, as in ${env:%s}", shorten(ref), uri)
 	case !ok || len(scheme) < 2:
-		return content{}, fmt.Errorf("cannot expand %s: no scheme (env, file or yaml) before the colon", shorten(ref))
+		return content{}, fmt.Errorf("expand %s: no scheme (env, file or yaml) before the colon", shorten(ref))
 	case strings.Contains(opaque, "$"):
-		return content{}, fmt.Errorf(`cannot expand %s: "$" is not allowed inside`, shorten(ref))
+		return content{}, fmt.Errorf(`expand %s: "$" is not allowed inside`, shorten(ref))
 	}
 	c, err := l.retrieve(at, scheme, opaque)
 	switch {
 	case err == nil:
 		return c, nil
 	case scheme == "file":
-		return content{}, fmt.Errorf("cannot expand %s: %w", shorten(ref), err)
+		return content{}, fmt.Errorf("expand %s: %w", shorten(ref), err)
 	}
-	return content{}, fmt.Errorf(`cannot expand %s: %w; for a literal "${" write "$${"`, shorten(ref), err)
+	return content{}, fmt.Errorf(`expand %s: %w; for a literal "${" write "$${"`, shorten(ref), err)
 }
 
-// sourceOf returns a reference as errors show it: without the default, which may be a secret.
+// sourceOf returns a reference as shown in errors: without the default, which
+// may be a secret.
 func sourceOf(ref string) string {
 	if name, _, ok := strings.Cut(ref, ":-"); ok {
 		return name + "}"
@@ -184,7 +188,8 @@ func sourceOf(ref string) string {
 	return ref
 }
 
-// findRef returns the first ${...} that holds no other one and is not escaped, or "".
+// findRef returns the first ${...} that contains no other and is not escaped,
+// or "".
 func findRef(s string) string {
 	for {
 		end := strings.IndexByte(s, '}')
@@ -198,7 +203,7 @@ func findRef(s string) string {
 	}
 }
 
-// isEscaped tells whether an odd number of $ stands before s[at].
+// isEscaped reports whether an odd number of $ precedes s[at].
 func isEscaped(s string, at int) bool {
 	before := s[:at]
 	return (len(before)-len(strings.TrimRight(before, "$")))%2 == 1
@@ -208,8 +213,8 @@ func unescape(s string) string {
 	return strings.ReplaceAll(s, "$$", "$")
 }
 
-// hasOpenBrace finds a "${" that never ends. The Collector takes such text as it stands,
-// but nobody means it.
+// hasOpenBrace reports whether s has a "${" without "}". The Collector uses such text as
+// it is, but it is never intended.
 func hasOpenBrace(s string) bool {
 	open := 0
 	for i := 0; i < len(s); i++ {

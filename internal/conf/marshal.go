@@ -9,9 +9,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Marshal writes v as YAML that Load reads back: a [Tree], a [Node], a struct, or maps and lists
-// of them. "$$" and "${" are escaped. Only secrets of type [Opaque] are hidden, so write structs
-// where others look on. Keys of Go maps are sorted if they are strings, also by kind, or numbers.
+// Marshal writes v as YAML that Load can read: a [Tree], a [Node], a struct, or maps and lists of
+// them. "$$" and "${" are escaped. Only values of type [config.Secret] are hidden, so marshal
+// structs, not trees, if the output is shown. Keys of Go maps are sorted if their kind is string
+// or a number.
 func Marshal(v any) ([]byte, error) {
 	var doc yaml.Node
 	if err := doc.Encode(v); err != nil {
@@ -56,7 +57,8 @@ func (n *Node) yaml() *yaml.Node {
 	return y
 }
 
-// textNode writes short text plain, and what YAML might read differently in double quotes.
+// textNode returns a node for text. The YAML library chooses the style, except
+// that text that YAML could read differently is in double quotes.
 func textNode(s string) *yaml.Node {
 	y := &yaml.Node{}
 	y.SetString(s)

@@ -8,7 +8,7 @@ import (
 // keySeparator splits top-level keys into paths, as in "yaml:processors::batch::timeout: 2s".
 const keySeparator = "::"
 
-// add merges one source's tree into root. nil adds nothing.
+// add merges one source's tree into root. It ignores nil.
 func (l *loader) add(root, from *Node) {
 	if from == nil {
 		return
@@ -52,8 +52,8 @@ func (l *loader) nest(n *Node) *Node {
 	return n
 }
 
-// merge puts children into the map n: a map goes into a map key by key, everything else
-// replaces what was there, lists and null too.
+// merge adds children to the map n. Maps are merged key by key; every other value,
+// including lists and null, replaces the existing one.
 func merge(n *Node, children []*Node) {
 	at := make(map[string]int, len(n.children))
 	for i, c := range n.children {

@@ -11,8 +11,7 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// These are the types of package config, under the names that this package's
-// errors and nodes are known by.
+// Types of package config that this package's nodes and errors use.
 type (
 	Kind   = config.Kind
 	Pos    = config.Pos
@@ -37,9 +36,9 @@ const (
 type Node struct {
 	kind     Kind
 	text     string  // of a scalar, as written (0x1F stays 0x1F)
-	original *string // what ${...} stood for, when that was not a string; for fields that want text
-	from     string  // "${env:X}" if the value was taken from there whole
-	hint     string  // why the text behind ${...} was taken as a string
+	original *string // the text of ${...} if its content is not a string; for text fields
+	from     string  // "${env:X}" if the whole value comes from there
+	hint     string  // why the content of ${...} is used as a string
 	children []*Node
 
 	at     mark
@@ -65,9 +64,9 @@ func (n *Node) Key() string {
 	return n.key
 }
 
-// Text returns a scalar as text: a string's content, a number or boolean as it was written,
-// and what ${...} stood for before it was taken for a number, boolean, list or map.
-// It is "" for null, and for a list or map that was written out.
+// Text returns a scalar as text: the content of a string, a number or boolean as it was
+// written, and the text of a ${...} whose content is a number, boolean, list or map. It
+// returns "" for null, and for a list or map that does not come from ${...}.
 func (n *Node) Text() string {
 	switch {
 	case n == nil:
@@ -78,7 +77,7 @@ func (n *Node) Text() string {
 	return n.text
 }
 
-// Get follows keys down and returns nil where one is absent.
+// Get returns the node at a path of keys, or nil if there is none.
 func (n *Node) Get(keys ...string) *Node {
 	for _, key := range keys {
 		if n.Kind() != Map {
@@ -106,8 +105,8 @@ func (n *Node) Len() int {
 	return len(n.children)
 }
 
-// Children iterates over the values of a map or list in source order. Of a map, each
-// child knows its Key.
+// Children iterates over the values of a map or list in source order. The children
+// of a map have a Key.
 func (n *Node) Children() iter.Seq2[int, *Node] {
 	return func(yield func(int, *Node) bool) {
 		if n == nil {
@@ -121,7 +120,7 @@ func (n *Node) Children() iter.Seq2[int, *Node] {
 	}
 }
 
-// Lookup implements config.Value: it is Get for one key, with a plain nil.
+// Lookup implements config.Value. It is Get for one key, with an untyped nil.
 func (n *Node) Lookup(key string) config.Value {
 	if c := n.Get(key); c != nil {
 		return c
@@ -129,7 +128,7 @@ func (n *Node) Lookup(key string) config.Value {
 	return nil
 }
 
-// Values implements config.Value: it is Children without the index.
+// Values implements config.Value. It is Children without the index.
 func (n *Node) Values() iter.Seq[config.Value] {
 	return func(yield func(config.Value) bool) {
 		for _, c := range n.Children() {
@@ -140,8 +139,9 @@ func (n *Node) Values() iter.Seq[config.Value] {
 	}
 }
 
-// Pos returns where the value was written. A scalar that came from ${...} stands where
-// the ${...} stands; a list or map from ${file:...} has its place in that file.
+// Pos returns the position of the value. A scalar that came from ${...} has the
+// position of the ${...}; a list or map from ${file:...} has its position in that
+// file.
 func (n *Node) Pos() Pos {
 	if n == nil {
 		return Pos{}
@@ -149,7 +149,7 @@ func (n *Node) Pos() Pos {
 	return n.at.pos()
 }
 
-// KeyPos returns where the node's key was written, or Pos if it has none.
+// KeyPos returns the position of the node's key, or Pos if it has none.
 func (n *Node) KeyPos() Pos {
 	if n == nil {
 		return Pos{}
@@ -161,7 +161,8 @@ func (n *Node) KeyPos() Pos {
 }
 
 // Path returns the keys from the root, as in service.pipelines.traces.receivers[0].
-// A key that holds anything but letters, digits, _, - and / is written as ["a.b"].
+// A key with characters other than letters, digits, _, - and / is written as
+// ["a.b"].
 func (n *Node) Path() string {
 	if n == nil || n.parent == nil {
 		return ""
@@ -198,12 +199,13 @@ func joinPath(a, b string) string {
 	return a + "." + b
 }
 
-// Errorf returns an [Error] at the node's place. Its Err keeps what %w wraps.
+// Errorf returns an [Error] with the node's position. Its Err wraps the
+// operands of %w.
 func (n *Node) Errorf(format string, args ...any) error {
 	return &Error{Pos: n.Pos(), Path: n.Path(), Err: fmt.Errorf(format, args...)}
 }
 
-// KeyErrorf is Errorf at the place of the node's key.
+// KeyErrorf is Errorf with the position of the node's key.
 func (n *Node) KeyErrorf(format string, args ...any) error {
 	return &Error{Pos: n.KeyPos(), Path: n.Path(), Err: fmt.Errorf(format, args...)}
 }
@@ -238,7 +240,7 @@ func (n *Node) scalar() any {
 	var v any
 	y := yaml.Node{Kind: yaml.ScalarNode, Tag: tagOf(n.kind), Value: n.text}
 	if err := y.Decode(&v); err != nil {
-		return n.text // the parser refuses such nodes; see parser.scalar
+		return n.text // the parser rejects such nodes; see parser.scalar
 	}
 	return v
 }
@@ -247,7 +249,7 @@ func tagOf(k Kind) string {
 	return [...]string{"!!null", "!!bool", "!!int", "!!float", "!!timestamp", "!!str", "!!seq", "!!map"}[k]
 }
 
-// adopt makes children the node's own.
+// adopt makes n the parent of children.
 func (n *Node) adopt(children []*Node) {
 	n.children = children
 	for i, c := range children {
@@ -255,7 +257,7 @@ func (n *Node) adopt(children []*Node) {
 	}
 }
 
-// become gives the node another value in its old place in the tree.
+// become replaces the node's value; its place in the tree does not change.
 func (n *Node) become(value *Node) {
 	n.kind, n.text, n.original, n.hint, n.at = value.kind, value.text, value.original, value.hint, value.at
 	n.adopt(value.children)
@@ -283,7 +285,7 @@ func (n *Node) found() string {
 	return fmt.Sprintf("%s (%s%s)", text, n.kind, origin)
 }
 
-// shorten quotes text and cuts it to what fits in a line.
+// shorten quotes text and truncates it to fit on a line.
 func shorten(text string) string {
 	const maxRunes = 40
 	if r := []rune(text[:min(len(text), 4*maxRunes+4)]); len(r) > maxRunes {

@@ -8,11 +8,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Limits of one Load, far above any configuration. The YAML library takes up to 100 bytes of
-// memory per byte of text, so the limits say how much memory a bad file can take: about 500 MiB.
+// Limits of one Load, far above any configuration. The YAML library uses up to 100 bytes of
+// memory per byte of text, so with these limits a bad file uses at most about 500 MiB.
 const (
 	maxSourceBytes = 4 << 20 // of one source
-	maxNodes       = 1e6     // of all sources, with aliases written out
+	maxNodes       = 1e6     // of all sources, with aliases expanded
 	maxDepth       = 200     // of nesting
 )
 
@@ -24,18 +24,18 @@ var (
 // A parser turns one YAML text into nodes: aliases and merge keys become copies, keys become text.
 type parser struct {
 	src   *source
-	at    *mark  // if not nil, the place of every node: that of the ${...} the text came from
+	at    *mark  // if not nil, the position of every node: that of the ${...} of the text
 	from  string // that ${...}
-	depth int    // where the text's root will hang in the tree
-	nodes *int   // counts down, over all texts of one Load
+	depth int    // depth of the text's root in the tree
+	nodes *int   // number that is left, for all texts of one Load
 
-	open map[*yaml.Node]bool // anchors being written out, to notice one inside itself
+	open map[*yaml.Node]bool // anchors being expanded, to detect one inside itself
 	errs Errors
-	full bool // a limit was hit and reported; the rest is skipped
+	full bool // a limit was exceeded and reported; the rest is skipped
 }
 
-// parse returns the first document of text. Nothing in it gives Null.
-// extra tells that a second document follows, which the Collector ignores.
+// parse returns the first document of text; an empty one is Null. extra reports
+// that a second document follows, which is ignored, as in the Collector.
 func (p *parser) parse(text []byte) (root *Node, extra bool) {
 	start := p.mark(&yaml.Node{Line: 1, Column: 1})
 	if len(text) > maxSourceBytes {
@@ -138,7 +138,7 @@ func (p *parser) scalar(n *Node, y *yaml.Node) {
 	if !tagged || n.kind == Null {
 		return
 	}
-	var v any // !!binary and tags that their value contradicts, such as !!int abc
+	var v any // !!binary, and tags that do not match their value, such as !!int abc
 	if err := y.Decode(&v); err != nil {
 		p.fail(n.at, errors.New(cutYAML(err)))
 	} else if s, ok := v.(string); ok {
@@ -146,7 +146,8 @@ func (p *parser) scalar(n *Node, y *yaml.Node) {
 	}
 }
 
-// mapping fills n. A key written here beats a merged one, and of two merged ones the first wins.
+// mapping fills n. A key of the map itself takes precedence over a merged one,
+// and the first of two merged ones over the second.
 func (p *parser) mapping(n *Node, y *yaml.Node, depth int) {
 	seen := make(map[string]mark, len(y.Content)/2)
 	var children []*Node
@@ -162,7 +163,7 @@ func (p *parser) mapping(n *Node, y *yaml.Node, depth int) {
 		}
 		at := p.mark(y.Content[i])
 		if key.Kind != yaml.ScalarNode {
-			p.fail(at, errors.New("a key must be text, not a list or map (a value that starts with { or [ wants quotes)"))
+			p.fail(at, errors.New("a key must be text, not a list or map (a value that starts with { or [ needs quotes)"))
 			continue
 		}
 		text := p.keyText(key, at)
@@ -186,7 +187,8 @@ func (p *parser) mapping(n *Node, y *yaml.Node, depth int) {
 	n.adopt(children)
 }
 
-// keyText returns a key as it is written, whatever its type; only !!binary has another text.
+// keyText returns a key as it is written, whatever its type; the text of
+// !!binary is decoded.
 func (p *parser) keyText(key *yaml.Node, at mark) string {
 	n := &Node{at: at}
 	if p.scalar(n, key); n.kind == Null {
@@ -195,7 +197,7 @@ func (p *parser) keyText(key *yaml.Node, at mark) string {
 	return n.text
 }
 
-// merged returns the children that "<<: m" brings.
+// merged returns the children that "<<: m" adds.
 func (p *parser) merged(m *yaml.Node, depth int) []*Node {
 	from := p.node(m, depth+1)
 	switch from.kind {
@@ -205,13 +207,13 @@ func (p *parser) merged(m *yaml.Node, depth int) []*Node {
 		var all []*Node
 		for _, item := range from.children {
 			if item.kind != Map {
-				p.fail(item.at, errors.New("<< wants a map or a list of maps, found "+item.found()))
+				p.fail(item.at, errors.New("<< needs a map or a list of maps, found "+item.found()))
 				continue
 			}
 			all = append(all, item.children...)
 		}
 		return all
 	}
-	p.fail(p.mark(m), errors.New("<< wants a map or a list of maps, found "+from.found()))
+	p.fail(p.mark(m), errors.New("<< needs a map or a list of maps, found "+from.found()))
 	return nil
 }

@@ -40,7 +40,8 @@ func (d *decoder) scalar(n *Node, v reflect.Value) {
 	}
 }
 
-// plain returns the scalar as Go data; of a string, what its text would be without quotes.
+// plain returns the scalar as Go data; a string is parsed as if it had no
+// quotes.
 func (n *Node) plain() any {
 	if n.kind != String || n.text == "" {
 		return n.Raw()
@@ -53,7 +54,7 @@ func (n *Node) plain() any {
 	return v
 }
 
-// wanted describes what a kind of field takes.
+// wanted describes the values that a kind of field accepts.
 func wanted(v reflect.Value) string {
 	switch v.Kind() {
 	case reflect.Bool:
@@ -74,7 +75,8 @@ func wanted(v reflect.Value) string {
 	panic("conf: cannot decode into " + v.Type().String())
 }
 
-// setNumber stores an int, int64, uint64 or float64 where it fits without loss.
+// setNumber stores an int, int64, uint64 or float64 if v can hold it without
+// loss.
 func setNumber(v, number reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Float32, reflect.Float64:

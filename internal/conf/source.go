@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// Options say what to load.
+// Options are the sources to load.
 type Options struct {
 	// Sources are merged in their Order: "path", "file:path", "env:NAME", "env:NAME:-default" or
 	// "yaml:text". They are the Collector's --config.
 	Sources []string
-	// Set holds key=value assignments, merged after the sources. Dots or :: separate the key's
-	// parts, the value is YAML.
+	// Set holds key=value assignments, merged after the sources. Dots or :: separate the parts
+	// of the key; the value is YAML.
 	Set []string
 
-	LookupEnv func(name string) (value string, ok bool) // nil: os.LookupEnv
-	ReadFile  func(path string) ([]byte, error)         // nil: from disk, at most 4 MiB
+	LookupEnv func(name string) (value string, ok bool) // nil means os.LookupEnv
+	ReadFile  func(path string) ([]byte, error)         // nil means reading from disk, at most 4 MiB
 }
 
 // A Tree is a loaded configuration: merged and expanded.
@@ -31,10 +31,10 @@ type Tree struct {
 // Root returns the top-level map. It is never nil.
 func (t *Tree) Root() *Node { return t.root }
 
-// Warnings returns what is suspicious but not wrong, in source order.
+// Warnings returns the settings that are valid but suspicious, in source order.
 func (t *Tree) Warnings() []Warning { return t.warnings }
 
-// A Warning is for the log.
+// A Warning is a text for the log with its position.
 type Warning struct {
 	Pos  Pos
 	Text string
@@ -72,11 +72,11 @@ func Load(o Options) (*Tree, error) {
 type loader struct {
 	lookupEnv func(string) (string, bool)
 	readFile  func(string) ([]byte, error)
-	files     map[string][]byte // read once, so that a file is the same wherever it is mentioned
+	files     map[string][]byte // each file is read once, so that all references see the same contents
 	sources   int
-	nodes     int  // left; see maxNodes
-	textBytes int  // left; see maxTextBytes
-	full      bool // a limit was hit and reported; the rest is not expanded
+	nodes     int  // number that is left; see maxNodes
+	textBytes int  // number that is left; see maxTextBytes
+	full      bool // a limit was exceeded and reported; the rest is not expanded
 	errs      Errors
 	warnings  []Warning
 }
@@ -86,7 +86,8 @@ func (l *loader) source(name string) *source {
 	return &source{name: name, order: l.sources}
 }
 
-// load reads one source, split into what merges: its top-level keys may be paths.
+// load reads one source. Its top-level keys may be paths, which become nested
+// maps.
 func (l *loader) load(uri string) *Node {
 	scheme, opaque, ok := cutScheme(uri)
 	if !ok || len(scheme) == 1 { // C:\penstock.yaml
@@ -96,7 +97,7 @@ func (l *loader) load(uri string) *Node {
 	start := mark{src: src}
 	content, err := l.retrieve(start, scheme, opaque)
 	if err != nil {
-		l.fail(start, fmt.Errorf("cannot load %s: %w", uriForError(scheme, uri), err))
+		l.fail(start, fmt.Errorf("load %s: %w", uriForError(scheme, uri), err))
 		return nil
 	}
 	p := &parser{src: src, nodes: &l.nodes}
@@ -115,7 +116,7 @@ func (l *loader) load(uri string) *Node {
 	return root
 }
 
-// assign turns key=value into a tree with one leaf.
+// assign converts key=value to a tree with one leaf.
 func (l *loader) assign(assignment string) *Node {
 	key, value, ok := strings.Cut(assignment, "=")
 	key = strings.TrimSpace(key)
@@ -143,7 +144,7 @@ func (l *loader) fail(at mark, err error) {
 	l.errs.Add(&Error{Pos: at.pos(), Err: err})
 }
 
-// content is what stands behind a URI.
+// content is the text of a URI.
 type content struct {
 	text    string
 	literal bool // text is a string, even if it is empty: ${env:X:-}
@@ -183,7 +184,7 @@ func (l *loader) environment(at mark, opaque string) (content, error) {
 	case hasDefault:
 		return content{text: def, literal: def == ""}, nil
 	}
-	l.warn(at, "the environment variable "+name+" is not set and has no default; it is taken as empty")
+	l.warn(at, "the environment variable "+name+" is not set and has no default; the empty string is used")
 	return content{}, nil
 }
 
@@ -209,7 +210,8 @@ func cutScheme(uri string) (scheme, rest string, ok bool) {
 	return scheme, rest, ok && scheme != ""
 }
 
-// sourceName is what errors call a source. Of yaml: only the first key is shown: values may be secret.
+// sourceName returns the name of a source in errors. For yaml: it shows only
+// the first key, since values may be secret.
 func sourceName(scheme, opaque string) string {
 	switch scheme {
 	case "file":

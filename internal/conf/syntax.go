@@ -13,19 +13,20 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// hints says in a user's words what the YAML library's messages mean most of the time.
+// hints maps messages of the YAML library to their usual causes, in the words
+// of a user.
 func hints() [][2]string {
 	return [][2]string{
-		{"mapping values are not allowed", `a second ": " in one line, or a wrong indentation; text with ": " in it wants quotes`},
+		{"mapping values are not allowed", `a second ": " in one line, or a wrong indentation; text with ": " in it needs quotes`},
 		{"could not find expected ':'", `a key without ":" after it, or text that is indented too little`},
 		{"did not find expected key", "the indentation does not match the lines above, or a quote or bracket is not closed, here or one line up"},
 		{"did not find expected '-' indicator", "the indentation does not match the list items above"},
 		{"block sequence entries are not allowed", `a "- " item cannot start here; put it on its own line`},
-		{"cannot start any token", "text that starts with @, ` or % wants quotes"},
+		{"cannot start any token", "text that starts with @, ` or % needs quotes"},
 		{"unknown escape character", `in double quotes \ starts an escape; use single quotes or \\`},
 		{"unexpected end of stream", "a quote is not closed"},
 		{"expected ',' or", "a [ or { is not closed, or a comma is missing"},
-		{"expected alphabetic or numeric", "text that starts with * or & wants quotes"},
+		{"expected alphabetic or numeric", "text that starts with * or & needs quotes"},
 		{"did not find expected node content", "a [ or { is not closed, or a value is missing"},
 	}
 }
@@ -37,12 +38,13 @@ func cutYAML(err error) string {
 	return regexp.MustCompile(`^line \d+: `).ReplaceAllString(text, "")
 }
 
-// explainSyntax finds the place and the cause of a syntax error. The library knows the line at best.
+// explainSyntax finds the position and the cause of a syntax error. The library
+// returns at most the line.
 func explainSyntax(text []byte, err error) (mark, error) {
 	at := mark{line: syntaxLine(text, err), col: 1}
 	message := cutYAML(err)
 	if tab, ok := findIndentTab(text, at.line); ok {
-		return tab, errors.New("a tab in the indentation; YAML wants spaces (" + message + ")")
+		return tab, errors.New("a tab in the indentation; YAML requires spaces (" + message + ")")
 	}
 	switch {
 	case strings.HasPrefix(message, "unknown anchor"):
@@ -64,8 +66,8 @@ func explainSyntax(text []byte, err error) (mark, error) {
 	return at, errors.New("YAML syntax: " + message)
 }
 
-// syntaxLine returns the line of a syntax error. The library's own number is that of the construct
-// around the error if its parser found the error (and one too low then), else of the error.
+// syntaxLine returns the line of a syntax error. If the library's parser found the error, its
+// number is that of the enclosing construct, minus one; otherwise it is that of the error.
 func syntaxLine(text []byte, err error) int32 {
 	line := 1
 	if m := regexp.MustCompile(`^yaml: line (\d+): `).FindStringSubmatch(err.Error()); m != nil {
@@ -73,20 +75,21 @@ func syntaxLine(text []byte, err error) int32 {
 	}
 	message := cutYAML(err)
 	switch {
-	case strings.HasPrefix(message, "did not find expected ',' or"): // better where the bracket opens
+	case strings.HasPrefix(message, "did not find expected ',' or"): // the line of the opening bracket is better
 		line++
 	case strings.HasPrefix(message, "did not find expected"):
 		r := &lineReader{text: text}
-		_ = yaml.NewDecoder(r).Decode(new(yaml.Node)) // fails as before
+		_ = yaml.NewDecoder(r).Decode(new(yaml.Node)) // returns the same error
 		line = r.lines
 	}
 	return int32(min(line, bytes.Count(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"))+1))
 }
 
-// A lineReader hands out a line at a time and so shows how far its reader came.
+// A lineReader returns one line for each Read, so that lines shows how far the
+// parser got.
 type lineReader struct {
 	text  []byte
-	lines int // begun
+	lines int // lines begun
 	rest  bool
 }
 
@@ -106,7 +109,8 @@ func (r *lineReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// findIndentTab looks for a tab before the first character of a line, from the line in doubt on.
+// findIndentTab finds a tab before the first character of a line, starting with
+// line from.
 func findIndentTab(text []byte, from int32) (mark, bool) {
 	line := int32(0)
 	for l := range bytes.Lines(text) {

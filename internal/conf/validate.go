@@ -6,7 +6,7 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// validate calls the Validate methods in v, which stands at p.
+// validate calls the Validate methods in v, whose place is p.
 func (d *decoder) validate(p place, v reflect.Value) {
 	if _, isNode := v.Interface().(*Node); isNode {
 		return
@@ -36,7 +36,7 @@ func (d *decoder) validateParts(p place, v reflect.Value) {
 			tag, ok := tagOfField(f)
 			switch {
 			case !ok:
-			case tag.inline && !f.IsExported(): // embedded; its Validate is v's own
+			case tag.inline && !f.IsExported(): // embedded; its Validate is promoted to v
 				d.validateParts(p, v.Field(i))
 			case tag.inline:
 				d.validate(p, v.Field(i))

@@ -10,15 +10,15 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/suggest"
 )
 
-// Codings are the content encodings that a server takes. The zero value takes
-// all that Decompress knows.
+// Codings are the content encodings that a server accepts. The zero value
+// accepts all that Decompress supports.
 type Codings struct {
-	names []string // nil is all
+	names []string // nil means all
 }
 
-// ParseCodings reads a list such as the Collector's compression_algorithms: nil
-// is all; an empty list turns decompression off, see Off; "" in the list stands
-// for bodies that are not compressed.
+// ParseCodings parses a list such as the Collector's compression_algorithms:
+// nil means all; an empty list turns decompression off, see Off; "" in the list
+// means bodies that are not compressed.
 func ParseCodings(names []string) (Codings, error) {
 	if names == nil {
 		return Codings{}, nil
@@ -47,11 +47,12 @@ func canonicalCoding(name string) string {
 	return name
 }
 
-// Off: bodies are handed on as they are, whatever their encoding is called.
+// Off reports whether decompression is off: bodies are passed on unchanged,
+// whatever their encoding.
 func (c Codings) Off() bool { return c.names != nil && len(c.names) == 0 }
 
-// Allows tells whether a body with this Content-Encoding, "" where there is none,
-// is taken. It allows nothing where decompression is Off.
+// Allows reports whether a body with this Content-Encoding ("" if there is none)
+// is accepted. It returns false for all encodings if decompression is Off.
 func (c Codings) Allows(encoding string) bool {
 	name := canonicalCoding(encoding)
 	if c.names == nil {
@@ -60,7 +61,7 @@ func (c Codings) Allows(encoding string) bool {
 	return slices.Contains(c.names, name)
 }
 
-// String lists what is taken, for an answer that says what was expected.
+// String lists the accepted encodings, for error responses.
 func (c Codings) String() string {
 	names := c.names
 	if names == nil {

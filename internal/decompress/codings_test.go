@@ -42,7 +42,7 @@ func TestCodings(t *testing.T) {
 		}
 	}
 	if !(Codings{}).Allows("lz4") || (Codings{}).Off() {
-		t.Error("the zero value does not take all")
+		t.Error("the zero value does not accept all")
 	}
 	_, err := ParseCodings([]string{"gzip", "zsdt", "brotli"})
 	if err == nil || !strings.Contains(err.Error(), `unknown compression "zsdt", did you mean "zstd"?`) || !strings.Contains(err.Error(), `"brotli"`) {

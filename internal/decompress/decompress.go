@@ -10,54 +10,54 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// Why Decompress refuses a body. Every other error of Decompress comes from the
-// reader or the Room that it was given.
+// The errors of Decompress for a body. Its other errors come from the reader or
+// the Reserver.
 var (
-	// ErrTooLarge: more than maxBytes bytes would come out, or far more than
-	// maxBytes went in.
+	// ErrTooLarge means that the result would have more than maxBytes bytes, or
+	// that the input has far more than maxBytes.
 	ErrTooLarge = errors.New("the body is larger than the limit")
-	// ErrUnknownEncoding: the encoding is none of Encodings.
+	// ErrUnknownEncoding means that the encoding is not in config.Encodings.
 	ErrUnknownEncoding = errors.New("unknown content encoding")
-	// ErrCorrupt: the bytes are not what the encoding says, or ask for more
-	// memory than it allows (a zstd window above 8 MiB).
+	// ErrCorrupt means that the bytes are not valid for the encoding, or need
+	// more memory than it allows (a zstd window above 8 MiB).
 	ErrCorrupt = errors.New("the compressed body is corrupt")
 )
 
-// Decompress reads src to its end, undoes encoding and returns the result in a
-// buffer of internal/bufpool that the caller now owns. At most maxBytes bytes
-// come out: one more is ErrTooLarge.
+// Decompress reads src to its end, decompresses it, and returns the result in a
+// buffer of internal/bufpool that the caller owns. If the result is larger than
+// maxBytes, it returns ErrTooLarge.
 //
-// Memory is taken as bytes arrive and never for what a body only claims about
-// itself: before a buffer is taken, room.Reserve is told the capacity of all
-// buffers of this body that will then be alive: the result, the smaller one it
-// is copied from, and the compressed bytes where they are collected first (all
-// but gzip, zlib and deflate). Its error is returned, wrapped, and is neither
-// ErrTooLarge nor ErrCorrupt. A nil room grants everything. Not counted is the
-// decoder's own state, a fixed amount of less than 400 KiB.
+// Memory is allocated as bytes arrive, never because of a size that a body
+// declares. Before a buffer is allocated, memory.Reserve is called with the
+// capacity of all buffers of this body that will then be in use: the result,
+// the smaller one that it is copied from, and the compressed bytes if they are
+// collected first (all encodings except gzip, zlib and deflate). An error of
+// Reserve is returned, wrapped, and is neither ErrTooLarge nor ErrCorrupt. A
+// nil Reserver allows everything. The decoder's own state, a fixed amount of
+// less than 400 KiB, is not counted.
 //
-// encoding is an HTTP content coding: compared without case, "x-gzip" is gzip
-// (RFC 9110, section 8.4.1), "" and "identity" are the plain bytes. A list of
-// codings is ErrUnknownEncoding. What a body may be made of:
+// encoding is an HTTP content coding: it is case-insensitive, "x-gzip" means
+// gzip (RFC 9110, section 8.4.1), "" and "identity" mean no compression. A list
+// of codings is ErrUnknownEncoding. A body consists of:
 //
 //	gzip             one member or more (RFC 1952, section 2.2)
 //	zstd             one frame or more, and skippable ones (RFC 8878)
 //	zlib, deflate    one zlib stream (RFC 1950; RFC 9110, section 8.4.1.2)
-//	snappy           one block, or framed: told by the 10 bytes a framed one starts with
-//	x-snappy-framed  a framed stream; it may start anew in the middle
+//	snappy           one block, or a framed stream, which is detected by its first 10 bytes
+//	x-snappy-framed  a framed stream; further streams may follow
 //	lz4              one frame or more, and skippable ones; no legacy frames, no dictionaries
 //
-// Anything behind is ErrCorrupt, and so is a body that breaks off or is empty.
-// (Only a framed snappy stream has no end that could be missed: one that breaks
-// off between two chunks looks whole, and x-snappy-framed may be empty.) deflate without zlib's header is not
-// taken: it has no checksum, so damage would pass for data, and the Collector
-// refuses it too.
+// Trailing data is ErrCorrupt, and so is a truncated or empty body. (A framed snappy stream has no end
+// marker: one that is truncated between two chunks is valid, and x-snappy-framed may be empty.) deflate
+// without the header of zlib is not accepted: it has no checksum to detect corruption, and the Collector
+// rejects it too.
 //
-// dst is a buffer from bufpool to write into, for a caller that can guess the
-// size; nil if it cannot. Its contents are overwritten. It belongs to Decompress
-// from the call on: the result may be another, and after an error it is back in
-// the pool.
-func Decompress(encoding string, dst *[]byte, src io.Reader, maxBytes int, room Room) (*[]byte, error) {
-	op := &decompression{room: room, maxBytes: max(maxBytes, 0), dst: dst}
+// dst is a buffer of bufpool to write to, for a caller that can estimate the
+// size, or nil. Its contents are overwritten. Decompress owns it from the call
+// on: the result may be another buffer, and after an error dst is back in the
+// pool.
+func Decompress(encoding string, dst *[]byte, src io.Reader, maxBytes int, memory Reserver) (*[]byte, error) {
+	op := &decompression{memory: memory, maxBytes: max(maxBytes, 0), dst: dst}
 	in := &source{r: src, op: op, left: maxWireBytes(op.maxBytes)}
 	return op.finish(op.run(encoding, func(c codec) error {
 		if c.stream != nil {
@@ -66,10 +66,10 @@ func Decompress(encoding string, dst *[]byte, src io.Reader, maxBytes int, room 
 			}
 			return in.ownError(c.stream(op, in))
 		}
-		wire := &decompression{room: room, maxBytes: maxWireBytes(op.maxBytes), beside: op.held()}
+		wire := &decompression{memory: memory, maxBytes: maxWireBytes(op.maxBytes), otherBytes: op.held()}
 		defer wire.drop()
 		in.left = -1
-		op.inCaller = true // nothing but reading here
+		op.inCaller = true // only reads here
 		err := in.ownError(wire.fill(in, ""))
 		op.inCaller = false
 		switch {
@@ -78,17 +78,17 @@ func Decompress(encoding string, dst *[]byte, src io.Reader, maxBytes int, room 
 		case err != nil:
 			return err
 		}
-		op.beside = wire.held()
+		op.otherBytes = wire.held()
 		return c.whole(op, *wire.dst)
 	}))
 }
 
-// DecompressBytes is Decompress for a body that is in memory. wire stays the
-// caller's, is only read, and not after the return; its capacity counts as one
-// of the buffers that are alive. A gzip member's own word for its size is
-// believed up to 64 times what has arrived.
-func DecompressBytes(encoding string, dst *[]byte, wire []byte, maxBytes int, room Room) (*[]byte, error) {
-	op := &decompression{room: room, maxBytes: max(maxBytes, 0), dst: dst, beside: cap(wire)}
+// DecompressBytes is Decompress for a body in memory. The caller keeps
+// ownership of wire, which is only read, and not after the return; its capacity
+// is counted as one of the buffers in use. The size that a gzip member declares
+// is used up to 64 times the size of wire.
+func DecompressBytes(encoding string, dst *[]byte, wire []byte, maxBytes int, memory Reserver) (*[]byte, error) {
+	op := &decompression{memory: memory, maxBytes: max(maxBytes, 0), dst: dst, otherBytes: cap(wire)}
 	return op.finish(op.run(encoding, func(c codec) error {
 		switch {
 		case c.name != "" && len(wire) > maxWireBytes(op.maxBytes),
@@ -97,8 +97,8 @@ func DecompressBytes(encoding string, dst *[]byte, wire []byte, maxBytes int, ro
 		case c.whole != nil:
 			return c.whole(op, wire)
 		}
-		if c.guess != nil {
-			if err := op.fresh(min(max(c.guess(wire), minBuffer), op.maxBytes)); err != nil {
+		if c.estimate != nil {
+			if err := op.reset(min(max(c.estimate(wire), minBuffer), op.maxBytes)); err != nil {
 				return err
 			}
 		}
@@ -106,23 +106,23 @@ func DecompressBytes(encoding string, dst *[]byte, wire []byte, maxBytes int, ro
 	}))
 }
 
-// codec undoes one encoding: as it comes, or all at once.
+// codec decompresses one encoding, as a stream or at once.
 type codec struct {
-	name   string // for messages; "" is plain
-	stream func(op *decompression, src io.Reader) error
-	guess  func(wire []byte) int // of the size, for stream from memory; nil is none
-	whole  func(op *decompression, wire []byte) error
+	name     string // for errors; "" means no compression
+	stream   func(op *decompression, src io.Reader) error
+	estimate func(wire []byte) int // estimates the size for stream if the body is in memory; may be nil
+	whole    func(op *decompression, wire []byte) error
 }
 
 func codecFor(encoding string) (codec, bool) {
 	switch strings.ToLower(encoding) {
 	case "", "identity":
 		return codec{stream: func(op *decompression, src io.Reader) error { return op.fill(src, "") },
-			guess: func(wire []byte) int { return len(wire) }}, true
+			estimate: func(wire []byte) int { return len(wire) }}, true
 	case "gzip", "x-gzip":
-		return codec{name: "gzip", stream: gunzip, guess: gzipSize}, true
+		return codec{name: "gzip", stream: gunzip, estimate: gzipSize}, true
 	case "zlib", "deflate":
-		return codec{name: "zlib", stream: unzlib, guess: zlibSize}, true
+		return codec{name: "zlib", stream: unzlib, estimate: zlibSize}, true
 	case "zstd":
 		return codec{name: "zstd", whole: unzstd}, true
 	case "snappy":
@@ -135,8 +135,8 @@ func codecFor(encoding string) (codec, bool) {
 	return codec{}, false
 }
 
-// run calls decode with the codec for encoding. A decoder that panics has met a
-// body that it cannot take; what the caller's own code panics with goes on.
+// run calls decode with the codec for encoding. A panic of a decoder becomes
+// ErrCorrupt; a panic of the caller's code is not recovered.
 func (op *decompression) run(encoding string, decode func(codec) error) (err error) {
 	c, ok := codecFor(encoding)
 	if !ok {
@@ -147,12 +147,12 @@ func (op *decompression) run(encoding string, decode func(codec) error) (err err
 			return
 		}
 		if p := recover(); p != nil {
-			op.dst = nil // the decoder may still point into it: not to the pool
-			err = fmt.Errorf("%w, the %s decoder gave up on it: %v", ErrCorrupt, c.name, p)
+			op.dst = nil // not to the pool: the decoder may still refer to it
+			err = fmt.Errorf("%w: the %s decoder panicked: %v", ErrCorrupt, c.name, p)
 		}
 	}()
 	if op.dst != nil {
-		if err := op.reserve(op.beside + op.held()); err != nil {
+		if err := op.reserve(op.otherBytes + op.held()); err != nil {
 			return err
 		}
 	}
@@ -167,22 +167,22 @@ func (op *decompression) finish(err error) (*[]byte, error) {
 	return op.dst, nil
 }
 
-// maxWireBytes bounds what goes in. No encoding makes its input longer than
-// this but in many tiny pieces.
+// maxWireBytes is the maximum size of the input. An encoding exceeds it only
+// with many tiny pieces.
 func maxWireBytes(maxBytes int) int { return maxBytes + maxBytes/16 + 4<<10 }
 
-// source counts, and remembers why its reader broke off, which tells a broken
-// connection from broken data.
+// source counts the bytes it reads, and stores the error of its reader, to
+// distinguish a broken connection from corrupt data.
 type source struct {
 	r    io.Reader
 	op   *decompression
-	left int   // bytes that may still come; -1 is without end
+	left int   // bytes that may still be read; -1 means no limit
 	err  error // nil also after io.EOF
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	if s.left == 0 {
-		p = p[:min(len(p), 1)] // one byte tells the end from too much
+		p = p[:min(len(p), 1)] // one byte distinguishes the end from too many bytes
 	} else if s.left > 0 {
 		p = p[:min(len(p), s.left)]
 	}
@@ -203,8 +203,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ownError returns the source's own failure, if there was one, instead of what a
-// decoder made of it.
+// ownError returns the error of the source, if there was one, instead of the
+// decoder's error err.
 func (s *source) ownError(err error) error {
 	if s.err != nil {
 		return s.err
@@ -216,7 +216,7 @@ func tooLarge(maxBytes int) error { return fmt.Errorf("%w of %d bytes", ErrTooLa
 
 func corrupt(encoding string, err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return fmt.Errorf("%w: the %s ends too early", ErrCorrupt, encoding)
+		return fmt.Errorf("%w: unexpected end of the %s data", ErrCorrupt, encoding)
 	}
-	return fmt.Errorf("%w, it is no valid %s: %w", ErrCorrupt, encoding, err)
+	return fmt.Errorf("%w: not valid %s: %w", ErrCorrupt, encoding, err)
 }

@@ -27,7 +27,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/compress"
 )
 
-// text is n bytes that compress about as telemetry does.
+// text returns n bytes that compress about as well as telemetry.
 func text(n int) []byte {
 	r := rand.New(rand.NewPCG(1, uint64(n)))
 	words := []string{"http.request.method", "GET", "service.name", "checkout", "k8s.pod.uid", "\x0a\x12", "200"}
@@ -49,14 +49,14 @@ func gzipped(parts ...[]byte) []byte {
 	return b.Bytes()
 }
 
-// zstdSized is a frame that says how much comes out of it.
+// zstdSized returns a frame with its content size.
 func zstdSized(b []byte) []byte {
 	w, _ := zstd.NewWriter(nil)
 	defer w.Close()
 	return w.EncodeAll(b, nil)
 }
 
-// zstdStreamed is a frame that does not, as exporters write it.
+// zstdStreamed returns a frame without its content size, as exporters write it.
 func zstdStreamed(b []byte) []byte {
 	var out bytes.Buffer
 	w, _ := zstd.NewWriter(&out)
@@ -106,8 +106,8 @@ func lz4ed(b []byte, options ...lz4.Option) []byte {
 	return written(w, &out, b)
 }
 
-// lz4Linked is two blocks of a frame, by hand: "abcdefgh" as it is, and one that
-// reaches back to it and repeats it.
+// lz4Linked returns two blocks of a frame, written by hand: an uncompressed
+// "abcdefgh", and a block that refers to it and repeats it.
 func lz4Linked(linked bool) []byte {
 	b := []byte{0x04, 0x22, 0x4d, 0x18, 0x60, 0x40}
 	if linked {
@@ -120,7 +120,7 @@ func lz4Linked(linked bool) []byte {
 	return append(b, 0, 0, 0, 0)
 }
 
-// bodies are all encodings' ways to write b.
+// bodies returns b in every form of every encoding.
 func bodies(b []byte) []body {
 	third := len(b) / 3
 	return []body{
@@ -147,15 +147,16 @@ type body struct {
 	wire           []byte
 }
 
-// both calls f with the two ways in.
-func both(f func(way string, decompress func(encoding string, dst *[]byte, wire []byte, maxBytes int, room Room) (*[]byte, error))) {
+// both calls f with the two functions.
+func both(f func(way string, decompress func(encoding string, dst *[]byte, wire []byte, maxBytes int, memory Reserver) (*[]byte, error))) {
 	f("bytes", DecompressBytes)
-	f("stream", func(encoding string, dst *[]byte, wire []byte, maxBytes int, room Room) (*[]byte, error) {
-		return Decompress(encoding, dst, bytes.NewReader(wire), maxBytes, room)
+	f("stream", func(encoding string, dst *[]byte, wire []byte, maxBytes int, memory Reserver) (*[]byte, error) {
+		return Decompress(encoding, dst, bytes.NewReader(wire), maxBytes, memory)
 	})
 }
 
-// zstdRuns is a frame of n blocks of 128 KiB zeros, 4 bytes each on the wire.
+// zstdRuns returns a frame of n blocks of 128 KiB of zeros, 4 bytes each on the
+// wire.
 func zstdRuns(windowDescriptor byte, n int) []byte {
 	b := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, windowDescriptor}
 	for i := range n {
@@ -170,7 +171,8 @@ func zstdRuns(windowDescriptor byte, n int) []byte {
 
 const window1MiB, window8MiB, windowAbove8MiB = 10 << 3, 13 << 3, 13<<3 | 1
 
-// zstdClaims is a frame that says n bytes come out of it, in a single segment.
+// zstdClaims returns an empty frame that declares a content size of n bytes, in
+// a single segment.
 func zstdClaims(n uint64) []byte {
 	b := []byte{0x28, 0xb5, 0x2f, 0xfd, 0xe0}
 	b = binary.LittleEndian.AppendUint64(b, n)
@@ -182,7 +184,7 @@ func TestDecompress(t *testing.T) {
 	for _, n := range []int{0, 1, 4095, 4096, 4097, 300_000} {
 		plain := text(n)
 		for _, c := range bodies(plain) {
-			both(func(way string, decompress func(string, *[]byte, []byte, int, Room) (*[]byte, error)) {
+			both(func(way string, decompress func(string, *[]byte, []byte, int, Reserver) (*[]byte, error)) {
 				wire := bytes.Clone(c.wire)
 				for _, limit := range []int{n, 10 * (n + 1)} {
 					got, err := decompress(c.encoding, nil, wire, limit, nil)
@@ -191,7 +193,7 @@ func TestDecompress(t *testing.T) {
 						continue
 					}
 					if !bytes.Equal(*got, plain) {
-						t.Errorf("%s, %s, %d bytes, limit %d: %d other bytes came out", c.name, way, n, limit, len(*got))
+						t.Errorf("%s, %s, %d bytes, limit %d: the result is %d other bytes", c.name, way, n, limit, len(*got))
 					}
 					bufpool.Put(got)
 				}
@@ -199,14 +201,15 @@ func TestDecompress(t *testing.T) {
 					t.Errorf("%s, %s, %d bytes, limit one less: got %v, want ErrTooLarge", c.name, way, n, err)
 				}
 				if !bytes.Equal(wire, c.wire) {
-					t.Errorf("%s, %s: the body was written to", c.name, way)
+					t.Errorf("%s, %s: the body was modified", c.name, way)
 				}
 			})
 		}
 	}
 }
 
-// A linked block reaches back into the ones before; without the flag it may not.
+// A linked block may refer to the blocks before it; without the flag it may
+// not.
 func TestDecompressLZ4Linked(t *testing.T) {
 	t.Parallel()
 	got, err := DecompressBytes("lz4", nil, lz4Linked(true), 100, nil)
@@ -218,7 +221,7 @@ func TestDecompressLZ4Linked(t *testing.T) {
 	}
 }
 
-// The body may come in any pieces, and the buffer to write to may be of any size.
+// The body may arrive in pieces of any size, and dst may be of any size.
 func TestDecompressPiecewise(t *testing.T) {
 	t.Parallel()
 	plain := text(20_000)
@@ -253,10 +256,10 @@ func TestDecompressRefuses(t *testing.T) {
 		"gzip that is not":           {"gzip", plain, ErrCorrupt},
 		"zstd that is not":           {"zstd", plain, ErrCorrupt},
 		"gzip, one byte behind":      {"gzip", append(gzipped(plain), 0), ErrCorrupt},
-		"gzip, text behind":          {"gzip", append(gzipped(plain), "and what is this?"...), ErrCorrupt},
+		"gzip, text behind":          {"gzip", append(gzipped(plain), "trailing data"...), ErrCorrupt},
 		"gzip, half a header behind": {"gzip", append(gzipped(plain), 0x1f, 0x8b, 8, 0x10, 0, 0, 0, 0, 0, 0, 'a'), ErrCorrupt},
 		"zstd, one byte behind":      {"zstd", append(zstdSized(plain), 0), ErrCorrupt},
-		"zstd, text behind":          {"zstd", append(zstdStreamed(plain), "and what is this?"...), ErrCorrupt},
+		"zstd, text behind":          {"zstd", append(zstdStreamed(plain), "trailing data"...), ErrCorrupt},
 		"zstd window above 8 MiB":    {"zstd", zstdRuns(windowAbove8MiB, 1), ErrCorrupt},
 		"zstd segment above 8 MiB":   {"zstd", zstdClaims(8<<20 + 1), ErrCorrupt},
 		"zstd with less than said":   {"zstd", zstdClaims(1000), ErrCorrupt},
@@ -287,7 +290,7 @@ func TestDecompressRefuses(t *testing.T) {
 		"empty lz4":                 {"lz4", nil, ErrCorrupt},
 		"lz4 that is not":           {"lz4", plain, ErrCorrupt},
 		"lz4, one byte behind":      {"lz4", append(lz4ed(plain), 0), ErrCorrupt},
-		"lz4, text behind":          {"lz4", append(lz4ed(plain), "and what is this?"...), ErrCorrupt},
+		"lz4, text behind":          {"lz4", append(lz4ed(plain), "trailing data"...), ErrCorrupt},
 		"lz4, only skippable":       {"lz4", []byte{0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0}, ErrCorrupt},
 		"lz4, legacy":               {"lz4", lz4ed(plain, lz4.LegacyOption(true)), ErrCorrupt},
 		"lz4, header checksum":      {"lz4", flipped(lz4ed(plain), 6), ErrCorrupt},
@@ -297,7 +300,7 @@ func TestDecompressRefuses(t *testing.T) {
 		"lz4, block above said":     {"lz4", lz4Shrunk(make([]byte, 200<<10)), ErrCorrupt},
 		"lz4, 1 TiB said":           {"lz4", lz4Says(plain, 1<<40), ErrCorrupt},
 	} {
-		both(func(way string, decompress func(string, *[]byte, []byte, int, Room) (*[]byte, error)) {
+		both(func(way string, decompress func(string, *[]byte, []byte, int, Reserver) (*[]byte, error)) {
 			got, err := decompress(c.encoding, nil, c.wire, 64<<20, nil)
 			if !errors.Is(err, c.want) || got != nil {
 				t.Errorf("%s, %s: got %v, want %v", name, way, err, c.want)
@@ -306,8 +309,8 @@ func TestDecompressRefuses(t *testing.T) {
 	}
 }
 
-// flipped returns b with a bit of one byte changed, counted from the end if i is
-// negative.
+// flipped returns b with a bit of byte i changed. A negative i is counted from
+// the end.
 func flipped(b []byte, i int) []byte {
 	b = bytes.Clone(b)
 	if i < 0 {
@@ -317,13 +320,13 @@ func flipped(b []byte, i int) []byte {
 	return b
 }
 
-// chunk is a packed one of a framed stream, with a wrong checksum.
+// chunk returns a compressed chunk of a framed stream with a wrong checksum.
 func chunk(block []byte) []byte {
 	n := len(block) + 4
 	return append([]byte{0, byte(n), byte(n >> 8), byte(n >> 16), 0, 0, 0, 0}, block...)
 }
 
-// lz4Shrunk is a frame whose header says that blocks are at most 64 KiB long.
+// lz4Shrunk returns a frame whose header declares blocks of at most 64 KiB.
 func lz4Shrunk(b []byte) []byte {
 	wire := lz4ed(b, lz4.BlockSizeOption(lz4.Block256Kb))
 	wire[5] = 0x40
@@ -331,7 +334,7 @@ func lz4Shrunk(b []byte) []byte {
 	return wire
 }
 
-// lz4Says is a frame with b that says it holds n bytes.
+// lz4Says returns a frame with b whose header declares n bytes.
 func lz4Says(b []byte, n uint64) []byte {
 	wire := lz4ed(b, lz4.SizeOption(uint64(len(b))))
 	binary.LittleEndian.PutUint64(wire[6:], n)
@@ -339,7 +342,7 @@ func lz4Says(b []byte, n uint64) []byte {
 	return wire
 }
 
-// A body that breaks off anywhere is never taken for a whole one.
+// A truncated body is never accepted.
 func TestDecompressTruncated(t *testing.T) {
 	t.Parallel()
 	plain := text(3000)
@@ -348,7 +351,7 @@ func TestDecompressTruncated(t *testing.T) {
 			continue
 		}
 		whole := wholePrefixes(c, plain)
-		both(func(way string, decompress func(string, *[]byte, []byte, int, Room) (*[]byte, error)) {
+		both(func(way string, decompress func(string, *[]byte, []byte, int, Reserver) (*[]byte, error)) {
 			for n := range c.wire {
 				_, err := decompress(c.encoding, nil, c.wire[:n:n], 1<<20, nil)
 				if !errors.Is(err, ErrCorrupt) && !whole[n] {
@@ -359,8 +362,9 @@ func TestDecompressTruncated(t *testing.T) {
 	}
 }
 
-// wholePrefixes are the lengths that a body may be cut to and still be whole:
-// between two members or frames, and between any two chunks of framed snappy.
+// wholePrefixes returns the lengths to which a body can be cut so that it is
+// still valid: between two members or frames, and between two chunks of framed
+// snappy.
 func wholePrefixes(c body, plain []byte) map[int]bool {
 	third := len(plain) / 3
 	whole := map[int]bool{}
@@ -388,8 +392,8 @@ func wholePrefixes(c body, plain []byte) map[int]bool {
 	return whole
 }
 
-// A connection that breaks is not corrupt data, and not a whole body either, also
-// where it breaks between two frames.
+// An error of the connection is neither corrupt data nor a complete body, even
+// between two frames.
 func TestDecompressBrokenSource(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("connection reset")
@@ -406,7 +410,7 @@ func TestDecompressBrokenSource(t *testing.T) {
 	}
 }
 
-// The 8 MiB that a decoder must support are supported.
+// The decoder supports a window of 8 MiB, as it must.
 func TestDecompressLargestWindow(t *testing.T) {
 	t.Parallel()
 	got, err := Decompress("zstd", nil, bytes.NewReader(zstdRuns(window8MiB, 3)), 1<<20, nil)
@@ -416,7 +420,7 @@ func TestDecompressLargestWindow(t *testing.T) {
 	bufpool.Put(got)
 }
 
-// gzipBomb is so many GiB of zeros, unless it is closed before its end.
+// gzipBomb returns a reader of gib GiB of zeros, to be closed before the end.
 func gzipBomb(gib int) *io.PipeReader {
 	return piped(gib, func(w io.Writer) (io.WriteCloser, error) { return stdgzip.NewWriterLevel(w, stdgzip.BestSpeed) })
 }
@@ -440,7 +444,7 @@ type zeroReader struct{}
 
 func (zeroReader) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// lz4Bomb is n bytes of zeros, 255 for one.
+// lz4Bomb returns a body of n zeros with a compression ratio of 255.
 func lz4Bomb(n int) []byte {
 	b := []byte{0x04, 0x22, 0x4d, 0x18, 0x60, 0x70}
 	b = append(b, byte(xxh32(b[4:])>>8))
@@ -453,7 +457,8 @@ func lz4Bomb(n int) []byte {
 	return append(b, 0, 0, 0, 0)
 }
 
-// A bomb costs the limit and not what it holds. Not parallel: it measures.
+// A decompression bomb allocates about the limit, not its decompressed size.
+// Not parallel: it measures allocations.
 func TestDecompressBombs(t *testing.T) {
 	const limit = 4 << 20
 	bomb, other := gzipBomb(10), zlibBomb(10)
@@ -518,47 +523,47 @@ func (r *repeater) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// A million empty members cost what their bytes cost, and nothing is kept of them.
+// A million empty members need no memory.
 func TestDecompressEmptyMembers(t *testing.T) {
 	const members = 1_000_000
 	wire := bytes.Repeat(gzipped(nil), members)
-	room := &ledger{}
-	got, err := Decompress("gzip", nil, bytes.NewReader(wire), 64<<20, room)
+	memory := &ledger{}
+	got, err := Decompress("gzip", nil, bytes.NewReader(wire), 64<<20, memory)
 	if err != nil || len(*got) != 0 {
 		t.Fatal(err)
 	}
 	bufpool.Put(got)
-	if room.most > minBuffer {
-		t.Errorf("%d bytes were reserved for nothing", room.most)
+	if memory.most > minBuffer {
+		t.Errorf("%d bytes were reserved for an empty body", memory.most)
 	}
 }
 
-// A bomb takes no more than its room, however high the limit is. Not parallel: it
-// measures.
-func TestDecompressBombsInARoom(t *testing.T) {
+// A decompression bomb allocates no more than the Reserver allows, however high
+// the limit is. Not parallel: it measures allocations.
+func TestDecompressBombsReserve(t *testing.T) {
 	const size, limit, state = 6 << 20, 1 << 20, 1 << 20
 	zeros := make([]byte, size)
 	for _, c := range bodies(zeros) {
 		if c.encoding == "" || c.encoding == "identity" {
 			continue
 		}
-		both(func(way string, decompress func(string, *[]byte, []byte, int, Room) (*[]byte, error)) {
+		both(func(way string, decompress func(string, *[]byte, []byte, int, Reserver) (*[]byte, error)) {
 			beside := map[string]int{"bytes": cap(c.wire)}[way]
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			_, err := decompress(c.encoding, nil, c.wire, 2*size, &ledger{limit: limit + beside})
 			runtime.ReadMemStats(&after)
-			if refused := (*noRoom)(nil); !errors.As(err, &refused) {
-				t.Errorf("%s, %s: got %v, want the room's error", c.name, way, err)
+			if refused := (*noMemory)(nil); !errors.As(err, &refused) {
+				t.Errorf("%s, %s: got %v, want the error of Reserve", c.name, way, err)
 			}
 			if got := after.TotalAlloc - before.TotalAlloc; got > 2*limit+state {
-				t.Errorf("%s, %s: %d bytes allocated in a room of %d", c.name, way, got, limit)
+				t.Errorf("%s, %s: %d bytes allocated, %d reserved", c.name, way, got, limit)
 			}
 		})
 	}
 }
 
-// What one request leaves in a pooled decoder must not reach the next.
+// Data of one request in a pooled decoder does not reach the next.
 func TestDecompressInterleaved(t *testing.T) {
 	t.Parallel()
 	type set struct {
@@ -599,7 +604,7 @@ func TestDecompressInterleaved(t *testing.T) {
 						return
 					}
 					if sha256.Sum256(*first) != want || sha256.Sum256(*second) != want {
-						t.Errorf("%s: other bytes came out", c.name)
+						t.Errorf("%s: the result differs", c.name)
 						return
 					}
 					bufpool.Put(first)
@@ -611,80 +616,79 @@ func TestDecompressInterleaved(t *testing.T) {
 	wg.Wait()
 }
 
-// ledger is a Room that notes what it granted, and grants at most limit if that
-// is not 0.
+// ledger is a Reserver that records the reservations. It allows at most limit
+// bytes, unless limit is 0.
 type ledger struct {
 	limit, granted, most, refused int
 }
 
-type noRoom struct{ total int }
+type noMemory struct{ total int }
 
-func (e *noRoom) Error() string { return "no room" }
+func (e *noMemory) Error() string { return "no memory" }
 
 func (l *ledger) Reserve(total int) error {
 	if l.limit > 0 && total > l.limit {
 		l.refused++
-		return &noRoom{total}
+		return &noMemory{total}
 	}
 	l.granted = total
 	l.most = max(l.most, total)
 	return nil
 }
 
-// The room is asked before the memory is taken, for all of it, in steps that
-// follow what has arrived; its refusal comes back as what it is.
-func TestDecompressRoom(t *testing.T) {
+// All memory is reserved before it is allocated, in steps that follow the bytes
+// that have arrived. An error of Reserve is returned.
+func TestDecompressReserves(t *testing.T) {
 	t.Parallel()
 	plain := text(300_000)
 	for _, c := range bodies(plain) {
-		both(func(way string, decompress func(string, *[]byte, []byte, int, Room) (*[]byte, error)) {
+		both(func(way string, decompress func(string, *[]byte, []byte, int, Reserver) (*[]byte, error)) {
 			wireBytes := 0
 			if way == "bytes" {
 				wireBytes = cap(c.wire)
 			}
-			room := &ledger{}
-			got, err := decompress(c.encoding, nil, c.wire, 64<<20, room)
+			memory := &ledger{}
+			got, err := decompress(c.encoding, nil, c.wire, 64<<20, memory)
 			if err != nil {
 				t.Fatalf("%s, %s: %v", c.name, way, err)
 			}
-			if room.most < cap(*got)+wireBytes {
-				t.Errorf("%s, %s: %d bytes reserved, %d are held", c.name, way, room.most, cap(*got)+wireBytes)
+			if memory.most < cap(*got)+wireBytes {
+				t.Errorf("%s, %s: %d bytes reserved, %d are in use", c.name, way, memory.most, cap(*got)+wireBytes)
 			}
 			most := 3*bufpool.Class(len(plain)) + 3*bufpool.Class(len(c.wire))
-			if c.name == "zstd streamed" || c.name == "zstd joined" { // flushed every 1000 bytes: a block says least about its size
-				most += 2 * guessedRatio * len(c.wire)
+			if c.name == "zstd streamed" || c.name == "zstd joined" { // flushed every 1000 bytes: the estimate is the least accurate
+				most += 2 * typicalRatio * len(c.wire)
 			}
-			if room.most > most {
-				t.Errorf("%s, %s: %d bytes reserved, want at most %d", c.name, way, room.most, most)
+			if memory.most > most {
+				t.Errorf("%s, %s: %d bytes reserved, want at most %d", c.name, way, memory.most, most)
 			}
 			if cap(*got) > 4*len(*got) {
-				t.Errorf("%s, %s: a buffer of %d bytes is held for %d", c.name, way, cap(*got), len(*got))
+				t.Errorf("%s, %s: a buffer of %d bytes for a result of %d", c.name, way, cap(*got), len(*got))
 			}
 			bufpool.Put(got)
 			for _, limit := range []int{1, 4 << 10, 64 << 10, 300_000} {
-				room := &ledger{limit: limit}
-				got, err := decompress(c.encoding, nil, c.wire, 64<<20, room)
-				var refused *noRoom
+				memory := &ledger{limit: limit}
+				got, err := decompress(c.encoding, nil, c.wire, 64<<20, memory)
+				var refused *noMemory
 				if got != nil || !errors.As(err, &refused) || refused.total <= limit || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrTooLarge) {
-					t.Errorf("%s, %s, room for %d: got %v, want the room's own error", c.name, way, limit, err)
+					t.Errorf("%s, %s, limit %d: got %v, want the error of Reserve", c.name, way, limit, err)
 				}
-				if room.refused != 1 {
-					t.Errorf("%s, %s, room for %d: asked again after a refusal", c.name, way, limit)
+				if memory.refused != 1 {
+					t.Errorf("%s, %s, limit %d: Reserve was called again after an error", c.name, way, limit)
 				}
 			}
 		})
 	}
 }
 
-// A buffer that fits is enough: a caller that knows the length pays for nothing
-// else.
-func TestDecompressRoomOfAKnownLength(t *testing.T) {
+// If dst is large enough, no other buffer is allocated.
+func TestDecompressReservesKnownLength(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1 << 16, 1<<16 - 1, 100_000} {
 		dst := bufpool.Get(n)
 		first := &(*dst)[0]
-		room := &ledger{limit: cap(*dst)}
-		got, err := Decompress("", dst, bytes.NewReader(text(n)), 64<<20, room)
+		memory := &ledger{limit: cap(*dst)}
+		got, err := Decompress("", dst, bytes.NewReader(text(n)), 64<<20, memory)
 		if err != nil || &(*got)[0] != first {
 			t.Fatalf("%d bytes: another buffer, or %v", n, err)
 		}
@@ -692,8 +696,8 @@ func TestDecompressRoomOfAKnownLength(t *testing.T) {
 	}
 }
 
-// A decoder that panics has met a corrupt body, and leaves nothing in the pool; a
-// reader or a room that panics is the caller's own affair.
+// A panic of a decoder means a corrupt body, and no buffer goes back to the pool.
+// A panic of a reader or a Reserver is not recovered.
 func TestDecompressPanics(t *testing.T) {
 	t.Parallel()
 	op := &decompression{dst: bufpool.Get(10)}
@@ -702,8 +706,8 @@ func TestDecompressPanics(t *testing.T) {
 	}
 	for _, c := range bodies(text(5000)) {
 		for what, f := range map[string]func(){
-			"reader": func() { Decompress(c.encoding, nil, panicker{}, 1<<20, nil) },
-			"room":   func() { Decompress(c.encoding, nil, bytes.NewReader(c.wire), 1<<20, panicker{}) },
+			"reader":   func() { Decompress(c.encoding, nil, panicker{}, 1<<20, nil) },
+			"Reserver": func() { Decompress(c.encoding, nil, bytes.NewReader(c.wire), 1<<20, panicker{}) },
 		} {
 			func() {
 				defer func() {
@@ -738,21 +742,21 @@ func FuzzDecompress(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, wire []byte, limit uint16) {
 		encoding := fuzzNames()[int(which)%len(fuzzNames())]
 		want, wantErr := oracle(encoding, wire, int(limit))
-		both(func(way string, decompress func(string, *[]byte, []byte, int, Room) (*[]byte, error)) {
-			room := &ledger{}
-			got, err := decompress(encoding, nil, wire, int(limit), room)
+		both(func(way string, decompress func(string, *[]byte, []byte, int, Reserver) (*[]byte, error)) {
+			memory := &ledger{}
+			got, err := decompress(encoding, nil, wire, int(limit), memory)
 			switch {
 			case err == nil && len(*got) > int(limit):
 				t.Fatalf("%d bytes came out, the limit is %d", len(*got), limit)
-			case err == nil && room.most < cap(*got):
-				t.Fatalf("%d bytes reserved for a result of %d", room.most, cap(*got))
-			case room.most > 4*(cap(wire)+int(limit))+1<<20:
-				t.Fatalf("%d bytes reserved for %d with a limit of %d", room.most, len(wire), limit)
+			case err == nil && memory.most < cap(*got):
+				t.Fatalf("%d bytes reserved for a result of %d", memory.most, cap(*got))
+			case memory.most > 4*(cap(wire)+int(limit))+1<<20:
+				t.Fatalf("%d bytes reserved for %d with a limit of %d", memory.most, len(wire), limit)
 			case err != nil && (got != nil || !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrTooLarge)):
-				t.Fatalf("an error of no kind: %v", err)
+				t.Fatalf("an unexpected error: %v", err)
 			case differsKnowingly(encoding, wire, err):
 			case (err == nil) != (wantErr == nil):
-				t.Fatalf("%s, %s: got %v, the oracle says %v", encoding, way, err, wantErr)
+				t.Fatalf("%s, %s: got %v, the oracle returned %v", encoding, way, err, wantErr)
 			case err == nil && !bytes.Equal(*got, want):
 				t.Fatalf("%s, %s: other bytes than the oracle's", encoding, way)
 			}
@@ -761,11 +765,12 @@ func FuzzDecompress(f *testing.F) {
 	})
 }
 
-// What package compress makes, the decoders take, within the size it has.
+// The decoders accept the output of package compress, with its size as the
+// limit.
 func FuzzRoundTrip(f *testing.F) {
 	compressors := map[string]func([]byte) []byte{"lz4": func(b []byte) []byte { return lz4ed(b) }}
 	for _, name := range config.Encodings() {
-		if name == "lz4" { // the exporter that has it tests it
+		if name == "lz4" { // tested by the exporter that implements it
 			continue
 		}
 		z, err := compress.NewCompressor(config.Compression(name), config.CompressionParams{})
@@ -788,7 +793,7 @@ func FuzzRoundTrip(f *testing.F) {
 		plain := bytes.Repeat(part, int(times))
 		for name, z := range compressors {
 			wire := z(plain)
-			both(func(way string, decompress func(string, *[]byte, []byte, int, Room) (*[]byte, error)) {
+			both(func(way string, decompress func(string, *[]byte, []byte, int, Reserver) (*[]byte, error)) {
 				got, err := decompress(name, nil, wire, len(plain), nil)
 				if err != nil || !bytes.Equal(*got, plain) {
 					t.Fatalf("%s, %s, %d bytes: %v", name, way, len(plain), err)
@@ -799,7 +804,7 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// differsKnowingly tells where the oracles are laxer.
+// differsKnowingly reports whether an oracle is known to be less strict.
 func differsKnowingly(encoding string, wire []byte, err error) bool {
 	if err == nil {
 		return false
@@ -807,17 +812,17 @@ func differsKnowingly(encoding string, wire []byte, err error) bool {
 	switch encoding {
 	case "gzip": // reserved flags (RFC 1952, section 2.3.1.2)
 		return errors.Is(err, gzip.ErrHeader)
-	case "snappy", "x-snappy-framed": // S2's frames, and its repeats, which hold more than snappy can
-		return bytes.Contains(wire, []byte("S2sTwO")) || strings.Contains(err.Error(), "cannot hold") ||
-			strings.Contains(err.Error(), "promises more than")
+	case "snappy", "x-snappy-framed": // S2's frames, and its repeats, which can be longer than in snappy
+		return bytes.Contains(wire, []byte("S2sTwO")) || strings.Contains(err.Error(), "cannot contain") ||
+			strings.Contains(err.Error(), "declares more than")
 	case "lz4": // legacy frames, and magic numbers near the skippable ones
-		return strings.Contains(err.Error(), "a frame starts with")
+		return strings.Contains(err.Error(), "the frame begins with")
 	}
 	return false
 }
 
-// oracle decompresses by other means: the standard library's gzip and zlib, the
-// stream readers of the others.
+// oracle decompresses with other code: the standard library's gzip and zlib,
+// and the stream readers of the others.
 func oracle(encoding string, wire []byte, limit int) ([]byte, error) {
 	src := bytes.NewReader(wire)
 	var r io.Reader = src
@@ -870,7 +875,7 @@ func oracle(encoding string, wire []byte, limit int) ([]byte, error) {
 func BenchmarkDecompress(b *testing.B) {
 	plain := text(437 << 10)
 	for _, c := range append(bodies(plain), body{"gzip empty members", "gzip", bytes.Repeat(gzipped(nil), 1<<20/23)}) {
-		both(func(way string, decompress func(string, *[]byte, []byte, int, Room) (*[]byte, error)) {
+		both(func(way string, decompress func(string, *[]byte, []byte, int, Reserver) (*[]byte, error)) {
 			b.Run(strings.ReplaceAll(c.name, " ", "-")+"/"+way, func(b *testing.B) {
 				b.SetBytes(int64(len(plain)))
 				b.ReportAllocs()
@@ -886,8 +891,8 @@ func BenchmarkDecompress(b *testing.B) {
 	}
 }
 
-// A stream encoder does not say how much comes out, and zeros compress a
-// thousandfold: the guess at the size is far off.
+// A stream encoder does not declare the size, and zeros have a compression
+// ratio above a thousand: the estimate is far too small.
 func TestZstdStreamOfZeros(t *testing.T) {
 	const size = 1 << 20
 	var wire bytes.Buffer

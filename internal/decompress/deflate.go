@@ -13,23 +13,23 @@ import (
 	"github.com/klauspost/compress/zlib"
 )
 
-// inflater reads gzip or zlib through an input of its own, so that a pooled one
-// does not hold on to the request it last read.
+// inflater reads gzip or zlib. It has its own readers, so that a pooled
+// inflater does not keep a reference to its last request.
 type inflater struct {
 	buffered bufio.Reader
 	memory   bytes.Reader
-	in       byteSource // one of the two
+	in       byteSource // buffered or memory
 	gzip     gzip.Reader
 	zlib     io.ReadCloser // nil until first needed
 }
 
-// byteSource is read byte by byte, so that nothing behind the stream is lost.
+// byteSource is read byte by byte, so that no data after the stream is lost.
 type byteSource interface {
 	flate.Reader
 	io.ByteScanner
 }
 
-// inflaters is a cache and nothing more.
+// inflaters is only a cache.
 var inflaters = sync.Pool{New: func() any { return new(inflater) }}
 
 func newInflater(src io.Reader) *inflater {
@@ -52,7 +52,7 @@ func (z *inflater) release() {
 	inflaters.Put(z)
 }
 
-// more tells whether there are bytes left.
+// more reports whether there are bytes left.
 func (z *inflater) more() (bool, error) {
 	if _, err := z.in.ReadByte(); err == io.EOF {
 		return false, nil
@@ -74,9 +74,9 @@ func gunzip(op *decompression, src io.Reader) error {
 	return err
 }
 
-// gunzipper joins the members (RFC 1952, section 2.2). What follows the last and
-// is no member is an error. The library's own way of joining takes a header that
-// is cut off for the end.
+// gunzipper joins the members (RFC 1952, section 2.2). Data after the last
+// member that is not a member is an error. The library's own multistream mode
+// treats a truncated header as the end.
 type gunzipper struct{ z *inflater }
 
 // member reads a member's header.
@@ -112,8 +112,8 @@ func noEOF(err error) error {
 	return err
 }
 
-// gzipSize is what the last member says about itself (RFC 1952, section 2.3.1:
-// ISIZE), as far as that is likely.
+// gzipSize returns the size that the last member declares (RFC 1952, section
+// 2.3.1: ISIZE), if that is plausible.
 func gzipSize(wire []byte) int {
 	if len(wire) < 18 { // a header and a trailer
 		return 0
@@ -125,10 +125,10 @@ func gzipSize(wire []byte) int {
 	return int(n)
 }
 
-// zlibSize is a guess: a zlib stream does not say.
-func zlibSize(wire []byte) int { return guessedRatio * len(wire) }
+// zlibSize returns an estimate: a zlib stream does not declare its size.
+func zlibSize(wire []byte) int { return typicalRatio * len(wire) }
 
-var errBehind = errors.New("there are bytes behind its end")
+var errTrailing = errors.New("unexpected data after the end")
 
 func unzlib(op *decompression, src io.Reader) error {
 	z := newInflater(src)
@@ -152,7 +152,7 @@ func (z *inflater) unzlib(op *decompression) error {
 	}
 	more, err := z.more()
 	if err == nil && more {
-		err = errBehind
+		err = errTrailing
 	}
 	if err != nil {
 		return corrupt("zlib", err)

@@ -1,13 +1,13 @@
-// Package decompress undoes the encodings of OTLP request bodies.
+// Package decompress decompresses the bodies of OTLP requests.
 //
 //	a body ──► Decompress, DecompressBytes ──► a pooled buffer of at most maxBytes
-//	               │ reserves first                (HTTP, gRPC)
+//	               │ reserve memory first          (HTTP, gRPC)
 //	               ▼
-//	             Room: the memory that the request may take
+//	             Reserver: the memory budget of the request
 //
-// How memory is counted is in room.go, and every buffer for a body is taken
-// there. What a body may consist of is documented at Decompress; each encoding has
-// its file. Codings is what a server's configuration allows.
+// memory.go counts the memory and allocates every buffer for a body. Decompress
+// documents what a body may consist of; each encoding has its file. Codings are
+// the encodings that a server's configuration allows.
 //
-// Package compress is the other direction.
+// Package compress is the opposite direction.
 package decompress

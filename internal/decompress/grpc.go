@@ -8,10 +8,10 @@ import (
 )
 
 // GRPCGzip makes a gRPC server call its handlers for requests that are compressed
-// with gzip. gRPC refuses an encoding that it has no decompressor for before it
-// calls a handler, and its registry of decompressors is the whole process's. The
-// handlers read below the codec and decompress themselves, so the decompressor that
-// gRPC is given here is never called.
+// with gzip. Without a decompressor gRPC rejects a request before it calls a
+// handler, and its registry of decompressors is shared by the whole process. The
+// handlers read below the codec and decompress themselves, so the decompressor of
+// this option is never called.
 func GRPCGzip() grpc.ServerOption {
 	//lint:ignore SA1019 the only way to accept an encoding without writing to gRPC's registry; supported throughout gRPC 1.x
 	return grpc.RPCDecompressor(unused{})

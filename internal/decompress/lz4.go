@@ -9,11 +9,11 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// The frame format of LZ4, version 1.6.x, sections "General structure" and
-// "Frame descriptor". The library's own reader takes the block size that a frame
-// declares, up to 4 MiB, before the first block is there, and copies every block;
-// here the library decodes each block to its place in the result, which has the
-// right size from the start.
+// The frame format of LZ4, version 1.6.x, sections "General structure" and "Frame
+// descriptor". The library's own reader allocates the block size that a frame
+// declares, up to 4 MiB, before the first block has arrived, and copies every
+// block. Here the library decodes each block to its place in the result, which is
+// allocated once with the right size.
 //
 //	frame = magic, flags (1 byte), block size (1), content size (8)?, header checksum (1),
 //	        blocks, end mark (4 zero bytes), content checksum (4)?
@@ -21,22 +21,22 @@ import (
 const (
 	lz4Magic     = 0x184d2204
 	lz4Skippable = 0x184d2a50 // to 0x184d2a5f
-	lz4Window    = 64 << 10   // how far a linked block reaches back
+	lz4Window    = 64 << 10   // maximum distance of a match in a linked block
 )
 
 // lz4Frame is a frame's header.
 type lz4Frame struct {
 	linked, blockSums, contentSum bool
-	blockBytes                    int // the most that comes out of a block
+	blockBytes                    int // maximum decompressed size of a block
 	sized                         bool
 	size                          uint64
 }
 
-// lz4Visitor is told what a body consists of.
+// lz4Visitor is called for each part of a body.
 type lz4Visitor interface {
 	start()
 	block(f *lz4Frame, data []byte, packed bool) error
-	end(f *lz4Frame, sum []byte) error // sum is nil where there is none
+	end(f *lz4Frame, sum []byte) error // sum is nil if there is none
 }
 
 func unlz4(op *decompression, wire []byte) error {
@@ -47,7 +47,7 @@ func unlz4(op *decompression, wire []byte) error {
 	if err := walkLZ4(wire, m); err != nil {
 		return lz4Error(err)
 	}
-	if err := op.fresh(m.total); err != nil {
+	if err := op.reset(m.total); err != nil {
 		return err
 	}
 	d := &lz4Decode{out: (*op.dst)[:m.total]}
@@ -63,7 +63,7 @@ func lz4Error(err error) error {
 	return corrupt("lz4", err)
 }
 
-// lz4Measure adds up what comes out.
+// lz4Measure adds up the decompressed sizes.
 type lz4Measure struct {
 	maxBytes, total, frame int
 }
@@ -79,7 +79,7 @@ func (m *lz4Measure) block(f *lz4Frame, data []byte, packed bool) error {
 		}
 	}
 	if n > f.blockBytes {
-		return fmt.Errorf("a block of %d bytes: its frame said at most %d", n, f.blockBytes)
+		return fmt.Errorf("a block of %d bytes: its frame allows at most %d", n, f.blockBytes)
 	}
 	m.frame += n
 	if m.total += n; m.total > m.maxBytes {
@@ -90,15 +90,15 @@ func (m *lz4Measure) block(f *lz4Frame, data []byte, packed bool) error {
 
 func (m *lz4Measure) end(f *lz4Frame, _ []byte) error {
 	if f.sized && f.size != uint64(m.frame) {
-		return fmt.Errorf("a frame promises %d bytes and holds %d", f.size, m.frame)
+		return fmt.Errorf("a frame declares %d bytes and contains %d", f.size, m.frame)
 	}
 	return nil
 }
 
-// lz4Decode fills out, which has the size that lz4Measure found.
+// lz4Decode decodes into out, which has the size that lz4Measure returned.
 type lz4Decode struct {
 	out      []byte
-	n, begun int // begun is where the frame starts
+	n, begun int // begun is the start of the frame
 }
 
 func (d *lz4Decode) start() { d.begun = d.n }
@@ -124,7 +124,8 @@ func (d *lz4Decode) end(_ *lz4Frame, sum []byte) error {
 	return nil
 }
 
-// lz4BlockLen returns how many bytes come out of a block, and whether it is whole.
+// lz4BlockLen returns the decompressed size of a block, and whether the block
+// is complete.
 //
 //	sequence = token (literals << 4 | match - 4), more literals?, the literals, offset (2 bytes), more match?
 //
@@ -159,7 +160,8 @@ func lz4BlockLen(b []byte) (n int, whole bool) {
 	return n, true
 }
 
-// lz4More adds the bytes at i to n; it returns an i behind b where b is too short.
+// lz4More adds the length bytes at i to n; it returns an index after the end if
+// b is too short.
 func lz4More(b []byte, n, i int) (int, int) {
 	for i < len(b) {
 		c := b[i]
@@ -172,8 +174,8 @@ func lz4More(b []byte, n, i int) (int, int) {
 	return n, len(b) + 1
 }
 
-// walkLZ4 visits the frames of wire, one or more, and what they hold. It checks
-// headers and the blocks' checksums.
+// walkLZ4 calls v for the frames of wire, one or more, and their blocks. It
+// checks headers and the checksums of blocks.
 func walkLZ4(wire []byte, v lz4Visitor) error {
 	frames := 0
 	for len(wire) > 0 {
@@ -189,7 +191,7 @@ func walkLZ4(wire []byte, v lz4Visitor) error {
 			wire = wire[8+int(binary.LittleEndian.Uint32(wire[4:])):]
 			continue
 		default:
-			return fmt.Errorf("a frame starts with %#08x: expected %#08x", magic, lz4Magic)
+			return fmt.Errorf("the frame begins with %#08x: expected %#08x", magic, lz4Magic)
 		}
 		f, rest, err := parseLZ4Frame(wire[4:])
 		if err != nil {
@@ -246,7 +248,8 @@ func parseLZ4Frame(b []byte) (*lz4Frame, []byte, error) {
 	return f, b[n+1:], nil
 }
 
-// walkLZ4Blocks visits the blocks up to the frame's end and returns what follows.
+// walkLZ4Blocks calls v for the blocks up to the end of the frame, and returns
+// the rest of b.
 func walkLZ4Blocks(f *lz4Frame, b []byte, v lz4Visitor) ([]byte, error) {
 	const plain = 1 << 31
 	for {

@@ -11,14 +11,15 @@ import (
 	"github.com/klauspost/compress/s2"
 )
 
-// snappyMagic starts a framed stream. No block starts like this: its first copy
-// would reach back before its start.
+// snappyMagic begins a framed stream. No valid block begins like this: its
+// first copy would refer to data before its start.
 const snappyMagic = "\xff\x06\x00\x00sNaPpY"
 
 const (
-	// maxSnappyChunkBytes is the most that comes out of a chunk.
+	// maxSnappyChunkBytes is the maximum decompressed size of a chunk.
 	maxSnappyChunkBytes = 64 << 10
-	// maxSnappyRatio: a copy of 64 bytes takes 3 on the wire.
+	// maxSnappyRatio is the maximum compression ratio: a copy of 64 bytes has 3
+	// bytes on the wire.
 	maxSnappyRatio = 22
 	// snappySumBytes is the length of a chunk's checksum.
 	snappySumBytes = 4
@@ -27,7 +28,7 @@ const (
 // castagnoli is a table of constants.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// unsnappy takes a block, and a framed stream too, as the Collector does.
+// unsnappy decompresses a block, or a framed stream, like the Collector.
 func unsnappy(op *decompression, wire []byte) error {
 	if len(wire) >= len(snappyMagic) && string(wire[:len(snappyMagic)]) == snappyMagic {
 		return unsnappyFramed(op, wire)
@@ -36,7 +37,7 @@ func unsnappy(op *decompression, wire []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := op.fresh(n); err != nil {
+	if err := op.reset(n); err != nil {
 		return err
 	}
 	*op.dst = (*op.dst)[:n]
@@ -46,8 +47,8 @@ func unsnappy(op *decompression, wire []byte) error {
 	return nil
 }
 
-// snappyBlockLen returns how much comes out of a block. The block's own word is
-// taken only for what its length can hold.
+// snappyBlockLen returns the decompressed size that a block declares. A size
+// that is impossible for the length of the block is an error.
 func snappyBlockLen(block []byte, maxBytes int) (int, error) {
 	if len(block) == 0 {
 		return 0, corrupt("snappy block", io.EOF)
@@ -59,19 +60,19 @@ func snappyBlockLen(block []byte, maxBytes int) (int, error) {
 	case err != nil:
 		return 0, corrupt("snappy block", err)
 	case n > maxSnappyRatio*len(block):
-		return 0, corrupt("snappy block", fmt.Errorf("%d bytes cannot hold the %d that they promise", len(block), n))
+		return 0, corrupt("snappy block", fmt.Errorf("%d bytes cannot contain the %d that they declare", len(block), n))
 	}
 	return n, nil
 }
 
-// unsnappyFramed first adds up what the chunks hold, then decodes each to its
-// place. Nothing stands for nothing: encoders that are given no bytes write none.
+// unsnappyFramed first adds up the sizes of the chunks, then decodes each to its
+// place. An empty stream is valid: encoders write no bytes for an empty input.
 func unsnappyFramed(op *decompression, wire []byte) error {
 	if len(wire) == 0 {
-		return op.fresh(0)
+		return op.reset(0)
 	}
 	if !strings.HasPrefix(string(wire[:min(len(wire), len(snappyMagic))]), snappyMagic) {
-		return corrupt("framed snappy", errors.New("it does not start as one"))
+		return corrupt("framed snappy", errors.New("the stream identifier is missing"))
 	}
 	total := 0
 	err := snappyChunks(wire, func(_ uint32, data []byte, packed bool) error {
@@ -93,14 +94,14 @@ func unsnappyFramed(op *decompression, wire []byte) error {
 	if err != nil {
 		return framedError(err)
 	}
-	if err := op.fresh(total); err != nil {
+	if err := op.reset(total); err != nil {
 		return err
 	}
 	at := 0
 	err = snappyChunks(wire, func(sum uint32, data []byte, packed bool) error {
 		n := len(data)
 		if packed {
-			n, _ = s2.DecodedLen(data) // looked at above
+			n, _ = s2.DecodedLen(data) // checked above
 		}
 		out := (*op.dst)[at : at+n : at+n]
 		at += n
@@ -125,10 +126,11 @@ func framedError(err error) error {
 	return corrupt("framed snappy", err)
 }
 
-// notTooLarge: a chunk that is too large is not a body that is.
+// notTooLarge replaces ErrTooLarge: a chunk that is too large does not mean
+// that the body is.
 func notTooLarge(err error) error {
 	if errors.Is(err, ErrTooLarge) {
-		return fmt.Errorf("a chunk promises more than %d bytes", maxSnappyChunkBytes)
+		return fmt.Errorf("a chunk declares more than %d bytes", maxSnappyChunkBytes)
 	}
 	return err
 }
@@ -158,7 +160,7 @@ func snappyChunks(wire []byte, visit func(sum uint32, data []byte, packed bool) 
 		switch {
 		case kind == start:
 			if string(body) != snappyMagic[headerBytes:] {
-				return errors.New("a stream starts that is not snappy's")
+				return errors.New("the stream identifier is not that of snappy")
 			}
 		case kind == packed || kind == plain:
 			if n < snappySumBytes {

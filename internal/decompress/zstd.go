@@ -10,21 +10,22 @@ import (
 )
 
 const (
-	// maxZstdWindowBytes is what a decoder must support and an encoder must not
-	// exceed for a content coding (RFC 9659, section 3).
+	// maxZstdWindowBytes is the maximum window of a content coding: a decoder
+	// must support it, an encoder must not exceed it (RFC 9659, section 3).
 	maxZstdWindowBytes = 8 << 20
-	// maxZstdBlockBytes is the most that comes out of a block (RFC 8878,
+	// maxZstdBlockBytes is the maximum decompressed size of a block (RFC 8878,
 	// section 3.1.1.2).
 	maxZstdBlockBytes = 128 << 10
 
-	// Telemetry in batches comes out about 8 times as large as it came. Up to
-	// cheapRatio times what arrived, a body's word for its size is taken.
-	guessedRatio = 8
+	// Batches of telemetry are about 8 times as large as their compressed form.
+	// The size that a body declares is used up to cheapRatio times its
+	// compressed size.
+	typicalRatio = 8
 	cheapRatio   = 64
 )
 
-// zstdWhole decodes bodies that are in memory. Its decoders write straight into
-// the result: no window is kept beside it, and no goroutine is started.
+// zstdWhole decodes bodies in memory. Its decoders write directly to the
+// result: they have no window of their own, and start no goroutines.
 var zstdWhole = sync.OnceValue(func() *zstd.Decoder {
 	return newZstdDecoder(zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true))
 })
@@ -33,7 +34,7 @@ func newZstdDecoder(more ...zstd.DOption) *zstd.Decoder {
 	d, err := zstd.NewReader(nil, append([]zstd.DOption{
 		zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(maxZstdWindowBytes),
-		zstd.WithDecodeBuffersBelow(0), // a short cut around the limits
+		zstd.WithDecodeBuffersBelow(0), // its short cut would bypass the limits
 	}, more...)...)
 	if err != nil {
 		panic(err) // the options are constants
@@ -41,13 +42,14 @@ func newZstdDecoder(more ...zstd.DOption) *zstd.Decoder {
 	return d
 }
 
-// unzstd decodes all frames of wire. Decoding as they come would keep a window of
-// up to 8 MiB a request, which most encoders declare and few need.
+// unzstd decodes all frames of wire. A stream decoder would need a window of up
+// to 8 MiB for each request, which most encoders declare and few need.
 //
-// Where the frames do not say how much comes out (stream encoders do not know),
-// it takes room for all that their blocks can hold. Where that is far more than
-// is likely, many small blocks or zeros, it guesses, and starts again with four
-// times the room if that was too little: a third more work at worst.
+// If the frames do not declare their sizes (stream encoders do not know them),
+// it allocates the maximum that their blocks can contain. If that is far more
+// than is likely, as for many small blocks or zeros, it estimates the size, and
+// starts again with a buffer of four times the size if that was too small: at
+// most a third more work.
 func unzstd(op *decompression, wire []byte) error {
 	if len(wire) == 0 {
 		return corrupt("zstd", io.EOF)
@@ -59,36 +61,37 @@ func unzstd(op *decompression, wire []byte) error {
 	case least > op.maxBytes:
 		return tooLarge(op.maxBytes)
 	}
-	// With room for a block more than the limit, a body that is too large shows
-	// itself as that, and not as a block that is broken or lacks room.
+	// With space for one more block than the limit, a body that is too large is
+	// reported as such, and not as a corrupt block or a buffer that is too
+	// small.
 	most = min(most, op.maxBytes+maxZstdBlockBytes+1)
-	n := max(least, guessedRatio*len(wire))
+	n := max(least, typicalRatio*len(wire))
 	if most <= cheapRatio*len(wire) {
 		n = most
 	}
 	for n = min(n, most); ; n = min(4*max(n, minBuffer), most) {
-		if err := op.fresh(n); err != nil {
+		if err := op.reset(n); err != nil {
 			return err
 		}
 		n = max(n, cap(*op.dst))
 		more := n / 4 // for shrink
 		if n < most {
-			// The decoder appends a block that needs no work without a look at
-			// the room, into a buffer of its own that is dropped at once.
+			// The decoder appends an uncompressed block without checking the
+			// capacity, to a temporary buffer of its own.
 			more = n + n/4 + 2*maxZstdBlockBytes
 		}
-		if err := op.reserve(op.beside + n + more); err != nil {
+		if err := op.reserve(op.otherBytes + n + more); err != nil {
 			return err
 		}
 		out, err := zstdWhole().DecodeAll(wire, (*op.dst)[:0])
-		switch lacksRoom := errors.Is(err, zstd.ErrDecoderSizeExceeded) || len(out)+maxZstdBlockBytes > n; {
+		switch tooSmall := errors.Is(err, zstd.ErrDecoderSizeExceeded) || len(out)+maxZstdBlockBytes > n; {
 		case len(out) > op.maxBytes:
 			return tooLarge(op.maxBytes)
 		case err == nil:
 			*op.dst = (*op.dst)[:len(out)]
 			op.shrink()
 			return nil
-		case n < most && lacksRoom:
+		case n < most && tooSmall:
 		case errors.Is(err, zstd.ErrDecoderSizeExceeded):
 			return tooLarge(op.maxBytes)
 		default:
@@ -97,8 +100,8 @@ func unzstd(op *decompression, wire []byte) error {
 	}
 }
 
-// zstdBounds hops over the blocks and returns how many bytes come out of wire at
-// least and at most. What it calls an error, the decoder does too.
+// zstdBounds reads only the headers of the blocks, and returns the minimum and
+// maximum decompressed size of wire. Its errors are errors of the decoder too.
 //
 //	frame = header, blocks, 4 bytes checksum if the header says so
 //	block = 3 bytes: last (1 bit), kind (2), size (21); then size bytes, or 1 that repeats
@@ -125,7 +128,7 @@ func zstdBounds(wire []byte) (least, most int, err error) {
 		}
 		if h.HasFCS {
 			if h.FrameContentSize < uint64(l) || h.FrameContentSize > uint64(m) {
-				return 0, 0, fmt.Errorf("a frame of %d bytes promises %d bytes, its blocks hold %d to %d", n, h.FrameContentSize, l, m)
+				return 0, 0, fmt.Errorf("a frame of %d bytes declares %d bytes, its blocks contain %d to %d", n, h.FrameContentSize, l, m)
 			}
 			l, m = int(h.FrameContentSize), int(h.FrameContentSize)
 		}
@@ -140,7 +143,7 @@ func zstdBounds(wire []byte) (least, most int, err error) {
 	return least, most, nil
 }
 
-// zstdBlocks is zstdBounds for one frame's blocks, which are n bytes long.
+// zstdBlocks is zstdBounds for the blocks of one frame, which are n bytes long.
 func zstdBlocks(wire []byte) (least, most, n int, err error) {
 	const (
 		raw, repeated, compressed = 0, 1, 2

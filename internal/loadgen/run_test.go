@@ -393,10 +393,10 @@ func TestConfigIsValidated(t *testing.T) {
 		"a timeout of 0s":             func(c *Config) { c.Timeout = 0 },
 		"no endpoint is set":          func(c *Config) { c.Endpoint = "" },
 		"the port is missing":         func(c *Config) { c.Endpoint = "localhost" },
-		"the endpoint is not a URL":      func(c *Config) { c.Protocol = HTTP },
+		"the endpoint is not a URL":   func(c *Config) { c.Protocol = HTTP },
 		`unknown compression "lz4"`:   func(c *Config) { c.Compression = "lz4" },
 		"needs its key":               func(c *Config) { c.TLS.CertFile = "x" },
-		"the name may hold":           func(c *Config) { c.Headers = config.Headers{{Name: "a b"}} },
+		"the name may contain":        func(c *Config) { c.Headers = config.Headers{{Name: "a b"}} },
 		"make the batch or the items": func(c *Config) { c.BatchItems, c.ItemBytes = 1000, 100_000 },
 	} {
 		c := DefaultConfig()

@@ -10,8 +10,8 @@ func Component() component.Descriptor {
 }
 
 // Extension describes the extension of the same name, which has the processor's
-// configuration and effect: it sets the budget, and may stand in a list
-// "middlewares".
+// configuration and effect: it sets the budget. A list "middlewares" may
+// contain it.
 func Extension() component.Descriptor {
 	return component.Descriptor{
 		Kind: component.KindExtension, Type: "memory_limiter", DefaultConfig: newConfig, Role: component.RoleMiddleware,
