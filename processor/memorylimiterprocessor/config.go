@@ -13,15 +13,16 @@ type Config struct {
 	// CheckInterval must be greater than 0, as in the Collector. Nothing is
 	// checked at intervals here: the budget is exact at every moment.
 	CheckInterval time.Duration `yaml:"check_interval"`
-	// LimitMiB is the memory that the process should not exceed, in MiB. It goes
-	// before LimitPercentage.
+	// LimitMiB is the memory that the process should not exceed, in MiB. It takes
+	// precedence over LimitPercentage.
 	LimitMiB uint32 `yaml:"limit_mib,omitempty"`
 	// SpikeLimitMiB is how much of LimitMiB is kept free; 0: a fifth.
 	SpikeLimitMiB uint32 `yaml:"spike_limit_mib,omitempty"`
-	// LimitPercentage is LimitMiB as a share of what the process may use.
+	// LimitPercentage is the limit in percent of the memory that is available to the
+	// process.
 	LimitPercentage uint32 `yaml:"limit_percentage,omitempty"`
-	// SpikeLimitPercentage is what is kept free beside LimitPercentage, also as a
-	// share of what the process may use; 0: a fifth of the limit.
+	// SpikeLimitPercentage is how much of LimitPercentage is kept free, also in
+	// percent of the available memory; 0: a fifth of the limit.
 	SpikeLimitPercentage uint32 `yaml:"spike_limit_percentage,omitempty"`
 
 	// The Collector forces garbage collections; here the Go runtime is given a
@@ -69,8 +70,8 @@ func (c *Config) Warnings() []string {
 		set      bool
 		key, why string
 	}{
-		{c.LimitMiB > 0 && c.LimitPercentage > 0, "limit_percentage", "limit_mib goes before it"},
-		{c.LimitMiB > 0 && c.SpikeLimitPercentage > 0, "spike_limit_percentage", "it belongs to limit_percentage, and limit_mib goes before that"},
+		{c.LimitMiB > 0 && c.LimitPercentage > 0, "limit_percentage", "limit_mib takes precedence"},
+		{c.LimitMiB > 0 && c.SpikeLimitPercentage > 0, "spike_limit_percentage", "it belongs to limit_percentage, and limit_mib takes precedence"},
 		{c.LimitMiB == 0 && c.SpikeLimitMiB > 0, "spike_limit_mib", "it belongs to limit_mib, which is not set"},
 		{c.MinGCIntervalWhenSoftLimited != 0, "min_gc_interval_when_soft_limited", noGC},
 		{c.MinGCIntervalWhenHardLimited != 0, "min_gc_interval_when_hard_limited", noGC},

@@ -1,6 +1,6 @@
 // Package memorylimiterprocessor is the Collector's `memory_limiter`: its
 // configuration, which bounds the memory of the process, and its place in a
-// pipeline, where it does nothing but count.
+// pipeline, where it only counts.
 //
 //	processors:
 //	  memory_limiter:
@@ -18,7 +18,7 @@
 //	client ──► receiver ──► budget? ──► body is read ──► pipeline ──► memory_limiter ──► ...
 //	                          └─ no: 429, 503, UNAVAILABLE        passes everything
 //
-// The one trap: refused_* of this processor stays 0. What is refused at the door
-// has not been read, so nobody knows how many items it was; it is counted in
+// The one trap: refused_* of this processor stays 0. A request that the receiver
+// refuses has not been read, so its items are unknown; it is counted in
 // otelcol_admission_refused_requests.
 package memorylimiterprocessor
