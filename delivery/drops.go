@@ -48,6 +48,10 @@ func (q *Queue) logDrops(last bool) {
 		if l.cause != nil {
 			attrs = append(attrs, slog.Any("error", l.cause))
 		}
+		var p *pipeline.PanicError
+		if errors.As(l.cause, &p) { // nobody else logs it
+			attrs = append(attrs, slog.Any("panic", p.Value), slog.String("stack", string(p.Stack)))
+		}
 		if hint := hintFor(l.signal, l.cause); hint != "" {
 			attrs = append(attrs, slog.String("hint", hint))
 		}

@@ -112,6 +112,34 @@ func TestDropsAreLogged(t *testing.T) {
 	})
 }
 
+// The panic of a processor is a drop like any other, and the log has its stack.
+func TestPanicOfAProcessorIsLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := &logbook{}
+		bad := pipeline.Step{Name: "bad/1", Processor: panicking{}}
+		q := New(Config{Logger: log.logger(), Next: pipeline.Chain(send(nil), bad)})
+		q.Start()
+		q.Add(payload(100))
+		q.Shutdown(t.Context())
+		lines := log.lines("reason=refused")
+		if len(lines) != 1 {
+			t.Fatalf("%q", lines)
+		}
+		for _, want := range []string{`internal error in processor \"bad/1\"`, "panic=secret", "panicking.Process"} {
+			if !strings.Contains(lines[0], want) {
+				t.Errorf("%s is missing: %s", want, lines[0])
+			}
+		}
+		q.expect(t, Stats{Added: 100, Dropped: [NumReasons]int64{Refused: 100}})
+	})
+}
+
+// panicking is a processor that panics.
+type panicking struct{}
+
+func (panicking) Process(context.Context, *pipeline.Batch) (*pipeline.Batch, error) { panic("secret") }
+
 // A destination that does not know the signal costs one request at a time, and
 // the operator gets a hint.
 func TestUnimplemented(t *testing.T) {

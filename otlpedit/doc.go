@@ -1,6 +1,6 @@
 // Package otlpedit changes OTLP requests of any signal without decoding them:
 // some messages are replaced or left out, all other bytes are copied as they are,
-// fields that nobody knows included, and the lengths of the messages around a
+// unknown fields included, and the lengths of the messages around a
 // change are corrected.
 //
 //	ExportXServiceRequest     copied except for the lengths

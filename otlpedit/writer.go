@@ -103,7 +103,7 @@ func (w *Writer) Attribute(num uint32, key string, value []byte) {
 
 // AttributeWithValue appends, in field num, attribute with another value, an
 // AnyValue or nil for none. All else of it stays: the key, be it in place or a
-// reference, and fields that nobody knows.
+// reference, and unknown fields.
 func (w *Writer) AttributeWithValue(num uint32, attribute, value []byte) {
 	mark := w.e.Open(num)
 	pending := value != nil

@@ -19,7 +19,7 @@ import (
 type account struct {
 	origin *Batch // whose ticket it is; nil: its own
 
-	ticket  *admission.Ticket // nil: nobody pays
+	ticket  *admission.Ticket // nil: memory is not charged
 	members atomic.Int32      // batches with a share of ticket that are not released
 
 	charged int          // bytes of the batch on the ticket

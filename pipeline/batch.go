@@ -13,19 +13,19 @@ import (
 type Client struct {
 	// Addr is the peer's address as the transport prints it.
 	Addr string
-	// Transport is "grpc" or "http", Format "protobuf" or "json".
+	// Transport is "grpc" or "http"; Format is "protobuf" or "json".
 	Transport, Format string
 	// Metadata holds request headers, keys in lower case, where the receiver
 	// was asked to keep them; else nil.
 	Metadata map[string][]string
-	// Identity is who sent it, where the receiver asks; else nil.
+	// Identity is the sender, where the receiver authenticates; else nil.
 	Identity *Identity
-	// Received is when the request was read whole.
+	// Received is when the whole request was read.
 	Received time.Time
 }
 
 // Batch is one OTLP export request as checked wire bytes: they passed otlp.Check
-// when the batch was made, or who wrote them vouches for them (Derive,
+// when the batch was made, or their writer vouches for them (Derive,
 // NewUncheckedBatch).
 type Batch struct {
 	signal otlp.Signal
@@ -39,7 +39,7 @@ type Batch struct {
 	trace liveTrace
 }
 
-// ErrShared is Edit's refusal: somebody else may be reading the same bytes.
+// ErrShared is the error of Edit: others may be reading the same bytes.
 var ErrShared = errors.New("pipeline: the batch is shared, its bytes must not be written in place")
 
 // NewBatch checks data as an export request of signal s and wraps it. data
@@ -113,7 +113,7 @@ func (b *Batch) Bytes() []byte { return b.data }
 // Items returns the number of spans, data points, log records or samples.
 func (b *Batch) Items() int { return b.items }
 
-// Client returns where the batch came from; nil if it was made inside.
+// Client returns where the batch came from; nil if it was made in this process.
 func (b *Batch) Client() *Client { return b.client }
 
 // Retain keeps the batch alive beyond the Consume call that it was passed to,
@@ -142,15 +142,15 @@ func (b *Batch) Release() {
 	}
 }
 
-// MarkShared makes Edit refuse from now on. Whoever shows a batch to more than
-// one consumer, or will send it again, marks it first.
+// MarkShared makes Edit fail from now on. Call it before a batch is passed to more
+// than one consumer, or if it may be sent again.
 func (b *Batch) MarkShared() { b.shared.Store(true) }
 
 // Shared says whether the batch was marked shared.
 func (b *Batch) Shared() bool { return b.shared.Load() }
 
 // Edit returns the bytes for writing in place, or ErrShared if the batch is
-// marked shared or somebody retains it. The edited bytes must stay a valid
+// marked shared or retained by others. The edited bytes must stay a valid
 // request with the same number of items.
 func (b *Batch) Edit() ([]byte, error) {
 	if b.shared.Load() || b.refs.Load() != 1 {
@@ -163,5 +163,5 @@ func (b *Batch) Edit() ([]byte, error) {
 var live atomic.Int64
 
 // Live returns how many batches have not been released: zero when nothing is in
-// flight. Tests end by asking.
+// flight. Tests check it at their end.
 func Live() int64 { return live.Load() }

@@ -31,7 +31,7 @@ type Buffer struct {
 	Bytes []byte
 
 	mem     *[]byte // of the pool, where Bytes begins; nil once it was taken over
-	batch   *Batch  // whose ticket pays; nil: nobody pays
+	batch   *Batch  // whose ticket is charged; nil: none
 	charged int     // bytes on that ticket
 	idle    bool    // released
 }

@@ -62,7 +62,7 @@ func (p *passes) get() *editPass {
 	return &editPass{Pass: otlpedit.NewPass(p.plans...), plans: len(p.plans)}
 }
 
-// put is not called after a panic: nobody knows what state the editors are in.
+// put is not called after a panic, which may leave the editors in any state.
 func (p *passes) put(e *editPass) { p.idle.Put(e) }
 
 // editPass is a Pass that writes to a buffer of the batch that it edits.

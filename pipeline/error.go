@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// Kind says what a refusal asks of the sender.
+// Kind is what an error asks of the sender.
 type Kind uint8
 
-// The kinds of refusal.
+// The kinds of errors.
 const (
 	// Retryable: nothing is wrong with the data; send the same again later.
 	Retryable Kind = 1 + iota
-	// Overloaded is Retryable with the plea for time: RetryAfter says how much.
+	// Overloaded is Retryable after a delay: RetryAfter.
 	Overloaded
-	// Permanent: sending the same again is pointless.
+	// Permanent: the same data would be refused again.
 	Permanent
-	// Partial: everything was kept but Rejected items, which must not be sent
+	// Partial: all items were kept except for Rejected ones, which must not be sent
 	// again (OTLP specification, "Partial Success").
 	Partial
 )
@@ -32,10 +32,10 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
-// Error is a refusal that says what the sender should do.
+// Error is an error that says what the sender should do.
 type Error struct {
 	Kind Kind
-	// RetryAfter is how long the refuser asks to be left alone; 0 is no wish.
+	// RetryAfter is the time to wait before the next attempt; 0 means unspecified.
 	RetryAfter time.Duration
 	// Rejected is the number of items not kept, of kind Partial.
 	Rejected int64
@@ -58,12 +58,12 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Permanently wraps err as a refusal for good.
+// Permanently wraps err in an Error of kind Permanent.
 func Permanently(err error) error { return &Error{Kind: Permanent, Err: err} }
 
-// Classify tells what err asks of the sender. nil stays nil. An error that says
-// nothing, or nothing known, is Retryable: losing data to a guess is worse than
-// sending it twice. That goes for an ended context too.
+// Classify returns what err asks of the sender; nil for nil. An error without a
+// kind, also that of an ended context, is Retryable: data that is sent twice is
+// better than data that is lost.
 func Classify(err error) *Error {
 	if err == nil {
 		return nil

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Fanout returns a consumer that hands each batch to all of consumers, in their
-// order, in the caller's goroutine. One consumer is returned as it is.
+// Fanout returns a consumer that passes each batch to all of consumers, in their
+// order, in the caller's goroutine. A single consumer is returned as it is.
 //
-// Nobody's bytes are copied. While more than one consumer may see a batch it is
+// No bytes are copied. While more than one consumer may see a batch it is
 // marked shared, so that a mutating one has to write new bytes. Where all
 // consumers mutate, the last has the batch to itself and may edit in place,
 // provided that it was not shared before and that none of the others retained
@@ -36,7 +36,7 @@ type fanout struct {
 }
 
 // Capabilities: a fan-out mutates what it is given if all its branches do; else
-// the batch it passes on is shared and nobody can.
+// the batch it passes on is shared, so that none can.
 func (f *fanout) Capabilities() Capabilities { return Capabilities{MutatesData: f.allMutate} }
 
 func (f *fanout) Consume(ctx context.Context, b *Batch) error {

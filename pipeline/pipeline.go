@@ -1,12 +1,17 @@
-// Package pipeline is the contract that all components share: what travels (a
-// Batch), who takes it (a Consumer), and what a refusal means (an Error).
+// Package pipeline is the contract between components: the data (Batch), the
+// components that take it (Consumer) and change it (Processor), and the meaning of
+// errors (Error).
 //
-//	receiver ──Batch──► Consumer ──► Fanout ─┬─► Consumer (reads)     same bytes
-//	                                         └─► Consumer (mutates)   writes new bytes
+//	receiver ─► Switch ─► Fanout ─┬─► Chain: Processor, Processor ─► Consumer   new bytes
+//	                              └─► Consumer                                  same bytes
 //
 // A Batch is one OTLP export request as checked wire bytes. A consumer borrows
-// it until Consume returns; who keeps it longer calls Retain, and each Retain is
-// paired with one Release. nil from Consume means kept: delivered, or on disk.
+// it until Consume returns. To keep it longer, call Retain; each Retain is paired
+// with one Release. nil from Consume means kept: delivered, or on disk.
+//
+// A Processor borrows a batch and returns what is to go on; Chain runs processors
+// one after the other, or several in one pass (Planner). Memory for new bytes is a
+// Buffer, which is charged to the admission ticket of the batch.
 //
 // The one trap: everything read from a Batch (views, keys, strings as []byte)
 // points into its bytes and dies with the last Release.
@@ -25,7 +30,7 @@ type Capabilities struct {
 type Consumer interface {
 	Capabilities() Capabilities
 	// Consume borrows b until it returns. nil means that b is kept: delivered,
-	// or durable. What an error asks of the sender is told by Classify.
+	// or durable. Classify says what an error asks of the sender.
 	Consume(ctx context.Context, b *Batch) error
 }
 

@@ -18,10 +18,10 @@ type Processor interface {
 	//     granted;
 	//   - a new batch of the same signal, the one reference to which is the
 	//     caller's (Batch.Derive);
-	//   - nil, if it dropped all items: the sender is told that they were kept.
+	//   - nil, if it dropped all items: the sender gets success.
 	//
-	// An error refuses the whole batch. What it asks of the sender is told by
-	// Classify; a batch returned beside it is released and otherwise ignored.
+	// An error refuses the whole batch; Classify says what it asks of the sender. A
+	// batch returned with an error is released and otherwise ignored.
 	Process(ctx context.Context, b *Batch) (*Batch, error)
 }
 
@@ -34,7 +34,7 @@ type Step struct {
 	// it.
 	Name      string
 	Processor Processor
-	// Observer is told what the processor did; nil: nobody.
+	// Observer is called with what the processor did; nil: none.
 	Observer Observer
 }
 
@@ -49,9 +49,9 @@ type Observer interface {
 	Processed(ctx context.Context, s otlp.Signal, in, out int, took time.Duration)
 }
 
-// PanicError is what becomes of a panic in a processor. It is Permanent: the same
-// batch would meet it again. Whoever answers the sender logs Value and Stack, and
-// tells neither to the sender.
+// PanicError is the error of a panic in a processor. It is Permanent: the same
+// batch would cause it again. The component that answers the sender logs Value and
+// Stack and sends neither.
 type PanicError struct {
 	Processor string // its name
 	Value     any    // what it panicked with

@@ -78,8 +78,8 @@ func TestWarningsNameWhatDoesNothing(t *testing.T) {
 		"{check_interval: 1s, limit_mib: 400, spike_limit_mib: 100}":             nil,
 		"{check_interval: 1s, limit_percentage: 80, spike_limit_percentage: 25}": nil,
 		"{check_interval: 1s, limit_mib: 400, limit_percentage: 80, spike_limit_percentage: 20}": {
-			"limit_percentage has no effect: limit_mib goes before it",
-			"spike_limit_percentage has no effect: it belongs to limit_percentage, and limit_mib goes before that",
+			"limit_percentage has no effect: limit_mib takes precedence",
+			"spike_limit_percentage has no effect: it belongs to limit_percentage, and limit_mib takes precedence",
 		},
 		"{check_interval: 1s, limit_percentage: 80, spike_limit_mib: 20, min_gc_interval_when_soft_limited: 10s, max_gc_interval_when_hard_limited: 1m}": {
 			"spike_limit_mib has no effect: it belongs to limit_mib, which is not set",

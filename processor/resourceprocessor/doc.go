@@ -19,7 +19,7 @@
 //	│  └─ ScopeX*, …          copied as one range, items and all
 //	└─ dictionary, …          copied
 //
-// So fields that nobody knows stay, the order of what is not touched stays, and
+// So unknown fields stay, the order of what is not touched stays, and
 // the cost does not depend on the number of items. A request in which nothing
 // changes is passed on as it is.
 //
