@@ -6,10 +6,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Sparse says that the default value need not be written (proto3, no presence).
+// Sparse reports whether the default value is not written (proto3, no presence).
 func (f *field) Sparse() bool { return !f.Has && f.Oneof == "" }
 
-// IsZero is the condition under which v is the default.
+// IsZero is the Go condition for v being the default.
 func (f *field) IsZero() string {
 	switch {
 	case f.IsText():
@@ -22,7 +22,7 @@ func (f *field) IsZero() string {
 	return "v == 0"
 }
 
-// GoArg is the type of a setter's argument.
+// GoArg is the Go type of the argument of a setter.
 func (f *field) GoArg() string {
 	if f.Kind == protoreflect.StringKind {
 		return "string"
@@ -30,7 +30,7 @@ func (f *field) GoArg() string {
 	return f.Go()
 }
 
-// Put is the encoder's call that appends v.
+// Put is the call of the encoder that appends v.
 func (f *field) Put() string {
 	switch f.Kind {
 	case protoreflect.StringKind:

@@ -34,14 +34,14 @@ func newJSONModel(requests *model) (*jsonModel, error) {
 	j.All = append(append(j.All, requests.Messages...), responses.Messages...)
 	for _, m := range j.All {
 		if len(m.Oneofs) > 1 {
-			return nil, fmt.Errorf("%s has more than one oneof; the JSON tables keep one apart from the other fields", m.Proto)
+			return nil, fmt.Errorf("%s has more than one oneof, which the JSON tables do not support", m.Proto)
 		}
 	}
 	return j, nil
 }
 
-// hexFields are the bytes that JSON shows as hex digits, by OTLP's "JSON Protobuf
-// Encoding" and, for profile_id, by what the Collector does.
+// hexFields are the bytes fields that are hex digits in JSON, by "JSON Protobuf
+// Encoding" of OTLP and, for profile_id, as in the Collector.
 var hexFields = map[string]bool{"trace_id": true, "span_id": true, "parent_span_id": true, "profile_id": true}
 
 // JSONKind is the field's kind in the JSON tables.
@@ -53,7 +53,7 @@ func (f *field) JSONKind() string {
 	return "json" + strings.ToUpper(k[:1]) + k[1:]
 }
 
-// JSONArg is what the kind needs besides: the nested message, or the enum.
+// JSONArg is the argument of the kind: the nested message, or the enum.
 func (f *field) JSONArg() string {
 	switch f.Kind {
 	case protoreflect.MessageKind:
@@ -64,7 +64,7 @@ func (f *field) JSONArg() string {
 	return "0"
 }
 
-// JSONForm says what surrounds the value.
+// JSONForm is the cardinality of the field.
 func (f *field) JSONForm() string {
 	switch {
 	case f.List:

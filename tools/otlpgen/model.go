@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// model is what the templates print: every message and enum that the four
-// requests reach, in the order in which they are reached.
+// model is the data of the templates: every message and enum that the four requests
+// refer to, directly or indirectly, in the order of the first reference.
 type model struct {
 	Messages []*message
 	Enums    []*enum
@@ -101,7 +101,7 @@ func (m *model) add(d protoreflect.MessageDescriptor) error {
 	return nil
 }
 
-// newOneof collects the fields of o, which msg already has.
+// newOneof returns the oneof of the fields in o, which msg has already.
 func newOneof(o protoreflect.OneofDescriptor, msg *message) *oneof {
 	out := &oneof{Name: camel(string(o.Name()))}
 	for _, f := range msg.Fields {
@@ -137,7 +137,7 @@ func (m *model) field(d protoreflect.FieldDescriptor) (*field, error) {
 	if f.Kind == protoreflect.Int32Kind {
 		f.Table = dictionaryTable(f.Proto)
 		if f.Table == 0 && strings.Contains(f.Proto, "_ind") {
-			return nil, fmt.Errorf("%s looks like a dictionary index, but its table is not known", d.FullName())
+			return nil, fmt.Errorf("%s seems to be a dictionary index, but its table is not known", d.FullName())
 		}
 	}
 	return f, nil
@@ -162,7 +162,7 @@ func (m *model) enum(d protoreflect.EnumDescriptor) string {
 	return name
 }
 
-// commonPrefix returns what all value names of an enum begin with, up to an
+// commonPrefix returns the common prefix of all value names of an enum, up to an
 // underscore: "SPAN_KIND_".
 func commonPrefix(d protoreflect.EnumDescriptor) string {
 	p := string(d.Values().Get(0).Name())
@@ -175,8 +175,8 @@ func commonPrefix(d protoreflect.EnumDescriptor) string {
 	return p[:strings.LastIndex(p, "_")+1]
 }
 
-// goName joins the names of nested types: Span.Event is SpanEvent. A name that
-// would say its parent twice does not: Status.StatusCode is StatusCode.
+// goName joins the names of nested types: Span.Event is SpanEvent. A name that begins
+// with the name of its parent is not prefixed: Status.StatusCode is StatusCode.
 func goName(d protoreflect.Descriptor) string {
 	name := string(d.Name())
 	if p, ok := d.Parent().(protoreflect.MessageDescriptor); ok && !strings.HasPrefix(name, string(p.Name())) {
@@ -200,15 +200,15 @@ func camel(s string) string {
 	return out.String()
 }
 
-// IsMessage says whether the field holds messages.
+// IsMessage reports whether the field is a message.
 func (f *field) IsMessage() bool { return f.Kind == protoreflect.MessageKind }
 
-// IsText says whether the field holds a string or bytes.
+// IsText reports whether the field is a string or bytes.
 func (f *field) IsText() bool {
 	return f.Kind == protoreflect.StringKind || f.Kind == protoreflect.BytesKind
 }
 
-// Wire is the field's wire type, of one element if it is a list.
+// Wire is the wire type of the field, or of an element if it is a list.
 func (f *field) Wire() uint32 {
 	switch f.Kind {
 	case protoreflect.DoubleKind, protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind:
@@ -221,15 +221,15 @@ func (f *field) Wire() uint32 {
 	return 0
 }
 
-// WireName is the wire type's name in package wire.
+// WireName is the name of the wire type in package wire.
 func (f *field) WireName() string {
 	return map[uint32]string{0: "wire.TypeVarint", 1: "wire.TypeFixed64", 2: "wire.TypeBytes", 5: "wire.TypeFixed32"}[f.Wire()]
 }
 
-// Tag is the field as it stands on the wire.
+// Tag is the tag of the field on the wire.
 func (f *field) Tag() uint32 { return f.Num<<3 | f.Wire() }
 
-// PackedTag is the tag of the field's packed form.
+// PackedTag is the tag of the packed form of the field.
 func (f *field) PackedTag() uint32 { return f.Num<<3 | 2 }
 
 // Go is the Go type of one value.
@@ -269,7 +269,7 @@ func (f *field) GoList() string {
 	panic("no list of " + f.Kind.String())
 }
 
-// Conv is the expression that makes a Go value of the scalar v.
+// Conv is the expression that converts the scalar v to a Go value.
 func (f *field) Conv(v string) string {
 	switch f.Kind {
 	case protoreflect.BoolKind:

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// The messages that Check treats apart: what it counts as items, and what needs
-// more than a walk.
+// The messages that Check processes separately: those that count as items, and those
+// with an op of their own.
 var (
 	itemMessages = map[string]bool{
 		"Span": true, "LogRecord": true, "Sample": true, "NumberDataPoint": true,
@@ -25,8 +25,8 @@ type Row struct {
 	Note string
 }
 
-// Rows returns the message's tag table: the known tags, and for each known
-// number the tags of the wrong wire types.
+// Rows returns the tag table of the message: the known tags, and for each known number
+// the tags with the wrong wire types.
 func (m *message) Rows() []Row {
 	var rows []Row
 	for _, f := range m.Fields {
@@ -85,7 +85,7 @@ func (f *field) packedOp() string {
 	return [...]string{"opPackedVarint", "opPackedFixed64", "", "", "", "opPackedFixed32"}[f.Wire()]
 }
 
-// FieldNames lists the message's fields by number for error messages.
+// FieldNames lists the field names of the message by number, for error messages.
 func (m *message) FieldNames() string {
 	var b strings.Builder
 	for _, f := range m.Fields {

@@ -1,14 +1,13 @@
-// Command protogen writes the Go code of the .proto files it is given, without
-// protoc: it compiles them with protocompile and runs the two plugins that this
-// module's go.mod pins.
+// Command protogen generates the Go code of .proto files without protoc: it compiles
+// them with protocompile and runs the two plugins in the versions of this module's
+// go.mod.
 //
 //	file.proto ─► descriptors ─► CodeGeneratorRequest ─┬─► protoc-gen-go ──────► file.pb.go
 //	                                                   └─► protoc-gen-go-grpc ─► file_grpc.pb.go
 //
-// With -check it writes nothing and fails where a file is not what it would be.
+// With -check it writes nothing, and fails if a file differs from its output.
 //
-// The one trap: the plugins print their own version into what they write, so the
-// output changes with go.mod.
+// The plugins write their version into the output, which therefore changes with go.mod.
 package main
 
 import (
@@ -28,15 +27,15 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-// plugins are what "go tool" runs, with their parameters.
+// plugins are the names of the plugins for "go tool", with their parameters.
 var plugins = []struct{ name, parameter string }{
 	{"protoc-gen-go", "paths=source_relative"},
 	{"protoc-gen-go-grpc", "paths=source_relative"},
 }
 
 func main() {
-	root := flag.String("root", ".", "the folder that the .proto files' paths begin at")
-	check := flag.Bool("check", false, "write nothing, fail where a file would change")
+	root := flag.String("root", ".", "directory to which the paths of the .proto files are relative")
+	check := flag.Bool("check", false, "write nothing; fail if a file would change")
 	flag.Parse()
 	if err := run(*root, flag.Args(), *check); err != nil {
 		fmt.Fprintln(os.Stderr, "protogen:", err)
@@ -59,7 +58,7 @@ func run(root string, files []string, check bool) error {
 			return err
 		}
 		for _, f := range written {
-			if err := settle(filepath.Join(root, f.GetName()), []byte(f.GetContent()), check); err != nil {
+			if err := put(filepath.Join(root, f.GetName()), []byte(f.GetContent()), check); err != nil {
 				return err
 			}
 		}
@@ -67,8 +66,8 @@ func run(root string, files []string, check bool) error {
 	return nil
 }
 
-// compile reads the files and what they import. Comments are kept: they become
-// the generated code's.
+// compile reads the files and their imports, with the comments, which are copied to the
+// generated code.
 func compile(root string, files []string) (*pluginpb.CodeGeneratorRequest, error) {
 	c := protocompile.Compiler{
 		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: []string{root}}),
@@ -86,8 +85,8 @@ func compile(root string, files []string) (*pluginpb.CodeGeneratorRequest, error
 	return request, nil
 }
 
-// generate runs one plugin: a request on its standard input, the answer on its
-// standard output (plugin.proto).
+// generate runs one plugin, which reads a request from standard input and writes the
+// response to standard output (plugin.proto).
 func generate(plugin string, request *pluginpb.CodeGeneratorRequest) ([]*pluginpb.CodeGeneratorResponse_File, error) {
 	in, err := proto.Marshal(request)
 	if err != nil {
@@ -101,7 +100,7 @@ func generate(plugin string, request *pluginpb.CodeGeneratorRequest) ([]*pluginp
 	}
 	answer := &pluginpb.CodeGeneratorResponse{}
 	if err := proto.Unmarshal(out.Bytes(), answer); err != nil {
-		return nil, fmt.Errorf("decode the answer of %s: %w", plugin, err)
+		return nil, fmt.Errorf("decode the response of %s: %w", plugin, err)
 	}
 	if answer.Error != nil {
 		return nil, fmt.Errorf("%s: %s", plugin, answer.GetError())
@@ -109,17 +108,17 @@ func generate(plugin string, request *pluginpb.CodeGeneratorRequest) ([]*pluginp
 	return answer.File, nil
 }
 
-func settle(path string, content []byte, check bool) error {
+func put(path string, content []byte, check bool) error {
 	if !check {
 		return os.WriteFile(path, content, 0o644)
 	}
 	if found, err := os.ReadFile(path); err != nil || !bytes.Equal(found, content) {
-		return fmt.Errorf("%s is not up to date: run go generate ./reporter/collectionagent/... in the root", path)
+		return fmt.Errorf("%s is out of date: run go generate ./reporter/collectionagent/... in the root", path)
 	}
 	return nil
 }
 
-// withImports returns f after everything that it imports, each file once.
+// withImports returns f and its imports, each file once, imports first.
 func withImports(f protoreflect.FileDescriptor, seen map[string]bool) []*descriptorpb.FileDescriptorProto {
 	if seen[f.Path()] {
 		return nil
