@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "build penstock: %v\n%s", err, out)
 			return 1
 		}
-		return m.Run()
+		return testkit.Checked(m).Run()
 	}())
 }
 

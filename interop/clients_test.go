@@ -135,7 +135,7 @@ func (s sdk) use(t *testing.T) map[otlp.Signal]int {
 
 // Real payloads of an eBPF profiler, by gRPC and HTTP.
 func TestProfilerPayloads(t *testing.T) {
-	files, err := filepath.Glob("../otlp/testdata/profiles/*.binpb")
+	files, err := filepath.Glob("../internal/test/testkit/testdata/profiles/*.binpb")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no payloads", err)
 	}

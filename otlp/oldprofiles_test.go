@@ -87,7 +87,7 @@ func TestOlderProfilesSays(t *testing.T) {
 // Requests of profilers in the current format are not taken for older ones, not even
 // with a bit flipped.
 func TestOlderProfilesOfToday(t *testing.T) {
-	files, err := filepath.Glob("testdata/profiles/*.binpb")
+	files, err := filepath.Glob(profilerPayloads + "*.binpb")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no payloads", err)
 	}

@@ -356,8 +356,12 @@ var itemNames = map[protoreflect.FullName]bool{
 	"opentelemetry.proto.metrics.v1.SummaryDataPoint":              true,
 }
 
+// profilerPayloads has requests of the OpenTelemetry eBPF profiler. Tests of other
+// packages read them with testkit.ProfilerPayloads; testkit imports this package.
+const profilerPayloads = "../internal/test/testkit/testdata/profiles/"
+
 func TestRealProfilesPass(t *testing.T) {
-	files, err := filepath.Glob("testdata/profiles/*.binpb")
+	files, err := filepath.Glob(profilerPayloads + "*.binpb")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no payloads", err)
 	}
@@ -410,7 +414,7 @@ func TestTruncationsAndFlips(t *testing.T) {
 // seeds returns one small request of each signal.
 func seeds(t testing.TB) map[Signal][]byte {
 	t.Helper()
-	p, err := os.ReadFile("testdata/profiles/oncpu-001.binpb")
+	p, err := os.ReadFile(profilerPayloads + "oncpu-001.binpb")
 	if err != nil {
 		t.Fatal(err)
 	}

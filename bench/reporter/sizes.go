@@ -81,7 +81,7 @@ func payloadFiles(glob string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find the module's directory (run this in bench/): %w", err)
 		}
-		glob = filepath.Join(strings.TrimSpace(string(root)), "otlp/testdata/profiles/*.binpb")
+		glob = filepath.Join(strings.TrimSpace(string(root)), "internal/test/testkit/testdata/profiles/*.binpb")
 	}
 	paths, err := filepath.Glob(glob)
 	if err == nil && len(paths) == 0 {
