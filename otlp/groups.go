@@ -36,6 +36,21 @@ func Groups(request []byte) iter.Seq[Group] {
 	}
 }
 
+// Items iterates over the spans, metrics, log records or profiles in a request of
+// any signal, in order, whatever their resource and scope. Convert each to the view
+// of its signal.
+func Items(request []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for g := range Groups(request) {
+			for item := range g.Items.All() {
+				if !yield(item) {
+					return
+				}
+			}
+		}
+	}
+}
+
 func resourceGroups(rx []byte, yield func(Group) bool) bool {
 	g := Group{
 		Resource:          Resource(wire.Merged(rx, otlpfield.ResourceXResource)),

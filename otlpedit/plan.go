@@ -52,6 +52,17 @@ type Editor interface {
 	End()
 }
 
+// EditorFunc is an Editor that remembers nothing from one message to the next.
+type EditorFunc func(p *Pass, level Levels, m []byte, w *Writer) (Verdict, error)
+
+// Edit calls f.
+func (f EditorFunc) Edit(p *Pass, level Levels, m []byte, w *Writer) (Verdict, error) {
+	return f(p, level, m, w)
+}
+
+// End does nothing.
+func (EditorFunc) End() {}
+
 // A Verdict is what becomes of a message.
 type Verdict uint8
 

@@ -10,12 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/service/internal/graph"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
 	"github.com/penstock-telemetry/penstock/service/internal/selfobs"
-	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // Options are the settings of an embedding program. All fields except Components
@@ -214,11 +216,5 @@ func (s *Service) stop(ctx context.Context) error {
 // Run starts the service, waits for ctx to end, and shuts down within
 // Options.DrainWithin.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.Start(ctx); err != nil {
-		return err
-	}
-	<-ctx.Done()
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.DrainWithin)
-	defer cancel()
-	return s.Shutdown(drain)
+	return pipeline.Run(ctx, s.opts.DrainWithin, s)
 }

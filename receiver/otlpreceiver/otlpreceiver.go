@@ -104,6 +104,15 @@ func (r *Receiver) Register(s otlp.Signal, c pipeline.Consumer) error {
 	return nil
 }
 
+// RegisterAll registers c for all four signals.
+func (r *Receiver) RegisterAll(c pipeline.Consumer) error {
+	var errs []error
+	for _, s := range otlp.Signals() {
+		errs = append(errs, r.Register(s, c))
+	}
+	return errors.Join(errs...)
+}
+
 // Start binds the listeners and serves. A second call returns what the first
 // did.
 func (r *Receiver) Start(ctx context.Context) error {

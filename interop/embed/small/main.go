@@ -18,7 +18,7 @@ import (
 
 const settings = `yaml:
 receivers:
-  otlp: {protocols: {grpc: {endpoint: "localhost:0"}, http: {endpoint: "localhost:0"}}}
+  otlp: {protocols: {grpc: {endpoint: "${env:GRPC_ENDPOINT:-localhost:4317}"}, http: {endpoint: "${env:HTTP_ENDPOINT:-localhost:4318}"}}}
 processors:
   resource: {attributes: [{key: deployment.environment.name, value: test, action: upsert}]}
 exporters:
