@@ -1,9 +1,9 @@
-// Package bench measures penstock beside its peers, on the same bytes in the
-// same run. It is a module of its own so that the peers stay out of the
-// product's dependencies.
+// Package bench compares penstock with other programs, with the same bytes in
+// the same run. It is a separate module so that those programs are not
+// dependencies of the product.
 //
-//	go test -bench . ./...          parts: Check against pdata
-//	go run ./servers                the whole server against one that discards
+//	go test -bench . ./...          single functions: Check compared with pdata
+//	go run ./servers                the whole server compared with one that discards the data
 package bench
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// pdata decodes as the Collector's receiver does, and counts.
+// pdata decodes like the Collector's receiver, and counts the items.
 var pdata = [...]func([]byte) (int, error){
 	otlp.Traces: func(b []byte) (int, error) {
 		r := ptraceotlp.NewExportRequest()
@@ -42,9 +42,9 @@ var pdata = [...]func([]byte) (int, error){
 	},
 }
 
-// BenchmarkDoor compares what each does with a request at the door: Check walks
-// it, pdata's unmarshal builds a tree.
-func BenchmarkDoor(b *testing.B) {
+// BenchmarkCheck compares checking a request with decoding it: Check reads it,
+// pdata's unmarshal builds a tree.
+func BenchmarkCheck(b *testing.B) {
 	const items = 1000
 	for _, s := range otlp.Signals() {
 		req := payload.Of(s, items)

@@ -30,7 +30,7 @@ var newPdata = [...]func() jsonRequest{
 	otlp.Profiles: func() jsonRequest { return pprofileotlp.NewExportRequest() },
 }
 
-// side is one of those who are measured.
+// side is one implementation to compare.
 type side struct {
 	name string
 	run  func() error
@@ -38,8 +38,8 @@ type side struct {
 
 const jsonItems = 1000
 
-// cpu is the time that all threads have spent so far, the garbage collector's
-// included; a busy machine does not change it much.
+// cpu returns the CPU time of all threads so far, including the garbage
+// collector. The load of the machine has little influence on it.
 func cpu(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -64,9 +64,9 @@ func compareSides(b *testing.B, s otlp.Signal, size int, sides []side) {
 	}
 }
 
-// BenchmarkDecodeJSON compares what each does with a JSON request at the door:
-// penstock makes wire bytes of it and checks them, pdata builds a tree.
-// encoding/json.Valid only looks.
+// BenchmarkDecodeJSON compares receiving a JSON request: penstock converts it
+// to wire bytes and checks them, pdata builds a tree, encoding/json.Valid only
+// reads it.
 func BenchmarkDecodeJSON(b *testing.B) {
 	for _, s := range otlp.Signals() {
 		text := otlp.AppendJSON(nil, s, payload.Of(s, jsonItems))
@@ -85,8 +85,8 @@ func BenchmarkDecodeJSON(b *testing.B) {
 	}
 }
 
-// BenchmarkAppendJSON compares writing: penstock reads the wire bytes, pdata has
-// its tree already.
+// BenchmarkAppendJSON compares writing JSON: penstock reads the wire bytes,
+// pdata has its tree already.
 func BenchmarkAppendJSON(b *testing.B) {
 	for _, s := range otlp.Signals() {
 		wire := payload.Of(s, jsonItems)

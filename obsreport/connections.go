@@ -7,26 +7,26 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// ConnOpened says that a connection was accepted. ConnClosed must follow.
+// ConnOpened records an accepted connection. ConnClosed must follow.
 func (r *Receiver) ConnOpened() {
 	r.refusals.begin(context.Background())
 	r.connections.Add(1)
 }
 
-// ConnClosed says that an accepted connection is gone.
+// ConnClosed records that an accepted connection is closed.
 func (r *Receiver) ConnClosed() { r.connections.Add(-1) }
 
-// ConnRefused counts a connection that was turned away at once, or cut off. One
-// that was opened before is still to be closed by ConnClosed.
+// ConnRefused counts a connection that was refused, or closed by the receiver.
+// If ConnOpened was called for it, ConnClosed must still follow.
 func (r *Receiver) ConnRefused(why ConnReason) {
 	ctx := context.Background()
 	r.refusals.begin(ctx)
 	r.refusals.series[why.known()].add(ctx, 1)
 }
 
-// initConnections makes the instruments of connections, and the gauges: they are
-// read when somebody asks, so that a request pays for an atomic only. Call it
-// last.
+// initConnections creates the instruments of connections, and the gauges. Gauges
+// are read at collection, so that a request costs only an atomic operation. Call
+// it last.
 func (r *Receiver) initConnections(m *maker) {
 	refused := m.counter(connectionsRefused, 0)
 	for _, name := range connReasonNames {
@@ -34,7 +34,7 @@ func (r *Receiver) initConnections(m *maker) {
 	}
 	requests, connections := m.upDown(requestsActive), m.upDown(connectionsActive)
 	if len(m.errs) > 0 {
-		return // there will be no receiver that could take a callback off again
+		return // NewReceiver fails, and Close could not unregister the callback
 	}
 	tags := metric.WithAttributeSet(attribute.NewSet(r.tags...))
 	var err error

@@ -16,7 +16,7 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// measuring is a provider as the service makes it.
+// measuring returns a provider like that of the service.
 func measuring() metric.MeterProvider {
 	return sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()),
 		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
@@ -31,7 +31,7 @@ func newSilent(tb testing.TB, transport string, mp metric.MeterProvider) *Receiv
 	return r
 }
 
-// receive is all that one request costs.
+// receive makes all calls for one request.
 func (r *Receiver) receive(ctx context.Context, q Request, out Outcome, err error) {
 	r.Begin()
 	q.Began = time.Now()
@@ -40,8 +40,8 @@ func (r *Receiver) receive(ctx context.Context, q Request, out Outcome, err erro
 	r.Done(consumer, q)
 }
 
-// A request must not cost more memory than the API's own context: the SDK's
-// counters do not allocate; an unsampled span's context does.
+// A request allocates no more than the context of an unsampled span; the
+// counters of the SDK do not allocate.
 func TestReceiverAllocates(t *testing.T) {
 	ctx, refused := context.Background(), errors.New("no")
 	for name, mp := range map[string]metric.MeterProvider{"sdk": measuring(), "noop": metricnoop.NewMeterProvider()} {
@@ -65,7 +65,7 @@ func TestReceiverAllocates(t *testing.T) {
 				r.InvalidUTF8(ctx, otlp.Metrics, "json")
 			})
 			if full > 0 {
-				t.Errorf("%s, %s: %v allocations beyond those of the tracer", name, transport, full)
+				t.Errorf("%s, %s: %v allocations in addition to those of the tracer", name, transport, full)
 			}
 		}
 	}
@@ -88,13 +88,13 @@ func TestExporterAllocates(t *testing.T) {
 	}
 }
 
-// Where nobody measures, sets of attributes are not made either.
-func TestNothingIsSpentOnNobody(t *testing.T) {
+// With a meter that does nothing, no sets of attributes are created.
+func TestNoopMeterCostsNothing(t *testing.T) {
 	r := newSilent(t, "http", metricnoop.NewMeterProvider())
 	r.receive(t.Context(), Request{Signal: otlp.Traces, Format: "json", Method: "POST", Status: 200}, Outcome{Accepted: 1}, nil)
 	r.InvalidUTF8(t.Context(), otlp.Traces, "json")
 	if r.requests.cells[otlp.Traces][formatJSON].Load() != nil || len(*r.server.sets.Load()) > 0 {
-		t.Error("attributes were made for a meter that does nothing")
+		t.Error("attributes were created for a meter that does nothing")
 	}
 }
 

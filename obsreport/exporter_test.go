@@ -28,18 +28,19 @@ func TestExporterCounts(t *testing.T) {
 			e.Sent(t.Context(), s, 5, &pipeline.Error{Kind: pipeline.Partial, Rejected: 2, Err: cause})
 			e.Sent(t.Context(), s, 7, &pipeline.Error{Kind: pipeline.Partial, Rejected: 100, Err: cause})
 			e.Sent(t.Context(), s, 11, &pipeline.Error{Kind: pipeline.Permanent, Err: cause})
-			// One that is sent again is a failure for each attempt, and none in the end.
+			// A request that is retried counts a failed attempt each time, and
+			// no failed items if it succeeds.
 			e.Attempt(t.Context(), s, pipeline.Classify(cause))
 			e.Attempt(t.Context(), s, &pipeline.Error{Kind: pipeline.Overloaded, Err: cause})
 			e.Attempt(t.Context(), s, &pipeline.Error{Kind: pipeline.Retryable, Err: cause})
 			e.Attempt(t.Context(), s, nil)
 			e.Outcome(t.Context(), s, 100, 0)
 			e.Outcome(t.Context(), s, 1000, 1000) // never sent
-			row := func(text string, n int64) observed {
-				return observed{"counter", want.unit, text, map[string]int64{"exporter=otlp/2": n}}
+			row := func(text string, n int64) recorded {
+				return recorded{"counter", want.unit, text, map[string]int64{"exporter=otlp/2": n}}
 			}
 			of := func(result string) string { return "exporter=otlp/2,result=" + result + ",signal=" + s.String() }
-			if diff := cmp.Diff(map[string]observed{
+			if diff := cmp.Diff(map[string]recorded{
 				"otelcol_exporter_sent_" + want.item:        row("Number of "+want.noun+" successfully sent to destination.", 5+3+100),
 				"otelcol_exporter_send_failed_" + want.item: row("Number of "+want.noun+" in failed attempts to send to destination.", 2+7+11+1000),
 				"otelcol_exporter_send_attempts": {"counter", "{attempt}", "Number of attempts to send a request, by result.", map[string]int64{

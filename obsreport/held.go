@@ -45,7 +45,7 @@ func NewHeldItems(id string, mp metric.MeterProvider, read func(otlp.Signal) Hel
 	var rows []row
 	var all []metric.Observable
 	for _, s := range signals {
-		r := row{s, m.asked(itemsDelivered, s), m.asked(itemsDropped, s), m.upDownOf(itemsHeld, s)}
+		r := row{s, m.observed(itemsDelivered, s), m.observed(itemsDropped, s), m.upDownOf(itemsHeld, s)}
 		rows, all = append(rows, r), append(all, r.delivered, r.dropped, r.held)
 	}
 	if err := m.err(); err != nil {

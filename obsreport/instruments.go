@@ -11,22 +11,22 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// instrument is a row of the table from which both the instruments and
-// docs/metrics.md are made. In a row that there is for each signal, "%s" stands
-// for the signal's Item in the name and for its noun in the text.
+// instrument is a row of the table from which the instruments and
+// docs/metrics.md are generated. In a row for each signal, "%s" stands for the
+// signal's Item in the name and for its noun in the text.
 type instrument struct {
 	name       string
 	kind       kind
 	unit       string // empty: the unit of the signal's items
 	text       string
 	attributes []*attr
-	collector  string // empty: penstock only; else where the Collector has it from
-	note       string // for the page only
+	collector  string // empty: penstock only; else the source of the metric in the Collector
+	note       string // only for docs/metrics.md
 }
 
 func (i *instrument) perSignal() bool { return strings.Contains(i.name, "%s") }
 
-// of returns the row as it is for signal s.
+// of returns the row for signal s.
 func (i instrument) of(s otlp.Signal) instrument {
 	if i.perSignal() {
 		i.name, i.text = fmt.Sprintf(i.name, s.Spec().Item), fmt.Sprintf(i.text, noun(s))
@@ -35,24 +35,24 @@ func (i instrument) of(s otlp.Signal) instrument {
 	return i
 }
 
-// noun is what prose calls a signal's items: "metric points".
+// noun returns the name of a signal's items in prose: "metric points".
 func noun(s otlp.Signal) string { return strings.ReplaceAll(s.Spec().Item, "_", " ") }
 
-// kind is how an instrument is made and read.
+// kind is the kind of an instrument.
 type kind uint8
 
 const (
-	counter kind = iota
-	asked        // a counter that is read when somebody asks
-	upDown       // observed from an atomic; Prometheus has it as a gauge
-	seconds      // histogram
-	size         // histogram of bytes
+	counter  kind = iota
+	observed      // a counter that is read at collection
+	upDown        // observed from an atomic; Prometheus has it as a gauge
+	seconds       // histogram
+	size          // histogram of bytes
 )
 
-var kindNames = [...]string{counter: "counter", asked: "counter", upDown: "up-down counter", seconds: "histogram", size: "histogram"}
+var kindNames = [...]string{counter: "counter", observed: "counter", upDown: "up-down counter", seconds: "histogram", size: "histogram"}
 
-// Boundaries of the histograms. A request served from memory takes some
-// microseconds; one that takes a minute has met every timeout there is.
+// Boundaries of the histograms. A request that is handled in memory takes some
+// microseconds; a minute is above all default timeouts.
 var (
 	secondsBounds = []float64{
 		5e-6, 10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3,
@@ -61,10 +61,10 @@ var (
 	sizeBounds = []float64{64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}
 )
 
-// attr is an attribute and, for the page, what it can be.
+// attr is an attribute and, for docs/metrics.md, its values.
 type attr struct {
 	key    attribute.Key
-	values []string // all there are; empty: see text
+	values []string // all values; empty: see text
 	text   string
 }
 
@@ -74,15 +74,15 @@ var (
 	attrOtel      = attr{key: "otel.signal", values: signalNames()[1:]}
 	attrExporter  = attr{key: "exporter", text: "the exporter's id in the configuration, such as `otlphttp`"}
 	attrTransport = attr{key: "transport", values: []string{"grpc", "http"}}
-	attrFormat    = attr{key: "format", values: formatNames[:], text: "What the body is in; `unknown` also if the request was refused before that was clear."}
-	attrSignal    = attr{key: "signal", values: signalNames(), text: "`unknown` if the request named none that is received."}
-	attrOutcome   = attr{key: "outcome", values: outcomeNames[:], text: "`failure` is a fault of penstock, or a client that left or was too slow; a partial success is a success."}
-	attrResult    = attr{key: "result", values: attemptNames[:], text: "Of attempts. `retryable` and `overloaded` ask for the same request again, `overloaded` also for a pause; `permanent` asks for neither; `partial` took all but some items."}
+	attrFormat    = attr{key: "format", values: formatNames[:], text: "The encoding of the body; `unknown` also if the request was refused before it was known."}
+	attrSignal    = attr{key: "signal", values: signalNames(), text: "`unknown` if the request is for none that is received."}
+	attrOutcome   = attr{key: "outcome", values: outcomeNames[:], text: "`failure` is an internal error, or a client that disconnected or was too slow; a partial success is a success."}
+	attrResult    = attr{key: "result", values: attemptNames[:], text: "Of attempts. `retryable` and `overloaded`: the request should be sent again, for `overloaded` after a delay; `permanent`: it should not be sent again; `partial`: some items were rejected, all others accepted."}
 	attrReason    = attr{key: "reason", values: reasonNames[1:], text: "Of refused requests."}
-	attrDropped   = attr{key: "reason", text: "`window_full`, `pending_full`, `too_large`: there was no room. `refused`, `rejected`: the pipeline refused it for good. `stopped`: there was no time at the end. `invalid`, `unknown_metric`, `ignored`: see [reporter](reporter.md)."}
+	attrDropped   = attr{key: "reason", text: "`window_full`, `pending_full`, `too_large`: a limit was exceeded. `refused`, `rejected`: the pipeline refused it permanently. `stopped`: it could not be sent before the shutdown deadline. `invalid`, `unknown_metric`, `ignored`: see [reporter](reporter.md)."}
 	attrConn      = attr{key: "reason", values: connReasonNames[:], text: "Of refused connections."}
 	attrMethod    = attr{key: "http.request.method", values: methodNames[:]}
-	attrStatus    = attr{key: "http.response.status_code", text: "a number; absent if the request was broken off"}
+	attrStatus    = attr{key: "http.response.status_code", text: "a number; absent if the request was interrupted"}
 	attrRoute     = attr{key: "http.route", text: "the path of a signal as configured; absent for any other path"}
 	attrSystem    = attr{key: "rpc.system.name", values: []string{"grpc"}}
 	attrRPC       = attr{key: "rpc.method", text: "the full method of a signal, such as `opentelemetry.proto.collector.trace.v1.TraceService/Export`; `_OTHER` for any other"}
@@ -159,57 +159,57 @@ var instruments = [...]instrument{
 		text: "The number of %s that failed to be processed by the receiver due to internal errors."},
 	requestsDone: {name: "otelcol_receiver_requests", unit: "{request}", attributes: append(ofRequests[:4:4], &attrOutcome), collector: byCollector,
 		text: "The number of requests performed.",
-		note: "Each request that reached the server, once. The Collector has it behind a feature gate, without `format` and `signal`."},
+		note: "Each request that reached the server, once. In the Collector it needs a feature gate, and has no `format` and `signal`."},
 	requestsRefused: {name: "otelcol_receiver_refused_requests", unit: "{request}", attributes: append(ofRequests[:4:4], &attrReason),
-		text: "Number of requests that got no success, by reason.",
-		note: "Adds up to the requests whose outcome is not success. A reason has a series from its first request on."},
+		text: "Number of requests that did not succeed, by reason.",
+		note: "The sum over all reasons is the number of requests whose outcome is not success. The series of a reason exists from its first request on."},
 	requestsInvalidUTF8: {name: "otelcol_receiver_invalid_utf8_requests", unit: "{request}", attributes: ofRequests,
-		text: "Number of requests taken with strings that are not valid UTF-8."},
+		text: "Number of requests accepted with strings that are not valid UTF-8."},
 	requestsActive: {name: "otelcol_receiver_active_requests", kind: upDown, unit: "{request}", attributes: ofConnections,
 		text: "Number of requests that are being received or processed."},
 	connectionsActive: {name: "otelcol_receiver_active_connections", kind: upDown, unit: "{connection}", attributes: ofConnections,
 		text: "Number of open connections."},
 	connectionsRefused: {name: "otelcol_receiver_refused_connections", unit: "{connection}", attributes: append(ofConnections[:2:2], &attrConn),
-		text: "Number of connections turned away or cut off, by reason.",
-		note: "All reasons have a series from the first connection on."},
+		text: "Number of connections refused or closed by the receiver, by reason.",
+		note: "The series of all reasons exist from the first connection on."},
 	httpDuration: {name: "http.server.request.duration", kind: seconds, unit: "s", attributes: ofHTTP, collector: byOtelhttp,
 		text: "Duration of HTTP server requests.",
-		note: "From the head of the request to the end of the answer. In the Collector without `receiver` and `http.route`, but with the server's address and the protocol's version."},
+		note: "From the head of the request to the end of the response. In the Collector without `receiver` and `http.route`, but with the server's address and the protocol's version."},
 	httpSize: {name: "http.server.request.body.size", kind: size, unit: "By", attributes: ofHTTP, collector: byOtelhttp,
 		text: "Size of HTTP server request bodies.",
-		note: "As it came, compressed. A request refused before its body was read is not in it."},
+		note: "The compressed size. A request refused before its body was read is not counted."},
 	rpcDuration: {name: "rpc.server.call.duration", kind: seconds, unit: "s", attributes: ofRPC, collector: byOtelgrpc,
 		text: "Measures the duration of an incoming Remote Procedure Call (RPC).",
-		note: "In the Collector without `receiver`, and with whatever method a client names."},
+		note: "In the Collector without `receiver`, and with any method that a client sends."},
 	rpcSize: {name: "rpc.server.request.size", kind: size, unit: "By", attributes: ofRPC, collector: "Collector (otelgrpc before semantic conventions 1.40)",
 		text: "Measures the size of RPC request messages (uncompressed).",
-		note: "The conventions dropped it; streams, which made it unclear, do not exist in OTLP. A request refused before it was read is not in it."},
+		note: "The conventions removed it because of streams, which OTLP does not have. A request refused before it was read is not counted."},
 	itemsSent: {name: "otelcol_exporter_sent_%s", attributes: ofExporters, collector: byCollector,
 		text: "Number of %s successfully sent to destination."},
 	itemsSendFailed: {name: "otelcol_exporter_send_failed_%s", attributes: ofExporters, collector: byCollector,
 		text: "Number of %s in failed attempts to send to destination."},
 	sendAttempts: {name: "otelcol_exporter_send_attempts", unit: "{attempt}", attributes: append(ofExporters[:1:1], &attrSignal, &attrResult),
 		text: "Number of attempts to send a request, by result.",
-		note: "A request that is sent again counts each time."},
-	itemsDelivered: {name: "otelcol_receiver_delivered_%s", kind: asked, attributes: ofHeld,
-		text: "Number of reported %s that went through the pipeline.",
-		note: "Of receivers that hold what they take for a while: `pprof`, `collectionagent`. An item here is what was reported, before equal ones are added up."},
-	itemsDropped: {name: "otelcol_receiver_dropped_%s", kind: asked, attributes: append(ofHeld[:1:1], &attrDropped),
+		note: "A request that is retried counts each time."},
+	itemsDelivered: {name: "otelcol_receiver_delivered_%s", kind: observed, attributes: ofHeld,
+		text: "Number of reported %s that the pipeline accepted.",
+		note: "Of receivers that hold items for some time: `pprof`, `collectionagent`. It counts items as reported, before equal ones are added up."},
+	itemsDropped: {name: "otelcol_receiver_dropped_%s", kind: observed, attributes: append(ofHeld[:1:1], &attrDropped),
 		text: "Number of reported %s that were dropped, by reason.",
-		note: "A reason has a series from its first drop on."},
+		note: "The series of a reason exists from its first drop on."},
 	itemsHeld: {name: "otelcol_receiver_held_%s", kind: upDown, attributes: ofHeld,
-		text: "Number of reported %s that are collected, or wait for the pipeline."},
+		text: "Number of reported %s that are being collected, or wait for the pipeline."},
 	itemsIncoming: {name: "otelcol_processor_incoming_items", unit: "{item}", attributes: ofProcessors, collector: byCollector,
 		text: "Number of items passed to the processor."},
 	itemsOutgoing: {name: "otelcol_processor_outgoing_items", unit: "{item}", attributes: ofProcessors, collector: byCollector,
 		text: "Number of items emitted from the processor.",
-		note: "None of a batch that it refused."},
+		note: "Items of a refused batch are not counted."},
 	processorDuration: {name: "otelcol_processor_internal_duration", kind: seconds, unit: "s", attributes: ofProcessors, collector: byDetailed,
 		text: "Duration of time taken to process a batch of telemetry data through the processor.",
-		note: "At level detailed only. Of processors that hold data or send later it is not measured."},
+		note: "Only at level detailed. It is not measured for processors that hold data or send later."},
 }
 
-// maker makes instruments for one component and keeps the errors.
+// maker creates the instruments of one component and collects the errors.
 type maker struct {
 	meter metric.Meter
 	owner string // for errors: `receiver "otlp/2"`
@@ -224,7 +224,8 @@ func (m *maker) check(name string, err error) {
 	}
 }
 
-// counter makes the counter of a row; s is 0 where the row is not for each signal.
+// counter creates the counter of a row; s is 0 if the row is not for each
+// signal.
 func (m *maker) counter(row int, s otlp.Signal) metric.Int64Counter {
 	in := instruments[row].of(s)
 	c, err := m.meter.Int64Counter(in.name, metric.WithUnit(in.unit), metric.WithDescription(in.text))
@@ -232,8 +233,8 @@ func (m *maker) counter(row int, s otlp.Signal) metric.Int64Counter {
 	return c
 }
 
-// asked makes an observed counter of a row.
-func (m *maker) asked(row int, s otlp.Signal) metric.Int64ObservableCounter {
+// observed creates the observed counter of a row.
+func (m *maker) observed(row int, s otlp.Signal) metric.Int64ObservableCounter {
 	in := instruments[row].of(s)
 	c, err := m.meter.Int64ObservableCounter(in.name, metric.WithUnit(in.unit), metric.WithDescription(in.text))
 	m.check(in.name, err)

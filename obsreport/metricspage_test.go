@@ -21,7 +21,7 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-var update = flag.Bool("update", false, "write docs/metrics.md anew")
+var update = flag.Bool("update", false, "write docs/metrics.md")
 
 // section is a part of docs/metrics.md.
 type section struct {
@@ -30,23 +30,23 @@ type section struct {
 }
 
 var sections = []section{
-	{"Items of the receivers", "Spans, data points, log records and samples, by what became of them. The three add up to what was received. " +
-		"The Collector has no `format`; what sums over labels does not notice.",
+	{"Items of the receivers", "Spans, data points, log records and samples, by outcome. The three add up to the received items. " +
+		"The Collector has no `format`; queries that sum over labels are not affected.",
 		[]int{itemsAccepted, itemsRefused, itemsFailed}},
 	{"Requests of the receivers", "", []int{requestsDone, requestsRefused, requestsInvalidUTF8, requestsActive}},
 	{"Connections of the receivers", "", []int{connectionsActive, connectionsRefused}},
 	{"Durations and sizes of requests", "Named by the semantic conventions of OpenTelemetry, version 1.43. " +
-		fmt.Sprintf("A receiver has at most %d sets of attributes in each; the rest goes to one with `otel.metric.overflow`.", maxServerSets),
+		fmt.Sprintf("A receiver has at most %d sets of attributes in each; further ones are counted with `otel.metric.overflow`.", maxServerSets),
 		[]int{httpDuration, httpSize, rpcDuration, rpcSize}},
-	{"Processors", "What each processor was given and passed on; the difference was dropped, or refused with its request. One that is part " +
-		"of several pipelines is counted in all of them together.",
+	{"Processors", "The items that each processor got and passed on; the difference was dropped, or refused with its request. A processor of " +
+		"several pipelines is counted once for all of them.",
 		[]int{itemsIncoming, itemsOutgoing, processorDuration}},
-	{"Items and attempts of the exporters", "Items are counted once, when nobody sends their request again: a request that is taken after a retry did not fail, and " +
-		"one whose failure goes back to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts}},
-	{"Items that receivers hold", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld}},
+	{"Items and attempts of the exporters", "Items are counted once, when their request is not sent again: a request that is accepted after a retry did not fail, and " +
+		"one whose error is returned to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts}},
+	{"Items held by receivers", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld}},
 }
 
-// expand returns the rows of the table as they are for each signal.
+// expand returns the rows of the table for each signal.
 func expand(rows ...int) (all []instrument) {
 	for _, i := range rows {
 		in := instruments[i]
@@ -69,8 +69,8 @@ func allRows() []int {
 	return rows
 }
 
-// prometheusName is how the endpoint on localhost:8888 shows a name unless it is
-// configured otherwise.
+// prometheusName returns a name as the endpoint on localhost:8888 shows it by
+// default.
 func prometheusName(t *testing.T, name string) string {
 	t.Helper()
 	namer := otlptranslator.NewMetricNamer("", otlptranslator.UnderscoreEscapingWithoutSuffixes)
@@ -88,11 +88,11 @@ func renderPage(t *testing.T) string {
 
 <!-- Written by "go generate ./obsreport" from the table in obsreport/instruments.go. Do not edit. -->
 
-What penstock measures of itself. The names are the Collector's where it has one, so that dashboards and alerts go on
-working. The name in Prometheus is that of the default endpoint, localhost:8888/metrics; a histogram has ` + "`_bucket`, `_sum`\nand `_count`" + ` behind it. The flags ` + "`without_units` and `without_type_suffix`" + ` of an endpoint change these names, as in the
+The metrics of penstock itself. The names are the Collector's where it has the metric, so that dashboards and alerts
+continue to work. The name in Prometheus is that of the default endpoint, localhost:8888/metrics; a histogram has the suffixes ` + "`_bucket`, `_sum`\nand `_count`" + `. The flags ` + "`without_units` and `without_type_suffix`" + ` of an endpoint change these names, as in the
 Collector; dots in attributes become underscores, too. All attributes have a bounded number of values.
 
-The series of a counter exist from the first request of their signal and format on, at 0, unless said otherwise.
+The series of a counter exist from the first request of their signal and format on, at 0, unless stated otherwise.
 `)
 	used := map[*attr]bool{}
 	for _, s := range sections {
@@ -117,7 +117,7 @@ The series of a counter exist from the first request of their signal and format 
 		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode,
 	} {
 		if !used[a] {
-			t.Errorf("nothing has attribute %s", a.key)
+			t.Errorf("no metric has the attribute %s", a.key)
 		}
 		delete(used, a)
 		values := ""
@@ -139,7 +139,7 @@ The series of a counter exist from the first request of their signal and format 
 	p.WriteString(`
 ## The process
 
-Not from this table, but on the same endpoint and as in the Collector: ` + "`otelcol_process_uptime`, `otelcol_process_cpu_seconds`,\n`otelcol_process_memory_rss`, `otelcol_process_runtime_heap_alloc_bytes`, `otelcol_process_runtime_total_alloc_bytes` and\n`otelcol_process_runtime_total_sys_memory_bytes`" + `.
+These are not in the table above, but on the same endpoint and the same as in the Collector: ` + "`otelcol_process_uptime`, `otelcol_process_cpu_seconds`,\n`otelcol_process_memory_rss`, `otelcol_process_runtime_heap_alloc_bytes`, `otelcol_process_runtime_total_alloc_bytes` and\n`otelcol_process_runtime_total_sys_memory_bytes`" + `.
 `)
 	return p.String()
 }
@@ -186,8 +186,8 @@ func TestMetricsPage(t *testing.T) {
 	}
 }
 
-// What the Collector calls things, written out: its metadata.yaml of receivers
-// and exporters, and otelhttp and otelgrpc v0.70.
+// The names in the Collector, in full: from its metadata.yaml of receivers and
+// exporters, and from otelhttp and otelgrpc v0.70.
 func TestCollectorNames(t *testing.T) {
 	t.Parallel()
 	want := []string{
@@ -219,7 +219,7 @@ func TestCollectorNames(t *testing.T) {
 	}
 }
 
-// exerciseAll makes every instrument say something with every attribute.
+// exerciseAll records every instrument with every attribute.
 func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 	t.Helper()
 	ctx := t.Context()
@@ -253,8 +253,9 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 	}
 }
 
-// The page says what is measured: names, kinds, units, texts and attributes.
-func TestPageIsTrue(t *testing.T) {
+// The page matches the recorded metrics: names, kinds, units, texts and
+// attributes.
+func TestPageMatchesMetrics(t *testing.T) {
 	t.Parallel()
 	b := bench{reader: sdkmetric.NewManualReader()}
 	exerciseAll(t, sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)))
@@ -262,7 +263,7 @@ func TestPageIsTrue(t *testing.T) {
 	for _, in := range expand(allRows()...) {
 		o, ok := got[in.name]
 		if !ok {
-			t.Errorf("%s is on the page, but not measured", in.name)
+			t.Errorf("%s is on the page, but not recorded", in.name)
 			continue
 		}
 		delete(got, in.name)
@@ -287,7 +288,7 @@ func TestPageIsTrue(t *testing.T) {
 		}
 	}
 	for name := range got {
-		t.Errorf("%s is measured, but not on the page", name)
+		t.Errorf("%s is recorded, but not on the page", name)
 	}
 }
 
@@ -310,7 +311,7 @@ func TestPrometheusNames(t *testing.T) {
 		got[f.GetName()] = f.GetType().String()
 	}
 	for _, in := range expand(allRows()...) {
-		want[prometheusName(t, in.name)] = map[kind]string{counter: "COUNTER", asked: "COUNTER", upDown: "GAUGE", seconds: "HISTOGRAM", size: "HISTOGRAM"}[in.kind]
+		want[prometheusName(t, in.name)] = map[kind]string{counter: "COUNTER", observed: "COUNTER", upDown: "GAUGE", seconds: "HISTOGRAM", size: "HISTOGRAM"}[in.kind]
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -1,7 +1,7 @@
-// Package obsreport tells what components did: counters and spans for their
-// items, counters and histograms for the requests of a receiver, its
-// connections, and a log of what it refused. Names are the Collector's where it
-// has one; docs/metrics.md lists them all.
+// Package obsreport records what components do: counters and spans for their
+// items, counters and histograms for the requests and connections of a
+// receiver, and a log of refused requests. Names are the Collector's where it
+// has the metric; docs/metrics.md lists them all.
 //
 //	connection ─ConnOpened─────────────────────────ConnClosed─► active_connections, refused_connections
 //	request    ──Begin──────────────────────────────Done──────► active_requests, requests, refused_requests,
@@ -10,19 +10,19 @@
 //	refusal    ──Rejections.Note──────────────────────────────► the log, at most once in 10 s for a client and reason
 //
 // Every instrument is a row of the table in instruments.go, and every attribute
-// has a bounded number of values: what a client can choose freely never becomes
-// one. Attribute sets are made once, so a request costs what the SDK costs and
-// no more; where nobody measures, it costs nothing.
+// has a bounded number of values: text that a client chooses is never a value.
+// Attribute sets are created once, so a request costs no more than the SDK;
+// with a meter that does nothing it costs nothing.
 //
-// Only the OpenTelemetry API is used here; who embeds penstock brings the
+// The package uses only the OpenTelemetry API; the caller supplies the
 // providers.
 //
 // The one trap: a series exists only after its first Add, and an alert on the
-// growth of one that begins at 1 misses the first event. So all counters of a
-// signal and format begin with the first request, at 0.
+// increase of a series that begins at 1 misses the first event. Therefore all
+// counters of a signal and format begin with the first request, at 0.
 package obsreport
 
 //go:generate go test -run ^TestMetricsPage$ -update .
 
-// scope names the meter of all instruments made here.
+// scope is the name of the meter.
 const scope = "github.com/penstock-telemetry/penstock/obsreport"

@@ -11,22 +11,22 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// Processor measures what one processor does, in all pipelines that it is part
-// of. It is a pipeline.Observer, and safe for concurrent use.
+// Processor records the metrics of one processor in all of its pipelines. It
+// implements pipeline.Observer, and is safe for concurrent use.
 type Processor struct {
-	rows     [otlp.Profiles + 1]processorRow // row 0 stays empty
-	duration metric.Float64Histogram         // nil: not measured
+	rows     [otlp.Profiles + 1]processorRow // row 0 is empty
+	duration metric.Float64Histogram         // nil if not measured
 }
 
-// processorRow is what Processor holds for one signal.
+// processorRow has the counters of one signal.
 type processorRow struct {
 	items  group // incoming, outgoing
 	record []metric.RecordOption
 }
 
-// NewProcessor makes the instruments of the processor called id in the
-// configuration ("resource/2"). durations says whether to measure the time that
-// each batch takes.
+// NewProcessor creates the instruments of the processor with this id in the
+// configuration ("resource/2"). durations enables measuring the time of each
+// batch.
 func NewProcessor(id string, mp metric.MeterProvider, durations bool) (*Processor, error) {
 	m := &maker{meter: mp.Meter(scope), owner: fmt.Sprintf("processor %q", id)}
 	p := &Processor{}
@@ -45,11 +45,11 @@ func NewProcessor(id string, mp metric.MeterProvider, durations bool) (*Processo
 	return p, nil
 }
 
-// Timed says whether Processed wants to know how long it took.
+// Timed reports whether Processed records durations.
 func (p *Processor) Timed() bool { return p.duration != nil }
 
-// Processed counts a batch of signal s with in items, of which out went on. took
-// is recorded unless it is 0, which means that nobody measured.
+// Processed counts a batch of signal s with in items, of which out were passed
+// on. It records took unless it is 0, which means that it was not measured.
 func (p *Processor) Processed(ctx context.Context, s otlp.Signal, in, out int, took time.Duration) {
 	row := &p.rows[s]
 	row.items.begin(ctx)

@@ -31,12 +31,12 @@ func TestProcessorCounts(t *testing.T) {
 		p.Processed(ctx, otlp.Traces, 7, 0, time.Millisecond)
 		p.Processed(ctx, otlp.Logs, 0, 0, 0) // both series exist from here on; nobody measured the time
 		of := func(signal string) string { return "otel.signal=" + signal + ",processor=resource/2" }
-		want := map[string]observed{
+		want := map[string]recorded{
 			"otelcol_processor_incoming_items": {"counter", "{item}", "Number of items passed to the processor.", map[string]int64{of("traces"): 12, of("logs"): 0}},
 			"otelcol_processor_outgoing_items": {"counter", "{item}", "Number of items emitted from the processor.", map[string]int64{of("traces"): 3, of("logs"): 0}},
 		}
 		if durations {
-			want["otelcol_processor_internal_duration"] = observed{"histogram", "s",
+			want["otelcol_processor_internal_duration"] = recorded{"histogram", "s",
 				"Duration of time taken to process a batch of telemetry data through the processor.", map[string]int64{of("traces"): 2}}
 		}
 		if diff := cmp.Diff(want, b.collect(t)); diff != "" {

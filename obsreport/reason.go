@@ -1,38 +1,41 @@
 package obsreport
 
-// Reason says why a request got no success. Its text is the value of the
-// attribute "reason" in metrics and logs.
+// Reason is the reason why a request did not succeed. Its text is the value of
+// the attribute "reason" in metrics and logs.
 type Reason uint8
 
-// The reasons, roughly in the order in which a request meets them.
+// The reasons, roughly in the order in which a request is checked.
 const (
-	// ReasonNone: the request was served, perhaps with a partial success.
+	// ReasonNone: the request succeeded, at least partially.
 	ReasonNone Reason = iota
-	// ReasonNotFound: no signal is received on that path or by that method's name.
+	// ReasonNotFound: no signal is received at this path or with this gRPC
+	// method.
 	ReasonNotFound
 	// ReasonMethod: an HTTP method other than POST.
 	ReasonMethod
 	// ReasonMediaType: a Content-Type that is neither protobuf nor JSON.
 	ReasonMediaType
-	// ReasonEncoding: a compression that is unknown or not allowed.
+	// ReasonEncoding: an unknown compression, or one that is not allowed.
 	ReasonEncoding
-	// ReasonAuth: no credentials, or wrong ones.
+	// ReasonAuth: credentials are missing or wrong.
 	ReasonAuth
-	// ReasonAdmission: no room in the budget of bytes. A retry may succeed.
+	// ReasonAdmission: the memory budget is exhausted. A retry may succeed.
 	ReasonAdmission
-	// ReasonTooLarge: more bytes than one request may have, packed or unpacked.
+	// ReasonTooLarge: more bytes than one request may have, compressed or
+	// decompressed.
 	ReasonTooLarge
-	// ReasonBrokenOff: the client left or was too slow; nobody got an answer.
+	// ReasonBrokenOff: the client disconnected or was too slow; it got no
+	// response.
 	ReasonBrokenOff
-	// ReasonDecompress: a body that does not unpack.
+	// ReasonDecompress: the body cannot be decompressed.
 	ReasonDecompress
-	// ReasonDecode: a body that is no request of its signal.
+	// ReasonDecode: the body is not a valid request of its signal.
 	ReasonDecode
 	// ReasonShutdown: the receiver is stopping.
 	ReasonShutdown
-	// ReasonPipeline: the consumer did not take the data.
+	// ReasonPipeline: the consumer returned an error.
 	ReasonPipeline
-	// ReasonInternal: a fault of penstock itself.
+	// ReasonInternal: an error in penstock itself.
 	ReasonInternal
 
 	reasonCount
@@ -43,10 +46,10 @@ var reasonNames = [reasonCount]string{
 	"broken_off", "decompress", "decode", "shutdown", "pipeline", "internal",
 }
 
-// String returns the reason as metrics and logs have it: "too_large".
+// String returns the reason as used in metrics and logs: "too_large".
 func (r Reason) String() string { return reasonNames[r.known()] }
 
-// known maps what is none of the constants to ReasonInternal.
+// known maps values other than the constants to ReasonInternal.
 func (r Reason) known() Reason {
 	if r >= reasonCount {
 		return ReasonInternal
@@ -65,7 +68,8 @@ const (
 
 var outcomeNames = [outcomeCount]string{"success", "refused", "failure"}
 
-// outcome: a failure is what the client did not get told a good reason for.
+// outcome returns the outcome: an internal error and a request without a
+// response are failures, other reasons are refusals.
 func (r Reason) outcome() int {
 	switch r {
 	case ReasonNone:
@@ -76,21 +80,21 @@ func (r Reason) outcome() int {
 	return outcomeRefused
 }
 
-// ConnReason says why a connection was turned away or cut off by the receiver.
+// ConnReason is the reason why a receiver refused or closed a connection.
 type ConnReason uint8
 
 // The reasons.
 const (
-	// ConnLimit: the receiver has as many connections as it may.
+	// ConnLimit: the receiver has the maximum number of connections.
 	ConnLimit ConnReason = iota
-	// ConnHandshake: TLS was not agreed on.
+	// ConnHandshake: the TLS handshake failed.
 	ConnHandshake
-	// ConnProtocol: the first bytes are of another protocol, such as HTTP/1 on
-	// the port for gRPC.
+	// ConnProtocol: the client uses another protocol, such as HTTP/1 on the
+	// port for gRPC.
 	ConnProtocol
-	// ConnTimeout: nothing useful came in time.
+	// ConnTimeout: no valid data arrived in time.
 	ConnTimeout
-	// ConnAbuse: the protocol was used as a weapon, such as by rapid resets.
+	// ConnAbuse: an attack within the protocol, such as rapid resets.
 	ConnAbuse
 
 	connReasonCount
@@ -98,10 +102,10 @@ const (
 
 var connReasonNames = [connReasonCount]string{"limit", "handshake", "protocol", "timeout", "abuse"}
 
-// String returns the reason as metrics and logs have it: "handshake".
+// String returns the reason as used in metrics and logs: "handshake".
 func (r ConnReason) String() string { return connReasonNames[r.known()] }
 
-// known maps what is none of the constants to ConnProtocol.
+// known maps values other than the constants to ConnProtocol.
 func (r ConnReason) known() ConnReason {
 	if r >= connReasonCount {
 		return ConnProtocol
@@ -113,7 +117,7 @@ func (r ConnReason) known() ConnReason {
 type format uint8
 
 const (
-	formatUnknown format = iota // also: not known yet when the request was refused
+	formatUnknown format = iota // also if it was not yet known when the request was refused
 	formatProtobuf
 	formatJSON
 

@@ -14,7 +14,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// Receiver measures what one receiver takes in over one transport. It is safe
+// Receiver records the metrics of one receiver for one transport. It is safe
 // for concurrent use.
 type Receiver struct {
 	tracer trace.Tracer
@@ -30,28 +30,28 @@ type Receiver struct {
 	closing             sync.Once
 }
 
-// receiverRow is what Receiver holds for the items of one signal. Row 0 stays
-// empty.
+// receiverRow has the counters for the items of one signal. Row 0 is empty.
 type receiverRow struct {
 	spanName string
 	spanKeys [3]attribute.Key // accepted_spans, …
 	formats  [formatCount]group
 }
 
-// Outcome splits a request's items by what became of them. The three add up to
-// the items of the request.
+// Outcome splits the items of a request by outcome. The three add up to the
+// items of the request.
 type Outcome struct {
-	// Accepted items were kept by the pipeline.
+	// Accepted items were accepted by the pipeline.
 	Accepted int
-	// Refused items came back from the pipeline; the sender was told.
+	// Refused items were refused by the pipeline; the client got an error.
 	Refused int
-	// Failed items were lost to a fault in the receiver itself.
+	// Failed items were lost because of an error in the receiver itself.
 	Failed int
 }
 
-// NewReceiver makes the instruments of the receiver called id in the
+// NewReceiver creates the instruments of the receiver with this id in the
 // configuration ("otlp/2") for one transport ("grpc", "http"). routes are the
-// HTTP paths that it answers; without any they are the signals' own. Close it.
+// HTTP paths that it serves; the default is the paths of the signals. The
+// caller must call Close.
 func NewReceiver(id, transport string, tp trace.TracerProvider, mp metric.MeterProvider, routes ...string) (*Receiver, error) {
 	m := &maker{meter: mp.Meter(scope), owner: fmt.Sprintf("receiver %q", id)}
 	r := &Receiver{
@@ -82,15 +82,16 @@ func (row *receiverRow) init(m *maker, id string, s otlp.Signal, tags []attribut
 	}
 }
 
-// Close takes the gauges off the meter, so that a receiver made anew starts
-// alone. Counters go on counting: a drain may still be heard of.
+// Close unregisters the gauges, so that a new receiver with the same id
+// replaces them. Counters can still be used, for requests that are finished
+// during shutdown.
 func (r *Receiver) Close() error {
 	var err error
 	r.closing.Do(func() { err = r.gauges.Unregister() })
 	return err
 }
 
-// ReceiveOp is one request under measurement. End it once.
+// ReceiveOp is one request. Its End must be called once.
 type ReceiveOp struct {
 	receiver *Receiver
 	row      *receiverRow
@@ -98,17 +99,17 @@ type ReceiveOp struct {
 	span     trace.Span
 }
 
-// Start begins the span of a request of signal s. The consumer is to be called
-// with the context that it returns.
+// Start begins the span of a request of signal s. Call the consumer with the
+// returned context.
 func (r *Receiver) Start(ctx context.Context, s otlp.Signal) (context.Context, ReceiveOp) {
 	row := &r.rows[s]
 	ctx, span := r.tracer.Start(ctx, row.spanName)
 	return ctx, ReceiveOp{receiver: r, row: row, ctx: ctx, span: span}
 }
 
-// End counts the request's items and ends its span. format is "protobuf" or
-// "json", anything else counts as "unknown"; err is nil, or why not all items
-// were accepted.
+// End counts the items of the request and ends its span. format is "protobuf"
+// or "json", anything else is counted as "unknown"; err is the reason if not
+// all items were accepted.
 func (op ReceiveOp) End(format string, out Outcome, err error) {
 	items := [3]int64{int64(out.Accepted), int64(out.Refused), int64(out.Failed)}
 	g := &op.row.formats[formatOf(format)]

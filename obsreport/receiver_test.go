@@ -16,7 +16,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// bench is a receiver with an SDK behind it that can be read.
+// bench is a receiver with an SDK whose metrics and spans can be read.
 type bench struct {
 	*Receiver
 	reader *sdkmetric.ManualReader
@@ -40,23 +40,23 @@ func newBench(t *testing.T, id, transport string) bench {
 	return b
 }
 
-// observed is what the SDK has of one instrument.
-type observed struct {
+// recorded is what the SDK has recorded for one instrument.
+type recorded struct {
 	Kind, Unit, Description string
 	// Values are sums, or a histogram's counts, by encoded attribute set.
 	Values map[string]int64
 }
 
-func (b bench) collect(t *testing.T) map[string]observed {
+func (b bench) collect(t *testing.T) map[string]recorded {
 	t.Helper()
 	var rm metricdata.ResourceMetrics
 	if err := b.reader.Collect(t.Context(), &rm); err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]observed{}
+	out := map[string]recorded{}
 	for _, sm := range rm.ScopeMetrics {
 		for _, m := range sm.Metrics {
-			o := observed{kindNames[seconds], m.Unit, m.Description, map[string]int64{}}
+			o := recorded{kindNames[seconds], m.Unit, m.Description, map[string]int64{}}
 			put := func(set attribute.Set, n int64) { o.Values[set.Encoded(attribute.DefaultEncoder())] = n }
 			switch data := m.Data.(type) {
 			case metricdata.Sum[int64]:
@@ -83,15 +83,15 @@ func (b bench) collect(t *testing.T) map[string]observed {
 	return out
 }
 
-// counters leaves out the gauges, which are always there.
-func (b bench) counters(t *testing.T) map[string]observed {
+// counters returns all metrics except the gauges, which always exist.
+func (b bench) counters(t *testing.T) map[string]recorded {
 	t.Helper()
 	got := b.collect(t)
-	maps.DeleteFunc(got, func(_ string, o observed) bool { return o.Kind == kindNames[upDown] })
+	maps.DeleteFunc(got, func(_ string, o recorded) bool { return o.Kind == kindNames[upDown] })
 	return got
 }
 
-// What the Collector's dashboards ask for, written out.
+// The names in the Collector's dashboards, in full.
 var collectorNames = map[otlp.Signal]struct{ item, noun, unit, op string }{
 	otlp.Traces:   {"spans", "spans", "{span}", "TraceDataReceived"},
 	otlp.Metrics:  {"metric_points", "metric points", "{datapoint}", "MetricsReceived"},
@@ -113,14 +113,14 @@ func TestReceiverCounts(t *testing.T) {
 				_, op := b.Start(t.Context(), s)
 				op.End(format, Outcome{Accepted: 100}, nil)
 			}
-			row := func(text string, protobuf, json, unknown int64) observed {
-				return observed{"counter", want.unit, text, map[string]int64{
+			row := func(text string, protobuf, json, unknown int64) recorded {
+				return recorded{"counter", want.unit, text, map[string]int64{
 					"format=protobuf,receiver=otlp/2,transport=grpc": protobuf,
 					"format=json,receiver=otlp/2,transport=grpc":     json,
 					"format=unknown,receiver=otlp/2,transport=grpc":  unknown,
 				}}
 			}
-			if diff := cmp.Diff(map[string]observed{
+			if diff := cmp.Diff(map[string]recorded{
 				"otelcol_receiver_accepted_" + want.item: row("Number of "+want.noun+" successfully pushed into the pipeline.", 9, 100, 200),
 				"otelcol_receiver_refused_" + want.item:  row("Number of "+want.noun+" that could not be pushed into the pipeline.", 4, 0, 0),
 				"otelcol_receiver_failed_" + want.item:   row("The number of "+want.noun+" that failed to be processed by the receiver due to internal errors.", 7, 0, 0),
@@ -131,7 +131,7 @@ func TestReceiverCounts(t *testing.T) {
 	}
 }
 
-// Alerts on a refused rate need the series before the first refusal.
+// Alerts on the rate of refused items need the series before the first refusal.
 func TestReceiverSeriesExistAfterFirstRequest(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"protobuf", "json", "unknown"} {
@@ -164,10 +164,10 @@ func TestReceiverSpan(t *testing.T) {
 			}
 			sp := b.spans.Ended()[0]
 			if got, w := sp.Name(), "receiver/otlp/2/"+want.op; got != w {
-				t.Errorf("span is called %q, want %q", got, w)
+				t.Errorf("span has the name %q, want %q", got, w)
 			}
 			if got := sp.InstrumentationScope().Name; got != "otlp/2" {
-				t.Errorf("tracer is called %q, want the receiver's id", got)
+				t.Errorf("tracer has the name %q, want the receiver's id", got)
 			}
 			if _, child := b.tracer.Start(ctx, "below"); child.SpanContext().TraceID() != sp.SpanContext().TraceID() {
 				t.Error("Start's context does not carry the span")

@@ -20,7 +20,7 @@ import (
 // journal is a log in JSON.
 type journal struct{ testkit.Log }
 
-// entry is what a line of the log says.
+// entry is a line of the log.
 type entry struct {
 	Level, Msg, Client, Reason, Signal, Error string
 	Requests, Items, Bytes                    int64
@@ -45,9 +45,9 @@ func newRejections() (*Rejections, *journal) {
 }
 
 const (
-	textOne    = "refused a request (told once in 10s for a client and reason)"
-	textOthers = "refused requests of more clients than are remembered"
-	textUntold = "refused more requests than were told of"
+	textOne    = "refused a request (logged at most once in 10s for each client and reason)"
+	textOthers = "refused requests of clients that are not tracked individually"
+	textRest   = "refused requests not logged individually"
 )
 
 func expect(t *testing.T, j *journal, when string, want ...entry) {
@@ -60,7 +60,7 @@ func expect(t *testing.T, j *journal, when string, want ...entry) {
 	}
 }
 
-func TestRejectionsAreToldOnceInAWhile(t *testing.T) {
+func TestRejectionsAreLoggedAtIntervals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, j := newRejections()
@@ -88,22 +88,22 @@ func TestRejectionsAreToldOnceInAWhile(t *testing.T) {
 	})
 }
 
-func TestRejectionsCloseTellsTheRest(t *testing.T) {
+func TestRejectionsCloseLogsTheRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, j := newRejections()
 		for range 5 {
 			r.Note("a", otlp.Traces, ReasonAuth, "no", 2, 10)
 		}
-		r.Note("b", otlp.Traces, ReasonAuth, "no", 2, 10) // told, so nothing is left of it
+		r.Note("b", otlp.Traces, ReasonAuth, "no", 2, 10) // logged, so nothing is left
 		j.read(t)
 		r.Close()
-		expect(t, j, "Close", entry{Msg: textUntold, Client: "a", Reason: "auth", Requests: 4, Items: 8, Bytes: 40})
+		expect(t, j, "Close", entry{Msg: textRest, Client: "a", Reason: "auth", Requests: 4, Items: 8, Bytes: 40})
 		r.Close()
 		expect(t, j, "Close again")
 		r.Note("b", otlp.Traces, ReasonAuth, "no", 2, 10)
 		r.Close()
-		expect(t, j, "Close after one more", entry{Msg: textUntold, Client: "b", Reason: "auth", Requests: 1, Items: 2, Bytes: 10})
+		expect(t, j, "Close after one more", entry{Msg: textRest, Client: "b", Reason: "auth", Requests: 1, Items: 2, Bytes: 10})
 
 		r, j = newRejections()
 		const clients = maxRejectionsAtEnd + 7
@@ -118,15 +118,15 @@ func TestRejectionsCloseTellsTheRest(t *testing.T) {
 		if len(lines) != maxRejectionsAtEnd+1 {
 			t.Fatalf("Close wrote %d lines, want %d", len(lines), maxRejectionsAtEnd+1)
 		}
-		want := entry{Level: "WARN", Msg: textUntold, Client: "others", Requests: 7, Items: 7, Bytes: 7}
+		want := entry{Level: "WARN", Msg: textRest, Client: "others", Requests: 7, Items: 7, Bytes: 7}
 		if diff := cmp.Diff(want, lines[maxRejectionsAtEnd]); diff != "" {
 			t.Errorf("the last line of Close (-want +got):\n%s", diff)
 		}
 	})
 }
 
-// A crowd of clients can neither fill the memory nor the log.
-func TestRejectionsOfACrowd(t *testing.T) {
+// Many clients fill neither the memory nor the log.
+func TestRejectionsOfManyClients(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r, j := newRejections()
@@ -142,39 +142,40 @@ func TestRejectionsOfACrowd(t *testing.T) {
 		others := entry{Msg: textOthers, Client: "others", Signal: "logs", Error: "no", Requests: 1, Items: 1, Bytes: 10}
 		crowd("second ", 5000)
 		expect(t, j, "more clients", others)
-		r.Note("first 0", otlp.Logs, ReasonAuth, "no", 1, 10) // not told, remembered
+		r.Note("first 0", otlp.Logs, ReasonAuth, "no", 1, 10) // not logged, counted
 		time.Sleep(5 * time.Second)
 		r.Note("first 0", otlp.Logs, ReasonAuth, "no", 1, 10)
 		crowd("third ", 1)
 		expect(t, j, "within 10 s")
 		time.Sleep(5 * time.Second)
 
-		// Now who was told of longest ago makes room, and is not forgotten silently.
-		r.Note("first 1", otlp.Logs, ReasonAuth, "no", 1, 10) // told again: youngest now
+		// Now the entry that was logged longest ago is replaced, and its count
+		// is logged.
+		r.Note("first 1", otlp.Logs, ReasonAuth, "no", 1, 10) // logged again: the most recent now
 		one := entry{Msg: textOne, Client: "first 1", Reason: "auth", Signal: "logs", Error: "no", Requests: 1, Items: 1, Bytes: 10}
-		expect(t, j, "a remembered client", one)
+		expect(t, j, "a tracked client", one)
 		crowd("fourth ", maxRejections-1)
 		lines := j.read(t)
 		if len(lines) != maxRejections {
-			t.Errorf("%d lines, want one for each new client and one about a forgotten one", len(lines))
+			t.Errorf("%d lines, want one for each new client and one about a replaced one", len(lines))
 		}
-		forgotten := entry{Level: "WARN", Msg: textUntold, Client: "first 0", Reason: "auth", Requests: 2, Items: 2, Bytes: 20}
+		forgotten := entry{Level: "WARN", Msg: textRest, Client: "first 0", Reason: "auth", Requests: 2, Items: 2, Bytes: 20}
 		if diff := cmp.Diff(forgotten, lines[0]); diff != "" {
 			t.Errorf("the first line (-want +got):\n%s", diff)
 		}
 		crowd("fifth ", 1)
 		others.Requests, others.Items, others.Bytes = 5001, 5001, 50010
 		expect(t, j, "full again", others)
-		if len(r.clients) != maxRejections || r.told.Len() != maxRejections {
-			t.Errorf("%d clients are remembered in a list of %d, want %d", len(r.clients), r.told.Len(), maxRejections)
+		if len(r.clients) != maxRejections || r.logged.Len() != maxRejections {
+			t.Errorf("%d clients are tracked in a list of %d, want %d", len(r.clients), r.logged.Len(), maxRejections)
 		}
 		if _, ok := r.clients[rejectionKey{"first 1", ReasonAuth}]; !ok {
-			t.Error("the client that was told of last is forgotten")
+			t.Error("the client that was logged last is not tracked")
 		}
 	})
 }
 
-func TestRejectionsAreHarmless(t *testing.T) {
+func TestRejectionsAreEscaped(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ in, out string }{
 		{"10.0.0.1", "10.0.0.1"},
@@ -196,7 +197,7 @@ func TestRejectionsAreHarmless(t *testing.T) {
 		r, j := newRejections()
 		long := strings.Repeat(unit, 1<<20/len(unit))
 		r.Note(long, 0, ReasonAuth, long, 0, 0)
-		r.Note(long[:maxClientBytes]+"y", 0, ReasonAuth, long, 0, 0) // the same as far as is looked at
+		r.Note(long[:maxClientBytes]+"y", 0, ReasonAuth, long, 0, 0) // the same after truncation
 		lines := j.read(t)
 		if len(lines) != 1 {
 			t.Fatalf("%d lines, want 1", len(lines))
@@ -206,7 +207,7 @@ func TestRejectionsAreHarmless(t *testing.T) {
 		}
 		for key := range r.clients {
 			if len(key.client) > maxClientBytes {
-				t.Errorf("%d bytes of a client are remembered", len(key.client))
+				t.Errorf("%d bytes of a client are stored", len(key.client))
 			}
 		}
 	}
@@ -218,10 +219,10 @@ func TestRejectionsBelowTheLevel(t *testing.T) {
 	r := NewRejections(slog.New(slog.NewJSONHandler(j, &slog.HandlerOptions{Level: slog.LevelError})))
 	r.Note("a", 0, ReasonAuth, "no", 0, 0)
 	r.Close()
-	expect(t, j, "nobody listens")
+	expect(t, j, "level disabled")
 }
 
-// Nobody waits for a log that is slow, and no request is lost count of.
+// Callers do not wait for a slow log, and every request is counted.
 func TestRejectionsAtOnce(t *testing.T) {
 	t.Parallel()
 	r, j := newRejections()
@@ -246,11 +247,11 @@ func TestRejectionsAtOnce(t *testing.T) {
 		sum.Bytes += e.Bytes
 	}
 	if want := (entry{Requests: workers * rounds, Items: 2 * workers * rounds, Bytes: 3 * workers * rounds}); sum != want {
-		t.Errorf("%+v told, want %+v", sum, want)
+		t.Errorf("%+v logged, want %+v", sum, want)
 	}
 }
 
-// stuckHandler is a log that writes nothing until it may.
+// stuckHandler is a log that blocks until free is closed.
 type stuckHandler struct {
 	slog.Handler
 	entered chan struct{}
@@ -294,8 +295,8 @@ func TestSuppressedRejectionsDoNotAllocate(t *testing.T) {
 	for i := range maxRejections + 1 {
 		r.Note(fmt.Sprint(i), 0, ReasonAuth, "no", 0, 0)
 	}
-	if n := testing.AllocsPerRun(100, func() { r.Note("one too many", 0, ReasonAuth, "no", 0, 0) }); n > 0 {
-		t.Errorf("%v allocations for a client that is not remembered, want none", n)
+	if n := testing.AllocsPerRun(100, func() { r.Note("untracked", 0, ReasonAuth, "no", 0, 0) }); n > 0 {
+		t.Errorf("%v allocations for a client that is not tracked, want none", n)
 	}
 }
 

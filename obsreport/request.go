@@ -11,43 +11,43 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// Request is a request as it ended.
+// Request describes a finished request.
 type Request struct {
-	// Signal is 0 where it never became clear.
+	// Signal is 0 if it is unknown.
 	Signal otlp.Signal
-	// Format is "protobuf", "json", or empty where it never became clear.
+	// Format is "protobuf", "json", or empty if it is unknown.
 	Format string
-	// Began is when the head of the request had been read. The zero time leaves
-	// the duration out.
+	// Began is the time at which the head of the request had been read. With
+	// the zero time no duration is recorded.
 	Began time.Time
-	// WireBytes is the size of the body as it came, as far as it was read; Bytes
-	// is the size after decompression. HTTP's histogram is of the first, gRPC's of
-	// the second.
+	// WireBytes is the compressed size of the body, as far as it was read; Bytes
+	// is the size after decompression. The histogram of HTTP records the first,
+	// that of gRPC the second.
 	WireBytes, Bytes int
-	// Reason is ReasonNone for a request that was served.
+	// Reason is ReasonNone for a request that succeeded.
 	Reason Reason
-	// Status is the HTTP status or gRPC code of the answer. HTTP status 0: nobody
-	// was there to get one.
+	// Status is the HTTP status or gRPC code of the response. HTTP status 0 means
+	// that no response was sent.
 	Status int
-	// Method is HTTP's. Any text will do: unknown ones are counted as _OTHER.
+	// Method is the HTTP method. Unknown methods are counted as _OTHER.
 	Method string
-	// Route is the path of an HTTP request, or the pattern that it matched. What is
-	// not among the receiver's routes is left out.
+	// Route is the path of an HTTP request, or the pattern that it matched. It is
+	// not recorded if it is not one of the receiver's routes.
 	Route string
 }
 
-// Begin says that a request has reached the server. A Done must follow.
+// Begin records that a request has reached the server. Done must follow.
 func (r *Receiver) Begin() { r.active.Add(1) }
 
-// Done measures a request that ended, served or refused, by whomever.
+// Done records a finished request, successful or refused.
 func (r *Receiver) Done(ctx context.Context, q Request) {
 	r.active.Add(-1)
 	r.requests.count(ctx, &q)
 	r.server.record(ctx, &q)
 }
 
-// InvalidUTF8 counts a request that was taken although strings in it are not
-// valid UTF-8.
+// InvalidUTF8 counts a request that was accepted although it contains strings
+// that are not valid UTF-8.
 func (r *Receiver) InvalidUTF8(ctx context.Context, s otlp.Signal, format string) {
 	if c := &r.requests; c.invalid.Enabled(ctx) {
 		cell := c.cell(s, formatOf(format))
@@ -63,9 +63,9 @@ type requestCounters struct {
 	cells                  [otlp.Profiles + 1][formatCount]atomic.Pointer[requestCell] // row 0: signal unknown
 }
 
-// requestCell is the attribute sets of one signal and format, made when the
-// first such request ends: few of the fifteen ever occur. Its group is the
-// outcomes and, at outcomeCount, invalid UTF-8.
+// requestCell has the attribute sets of one signal and format. It is created
+// when the first such request ends, since few of the fifteen ever occur. Its
+// group has the outcomes and, at outcomeCount, invalid UTF-8.
 type requestCell struct {
 	group
 	reasons [reasonCount]series // not for ReasonNone
@@ -89,8 +89,8 @@ func (c *requestCounters) count(ctx context.Context, q *Request) {
 	}
 }
 
-// cell returns the cell of s and f. Two who are first at once may make two; one
-// of them is kept.
+// cell returns the cell of s and f. Concurrent first calls may create two; only
+// one of them is kept.
 func (c *requestCounters) cell(s otlp.Signal, f format) *requestCell {
 	if !s.Valid() {
 		s = 0

@@ -20,7 +20,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// Each reason in words and with its outcome, written out: both are on dashboards.
+// The text and outcome of each reason, in full: dashboards use both.
 var reasons = map[Reason]struct{ name, outcome string }{
 	ReasonNone:       {"none", "success"},
 	ReasonNotFound:   {"not_found", "refused"},
@@ -66,12 +66,12 @@ func TestReasons(t *testing.T) {
 			t.Errorf("%s: refused requests (-want +got):\n%s", why, diff)
 		}
 		if why.String() != want.name {
-			t.Errorf("%d is called %q, want %q", why, why, want.name)
+			t.Errorf("%d has the name %q, want %q", why, why, want.name)
 		}
 	}
 }
 
-// A request ends under the signal and format that were known of it.
+// A request is counted with its signal and format as far as they are known.
 func TestRequestsBySignalAndFormat(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "otlp", "grpc")
@@ -111,7 +111,7 @@ func TestInvalidUTF8(t *testing.T) {
 		for n := range int64(3) {
 			if n == 0 {
 				b.Begin()
-				b.Done(t.Context(), Request{Signal: s, Format: "protobuf"}) // there from here on
+				b.Done(t.Context(), Request{Signal: s, Format: "protobuf"}) // the series exists from here on
 			} else {
 				b.InvalidUTF8(t.Context(), s, "protobuf")
 			}
@@ -129,7 +129,7 @@ func TestHTTPHistograms(t *testing.T) {
 		want string
 	}{
 		{Request{Method: "POST", Route: "/in/traces", Status: 200}, "http.request.method=POST,http.response.status_code=200,http.route=/in/traces"},
-		{Request{Method: "POST", Route: "/v1/traces", Status: 404, Reason: ReasonNotFound}, "http.request.method=POST,http.response.status_code=404"}, // not one of this receiver
+		{Request{Method: "POST", Route: "/v1/traces", Status: 404, Reason: ReasonNotFound}, "http.request.method=POST,http.response.status_code=404"}, // not a route of this receiver
 		{Request{Method: "GET", Route: "/etc/passwd", Status: 404, Reason: ReasonNotFound}, "http.request.method=GET,http.response.status_code=404"},
 		{Request{Method: "BREW", Route: "/in/logs", Status: 405, Reason: ReasonMethod}, "http.request.method=_OTHER,http.response.status_code=405,http.route=/in/logs"},
 		{Request{Method: "post", Route: "/in/logs", Status: 200}, "http.request.method=_OTHER,http.response.status_code=200,http.route=/in/logs"},
@@ -156,7 +156,7 @@ func TestHTTPHistograms(t *testing.T) {
 	}
 }
 
-// The paths of the protocol are known without being told.
+// The default routes are the paths of the protocol.
 func TestDefaultRoutes(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "otlp", "http")
@@ -204,15 +204,15 @@ func TestRPCHistograms(t *testing.T) {
 	}
 }
 
-// What is measured, and in which bucket it lands.
+// The recorded values, and their buckets.
 func TestHistogramValues(t *testing.T) {
 	t.Parallel()
 	for transport, names := range map[string]struct {
 		duration, size string
 		bytes          int64
 	}{
-		"http": {"http.server.request.duration", "http.server.request.body.size", 100}, // as it came
-		"grpc": {"rpc.server.call.duration", "rpc.server.request.size", 5000},          // unpacked
+		"http": {"http.server.request.duration", "http.server.request.body.size", 100}, // compressed
+		"grpc": {"rpc.server.call.duration", "rpc.server.request.size", 5000},          // decompressed
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBench(t, "otlp", transport)
@@ -221,7 +221,7 @@ func TestHistogramValues(t *testing.T) {
 			time.Sleep(30 * time.Millisecond)
 			b.Done(t.Context(), Request{Signal: otlp.Traces, Began: began, WireBytes: 100, Bytes: 5000})
 			b.Begin()
-			b.Done(t.Context(), Request{Reason: ReasonAuth}) // no body, no beginning: in neither
+			b.Done(t.Context(), Request{Reason: ReasonAuth}) // no body and no begin: in neither
 			var rm metricdata.ResourceMetrics
 			if err := b.reader.Collect(t.Context(), &rm); err != nil {
 				t.Fatal(err)
@@ -259,7 +259,7 @@ func TestHistogramValues(t *testing.T) {
 	}
 }
 
-// Whatever clients send, there are only so many series.
+// The number of series is bounded, whatever clients send.
 func TestSeriesAreBounded(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "otlp", "http")
@@ -322,7 +322,7 @@ func TestConnections(t *testing.T) {
 			b.ConnRefused(ConnReason(i))
 		}
 		if got := ConnReason(i).String(); got != name {
-			t.Errorf("%d is called %q, want %q", i, got, name)
+			t.Errorf("%d has the name %q, want %q", i, got, name)
 		}
 	}
 	b.ConnRefused(connReasonCount + 3) // not one of the constants
@@ -332,7 +332,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// An alert on refusals works even if the first connection is one.
+// An alert on refusals works even if the first connection is refused.
 func TestRefusedConnectionsBeginTogether(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "otlp", "http")
@@ -347,9 +347,9 @@ func TestRefusedConnectionsBeginTogether(t *testing.T) {
 	}
 }
 
-// A receiver that is made anew on the same meter is alone there, and one that
-// was closed still counts what its drain brings.
-func TestCloseLeavesNothingBehind(t *testing.T) {
+// A new receiver on the same meter replaces the closed one, and a closed one
+// still counts requests that finish during shutdown.
+func TestCloseUnregistersGauges(t *testing.T) {
 	t.Parallel()
 	reader := sdkmetric.NewManualReader()
 	mp := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
@@ -374,7 +374,7 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 		r.Done(t.Context(), Request{Signal: otlp.Logs})
 		got = bench{reader: reader}.collect(t)
 		if left := slices.Collect(maps.Values(got["otelcol_receiver_active_requests"].Values)); len(left) > 0 {
-			t.Errorf("a closed receiver still shows %d requests", left)
+			t.Errorf("a closed receiver still has %d requests", left)
 		}
 	}
 	const served = "format=unknown,outcome=success,receiver=otlp,signal=logs,transport=grpc"
@@ -383,7 +383,7 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// All of it at once, under the race detector; and everything adds up.
+// All methods concurrently, for the race detector; all counts add up.
 func TestConcurrentRequests(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"grpc", "http"} {
@@ -439,7 +439,7 @@ func TestConcurrentRequests(t *testing.T) {
 	}
 }
 
-// brokenMeter makes nothing under one name.
+// brokenMeter returns an error for one name.
 type brokenMeter struct {
 	metric.Meter
 	name string
@@ -457,7 +457,7 @@ func (p brokenProvider) Meter(string, ...metric.MeterOption) metric.Meter {
 func (m brokenMeter) Int64Counter(name string, opts ...metric.Int64CounterOption) (metric.Int64Counter, error) {
 	c, err := m.Meter.Int64Counter(name, opts...)
 	if name == m.name {
-		err = fmt.Errorf("no room")
+		err = fmt.Errorf("refused")
 	}
 	return c, err
 }
@@ -465,11 +465,11 @@ func (m brokenMeter) Int64Counter(name string, opts ...metric.Int64CounterOption
 func TestErrorsNameTheMetricAndItsOwner(t *testing.T) {
 	t.Parallel()
 	_, err := NewReceiver("otlp/2", "grpc", tracenoop.NewTracerProvider(), brokenProvider{name: "otelcol_receiver_requests"})
-	if want := `create metric otelcol_receiver_requests of receiver "otlp/2": no room`; err == nil || err.Error() != want {
+	if want := `create metric otelcol_receiver_requests of receiver "otlp/2": refused`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 	_, err = NewExporter("otlp", brokenProvider{name: "otelcol_exporter_sent_spans"})
-	if want := `create metric otelcol_exporter_sent_spans of exporter "otlp": no room`; err == nil || err.Error() != want {
+	if want := `create metric otelcol_exporter_sent_spans of exporter "otlp": refused`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }

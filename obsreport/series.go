@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// series is a counter with one of its attribute sets.
+// series is a counter with one attribute set.
 type series struct {
 	counter metric.Int64Counter
 	options []metric.AddOption
@@ -19,21 +19,21 @@ func newSeries(c metric.Int64Counter, attributes ...attribute.KeyValue) series {
 	return series{c, []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}}
 }
 
-// add spends nothing on 0, and nothing where nobody measures.
+// add does nothing for 0, or with a meter that does nothing.
 func (s *series) add(ctx context.Context, n int64) {
 	if n > 0 && s.counter.Enabled(ctx) {
 		s.counter.Add(ctx, n, s.options...)
 	}
 }
 
-// group is series that exist from the same moment on.
+// group has series that begin at the same time.
 type group struct {
 	series []series
 	begun  atomic.Bool
 }
 
-// begin brings the series into being, at 0. Only the first call costs anything,
-// unless nobody measures yet: a provider may get its reader later.
+// begin creates the series with the value 0. Only the first call has a cost,
+// unless the meter does nothing yet: a provider may get its reader later.
 func (g *group) begin(ctx context.Context) {
 	if g.begun.Load() {
 		return
@@ -46,7 +46,7 @@ func (g *group) begin(ctx context.Context) {
 	}
 }
 
-// with returns the attributes of base and more, in memory of its own.
+// with returns the attributes of base and more in a new slice.
 func with(base []attribute.KeyValue, more ...attribute.KeyValue) []attribute.KeyValue {
 	return slices.Concat(base, more)
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// serverHistograms are the durations and sizes of requests, named by the
-// semantic conventions of the transport (OpenTelemetry 1.43, http-metrics and
-// rpc-metrics).
+// serverHistograms record the durations and sizes of requests. The names are
+// those of the semantic conventions of the transport (OpenTelemetry 1.43,
+// http-metrics and rpc-metrics).
 type serverHistograms struct {
 	grpc     bool
 	receiver attribute.KeyValue
@@ -25,21 +25,22 @@ type serverHistograms struct {
 	size     metric.Int64Histogram
 
 	sets atomic.Pointer[map[serverKey][]metric.RecordOption] // copied when one is added
-	mu   sync.Mutex                                          // of who adds
+	mu   sync.Mutex                                          // held to add one
 }
 
-// serverKey is what sets of attributes differ by, all of it bounded.
+// serverKey identifies a set of attributes. All fields have a bounded number of
+// values.
 type serverKey struct {
 	status int
 	method int // of HTTP, in methodNames
-	route  int // of HTTP, one more than in routes; of gRPC, the signal
+	route  int // for HTTP, the index in routes plus one; for gRPC, the signal
 }
 
-// maxServerSets bounds the sets of attributes. A receiver has some dozens; who
-// tries all methods on all paths gets the rest into one set without any.
+// maxServerSets is the maximum number of sets of attributes. A receiver
+// normally has some dozens; beyond the maximum requests are counted in one set.
 const maxServerSets = 256
 
-// The methods that the conventions know; the last stands for all others.
+// The methods of the conventions; the last stands for all others.
 var methodNames = [...]string{
 	"POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "_OTHER",
 }
@@ -110,7 +111,7 @@ func (h *serverHistograms) key(q *Request) serverKey {
 	return k
 }
 
-// set returns the attributes of k, made when they are first asked for.
+// set returns the attributes of k, which are created on first use.
 func (h *serverHistograms) set(k serverKey) []metric.RecordOption {
 	if set, ok := (*h.sets.Load())[k]; ok {
 		return set
@@ -123,11 +124,11 @@ func (h *serverHistograms) set(k serverKey) []metric.RecordOption {
 	}
 	attributes := h.attributes(k)
 	if len(sets) >= maxServerSets-1 {
-		k = serverKey{status: -1} // the rest
+		k = serverKey{status: -1} // all other requests
 		if set, ok := sets[k]; ok {
 			return set
 		}
-		attributes = []attribute.KeyValue{h.receiver, attribute.Bool("otel.metric.overflow", true)} // as the SDK calls it
+		attributes = []attribute.KeyValue{h.receiver, attribute.Bool("otel.metric.overflow", true)} // the name that the SDK uses
 	}
 	set := []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}
 	sets = maps.Clone(sets)

@@ -1,6 +1,7 @@
-// Command discard is the yardstick: a grpc-go server with default settings that
-// takes export requests as raw bytes, gives the buffers back and says yes. It
-// prints its address and serves until its input ends.
+// Command discard is the reference for comparison: a grpc-go server with
+// default settings that receives export requests as raw bytes, frees the
+// buffers and returns success. It prints its address and serves until its input
+// ends.
 package main
 
 import (
@@ -17,7 +18,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// rawCodec passes bytes through; decoding is dropping them.
+// rawCodec does not encode or decode; it discards requests.
 type rawCodec struct{}
 
 func (rawCodec) Marshal(any) (mem.BufferSlice, error) { return nil, nil }

@@ -12,7 +12,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/test/hostile"
 )
 
-// scenarios is the catalogue.
+// scenarios returns all scenarios.
 func scenarios() []scenario {
 	var all []scenario
 	for _, p := range ports {
@@ -50,11 +50,11 @@ func scenarios() []scenario {
 	return all
 }
 
-// bombLimit is the receivers' limit of a request in the scenarios of bombs, the
-// default of both.
+// bombLimit is the receivers' limit of a request in the scenarios with bombs,
+// the default of both.
 const bombLimit = 64 << 20
 
-// bombs throws 64 at once.
+// bombs sends 64 decompression bombs at once.
 func bombs(p hostile.Port, encoding, name string, bytes int) course {
 	c := course{name: fmt.Sprintf("bombs %s %s %s", p, encoding, name)}
 	c.attack = func(ctx context.Context, h *host, srv *server, r *result) error {
@@ -63,17 +63,17 @@ func bombs(p hostile.Port, encoding, name string, bytes int) course {
 		r.Offered = fmt.Sprintf("%d at once of %d MiB each", salvo, bytes>>20)
 		r.Outcome = tallyOf(c.Answers)
 		if c.Failed > 0 {
-			r.fault("%d bombs had no answer: %s", c.Failed, strings.Join(c.Errors, "; "))
+			r.fault("%d bombs got no response: %s", c.Failed, strings.Join(c.Errors, "; "))
 		}
 		if c.Bad > 0 {
-			r.fault("%d bombs were answered otherwise than with \"too large\" or \"come again\"", c.Bad)
+			r.fault("%d bombs got a response other than \"too large\" or \"try again\"", c.Bad)
 		}
 		return err
 	}
 	return c
 }
 
-// lies sends bodies that claim to be large, 64 at once of each kind.
+// lies sends bodies that declare a large size, 64 at once of each kind.
 func lies(p hostile.Port) course {
 	c := course{name: fmt.Sprintf("lying bodies %s", p)}
 	c.attack = func(ctx context.Context, h *host, srv *server, r *result) error {
@@ -91,7 +91,7 @@ func lies(p hostile.Port) course {
 			}
 			r.note("%s: %s in %s", k.Name, tallyOf(c.Answers), time.Since(began).Round(10*time.Millisecond))
 			if c.Failed+c.Bad > 0 {
-				r.fault("%s: %d had no answer, %d were taken: %s", k.Name, c.Failed, c.Bad, strings.Join(c.Errors, "; "))
+				r.fault("%s: %d got no response, %d were accepted: %s", k.Name, c.Failed, c.Bad, strings.Join(c.Errors, "; "))
 			}
 		}
 		return nil
@@ -99,7 +99,7 @@ func lies(p hostile.Port) course {
 	return c
 }
 
-// perConnection is the most memory of an idle connection, in KiB.
+// perConnection is the maximum memory of an idle connection, in KiB.
 func perConnection(tls bool) float64 {
 	if tls {
 		return 96
@@ -129,9 +129,9 @@ func idle(p hostile.Port, tls bool) course {
 		if each > perConnection(tls) {
 			r.fault("%.1f KiB of RSS a connection, expected at most %.0f", each, perConnection(tls))
 		}
-		return func() { // after the good clients: its end is a burst of its own
+		return func() { // after the measurement of the good clients, which closing these connections would disturb
 			rep, err := crowd.finish()
-			r.Outcome = fmt.Sprintf("%d held, %d ended by the server", n-rep.Lost, rep.Lost)
+			r.Outcome = fmt.Sprintf("%d kept open, %d closed by the server", n-rep.Lost, rep.Lost)
 			if err != nil {
 				r.fault("%v", err)
 			}
@@ -144,8 +144,8 @@ func idle(p hostile.Port, tls bool) course {
 	return c
 }
 
-// settling is how long after the last connection its cost is taken: by then the
-// server has collected the garbage of the handshakes, if it ever does.
+// settling is the time between the last connection and the measurement of its
+// cost, for the server to collect the garbage of the handshakes.
 const settling = 3 * time.Second
 
 func wait(ctx context.Context, d time.Duration) {
@@ -162,7 +162,7 @@ func ifTLS(tls bool) string {
 	return ""
 }
 
-// slow sets all the slow and stalled clients on one port at once.
+// slow runs all slow and stalled clients on one port at once.
 func slow(p hostile.Port, tls bool) course {
 	c := course{name: fmt.Sprintf("slow and stalled %s%s", p, ifTLS(tls)), setup: setup{tls: tls}}
 	c.attack = func(ctx context.Context, h *host, srv *server, r *result) error {
@@ -199,8 +199,8 @@ func slow(p hostile.Port, tls bool) course {
 	return c
 }
 
-// stallFrames is how many requests it takes to fill what there is of buffers, or
-// the streams of a connection.
+// stallFrames returns the number of requests that fills the buffers, or the
+// streams of a connection.
 func stallFrames(name string) int {
 	if name == "zero-window" {
 		return 100
@@ -208,11 +208,11 @@ func stallFrames(name string) int {
 	return 200_000
 }
 
-// mustEnd are the floods that no good client causes by accident.
+// mustEnd are the floods that a good client never causes by accident.
 var mustEnd = []string{"rapid-reset", "made-you-reset", "continuation-flood"}
 
-// fatesOf sums up what became of the offenders, and finds fault with a server
-// that bears with those that it should end.
+// fatesOf sums up how the connections of bad clients ended. It reports a fault
+// if the server did not close those that it must close.
 func fatesOf(r *result, a hostile.Attack, fates []hostile.Fate) string {
 	reasons := map[string]int{}
 	var cut, failed, sent int
@@ -228,24 +228,25 @@ func fatesOf(r *result, a hostile.Attack, fates []hostile.Fate) string {
 			reasons[f.Reason]++
 			longest = max(longest, f.After)
 		default:
-			reasons["still there"]++
+			reasons["still open"]++
 		}
 	}
-	text := fmt.Sprintf("%s: %d of %d cut off", a.Name, cut, len(fates))
+	text := fmt.Sprintf("%s: %d of %d closed", a.Name, cut, len(fates))
 	if cut > 0 {
 		text += fmt.Sprintf(", the last after %s", longest.Round(100*time.Millisecond))
 	}
 	text += fmt.Sprintf(", %d units sent (%s)", sent, tallyOf(reasons))
 	if failed > 0 {
-		r.fault("%s: %d offenders could not begin", a.Name, failed)
+		r.fault("%s: %d bad clients failed to start", a.Name, failed)
 	}
 	if cut < len(fates)-failed && (a.Kind != hostile.Flood || slices.Contains(mustEnd, a.Name)) {
-		r.fault("%s: %d of %d offenders are not cut off", a.Name, len(fates)-failed-cut, len(fates))
+		r.fault("%s: %d of %d bad clients were not disconnected", a.Name, len(fates)-failed-cut, len(fates))
 	}
 	return text
 }
 
-// flood sets ten connections on a port, which send as fast as they are read.
+// flood opens ten connections to a port, which send as fast as the server
+// reads.
 func flood(p hostile.Port, a hostile.Attack) course {
 	const connections = 10
 	c := course{name: fmt.Sprintf("%s %s", a.Name, p), setup: setup{tls: p == hostile.HTTP}}
@@ -253,7 +254,7 @@ func flood(p hostile.Port, a hostile.Attack) course {
 		frames := h.opt.of(100_000)
 		switch a.Name {
 		case "header-bomb", "binary-header-bomb", "unread-body-flood":
-			frames = h.opt.of(10_000) // each is much
+			frames = h.opt.of(10_000) // each is expensive
 		}
 		r.Offered = fmt.Sprintf("%d connections of %d", connections, frames)
 		began := time.Now()

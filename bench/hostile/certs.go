@@ -16,11 +16,10 @@ import (
 	"time"
 )
 
-// reloadInterval is how often the server looks at its certificate.
+// reloadInterval is how often the server reads its certificate.
 const reloadInterval = "100ms"
 
-// authority signs the server's certificates, each with a serial number of its
-// own.
+// authority signs the server's certificates, each with its own serial number.
 type authority struct {
 	cert   *x509.Certificate
 	key    *ecdsa.PrivateKey
@@ -31,7 +30,7 @@ func newAuthority() (*authority, error) {
 	a := &authority{serial: 1}
 	var err error
 	if a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		return nil, fmt.Errorf("make an authority: %w", err)
+		return nil, fmt.Errorf("create an authority: %w", err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "hostile"},
@@ -40,20 +39,20 @@ func newAuthority() (*authority, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
 	if err != nil {
-		return nil, fmt.Errorf("make an authority: %w", err)
+		return nil, fmt.Errorf("create an authority: %w", err)
 	}
 	a.cert, err = x509.ParseCertificate(der)
 	return a, err
 }
 
-// client returns what a client needs to trust the server.
+// client returns the TLS settings of a client that trusts the server.
 func (a *authority) client() *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	return &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
 }
 
-// pem returns the authority's certificate, for a process that has to trust it.
+// pem returns the authority's certificate in PEM form, for another process.
 func (a *authority) pem() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
@@ -62,7 +61,7 @@ func (a *authority) pem() []byte {
 func (a *authority) pair() (cert, key []byte, err error) {
 	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make a key: %w", err)
+		return nil, nil, fmt.Errorf("create a key: %w", err)
 	}
 	a.serial++
 	template := &x509.Certificate{
@@ -83,7 +82,7 @@ func (a *authority) pair() (cert, key []byte, err error) {
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), nil
 }
 
-// write puts the next pair into a folder with write, which takes one file.
+// write writes the next pair to a folder. The argument write writes one file.
 func (a *authority) write(dir string, write func(path string, content []byte) error) error {
 	cert, key, err := a.pair()
 	if err != nil {
@@ -95,8 +94,8 @@ func (a *authority) write(dir string, write func(path string, content []byte) er
 	return write(filepath.Join(dir, "key.pem"), key)
 }
 
-// atomically replaces one file as a careful tool does. Certificate and key are
-// two files all the same, and between them they do not fit.
+// atomically replaces one file with a rename. Between the two renames
+// certificate and key do not match.
 func atomically(path string, content []byte) error {
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
 		return err
@@ -104,7 +103,7 @@ func atomically(path string, content []byte) error {
 	return os.Rename(path+".new", path)
 }
 
-// inPieces overwrites a file in place, as a careless one does, and dawdles.
+// inPieces overwrites a file in place, slowly.
 func inPieces(path string, content []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC|os.O_CREATE, 0o600)
 	if err != nil {

@@ -19,43 +19,44 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/test/hostile"
 )
 
-// childArg makes the program a client that is told by its input what to do.
+// childArg makes the program a client that reads its job from its input.
 const childArg = "be-a-client"
 
-// job is what a child does. It begins at once. An idle crowd says "ready" when it
-// stands and stays until its input ends.
+// job is the job of a child, which starts immediately. A child with idle
+// connections reports "ready" when they are open, and keeps them until its input
+// ends.
 type job struct {
 	GRPC, HTTP string
-	CA         []byte // PEM; nil is plain
+	CA         []byte // PEM; nil means no TLS
 	Port       hostile.Port
 	Attack     *attackJob
 	Bomb       *bombJob
 	Idle       int // connections to hold until the input ends
 	Load       *loadJob
-	Honest     bool // a good client, which yields to nobody
+	Honest     bool // a good client, with normal priority
 }
 
 type attackJob struct {
 	Name    string
 	Options hostile.Options
-	Hold    time.Duration // how long an offender may last
+	Hold    time.Duration // how long to keep a connection that the server does not close
 }
 
 type bombJob struct {
 	Encoding string
 	Bytes    int
-	Lie      string // the name of one, instead of both
+	Lie      string // name of a lying body, instead of Encoding and Bytes
 	Salvo    int
 }
 
-// report is what a child saw.
+// report is the result of a child.
 type report struct {
 	Fates   []hostile.Fate
-	Answers map[string]int // by what they said
+	Answers map[string]int // by text
 	Errors  []string       // the first few
 	Failed  int            // requests without an answer
-	Bad     int            // answers that should not have been given
-	Lost    int            // idle connections that the server ended
+	Bad     int            // wrong responses
+	Lost    int            // idle connections that the server closed
 	Load    loadReport
 }
 
@@ -66,10 +67,10 @@ func (r *report) fail(err error) {
 	}
 }
 
-// niceness of the bad clients: they would bring their own processors.
+// niceness of the bad clients: real ones would run on other machines.
 const niceness = 10
 
-// childMain is the whole of a child.
+// childMain is the main function of a child.
 func childMain() int {
 	in := json.NewDecoder(os.Stdin)
 	var j job
@@ -78,7 +79,7 @@ func childMain() int {
 		return 1
 	}
 	if !j.Honest {
-		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, niceness) // a lesser comparison if it fails, not a wrong one
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, niceness) // if it fails, the result is less precise, not wrong
 	}
 	r, err := j.run(in)
 	if err == nil {
@@ -109,7 +110,7 @@ func (j job) run(in *json.Decoder) (r report, err error) {
 		if err != nil {
 			return r, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, j.Attack.Hold+time.Minute) // the minute is for sending
+		ctx, cancel := context.WithTimeout(ctx, j.Attack.Hold+time.Minute) // a minute more for sending
 		defer cancel()
 		r.Fates = hostile.Launch(ctx, a, j.target(), j.Port, j.Attack.Hold, j.Attack.Options)
 	case j.Bomb != nil:
@@ -132,12 +133,13 @@ func (j job) run(in *json.Decoder) (r report, err error) {
 	return r, err
 }
 
-// ready tells the parent, and waits for its word.
+// ready reports to the parent that the child is ready, and waits for the
+// parent.
 func ready(in *json.Decoder) error {
 	fmt.Println(`"ready"`)
 	var word string
 	if err := in.Decode(&word); err != nil && err != io.EOF {
-		return fmt.Errorf("wait for the parent's word: %w", err)
+		return fmt.Errorf("wait for the parent: %w", err)
 	}
 	return nil
 }
@@ -172,10 +174,10 @@ func (b *bombJob) make(p hostile.Port) (hostile.Bomb, error) {
 			return l, err
 		}
 	}
-	return hostile.Bomb{}, errors.Join(err, fmt.Errorf("no lie is called %q", b.Lie))
+	return hostile.Bomb{}, errors.Join(err, fmt.Errorf("unknown lying body %q", b.Lie))
 }
 
-// child is a running one.
+// child is a running child process.
 type child struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -214,17 +216,17 @@ func (h *host) spawn(ctx context.Context, srv *server, j job) (*child, error) {
 	return c, json.NewEncoder(c.in).Encode(j)
 }
 
-// awaitReady waits until an idle crowd stands.
+// awaitReady waits until the idle connections are open.
 func (c *child) awaitReady() error {
 	var word string
 	if err := c.out.Decode(&word); err != nil {
 		_, err = c.finish()
-		return fmt.Errorf("a client did not get ready: %w", err)
+		return fmt.Errorf("a client did not become ready: %w", err)
 	}
 	return nil
 }
 
-// finish waits for the child's end and returns what it saw.
+// finish waits for the end of the child and returns its report.
 func (c *child) finish() (r report, err error) {
 	_ = c.in.Close()
 	err = c.out.Decode(&r)

@@ -17,43 +17,44 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/test/hostile"
 )
 
-// loadJob is many senders of many clients. Each sender has one request on its way
-// at a time.
+// loadJob describes the load of many senders of many clients. Each sender has one
+// request in flight at a time.
 type loadJob struct {
-	Clients   int // each with an address of its own
+	Clients   int // each with its own address
 	FirstAddr int
-	Senders   int     // a client
-	PerSecond float64 // requests of each client; 0 is as many as are answered
+	Senders   int     // of each client
+	PerSecond float64 // requests of each client; 0 means as many as are answered
 	Items     int     // log records a request
-	Encoding  string  // "" or "gzip"; packed once, so that the sender is cheap and the server is not
+	Encoding  string  // "" or "gzip"; compressed once, so that the sender needs little CPU
 	Reconnect bool    // a new connection for each request
 	For       time.Duration
 }
 
-// loadReport is what became of the requests.
+// loadReport counts requests by result.
 type loadReport struct {
 	Sent, OK, Later int
-	// InTime counts those of OK that were taken before the time was over; the
-	// others were still on their way.
+	// InTime counts those of OK that were accepted before the time was over;
+	// the others were still in flight.
 	InTime int
-	// Mute counts refusals without a hint to retry, which senders take for good.
+	// Mute counts refusals without a retry delay, which senders treat as
+	// permanent.
 	Mute    int
-	Failed  int // no answer
+	Failed  int // no response
 	Answers map[string]int
 	Errors  []string
-	Seconds float64 // the time that it was given
-	// LeastOK is the smallest share of its requests that a client got through.
+	Seconds float64 // planned duration
+	// LeastOK is the smallest share of accepted requests of any client.
 	LeastOK float64
 }
 
 func (r loadReport) goodput() float64 { return float64(r.InTime) / r.Seconds }
 
 func (r loadReport) String() string {
-	return fmt.Sprintf("%d sent (%.0f/s), %d taken (%.0f/s), %d told to come again, %d refused without a hint, %d without an answer",
+	return fmt.Sprintf("%d sent (%.0f/s), %d accepted (%.0f/s), %d to be retried, %d refused without a retry delay, %d without a response",
 		r.Sent, float64(r.Sent)/r.Seconds, r.OK, r.goodput(), r.Later, r.Mute, r.Failed)
 }
 
-// asIs stands for gRPC's gzip where the body is packed already.
+// asIs replaces gRPC's gzip if the body is already compressed.
 type asIs struct{}
 
 type nopCloser struct{ io.Writer }
@@ -64,7 +65,7 @@ func (asIs) Name() string                                 { return "gzip" }
 func (asIs) Compress(w io.Writer) (io.WriteCloser, error) { return nopCloser{w}, nil }
 func (asIs) Decompress(r io.Reader) (io.Reader, error)    { return r, nil }
 
-// share is how much of what was sent was taken.
+// share returns the share of sent requests that were accepted.
 func (l *loadReport) share() float64 { return float64(l.OK) / float64(max(l.Sent, 1)) }
 
 // load runs the job.
@@ -91,8 +92,8 @@ func (j job) load(ctx context.Context) (loadReport, error) {
 	return sum, nil
 }
 
-// records returns a request of n records. Beyond the first hundred they repeat:
-// requests laid end to end are one request, and packed they take next to no room.
+// records returns a request of n records. After the first hundred they repeat:
+// concatenated requests are one request, and compress to very few bytes.
 func records(n int) []byte {
 	const unit = 100
 	if n <= unit {
@@ -114,7 +115,7 @@ func (l *loadReport) merge(c loadReport) {
 	l.LeastOK = min(l.LeastOK, c.share())
 }
 
-// answerTimeout is how long a sender waits. SDKs wait ten seconds.
+// answerTimeout is the timeout of a request. SDKs wait ten seconds.
 const answerTimeout = 10 * time.Second
 
 // client runs the senders of one client.
@@ -137,8 +138,8 @@ func (j job) client(ctx context.Context, from string, body []byte) loadReport {
 	return sum
 }
 
-// send is one sender's loop. Requests that are due are sent late rather than
-// left out.
+// send is the loop of one sender. Requests that are due are sent late rather
+// than skipped.
 func (j job) send(ctx context.Context, i int, send func(context.Context) (hostile.Answer, error)) loadReport {
 	r := loadReport{Answers: map[string]int{}}
 	var interval time.Duration
@@ -159,7 +160,7 @@ func (j job) send(ctx context.Context, i int, send func(context.Context) (hostil
 		cancel()
 		r.Sent++
 		switch {
-		case err != nil || a.HTTP == 0 && a.GRPC == codes.DeadlineExceeded: // a client's own
+		case err != nil || a.HTTP == 0 && a.GRPC == codes.DeadlineExceeded: // the client's own timeout
 			r.Failed++
 			err = cmp.Or(err, context.DeadlineExceeded)
 			if len(r.Errors) < 2 {
@@ -180,7 +181,8 @@ func (j job) send(ctx context.Context, i int, send func(context.Context) (hostil
 	}
 }
 
-// sender returns how a client sends.
+// sender returns a function that sends one request, and one that closes the
+// client.
 func (j job) sender(from string, body []byte) (func(context.Context) (hostile.Answer, error), func(), error) {
 	t := j.target()
 	if j.Port == hostile.HTTP {

@@ -1,15 +1,16 @@
-// Command hostile sets bad clients on penstock and measures what becomes of them,
-// of a good client beside them, and of the server's memory.
+// Command hostile runs bad clients against penstock. It measures how their
+// connections end, the latency of a good client at the same time, and the memory
+// of the server.
 //
-//	go run ./hostile                      a quick look at everything, some minutes
-//	go run ./hostile -full                the real thing: 10,000 connections, a minute of overload
+//	go run ./hostile                      all scenarios at reduced scale, some minutes
+//	go run ./hostile -full                full scale: 10,000 connections, a minute of overload
 //	go run ./hostile -scenario 'bomb|idle' -scale 100
 //
-// penstock is built from the tree and started anew for each scenario. The good
-// clients run in this process, the bad ones in others that yield the processor to
-// them, since they would bring their own. It needs Linux, the address range
-// 127.0.0.0/8, and some 20,000 file descriptors a process. The exit code is 1 if
-// a verdict is bad.
+// penstock is built from the source tree and started for each scenario. The good
+// clients run in this process, the bad ones in others with a lower priority,
+// since real ones would run on other machines. It needs Linux, the address range
+// 127.0.0.0/8, and some 20,000 file descriptors for each process. The exit code
+// is 1 if a scenario failed.
 package main
 
 import (
@@ -28,12 +29,12 @@ import (
 
 // options are the command line.
 type options struct {
-	scale     int           // per cent of the full number of offenders
+	scale     int           // percentage of the full number of bad clients
 	window    time.Duration // of each measurement of the good clients alone
 	load      time.Duration // how long overload, rotation and churn last
-	slow      time.Duration // how long slow clients are given to be cut off
-	limitMiB  int           // memory_limiter; 0 leaves it out
-	pin       bool          // the server has a processor of its own
+	slow      time.Duration // how long the server may take to disconnect slow clients
+	limitMiB  int           // of memory_limiter; 0 means none
+	pin       bool          // give the server its own processor
 	perSecond int           // requests of each good client
 	verbose   bool
 }
@@ -43,18 +44,18 @@ func main() {
 		os.Exit(childMain())
 	}
 	only := flag.String("scenario", "", "run the scenarios whose name this regular expression matches")
-	full := flag.Bool("full", false, "all of it: -scale 100 -for 60s -alone 20s -slow 75s, unless they are given")
+	full := flag.Bool("full", false, "full scale: -scale 100 -for 60s -alone 20s -slow 75s, unless they are given")
 	asJSON := flag.Bool("json", false, "print JSON instead of a table")
 	list := flag.Bool("list", false, "print the names of the scenarios")
 	var opt options
-	flag.IntVar(&opt.scale, "scale", 10, "per cent of the full number of offenders")
+	flag.IntVar(&opt.scale, "scale", 10, "percentage of the full number of bad clients")
 	flag.DurationVar(&opt.load, "for", 8*time.Second, "how long overload, rotation and churn last")
 	flag.DurationVar(&opt.window, "alone", time.Second, "how long the good clients are measured alone, before and after")
-	flag.DurationVar(&opt.slow, "slow", 30*time.Second, "how long slow and stalled clients may last")
-	flag.BoolVar(&opt.pin, "pin", false, "give the server the first processor and the offenders the others (needs taskset)")
-	flag.IntVar(&opt.limitMiB, "limit-mib", 256, "memory_limiter's limit_mib, the ceiling of VmHWM; 0: without one")
+	flag.DurationVar(&opt.slow, "slow", 30*time.Second, "how long the server may take to disconnect slow and stalled clients")
+	flag.BoolVar(&opt.pin, "pin", false, "give the server the first processor and the bad clients the others (needs taskset)")
+	flag.IntVar(&opt.limitMiB, "limit-mib", 256, "limit_mib of memory_limiter, the maximum of VmHWM; 0: no limit")
 	flag.IntVar(&opt.perSecond, "rate", 75, "requests a second of each good client")
-	flag.BoolVar(&opt.verbose, "v", false, "say more of what the clients saw")
+	flag.BoolVar(&opt.verbose, "v", false, "print more results of the clients")
 	flag.Parse()
 	if *full {
 		opt.fill()
@@ -65,13 +66,13 @@ func main() {
 	}
 }
 
-// fill sets what the command line left open to the full measure.
+// fill sets the options that are not on the command line to full scale.
 func (o *options) fill() {
 	given := map[string]bool{}
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	for name, to := range map[string]string{"scale": "100", "for": "60s", "alone": "20s", "slow": "75s"} {
 		if !given[name] {
-			_ = flag.Set(name, to) // known flags and good values
+			_ = flag.Set(name, to) // the flags exist and the values are valid
 		}
 	}
 }

@@ -21,7 +21,7 @@ func tiny(p hostile.Port) course {
 	return loaded(fmt.Sprintf("tiny requests %s", p), p, loadJob{Clients: 10, FirstAddr: 200, Senders: 10, Items: 1})
 }
 
-// loaded is a course of honest requests, all of which must be taken.
+// loaded returns a scenario of valid requests, all of which must be accepted.
 func loaded(name string, p hostile.Port, l loadJob) course {
 	c := course{name: name}
 	c.attack = func(ctx context.Context, h *host, srv *server, r *result) error {
@@ -30,7 +30,7 @@ func loaded(name string, p hostile.Port, l loadJob) course {
 		r.Offered = fmt.Sprintf("%d clients with %d senders each", l.Clients, l.Senders)
 		r.Outcome = rep.Load.String()
 		if rep.Load.OK < rep.Load.Sent {
-			r.fault("%d of %d requests were not taken: %s %s", rep.Load.Sent-rep.Load.OK, rep.Load.Sent, tallyOf(rep.Load.Answers), strings.Join(rep.Load.Errors, "; "))
+			r.fault("%d of %d requests were not accepted: %s %s", rep.Load.Sent-rep.Load.OK, rep.Load.Sent, tallyOf(rep.Load.Answers), strings.Join(rep.Load.Errors, "; "))
 		}
 		return err
 	}
@@ -40,8 +40,8 @@ func loaded(name string, p hostile.Port, l loadJob) course {
 // rotations is how often the certificate changes.
 const rotations = 100
 
-// rotation changes the server's certificate again and again while clients that
-// connect anew for each request, and some that do not, must not notice.
+// rotation replaces the server's certificate repeatedly. Clients must get no
+// errors, with a new connection for each request or without.
 func rotation(how string, write func(string, []byte) error) course {
 	c := course{name: "certificates rotated " + how, setup: setup{tls: true}}
 	c.attack = func(ctx context.Context, h *host, srv *server, r *result) error {
@@ -72,10 +72,10 @@ func rotation(how string, write func(string, []byte) error) course {
 		r.Offered = fmt.Sprintf("%d certificates in %s, read every %s", rotations, time.Since(began).Round(100*time.Millisecond), reloadInterval)
 		r.Outcome = fmt.Sprintf("%d of them seen", len(seen))
 		if !fresh {
-			r.fault("5 s after the last rotation the server still shows another certificate")
+			r.fault("5 s after the last rotation the server still uses another certificate")
 		}
 		for i, p := range ports {
-			r.note("clients that connect anew over %s: %d of %d requests succeeded", p, reports[i].OK, reports[i].Sent)
+			r.note("clients with new connections over %s: %d of %d requests succeeded", p, reports[i].OK, reports[i].Sent)
 			if reports[i].OK < reports[i].Sent {
 				r.fault("%s: %d of %d requests on new connections failed: %s", p, reports[i].Sent-reports[i].OK, reports[i].Sent, strings.Join(reports[i].Errors, "; "))
 			}
@@ -85,7 +85,7 @@ func rotation(how string, write func(string, []byte) error) course {
 	return c
 }
 
-// serialOf returns the serial number of the certificate that the server shows.
+// serialOf returns the serial number of the server's certificate.
 func serialOf(srv *server) (string, error) {
 	c, err := tls.Dial("tcp", srv.target.HTTP, srv.target.TLS)
 	if err != nil {
@@ -95,9 +95,9 @@ func serialOf(srv *server) (string, error) {
 	return c.ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
 }
 
-// eventually asks until the answer is yes, or until it takes too long.
-func eventually(patience time.Duration, is func() bool) bool {
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(50 * time.Millisecond) {
+// eventually calls is until it returns true or the timeout is over.
+func eventually(timeout time.Duration, is func() bool) bool {
+	for deadline := time.Now().Add(timeout); !is(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return false
 		}
@@ -105,19 +105,20 @@ func eventually(patience time.Duration, is func() bool) bool {
 	return true
 }
 
-// The requests of overload: packed, so that they cost the server more than ten
-// times what they cost the sender, and large, so that memory runs out.
+// The requests of overload are compressed, so that they cost the server more
+// than ten times as much CPU as the sender, and large, so that memory runs out.
 const (
 	overloadItems    = 10_000
 	overloadEncoding = "gzip"
 	overloadClients  = 20
-	// overloadSenders of each client make for more bytes on their way than any
-	// ceiling of a few hundred MiB has room for.
+	// overloadSenders is the number of senders of each client. Together they
+	// have more bytes in flight than a limit of a few hundred MiB allows.
 	overloadSenders = 60
 	keptGoodput     = 0.9
 )
 
-// overload finds the most that the server takes, and then offers ten times that.
+// overload finds the maximum rate that the server accepts, and then offers ten
+// times that.
 func overload(p hostile.Port) scenario {
 	name := fmt.Sprintf("overload %s", p)
 	return scenario{name, func(ctx context.Context, h *host) result {
@@ -143,27 +144,27 @@ func overload(p hostile.Port) scenario {
 		}
 		l := rep.Load
 		r.CPU, r.RSSPeak, r.HighWater = srv.cpu()-cpu, watch(), srv.highWater()
-		r.Offered = fmt.Sprintf("%.0f requests/s of %d items for %s from %d senders; the most taken before was %.0f/s from %d",
+		r.Offered = fmt.Sprintf("%.0f requests/s of %d items for %s from %d senders; the maximum accepted before was %.0f/s from %d",
 			10*best, overloadItems, h.opt.load, overloadClients*overloadSenders, best, senders)
 		r.Outcome = l.String() + ": " + tallyOf(l.Answers)
-		r.note("goodput is %.0f %% of the most, expected at least %.0f %%", 100*l.goodput()/best, 100*keptGoodput)
-		r.note("really sent: %.1f times the most (the senders share the processors)", float64(l.Sent)/l.Seconds/best)
+		r.note("goodput is %.0f %% of the maximum, expected at least %.0f %%", 100*l.goodput()/best, 100*keptGoodput)
+		r.note("actually sent: %.1f times the maximum (the senders share the processors)", float64(l.Sent)/l.Seconds/best)
 		if l.goodput() < keptGoodput*best {
-			r.fault("goodput is %.0f requests/s, %.0f %% of the most", l.goodput(), 100*l.goodput()/best)
+			r.fault("goodput is %.0f requests/s, %.0f %% of the maximum", l.goodput(), 100*l.goodput()/best)
 		}
 		if l.Mute > 0 {
-			r.fault("%d of %d refusals carry no hint to retry", l.Mute, l.Mute+l.Later)
+			r.fault("%d of %d refusals have no retry delay", l.Mute, l.Mute+l.Later)
 		}
 		if l.Failed > 0 {
-			r.fault("%d requests had no answer: %s", l.Failed, strings.Join(l.Errors, "; "))
+			r.fault("%d requests got no response: %s", l.Failed, strings.Join(l.Errors, "; "))
 		}
 		r.judgeServer(srv)
 		return r
 	}}
 }
 
-// best returns the highest rate of requests that are all taken, and from how many
-// senders.
+// best returns the highest rate at which all requests are accepted, and the
+// number of senders.
 func (h *host) best(ctx context.Context, srv *server, p hostile.Port) (rate float64, senders int, err error) {
 	for _, n := range []int{2, 4, 8, 16} {
 		rep, err := h.do(ctx, srv, job{Port: p, Load: &loadJob{Clients: n, FirstAddr: 10, Senders: 1,
@@ -176,17 +177,17 @@ func (h *host) best(ctx context.Context, srv *server, p hostile.Port) (rate floa
 		}
 	}
 	if rate == 0 {
-		err = fmt.Errorf("no request was taken before the overload began")
+		err = fmt.Errorf("no request was accepted before the overload began")
 	}
 	return rate, senders, err
 }
 
-// fairShare is the share of their requests that modest clients get through beside
-// a greedy one.
+// fairShare is the minimum share of accepted requests of normal clients at the
+// same time as a greedy one.
 const fairShare = 0.99
 
-// fairness sets one client with a hundred times the requests beside nine modest
-// ones.
+// fairness runs one client with a hundred times the requests of each of nine
+// normal ones.
 func fairness(p hostile.Port) scenario {
 	name := fmt.Sprintf("fairness %s", p)
 	return scenario{name, func(ctx context.Context, h *host) result {
@@ -204,7 +205,7 @@ func fairness(p hostile.Port) scenario {
 			return r
 		}
 		watch := srv.watch()
-		modest := best / 100 // the nine take a tenth of what there is
+		modest := best / 100 // the nine use a tenth of the maximum rate
 		greedy := loadJob{Clients: 1, FirstAddr: 600, Senders: overloadClients * overloadSenders, PerSecond: 100 * modest,
 			Items: overloadItems, Encoding: overloadEncoding, For: h.opt.load + 2*time.Second}
 		crowd, err := h.spawn(ctx, srv, job{Port: p, Load: &greedy})
@@ -212,7 +213,7 @@ func fairness(p hostile.Port) scenario {
 			r.fault("%v", err)
 			return r
 		}
-		wait(ctx, time.Second) // until it is in full swing
+		wait(ctx, time.Second) // until its load is constant
 		rep, err := h.do(ctx, srv, job{Port: p, Honest: true, Load: &loadJob{Clients: 9, FirstAddr: 700, Senders: 16, PerSecond: modest,
 			Items: overloadItems, Encoding: overloadEncoding, For: h.opt.load}})
 		other, greedyErr := crowd.finish()
@@ -224,10 +225,10 @@ func fairness(p hostile.Port) scenario {
 		r.Offered = fmt.Sprintf("nine clients of %.1f requests/s, one of %.0f/s", modest, 100*modest)
 		r.Outcome = "the nine: " + rep.Load.String()
 		r.note("the greedy one: %s", other.Load)
-		r.note("the nine got %.0f %% of what they had to send through in time", 100*rep.Load.goodput()/(9*modest))
-		r.note("the least fortunate of the nine got %.1f %% through, expected at least %.0f %%", 100*rep.Load.LeastOK, 100*fairShare)
+		r.note("%.0f %% of the requests of the nine were accepted in time", 100*rep.Load.goodput()/(9*modest))
+		r.note("the lowest share of accepted requests of one of the nine is %.1f %%, expected at least %.0f %%", 100*rep.Load.LeastOK, 100*fairShare)
 		if rep.Load.LeastOK < fairShare {
-			r.fault("one of the nine got only %.1f %% of its requests through: %s", 100*rep.Load.LeastOK, tallyOf(rep.Load.Answers))
+			r.fault("only %.1f %% of the requests of one of the nine were accepted: %s", 100*rep.Load.LeastOK, tallyOf(rep.Load.Answers))
 		}
 		r.judgeServer(srv)
 		return r

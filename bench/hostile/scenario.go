@@ -18,28 +18,28 @@ type scenario struct {
 	measure func(ctx context.Context, h *host) result
 }
 
-// result is what a scenario came to.
+// result is the result of a scenario.
 type result struct {
 	Scenario  string
 	Offered   string
-	Outcome   string // of the offenders
+	Outcome   string // of the bad clients
 	Good      []good
 	RSSBefore float64 // MiB
 	RSSPeak   float64
 	HighWater float64
-	Bound     float64 // of HighWater, 0 for none
-	CPU       float64 // seconds of the server, beside the good clients
-	FilesLeft int     // descriptors more than before, some time after
+	Bound     float64 // of HighWater; 0 means none
+	CPU       float64 // seconds of the server while the good clients are measured
+	FilesLeft int     // descriptors still open some time after the attack that were not open before
 	Seconds   float64
 	Notes     []string
-	Faults    []string // why the verdict is bad
+	Faults    []string // why the scenario failed
 }
 
-// good is what a good client saw.
+// good is the result of a good client.
 type good struct {
 	Port                  hostile.Port
 	Before, Beside, After hostile.Report
-	Ratio                 float64 // p99 beside to p99 alone
+	Ratio                 float64 // p99 during the attack to p99 alone
 }
 
 func (r *result) fault(format string, args ...any) {
@@ -50,21 +50,21 @@ func (r *result) note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
-// course is the usual course of a scenario.
+// course is the usual sequence of a scenario.
 type course struct {
 	name  string
 	setup setup
-	// open happens before the good clients are measured beside, and what it
-	// returns is undone after.
+	// open is called before the good clients are measured during the attack,
+	// and undo after that.
 	open func(ctx context.Context, h *host, srv *server, r *result) (undo func(), err error)
-	// attack happens beside the good clients.
+	// attack runs at the same time as the good clients.
 	attack func(ctx context.Context, h *host, srv *server, r *result) error
-	// ratio bounds p99 beside to alone, 0 for none.
+	// ratio is the maximum of p99 during the attack to p99 alone; 0 means none.
 	ratio float64
 }
 
-// floor is a latency below which a ratio says nothing: the timer's and the
-// scheduler's own.
+// floor is a latency below which a ratio has no meaning, because of timers and
+// the scheduler.
 const floor = 2 * time.Millisecond
 
 func (c course) scenario() scenario { return scenario{c.name, c.measure} }
@@ -98,7 +98,7 @@ func (c course) measure(ctx context.Context, h *host) (r result) {
 	return r
 }
 
-// run has the attack take place while the good clients send.
+// run runs the attack while the good clients send.
 func (c course) run(ctx context.Context, h *host, srv *server, r *result) ([]hostile.Report, error) {
 	if c.open != nil {
 		undo, err := c.open(ctx, h, srv, r)
@@ -115,13 +115,14 @@ func (c course) run(ctx context.Context, h *host, srv *server, r *result) ([]hos
 	return <-reports, err
 }
 
-// patience is how long the server may take to close what the offenders left.
-const patience = 5 * time.Second
+// closeWithin is how long the server may take to close the connections of the
+// bad clients.
+const closeWithin = 5 * time.Second
 
-// leftover returns how many descriptors more than before are open when it has
-// settled.
+// leftover returns the number of descriptors that are still open after
+// closeWithin and were not open before.
 func leftover(srv *server, before int) int {
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(closeWithin); ; time.Sleep(50 * time.Millisecond) {
 		left := srv.files() - before
 		if left <= 0 || time.Now().After(deadline) {
 			return max(left, 0)
@@ -131,7 +132,7 @@ func leftover(srv *server, before int) int {
 
 var ports = []hostile.Port{hostile.GRPC, hostile.HTTP}
 
-// alone measures the good clients for a while.
+// alone measures the good clients for d.
 func (h *host) alone(ctx context.Context, srv *server, d time.Duration) []hostile.Report {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
@@ -163,24 +164,24 @@ func (r *result) judgeGood(p hostile.Port, before, beside, after hostile.Report,
 		r.fault("good %s client, after the attack: %d of %d requests failed: %s", p, after.Sent-after.OK, after.Sent, strings.Join(after.Errors, "; "))
 	}
 	if most > 0 && g.Ratio >= most && beside.P99 > floor {
-		r.fault("good %s client: p99 %s beside is %.1f times that alone, expected less than %g", p, beside.P99, g.Ratio, most)
+		r.fault("good %s client: p99 %s during the attack is %.1f times that alone, expected less than %g", p, beside.P99, g.Ratio, most)
 	}
 }
 
 func (r *result) judgeServer(srv *server) {
 	if !srv.alive() {
-		r.fault("penstock died: %s; its log: %s", srv.cmd.ProcessState, srv.tail())
+		r.fault("penstock exited: %s; its log: %s", srv.cmd.ProcessState, srv.tail())
 		return
 	}
 	if r.Bound = float64(srv.limit); r.Bound > 0 && r.HighWater > r.Bound {
 		r.fault("VmHWM %.0f MiB, expected at most %.0f", r.HighWater, r.Bound)
 	}
 	if r.FilesLeft > 0 {
-		r.fault("%d connections more than before the attack are still open %s after it", r.FilesLeft, patience)
+		r.fault("%d connections of the attack are still open %s after it", r.FilesLeft, closeWithin)
 	}
 }
 
-// tallyOf prints a count of things by name.
+// tallyOf formats counts by name.
 func tallyOf(m map[string]int) string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(m)) {

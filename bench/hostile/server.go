@@ -14,7 +14,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/test/hostile"
 )
 
-// host has what all scenarios share.
+// host is the state that all scenarios share.
 type host struct {
 	opt  options
 	dir  string
@@ -23,7 +23,7 @@ type host struct {
 	runs int
 }
 
-// prepare builds penstock from the tree as it is.
+// prepare builds penstock from the source tree.
 func (h *host) prepare() error {
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/penstock-telemetry/penstock").Output()
 	if err != nil {
@@ -37,24 +37,24 @@ func (h *host) prepare() error {
 	return err
 }
 
-// setup is how a scenario wants its server.
+// setup has the server settings of a scenario.
 type setup struct {
 	tls        bool
 	grpc, http string // more keys of the two sections, each after a comma
-	limitMiB   int    // 0: the command line's; if that is 0 there is none
+	limitMiB   int    // 0 means that of the command line; if that is 0, none
 }
 
 // server is a penstock process under attack.
 type server struct {
 	cmd    *exec.Cmd
-	ended  chan struct{} // closed when the process is gone
+	ended  chan struct{} // closed when the process has exited
 	target hostile.Target
 	log    string
 	certs  string // the folder of cert.pem and key.pem, "" without TLS
-	limit  int    // MiB, 0 for none
+	limit  int    // MiB; 0 means none
 }
 
-// start starts penstock with a configuration of its own.
+// start starts penstock with the configuration of a scenario.
 func (h *host) start(s setup) (*server, error) {
 	h.runs++
 	dir := filepath.Join(h.dir, strconv.Itoa(h.runs))
@@ -92,7 +92,7 @@ func (h *host) start(s setup) (*server, error) {
 	}
 	go func() {
 		defer close(srv.ended)
-		_ = srv.cmd.Wait() // its state is asked for where it matters
+		_ = srv.cmd.Wait() // callers check ProcessState
 	}()
 	if err := srv.await(); err != nil {
 		srv.stop()
@@ -154,7 +154,7 @@ func freeAddr() string {
 	return l.Addr().String()
 }
 
-// alive says whether the process still runs.
+// alive reports whether the process is still running.
 func (s *server) alive() bool {
 	select {
 	case <-s.ended:
@@ -164,7 +164,7 @@ func (s *server) alive() bool {
 	}
 }
 
-// stop ends the process, by force if it does not listen.
+// stop ends the process, by force if it does not exit.
 func (s *server) stop() {
 	_ = s.cmd.Process.Signal(os.Interrupt)
 	select {
@@ -202,7 +202,7 @@ func (s *server) status(key string) float64 {
 
 func (s *server) rss() float64 { return s.status("VmRSS") }
 
-// highWater is the most that the process ever had, as the kernel keeps it.
+// highWater returns the peak of the resident memory, as recorded by the kernel.
 func (s *server) highWater() float64 { return s.status("VmHWM") }
 
 // files counts the process's open file descriptors, and so its connections.
@@ -214,8 +214,8 @@ func (s *server) files() int {
 	return len(all)
 }
 
-// cpu returns the process's user and system time so far in seconds. The kernel
-// counts in hundredths.
+// cpu returns the user and system time of the process so far, in seconds. The
+// resolution is a hundredth of a second.
 func (s *server) cpu() float64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
 	if err != nil {
@@ -227,8 +227,8 @@ func (s *server) cpu() float64 {
 	return float64(user+system) / 100
 }
 
-// watch samples the process's RSS until the returned function is called, which
-// gives the highest.
+// watch samples the RSS of the process until the returned function is called,
+// which returns the maximum.
 func (s *server) watch() func() float64 {
 	var all sync.WaitGroup
 	stop, highest := make(chan struct{}), s.rss()

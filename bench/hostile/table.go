@@ -10,7 +10,7 @@ import (
 
 func printTable(w io.Writer, results []result) {
 	fmt.Fprintf(w, "%-34s %-4s %11s %8s %8s %8s %8s %6s %7s %7s %7s %7s %6s  %s\n", "scenario", "good", "ok/sent",
-		"p50", "beside", "p99", "beside", "ratio", "RSS MiB", "peak", "VmHWM", "bound", "CPU s", "verdict")
+		"p50", "attack", "p99", "attack", "ratio", "RSS MiB", "peak", "VmHWM", "bound", "CPU s", "verdict")
 	for _, r := range results {
 		verdict := "ok"
 		if len(r.Faults) > 0 {
@@ -35,10 +35,10 @@ func printTable(w io.Writer, results []result) {
 		}
 		printLines(w, r)
 	}
-	fmt.Fprintln(w, "\np50 and p99: alone (mean of before and after), and beside the offenders. bound: of VmHWM.")
+	fmt.Fprintln(w, "\np50 and p99: alone (mean of before and after), and during the attack. bound: of VmHWM.")
 }
 
-// printLines prints what does not fit a column.
+// printLines prints the texts that have no column.
 func printLines(w io.Writer, r result) {
 	if r.Offered != "" {
 		fmt.Fprintf(w, "    offered  %s\n", r.Offered)

@@ -1,5 +1,5 @@
-// Package payload builds the requests that the benchmarks send: the same bytes
-// for everyone who is measured.
+// Package payload builds the requests of the benchmarks: the same bytes for all
+// programs.
 package payload
 
 import (
@@ -9,13 +9,13 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// Of returns a request of signal s with n items of ordinary content.
+// Of returns a request of signal s with n items of typical content.
 func Of(s otlp.Signal, n int) []byte {
 	return [...]func(int) []byte{otlp.Traces: Traces, otlp.Metrics: Metrics, otlp.Logs: Logs, otlp.Profiles: Profiles}[s](n)
 }
 
-// Traces returns a request of n spans of 437 bytes each, as an HTTP server with
-// the usual attributes makes them.
+// Traces returns a request of n spans of 437 bytes each, like those of an HTTP
+// server with the usual attributes.
 func Traces(n int) []byte {
 	var e otlp.Encoder
 	req := otlp.AppendExportTraceServiceRequest(&e)

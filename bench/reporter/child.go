@@ -17,7 +17,8 @@ import (
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
-// childArg makes the program measure what its input says, once.
+// childArg makes the program run one measurement, which it reads from its
+// input.
 const childArg = "measure"
 
 type kind string
@@ -26,21 +27,21 @@ const (
 	kindEvent    kind = "event"    // calls of ReportTraceEvent with known stacks
 	kindCount    kind = "count"    // calls of ReportCountForTrace
 	kindFlush    kind = "flush"    // a million events, all in one request: its CPU
-	kindResident kind = "resident" // the same: its memory, as the system sees it
-	kindLive     kind = "live"     // the same: its memory without garbage
+	kindResident kind = "resident" // the same: its resident memory
+	kindLive     kind = "live"     // the same: its live heap
 )
 
 type job struct {
 	Kind       kind
 	Who        string
-	Scale      int // per cent
+	Scale      int // percentage
 	Goroutines int
 	Traces     int
 	Windows    bool   // of the default size, not all in one request
 	Profile    string // a file for a CPU profile of the flush
 }
 
-// report is what a measurement came to. What is not measured is 0.
+// report is the result of a measurement. Values that were not measured are 0.
 type report struct {
 	Calls                   int
 	CPUSeconds, WallSeconds float64
@@ -48,10 +49,10 @@ type report struct {
 	ReportCPUSeconds        float64 // before CPUSeconds begins
 	TotalCPUSeconds         float64
 	Requests, WireBytes     int
-	MemoryBytes             int64 // the peak, over what was there before
+	MemoryBytes             int64 // peak, in addition to the memory before
 }
 
-// runChild measures in a process of its own.
+// runChild runs a measurement in a separate process.
 func runChild(j job) (r report, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -100,7 +101,7 @@ func (j job) run() (report, error) {
 
 func (j job) scaled(n int) int { return max(1, n*j.Scale/100) }
 
-// calls measures do, which is called n times by each of so many goroutines.
+// calls measures do, which every goroutine calls n times.
 func calls(goroutines, n int, do func(goroutine, i int)) report {
 	runtime.GC()
 	var before, after runtime.MemStats
@@ -120,7 +121,7 @@ func calls(goroutines, n int, do func(goroutine, i int)) report {
 	return report{Calls: n * goroutines, WallSeconds: wall, CPUSeconds: used, Mallocs: after.Mallocs - before.Mallocs}
 }
 
-// knownStacks is how many different ones the calls go round.
+// knownStacks is the number of different stacks that the calls use in turn.
 const knownStacks = 1000
 
 func (j job) events() (report, error) {
@@ -135,7 +136,7 @@ func (j job) events() (report, error) {
 	}
 	n := j.scaled(2_000_000) / j.Goroutines
 	return calls(j.Goroutines, n, func(g, i int) {
-		_ = s.event((g*knownStacks/j.Goroutines+i)%knownStacks, epoch+uint64(i)) // it was taken before
+		_ = s.event((g*knownStacks/j.Goroutines+i)%knownStacks, epoch+uint64(i)) // the stack was accepted before
 	}), nil
 }
 
@@ -170,7 +171,7 @@ func (j job) million() (r report, err error) {
 	}
 	at := times(events)
 	if j.Kind == kindResident {
-		debug.FreeOSMemory() // else the garbage of the preparations would be used first, and not be seen
+		debug.FreeOSMemory() // otherwise garbage of the preparations would be reused, and the peak would be too low
 	}
 	m, err := watchMemory(j.Kind)
 	if err != nil {
@@ -200,12 +201,12 @@ func (j job) million() (r report, err error) {
 	return r, err
 }
 
-// paceEvery is how many events are reported before pace looks again.
+// paceEvery is the number of events between two calls of pace.
 const paceEvery = 2000
 
-// pace waits while the window is full beyond where a flush begins. Five million
-// events a second, which nothing in the world is profiled with, would be dropped
-// (and counted) instead.
+// pace waits while the window is larger than flushAtBytes. Without it five
+// million events a second, far more than a profiler reports, would be dropped
+// (and counted).
 func pace(s subject) {
 	for s.(*ourSubject).r.Stats().WindowBytes > flushAtBytes {
 		time.Sleep(100 * time.Microsecond)
@@ -228,7 +229,7 @@ func (j job) profiled(do func() error) (before float64, err error) {
 		return 0, err
 	}
 	defer f.Close()
-	runtime.SetCPUProfileRate(1000) // 100 times a second is too seldom for one flush
+	runtime.SetCPUProfileRate(1000) // the default of 100 samples a second is too few for one flush
 	if err := pprof.StartCPUProfile(f); err != nil {
 		return 0, err
 	}

@@ -1,12 +1,13 @@
-// Command reporter measures the OTLP reporter beside the eBPF profiler's own: the
-// same stacks, threads and times go into both.
+// Command reporter compares the OTLP reporter with that of the eBPF profiler:
+// both get the same stacks, threads and times.
 //
 //	go run ./reporter                       the table
-//	go run ./reporter -rounds 1 -scale 5    a quick look
+//	go run ./reporter -rounds 1 -scale 5    a short run
 //
-// Each measurement runs in a process of its own, the reporters in turn; what
-// counts is the median of the rounds, and of the ratio of each round. Sizes are
-// the same in each round and are taken once. Nothing fails for being slow.
+// Each measurement runs in a separate process, the reporters in turn. The table
+// has the median of the rounds, and the median of the ratios of each round.
+// Sizes are the same in each round and are measured once. The command does not
+// fail if a target is missed.
 //
 //	program ─► workload ─┬─► ours:  OTLPReporter ─► pipeline.Consumer ─► bytes
 //	                     └─► peer:  CollectorReporter ─► xconsumer.Profiles ─► pprofileotlp ─► bytes
@@ -29,10 +30,10 @@ func main() {
 		os.Exit(childMain())
 	}
 	rounds := flag.Int("rounds", 5, "rounds of each measurement")
-	scale := flag.Int("scale", 100, "per cent of the usual number of events and stacks")
-	only := flag.String("only", "", "take the rows whose name contains this")
+	scale := flag.Int("scale", 100, "percentage of the usual number of events and stacks")
+	only := flag.String("only", "", "measure the rows whose name contains this")
 	asJSON := flag.Bool("json", false, "print JSON instead of a table")
-	payloads := flag.String("payloads", "", "profiles requests to replay, as a glob (default: those of the repository)")
+	payloads := flag.String("payloads", "", "glob of profiles requests to replay (default: those of the repository)")
 	profile := flag.String("profile", "", "write a CPU profile of our flush to this file, and nothing else")
 	flag.Parse()
 	if *scale < 1 || *rounds < 1 {
@@ -64,12 +65,12 @@ type row struct {
 	Unit string  `json:"unit"`
 	Ours float64 `json:"ours"`
 	Peer float64 `json:"peer,omitempty"`
-	// Ratio is ours to the peer's: the median of the rounds.
+	// Ratio is Ours to Peer: the median of the rounds.
 	Ratio    float64 `json:"ratio,omitempty"`
 	RatioMin float64 `json:"ratio_min,omitempty"`
 	RatioMax float64 `json:"ratio_max,omitempty"`
-	// Target is the most that Ours should be at full scale, RatioTarget the most
-	// that Ratio should be; 0 if there is none.
+	// Target is the maximum that Ours should have at full scale, RatioTarget the
+	// maximum of Ratio; 0 means none.
 	Target      float64 `json:"target,omitempty"`
 	RatioTarget float64 `json:"ratio_target,omitempty"`
 	Note        string  `json:"note,omitempty"`
@@ -129,10 +130,10 @@ func printTable(w io.Writer, rows []row, o options) {
 
 const legend = `
 other: the eBPF profiler's reporter (go.opentelemetry.io/ebpf-profiler v0.0.202633), unless the row names another.
-CPU: user and system time of the whole process, collector included. wall: what go test -bench calls ns/op.
-live heap: what a collection leaves over, and what was made during it. resident: with the usual garbage (GOGC=100).
-pdata writes a resource's keys and strings as references into the dictionary, which saves bytes where there are
-several resources; ours spells them out, for receivers that do not follow such references.
+CPU: user and system time of the whole process, including the garbage collector. wall: ns/op as in go test -bench.
+live heap: the heap after a collection, with the allocations during it. resident: with the usual garbage (GOGC=100).
+pdata writes a resource's keys and strings as references into the dictionary, which saves bytes if there are
+several resources; ours writes them in full, for receivers that do not resolve such references.
 `
 
 func number(v float64) string {

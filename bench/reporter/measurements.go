@@ -2,7 +2,7 @@ package main
 
 import "slices"
 
-// measurement is something both reporters do, in several figures.
+// measurement is one measurement of both reporters, with several figures.
 type measurement struct {
 	name    string
 	job     job
@@ -10,7 +10,7 @@ type measurement struct {
 	figures []figure
 }
 
-// figure is a row: what of a report goes into it.
+// figure is a row of the table: a value of a report.
 type figure struct {
 	name, unit  string
 	of          func(report) float64
@@ -66,11 +66,11 @@ var measurements = []measurement{
 	},
 	{
 		name: "live heap", job: job{Kind: kindLive},
-		figures: []figure{{name: "    live heap, peak over what was there before", unit: "MiB", of: memoryMiB, target: 64}},
+		figures: []figure{{name: "    live heap, peak in addition to the memory before", unit: "MiB", of: memoryMiB, target: 64}},
 	},
 	{
 		name: "resident", job: job{Kind: kindResident},
-		figures: []figure{{name: "    resident, peak over what was there before", unit: "MiB", of: memoryMiB}},
+		figures: []figure{{name: "    resident, peak in addition to the memory before", unit: "MiB", of: memoryMiB}},
 	},
 	{
 		name: "windows", job: job{Kind: kindFlush, Windows: true}, alone: true,
@@ -82,15 +82,15 @@ var measurements = []measurement{
 	},
 	{
 		name: "windows, live heap", job: job{Kind: kindLive, Windows: true}, alone: true,
-		figures: []figure{{name: "    live heap, peak over what was there before", unit: "MiB", of: memoryMiB, target: 64}},
+		figures: []figure{{name: "    live heap, peak in addition to the memory before", unit: "MiB", of: memoryMiB, target: 64}},
 	},
 	{
 		name: "windows, resident", job: job{Kind: kindResident, Windows: true}, alone: true,
-		figures: []figure{{name: "    resident, peak over what was there before", unit: "MiB", of: memoryMiB}},
+		figures: []figure{{name: "    resident, peak in addition to the memory before", unit: "MiB", of: memoryMiB}},
 	},
 }
 
-// take runs all rounds and makes rows of them.
+// take runs all rounds and returns the rows.
 func (m measurement) take(o options) ([]row, error) {
 	var mine, theirs []report
 	for range o.rounds {

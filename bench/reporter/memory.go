@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// memory watches the peak of what this process takes beyond what it took at the
+// memory measures the peak memory of this process, less its memory at the
 // beginning: the kernel's high-water mark of the resident size, or the live heap.
 //
-// The live heap is what a collection leaves over. It is seen by collecting all the
-// time, which would spoil every other figure.
+// The live heap is the heap after a collection. Measuring it needs continuous
+// collections, which would change every other figure.
 type memory struct {
 	kind  kind
 	first int64
@@ -27,7 +27,7 @@ type memory struct {
 
 const collectEvery = 5 * time.Millisecond
 
-// watchMemory begins, if k is a measurement of memory.
+// watchMemory starts the measurement if k is a kind for memory.
 func watchMemory(k kind) (m *memory, err error) {
 	m = &memory{kind: k, done: make(chan struct{})}
 	switch k {
@@ -56,7 +56,7 @@ func (m *memory) collect() {
 	}
 }
 
-// stop returns the peak, over what there was at first.
+// stop returns the peak, less the memory at the beginning.
 func (m *memory) stop() (peak int64, err error) {
 	close(m.done)
 	m.wg.Wait()
@@ -66,7 +66,7 @@ func (m *memory) stop() (peak int64, err error) {
 	return m.peak - m.first, err
 }
 
-// liveHeap is what the last collection left over.
+// liveHeap returns the size of the heap after the last collection.
 func liveHeap() int64 {
 	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(s)

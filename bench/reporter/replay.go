@@ -12,8 +12,8 @@ import (
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
 
-// replay reports what a request says to our reporter, event by event, and returns
-// what comes out.
+// replay reports the samples of a request to our reporter, event by event, and
+// returns its requests.
 func replay(request []byte) ([][]byte, error) {
 	req := pprofileotlp.NewExportRequest()
 	if err := req.UnmarshalProto(request); err != nil {
@@ -48,7 +48,7 @@ func replay(request []byte) ([][]byte, error) {
 	return s.out.all, err
 }
 
-// reading turns what a dictionary holds into our types.
+// reading converts the entries of a dictionary to our types.
 type reading struct{ d pprofile.ProfilesDictionary }
 
 func (p reading) text(i int32) string { return p.d.StringTable().At(int(i)) }
@@ -109,7 +109,7 @@ func (p reading) frames(s pprofile.Stack) (frames libpf.Frames, err error) {
 	return frames, nil
 }
 
-// line puts the i-th line into f, and those it was inlined into behind it.
+// line sets f to line i, and appends the lines that it was inlined into.
 func (p reading) line(f *libpf.Frame, lines pprofile.LineSlice, i int) {
 	l := lines.At(i)
 	fn := p.d.FunctionTable().At(int(l.FunctionIndex()))

@@ -13,19 +13,20 @@ import (
 	"go.opentelemetry.io/collector/pdata/pprofile/pprofileotlp"
 )
 
-// forms are the same samples in requests of several makers.
+// forms has the same samples in requests of several encoders.
 type forms struct {
 	name string
 	ours [][]byte
 	// again is ours, decoded and encoded by pdata.
 	again [][]byte
 	peer  [][]byte
-	// unshared has a request for each sample, with a dictionary of its own. It is
+	// unshared has a request for each sample, each with its own dictionary. It is
 	// compressed as one stream.
 	unshared []byte
 }
 
-// sizes has 20,000 and a million synthetic events, and real payloads.
+// sizes compares the sizes for 20,000 and a million synthetic events, and for
+// real payloads.
 func sizes(o options) ([]row, error) {
 	var rows []row
 	for _, n := range []struct{ events, stacks int }{{20_000, 5_000}, {1_000_000, 50_000}} {
@@ -90,7 +91,7 @@ func payloadFiles(glob string) ([]string, error) {
 	return paths, err
 }
 
-// replayed puts real requests of the peer through our reporter.
+// replayed reports the samples of real requests of the peer to our reporter.
 func replayed(paths []string) (f forms, err error) {
 	f.name = fmt.Sprintf("%d real payloads", len(paths))
 	for _, p := range paths {
@@ -107,7 +108,7 @@ func replayed(paths []string) (f forms, err error) {
 	return f, f.derive()
 }
 
-// derive makes the other forms of ours.
+// derive computes the other forms from ours.
 func (f *forms) derive() error {
 	for _, b := range f.ours {
 		r := pprofileotlp.NewExportRequest()
@@ -163,7 +164,8 @@ type counter int
 
 func (c *counter) Write(b []byte) (int, error) { *c += counter(len(b)); return len(b), nil }
 
-// compressed returns the size of the requests, each compressed alone.
+// compressed returns the total size of the requests, each compressed
+// separately.
 func compressed(how string, requests [][]byte) (int, error) {
 	var n counter
 	for _, b := range requests {

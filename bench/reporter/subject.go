@@ -21,17 +21,17 @@ import (
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
 
-// subject is a reporter under measurement.
+// subject is a reporter that is measured.
 type subject interface {
-	// event reports that a stack was seen.
+	// event reports one sample of a stack.
 	event(stack int, time uint64) error
-	// flush makes wire bytes of what was reported, and waits for them.
+	// flush encodes all reported samples, and waits for the requests.
 	flush() error
-	// requests are those made so far.
+	// requests returns the requests so far.
 	requests() *requests
 }
 
-// requests collects what comes out. Bytes are not kept unless asked for.
+// requests counts requests, and keeps their bytes if keep is set.
 type requests struct {
 	keep  bool
 	mu    sync.Mutex
@@ -57,7 +57,7 @@ const (
 
 const samplesPerSecond = 20
 
-// unbounded is for windows that nothing but flush ends.
+// unbounded is the size of windows that only flush ends.
 const unbounded = 16 << 30
 
 func newSubject(who string, w *workload, cfg reporter.OTLPConfig) (subject, error) {
@@ -117,7 +117,7 @@ func (s *ourSubject) event(stack int, time uint64) error {
 	return s.r.ReportTraceEvent(&s.stacks[stack], &m)
 }
 
-// flush is the end of the reporter: Flush would do the same without waiting.
+// flush stops the reporter, since Flush would not wait.
 func (s *ourSubject) flush() error {
 	if err := s.r.Shutdown(context.Background()); err != nil {
 		return err
@@ -134,12 +134,12 @@ func (s *ourSubject) requests() *requests { return &s.out }
 func (r *requests) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
 
 func (r *requests) Consume(_ context.Context, b *pipeline.Batch) error {
-	r.add(b.Bytes()) // the bytes are the garbage collector's, so they may be kept
+	r.add(b.Bytes()) // the bytes are not pooled, so they may be kept
 	return nil
 }
 
-// peerSubject is the eBPF profiler's reporter, as its Collector distribution uses
-// it.
+// peerSubject is the reporter of the eBPF profiler, as used in its Collector
+// distribution.
 type peerSubject struct {
 	r      *peerreporter.CollectorReporter
 	out    requests
@@ -148,8 +148,8 @@ type peerSubject struct {
 	metas  []peersamples.TraceEventMeta
 }
 
-// peerInterval is the wait before its first report: it starts to run when all
-// was reported.
+// peerInterval is the delay before its first report. The peer is started after
+// all events have been reported.
 const peerInterval = 10 * time.Millisecond
 
 func newPeer(w *workload) (*peerSubject, error) {

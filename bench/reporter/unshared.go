@@ -5,8 +5,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pprofile/pprofileotlp"
 )
 
-// appendUnshared appends a request for each sample, which has what the sample
-// needs and nothing else.
+// appendUnshared appends a request for each sample, with only the dictionary
+// entries that the sample needs.
 func appendUnshared(to []byte, p pprofile.Profiles) ([]byte, error) {
 	for _, rp := range p.ResourceProfiles().All() {
 		for _, sp := range rp.ScopeProfiles().All() {
@@ -32,8 +32,8 @@ func appendUnshared(to []byte, p pprofile.Profiles) ([]byte, error) {
 	return to, nil
 }
 
-// extract copies entries of a dictionary into another when they are first asked
-// for. Each method returns an entry's number there.
+// extract copies entries of one dictionary to another on first use. Each method
+// returns the index of an entry there.
 type extract struct {
 	from, to pprofile.ProfilesDictionary
 	known    [numTables]map[int32]int32
@@ -65,8 +65,8 @@ func newExtract(from, to pprofile.ProfilesDictionary) *extract {
 	return x
 }
 
-// entry returns the number of entry i of a table, which add appends as number n
-// if it is not there.
+// entry returns the new index of entry i of a table. If it was not copied yet,
+// add appends it with index n.
 func (x *extract) entry(table int, i int32, n int, add func()) int32 {
 	if n, ok := x.known[table][i]; ok {
 		return n

@@ -5,13 +5,13 @@ import (
 	"math/rand/v2"
 )
 
-// workload is what is reported, in nobody's types.
+// workload is the data to report, independent of the types of both reporters.
 type workload struct {
 	mappings []mapping
 	frames   []frame
 	stacks   [][]int32 // of frames, leaf first
 	metas    []meta
-	metaOf   []int32 // by stack: where it was seen
+	metaOf   []int32 // index in metas, by stack
 }
 
 type (
@@ -26,7 +26,8 @@ type (
 		mapping        int
 		address        uint64
 	}
-	// meta is a thread of a process. A thread stays on its processor.
+	// meta is a thread of a process. A thread always runs on the same
+	// processor.
 	meta struct {
 		comm, path, container string
 		pid, tid, cpu         int64
@@ -37,14 +38,13 @@ const (
 	depth     = 24
 	functions = 20_000
 	processes = 8
-	threads   = 8 // a process
+	threads   = 8 // of each process
 	epoch     = 1_790_000_000_000_000_000
 	window    = 5e9 // ns that the events are spread over
 )
 
-// newWorkload returns so many stacks of several programs, one a process: walks in
-// a program's graph of calls, from one of its roots to a leaf. It is the same each
-// time.
+// newWorkload returns stacks of several programs, one for each process: paths in
+// the call graph of a program, from a root to a leaf. The result is deterministic.
 func newWorkload(stacks int) *workload {
 	r := rand.New(rand.NewPCG(1, 2))
 	w := &workload{}
@@ -76,7 +76,7 @@ func newWorkload(stacks int) *workload {
 	return w
 }
 
-// pick returns one of the first n functions, of this process's.
+// pick returns one of the first n functions of a process.
 func pick(r *rand.Rand, n, process int) int32 {
 	return r.Int32N(int32(n/processes))*processes + int32(process)
 }
@@ -86,7 +86,7 @@ var (
 	verbs = []string{"read", "write", "flush", "encode", "decode", "lookup", "insert", "remove", "merge", "validate", "handle", "close"}
 )
 
-// program makes functions with names such as Go programs have.
+// program creates functions with names like those of Go programs.
 func (w *workload) program(r *rand.Rand) {
 	for i := range functions {
 		pkg, noun, verb := i/200, nouns[r.IntN(len(nouns))], verbs[r.IntN(len(verbs))]
@@ -98,7 +98,7 @@ func (w *workload) program(r *rand.Rand) {
 	}
 }
 
-// times returns when n events happened: one after the other, not in step.
+// times returns the times of n events, in order and at irregular intervals.
 func times(n int) []uint64 {
 	r := rand.New(rand.NewPCG(3, 4))
 	step := uint64(window) / uint64(n)

@@ -18,8 +18,8 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// load sends sc.Requests over conns connections, one in flight on each. Every
-// request must succeed.
+// load sends sc.Requests requests over conns connections, one in flight on
+// each. Every request must succeed.
 func load(p *process, sc scenario, conns int) error {
 	body := payload.Traces(sc.Items)
 	send := grpcSender
@@ -37,7 +37,7 @@ func load(p *process, sc scenario, conns int) error {
 	return g.Wait()
 }
 
-// rawCodec sends bytes as they are and drops the answer.
+// rawCodec sends bytes without encoding, and discards the response.
 type rawCodec struct{}
 
 func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {

@@ -1,10 +1,10 @@
-// Command servers measures the whole server beside a grpc-go server that only
-// discards bytes: CPU seconds of the process per item, and peak RSS. Both get
-// the same requests from the same client in the same run, in turn; what counts
-// is the ratio of each round, and of those the median.
+// Command servers compares the whole server with a grpc-go server that only
+// discards bytes: CPU time of the process for each item, and peak RSS. Both get
+// the same requests from the same client in the same run, in turn. The result
+// is the median of the ratios of all rounds.
 //
 //	go run ./servers                    all scenarios
-//	go run ./servers -rounds 1 -scale 50  a quick look
+//	go run ./servers -rounds 1 -scale 50  a short run
 //
 // It needs Linux: it reads /proc.
 package main
@@ -24,10 +24,10 @@ type scenario struct {
 	Name        string
 	Transport   string // grpc or http
 	Compression string // none, gzip, zstd
-	Items       int    // spans a request
-	Requests    int    // a round
+	Items       int    // spans in each request
+	Requests    int    // in each round
 	Relay       bool   // forward to a discarding server instead of nop
-	// Target is the most that the ratio should be; 0 if none is set.
+	// Target is the maximum that the ratio should have; 0 means none.
 	Target float64
 }
 
@@ -40,7 +40,7 @@ var scenarios = []scenario{
 	{Name: "HTTP zstd ×1000 → nop", Transport: "http", Compression: "zstd", Items: 1000, Requests: 1000},
 }
 
-// result is what a scenario came to.
+// result is the result of a scenario.
 type result struct {
 	Scenario       string  `json:"scenario"`
 	Items          int     `json:"items_per_request"`
@@ -57,7 +57,7 @@ type result struct {
 
 func main() {
 	rounds := flag.Int("rounds", 7, "rounds of each scenario")
-	scale := flag.Int("scale", 100, "per cent of the usual number of requests")
+	scale := flag.Int("scale", 100, "percentage of the usual number of requests")
 	conns := flag.Int("connections", 4, "client connections, one request in flight on each")
 	only := flag.String("only", "", "run the scenarios whose name contains this")
 	asJSON := flag.Bool("json", false, "print JSON instead of a table")
@@ -108,10 +108,10 @@ func printTable(rs []result) {
 		fmt.Printf("%-28s %9.1f µs %9.1f µs %7.3f µs %6.2f× %6.2f … %5.2f× %7s %5.1f MiB\n",
 			r.Scenario, r.PenstockMicros, r.DiscardMicros, r.MicrosPerItem, r.Ratio, r.RatioMin, r.RatioMax, target, r.PenstockRSS)
 	}
-	fmt.Println("\nCPU time of the server's process a request (user and system); ratio: penstock to a grpc-go server that discards the same bytes, median of the rounds.")
+	fmt.Println("\nCPU time of the server's process for each request (user and system); ratio: penstock to a grpc-go server that discards the same bytes, median of the rounds.")
 }
 
-// measure runs both servers side by side and loads them in turn.
+// measure runs both servers, and sends load to them in turn.
 func measure(bins binaries, confDir string, sc scenario, rounds, conns int) (result, error) {
 	discard, err := start(bins.discard)
 	if err != nil {
@@ -129,7 +129,7 @@ func measure(bins binaries, confDir string, sc scenario, rounds, conns int) (res
 	var mine, theirs, ratios []float64
 	warmups := 1
 	if rounds == 1 {
-		warmups = 0 // a quick look
+		warmups = 0 // a short run
 	}
 	for i := range warmups + rounds {
 		d, err := round(discard, baseline, conns)
@@ -154,7 +154,8 @@ func measure(bins binaries, confDir string, sc scenario, rounds, conns int) (res
 	}, nil
 }
 
-// round sends sc's requests to p and returns its CPU time in µs a request.
+// round sends the requests of sc to p, and returns the CPU time of p for each
+// request, in µs.
 func round(p *process, sc scenario, conns int) (float64, error) {
 	before, err := p.cpu()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // binaries are the two servers.
 type binaries struct{ penstock, discard string }
 
-// build builds both from the tree as it is, each in its own module.
+// build builds both from the source tree, each in its own module.
 func build(dir string) (binaries, error) {
 	b := binaries{filepath.Join(dir, "penstock"), filepath.Join(dir, "discard")}
 	for _, it := range []struct{ module, pkg, out string }{
@@ -35,15 +35,16 @@ func build(dir string) (binaries, error) {
 	return b, nil
 }
 
-// process is a server under measurement.
+// process is a server that is measured.
 type process struct {
 	cmd        *exec.Cmd
 	stdin      io.Closer
 	grpc, http string
-	below      *process // what it forwards to
+	below      *process // the server that it forwards to
 }
 
-// start starts a program that prints its address and ends with its input.
+// start starts a program that prints its address and exits at the end of its
+// input.
 func start(bin string) (*process, error) {
 	cmd := exec.Command(bin)
 	cmd.Stderr = os.Stderr
@@ -149,8 +150,8 @@ func (p *process) stop() {
 	}
 }
 
-// cpu returns the user and system time of the process so far. The kernel counts
-// in hundredths of a second.
+// cpu returns the user and system time of the process so far. The resolution is
+// a hundredth of a second.
 func (p *process) cpu() (time.Duration, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
@@ -165,7 +166,8 @@ func (p *process) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, err
 }
 
-// peakRSS returns the high-water mark in MiB, as the kernel keeps it.
+// peakRSS returns the peak of the resident memory in MiB, as recorded by the
+// kernel.
 func (p *process) peakRSS() float64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {

@@ -42,7 +42,7 @@ func TestLimits(t *testing.T) {
 	}
 	whole := Config{LimitPercentage: 100}
 	if hard, _ := whole.Limits(1<<63 - 1); hard != 1<<63-1 {
-		t.Errorf("all of everything is %d", hard)
+		t.Errorf("100 %% of the largest int64 is %d", hard)
 	}
 }
 
@@ -64,15 +64,15 @@ func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", text, err, want)
 		}
 		if strings.Contains(text, "-1}") || strings.Contains(text, "limit_mb") {
-			continue // only the decoder sees these
+			continue // these are errors of the decoder
 		}
 		if _, err := New(cfg, component.Settings{}); err == nil {
-			t.Errorf("New takes %s", text)
+			t.Errorf("New accepts %s", text)
 		}
 	}
 }
 
-func TestWarningsNameWhatDoesNothing(t *testing.T) {
+func TestWarningsNameIneffectiveKeys(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]string{
 		"{check_interval: 1s, limit_mib: 400, spike_limit_mib: 100}":             nil,
@@ -83,12 +83,12 @@ func TestWarningsNameWhatDoesNothing(t *testing.T) {
 		},
 		"{check_interval: 1s, limit_percentage: 80, spike_limit_mib: 20, min_gc_interval_when_soft_limited: 10s, max_gc_interval_when_hard_limited: 1m}": {
 			"spike_limit_mib has no effect: it belongs to limit_mib, which is not set",
-			"min_gc_interval_when_soft_limited has no effect: garbage collection is not forced here; the Go runtime collects by GOMEMLIMIT",
-			"max_gc_interval_when_hard_limited has no effect: garbage collection is not forced here; the Go runtime collects by GOMEMLIMIT",
+			"min_gc_interval_when_soft_limited has no effect: penstock does not force garbage collections; the Go runtime collects according to GOMEMLIMIT",
+			"max_gc_interval_when_hard_limited has no effect: penstock does not force garbage collections; the Go runtime collects according to GOMEMLIMIT",
 		},
 		"{check_interval: 1s, limit_mib: 9, min_gc_interval_when_hard_limited: 1s, max_gc_interval_when_soft_limited: 1s}": {
-			"min_gc_interval_when_hard_limited has no effect: garbage collection is not forced here; the Go runtime collects by GOMEMLIMIT",
-			"max_gc_interval_when_soft_limited has no effect: garbage collection is not forced here; the Go runtime collects by GOMEMLIMIT",
+			"min_gc_interval_when_hard_limited has no effect: penstock does not force garbage collections; the Go runtime collects according to GOMEMLIMIT",
+			"max_gc_interval_when_soft_limited has no effect: penstock does not force garbage collections; the Go runtime collects according to GOMEMLIMIT",
 		},
 	} {
 		cfg, err := decode(t, text)

@@ -13,20 +13,20 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// scope names the meter of the instruments made here.
+// scope is the name of the meter.
 const scope = "github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 
-// Processor counts what passes and changes nothing.
+// Processor counts the items of batches and does not change them.
 type Processor struct {
 	add  []metric.AddOption // processor, shared by all counters
 	rows [otlp.Profiles + 1]row
 }
 
-// row is one signal's counters. Row 0 stays empty.
+// row has the counters of one signal. Row 0 is empty.
 type row struct{ accepted, refused metric.Int64Counter }
 
-// New returns a processor. The service applies the limits: it makes the budget
-// from Config.
+// New returns a processor. The service applies the limits: it creates the
+// budget from Config.
 func New(cfg Config, set component.Settings) (*Processor, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -50,8 +50,8 @@ func New(cfg Config, set component.Settings) (*Processor, error) {
 	return p, nil
 }
 
-// Process returns b as it is. As in the Collector, what comes this far is
-// accepted, whatever becomes of it further on.
+// Process returns b unchanged. As in the Collector, its items are counted as
+// accepted, whatever the result of the following processors and exporters.
 func (p *Processor) Process(ctx context.Context, b *pipeline.Batch) (*pipeline.Batch, error) {
 	row := &p.rows[b.Signal()]
 	row.accepted.Add(ctx, int64(b.Items()), p.add...)

@@ -14,8 +14,8 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// The batch goes on untouched and unshared, the answer comes back, and both
-// series of its signal exist after the first request.
+// The batch is passed on unchanged and not shared, the result is returned, and
+// both series of its signal exist after the first request.
 func TestPassesOnAndCounts(t *testing.T) {
 	t.Parallel()
 	for _, s := range otlp.Signals() {
@@ -26,12 +26,12 @@ func TestPassesOnAndCounts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var last *pipeline.Batch // good only for comparing
+			var last *pipeline.Batch // only for comparing
 			no := errors.New("no")
 			chain := pipeline.Chain(pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error { last = b; return no }),
 				pipeline.Step{Name: "memory_limiter/2", Processor: p})
 			if chain.Capabilities().MutatesData {
-				t.Error("it says that it edits in place")
+				t.Error("MutatesData is set")
 			}
 			items := 0
 			for range 3 {
@@ -44,7 +44,7 @@ func TestPassesOnAndCounts(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 				if last != b || b.Shared() {
-					t.Error("another batch, or one that is marked shared")
+					t.Error("got another batch, or one that is marked shared")
 				}
 				b.Release()
 			}

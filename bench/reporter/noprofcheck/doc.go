@@ -1,4 +1,4 @@
-// Package profcheck is empty. It stands in for a module that only the tests of
-// the eBPF profiler's reporter import, which nobody runs here, and that not every
-// module proxy has: go mod tidy wants to see it all the same.
+// Package profcheck is empty. It replaces a module that only the tests of the
+// eBPF profiler's reporter import. Those tests are not run here, and not every
+// module proxy has the module, but go mod tidy needs it.
 package profcheck
