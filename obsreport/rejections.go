@@ -29,7 +29,7 @@ const (
 // count of those in between. It is safe for concurrent use.
 //
 //	Note ─► clients[client, reason] ── due? ──► one line
-//	            │ full: the one that was told of longest ago makes room,
+//	            │ full: the one that was logged longest ago makes room,
 //	            ▼ if that was 10 s ago
 //	        others ── due? ──► one line for all of them
 //
@@ -172,7 +172,7 @@ func (r *Rejections) Close() {
 }
 
 func (r *Rejections) untold(ctx context.Context, l line) {
-	r.log.LogAttrs(ctx, slog.LevelWarn, "refused more requests than were told of", l.attrs()...)
+	r.log.LogAttrs(ctx, slog.LevelWarn, "refused requests not logged individually", l.attrs()...)
 }
 
 func (l line) attrs() []slog.Attr {

@@ -47,7 +47,7 @@ func newRejections() (*Rejections, *journal) {
 const (
 	textOne    = "refused a request (told once in 10s for a client and reason)"
 	textOthers = "refused requests of more clients than are remembered"
-	textUntold = "refused more requests than were told of"
+	textUntold = "refused requests not logged individually"
 )
 
 func expect(t *testing.T, j *journal, when string, want ...entry) {
