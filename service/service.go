@@ -3,10 +3,10 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/service/internal/graph"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
@@ -66,10 +67,7 @@ type Service struct {
 	// readySince is set before ready.
 	readySince time.Time
 
-	mu       sync.Mutex // held by Start and Shutdown
-	phase    phase
-	startErr error
-	stopErr  error
+	life lifecycle.Cycle
 }
 
 // process holds what belongs to the process: its log, its metrics with their
@@ -79,14 +77,6 @@ type process struct {
 	metrics *selfobs.Metrics
 	memory  *memory
 }
-
-type phase uint8
-
-const (
-	created phase = iota
-	running
-	stopped
-)
 
 // New creates all components of a configuration and starts none. Its error is a
 // ConfigErrors if a component rejects its settings.
@@ -145,22 +135,18 @@ func (s *Service) newProcess() error {
 // all listeners are bound. If a part fails to start, those that were started are
 // shut down again. A second call returns the same result.
 func (s *Service) Start(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.phase == running || s.startErr != nil:
-		return s.startErr
-	case s.phase == stopped:
-		return errors.New("start the service: it was shut down")
+	err := s.life.Start(func(undo *lifecycle.Undo) error {
+		undo.Add(func() error {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.DrainWithin)
+			defer cancel()
+			return errors.Join(s.stop(ctx), s.process.log.Close())
+		})
+		return s.start(ctx)
+	})
+	if err == lifecycle.ErrShutDown {
+		return fmt.Errorf("start the service: %w", err)
 	}
-	s.phase = running
-	if s.startErr = s.start(ctx); s.startErr != nil {
-		s.phase = stopped
-		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.DrainWithin)
-		defer cancel()
-		s.startErr = errors.Join(s.startErr, s.stop(undo), s.process.log.Close())
-	}
-	return s.startErr
+	return err
 }
 
 func (s *Service) start(ctx context.Context) error {
@@ -189,19 +175,15 @@ func (s *Service) start(ctx context.Context) error {
 // first, the remaining requests are aborted, and Shutdown returns an error. A
 // second call returns the same result.
 func (s *Service) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.phase == running {
+	return s.life.Shutdown(func() error {
 		log := s.process.log
 		log.Info("shutting down: taking no more requests, finishing those in progress")
-		s.stopErr = s.stop(ctx)
-		if s.stopErr == nil {
+		err := s.stop(ctx)
+		if err == nil {
 			log.Info("shut down; no request is left in progress")
 		}
-		s.stopErr = errors.Join(s.stopErr, log.Close())
-	}
-	s.phase = stopped
-	return s.stopErr
+		return errors.Join(err, log.Close())
+	})
 }
 
 // stop undoes what start did.
