@@ -116,13 +116,13 @@ func TestDropsAreLogged(t *testing.T) {
 func TestPanicOfAProcessorIsLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		log := &logbook{}
+		log := &testkit.Log{}
 		bad := pipeline.Step{Name: "bad/1", Processor: panicking{}}
-		q := New(Config{Logger: log.logger(), Next: pipeline.Chain(send(nil), bad)})
+		q := New(Config{Logger: log.Logger(), Next: pipeline.Chain(send(nil), bad)})
 		q.Start()
 		q.Add(payload(100))
 		q.Shutdown(t.Context())
-		lines := log.lines("reason=refused")
+		lines := log.Lines("reason=refused")
 		if len(lines) != 1 {
 			t.Fatalf("%q", lines)
 		}
