@@ -168,9 +168,7 @@ func counted(t *testing.T) {
 	meter := testkit.NewMeter()
 	r, err := otlpreceiver.New(configuration(), component.Settings{ID: "otlp/promises", Meter: meter})
 	noError(t, err)
-	for _, s := range otlp.Signals() {
-		noError(t, r.Register(s, &sink))
-	}
+	noError(t, r.RegisterAll(&sink))
 	noError(t, r.Start(t.Context()))
 
 	want := map[series]counts{}
