@@ -80,14 +80,8 @@ func oneReceiver(t *testing.T) {
 	if u.made != 1 || r.starts != 1 {
 		t.Errorf("%d receivers were made and started %d times, want one, started once", u.made, r.starts)
 	}
-	for left, h := range u.handles {
-		for _, s := range otlp.Signals() {
-			for transport, send := range senders(t, r) {
-				if _, err := send.Send(t.Context(), otlpclient.Request{Signal: s, Bytes: request(t, s, 1)}); err != nil {
-					t.Errorf("%s over %s, after %d users left: %v", s, transport, left, err)
-				}
-			}
-		}
+	for _, h := range u.handles {
+		sendAll(t, senders(t, r))
 		if r.shutdowns != 0 {
 			t.Error("the receiver was shut down while it had users")
 		}
@@ -118,13 +112,20 @@ service:
 	svc, err := service.New(cfg, opts)
 	noError(t, err)
 	noError(t, svc.Start(t.Context()))
-	var listens []string
+	var listens, addresses []string
 	for _, a := range svc.Addresses() {
 		listens = append(listens, fmt.Sprint(a.ID, " ", a.Protocol, " ", a.Signals))
+		addresses = append(addresses, a.Address)
 	}
 	const signals = "traces, metrics, logs, profiles"
 	if want := []string{"otlp OTLP/gRPC " + signals, "otlp OTLP/HTTP " + signals}; !reflect.DeepEqual(listens, want) {
-		t.Errorf("the service listens as %q, want %q", listens, want)
+		t.Fatalf("the service listens as %q, want %q", listens, want)
+	}
+	sendAll(t, sendersTo(t, addresses[0], addresses[1]))
+	for _, s := range otlp.Signals() {
+		if n := sink.Items(s); n != 2 {
+			t.Errorf("%d %s came to the exporter, want 2", n, s.Spec().Item)
+		}
 	}
 	noError(t, svc.Shutdown(t.Context()))
 }
@@ -147,11 +148,8 @@ func recreated(t *testing.T) {
 	if second.GRPCAddr().String() != cfg.Protocols.GRPC.Endpoint {
 		t.Errorf("the second receiver listens at %s, want %s", second.GRPCAddr(), cfg.Protocols.GRPC.Endpoint)
 	}
+	sendAll(t, senders(t, second))
 	for _, s := range otlp.Signals() {
-		for _, send := range senders(t, second) {
-			_, err := send.Send(t.Context(), otlpclient.Request{Signal: s, Bytes: request(t, s, 1)})
-			noError(t, err)
-		}
 		if after.Items(s) != 2 || before.Calls() != 0 {
 			t.Errorf("%s: %d items for the second receiver, want 2; %d batches for the first", s, after.Items(s), before.Calls())
 		}
@@ -168,9 +166,7 @@ func counted(t *testing.T) {
 	meter := testkit.NewMeter()
 	r, err := otlpreceiver.New(configuration(), component.Settings{ID: "otlp/promises", Meter: meter})
 	noError(t, err)
-	for _, s := range otlp.Signals() {
-		noError(t, r.Register(s, &sink))
-	}
+	noError(t, r.RegisterAll(&sink))
 	noError(t, r.Start(t.Context()))
 
 	want := map[series]counts{}
@@ -179,7 +175,7 @@ func counted(t *testing.T) {
 		for j, transport := range []string{"grpc", "http"} {
 			items := 2 + 2*i + j // differs from series to series
 			for _, tt := range answersOf(int64(items)) {
-				sink.Respond(func(context.Context, *pipeline.Batch) error { return tt.answer() })
+				sink.Respond(tt.answer)
 				answer, err := send[transport].Send(t.Context(), otlpclient.Request{Signal: s, Bytes: request(t, s, items)})
 				if heard := verdict(answer, err); heard != tt.heard {
 					t.Errorf("%s over %s: the consumer answers %q; the client hears %q (%v), want %q", s, transport, tt.name, heard, err, tt.heard)
@@ -214,20 +210,34 @@ func (c counts) plus(o counts) counts {
 // how the items are counted.
 type answer struct {
 	name   string
-	answer func() error
+	answer func(context.Context, *pipeline.Batch) error
 	heard  string
 	counts counts
 }
 
 func answersOf(items int64) []answer {
-	some := &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: errors.New("too old")}
-	return []answer{
-		{"kept", func() error { return nil }, "kept", counts{accepted: items}},
-		{"try again", func() error { return errors.New("disk is slow") }, "try again", counts{refused: items}},
-		{"give up", func() error { return pipeline.Permanently(errors.New("no such tenant")) }, "give up", counts{refused: items}},
-		{"kept but one", func() error { return some }, "1 rejected", counts{accepted: items - 1, refused: 1}},
-		{"a panic", func() error { panic("a bug in a component") }, "give up", counts{failed: items}},
+	always := func(err error) func(context.Context, *pipeline.Batch) error {
+		return func(context.Context, *pipeline.Batch) error { return err }
 	}
+	retry, never := errors.New("disk is slow"), pipeline.Permanently(errors.New("no such tenant"))
+	some := &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: errors.New("too old")}
+	inConsumer := func(context.Context, *pipeline.Batch) error { panic("a bug in a component") }
+	inProcessor := pipeline.Chain(&testkit.Sink{}, pipeline.Step{Name: "broken", Processor: broken{}}).Consume
+	return []answer{
+		{"kept", always(nil), "kept", counts{accepted: items}},
+		{"try again", always(retry), "try again", counts{refused: items}},
+		{"give up", always(never), "give up", counts{refused: items}},
+		{"kept but one", always(some), "1 rejected", counts{accepted: items - 1, refused: 1}},
+		{"a panic", inConsumer, "give up", counts{failed: items}},
+		{"a panic of a processor", inProcessor, "give up", counts{failed: items}},
+	}
+}
+
+// broken is a processor that panics.
+type broken struct{}
+
+func (broken) Process(context.Context, *pipeline.Batch) (*pipeline.Batch, error) {
+	panic("a bug in a processor")
 }
 
 // verdict is what a client hears.
@@ -244,15 +254,32 @@ func verdict(a otlpclient.Answer, err error) string {
 	return "give up"
 }
 
+// sendAll sends one item of each signal over each transport.
+func sendAll(t *testing.T, senders map[string]otlpclient.Sender) {
+	t.Helper()
+	for transport, sender := range senders {
+		for _, s := range otlp.Signals() {
+			if _, err := sender.Send(t.Context(), otlpclient.Request{Signal: s, Bytes: request(t, s, 1)}); err != nil {
+				t.Errorf("send %s over %s: %v", s, transport, err)
+			}
+		}
+	}
+}
+
 // senders are clients of the receiver, by transport.
 func senders(t *testing.T, r *receiver) map[string]otlpclient.Sender {
 	t.Helper()
+	return sendersTo(t, r.GRPCAddr().String(), "http://"+r.HTTPAddr().String())
+}
+
+func sendersTo(t *testing.T, grpcTarget, httpURL string) map[string]otlpclient.Sender {
+	t.Helper()
 	g := config.DefaultGRPCClient()
-	g.Endpoint, g.TLS.Insecure = r.GRPCAddr().String(), true
+	g.Endpoint, g.TLS.Insecure = grpcTarget, true
 	overGRPC, err := otlpclient.NewGRPC(g, 10*time.Second)
 	noError(t, err)
 	h := config.DefaultHTTPClient()
-	h.Endpoint, h.Timeout = "http://"+r.HTTPAddr().String(), 10*time.Second
+	h.Endpoint, h.Timeout = httpURL, 10*time.Second
 	overHTTP, err := otlpclient.NewHTTP(h, nil)
 	noError(t, err)
 	t.Cleanup(func() { noError(t, errors.Join(overGRPC.Close(), overHTTP.Close())) })

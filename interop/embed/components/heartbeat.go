@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -21,7 +21,7 @@ func defaultHeartbeat() heartbeatConfig { return heartbeatConfig{Interval: time.
 // Validate is called when the configuration is loaded; its error has the place.
 func (c *heartbeatConfig) Validate() error {
 	if c.Interval <= 0 {
-		return errors.New("interval must be positive")
+		return config.Atf("interval", "must be positive")
 	}
 	return nil
 }
