@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -12,50 +13,56 @@ import (
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
 )
 
-// A receiver with a consumer of the program's own. What the consumer returns is what
-// the client is told.
+// A receiver of all signals over both protocols, with a consumer of our own. The
+// client hears of success when the consumer has returned nil.
 func Example() {
 	cfg := otlpreceiver.DefaultConfig()
 	cfg.Protocols.GRPC = otlpreceiver.DefaultGRPCConfig()
-	cfg.Protocols.GRPC.Endpoint = "127.0.0.1:0"
 	cfg.Protocols.HTTP = otlpreceiver.DefaultHTTPConfig()
-	cfg.Protocols.HTTP.Endpoint = "127.0.0.1:0"
+	cfg.Protocols.GRPC.Endpoint, cfg.Protocols.HTTP.Endpoint = "localhost:0", "localhost:0" // free ports
 
-	receiver, err := otlpreceiver.New(cfg, component.Settings{})
+	r, err := otlpreceiver.New(cfg, component.Settings{ID: "otlp"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	err = receiver.RegisterAll(pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error {
-		fmt.Println(b.Items(), "item of", b.Signal(), "over", b.Client().Transport)
-		for item := range otlp.Items(b.Bytes()) {
-			fmt.Printf("%s\n", otlp.LogRecord(item).Body().Resolve(nil).Text())
-		}
+	consumer := pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error {
+		fmt.Println(b.Items(), b.Signal(), "over", b.Client().Transport) // b.Bytes() is good until we return
 		return nil
-	}))
-	if err != nil {
+	})
+	for _, s := range otlp.Signals() {
+		if err := r.Register(s, consumer); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := r.Start(ctx); err != nil {
 		fmt.Println(err)
 		return
 	}
-	ctx := context.Background()
-	if err := receiver.Start(ctx); err != nil {
-		fmt.Println(err)
-		return
+	for _, at := range r.Endpoints() {
+		if at.Protocol == "OTLP/HTTP" {
+			post("http://"+at.Addr.String()+"/v1/logs", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"hello"}}]}]}]}`)
+		}
 	}
-	defer receiver.Shutdown(ctx)
-
-	// A client that speaks OTLP/HTTP.
-	body := `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"paid"}}]}]}]}`
-	resp, err := http.Post("http://"+receiver.HTTPAddr().String()+"/v1/logs", "application/json", bytes.NewBufferString(body))
-	if err != nil {
+	if err := r.Shutdown(ctx); err != nil { // requests in progress finish until ctx ends
 		fmt.Println(err)
-		return
 	}
-	resp.Body.Close()
-	http.DefaultClient.CloseIdleConnections()
-	fmt.Println(resp.Status)
 	// Output:
-	// 1 item of logs over http
-	// paid
+	// 1 logs over http
 	// 200 OK
+}
+
+// post sends a request in JSON.
+func post(url, body string) {
+	defer http.DefaultClient.CloseIdleConnections()
+	resp, err := http.Post(url, "application/json", bytes.NewReader([]byte(body)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_ = resp.Body.Close()
+	fmt.Println(resp.Status)
 }
