@@ -8,18 +8,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/conf"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
 func decode(t *testing.T, yaml string) (Config, error) {
 	t.Helper()
-	tree, err := conf.Load(conf.Options{Sources: []string{"yaml:" + yaml}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := DefaultConfig()
-	return c, tree.Root().Decode(&c)
+	err := testkit.Decode(t, yaml, &c)
+	return c, err
 }
 
 func TestConfig(t *testing.T) {

@@ -13,9 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.opentelemetry.io/otel/attribute"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -292,12 +289,12 @@ func TestBackPressure(t *testing.T) {
 			time.Sleep(2 * time.Millisecond)
 		}
 	}
-	eventually(t, "the agent refuses", func() bool { return strings.Contains(r.logs.String(), "does not keep up") })
+	testkit.Eventually(t, "the agent refuses", func() bool { return strings.Contains(r.logs.String(), "does not keep up") })
 	if q := g.Stats().CountsForTraces; q.Queued == 0 || q.Overwritten+q.Dropped > 0 {
 		t.Errorf("the reporter does not keep its own: %+v", q)
 	}
 	r.sink.Fail(nil)
-	eventually(t, "all is taken", func() bool { return g.Stats().CountsForTraces.Acknowledged == n })
+	testkit.Eventually(t, "all is taken", func() bool { return g.Stats().CountsForTraces.Acknowledged == n })
 	r.end()
 	if got := len(events(t, r.sink.Requests(otlp.Profiles))); got != n {
 		t.Errorf("%d of %d events arrived", got, n)
@@ -386,7 +383,7 @@ func TestAnEndingSessionKeepsItsPlace(t *testing.T) {
 		}
 	}
 	r.sink.Fail(nil)
-	eventually(t, "the old session has ended", func() bool { return alive() == 0 })
+	testkit.Eventually(t, "the old session has ended", func() bool { return alive() == 0 })
 	if _, err := client.Report(t.Context(), one(2, 1)); err != nil || alive() != 1 {
 		t.Errorf("%v, %d sessions", err, alive())
 	}
@@ -453,7 +450,7 @@ func TestTooLarge(t *testing.T) {
 	for i := range n {
 		g.ReportCountForTrace(libpf.NewTraceHash(1, 1), libpf.UnixTime32(firstSecond+i), 1, "comm", "", "")
 	}
-	eventually(t, "all is taken", func() bool { return g.Stats().CountsForTraces.Acknowledged == n })
+	testkit.Eventually(t, "all is taken", func() bool { return g.Stats().CountsForTraces.Acknowledged == n })
 }
 
 var errPanic = errors.New("the lamp fell")
@@ -492,7 +489,7 @@ func TestAuthentication(t *testing.T) {
 	// A reporter has no word; it goes on asking.
 	g := r.reporter()
 	g.ReportCountForTrace(libpf.NewTraceHash(1, 1), firstSecond, 1, "", "", "")
-	eventually(t, "it was refused twice", func() bool { return g.Stats().AuthErrors >= 2 })
+	testkit.Eventually(t, "it was refused twice", func() bool { return g.Stats().AuthErrors >= 2 })
 	g.Stop()
 	keys.err = &pipeline.Error{Kind: pipeline.Retryable, Err: errors.New("the lamp is out")}
 	if _, err := client.Report(knowing, one(1, 2)); status.Code(err) != codes.Unavailable {
@@ -565,7 +562,7 @@ func TestSlowRequest(t *testing.T) {
 	if err := stream.RecvMsg(&collectionagentv1.ReportResponse{}); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "too slowly") {
 		t.Errorf("got %v", err)
 	}
-	eventually(t, "the room is given back", func() bool { return budget.Stats().Used == 0 })
+	testkit.Eventually(t, "the room is given back", func() bool { return budget.Stats().Used == 0 })
 }
 
 func TestCompressedRequest(t *testing.T) {
@@ -761,8 +758,8 @@ func TestMaxConnections(t *testing.T) {
 // What is measured: requests by their outcome, items as the pipeline took them.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	reader := sdkmetric.NewManualReader()
-	r := newRig(t, testConfig(), component.Settings{Meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))})
+	meter := testkit.NewMeter()
+	r := newRig(t, testConfig(), component.Settings{Meter: meter})
 	r.sink.FailNext(errors.New("not now"), &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: errors.New("one is bad")})
 	client := r.client()
 	refused := 0
@@ -784,36 +781,26 @@ func TestMetrics(t *testing.T) {
 	if n == 1 {
 		delete(want, "otelcol_receiver_accepted_profile_samples")
 	}
-	if diff := cmp.Diff(want, counters(t, reader)); diff != "" {
+	if diff := cmp.Diff(want, counters(t, meter)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
 // counters returns the counters that are not 0, by name and outcome or reason.
-func counters(t *testing.T, reader sdkmetric.Reader) map[string]int64 {
+func counters(t *testing.T, meter *testkit.Meter) map[string]int64 {
 	t.Helper()
-	var all metricdata.ResourceMetrics
-	if err := reader.Collect(t.Context(), &all); err != nil {
-		t.Fatal(err)
-	}
 	got := map[string]int64{}
-	for _, scope := range all.ScopeMetrics {
-		for _, m := range scope.Metrics {
-			sum, ok := m.Data.(metricdata.Sum[int64])
-			if !ok {
-				continue
-			}
-			for _, p := range sum.DataPoints {
-				key := m.Name
-				for _, k := range []attribute.Key{"outcome", "reason"} {
-					if v, ok := p.Attributes.Value(k); ok {
-						key += " " + v.AsString()
-					}
-				}
-				if p.Value != 0 {
-					got[key] += p.Value
+	for _, p := range meter.Points(t) {
+		key := p.Name
+		for _, name := range []string{"outcome=", "reason="} {
+			for _, a := range p.Attributes {
+				if value, ok := strings.CutPrefix(a, name); ok {
+					key += " " + value
 				}
 			}
+		}
+		if p.Value != 0 {
+			got[key] += p.Value
 		}
 	}
 	return got

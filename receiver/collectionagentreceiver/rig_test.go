@@ -1,13 +1,10 @@
 package collectionagentreceiver
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,24 +26,7 @@ type rig struct {
 	*Receiver
 	t    testing.TB
 	sink *testkit.Sink
-	logs *logBuffer
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	logs *testkit.Log
 }
 
 // testConfig listens on a free port and passes on at Shutdown only.
@@ -68,11 +48,11 @@ func newRig(t testing.TB, c Config, set component.Settings, signals ...otlp.Sign
 // makeRig makes an agent that is not started yet.
 func makeRig(t testing.TB, c Config, set component.Settings, signals ...otlp.Signal) *rig {
 	t.Helper()
-	r := &rig{t: t, sink: &testkit.Sink{}, logs: &logBuffer{}}
+	r := &rig{t: t, sink: &testkit.Sink{}, logs: &testkit.Log{}}
 	if len(signals) == 0 {
 		signals = []otlp.Signal{otlp.Profiles, otlp.Metrics}
 	}
-	set.ID, set.Logger = "collectionagent", slog.New(slog.NewTextHandler(r.logs, nil))
+	set.ID, set.Logger = "collectionagent", r.logs.Logger()
 	var err error
 	if r.Receiver, err = New(c, set); err != nil {
 		t.Fatal(err)
@@ -150,17 +130,6 @@ func startReporter(t testing.TB, addr string) *reporter.GRPCReporter {
 	}
 	t.Cleanup(out.Stop)
 	return out
-}
-
-// eventually waits until is holds.
-func eventually(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
 
 // events returns what requests of profiles say, a line for each event: everything

@@ -62,10 +62,10 @@ func TestAdmissionRefuses(t *testing.T) {
 			proceed := make(chan struct{})
 			release := sync.OnceFunc(func() { close(proceed) })
 			t.Cleanup(release)
-			r.sink.answer = func(context.Context, *pipeline.Batch) error {
+			r.sink.Respond(func(context.Context, *pipeline.Batch) error {
 				<-proceed
 				return nil
-			}
+			})
 			body := request(otlp.Logs, 2_000) // 40 KB, in a buffer of 64 KiB
 			answers := make(chan answer, 1000)
 			var senders sync.WaitGroup
@@ -75,7 +75,7 @@ func TestAdmissionRefuses(t *testing.T) {
 					t.Fatal("200 requests are held and none was refused")
 				}
 				senders.Go(func() { answers <- way.send(r, body) })
-				r.waitFor(func() bool { refused = len(answers) > 0; return refused || len(r.sink.batches()) > held })
+				r.waitFor(func() bool { refused = len(answers) > 0; return refused || r.sink.Calls() > held })
 			}
 			if held < 10 {
 				t.Errorf("%d requests filled it", held)
@@ -123,14 +123,14 @@ func TestAdmissionWaits(t *testing.T) {
 	budget := admission.New(admission.Config{Bytes: 1 << 20, MaxWait: 20 * time.Second})
 	r := newRigWith(t, testConfig(), setup{budget: budget})
 	proceed := make(chan struct{})
-	r.sink.answer = func(context.Context, *pipeline.Batch) error {
+	r.sink.Respond(func(context.Context, *pipeline.Batch) error {
 		<-proceed
 		return nil
-	}
+	})
 	body := request(otlp.Logs, 20_000) // in a buffer of 512 KiB
 	answers := make(chan answer)
 	go func() { answers <- r.sendHTTP(otlp.Logs, "", body) }()
-	r.waitFor(func() bool { return len(r.sink.batches()) == 1 })
+	r.waitFor(func() bool { return r.sink.Calls() == 1 })
 	go func() { answers <- r.sendGRPC(otlp.Logs, "", body) }()
 	r.waitFor(func() bool { s := budget.Stats(); return s.Waiting+s.Growing == 1 })
 	proceed <- struct{}{}
@@ -198,13 +198,13 @@ func TestAdmissionGivesBack(t *testing.T) {
 								return nil
 							}, policy != RejectText},
 						} {
-							r.sink.answerWith(tt.answer)
+							r.sink.Respond(tt.answer)
 							if a := via.send(r, otlp.Logs, encoding, tt.body); a.ok() != tt.ok {
 								t.Errorf("%s, %s %q, %s: %v", ports, via.name, encoding, name, a.status)
 							}
 							r.idle()
 						}
-						r.sink.answerWith(nil)
+						r.sink.Respond(nil)
 						if encoding == "" {
 							continue
 						}
@@ -269,10 +269,10 @@ func TestRetainedBatchHoldsItsBytes(t *testing.T) {
 			cfg.InvalidUTF8 = policy
 			r := newRigWith(t, cfg, setup{budget: admission.New(admission.Config{Bytes: 16 << 20})})
 			kept := make(chan *pipeline.Batch, 1)
-			r.sink.answer = func(_ context.Context, b *pipeline.Batch) error {
+			r.sink.Respond(func(_ context.Context, b *pipeline.Batch) error {
 				kept <- b.Retain()
 				return nil
-			}
+			})
 			body := bytes.ReplaceAll(request(otlp.Logs, 5_000), []byte("INFO"), []byte("INF\xc3"))
 			if way.name == "json" { // which cannot have them
 				body = request(otlp.Logs, 5_000)
@@ -299,16 +299,16 @@ func TestShutdownGivesBack(t *testing.T) {
 	t.Parallel()
 	budget := admission.New(admission.Config{Bytes: 1 << 20, MaxWait: time.Minute})
 	r := newRigWith(t, testConfig(), setup{budget: budget})
-	r.sink.answer = func(ctx context.Context, _ *pipeline.Batch) error {
+	r.sink.Respond(func(ctx context.Context, _ *pipeline.Batch) error {
 		<-ctx.Done()
 		return ctx.Err()
-	}
+	})
 	body := request(otlp.Logs, 20_000)
 	var senders sync.WaitGroup
 	for _, try := range []func(*rig, []byte) bool{(*rig).tryGRPC, (*rig).tryHTTP, (*rig).tryGRPC} {
 		senders.Go(func() { try(r, body) })
 	}
-	r.waitFor(func() bool { s := budget.Stats(); return len(r.sink.batches()) == 1 && s.Waiting+s.Growing == 2 })
+	r.waitFor(func() bool { s := budget.Stats(); return r.sink.Calls() == 1 && s.Waiting+s.Growing == 2 })
 	if err := r.shutdownIn(50 * time.Millisecond); err == nil {
 		t.Error("Shutdown says that nothing was broken off")
 	}
@@ -407,12 +407,12 @@ func TestAdmissionIsFair(t *testing.T) {
 	proceed := make(chan struct{})
 	release := sync.OnceFunc(func() { close(proceed) })
 	t.Cleanup(release)
-	r.sink.answer = func(_ context.Context, b *pipeline.Batch) error {
+	r.sink.Respond(func(_ context.Context, b *pipeline.Batch) error {
 		if b.Client().Identity.Subject == "noisy" {
 			<-proceed
 		}
 		return nil
-	}
+	})
 	send := func(name string) error {
 		ctx := metadata.AppendToOutgoingContext(t.Context(), "x-name", name)
 		return r.conn.Invoke(ctx, otlp.Logs.Spec().Method, request(otlp.Logs, 2_000), new([]byte), grpc.ForceCodecV2(clientCodec{}))
@@ -428,7 +428,7 @@ func TestAdmissionIsFair(t *testing.T) {
 			}
 		})
 	}
-	r.waitFor(func() bool { return int64(len(r.sink.batches()))+refused.Load() == 200 })
+	r.waitFor(func() bool { return int64(r.sink.Calls())+refused.Load() == 200 })
 	if refused.Load() == 0 || budget.Stats().RefusedShare == 0 {
 		t.Errorf("the noisy one was not refused for its share: %+v", budget.Stats())
 	}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -121,7 +122,7 @@ func TestConsumerAnswers(t *testing.T) {
 			t.Parallel()
 			for _, via := range testTransports {
 				r := newRig(t, testConfig())
-				r.sink.answer = func(ctx context.Context, b *pipeline.Batch) error {
+				r.sink.Respond(func(ctx context.Context, b *pipeline.Batch) error {
 					switch {
 					case tt.processor:
 						return pipeline.Chain(pipeline.ConsumerFunc(nil), pipeline.Step{Processor: panicking{}}).Consume(ctx, b)
@@ -129,7 +130,7 @@ func TestConsumerAnswers(t *testing.T) {
 						panic("secret")
 					}
 					return tt.err
-				}
+				})
 				for _, s := range otlp.Signals() {
 					a := via.send(r, s, "", request(s, 10))
 					if want := tt.http; a.http != 0 && a.http != want {
@@ -208,14 +209,15 @@ func checkSpans(t *testing.T, r *rig, transport string, counts [3]int64, failed 
 func TestFanoutAnswer(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testConfig(), otlp.Logs)
-	good, bad := &sink{}, &sink{answer: func(context.Context, *pipeline.Batch) error { return pipeline.Permanently(errDown) }}
-	r.sink.answer = pipeline.Fanout(good, bad).Consume
+	good, bad := &testkit.Sink{}, &testkit.Sink{}
+	bad.Fail(pipeline.Permanently(errDown))
+	r.sink.Respond(pipeline.Fanout(good, bad).Consume)
 	for _, via := range testTransports {
 		if a := via.send(r, otlp.Logs, "", request(otlp.Logs, 1)); a.ok() || codes.Code(a.status.Code) != codes.Internal {
 			t.Errorf("%s: %v, want Internal", via.name, a.status)
 		}
 	}
-	if len(good.batches()) != 2 {
+	if good.Calls() != 2 {
 		t.Error("the good branch was not called")
 	}
 }
@@ -226,7 +228,7 @@ func TestMessagesAreCapped(t *testing.T) {
 	long := errors.New(strings.Repeat("ж", 5000))
 	for _, err := range []error{long, &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: long}} {
 		r := newRig(t, testConfig(), otlp.Traces)
-		r.sink.answer = func(context.Context, *pipeline.Batch) error { return err }
+		r.sink.Respond(func(context.Context, *pipeline.Batch) error { return err })
 		for _, via := range testTransports {
 			a := via.send(r, otlp.Traces, "", request(otlp.Traces, 1))
 			message := a.status.GetMessage()

@@ -195,7 +195,7 @@ func TestAuthentication(t *testing.T) {
 		for _, c := range allClients(t, r, ca) {
 			for _, tt := range tests {
 				for _, s := range otlp.Signals() {
-					before, taken := len(r.sink.batches()), budget.Stats()
+					before, taken := len(r.sink.All()), budget.Stats()
 					a := c.send(t, c.target(s), tt.token, request(s, 3))
 					what := fmt.Sprintf("%s %s, token %q", c.name, s, tt.token)
 					if a.http != 0 && a.http != tt.http {
@@ -204,11 +204,11 @@ func TestAuthentication(t *testing.T) {
 					if challenge := a.header.Get("WWW-Authenticate"); (challenge != "") != (a.http == 401) {
 						t.Errorf("%s: WWW-Authenticate %q", what, challenge)
 					}
-					seen := r.sink.batches()[before:]
+					seen := r.sink.All()[before:]
 					if tt.code == codes.OK {
 						if !a.ok() || len(seen) != 1 {
 							t.Errorf("%s: %v, %d requests arrived", what, a.status, len(seen))
-						} else if id := seen[0].client.Identity; id == nil || id.Subject != "alice" || id.Attributes["team"] != "blue" {
+						} else if id := seen[0].Client.Identity; id == nil || id.Subject != "alice" || id.Attributes["team"] != "blue" {
 							t.Errorf("%s: the consumer sees identity %+v", what, id)
 						}
 						continue

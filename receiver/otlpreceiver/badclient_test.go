@@ -129,9 +129,9 @@ func TestBadData(t *testing.T) {
 			}
 		}
 	})
-	for _, b := range r.sink.batches() {
-		if b.signal != otlp.Metrics || b.items != 2 {
-			t.Errorf("the consumer saw %d bad %s", b.items, b.signal)
+	for _, b := range r.sink.All() {
+		if b.Signal != otlp.Metrics || b.Items != 2 {
+			t.Errorf("the consumer saw %d bad %s", b.Items, b.Signal)
 		}
 	}
 }
@@ -204,9 +204,9 @@ func TestBadHTTPRequests(t *testing.T) {
 			}
 		}
 	})
-	for _, b := range r.sink.batches() {
-		if b.signal != otlp.Metrics {
-			t.Errorf("the consumer saw bad %s", b.signal)
+	for _, b := range r.sink.All() {
+		if b.Signal != otlp.Metrics {
+			t.Errorf("the consumer saw bad %s", b.Signal)
 		}
 	}
 }
@@ -282,8 +282,8 @@ func TestBadGRPCRequests(t *testing.T) {
 				}
 			}
 		})
-		for _, b := range r.sink.batches() {
-			if b.signal != otlp.Metrics {
+		for _, b := range r.sink.All() {
+			if b.Signal != otlp.Metrics {
 				good--
 			}
 		}

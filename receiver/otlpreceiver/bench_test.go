@@ -19,11 +19,6 @@ import (
 	"github.com/penstock-telemetry/penstock/receiver/internal/grpcserver"
 )
 
-type discard struct{}
-
-func (discard) Capabilities() pipeline.Capabilities            { return pipeline.Capabilities{} }
-func (discard) Consume(context.Context, *pipeline.Batch) error { return nil }
-
 // benchHandlers are what serves traces over the three transports, without the
 // network.
 func benchHandlers(b *testing.B) (overGRPC grpc.StreamHandler, overHTTP http.Handler, conn *conns.Conn) {
@@ -32,7 +27,8 @@ func benchHandlers(b *testing.B) (overGRPC grpc.StreamHandler, overHTTP http.Han
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := r.Register(otlp.Traces, discard{}); err != nil {
+	discard := pipeline.ConsumerFunc(func(context.Context, *pipeline.Batch) error { return nil })
+	if err := r.Register(otlp.Traces, discard); err != nil {
 		b.Fatal(err)
 	}
 	all := &servers{}

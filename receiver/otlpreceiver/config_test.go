@@ -162,7 +162,7 @@ func TestConfigErrors(t *testing.T) {
 		"protocols: {http: {tls: {}}}":                                                                  "TLS configuration must include both certificate and key for server connections",
 		"protocols: {grpc: {middlewares: [{id: x}]}}":                                                   `protocols.grpc.middlewares: entry 0: the extension "x" is not supported as a middleware`,
 		"protocols: {http: {auth: {enabled: true}}}":                                                    "protocols.http.auth.authenticator: expected the id of an extension",
-		"protocols: {http: {response_headers: {a b: c}}}":                                               `header "a b": the name may hold`,
+		"protocols: {http: {response_headers: {a b: c}}}":                                               `header "a b": the name may contain`,
 		"protocols: {http: {compression_algorithms: [gzipp]}}":                                          `protocols.http.compression_algorithms: unknown compression "gzipp", did you mean "gzip"?`,
 		"protocols: {http: {include_metadata: 5}}":                                                      "protocols.http.include_metadata",
 		"protocols: {http: {socket_mode: '0660'}}":                                                      "protocols.http.socket_mode: only a unix socket has a mode",

@@ -123,19 +123,19 @@ func TestMaxConnectionAgeOfHTTP2(t *testing.T) {
 	r := newRig(t, cfg)
 	proceed := make(chan struct{})
 	var first atomic.Bool
-	r.sink.answer = func(context.Context, *pipeline.Batch) error {
+	r.sink.Respond(func(context.Context, *pipeline.Batch) error {
 		if first.CompareAndSwap(false, true) {
 			<-proceed
 		}
 		return nil
-	}
+	})
 	body := request(otlp.Logs, 1)
 	h := newRawH2(t, r.HTTPAddr())
 	_ = h.SetDeadline(time.Now().Add(10 * time.Second))
 	if err := h.post("/v1/logs", "application/x-protobuf", body); err != nil {
 		t.Fatal(err)
 	}
-	r.waitFor(func() bool { return len(r.sink.batches()) == 1 })
+	r.waitFor(func() bool { return r.sink.Calls() == 1 })
 	time.Sleep(age * 12 / 10)
 	if err := h.post(otlp.Logs.Spec().Method, "application/grpc", frame(0, len(body), body)); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
@@ -65,7 +66,7 @@ func (s fuzzSeed) request() *http.Request {
 }
 
 // fuzzHandler answers for all four signals.
-func fuzzHandler(t testing.TB) (http.Handler, *sink) {
+func fuzzHandler(t testing.TB) (http.Handler, *testkit.Sink) {
 	t.Helper()
 	c := DefaultHTTPConfig()
 	c.MaxRequestBodySize = fuzzLimit
@@ -88,13 +89,13 @@ func fuzzHandler(t testing.TB) (http.Handler, *sink) {
 }
 
 // fuzzFrontEnd has a sink behind all signals, and a budget.
-func fuzzFrontEnd(t testing.TB, transport string) (*Receiver, *frontend.FrontEnd, *sink) {
+func fuzzFrontEnd(t testing.TB, transport string) (*Receiver, *frontend.FrontEnd, *testkit.Sink) {
 	t.Helper()
 	r, err := New(testConfig(), component.Settings{Memory: admission.New(admission.Config{Bytes: 1 << 30})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sink{}
+	s := &testkit.Sink{}
 	for _, sig := range otlp.Signals() {
 		if err := r.Register(sig, s); err != nil {
 			t.Fatal(err)
@@ -120,7 +121,7 @@ func TestFuzzSeeds(t *testing.T) {
 	h, s := fuzzHandler(t)
 	good := map[otlp.Signal]int{}
 	for i, seed := range fuzzSeeds() {
-		s.seen = nil
+		s.Reset()
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, seed.request())
 		if w.Code != seed.status {
@@ -129,8 +130,8 @@ func TestFuzzSeeds(t *testing.T) {
 		if w.Code != http.StatusOK {
 			continue
 		}
-		if len(s.seen) != 1 {
-			t.Errorf("seed %d: the consumer saw %d requests, want 1", i, len(s.seen))
+		if s.Calls() != 1 {
+			t.Errorf("seed %d: the consumer saw %d requests, want 1", i, s.Calls())
 		}
 		good[otlp.Signals()[seed.signal]]++
 	}
@@ -152,7 +153,7 @@ func FuzzHTTPHandler(f *testing.F) {
 	f.Fuzz(func(t *testing.T, signal, encoding, contentType uint8, body []byte) {
 		sig := otlp.Signals()[signal%4]
 		req := fuzzSeed{signal: signal, encoding: encoding, contentType: contentType, body: body}.request()
-		s.seen = nil
+		s.Reset()
 		live := pipeline.Live()
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, req)
@@ -166,9 +167,9 @@ func FuzzHTTPHandler(f *testing.F) {
 			checkStatusBody(t, w)
 			return
 		}
-		for _, b := range s.seen {
-			if n, err := otlp.Check(sig, b.data); err != nil || n != b.items || len(b.data) > fuzzLimit {
-				t.Errorf("the consumer saw %d bytes, %d items, which Check calls %d, %v", len(b.data), b.items, n, err)
+		for _, b := range s.All() {
+			if n, err := otlp.Check(sig, b.Bytes); err != nil || n != b.Items || len(b.Bytes) > fuzzLimit {
+				t.Errorf("the consumer saw %d bytes, %d items, which Check calls %d, %v", len(b.Bytes), b.Items, n, err)
 			}
 		}
 	})

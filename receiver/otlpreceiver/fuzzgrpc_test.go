@@ -139,7 +139,7 @@ func FuzzGRPCMessage(f *testing.F) {
 	conn := fuzzConn()
 	f.Fuzz(func(t *testing.T, signal, encoding uint8, wire []byte) {
 		s, e := signals[signal%4], fuzzGRPCEncodings[int(encoding)%len(fuzzGRPCEncodings)]
-		sink.seen = nil
+		sink.Reset()
 		live := pipeline.Live()
 		stream := newFakeStream(t.Context(), conn, s, e, wire)
 		err := grpcserver.Handler(&options, options.Methods[s.Spec().Method])(nil, fakeCall{fakeStream: stream})
@@ -150,17 +150,17 @@ func FuzzGRPCMessage(f *testing.F) {
 			t.Errorf("%d bytes are held, %d requests in flight, %d batches more", used, front.InFlight.Count(), pipeline.Live()-live)
 		}
 		if err != nil {
-			if len(sink.seen) != 0 || stream.answered || status.Convert(err).Message() == "" {
-				t.Errorf("the consumer saw %d requests, answered %v, %v", len(sink.seen), stream.answered, err)
+			if sink.Calls() != 0 || stream.answered || status.Convert(err).Message() == "" {
+				t.Errorf("the consumer saw %d requests, answered %v, %v", sink.Calls(), stream.answered, err)
 			}
 			return
 		}
-		if !stream.answered || len(stream.sent) != 0 || len(sink.seen) > 1 {
-			t.Errorf("answered %v with %d bytes, the consumer saw %d requests", stream.answered, len(stream.sent), len(sink.seen))
+		if !stream.answered || len(stream.sent) != 0 || sink.Calls() > 1 {
+			t.Errorf("answered %v with %d bytes, the consumer saw %d requests", stream.answered, len(stream.sent), sink.Calls())
 		}
-		for _, b := range sink.seen {
-			if n, err := otlp.Check(s, b.data); err != nil || n != b.items || wire[0] == 0 && !bytes.Equal(b.data, wire[5:]) {
-				t.Errorf("the consumer saw %d bytes, %d items; Check: %d, %v", len(b.data), b.items, n, err)
+		for _, b := range sink.All() {
+			if n, err := otlp.Check(s, b.Bytes); err != nil || n != b.Items || wire[0] == 0 && !bytes.Equal(b.Bytes, wire[5:]) {
+				t.Errorf("the consumer saw %d bytes, %d items; Check: %d, %v", len(b.Bytes), b.Items, n, err)
 			}
 		}
 	})

@@ -84,17 +84,17 @@ func TestJSON(t *testing.T) {
 					if !a.ok() || string(a.body) != "{}" || a.header.Get("Content-Type") != jsonType {
 						t.Fatalf("%s: %d %q %v, want 200 {} in JSON", v.name, a.http, a.body, a.status)
 					}
-					seen := r.sink.batches()
+					seen := r.sink.All()
 					got := seen[len(seen)-1]
-					if !bytes.Equal(got.data, want) || got.signal != s {
-						t.Errorf("%s: the consumer saw %d bytes that are not the %d of protobuf", v.name, len(got.data), len(want))
+					if !bytes.Equal(got.Bytes, want) || got.Signal != s {
+						t.Errorf("%s: the consumer saw %d bytes that are not the %d of protobuf", v.name, len(got.Bytes), len(want))
 					}
 					m := emptyRequest(s)
-					if err := proto.Unmarshal(got.data, m); err != nil || len(text) < 5000 && !proto.Equal(m, message(s, 2)) {
+					if err := proto.Unmarshal(got.Bytes, m); err != nil || len(text) < 5000 && !proto.Equal(m, message(s, 2)) {
 						t.Errorf("%s: the consumer saw %v, %v", v.name, m, err)
 					}
-					if got.client.Format != "json" || got.client.Transport != "http" {
-						t.Errorf("%s: client %+v", v.name, got.client)
+					if got.Client.Format != "json" || got.Client.Transport != "http" {
+						t.Errorf("%s: client %+v", v.name, got.Client)
 					}
 				}
 			}
@@ -116,12 +116,12 @@ func TestJSONAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, testConfig())
-			r.sink.answer = func(context.Context, *pipeline.Batch) error {
+			r.sink.Respond(func(context.Context, *pipeline.Batch) error {
 				if tt.panics {
 					panic("secret")
 				}
 				return tt.err
-			}
+			})
 			for _, s := range otlp.Signals() {
 				a := r.sendJSON(s, "", string(otlp.AppendJSON(nil, s, marshal(message(s, 10)))))
 				if a.http != tt.http || a.header.Get("Content-Type") != jsonType {
@@ -199,7 +199,7 @@ func TestBadJSON(t *testing.T) {
 			}
 		}
 	}
-	if n := len(r.sink.batches()); n != 0 {
+	if n := r.sink.Calls(); n != 0 {
 		t.Errorf("the consumer saw %d of them", n)
 	}
 	if n := r.metric("otelcol_receiver_refused_requests", "reason=decode", "format=json"); n != 18 {
@@ -227,9 +227,9 @@ func TestJSONThatGrows(t *testing.T) {
 			t.Fatal(a.status)
 		}
 	}
-	for _, b := range r.sink.batches() {
+	for _, b := range r.sink.All() {
 		var m colmetrics.ExportMetricsServiceRequest
-		if err := proto.Unmarshal(b.data, &m); err != nil {
+		if err := proto.Unmarshal(b.Bytes, &m); err != nil {
 			t.Fatal(err)
 		}
 		bounds := m.ResourceMetrics[0].ScopeMetrics[0].Metrics[0].GetHistogram().DataPoints[0].ExplicitBounds

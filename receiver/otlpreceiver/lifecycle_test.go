@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -41,7 +42,7 @@ func TestShared(t *testing.T) {
 	if traces.Component() != logs.Component() || traces.Component() == apart.Component() {
 		t.Fatal("want one receiver for the same *Config, another for another")
 	}
-	s := &sink{}
+	s := &testkit.Sink{}
 	for sig, h := range map[otlp.Signal]*pipeline.Handle[*Config, *Receiver]{otlp.Traces: traces, otlp.Logs: logs} {
 		if err := h.Component().Register(sig, s); err != nil {
 			t.Fatal(err)
@@ -95,13 +96,13 @@ func TestLifecycleOrder(t *testing.T) {
 	if r.GRPCAddr() != nil || r.HTTPAddr() != nil {
 		t.Error("New bound something")
 	}
-	if r.Register(0, &sink{}) == nil || r.Register(otlp.Logs, nil) == nil {
+	if r.Register(0, &testkit.Sink{}) == nil || r.Register(otlp.Logs, nil) == nil {
 		t.Error("Register took no signal, or no consumer")
 	}
-	if err := r.Register(otlp.Logs, &sink{}); err != nil {
+	if err := r.Register(otlp.Logs, &testkit.Sink{}); err != nil {
 		t.Error(err)
 	}
-	if r.Register(otlp.Logs, &sink{}) == nil {
+	if r.Register(otlp.Logs, &testkit.Sink{}) == nil {
 		t.Error("Register took a second consumer of a signal")
 	}
 	for range 2 {
@@ -109,7 +110,7 @@ func TestLifecycleOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if r.Register(otlp.Traces, &sink{}) == nil {
+	if r.Register(otlp.Traces, &testkit.Sink{}) == nil {
 		t.Error("Register took a consumer after Start")
 	}
 	for range 2 {
@@ -208,7 +209,7 @@ func TestUnixSockets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sink{}
+	s := &testkit.Sink{}
 	if err := r.Register(otlp.Logs, s); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +231,7 @@ func TestUnixSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if n := len(s.batches()); resp.StatusCode != http.StatusOK || n != 2 {
+	if n := s.Calls(); resp.StatusCode != http.StatusOK || n != 2 {
 		t.Errorf("status %d, %d batches", resp.StatusCode, n)
 	}
 }
@@ -255,13 +256,13 @@ func TestShutdownUnderLoad(t *testing.T) {
 	r := newRig(t, testConfig())
 	var down atomic.Bool
 	var late, kept, acked atomic.Int64
-	r.sink.answer = func(context.Context, *pipeline.Batch) error {
+	r.sink.Respond(func(context.Context, *pipeline.Batch) error {
 		if down.Load() {
 			late.Add(1)
 		}
 		kept.Add(1)
 		return nil
-	}
+	})
 	body := request(otlp.Logs, 5)
 	stop := make(chan struct{})
 	var senders sync.WaitGroup
@@ -305,11 +306,11 @@ func TestShutdownFinishesRequests(t *testing.T) {
 	for _, via := range testTransports {
 		r := newRig(t, testConfig())
 		inside, proceed := make(chan struct{}), make(chan struct{})
-		r.sink.answer = func(context.Context, *pipeline.Batch) error {
+		r.sink.Respond(func(context.Context, *pipeline.Batch) error {
 			close(inside)
 			<-proceed
 			return nil
-		}
+		})
 		answered, down := make(chan answer, 1), make(chan error, 1)
 		go func() { answered <- via.send(r, otlp.Logs, "", request(otlp.Logs, 1)) }()
 		<-inside
@@ -396,11 +397,7 @@ func (r *rig) holdOpen(c *http.Client, addr net.Addr, path string, header http.H
 
 func (r *rig) waitFor(condition func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			r.t.Fatal("waited 30 s in vain")
-		}
-	}
+	testkit.Eventually(r.t, "the condition holds", condition)
 }
 
 // A consumer that hangs is told by its context. If it listens, Shutdown joins
@@ -414,7 +411,7 @@ func TestShutdownWithHungConsumer(t *testing.T) {
 		for _, deaf := range []bool{false, true} {
 			r := newRig(t, testConfig())
 			inside, wake, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
-			r.sink.answer = func(ctx context.Context, _ *pipeline.Batch) error {
+			r.sink.Respond(func(ctx context.Context, _ *pipeline.Batch) error {
 				defer close(returned)
 				close(inside)
 				if deaf {
@@ -423,7 +420,7 @@ func TestShutdownWithHungConsumer(t *testing.T) {
 				}
 				<-ctx.Done()
 				return ctx.Err()
-			}
+			})
 			answered := make(chan struct{})
 			go func() {
 				defer close(answered)
@@ -466,7 +463,7 @@ func TestClosedInFlightKeepsConsumerAway(t *testing.T) {
 			t.Errorf("%s: %+v, want Unavailable", via.name, a)
 		}
 	}
-	if len(r.sink.batches()) != 0 {
+	if r.sink.Calls() != 0 {
 		t.Error("the consumer was called")
 	}
 }

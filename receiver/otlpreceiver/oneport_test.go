@@ -136,7 +136,7 @@ func TestUnixSocketMode(t *testing.T) {
 	if a := readAnswer(t, resp); !a.ok() {
 		t.Error(a.status)
 	}
-	if n := len(r.sink.batches()); n != 2 {
+	if n := r.sink.Calls(); n != 2 {
 		t.Errorf("%d requests arrived, want 2", n)
 	}
 }

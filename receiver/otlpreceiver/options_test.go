@@ -41,17 +41,17 @@ func TestMaxConcurrentStreams(t *testing.T) {
 		t.Fatal(a.status)
 	}
 	proceed := make(chan struct{})
-	r.sink.answer = func(context.Context, *pipeline.Batch) error {
+	r.sink.Respond(func(context.Context, *pipeline.Batch) error {
 		<-proceed
 		return nil
-	}
+	})
 	answers := make(chan answer)
 	for range 2 {
 		go func() { answers <- r.sendGRPC(otlp.Logs, "", request(otlp.Logs, 1)) }()
 	}
-	r.waitFor(func() bool { return len(r.sink.batches()) == 1 })
+	r.waitFor(func() bool { return r.sink.Calls() == 1 })
 	time.Sleep(50 * time.Millisecond)
-	if n := len(r.sink.batches()); n != 1 {
+	if n := r.sink.Calls(); n != 1 {
 		t.Errorf("%d requests at once on one connection, want 1", n)
 	}
 	close(proceed)
@@ -126,10 +126,10 @@ func TestHTTPTimeouts(t *testing.T) {
 
 	// write_timeout ends the connection of a request that takes too long.
 	r := httpRig(t, func(h *HTTPConfig) { h.WriteTimeout = short })
-	r.sink.answer = func(context.Context, *pipeline.Batch) error {
+	r.sink.Respond(func(context.Context, *pipeline.Batch) error {
 		time.Sleep(4 * short)
 		return nil
-	}
+	})
 	if r.tryHTTP(request(otlp.Logs, 1)) {
 		t.Error("write_timeout: a response was written after it")
 	}

@@ -32,18 +32,18 @@ func TestProfilerPayloadsUntouched(t *testing.T) {
 		}
 		for transport, sender := range map[string]otlpclient.Sender{"grpc": g, "http": h} {
 			for name, payload := range payloads {
-				before := len(r.sink.batches())
+				before := len(r.sink.All())
 				if _, err := sender.Send(t.Context(), otlpclient.Request{Signal: otlp.Profiles, Bytes: bytes.Clone(payload)}); err != nil {
 					t.Fatalf("%s over %s: %v", name, transport, err)
 				}
-				got := r.sink.batches()[before:]
-				if len(got) != 1 || got[0].signal != otlp.Profiles || !bytes.Equal(got[0].data, payload) {
+				got := r.sink.All()[before:]
+				if len(got) != 1 || got[0].Signal != otlp.Profiles || !bytes.Equal(got[0].Bytes, payload) {
 					t.Errorf("%s over %s with %q: %d batches arrived, not the one that was sent", name, transport, compression, len(got))
 					continue
 				}
-				testkit.CheckProfiles(t, got[0].data)
-				if n := len(testkit.ProfileSamples(t, payload)); got[0].items != n {
-					t.Errorf("%s over %s: %d samples counted of %d", name, transport, got[0].items, n)
+				testkit.CheckProfiles(t, got[0].Bytes)
+				if n := len(testkit.ProfileSamples(t, payload)); got[0].Items != n {
+					t.Errorf("%s over %s: %d samples counted of %d", name, transport, got[0].Items, n)
 				}
 			}
 			if err := sender.Close(); err != nil {

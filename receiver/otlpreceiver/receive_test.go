@@ -37,13 +37,13 @@ func TestBytesArriveAsSent(t *testing.T) {
 							t.Fatalf("%d items: answer %+v, want an empty success", n, a)
 						}
 						items += n
-						seen := r.sink.batches()
+						seen := r.sink.All()
 						got := seen[len(seen)-1]
-						if got.signal != s || got.items != n || !bytes.Equal(got.data, body) {
+						if got.Signal != s || got.Items != n || !bytes.Equal(got.Bytes, body) {
 							t.Errorf("sent %d %s in %d bytes, consumer saw %d %s in %d bytes (equal: %v)", n, s, len(body),
-								got.items, got.signal, len(got.data), bytes.Equal(got.data, body))
+								got.Items, got.Signal, len(got.Bytes), bytes.Equal(got.Bytes, body))
 						}
-						c := got.client
+						c := got.Client
 						if host, _, err := net.SplitHostPort(c.Addr); err != nil || host != "127.0.0.1" ||
 							c.Transport != via.name || c.Format != "protobuf" || c.Metadata != nil ||
 							c.Received.Before(before) || c.Received.After(time.Now()) {
@@ -80,7 +80,7 @@ func TestGeneratedClients(t *testing.T) {
 	if err != nil || pr.GetPartialSuccess() != nil {
 		t.Errorf("profiles: %v %v", pr, err)
 	}
-	if n := len(r.sink.batches()); n != 4 {
+	if n := r.sink.Calls(); n != 4 {
 		t.Errorf("%d batches arrived, want 4", n)
 	}
 }
@@ -97,7 +97,7 @@ func TestRequestsWithoutItems(t *testing.T) {
 				if a := via.send(r, s, "", nil); !a.ok() {
 					t.Errorf("%s: empty request: %v", s, a)
 				}
-				if n := len(r.sink.batches()); n != i {
+				if n := r.sink.Calls(); n != i {
 					t.Errorf("%s: an empty request reached the consumer", s)
 				}
 				if got := r.counts(s, via.name); got != [3]int64{} {
@@ -107,8 +107,8 @@ func TestRequestsWithoutItems(t *testing.T) {
 				if a := via.send(r, s, "", body); !a.ok() {
 					t.Errorf("%s: request without items: %v", s, a)
 				}
-				seen := r.sink.batches()
-				if len(seen) != i+1 || !bytes.Equal(seen[i].data, body) || seen[i].items != 0 {
+				seen := r.sink.All()
+				if len(seen) != i+1 || !bytes.Equal(seen[i].Bytes, body) || seen[i].Items != 0 {
 					t.Errorf("%s: a request without items did not reach the consumer as sent", s)
 				}
 			}
@@ -132,8 +132,8 @@ func TestHTTPPathsAndTypes(t *testing.T) {
 			if a.http != http.StatusOK || a.header.Get("Content-Type") != "application/x-protobuf" || len(a.body) != 0 {
 				t.Errorf("%s as %s: %+v", path, ct, a)
 			}
-			if seen := r.sink.batches(); seen[len(seen)-1].signal != s {
-				t.Errorf("%s led to %s, want %s", path, seen[len(seen)-1].signal, s)
+			if seen := r.sink.All(); seen[len(seen)-1].Signal != s {
+				t.Errorf("%s led to %s, want %s", path, seen[len(seen)-1].Signal, s)
 			}
 		}
 	}
@@ -159,7 +159,7 @@ func TestSignalsWithoutPipeline(t *testing.T) {
 			}
 		}
 	}
-	if n := len(r.sink.batches()); n != 2 {
+	if n := r.sink.Calls(); n != 2 {
 		t.Errorf("%d batches arrived, want 2", n)
 	}
 }
@@ -178,14 +178,14 @@ func TestIncludeMetadata(t *testing.T) {
 	}
 	r.request(http.MethodPost, "/v1/logs", http.Header{"Content-Type": {"application/x-protobuf"}, "X-Tenant": {"a", "b"}}, request(otlp.Logs, 1))
 	addrs := []string{r.GRPCAddr().String(), r.HTTPAddr().String()}
-	for i, b := range r.sink.batches() {
-		md := b.client.Metadata
+	for i, b := range r.sink.All() {
+		md := b.Client.Metadata
 		if !reflect.DeepEqual(md["x-tenant"], []string{"a", "b"}) || !reflect.DeepEqual(md["host"], addrs[i:i+1]) {
-			t.Errorf("%s: metadata %v", b.client.Transport, md)
+			t.Errorf("%s: metadata %v", b.Client.Transport, md)
 		}
 		for k := range md {
 			if k != strings.ToLower(k) {
-				t.Errorf("%s: key %q is not in lower case", b.client.Transport, k)
+				t.Errorf("%s: key %q is not in lower case", b.Client.Transport, k)
 			}
 		}
 	}
@@ -245,11 +245,11 @@ func TestGRPCDeadlineReachesConsumer(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testConfig())
 	got := make(chan time.Time, 1)
-	r.sink.answer = func(ctx context.Context, _ *pipeline.Batch) error {
+	r.sink.Respond(func(ctx context.Context, _ *pipeline.Batch) error {
 		d, _ := ctx.Deadline()
 		got <- d
 		return nil
-	}
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := collogs.NewLogsServiceClient(r.conn).Export(ctx, message(otlp.Logs, 1).(*collogs.ExportLogsServiceRequest)); err != nil {

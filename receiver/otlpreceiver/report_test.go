@@ -85,7 +85,7 @@ func TestRefusalsAreReported(t *testing.T) {
 					h.Endpoint = g.Endpoint
 				}
 				r := newRigWith(t, cfg, setup{auth: &bearer{}, budget: admission.New(admission.Config{Bytes: 64 << 20})})
-				r.sink.answer = func(context.Context, *pipeline.Batch) error { return errDown }
+				r.sink.Respond(func(context.Context, *pipeline.Batch) error { return errDown })
 				for transport, send := range map[string]func(*rig) answer{"http": tt.http, "grpc": tt.grpc} {
 					if send == nil {
 						continue
@@ -122,11 +122,11 @@ func TestActivityIsReported(t *testing.T) {
 	eachServer(t, nil, func(t *testing.T, cfg Config, ca *tlstest.Authority) {
 		r := newRig(t, cfg)
 		inside, proceed := make(chan struct{}), make(chan struct{})
-		r.sink.answer = func(context.Context, *pipeline.Batch) error {
+		r.sink.Respond(func(context.Context, *pipeline.Batch) error {
 			inside <- struct{}{}
 			<-proceed
 			return nil
-		}
+		})
 		for _, c := range allClients(t, r, ca) {
 			via := "transport=http"
 			if c.grpc {
@@ -210,10 +210,10 @@ func TestTraceparent(t *testing.T) {
 	eachServer(t, nil, func(t *testing.T, cfg Config, ca *tlstest.Authority) {
 		r := newRig(t, cfg)
 		got := make(chan oteltrace.SpanContext, 1)
-		r.sink.answer = func(ctx context.Context, _ *pipeline.Batch) error {
+		r.sink.Respond(func(ctx context.Context, _ *pipeline.Batch) error {
 			got <- oteltrace.SpanContextFromContext(ctx)
 			return nil
-		}
+		})
 		for i, c := range allClients(t, r, ca) {
 			if a := c.send(t, c.target(otlp.Logs), "", request(otlp.Logs, 1)); !a.ok() {
 				t.Fatal(a.status)
@@ -267,22 +267,22 @@ func TestInvalidUTF8(t *testing.T) {
 					}
 				}
 			}
-			seen := r.sink.batches()
+			seen := r.sink.All()
 			switch {
 			case policy == RejectText:
-				if len(seen) != 3 || !bytes.Equal(seen[0].data, good) {
+				if len(seen) != 3 || !bytes.Equal(seen[0].Bytes, good) {
 					t.Errorf("%s: %d requests arrived", policy, len(seen))
 				}
 			case policy == RepairText:
 				m := emptyRequest(otlp.Logs)
-				if err := proto.Unmarshal(seen[0].data, m); err != nil || !proto.Equal(m, repaired) || seen[0].items != 3 {
+				if err := proto.Unmarshal(seen[0].Bytes, m); err != nil || !proto.Equal(m, repaired) || seen[0].Items != 3 {
 					t.Errorf("%s: %v %v, want %v", policy, m, err, repaired)
 				}
-				if len(seen) != 6 || !bytes.Equal(seen[1].data, good) {
+				if len(seen) != 6 || !bytes.Equal(seen[1].Bytes, good) {
 					t.Errorf("%s: %d requests arrived", policy, len(seen))
 				}
 			default:
-				if len(seen) != 6 || !bytes.Equal(seen[0].data, bad) || !bytes.Equal(seen[1].data, good) {
+				if len(seen) != 6 || !bytes.Equal(seen[0].Bytes, bad) || !bytes.Equal(seen[1].Bytes, good) {
 					t.Errorf("%s: other bytes arrived", policy)
 				}
 			}

@@ -6,10 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,9 +16,6 @@ import (
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
-	"go.opentelemetry.io/otel/attribute"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
@@ -46,82 +41,23 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
-
-// sink is a consumer that remembers what it saw and answers as it is told.
-type sink struct {
-	answer func(ctx context.Context, b *pipeline.Batch) error // nil: accept
-
-	mu   sync.Mutex
-	seen []seenBatch
-}
-
-type seenBatch struct {
-	signal otlp.Signal
-	data   []byte
-	items  int
-	client pipeline.Client
-}
-
-func (*sink) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (s *sink) Consume(ctx context.Context, b *pipeline.Batch) error {
-	s.mu.Lock()
-	s.seen = append(s.seen, seenBatch{b.Signal(), bytes.Clone(b.Bytes()), b.Items(), *b.Client()})
-	answer := s.answer
-	s.mu.Unlock()
-	if answer != nil {
-		return answer(ctx, b)
-	}
-	return nil
-}
-
-// answerWith changes the answer while requests may come in.
-func (s *sink) answerWith(f func(ctx context.Context, b *pipeline.Batch) error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.answer = f
-}
-
-func (s *sink) batches() []seenBatch {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]seenBatch(nil), s.seen...)
-}
 
 // rig is a running receiver on free ports with a sink behind all signals, or
 // those that were asked for.
 type rig struct {
 	*Receiver
 	t      *testing.T
-	sink   *sink
-	reader *sdkmetric.ManualReader
+	sink   *testkit.Sink
+	meter  *testkit.Meter
 	spans  *tracetest.SpanRecorder
-	logs   *lockedBuffer
+	logs   *testkit.Log
 	budget *admission.Budget
 	conn   *grpc.ClientConn
 	web    *http.Client
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // testConfig has both protocols on free ports.
@@ -157,13 +93,13 @@ func newRigWith(t *testing.T, cfg Config, with setup) *rig {
 // makeRig makes a receiver that is not started yet.
 func makeRig(t *testing.T, cfg Config, with setup) *rig {
 	t.Helper()
-	r := &rig{t: t, sink: &sink{}, reader: sdkmetric.NewManualReader(), spans: tracetest.NewSpanRecorder(), logs: &lockedBuffer{}}
+	r := &rig{t: t, sink: &testkit.Sink{}, meter: testkit.NewMeter(), spans: tracetest.NewSpanRecorder(), logs: &testkit.Log{}}
 	var err error
 	r.Receiver, err = New(cfg, component.Settings{
 		ID:     "otlp/test",
-		Logger: slog.New(slog.NewTextHandler(r.logs, nil)),
+		Logger: r.logs.Logger(),
 		Tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)),
-		Meter:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader)),
+		Meter:  r.meter,
 		Memory: with.budget,
 		Extension: func(id string) (any, bool) {
 			if id != "auth" || with.auth == nil {
@@ -355,23 +291,12 @@ func (r *rig) counts(s otlp.Signal, transport string) [3]int64 {
 
 func (r *rig) countsOf(s otlp.Signal, transport, format string) [3]int64 {
 	r.t.Helper()
-	var rm metricdata.ResourceMetrics
-	if err := r.reader.Collect(context.Background(), &rm); err != nil {
-		r.t.Fatal(err)
-	}
-	want := attribute.NewSet(attribute.String("receiver", r.Name()), attribute.String("transport", transport), attribute.String("format", format))
+	want := []string{"format=" + format, "receiver=" + r.Name(), "transport=" + transport}
 	out := [3]int64{-1, -1, -1} // no such series
-	for i, outcome := range []string{"accepted", "refused", "failed"} {
-		for _, sm := range rm.ScopeMetrics {
-			for _, m := range sm.Metrics {
-				if m.Name != "otelcol_receiver_"+outcome+"_"+s.Spec().Item {
-					continue
-				}
-				for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints {
-					if p.Attributes.Equals(&want) {
-						out[i] = p.Value
-					}
-				}
+	for _, p := range r.meter.Points(r.t) {
+		for i, outcome := range []string{"accepted", "refused", "failed"} {
+			if p.Name == "otelcol_receiver_"+outcome+"_"+s.Spec().Item && slices.Equal(p.Attributes, want) {
+				out[i] = p.Value
 			}
 		}
 	}
@@ -380,30 +305,9 @@ func (r *rig) countsOf(s otlp.Signal, transport, format string) [3]int64 {
 
 // metric returns the sum of a counter's or gauge's points whose attributes have
 // all of want, written as "key=value".
-func (r *rig) metric(name string, want ...string) (sum int64) {
+func (r *rig) metric(name string, want ...string) int64 {
 	r.t.Helper()
-	var rm metricdata.ResourceMetrics
-	if err := r.reader.Collect(context.Background(), &rm); err != nil {
-		r.t.Fatal(err)
-	}
-	for _, sm := range rm.ScopeMetrics {
-		for _, m := range sm.Metrics {
-			data, ok := m.Data.(metricdata.Sum[int64])
-			if m.Name != name || !ok {
-				continue
-			}
-			for _, p := range data.DataPoints {
-				has := map[string]bool{}
-				for _, kv := range p.Attributes.ToSlice() {
-					has[string(kv.Key)+"="+kv.Value.String()] = true
-				}
-				if !slices.ContainsFunc(want, func(w string) bool { return !has[w] }) {
-					sum += p.Value
-				}
-			}
-		}
-	}
-	return sum
+	return r.meter.Sum(r.t, name, want...)
 }
 
 // message returns a request of signal s with n items.

@@ -284,9 +284,9 @@ func TestClosedWindows(t *testing.T) {
 			t.Parallel()
 			r := newRigWith(t, testConfig(), setup{pace: impatient})
 			long := longError(strings.Repeat("x", maxAnswerText))
-			r.sink.answer = func(context.Context, *pipeline.Batch) error {
+			r.sink.Respond(func(context.Context, *pipeline.Batch) error {
 				return &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: long}
-			}
+			})
 			h := newRawH2(t, r.GRPCAddr(), http2.Setting{ID: http2.SettingInitialWindowSize, Val: tt.initial})
 			patience := 1200 * time.Millisecond // three times what it takes to be cut off
 			if tt.cut {
@@ -361,9 +361,9 @@ func TestClientThatNeverReads(t *testing.T) {
 			t.Parallel()
 			r := newRigWith(t, testConfig(), setup{pace: func(p *frontend.Pace) { p.WriteStall, p.WindowStall = 400*time.Millisecond, time.Hour }})
 			long := longError(strings.Repeat("x", maxAnswerText))
-			r.sink.answer = func(context.Context, *pipeline.Batch) error {
+			r.sink.Respond(func(context.Context, *pipeline.Batch) error {
 				return &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: long}
-			}
+			})
 			addr, body := r.HTTPAddr(), request(otlp.Logs, 1)
 			if target.transport == "grpc" {
 				addr, body = r.GRPCAddr(), frame(0, len(body), body)

@@ -86,7 +86,7 @@ func TestMutualTLS(t *testing.T) {
 					}
 				}
 			}
-			if n := len(r.sink.batches()); n != 3 {
+			if n := r.sink.Calls(); n != 3 {
 				t.Errorf("%s: %d requests arrived, want 3", name, n)
 			}
 			if name == "two ports" {
@@ -265,7 +265,7 @@ func TestTLSAndPlaintextMixedUp(t *testing.T) {
 				t.Errorf("%s: afterwards: %s: %v", name, protocol, err)
 			}
 		}
-		if n := len(r.sink.batches()); n != 3 {
+		if n := r.sink.Calls(); n != 3 {
 			t.Errorf("%s: %d requests arrived, want 3", name, n)
 		}
 	}

@@ -88,7 +88,7 @@ func TestCORS(t *testing.T) {
 	if resp := r.do(http.MethodOptions, "/v1/traces", preflight("https://app.example", "x-other"), nil); resp.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Error("a header that is not allowed passed the preflight")
 	}
-	if n := len(r.sink.batches()); n != 7 {
+	if n := r.sink.Calls(); n != 7 {
 		t.Errorf("%d requests arrived, want the 7 with credentials", n)
 	}
 }
@@ -184,11 +184,11 @@ func TestCompressionAlgorithms(t *testing.T) {
 				if encoding != "" {
 					h.Set("Content-Encoding", encoding)
 				}
-				before := len(r.sink.batches())
+				before := len(r.sink.All())
 				a := r.request(http.MethodPost, "/v1/logs", h, compressed(coding, body))
 				if want := slices.Contains(tt.taken, coding); a.ok() != want {
 					t.Errorf("%q: %d %v, want success %v", encoding, a.http, a.status, want)
-				} else if want && !bytes.Equal(r.sink.batches()[before].data, body) {
+				} else if want && !bytes.Equal(r.sink.All()[before].Bytes, body) {
 					t.Errorf("%q: other bytes arrived", encoding)
 				} else if !want && (a.http != 400 || codes.Code(a.status.Code) != codes.InvalidArgument || !strings.Contains(a.status.Message, tt.text)) {
 					t.Errorf("%q: %d %v, want 400 with %q", encoding, a.http, a.status, tt.text)
@@ -220,11 +220,11 @@ func TestMetadataEverywhere(t *testing.T) {
 			eachServer(t, change, func(t *testing.T, cfg Config, ca *tlstest.Authority) {
 				r := newRig(t, cfg)
 				for _, c := range allClients(t, r, ca) {
-					before := len(r.sink.batches())
+					before := len(r.sink.All())
 					if a := c.send(t, c.target(otlp.Logs), "", request(otlp.Logs, 1)); !a.ok() {
 						t.Fatalf("%s: %v", c.name, a.status)
 					}
-					got := r.sink.batches()[before].client.Metadata
+					got := r.sink.All()[before].Client.Metadata
 					for key, values := range want.has {
 						if !slices.Equal(got[key], values) {
 							t.Errorf("%s: %s is %q, want %q", c.name, key, got[key], values)
@@ -254,10 +254,10 @@ func TestMetadataOutlivesTheRequest(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, onePortConfig("tcp", "127.0.0.1:0", func(s *ServerConfig) { s.IncludeMetadata = Metadata{All: true} }))
 	kept := make(chan *pipeline.Batch, 100)
-	r.sink.answer = func(_ context.Context, b *pipeline.Batch) error {
+	r.sink.Respond(func(_ context.Context, b *pipeline.Batch) error {
 		kept <- b.Retain()
 		return nil
-	}
+	})
 	for _, c := range allClients(t, r, nil) {
 		for range 10 {
 			c.send(t, c.target(otlp.Logs), "", request(otlp.Logs, 1))

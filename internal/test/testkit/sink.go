@@ -3,6 +3,7 @@ package testkit
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"testing"
 
@@ -120,11 +121,25 @@ func (k *Sink) Calls() int {
 	return k.calls
 }
 
-// Received returns what was kept of signal s, in the order of the answers.
-func (k *Sink) Received(s otlp.Signal) (of []Received) {
+// All returns what was kept, in the order of the answers.
+func (k *Sink) All() []Received {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, r := range k.kept {
+	return slices.Clone(k.kept)
+}
+
+// Reset forgets all batches, and returns what was kept of them.
+func (k *Sink) Reset() []Received {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	kept := k.kept
+	k.kept, k.items, k.calls = nil, nil, 0
+	return kept
+}
+
+// Received returns what was kept of signal s, in the order of the answers.
+func (k *Sink) Received(s otlp.Signal) (of []Received) {
+	for _, r := range k.All() {
 		if r.Signal == s {
 			of = append(of, r)
 		}
