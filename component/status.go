@@ -24,10 +24,10 @@ type Status struct {
 	Since    time.Time
 	NotReady string
 	// Config is the configuration in effect as YAML, secrets hidden.
-	Config     string
-	Pipelines  []PipelineStatus
-	Extensions []ExtensionStatus
-	Gates      []string // feature gates that are known
+	Config       string
+	Pipelines    []PipelineStatus
+	Extensions   []ExtensionStatus
+	FeatureGates []string // the known feature gates
 	// Unmeasured is the reason why there are no counts: Received and Sent are
 	// empty then.
 	Unmeasured string

@@ -67,7 +67,7 @@ func (c *WebServer) Warnings() []string {
 		&c.ReadHeaderTimeout, &c.ReadTimeout, &c.ResponseHeaders, &c.WriteTimeout,
 	} {
 		if i.Written() {
-			all = append(all, i.value.Key()+" has no effect: this server only answers short requests, within limits of its own")
+			all = append(all, i.value.Key()+" has no effect: this server only answers short requests, within its own limits")
 		}
 	}
 	return all

@@ -266,7 +266,7 @@ service:
   telemetry: {metrics: {level: none}}
   pipelines: {traces: {receivers: [otlp], exporters: [nop]}}
 `)
-	if code, body := fetch(t, r.extensionURL(t, "zpages")+"/debug/statusz"); code != 200 || !strings.Contains(body, "No figures") {
+	if code, body := fetch(t, r.extensionURL(t, "zpages")+"/debug/statusz"); code != 200 || !strings.Contains(body, "No counts") {
 		t.Errorf("%d\n%s", code, body)
 	}
 }

@@ -38,7 +38,7 @@ func (s *Service) readiness() (since time.Time, err error) {
 
 // status returns the data of component.Host.Status.
 func (s *Service) status(ctx context.Context) (component.Status, error) {
-	now := component.Status{Taken: time.Now(), Version: s.opts.Version, Gates: load.FeatureGates()}
+	now := component.Status{Taken: time.Now(), Version: s.opts.Version, FeatureGates: load.FeatureGates()}
 	var err error
 	if now.Since, err = s.readiness(); err != nil {
 		now.NotReady = err.Error()

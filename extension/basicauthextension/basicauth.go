@@ -21,17 +21,17 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// The bounds on hashing.
+// Limits on hashing.
 const (
-	// maxPasswordBytes is far above what anybody types; some of the older hashes
-	// cost the square of it.
+	// maxPasswordBytes is far above the length of real passwords. The cost of
+	// some older hashes is quadratic in the length.
 	maxPasswordBytes = 256
-	// maxWaiting requests may wait for a slot, each no longer than maxWait.
+	// At most maxWaiting requests wait for a slot, each at most maxWait.
 	maxWaiting = 256
 	maxWait    = 2 * time.Second
 )
 
-// What clients are told; the first four are the Collector's words.
+// The errors that clients get. The first four have the Collector's texts.
 var (
 	errNoAuth       = errors.New("no basic auth provided")
 	errScheme       = errors.New("invalid authorization scheme prefix")
@@ -48,22 +48,22 @@ type Extension struct {
 	life lifecycle.Cycle
 	file *watched.File[*table] // nil without a file
 	only *table                // without a file
-	key  [sha256.Size]byte     // made up by New; no hash means anything to another process
+	key  [sha256.Size]byte     // random, from New: digests are not valid in another process
 
-	slots   chan struct{} // holds one token for each password being hashed
+	slots   chan struct{} // one element for each password being hashed
 	waiting atomic.Int32
 }
 
-// New makes an authenticator. It reads no file.
+// New creates an authenticator. It reads no file.
 func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
 	}
-	// Two hashes at a time where that leaves cores for the others.
+	// Compute two hashes at a time if that leaves processors for other work.
 	e := &Extension{cfg: cfg, slots: make(chan struct{}, min(2, max(1, runtime.GOMAXPROCS(0)/2)))}
 	if _, err := rand.Read(e.key[:]); err != nil {
-		return nil, fmt.Errorf("extension %q: make a key: %w", set.ID, err)
+		return nil, fmt.Errorf("extension %q: create a key: %w", set.ID, err)
 	}
 	h := cfg.Htpasswd
 	var err error
@@ -77,19 +77,19 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	return e, nil
 }
 
-// Warnings says what is suspicious but not wrong.
+// Warnings returns the settings that are valid but suspicious.
 func (c *Config) Warnings() []string {
 	h := c.Htpasswd
 	if h == nil {
 		return nil
 	}
 	if t, err := parse(nil, []byte(h.Inline)); err == nil && t.plain > 0 {
-		return []string{fmt.Sprintf("htpasswd.inline: %d of %d passwords are in plain text; htpasswd -nB makes hashes", t.plain, len(t.users))}
+		return []string{fmt.Sprintf("htpasswd.inline: %d of %d passwords are in plain text; create hashes with htpasswd -nB", t.plain, len(t.users))}
 	}
 	return nil
 }
 
-// Start reads the file. A second call returns what the first did.
+// Start reads the file. A second call returns the same result.
 func (e *Extension) Start(context.Context) error {
 	return e.life.Start(func(*lifecycle.Undo) error {
 		if e.file == nil {
@@ -102,7 +102,7 @@ func (e *Extension) Start(context.Context) error {
 	})
 }
 
-// Shutdown has nothing to stop.
+// Shutdown stops nothing: the extension has no goroutines.
 func (e *Extension) Shutdown(context.Context) error {
 	return e.life.Shutdown(func() error { return nil })
 }
@@ -117,7 +117,7 @@ func (e *Extension) Authenticate(ctx context.Context, header func(string) []stri
 	if e.file != nil {
 		read := e.file.Get()
 		if read == nil {
-			return nil, later(errNotRead)
+			return nil, retryable(errNotRead)
 		}
 		t = *read
 	}
@@ -127,7 +127,7 @@ func (e *Extension) Authenticate(ctx context.Context, header func(string) []stri
 	return &pipeline.Identity{Subject: name, Attributes: map[string]string{"username": name}}, nil
 }
 
-// credentials reads the header.
+// credentials parses the header.
 func credentials(header func(string) []string) (name, password string, err error) {
 	value, err := credential.Value(header, "authorization")
 	switch {
@@ -142,9 +142,9 @@ func credentials(header func(string) []string) (name, password string, err error
 	}
 	decoded, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
-		return "", "", errFormat // the cause would say what the client sent
+		return "", "", errFormat // the cause would contain the client's text
 	}
-	// RFC 7617, section 2: neither part holds control characters.
+	// RFC 7617, section 2: neither part contains control characters.
 	name, password, ok = strings.Cut(string(decoded), ":")
 	if !ok || name == "" || strings.ContainsFunc(string(decoded), unicode.IsControl) {
 		return "", "", errFormat
@@ -155,24 +155,24 @@ func credentials(header func(string) []string) (name, password string, err error
 	return name, password, nil
 }
 
-// verify says whether the password is the user's.
+// verify returns nil if the password is that of the user.
 func (e *Extension) verify(ctx context.Context, t *table, name, password string) error {
 	d := e.digest(name, password)
 	u, known := t.users[name]
 	if !known {
-		u = t.stranger
+		u = t.dummy
 	}
 	if u == nil {
-		return errInvalid // there is nobody at all
+		return errInvalid // there are no users
 	}
 	if answered, err := t.recall(u, known, &d); answered {
 		return err
 	}
-	if err := e.take(ctx); err != nil {
+	if err := e.acquire(ctx); err != nil {
 		return err
 	}
-	defer e.give()
-	// Who had the slot before may have found the answer.
+	defer e.release()
+	// The request that had the slot before may have had the same password.
 	if answered, err := t.recall(u, known, &d); answered {
 		return err
 	}
@@ -187,14 +187,14 @@ func (e *Extension) verify(ctx context.Context, t *table, name, password string)
 func (e *Extension) digest(name, password string) (d digest) {
 	h := hmac.New(sha256.New, e.key[:])
 	h.Write([]byte(name))
-	h.Write([]byte{0}) // neither holds one
+	h.Write([]byte{0}) // neither contains a zero
 	h.Write([]byte(password))
 	h.Sum(d[:0])
 	return d
 }
 
-// take waits for a slot.
-func (e *Extension) take(ctx context.Context) error {
+// acquire waits for a slot.
+func (e *Extension) acquire(ctx context.Context) error {
 	select {
 	case e.slots <- struct{}{}:
 		return nil
@@ -202,7 +202,7 @@ func (e *Extension) take(ctx context.Context) error {
 	}
 	defer e.waiting.Add(-1)
 	if e.waiting.Add(1) > maxWaiting {
-		return later(errTooMany)
+		return retryable(errTooMany)
 	}
 	patience := time.NewTimer(maxWait)
 	defer patience.Stop()
@@ -210,15 +210,16 @@ func (e *Extension) take(ctx context.Context) error {
 	case e.slots <- struct{}{}:
 		return nil
 	case <-patience.C:
-		return later(errTooMany)
+		return retryable(errTooMany)
 	case <-ctx.Done():
 		return &pipeline.Error{Kind: pipeline.Retryable, Err: errInterruption}
 	}
 }
 
-func (e *Extension) give() { <-e.slots }
+func (e *Extension) release() { <-e.slots }
 
-// later tells that nothing is known about the client.
-func later(err error) error {
+// retryable wraps an error for a client that has been neither accepted nor
+// refused.
+func retryable(err error) error {
 	return &pipeline.Error{Kind: pipeline.Retryable, RetryAfter: time.Second, Err: err}
 }

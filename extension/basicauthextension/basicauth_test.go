@@ -27,14 +27,14 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 
 const canary = "s3cret-canary"
 
-// What openssl passwd makes of "letmein".
+// The output of openssl passwd for "letmein".
 const (
 	md5Hash    = "$apr1$abcdefgh$2/f5Gp5itvzIJXRHg/wa/1"
 	sha256Hash = "$5$abcdefgh$EhSEcjUDNiBjo1b25maFEnue6wNfkZpndgufyDJjdpC"
 	sha512Hash = "$6$abcdefgh$rP8HGKCp.1XL6v4/dKJWt8.Mje.Xx588Q58o5Hfy3wyttFxf99.pN6DeqPRQPaOGw195uNwfom.plH0ubplAr0"
 )
 
-// hashOf hashes cheaply.
+// hashOf returns a hash with a low cost.
 func hashOf(t testing.TB, password string) string {
 	t.Helper()
 	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -53,7 +53,7 @@ func newExtension(t testing.TB, inline string) *Extension {
 	return e
 }
 
-// headers answers for one header.
+// headers returns the values of one header.
 func headers(name string, values ...string) func(string) []string {
 	return func(asked string) []string {
 		if asked == name {
@@ -120,7 +120,7 @@ func TestAuthenticate(t *testing.T) {
 		}
 		var pe *pipeline.Error
 		if errors.As(err, &pe) {
-			t.Errorf("%s: the refusal is not for good: %v", c.name, pe.Kind)
+			t.Errorf("%s: the refusal is not permanent: %v", c.name, pe.Kind)
 		}
 	}
 }
@@ -128,14 +128,14 @@ func TestAuthenticate(t *testing.T) {
 func TestEveryKindOfHash(t *testing.T) {
 	t.Parallel()
 	for kind, hash := range map[string]string{
-		"bcrypt":         hashOf(t, "letmein"),
-		"bcrypt of PHP":  "$2y$" + strings.TrimPrefix(hashOf(t, "letmein"), "$2a$"),
-		"SHA":            "{SHA}t6h1/B6iKLkGEEG3zsS9PFKrPOM=",
-		"plain":          "letmein",
-		"plain, said so": "{PLAIN}letmein",
-		"MD5":            md5Hash,
-		"SHA-256 crypt":  sha256Hash,
-		"SHA-512 crypt":  sha512Hash,
+		"bcrypt":        hashOf(t, "letmein"),
+		"bcrypt of PHP": "$2y$" + strings.TrimPrefix(hashOf(t, "letmein"), "$2a$"),
+		"SHA":           "{SHA}t6h1/B6iKLkGEEG3zsS9PFKrPOM=",
+		"plain":         "letmein",
+		"plain, marked": "{PLAIN}letmein",
+		"MD5":           md5Hash,
+		"SHA-256 crypt": sha256Hash,
+		"SHA-512 crypt": sha512Hash,
 	} {
 		e := newExtension(t, "ann:"+hash)
 		for range 2 {
@@ -164,7 +164,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{"{htpasswd: {inline: 'ann:$$6$$rounds=x$$salt$$" + canary + "'}}", "expected crypt rounds from 1000 to 1000000"},
 		{"{htpasswd: {inline: 'ann:$$6$$rounds=999999999$$salt$$" + canary + "'}}", "expected crypt rounds from 1000 to 1000000"},
 		{"{htpasswd: {inline: 'ann:$$6$$" + canary + "'}}", "malformed crypt hash"},
-		{"{htpasswd: {inline: 'ann:$$argon2id$$" + canary + "'}}", "a hash of a kind that is not known"},
+		{"{htpasswd: {inline: 'ann:$$argon2id$$" + canary + "'}}", "unknown kind of hash"},
 		{"{htpasswd: {inline: 'ann:{SSHA}" + canary + "'}}", "malformed SSHA hash"},
 		{"{htpasswd: {inline: 'ann:{SHA}" + canary + "'}}", "malformed SHA hash"},
 		{"{htpasswd: {inline: 'a:b'}, client_auth: {username: x, password: " + canary + "}}", "client_auth is not supported"},
@@ -204,24 +204,24 @@ func marshalled(t *testing.T, v any) string {
 	return string(text)
 }
 
-// counted counts what it is asked to hash.
+// counted counts the comparisons.
 type counted struct {
 	right string
 	n     atomic.Int32
-	gate  chan struct{} // if not nil, each comparison takes one
+	allow chan struct{} // if not nil, each comparison receives from it
 }
 
 func (c *counted) MatchesPassword(password string) bool {
 	c.n.Add(1)
-	if c.gate != nil {
-		<-c.gate
+	if c.allow != nil {
+		<-c.allow
 	}
 	return password == c.right
 }
 
-// counting replaces every user's hash by one that counts.
-func counting(e *Extension, gate chan struct{}) *counted {
-	c := &counted{right: "right", gate: gate}
+// counting replaces the hash of every user by one that counts.
+func counting(e *Extension, allow chan struct{}) *counted {
+	c := &counted{right: "right", allow: allow}
 	for _, u := range e.only.users {
 		u.hash = c
 	}
@@ -233,7 +233,8 @@ func ask(t *testing.T, e *Extension, user, password string) error {
 	return err
 }
 
-// A client that always sends the same costs one comparison, right or wrong.
+// A client that always sends the same credentials costs one comparison, whether
+// they are right or wrong.
 func TestOneComparisonForEachCredential(t *testing.T) {
 	t.Parallel()
 	e := newExtension(t, "ann:x\nbob:x")
@@ -250,26 +251,26 @@ func TestOneComparisonForEachCredential(t *testing.T) {
 	}
 	for range 100 {
 		if err := ask(t, e, "ann", "wrong"); err == nil {
-			t.Fatal("let in")
+			t.Fatal("accepted")
 		}
 	}
 	if n := c.n.Load(); n != 3 {
 		t.Errorf("%d comparisons, want one more for a wrong credential", n)
 	}
 	if err := ask(t, e, "ann", "right"); err != nil {
-		t.Errorf("a wrong password made the right one forgotten: %v", err)
+		t.Errorf("after a wrong password the right one is not cached: %v", err)
 	}
 }
 
-// A stranger costs a comparison, as a user does, with the costliest hash there is.
-func TestAStrangerCostsWhatAUserDoes(t *testing.T) {
+// An unknown user costs a comparison with the most expensive hash.
+func TestUnknownUserCostsAComparison(t *testing.T) {
 	t.Parallel()
 	e := newExtension(t, "cheap:x\nann:"+hashOf(t, "y")+"\nmd5:"+md5Hash)
-	if e.only.stranger != e.only.users["ann"] {
-		t.Error("the stranger's hash is not the costliest")
+	if e.only.dummy != e.only.users["ann"] {
+		t.Error("the dummy's hash is not the most expensive")
 	}
 	c := counting(e, nil)
-	if err := ask(t, e, "eve", "right"); !errors.Is(err, errInvalid) { // right for the hash, but there is no eve
+	if err := ask(t, e, "eve", "right"); !errors.Is(err, errInvalid) { // the password of the hash, but eve does not exist
 		t.Errorf("got %v", err)
 	}
 	if n := c.n.Load(); n != 1 {
@@ -280,14 +281,14 @@ func TestAStrangerCostsWhatAUserDoes(t *testing.T) {
 	}
 }
 
-// Many requests of one new client cost one comparison together.
-func TestAHerdWaitsForOneComparison(t *testing.T) {
+// Concurrent requests of one new client cost one comparison together.
+func TestConcurrentRequestsShareComparison(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		e := newExtension(t, "ann:x")
 		e.slots = make(chan struct{}, 1)
-		gate := make(chan struct{})
-		c := counting(e, gate)
+		allow := make(chan struct{})
+		c := counting(e, allow)
 		var wg sync.WaitGroup
 		for range 100 {
 			wg.Go(func() {
@@ -297,7 +298,7 @@ func TestAHerdWaitsForOneComparison(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		close(gate)
+		close(allow)
 		wg.Wait()
 		if n := c.n.Load(); n != 1 {
 			t.Errorf("%d comparisons", n)
@@ -305,16 +306,16 @@ func TestAHerdWaitsForOneComparison(t *testing.T) {
 	})
 }
 
-// A flood of wrong passwords hashes one at a time, waits in a bounded queue, and
-// leaves those alone who are known.
-func TestAFloodIsBounded(t *testing.T) {
+// Many wrong passwords are hashed one at a time and wait in a bounded queue.
+// Known clients are not affected.
+func TestFloodIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		e := newExtension(t, "ann:x\nbob:x")
 		e.slots = make(chan struct{}, 1)
-		gate := make(chan struct{}, 1)
-		c := counting(e, gate)
-		gate <- struct{}{}
+		allow := make(chan struct{}, 1)
+		c := counting(e, allow)
+		allow <- struct{}{}
 		if err := ask(t, e, "ann", "right"); err != nil {
 			t.Fatal(err)
 		}
@@ -337,20 +338,20 @@ func TestAFloodIsBounded(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := c.n.Load(); n != 2 {
-			t.Errorf("%d comparisons, want that of ann and one more under way", n)
+			t.Errorf("%d comparisons, want that of ann and one in progress", n)
 		}
 		if n := later.Load(); n != flood-maxWaiting-1 {
-			t.Errorf("%d were sent away at once, want %d", n, flood-maxWaiting-1)
+			t.Errorf("%d were refused immediately, want %d", n, flood-maxWaiting-1)
 		}
 		if err := ask(t, e, "ann", "right"); err != nil {
-			t.Errorf("who is known does not come in during the flood: %v", err)
+			t.Errorf("a known client is refused during the flood: %v", err)
 		}
 		time.Sleep(maxWait + time.Millisecond)
 		synctest.Wait()
 		if n := later.Load(); n != flood-1 {
-			t.Errorf("%d were sent away after %v, want %d", n, maxWait, flood-1)
+			t.Errorf("%d were refused after %v, want %d", n, maxWait, flood-1)
 		}
-		close(gate)
+		close(allow)
 		wg.Wait()
 		if refused.Load() != 1 || e.waiting.Load() != 0 {
 			t.Errorf("%d refused, %d still counted as waiting", refused.Load(), e.waiting.Load())
@@ -358,7 +359,7 @@ func TestAFloodIsBounded(t *testing.T) {
 	})
 }
 
-func TestAWaitEndsWithItsRequest(t *testing.T) {
+func TestWaitEndsWithItsRequest(t *testing.T) {
 	t.Parallel()
 	e := newExtension(t, "ann:x")
 	for range cap(e.slots) {
@@ -373,7 +374,7 @@ func TestAWaitEndsWithItsRequest(t *testing.T) {
 	}
 }
 
-// The file is read again; what was remembered of the old one is gone with it.
+// The file is reloaded, and the cache of the old content is discarded.
 func TestFileChanges(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "htpasswd")
@@ -399,21 +400,21 @@ func TestFileChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	if ask(t, e, "bob", "file") == nil {
-		t.Error("the file's bob came in; inline is above the file")
+		t.Error("bob of the file was accepted; inline takes precedence")
 	}
 	write("ann:" + hashOf(t, "new"))
-	if err := e.file.Load(); err != nil { // as a second later
+	if err := e.file.Load(); err != nil { // like a call a second later
 		t.Fatal(err)
 	}
 	if ask(t, e, "ann", canary) == nil {
-		t.Error("the old password is still right")
+		t.Error("the old password is still accepted")
 	}
 	if err := errors.Join(ask(t, e, "ann", "new"), ask(t, e, "bob", "inline")); err != nil {
 		t.Error(err)
 	}
-	write("ann:" + hashOf(t, "newer")[:30]) // half written
+	write("ann:" + hashOf(t, "newer")[:30]) // truncated
 	if err := e.file.Load(); err == nil || !strings.Contains(err.Error(), "malformed bcrypt hash") {
-		t.Errorf("half a file: %v", err)
+		t.Errorf("a truncated file: %v", err)
 	}
 	if err := ask(t, e, "ann", "new"); err != nil {
 		t.Error(err)
@@ -444,7 +445,7 @@ func TestStartWithoutItsFile(t *testing.T) {
 	}
 }
 
-// What a busy client costs once it is known.
+// The cost of a request of a known client.
 func BenchmarkKnown(b *testing.B) {
 	e := newExtension(b, "ann:"+hashOf(b, "x"))
 	h := headers("authorization", basic("ann", "x"))

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// These keep a single comparison below some seconds of CPU.
+// These limit a single comparison to some seconds of CPU.
 const (
 	maxBcryptCost  = 16 // 2^16 rounds
 	maxCryptRounds = 1_000_000
@@ -24,43 +24,44 @@ const (
 // digest is the keyed hash of a user and a password.
 type digest [sha256.Size]byte
 
-// A table is who may come in, and what was found out about passwords since it
-// was read. Nobody changes users.
+// A table has the users, and the cache of passwords since it was read. users
+// does not change.
 type table struct {
 	users map[string]*user
-	// stranger is compared with when there is no such user: the costliest of users.
-	stranger *user
-	plain    int // users whose password stands there as it is
-	// refused remembers wrong passwords, by their first byte. A misconfigured
-	// client sends the same one for days.
+	// dummy is the user whose hash costs the most. Passwords of unknown users
+	// are compared with its hash.
+	dummy *user
+	plain int // number of users whose password is in plain text
+	// refused is a cache of wrong passwords, by the first byte of their digest:
+	// a misconfigured client sends the same one for days.
 	refused [256]atomic.Pointer[digest]
 }
 
 type user struct {
 	hash     htpasswd.EncodedPasswd
 	cost     int
-	verified atomic.Pointer[digest] // of the one password that is right, once it has come
+	verified atomic.Pointer[digest] // digest of the correct password, after its first use
 }
 
-// holds compares in constant time.
-func holds(p *atomic.Pointer[digest], d *digest) bool {
+// equals compares in constant time.
+func equals(p *atomic.Pointer[digest], d *digest) bool {
 	known := p.Load()
 	return known != nil && subtle.ConstantTimeCompare(known[:], d[:]) == 1
 }
 
-// recall says what is remembered of a user and a password.
+// recall looks up a user and a password in the cache.
 func (t *table) recall(u *user, known bool, d *digest) (answered bool, err error) {
 	switch {
-	case known && holds(&u.verified, d):
+	case known && equals(&u.verified, d):
 		return true, nil
-	case holds(&t.refused[d[0]], d):
+	case equals(&t.refused[d[0]], d):
 		return true, errInvalid
 	}
 	return false, nil
 }
 
-// parse reads htpasswd lines of a file and then inline ones. Its errors name
-// lines, and repeat none.
+// parse reads htpasswd lines of a file and then inline ones. Its errors contain
+// line numbers, but no text of the lines.
 func parse(file, inline []byte) (*table, error) {
 	t := &table{users: map[string]*user{}}
 	if err := t.add(file); err != nil {
@@ -70,8 +71,8 @@ func parse(file, inline []byte) (*table, error) {
 		return nil, err
 	}
 	for _, u := range t.users {
-		if t.stranger == nil || u.cost > t.stranger.cost {
-			t.stranger = u
+		if t.dummy == nil || u.cost > t.dummy.cost {
+			t.dummy = u
 		}
 		if u.cost == costPlain {
 			t.plain++
@@ -104,7 +105,7 @@ func (t *table) add(text []byte) error {
 	return nil
 }
 
-// What one comparison costs, as a rank. A bcrypt cost is below 32.
+// The cost of one comparison, as a rank. A bcrypt cost is below 32.
 const (
 	costPlain = iota
 	costHash
@@ -113,8 +114,8 @@ const (
 	costBcrypt
 )
 
-// newUser reads the part behind the colon. What the library finds is not
-// repeated: its errors hold the hash.
+// newUser parses the part after the colon. It does not wrap errors of the
+// library, since they contain the hash.
 func newUser(encoded string) (*user, error) {
 	for _, system := range []struct {
 		what  string
@@ -144,10 +145,10 @@ func newUser(encoded string) (*user, error) {
 	return nil, errUnknownHash
 }
 
-var errUnknownHash = errors.New("a hash of a kind that is not known (a password that starts with $ or { is written {PLAIN}password)")
+var errUnknownHash = errors.New("unknown kind of hash (write a plain-text password that starts with $ or { as {PLAIN}password)")
 
-// checkPlain sees to it that a hash of another kind is not taken for a password,
-// which would let in whoever has read the hash.
+// checkPlain ensures that a hash of another kind is not used as a plain-text
+// password: the hash itself would then be accepted as the password.
 func checkPlain(encoded string) (int, error) {
 	if strings.HasPrefix(encoded, "{PLAIN}") || encoded[0] != '$' && encoded[0] != '{' {
 		return costPlain, nil
@@ -159,7 +160,7 @@ func fixed(cost int) func(string) (int, error) {
 	return func(string) (int, error) { return cost, nil }
 }
 
-// bcryptBytes is the length of a whole hash: what is shorter was cut off.
+// bcryptBytes is the length of a complete hash; a shorter one is truncated.
 const bcryptBytes = 60
 
 func checkBcrypt(encoded string) (int, error) {
@@ -173,8 +174,8 @@ func checkBcrypt(encoded string) (int, error) {
 	return costBcrypt + cost, nil
 }
 
-// checkCrypt reads $5$[rounds=N$]salt$hash and $6$…. The library would panic on
-// rounds that are no number.
+// checkCrypt reads $5$[rounds=N$]salt$hash and $6$…. The library would panic if
+// rounds is not a number.
 func checkCrypt(encoded string) (int, error) {
 	parts := strings.Split(encoded, "$")[2:]
 	if len(parts) == 3 {
@@ -185,7 +186,7 @@ func checkCrypt(encoded string) (int, error) {
 		}
 		parts = parts[1:]
 	}
-	const sha256Text, sha512Text = 43, 86 // characters of a whole hash
+	const sha256Text, sha512Text = 43, 86 // characters of a complete hash
 	if len(parts) != 2 || parts[0] == "" || len(parts[1]) != sha256Text && len(parts[1]) != sha512Text {
 		return 0, errors.New("malformed crypt hash")
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// maxTokens bounds what one request is compared with.
+// maxTokens is the maximum number of tokens that a request is compared with.
 const maxTokens = 10_000
 
 var (
@@ -27,8 +27,8 @@ var (
 	errNotRead = errors.New("the token file has not been read yet; try again")
 )
 
-// A digest stands for a token: all are as long, so that comparing them tells
-// nothing, not even a length.
+// A digest replaces a token: all have the same length, so that the time of a
+// comparison reveals nothing, not even a length.
 type digest [sha256.Size]byte
 
 // Extension is a pipeline.Authenticator.
@@ -44,7 +44,7 @@ type Extension struct {
 	equal func(x, y []byte) int
 }
 
-// New makes an authenticator. It reads no file.
+// New creates an authenticator. It reads no file.
 func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -71,8 +71,8 @@ func digests(tokens []config.Secret) []digest {
 	return all
 }
 
-// parse takes the first word of each line. Unlike in the Collector, a line that
-// starts with # is a comment; there, "#" would be a token.
+// parse returns the first word of each line. A line that starts with # is a
+// comment, unlike in the Collector, where "#" would be a token.
 func parse(content []byte) ([]digest, error) {
 	all := []digest{}
 	for line := range strings.Lines(string(content)) {
@@ -87,12 +87,12 @@ func parse(content []byte) ([]digest, error) {
 	return all, nil
 }
 
-// Start reads the file. A second call returns what the first did.
+// Start reads the file. A second call returns the same result.
 func (e *Extension) Start(ctx context.Context) error {
 	return e.life.Start(func(*lifecycle.Undo) error { return e.load(ctx) })
 }
 
-// load reads the file, again and again if that is configured.
+// load reads the file, with retries if configured.
 func (e *Extension) load(ctx context.Context) error {
 	if e.file == nil {
 		return nil
@@ -100,14 +100,14 @@ func (e *Extension) load(ctx context.Context) error {
 	err := e.file.Load()
 	retry := e.cfg.RetryOnFailure
 	if err != nil && retry.Enabled && !e.cfg.WaitForTokenFile {
-		e.log.Warn("the token file cannot be read yet; clients are told to try again until it can", slog.Any("error", err))
+		e.log.Warn("the token file cannot be read yet; requests get a retryable error until it can", slog.Any("error", err))
 		return nil
 	}
 	interval := cmp.Or(retry.Interval, time.Second)
 	for tries := 0; err != nil && retry.Enabled && (retry.MaxRetries == 0 || tries < retry.MaxRetries); tries++ {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("filename: %w (waiting for it: %w)", err, context.Cause(ctx))
+			return fmt.Errorf("filename: %w (while waiting for it: %w)", err, context.Cause(ctx))
 		case <-time.After(interval):
 			err = e.file.Load()
 		}
@@ -118,13 +118,13 @@ func (e *Extension) load(ctx context.Context) error {
 	return nil
 }
 
-// Shutdown has nothing to stop.
+// Shutdown stops nothing: the extension has no goroutines.
 func (e *Extension) Shutdown(context.Context) error {
 	return e.life.Shutdown(func() error { return nil })
 }
 
-// Authenticate implements pipeline.Authenticator. The subject is "token 1", the
-// place of the token among all.
+// Authenticate implements pipeline.Authenticator. The subject is "token 1",
+// with the position of the token in the list.
 func (e *Extension) Authenticate(_ context.Context, header func(string) []string) (*pipeline.Identity, error) {
 	value, err := credential.Value(header, e.header)
 	switch {
@@ -151,7 +151,8 @@ func (e *Extension) Authenticate(_ context.Context, header func(string) []string
 	return nil, errWrong
 }
 
-// find returns the place of d among known, from 1, or 0. It always looks at all.
+// find returns the position of d in known, from 1, or 0 if it is not there. It
+// always compares all.
 func (e *Extension) find(known []digest, d digest) int {
 	place := 0
 	for i := range known {

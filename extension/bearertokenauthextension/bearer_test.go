@@ -29,7 +29,7 @@ func decode(t *testing.T, yaml string) (Config, error) {
 	return cfg, err
 }
 
-// decoded is decode of what is right, and the extension made of it.
+// decoded returns the extension with a valid configuration.
 func decoded(t *testing.T, yaml string, log *testkit.Log) *Extension {
 	t.Helper()
 	cfg, err := decode(t, yaml)
@@ -87,7 +87,7 @@ func TestAuthenticate(t *testing.T) {
 		{"trailing space", []string{"Bearer " + canary + " "}, "token 1"},
 		{"two spaces", []string{"Bearer  " + canary}, "token 1"},
 		{"wrong", []string{"Bearer " + canary + "x"}, wrong},
-		{"a part of it", []string{"Bearer " + canary[:5]}, wrong},
+		{"a part of the token", []string{"Bearer " + canary[:5]}, wrong},
 		{"in upper case", []string{"Bearer " + strings.ToUpper(canary)}, wrong},
 		{"both", []string{"Bearer " + canary + " other"}, wrong},
 		{"another scheme", []string{"Basic " + canary}, wrong},
@@ -125,7 +125,7 @@ func TestOwnHeaderAndScheme(t *testing.T) {
 	}
 }
 
-// Every token is compared with, in constant time, wherever the match is.
+// All tokens are compared, in constant time, wherever the match is.
 func TestAllTokensAreCompared(t *testing.T) {
 	t.Parallel()
 	e := decoded(t, "{tokens: [a, b, c, a]}", nil)
@@ -157,7 +157,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"{token: " + canary + ", header: 'a b'}":        `header: expected the name of a header, found "a b"`,
 		"{token: " + canary + ", header: ''}":           `header: expected the name of a header`,
 		"{token: " + canary + ", scheme: 'a b'}":        `scheme: expected one word`,
-		"{token: x, retry_on_failure: {enabled: true}}": "expected filename",
+		"{token: x, retry_on_failure: {enabled: true}}": "wait_for_token_file need filename",
 		"{filename: x, wait_for_token_file: true}":      "wait_for_token_file requires retry_on_failure to be enabled",
 		"{filename: x, retry_on_failure: {enabled: true, interval: -1s}}": "retry_on_failure.interval: expected 0 or more",
 		"{filename: x, retry_on_failure: {max_retries: -1}}":              "retry_on_failure.max_retries: expected 0 or more",
@@ -216,7 +216,7 @@ func TestTokensOfAFile(t *testing.T) {
 		}
 	}
 	write("rotated\n")
-	if err := e.file.Load(); err != nil { // as a second later
+	if err := e.file.Load(); err != nil { // like a call a second later
 		t.Fatal(err)
 	}
 	if old, now := ask(t, e, "authorization", "Bearer "+canary), ask(t, e, "authorization", "Bearer rotated"); old != errWrong.Error() || now != "token 1" {
@@ -224,10 +224,10 @@ func TestTokensOfAFile(t *testing.T) {
 	}
 	write(strings.Repeat("x\n", maxTokens+1))
 	if err := e.file.Load(); err == nil {
-		t.Error("too many tokens were taken")
+		t.Error("too many tokens were accepted")
 	}
 	if got := ask(t, e, "authorization", "Bearer rotated"); got != "token 1" {
-		t.Errorf("after a file that is wrong: %q", got)
+		t.Errorf("after an invalid file: %q", got)
 	}
 	if strings.Contains(log.String(), canary) || strings.Contains(log.String(), "rotated") {
 		t.Errorf("a secret is in the log:\n%s", log.String())
@@ -239,7 +239,7 @@ func TestTokensOfAFile(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNotThere(t *testing.T) {
+func TestFileIsMissing(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tokens")
 	e := decoded(t, fmt.Sprintf("{filename: %q}", path), nil)

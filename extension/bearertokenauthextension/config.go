@@ -9,40 +9,44 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Config is the extension's section of a configuration, with the keys and the
-// meaning that the OpenTelemetry Collector gives them. Start from DefaultConfig.
+// Config is the extension's section of a configuration, with the keys of the
+// OpenTelemetry Collector and their meaning. Start from DefaultConfig.
 type Config struct {
-	// Header is where the token is, "Authorization" by default.
+	// Header is the name of the header with the token, "Authorization" by
+	// default.
 	Header string `yaml:"header"`
-	// Scheme stands before the token, "Bearer" by default. With "" the header is
-	// the token and nothing else.
+	// Scheme is the text before the token, "Bearer" by default. If it is "", the
+	// value of the header is the token.
 	Scheme string `yaml:"scheme"`
-	// Token and Tokens are what lets a client in. One of the two may be set.
+	// Token and Tokens are the accepted tokens. Only one of the two may be set.
 	Token  config.Secret   `yaml:"token"`
 	Tokens []config.Secret `yaml:"tokens,omitempty"`
-	// Filename is a file with a token at the start of each line; what follows
-	// after a space is a comment. It is read again when it has changed. Token and
-	// Tokens say nothing beside it.
+	// Filename is a file with a token at the start of each line; text after a
+	// space is a comment. It is read again when it has changed. If it is set,
+	// Token and Tokens have no effect.
 	Filename string `yaml:"filename"`
 	// RetryOnFailure lets the extension start without its file.
 	RetryOnFailure RetryConfig `yaml:"retry_on_failure,omitempty"`
-	// WaitForTokenFile makes Start wait for the file, as RetryOnFailure says.
+	// WaitForTokenFile makes Start wait for the file, with the settings of
+	// RetryOnFailure.
 	WaitForTokenFile bool `yaml:"wait_for_token_file,omitempty"`
 }
 
-// RetryConfig is how long to look for a file that is not there yet.
+// RetryConfig configures how often to try to read a file that does not exist
+// yet.
 type RetryConfig struct {
 	Enabled bool `yaml:"enabled"`
-	// MaxRetries counts the looks after the first; 0 is no limit.
+	// MaxRetries is the number of attempts after the first; 0 means no limit.
 	MaxRetries int `yaml:"max_retries"`
-	// Interval is the time between two looks, 0 is one second.
+	// Interval is the time between two attempts; 0 means one second.
 	Interval time.Duration `yaml:"interval"`
 }
 
-// DefaultConfig returns a configuration without tokens, which is not enough.
+// DefaultConfig returns a configuration without tokens, which is not valid.
 func DefaultConfig() Config { return Config{Header: "Authorization", Scheme: "Bearer"} }
 
-// Validate checks the section. Where the Collector has a text, it is the same.
+// Validate checks the section. Errors that the Collector has too have its
+// texts.
 func (c *Config) Validate() error {
 	var errs []error
 	switch {
@@ -72,7 +76,7 @@ func (c *Config) validateRetry() error {
 	r := c.RetryOnFailure
 	switch {
 	case (r.Enabled || c.WaitForTokenFile) && c.Filename == "":
-		return config.Atf("filename", "retry_on_failure and wait_for_token_file are about a file: expected filename")
+		return config.Atf("filename", "retry_on_failure and wait_for_token_file need filename")
 	case c.WaitForTokenFile && !r.Enabled:
 		return config.Atf("wait_for_token_file", "wait_for_token_file requires retry_on_failure to be enabled")
 	case r.MaxRetries < 0:
@@ -83,10 +87,10 @@ func (c *Config) validateRetry() error {
 	return nil
 }
 
-// Warnings says what is suspicious but not wrong.
+// Warnings returns the settings that are valid but suspicious.
 func (c *Config) Warnings() []string {
 	if c.Filename != "" && (c.Token != "" || len(c.Tokens) > 0) {
-		return []string{"the tokens of filename count; token and tokens beside it are ignored"}
+		return []string{"filename is set, so token and tokens have no effect"}
 	}
 	return nil
 }

@@ -1,9 +1,9 @@
 // Package bearertokenauthextension is the authenticator "bearertokenauth":
-// clients bring a token that the configuration, or a file, knows.
+// clients send a token that is in the configuration or in a file.
 //
 //	authorization: Bearer s3cret ──► SHA-256 ──► compared with the SHA-256 of every
-//	   (header)   (scheme)                       token, in constant time, to the end
+//	   (header)   (scheme)                       token, all of them, in constant time
 //
-// The one trap: an empty token would let everybody in who sends nothing, so
-// nothing empty ever becomes a token.
+// The one trap: an empty token would accept requests without a token, so empty
+// tokens are never stored.
 package bearertokenauthextension

@@ -1,13 +1,13 @@
 // Package healthcheckextension is the extension "health_check": an HTTP endpoint
-// that says whether penstock takes data, for load balancers and Kubernetes.
+// that reports whether penstock accepts data, for load balancers and Kubernetes.
 //
 //	GET / ─► Source ─┬─ ready:     200 {"status":"Server available","upSince":…,"uptime":…}
 //	                 └─ not ready: 503 {"status":"Server not available",…,"reason":…}
 //
-// It is asked at each request; nothing is polled in between.
+// The state is read for each request; nothing is polled.
 //
-// The one trap: it is up before the receivers are and after they are gone, so an
-// answer of any kind does not mean ready.
+// The one trap: the endpoint starts before the receivers and stops after them,
+// so a response of any kind does not mean ready.
 package healthcheckextension
 
 import (
@@ -25,11 +25,11 @@ import (
 	"github.com/penstock-telemetry/penstock/extension/internal/webserver"
 )
 
-// Config is the extension's section of a configuration, with the keys and the
-// meaning that the OpenTelemetry Collector gives them. Start from DefaultConfig.
+// Config is the extension's section of a configuration, with the keys of the
+// OpenTelemetry Collector and their meaning. Start from DefaultConfig.
 type Config struct {
 	Server config.WebServer `yaml:",inline"`
-	// Path is what is asked for; "/" stands for every path.
+	// Path is the path of the endpoint; "/" means every path.
 	Path         string        `yaml:"path"`
 	ResponseBody *ResponseBody `yaml:"response_body" config:"section"`
 
@@ -39,13 +39,13 @@ type Config struct {
 	GRPC                   config.Refused `yaml:"grpc,omitempty"`
 }
 
-// ResponseBody replaces the JSON of an answer.
+// ResponseBody replaces the JSON body of responses.
 type ResponseBody struct {
 	Healthy   string `yaml:"healthy"`
 	Unhealthy string `yaml:"unhealthy"`
 }
 
-// DefaultConfig returns what an empty section stands for.
+// DefaultConfig returns the configuration of an empty section.
 func DefaultConfig() Config {
 	return Config{Server: config.WebServer{Endpoint: "localhost:13133", Transport: "tcp"}, Path: "/"}
 }
@@ -58,11 +58,11 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Warnings says what is suspicious but not wrong.
+// Warnings returns the settings that are valid but suspicious.
 func (c *Config) Warnings() []string {
 	all := c.Server.Warnings()
 	if c.CheckCollectorPipeline.Written() {
-		all = append(all, "check_collector_pipeline has no effect (nor does it work in the Collector): what exporters fail to send is counted in otelcol_exporter_send_failed_*")
+		all = append(all, "check_collector_pipeline has no effect (it does not work in the Collector either): failures of exporters are counted in otelcol_exporter_send_failed_*")
 	}
 	if c.UseV2.Written() {
 		all = append(all, "use_v2 has no effect")
@@ -77,11 +77,12 @@ type Extension struct {
 	body   *ResponseBody
 }
 
-// New makes the endpoint, which answers what set.Host says. It opens nothing.
+// New creates the endpoint, which reports the state of set.Host. It does not
+// listen yet.
 func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
 	if set.Host == nil {
-		return nil, fmt.Errorf("extension %q: it answers for the service that runs it, and there is none (Settings.Host)", set.ID)
+		return nil, fmt.Errorf("extension %q: Settings.Host is missing: the extension reports the state of a service", set.ID)
 	}
 	if err := errors.Join(cfg.Validate(), cfg.Server.Validate()); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
@@ -93,7 +94,7 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	return e, nil
 }
 
-// Start binds the endpoint and serves. A second call returns what the first did.
+// Start binds the endpoint and serves. A second call returns the same result.
 func (e *Extension) Start(ctx context.Context) error { return e.server.Start(ctx) }
 
 // Shutdown lets the requests in progress finish until ctx ends, and closes the
@@ -103,12 +104,12 @@ func (e *Extension) Shutdown(ctx context.Context) error { return e.server.Shutdo
 // Endpoints implements component.Server.
 func (e *Extension) Endpoints() []component.Endpoint { return e.server.Endpoints() }
 
-// state is the body of an answer, with the Collector's keys.
+// state is the body of a response, with the Collector's keys.
 type state struct {
 	Status  string    `json:"status"`
 	UpSince time.Time `json:"upSince"`
 	Uptime  string    `json:"uptime"`
-	// Reason is ours.
+	// Reason is not in the Collector.
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -123,8 +124,8 @@ func (e *Extension) answer(w http.ResponseWriter, _ *http.Request) {
 	if e.body == nil {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(code)
-		text, _ := json.Marshal(now) // texts and a time: nothing that JSON cannot say
-		_, _ = w.Write(text)         // who asked may be gone
+		text, _ := json.Marshal(now) // no error is possible: it has only texts and a time
+		_, _ = w.Write(text)         // the client may have disconnected
 		return
 	}
 	text := e.body.Healthy

@@ -25,16 +25,16 @@ func decode(t *testing.T, yaml string) (Config, error) {
 	return cfg, err
 }
 
-// readiness is a service of which only its readiness is asked.
+// readiness is a component.Host with only a readiness.
 type readiness func() (time.Time, error)
 
 func (r readiness) Readiness() (time.Time, error) { return r() }
 
 func (readiness) Status(context.Context) (component.Status, error) {
-	return component.Status{}, errors.New("not asked for")
+	return component.Status{}, errors.New("not implemented")
 }
 
-// start runs the extension on a port of its own.
+// start runs the extension on a free port.
 func start(t *testing.T, yaml string, source readiness) (url string) {
 	t.Helper()
 	cfg, err := decode(t, yaml)
@@ -76,7 +76,7 @@ func get(t *testing.T, url string) (code int, contentType, body string) {
 	return r.StatusCode, r.Header.Get("Content-Type"), string(text)
 }
 
-// The state is that of the moment, in the words of the Collector.
+// The response has the current state, with the Collector's texts.
 func TestAnswers(t *testing.T) {
 	var reason atomic.Pointer[string]
 	since := time.Now().Add(-time.Hour).UTC()
@@ -100,15 +100,15 @@ func TestAnswers(t *testing.T) {
 	if code != 200 || contentType != "application/json" || got.Status != "Server available" || !got.UpSince.Equal(since) || strings.Contains(body, "reason") {
 		t.Errorf("%d %s %s", code, contentType, body)
 	}
-	text := `receiver "otlp": gone`
+	text := `receiver "otlp": closed`
 	reason.Store(&text)
-	const want = `{"status":"Server not available","upSince":"0001-01-01T00:00:00Z","uptime":"","reason":"receiver \"otlp\": gone"}`
+	const want = `{"status":"Server not available","upSince":"0001-01-01T00:00:00Z","uptime":"","reason":"receiver \"otlp\": closed"}`
 	if code, _, body := get(t, url); code != 503 || body != want {
 		t.Errorf("%d %s\nwant %s", code, body, want)
 	}
 	reason.Store(nil)
 	if code, _, _ := get(t, url); code != 200 {
-		t.Errorf("it does not recover: %d", code)
+		t.Errorf("not ready after recovery: %d", code)
 	}
 }
 
@@ -147,6 +147,6 @@ func TestConfig(t *testing.T) {
 		t.Errorf("%v, %+v, %q", err, cfg, cfg.Warnings())
 	}
 	if _, err := New(Config{}, component.Settings{Host: readiness(nil)}); err == nil {
-		t.Error("an empty Config was taken")
+		t.Error("an empty Config was accepted")
 	}
 }

@@ -9,44 +9,47 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Config is the extension's section of a configuration, with the keys and the
-// meaning that the OpenTelemetry Collector gives them. Start from DefaultConfig.
+// Config is the extension's section of a configuration, with the keys of the
+// OpenTelemetry Collector and their meaning. Start from DefaultConfig.
 type Config struct {
-	// Attribute is the header where the token is, "authorization" by default.
+	// Attribute is the name of the header with the token, "authorization" by
+	// default.
 	Attribute string `yaml:"attribute"`
-	// One are the keys of a single provider, which the Collector had before
-	// Providers. It comes before those.
+	// One has the keys of a single provider, which the Collector had before
+	// Providers. It is the first provider.
 	One       Provider   `yaml:",inline"`
 	Providers []Provider `yaml:"providers,omitempty"`
 }
 
-// Provider is an issuer whose tokens are taken.
+// Provider is an issuer whose tokens are accepted.
 type Provider struct {
-	// IssuerURL is the issuer's name, to the letter, and where its discovery
-	// document is found.
+	// IssuerURL is the exact name of the issuer, and the base URL of its
+	// discovery document.
 	IssuerURL string `yaml:"issuer_url,omitempty"`
-	// IssuerCAPath holds authorities in PEM form to trust for the issuer; "" is
-	// the system's.
+	// IssuerCAPath is a file of authorities in PEM form for connections to the
+	// issuer; "" means those of the system.
 	IssuerCAPath string `yaml:"issuer_ca_path,omitempty"`
-	// Audience must be among a token's, unless IgnoreAudience.
+	// Audience must be one of the audiences of a token, unless IgnoreAudience
+	// is set.
 	Audience       string `yaml:"audience,omitempty"`
 	IgnoreAudience bool   `yaml:"ignore_audience,omitempty"`
-	// IgnoreIssuer takes tokens with another issuer than IssuerURL, as long as its
-	// keys have signed them. It works with one provider only.
+	// IgnoreIssuer accepts tokens with an issuer other than IssuerURL if they are
+	// signed with its keys. It requires that there is only one provider.
 	IgnoreIssuer bool `yaml:"ignore_issuer,omitempty"`
-	// UsernameClaim names the client; "" is "sub".
+	// UsernameClaim is the claim with the name of the client; "" means "sub".
 	UsernameClaim string `yaml:"username_claim,omitempty"`
-	// GroupsClaim holds the client's groups; a token must have it then.
+	// GroupsClaim is the claim with the groups of the client. If it is set, a
+	// token must have the claim.
 	GroupsClaim string `yaml:"groups_claim,omitempty"`
-	// PublicKeysFile is a JWK set to take the keys from, instead of the issuer. It
-	// is read again when it has changed.
+	// PublicKeysFile is a file with a JWK set, which replaces the keys of the
+	// issuer. It is read again when it has changed.
 	PublicKeysFile string `yaml:"public_keys_file,omitempty"`
 }
 
-// DefaultConfig returns a configuration without a provider, which is not enough.
+// DefaultConfig returns a configuration without a provider, which is not valid.
 func DefaultConfig() Config { return Config{Attribute: "authorization"} }
 
-// providers are all, with the path of each.
+// providers returns all providers, with the configuration path of each.
 func (c *Config) providers() (all []Provider, paths []string) {
 	if c.One != (Provider{}) {
 		all, paths = append(all, c.One), append(paths, "")
@@ -57,7 +60,8 @@ func (c *Config) providers() (all []Provider, paths []string) {
 	return all, paths
 }
 
-// Validate checks the section. Where the Collector has a text, it is the same.
+// Validate checks the section. Errors that the Collector has too have its
+// texts.
 func (c *Config) Validate() error {
 	var errs []error
 	if !httpguts.ValidHeaderFieldName(c.Attribute) {
@@ -99,13 +103,13 @@ func (p *Provider) check(among int) error {
 	return errors.Join(errs...)
 }
 
-// Warnings says what is suspicious but not wrong.
+// Warnings returns the settings that are valid but suspicious.
 func (c *Config) Warnings() []string {
 	var warnings []string
 	all, _ := c.providers()
 	for _, p := range all {
 		if u, err := url.Parse(p.IssuerURL); err == nil && u.Scheme == "http" && p.PublicKeysFile == "" {
-			warnings = append(warnings, fmt.Sprintf("the keys of %s come over plain HTTP: who can change them on the way can make tokens", p.IssuerURL))
+			warnings = append(warnings, fmt.Sprintf("the keys of %s are fetched over plain HTTP: an attacker on the network can replace them and forge tokens", p.IssuerURL))
 		}
 	}
 	return warnings

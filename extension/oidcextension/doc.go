@@ -1,7 +1,7 @@
-// Package oidcextension is the authenticator "oidc": clients bring a JSON Web
-// Token that an OpenID Connect issuer has signed.
+// Package oidcextension is the authenticator "oidc": clients send a JSON Web
+// Token that is signed by an OpenID Connect issuer.
 //
-//	authorization: Bearer eyJ… ──► whose? ──► keys of that issuer ──► signature, issuer,
+//	authorization: Bearer eyJ… ──► issuer ──► keys of that issuer ──► signature, issuer,
 //	                                 │            ▲     │unknown      audience, expiry
 //	                              iss claim       │     ▼                  │
 //	                                              └── refresher            ▼
@@ -10,12 +10,12 @@
 //	                                     within refreshAfter
 //
 // Each provider has one goroutine that fetches the issuer's keys: at the start,
-// every hour, and when a token names a key that is not among them. Requests never
-// fetch anything; one that meets an unknown key waits for the goroutine for a
-// moment, and is told to come back if there is no answer yet. An issuer that is
-// down therefore costs new keys, not data and not the process.
+// every hour, and when a token has an unknown key id. Requests never fetch
+// anything; a request with an unknown key id waits a short time for the
+// goroutine, and gets a retryable error if there is no result yet. So if an
+// issuer is down, only tokens with new keys are affected.
 //
-// The one trap: which algorithms are right is the issuer's word, never the
-// token's. Only asymmetric ones are taken (go-oidc's list), so that no public key
-// can pass for a shared secret, and "none" is none of them.
+// The one trap: the issuer determines the allowed algorithms, never the token.
+// Only asymmetric ones are allowed (go-oidc's list, which does not contain
+// "none"), so that a public key cannot be used as a shared secret.
 package oidcextension

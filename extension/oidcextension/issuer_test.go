@@ -27,7 +27,7 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// An issuer is a real one, over TLS, with keys that can be changed.
+// An issuer is an OpenID Connect server over TLS, whose keys can be changed.
 type issuer struct {
 	*httptest.Server
 	caFile string
@@ -94,7 +94,7 @@ func (is *issuer) rotate(keys ...jose.JSONWebKey) {
 	is.keys = keys
 }
 
-// rsaKey and ecKey return fresh private keys.
+// rsaKey and ecKey return new private keys.
 func rsaKey(t *testing.T, kid string) jose.JSONWebKey {
 	t.Helper()
 	k, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -115,12 +115,12 @@ func ecKey(t *testing.T, kid string) jose.JSONWebKey {
 
 type claims map[string]any
 
-// claims returns those of a token that is right.
+// claims returns the claims of a valid token.
 func (is *issuer) claims() claims {
 	return claims{"iss": is.URL, "aud": "penstock", "sub": "ann", "exp": time.Now().Add(time.Hour).Unix(), "iat": time.Now().Unix()}
 }
 
-// with sets a claim, or takes it away.
+// with sets a claim, or removes it.
 func (c claims) with(name string, value any) claims {
 	if c[name] = value; value == nil {
 		delete(c, name)
@@ -128,7 +128,7 @@ func (c claims) with(name string, value any) claims {
 	return c
 }
 
-// sign makes a token.
+// sign returns a signed token.
 func sign(t *testing.T, k jose.JSONWebKey, c claims) string {
 	t.Helper()
 	return signAs(t, jose.SignatureAlgorithm(k.Algorithm), k.Key, k.KeyID, c)
@@ -151,7 +151,7 @@ func signAs(t *testing.T, alg jose.SignatureAlgorithm, key any, kid string, c cl
 	return token
 }
 
-// rig is an extension in front of an issuer.
+// rig is an extension that uses an issuer.
 type rig struct {
 	*Extension
 	t   *testing.T
@@ -194,7 +194,7 @@ func start(t *testing.T, providers ...Provider) *rig {
 	return r
 }
 
-// ask presents tokens as they are.
+// ask authenticates a request with header values.
 func (r *rig) ask(values ...string) (*pipeline.Identity, error) {
 	r.t.Helper()
 	id, err := r.Authenticate(r.t.Context(), func(name string) []string {
@@ -215,9 +215,9 @@ func (r *rig) ask(values ...string) (*pipeline.Identity, error) {
 	return id, err
 }
 
-// restIsOver moves the last attempt of the only provider into the past, as if
-// time had gone by.
-func (r *rig) restIsOver() {
+// allowRefresh moves the last attempt of the only provider into the past, so
+// that another is allowed.
+func (r *rig) allowRefresh() {
 	p := r.providers[0]
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -234,7 +234,7 @@ func (r *rig) ready() {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	for { // and the attempt is over
+	for { // until the attempt is over
 		p.mu.Lock()
 		running := p.running
 		p.mu.Unlock()

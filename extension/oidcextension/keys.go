@@ -15,10 +15,11 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// maxKeys bounds a key set: a token without a key's name is tried with all.
+// maxKeys is the maximum size of a key set: a token without a key id is
+// verified with all keys.
 const maxKeys = 100
 
-// algorithms are those that go-oidc takes; all have a private and a public key.
+// algorithms returns the algorithms that go-oidc supports; all are asymmetric.
 func algorithms() []string {
 	return []string{
 		oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512,
@@ -26,11 +27,11 @@ func algorithms() []string {
 	}
 }
 
-// A keySet is what signatures of one issuer are checked with. Nobody changes it.
+// A keySet has the public keys of one issuer. It does not change.
 type keySet []jose.JSONWebKey
 
-// parseKeys reads a JWK set (RFC 7517). Keys that are not for signatures, or of
-// a kind that is not known, are left out, as section 5 there says.
+// parseKeys parses a JWK set (RFC 7517). Keys that are not for signatures, or
+// of an unknown kind, are ignored (section 5 there).
 func parseKeys(text []byte) (keySet, error) {
 	var doc struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -50,18 +51,18 @@ func parseKeys(text []byte) (keySet, error) {
 		if k.Algorithm != "" && !slices.Contains(algorithms(), k.Algorithm) {
 			continue
 		}
-		if public := k.Public(); public.Valid() { // a shared secret has no public half
+		if public := k.Public(); public.Valid() { // a shared secret has no public key
 			set = append(set, public)
 		}
 	}
 	if len(set) == 0 {
-		return nil, errors.New("no supported keys in the JWK set (RSA, ECDSA and Ed25519 keys for signatures are)")
+		return nil, errors.New("no supported keys in the JWK set (supported: RSA, ECDSA and Ed25519 keys for signatures)")
 	}
 	return set, nil
 }
 
-// has says whether there is a key that a token names. A token that names none
-// may be of any.
+// has reports whether there is a key with the key id of a token. A token
+// without a key id may use any key.
 func (s keySet) has(kid string) bool {
 	return kid == "" || slices.ContainsFunc(s, func(k jose.JSONWebKey) bool { return k.KeyID == kid })
 }
@@ -70,7 +71,7 @@ func (s keySet) has(kid string) bool {
 type checker struct {
 	keys   keySet
 	of     header
-	failed bool // go-oidc's error does not say
+	failed bool // the signature was wrong; go-oidc's error does not tell
 }
 
 var errSignature = errors.New("the signature is wrong")
@@ -90,14 +91,13 @@ func (c *checker) VerifySignature(ctx context.Context, token string) ([]byte, er
 	return nil, errSignature
 }
 
-// A trust is what is known of an issuer: its keys, and with which algorithms it
-// signs.
+// A trust has the keys of an issuer and the algorithms that it signs with.
 type trust struct {
 	keys       keySet
 	algorithms []string
 }
 
-// discover asks the issuer for both.
+// discover fetches both from the issuer.
 func discover(ctx context.Context, client *http.Client, issuer string) (*trust, error) {
 	p, err := oidc.NewProvider(oidc.ClientContext(ctx, client), issuer)
 	if err != nil {
@@ -117,7 +117,7 @@ func discover(ctx context.Context, client *http.Client, issuer string) (*trust, 
 		}
 	}
 	if len(t.algorithms) == 0 {
-		t.algorithms = []string{oidc.RS256} // OpenID Connect Discovery, section 3: it must be supported
+		t.algorithms = []string{oidc.RS256} // OpenID Connect Discovery, section 3: every issuer must support it
 	}
 	text, err := fetch(ctx, client, doc.JWKS)
 	if err != nil {
@@ -143,10 +143,10 @@ func fetch(ctx context.Context, client *http.Client, url string) ([]byte, error)
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s: expected 200 OK, found %s", url, resp.Status)
 	}
-	return io.ReadAll(resp.Body) // bounded by the client's transport
+	return io.ReadAll(resp.Body) // limited by the client's transport
 }
 
-// bounded is a transport whose responses end at a limit.
+// bounded is a transport that limits the size of responses.
 type bounded struct {
 	http.RoundTripper
 	maxBytes int64
@@ -160,7 +160,7 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// maxErrorBytes keeps what an issuer answers out of the log but for its start.
+// maxErrorBytes limits how much of an issuer's response an error contains.
 const maxErrorBytes = 256
 
 func shortened(err error) error {

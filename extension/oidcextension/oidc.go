@@ -19,13 +19,13 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// These bound what a token's claims become.
+// Limits on the attributes from claims.
 const (
 	maxAttributes     = 64
 	maxAttributeBytes = 1024
 )
 
-// What clients are told; most are the Collector's words.
+// The errors that clients get. Most have the Collector's texts.
 var (
 	errMissing    = errors.New("authentication didn't succeed")
 	errFormat     = errors.New("invalid authorization header format")
@@ -42,11 +42,11 @@ type Extension struct {
 	providers []*provider
 
 	life    lifecycle.Cycle
-	cancel  context.CancelFunc // of the refreshers; of Start and Shutdown
+	cancel  context.CancelFunc // stops the refreshers; used by Start and Shutdown only
 	running sync.WaitGroup
 }
 
-// New makes an authenticator. It reads no file and asks nobody.
+// New creates an authenticator. It reads no files and sends no requests.
 func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -60,8 +60,8 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	return e, nil
 }
 
-// Start reads files and begins to ask the issuers; it does not wait for them. A
-// second call returns what the first did.
+// Start reads files and starts fetching keys from the issuers, without waiting
+// for them. A second call returns the same result.
 func (e *Extension) Start(ctx context.Context) error {
 	return e.life.Start(func(*lifecycle.Undo) error {
 		for _, p := range e.providers {
@@ -79,7 +79,7 @@ func (e *Extension) Start(ctx context.Context) error {
 	})
 }
 
-// Shutdown ends the conversations with the issuers.
+// Shutdown stops fetching keys from the issuers.
 func (e *Extension) Shutdown(context.Context) error {
 	return e.life.Shutdown(func() error {
 		e.cancel()
@@ -116,13 +116,15 @@ func (e *Extension) Authenticate(ctx context.Context, header func(string) []stri
 	return p.identity(token)
 }
 
-// A header is the part of a token that says how it is signed (RFC 7515, section 4).
+// A header is the part of a token with key id and algorithm (RFC 7515, section
+// 4).
 type header struct {
 	KeyID     string `json:"kid"`
 	Algorithm string `json:"alg"`
 }
 
-// peek reads what is needed to choose keys. Nothing of it is believed.
+// peek parses the parts of a token that are needed to choose keys, without
+// verifying them.
 func peek(raw string) (h header, issuer string, err error) {
 	parts := strings.Split(raw, ".")
 	if len(parts) != 3 {
@@ -145,8 +147,8 @@ func decodePart(part string, into any) error {
 	return json.Unmarshal(text, into)
 }
 
-// providerOf returns the provider whose tokens these claim to be. With a single
-// provider it is that one: it will look at the issuer itself.
+// providerOf returns the provider for an issuer. If there is only one provider,
+// it returns that one, which checks the issuer itself.
 func (e *Extension) providerOf(issuer string) *provider {
 	if len(e.providers) == 1 {
 		return e.providers[0]
@@ -159,10 +161,10 @@ func (e *Extension) providerOf(issuer string) *provider {
 	return nil
 }
 
-// verify checks a token whole.
+// verify checks a token completely.
 func (p *provider) verify(ctx context.Context, raw string, h header) (*oidc.IDToken, error) {
 	if p.client == nil && p.file == nil {
-		return nil, later(errNotStarted, time.Second)
+		return nil, retryable(errNotStarted, time.Second)
 	}
 	t, err := p.keysFor(ctx, h.KeyID)
 	if err != nil {
@@ -170,9 +172,10 @@ func (p *provider) verify(ctx context.Context, raw string, h header) (*oidc.IDTo
 	}
 	token, badSignature, err := p.verifyWith(ctx, t, raw, h)
 	if badSignature && h.KeyID == "" && p.file == nil {
-		// A token that names no key may be of one that is new. If none can be
-		// asked for now, it is refused: anybody can make such a token.
-		if p.fresh(ctx) == nil {
+		// A token without a key id may be signed with a new key. If the keys
+		// cannot be fetched now, it is refused, since anybody can create such a
+		// token.
+		if p.awaitRefresh(ctx) == nil {
 			token, _, err = p.verifyWith(ctx, p.trust.Load(), raw, h)
 		}
 	}
@@ -191,7 +194,7 @@ func (p *provider) verifyWith(ctx context.Context, t *trust, raw string, h heade
 	return token, keys.failed, err
 }
 
-// identity reads a token that was verified.
+// identity returns the identity from the claims of a verified token.
 func (p *provider) identity(token *oidc.IDToken) (*pipeline.Identity, error) {
 	var claims map[string]any
 	if err := token.Claims(&claims); err != nil {
@@ -224,7 +227,7 @@ func (p *provider) identity(token *oidc.IDToken) (*pipeline.Identity, error) {
 	return id, nil
 }
 
-// texts reads a claim that is one text or several.
+// texts returns the texts of a claim that is one value or a list.
 func texts(claim any) []string {
 	list, ok := claim.([]any)
 	if !ok {
@@ -258,7 +261,7 @@ func bound(text string) string {
 	return strings.ToValidUTF8(text, "")
 }
 
-// quoted is a client's text as it may stand in an error.
+// quoted returns a client's text quoted and truncated, for errors.
 func quoted(text string) string {
 	const most = 100
 	if len(text) > most {
@@ -267,7 +270,8 @@ func quoted(text string) string {
 	return strconv.Quote(text)
 }
 
-// later tells that nothing is known about the client, and when it may be.
-func later(err error, after time.Duration) error {
+// retryable wraps an error for a client that has been neither accepted nor
+// refused, with the delay for its next attempt.
+func retryable(err error, after time.Duration) error {
 	return &pipeline.Error{Kind: pipeline.Retryable, RetryAfter: after, Err: err}
 }

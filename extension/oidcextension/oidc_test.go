@@ -24,13 +24,13 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// isLater says whether a refusal means "try again".
+// isLater reports whether an error is retryable.
 func isLater(err error) bool {
 	var pe *pipeline.Error
 	return errors.As(err, &pe) && pe.Kind == pipeline.Retryable && pe.RetryAfter > 0
 }
 
-// none is a token that says that it is not signed.
+// none returns a token with the algorithm "none".
 func none(t *testing.T, c claims) string {
 	t.Helper()
 	text, err := json.Marshal(c)
@@ -43,7 +43,7 @@ func none(t *testing.T, c claims) string {
 
 func TestTokens(t *testing.T) {
 	t.Parallel()
-	rs, ec, stranger := rsaKey(t, "rs"), ecKey(t, "ec"), rsaKey(t, "rs")
+	rs, ec, unknown := rsaKey(t, "rs"), ecKey(t, "ec"), rsaKey(t, "rs")
 	is := newIssuer(t, rs, ec)
 	r := start(t, is.provider())
 	public := x509.MarshalPKCS1PublicKey(&rs.Key.(*rsa.PrivateKey).PublicKey)
@@ -62,13 +62,13 @@ func TestTokens(t *testing.T) {
 		{"no audience", sign(t, rs, is.claims().with("aud", nil)), `expected audience "penstock"`},
 		{"another issuer", sign(t, rs, is.claims().with("iss", "https://evil.example")), "issued by a different provider"},
 		{"no issuer", sign(t, rs, is.claims().with("iss", nil)), "issued by a different provider"},
-		{"a stranger's key under a known kid", sign(t, stranger, is.claims()), "the signature is wrong"},
+		{"another key with a known kid", sign(t, unknown, is.claims()), "the signature is wrong"},
 		{"the other key's kid", signAs(t, jose.RS256, rs.Key, "ec", is.claims()), "the signature is wrong"},
 		{"another algorithm with the right key", signAs(t, jose.RS512, rs.Key, "rs", is.claims()), "unexpected signature algorithm"},
 		{"none", none(t, is.claims()), "malformed jwt"},
 		{"HS256 with the public key", signAs(t, jose.HS256, public, "rs", is.claims()), "unexpected signature algorithm"},
 		{"HS256 with the public key, no kid", signAs(t, jose.HS256, public, "", is.claims()), "unexpected signature algorithm"},
-		{"signature cut off", parts[0] + "." + parts[1] + ".", "the signature is wrong"},
+		{"signature missing", parts[0] + "." + parts[1] + ".", "the signature is wrong"},
 		{"two parts", parts[0] + "." + parts[1], "malformed jwt"},
 		{"four parts", good + ".x", "malformed jwt"},
 		{"another payload", parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"root"}`)) + "." + parts[2], "the signature is wrong"},
@@ -80,7 +80,7 @@ func TestTokens(t *testing.T) {
 		id, err := r.ask("Bearer " + c.token)
 		switch {
 		case isLater(err):
-			t.Errorf("%s: the refusal is not for good: %v", c.name, err)
+			t.Errorf("%s: the refusal is not permanent: %v", c.name, err)
 		case c.want == "" && (err != nil || id.Subject != "ann"):
 			t.Errorf("%s: %v, %v", c.name, id, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
@@ -169,13 +169,13 @@ func TestIdentity(t *testing.T) {
 
 func TestSeveralIssuers(t *testing.T) {
 	t.Parallel()
-	k1, k2 := ecKey(t, "k"), ecKey(t, "k") // of the same name
+	k1, k2 := ecKey(t, "k"), ecKey(t, "k") // with the same key id
 	one, two := newIssuer(t, k1), newIssuer(t, k2)
 	r := start(t, one.provider(), two.provider())
 	for token, want := range map[string]string{
 		sign(t, k1, one.claims()):                                     "",
 		sign(t, k2, two.claims()):                                     "",
-		sign(t, k1, two.claims()):                                     "the signature is wrong", // one's key in two's name
+		sign(t, k1, two.claims()):                                     "the signature is wrong", // the key of one, the issuer of two
 		sign(t, k1, one.claims().with("iss", "https://evil.example")): `no OIDC provider configured`,
 	} {
 		_, err := r.ask("Bearer " + token)
@@ -196,11 +196,11 @@ func TestIgnoredIssuerAndAudience(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := r.ask("Bearer " + sign(t, ecKey(t, "k"), is.claims())); err == nil {
-		t.Error("a stranger's key was taken")
+		t.Error("another key was accepted")
 	}
 }
 
-// A new key is found by the first token that names it.
+// The first token with a new key causes the keys to be fetched.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	first, second := ecKey(t, "1"), rsaKey(t, "2")
@@ -209,18 +209,18 @@ func TestRotation(t *testing.T) {
 	r.ready()
 	is.rotate(second)
 	if _, err := r.ask("Bearer " + sign(t, second, is.claims())); !isLater(err) {
-		t.Errorf("within a moment of the last fetch: %v", err)
+		t.Errorf("immediately after the last fetch: %v", err)
 	}
-	r.restIsOver()
+	r.allowRefresh()
 	if _, err := r.ask("Bearer " + sign(t, second, is.claims())); err != nil {
 		t.Errorf("after the rotation: %v", err)
 	}
 	if _, err := r.ask("Bearer " + sign(t, first, is.claims())); err == nil {
-		t.Error("the withdrawn key is still taken")
+		t.Error("the withdrawn key is still accepted")
 	}
 }
 
-// Issuers with one key need not name it.
+// Issuers with one key need no key id.
 func TestRotationWithoutKeyIDs(t *testing.T) {
 	t.Parallel()
 	first, second := ecKey(t, ""), ecKey(t, "")
@@ -230,22 +230,22 @@ func TestRotationWithoutKeyIDs(t *testing.T) {
 	is.rotate(second)
 	token := "Bearer " + sign(t, second, is.claims())
 	if _, err := r.ask(token); err == nil || isLater(err) {
-		t.Errorf("within a moment of the last fetch: %v", err)
+		t.Errorf("immediately after the last fetch: %v", err)
 	}
-	r.restIsOver()
+	r.allowRefresh()
 	if _, err := r.ask(token); err != nil {
 		t.Error(err)
 	}
 }
 
-// Tokens with keys that nobody has do not make anybody ask the issuer more often.
-func TestUnknownKeysDoNotHammerTheIssuer(t *testing.T) {
+// Tokens with unknown keys do not cause more requests to the issuer.
+func TestUnknownKeysDoNotFloodTheIssuer(t *testing.T) {
 	t.Parallel()
 	k := ecKey(t, "k")
 	is := newIssuer(t, k)
 	r := start(t, is.provider())
 	r.ready()
-	r.restIsOver()
+	r.allowRefresh()
 	made := ecKey(t, "made up")
 	if _, err := r.ask("Bearer " + sign(t, made, is.claims())); !errors.Is(err, errUnknownKey) {
 		t.Fatalf("the first: %v", err)
@@ -263,18 +263,18 @@ func TestUnknownKeysDoNotHammerTheIssuer(t *testing.T) {
 	}
 	wg.Wait()
 	if _, err := r.ask("Bearer " + sign(t, made, is.claims())); !errors.Is(err, errUnknownKey) {
-		t.Errorf("one that the issuer was asked for: %v", err)
+		t.Errorf("a key that the issuer did not have: %v", err)
 	}
 	if n := is.fetches.Load(); n != 2 {
 		t.Errorf("%d fetches, want the first and one more", n)
 	}
 	if _, err := r.ask("Bearer " + sign(t, k, is.claims())); err != nil {
-		t.Errorf("a good token beside the flood: %v", err)
+		t.Errorf("a valid token during the flood: %v", err)
 	}
 }
 
-// An issuer that is down at the start delays tokens and nothing else.
-func TestAnIssuerThatIsDown(t *testing.T) {
+// An issuer that is down at the start only delays tokens.
+func TestIssuerIsDown(t *testing.T) {
 	t.Parallel()
 	k := ecKey(t, "k")
 	is := newIssuer(t, k)
@@ -288,16 +288,16 @@ func TestAnIssuerThatIsDown(t *testing.T) {
 		t.Errorf("again: %v", err)
 	}
 	is.down.Store(false)
-	r.ready() // it tries by itself
+	r.ready() // the refresher retries
 	if _, err := r.ask(token); err != nil {
-		t.Errorf("after it came up: %v", err)
+		t.Errorf("after it is up: %v", err)
 	}
-	if log := r.log.String(); !strings.Contains(log, "cannot get the issuer's keys") || strings.Count(log, "out of order") > 40 {
+	if log := r.log.String(); !strings.Contains(log, "fetching the issuer's keys failed") || strings.Count(log, "out of order") > 40 {
 		t.Errorf("the log:\n%s", log)
 	}
-	is.down.Store(true) // what is known stays known
+	is.down.Store(true) // known keys stay in use
 	is.rotate()
-	r.restIsOver()
+	r.allowRefresh()
 	if _, err := r.ask("Bearer " + sign(t, ecKey(t, "other"), is.claims())); !isLater(err) {
 		t.Errorf("an unknown key while it is down: %v", err)
 	}
@@ -314,7 +314,7 @@ func TestIssuersThatMisbehave(t *testing.T) {
 		"no keys":                func(is *issuer, _ *Provider) { is.keys = nil },
 		"another name":           func(is *issuer, _ *Provider) { is.name = "https://evil.example" },
 		"an unknown certificate": func(_ *issuer, p *Provider) { p.IssuerCAPath = "" },
-		"nobody there":           func(is *issuer, _ *Provider) { is.Close() },
+		"server closed":          func(is *issuer, _ *Provider) { is.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -326,14 +326,14 @@ func TestIssuersThatMisbehave(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			if r.providers[0].trust.Load() != nil {
-				t.Error("it is trusted")
+				t.Error("keys were accepted")
 			}
 		})
 	}
 }
 
-// What the issuer offers beyond asymmetric algorithms is not taken.
-func TestOnlySharedSecretsOnOffer(t *testing.T) {
+// Algorithms of the issuer that are not asymmetric are ignored.
+func TestIssuerWithSymmetricAlgorithms(t *testing.T) {
 	t.Parallel()
 	k := rsaKey(t, "k")
 	is := newIssuer(t, k)
@@ -344,7 +344,7 @@ func TestOnlySharedSecretsOnOffer(t *testing.T) {
 	}
 	public := x509.MarshalPKCS1PublicKey(&k.Key.(*rsa.PrivateKey).PublicKey)
 	if _, err := r.ask("Bearer " + signAs(t, jose.HS256, public, "k", is.claims())); err == nil {
-		t.Error("HS256 was taken")
+		t.Error("HS256 was accepted")
 	}
 }
 
@@ -373,10 +373,10 @@ func TestPublicKeysFile(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := r.ask("Bearer " + sign(t, next, c)); !errors.Is(err, errUnknownKey) {
-		t.Errorf("a key that is not there: %v", err)
+		t.Errorf("an unknown key: %v", err)
 	}
 	write(next)
-	if err := r.providers[0].file.Load(); err != nil { // as a second later
+	if err := r.providers[0].file.Load(); err != nil { // like a call a second later
 		t.Fatal(err)
 	}
 	if _, err := r.ask("Bearer " + sign(t, next, c)); err != nil {
@@ -397,8 +397,8 @@ func TestKeySets(t *testing.T) {
 		name, text string
 		keys       int // -1: refused
 	}{
-		{"a private key is cut to its public half", `{"keys":[` + string(ec) + `]}`, 1},
-		{"what is not known is left out", `{"keys":[{"kty":"OKP","crv":"X448","x":"AA"},{"kty":"x"},{"kty":"EC","crv":"secp256k1"},` + string(ec) + `]}`, 1},
+		{"a private key becomes its public key", `{"keys":[` + string(ec) + `]}`, 1},
+		{"unknown keys are ignored", `{"keys":[{"kty":"OKP","crv":"X448","x":"AA"},{"kty":"x"},{"kty":"EC","crv":"secp256k1"},` + string(ec) + `]}`, 1},
 		{"for encryption", `{"keys":[` + strings.Replace(string(ec), `"sig"`, `"enc"`, 1) + `]}`, -1},
 		{"a shared secret", `{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`, -1},
 		{"none", `{"keys":[]}`, -1},
@@ -461,7 +461,7 @@ func TestNotStarted(t *testing.T) {
 		t.Error(err)
 	}
 	if err := e.Start(t.Context()); err == nil {
-		t.Error("it was started after its end")
+		t.Error("Start after Shutdown succeeded")
 	}
 }
 

@@ -17,43 +17,47 @@ import (
 	"github.com/penstock-telemetry/penstock/extension/internal/watched"
 )
 
-// The bounds on talking to an issuer.
+// Limits on requests to an issuer.
 const (
 	fetchTimeout     = 5 * time.Second
 	maxResponseBytes = 1 << 20
-	// refreshAfter is how long an issuer is left alone after an attempt, whatever
-	// tokens come.
+	// refreshAfter is the minimum time between two attempts, whatever tokens
+	// arrive.
 	refreshAfter = 10 * time.Second
-	// refreshEvery makes keys go that the issuer has withdrawn.
+	// refreshEvery is the interval after which keys that the issuer has
+	// withdrawn are removed.
 	refreshEvery = time.Hour
-	// firstRetry doubles up to refreshAfter while the issuer has never answered.
+	// firstRetry is the first delay after a failed attempt; it doubles up to
+	// refreshAfter.
 	firstRetry = time.Second
-	// patience is how long a request waits for keys.
-	patience   = 2 * time.Second
+	// maxKeyWait is how long a request waits for keys.
+	maxKeyWait = 2 * time.Second
 	maxWaiting = 256
-	// maxAbsent bounds the names of keys that the issuer did not have.
+	// maxAbsent is the maximum number of cached key ids that the issuer does
+	// not have.
 	maxAbsent = 64
 )
 
-// provider knows one issuer.
+// provider fetches and holds the keys of one issuer.
 type provider struct {
 	cfg    Provider
 	log    *slog.Logger
 	client *http.Client
-	file   *watched.File[keySet] // instead of client
-	trust  atomic.Pointer[trust] // nil until the issuer has answered
+	file   *watched.File[keySet] // instead of client, or nil
+	trust  atomic.Pointer[trust] // nil until the first successful attempt
 
-	asked   chan struct{} // wakes the refresher; holds one
+	asked   chan struct{} // wakes the refresher; its capacity is 1
 	waiting atomic.Int32
 
 	mu      sync.Mutex
-	running bool            // an attempt is under way
-	attempt time.Time       // when the last one began, or ended
-	next    *outcome        // of the attempt under way, or of the next
-	absent  map[string]bool // keys that tokens named and the last good attempt did not bring
+	running bool            // an attempt is in progress
+	attempt time.Time       // begin or end of the last attempt
+	next    *outcome        // of the attempt in progress, or of the next
+	absent  map[string]bool // key ids of tokens that were missing in the last successful attempt
 }
 
-// An outcome is what becomes of one attempt; err is read after done is closed.
+// An outcome is the result of one attempt; err may be read after done is
+// closed.
 type outcome struct {
 	done chan struct{}
 	err  error
@@ -69,7 +73,7 @@ func newProvider(cfg Provider, log *slog.Logger) *provider {
 	return p
 }
 
-// open reads files. It talks to nobody.
+// open reads files and creates the client. It sends no requests.
 func (p *provider) open() error {
 	if p.file != nil {
 		if err := p.file.Load(); err != nil {
@@ -92,12 +96,12 @@ func (p *provider) open() error {
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure, ForceAttemptHTTP2: true,
 		DialContext:         (&net.Dialer{Timeout: fetchTimeout}).DialContext,
 		TLSHandshakeTimeout: fetchTimeout, ResponseHeaderTimeout: fetchTimeout,
-		MaxResponseHeaderBytes: 64 << 10, DisableKeepAlives: true, // it is asked once an hour
+		MaxResponseHeaderBytes: 64 << 10, DisableKeepAlives: true, // one request an hour
 	}, maxResponseBytes}}
 	return nil
 }
 
-// run is the refresher: it ends with ctx.
+// run is the refresher. It returns when ctx ends.
 func (p *provider) run(ctx context.Context) {
 	wait := firstRetry
 	for ctx.Err() == nil {
@@ -107,7 +111,7 @@ func (p *provider) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			p.log.Warn("cannot get the issuer's keys; trying again", slog.Any("error", err), slog.Bool("have_older_keys", p.trust.Load() != nil))
+			p.log.Warn("fetching the issuer's keys failed; retrying", slog.Any("error", err), slog.Bool("have_older_keys", p.trust.Load() != nil))
 			next, wait = wait, min(2*wait, refreshAfter)
 		default:
 			wait = firstRetry
@@ -120,12 +124,12 @@ func (p *provider) run(ctx context.Context) {
 	}
 }
 
-// refresh makes one attempt. It alone fetches anything.
+// refresh makes one attempt. Only refresh sends requests.
 func (p *provider) refresh(ctx context.Context) error {
 	p.mu.Lock()
 	p.running, p.attempt = true, time.Now()
 	select {
-	case <-p.asked: // this attempt is the answer
+	case <-p.asked: // this attempt is the one asked for
 	default:
 	}
 	p.mu.Unlock()
@@ -150,7 +154,7 @@ var (
 	errUnknownKey = errors.New("the token is signed with a key that the issuer does not have")
 )
 
-// keysFor returns what to check a token with that names the key kid.
+// keysFor returns the keys and algorithms for a token with the key id kid.
 func (p *provider) keysFor(ctx context.Context, kid string) (*trust, error) {
 	if p.file != nil {
 		return p.fromFile(kid)
@@ -162,7 +166,7 @@ func (p *provider) keysFor(ctx context.Context, kid string) (*trust, error) {
 	case t != nil && p.isAbsent(kid):
 		return nil, errUnknownKey
 	}
-	if err := p.fresh(ctx); err != nil {
+	if err := p.awaitRefresh(ctx); err != nil {
 		return nil, err
 	}
 	if t = p.trust.Load(); t.keys.has(kid) {
@@ -176,25 +180,25 @@ func (p *provider) fromFile(kid string) (*trust, error) {
 	set := p.file.Get()
 	switch {
 	case set == nil:
-		return nil, later(errNoKeys, time.Second)
+		return nil, retryable(errNoKeys, time.Second)
 	case !set.has(kid):
 		return nil, errUnknownKey
 	}
 	return &trust{keys: *set, algorithms: algorithms()}, nil
 }
 
-// fresh waits for an attempt that succeeds, if one may be made now. Its error
-// says when to come back.
-func (p *provider) fresh(ctx context.Context) error {
+// awaitRefresh waits for the next attempt and returns nil if it succeeds. Its
+// error has the delay for the client's next attempt.
+func (p *provider) awaitRefresh(ctx context.Context) error {
 	o, wait := p.ask()
 	if wait > 0 {
-		return later(errNoKeys, wait)
+		return retryable(errNoKeys, wait)
 	}
 	defer p.waiting.Add(-1)
 	if p.waiting.Add(1) > maxWaiting {
-		return later(errNoKeys, time.Second)
+		return retryable(errNoKeys, time.Second)
 	}
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(maxKeyWait)
 	defer timeout.Stop()
 	select {
 	case <-o.done:
@@ -204,10 +208,11 @@ func (p *provider) fresh(ctx context.Context) error {
 	case <-timeout.C:
 	case <-ctx.Done():
 	}
-	return later(errNoKeys, time.Second)
+	return retryable(errNoKeys, time.Second)
 }
 
-// ask wants an attempt. If the last one is too young, it says how long to wait.
+// ask requests an attempt. If the last one was too recent, it returns the time
+// to wait.
 func (p *provider) ask() (*outcome, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -223,8 +228,7 @@ func (p *provider) ask() (*outcome, time.Duration) {
 	return p.next, 0
 }
 
-// isAbsent says whether the issuer was asked for a key a moment ago and did not
-// have it.
+// isAbsent reports whether the issuer did not have a key in a recent attempt.
 func (p *provider) isAbsent(kid string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

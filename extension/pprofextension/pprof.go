@@ -5,9 +5,10 @@
 //	              http://localhost:1777/debug/pprof/heap
 //	                                               /trace?seconds=5
 //
-// The one trap: whoever reaches the port reads memory addresses, function names
-// and contents of goroutine stacks, and can slow the process down. It is for
-// localhost. The command line, in which a secret may stand, is not shown.
+// The one trap: everybody who can connect to the port can read memory
+// addresses, function names and goroutine stacks, and can slow the process
+// down. It is for localhost. The command line, which may contain a secret, is
+// not shown.
 package pprofextension
 
 import (
@@ -30,27 +31,27 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 )
 
-// maxProfile is how long a profile or trace may be. net/http/pprof itself has no
-// bound: it moves the server's write timeout out of the way.
+// maxProfile is the maximum duration of a profile or trace. net/http/pprof has
+// no limit: it extends the server's write timeout.
 const maxProfile = 10 * time.Minute
 
-// Config is the extension's section of a configuration, with the keys and the
-// meaning that the OpenTelemetry Collector gives them. Start from DefaultConfig.
+// Config is the extension's section of a configuration, with the keys of the
+// OpenTelemetry Collector and their meaning. Start from DefaultConfig.
 type Config struct {
 	Server config.WebServer `yaml:",inline"`
-	// BlockProfileFraction is the mean time in nanoseconds that goroutines are
-	// blocked between two samples; 0 is off (runtime.SetBlockProfileRate).
+	// BlockProfileFraction is the mean blocking time in nanoseconds between two
+	// samples; 0 means off (runtime.SetBlockProfileRate).
 	BlockProfileFraction int `yaml:"block_profile_fraction"`
-	// MutexProfileFraction samples one of so many contentions of a mutex; 0 is
-	// off (runtime.SetMutexProfileFraction).
+	// MutexProfileFraction n samples one of n mutex contentions; 0 means off
+	// (runtime.SetMutexProfileFraction).
 	MutexProfileFraction int `yaml:"mutex_profile_fraction"`
-	// SaveToFile takes a CPU profile from start to end.
+	// SaveToFile is a file for a CPU profile from Start to Shutdown.
 	SaveToFile string `yaml:"save_to_file"`
 
 	DialerConfig config.Ignored `yaml:"dialer,omitempty"`
 }
 
-// DefaultConfig returns what an empty section stands for.
+// DefaultConfig returns the configuration of an empty section.
 func DefaultConfig() Config {
 	return Config{Server: config.WebServer{Endpoint: "localhost:1777", Transport: "tcp"}}
 }
@@ -67,7 +68,7 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Warnings says what is suspicious but not wrong.
+// Warnings returns the settings that are valid but suspicious.
 func (c *Config) Warnings() []string {
 	all := c.Server.Warnings()
 	if c.DialerConfig.Written() {
@@ -76,22 +77,22 @@ func (c *Config) Warnings() []string {
 	return all
 }
 
-// Extension is the endpoint. What it samples is the process's: of two
-// extensions of this type the last one started decides.
+// Extension is the endpoint. The sampling rates are global in the process: of
+// two extensions of this type the one that was started last sets them.
 type Extension struct {
 	server *webserver.Server
 	cfg    Config
 	life   lifecycle.Cycle
-	file   *os.File // of SaveToFile, while it is written; of Start and Shutdown
+	file   *os.File // of SaveToFile, while it is written; used by Start and Shutdown only
 }
 
-// New makes the endpoint. It opens nothing.
+// New creates the endpoint. It does not listen yet.
 func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
 	if err := errors.Join(cfg.Validate(), cfg.Server.Validate()); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
 	}
-	mux := http.NewServeMux() // not the default one, which serves what anybody registers
+	mux := http.NewServeMux() // not the default one, with which any package can register handlers
 	mux.Handle("/{$}", http.RedirectHandler("/debug/pprof/", http.StatusFound))
 	mux.HandleFunc("/debug/pprof/", bounded(pprof.Index))
 	mux.HandleFunc("/debug/pprof/cmdline", programName)
@@ -101,7 +102,7 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	return &Extension{cfg: cfg, server: webserver.New(webserver.Options{Config: cfg.Server, Log: set.Logger, Handler: mux})}, nil
 }
 
-// bounded refuses profiles that would take too long.
+// bounded refuses profiles that are too long.
 func bounded(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if seconds, err := strconv.ParseFloat(r.FormValue("seconds"), 64); err == nil && !(seconds <= maxProfile.Seconds()) {
@@ -112,15 +113,15 @@ func bounded(h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// programName answers with the command line's first word alone: the others may
-// be secrets (--set exporters.otlp.headers.authorization=…).
+// programName responds with only the first word of the command line: the others
+// may contain secrets (--set exporters.otlp.headers.authorization=…).
 func programName(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, filepath.Base(os.Args[0])) // who asked may be gone
+	_, _ = io.WriteString(w, filepath.Base(os.Args[0])) // the client may have disconnected
 }
 
-// Start binds the endpoint and begins to sample. A second call returns what the
-// first did.
+// Start binds the endpoint and starts sampling. A second call returns the same
+// result.
 func (e *Extension) Start(ctx context.Context) error {
 	return e.life.Start(func(undo *lifecycle.Undo) error {
 		if err := e.server.Start(ctx); err != nil {
@@ -151,14 +152,14 @@ func (e *Extension) save() error {
 	return nil
 }
 
-// Shutdown ends the samples and the endpoint.
+// Shutdown stops sampling and closes the endpoint.
 func (e *Extension) Shutdown(ctx context.Context) error {
 	return e.life.Shutdown(func() error {
 		runtime.SetBlockProfileRate(0)
 		runtime.SetMutexProfileFraction(0)
 		var err error
 		if e.file != nil {
-			runtimepprof.StopCPUProfile() // which writes the file
+			runtimepprof.StopCPUProfile() // writes the file
 			if err = e.file.Close(); err != nil {
 				err = fmt.Errorf("save_to_file: %w", err)
 			}

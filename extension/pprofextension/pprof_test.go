@@ -16,7 +16,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
-// What is profiled is the process, so that these tests run one after another.
+// The profiles are of the whole process, so these tests are not parallel.
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
@@ -74,14 +74,14 @@ func TestProfiles(t *testing.T) {
 			t.Errorf("%s: %d", long, code)
 		}
 	}
-	for _, name := range []string{"/debug/vars", "/metrics", "/debug/pprof/nothing"} { // what others register elsewhere
+	for _, name := range []string{"/debug/vars", "/metrics", "/debug/pprof/nothing"} { // handlers of http.DefaultServeMux and others
 		if code, _ := get(t, url+name); code != 404 {
 			t.Errorf("%s: %d", name, code)
 		}
 	}
 }
 
-// The test's own arguments stand for secrets.
+// The arguments of the test stand for secrets.
 func TestTheCommandLineIsNotShown(t *testing.T) {
 	_, url := start(t, DefaultConfig())
 	code, body := get(t, url+"/debug/pprof/cmdline")
@@ -109,7 +109,7 @@ func TestSamplesWhileItRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	second.cfg.SaveToFile = filepath.Join(t.TempDir(), "other")
-	if err := second.Start(t.Context()); err == nil { // its port is taken, or the profile is
+	if err := second.Start(t.Context()); err == nil { // the port or the CPU profile is in use
 		t.Error("two CPU profiles at once")
 	}
 	for range 2 {
@@ -124,22 +124,23 @@ func TestSamplesWhileItRuns(t *testing.T) {
 		t.Errorf("mutex fraction %d after the end", n)
 	}
 	if err := e.Start(t.Context()); err == nil {
-		t.Error("it was started again")
+		t.Error("a second Start succeeded")
 	}
 	if err := second.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
 
-// Shutdown does not wait for a long profile; what there is of it is delivered.
-func TestShutdownCutsAProfileShort(t *testing.T) {
+// Shutdown does not wait for a long profile; the profile is sent as far as it
+// has been recorded.
+func TestShutdownEndsAProfile(t *testing.T) {
 	e, url := start(t, DefaultConfig())
 	got := make(chan []byte)
 	go func() {
 		_, body := get(t, url+"/debug/pprof/profile?seconds=300")
 		got <- body
 	}()
-	for { // until the profile is under way
+	for { // until the profile has started
 		if _, stacks := get(t, url+"/debug/pprof/goroutine?debug=1"); strings.Contains(string(stacks), "net/http/pprof.sleep") {
 			break
 		}
@@ -148,11 +149,11 @@ func TestShutdownCutsAProfileShort(t *testing.T) {
 		t.Error(err)
 	}
 	if !isGzip(<-got) {
-		t.Error("nothing was delivered")
+		t.Error("no profile was sent")
 	}
 }
 
-func TestAFileThatCannotBeWritten(t *testing.T) {
+func TestFileFailsToOpen(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Server.Endpoint, cfg.SaveToFile = "localhost:0", t.TempDir()
 	e, err := New(cfg, component.Settings{ID: "pprof"})

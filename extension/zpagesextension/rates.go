@@ -7,18 +7,17 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 )
 
-// shortest is the shortest time over which a rate says anything.
+// shortest is the minimum time for a meaningful rate.
 const shortest = time.Second
 
-// rates remembers counters from one look at the page to the next. All who look
-// share one memory.
+// rates keeps counters from one page view to the next. All viewers share it.
 type rates struct {
 	mu           sync.Mutex
 	base, latest component.Status
 }
 
-// against returns the snapshot that s is to be compared with: the last one that
-// was taken at least a second before. It is the zero component.Status at the first look.
+// against returns the snapshot to compare s with: the last one that was taken at least a
+// second before, or the zero component.Status for the first page view.
 func (r *rates) against(s component.Status) component.Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -28,7 +27,7 @@ func (r *rates) against(s component.Status) component.Status {
 	return r.base
 }
 
-// rate is a number of items a second; Known is false at the first look.
+// rate is a number of items a second; Known is false for the first page view.
 type rate struct {
 	PerSecond float64
 	Known     bool
@@ -41,7 +40,7 @@ func rateOf(now, before int64, over time.Duration) rate {
 	return rate{float64(max(0, now-before)) / over.Seconds(), true}
 }
 
-// over is the time between two looks, 0 if there was none before.
+// over returns the time between two page views; 0 if there was none before.
 func over(before, now component.Status) time.Duration {
 	if before.Taken.IsZero() {
 		return 0

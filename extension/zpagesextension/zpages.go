@@ -23,23 +23,23 @@ import (
 	"github.com/penstock-telemetry/penstock/extension/internal/webserver"
 )
 
-// Config is the extension's section of a configuration, with the keys and the
-// meaning that the OpenTelemetry Collector gives them. Start from DefaultConfig.
+// Config is the extension's section of a configuration, with the keys of the
+// OpenTelemetry Collector and their meaning. Start from DefaultConfig.
 type Config struct {
 	Server config.WebServer `yaml:",inline"`
 	Expvar config.Ignored   `yaml:"expvar,omitempty"`
 }
 
-// DefaultConfig returns what an empty section stands for.
+// DefaultConfig returns the configuration of an empty section.
 func DefaultConfig() Config {
 	return Config{Server: config.WebServer{Endpoint: "localhost:55679", Transport: "tcp"}}
 }
 
-// Warnings says what is suspicious but not wrong.
+// Warnings returns the settings that are valid but suspicious.
 func (c *Config) Warnings() []string {
 	all := c.Server.Warnings()
 	if c.Expvar.Written() {
-		all = append(all, "expvar has no effect: what it would show holds the command line, where secrets may stand; pprof and /metrics show the rest")
+		all = append(all, "expvar has no effect: it would show the command line, which may contain secrets; pprof and /metrics show the rest")
 	}
 	return all
 }
@@ -47,7 +47,7 @@ func (c *Config) Warnings() []string {
 //go:embed page.html
 var pageText string
 
-// maxRefresh bounds ?refresh=, in seconds.
+// maxRefresh is the maximum of ?refresh=, in seconds.
 const maxRefresh = 3600
 
 // Extension is the endpoint.
@@ -60,11 +60,11 @@ type Extension struct {
 	rates  rates
 }
 
-// New makes the endpoint. It opens nothing.
+// New creates the endpoint. It does not listen yet.
 func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
 	if set.Host == nil {
-		return nil, fmt.Errorf("extension %q: it shows the service that runs it, and there is none (Settings.Host)", set.ID)
+		return nil, fmt.Errorf("extension %q: Settings.Host is missing: the extension shows the state of a service", set.ID)
 	}
 	if err := cfg.Server.Validate(); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
@@ -86,7 +86,7 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	return e, nil
 }
 
-// Start binds the endpoint and serves. A second call returns what the first did.
+// Start binds the endpoint and serves. A second call returns the same result.
 func (e *Extension) Start(ctx context.Context) error { return e.server.Start(ctx) }
 
 // Shutdown lets the requests in progress finish until ctx ends, and closes the
@@ -96,7 +96,8 @@ func (e *Extension) Shutdown(ctx context.Context) error { return e.server.Shutdo
 // Endpoints implements component.Server.
 func (e *Extension) Endpoints() []component.Endpoint { return e.server.Endpoints() }
 
-// policyOf allows a page its own style sheet, by hash, and nothing else.
+// policyOf returns a policy that allows only the style sheet of the page, by
+// its hash.
 func policyOf(text string) string {
 	_, style, _ := strings.Cut(text, "<style>")
 	style, _, _ = strings.Cut(style, "</style>")
@@ -114,13 +115,13 @@ func pages() []page {
 	}
 }
 
-// view is what the template sees.
+// view is the data of the template.
 type view struct {
 	page
 	Nav      []page
 	Now      component.Status
 	Up       time.Duration
-	Refresh  int // seconds, 0 for none
+	Refresh  int // seconds; 0 means none
 	Over     time.Duration
 	Received []receivedRow
 	Sent     []sentRow
@@ -130,11 +131,11 @@ type view struct {
 func (e *Extension) show(w http.ResponseWriter, r *http.Request, p page) {
 	now, err := e.host.Status(r.Context())
 	if err != nil {
-		e.log.Warn("cannot make a page", slog.Any("error", err))
-		http.Error(w, "The service cannot be asked; the log says why.", http.StatusInternalServerError)
+		e.log.Warn("reading the state of the service for a page failed", slog.Any("error", err))
+		http.Error(w, "The state of the service cannot be read. See the log.", http.StatusInternalServerError)
 		return
 	}
-	v := view{page: p, Nav: pages(), Now: now, Process: lookAtProcess()}
+	v := view{page: p, Nav: pages(), Now: now, Process: readProcess()}
 	if !now.Since.IsZero() {
 		v.Up = now.Taken.Sub(now.Since)
 	}
@@ -145,10 +146,10 @@ func (e *Extension) show(w http.ResponseWriter, r *http.Request, p page) {
 			v.Refresh = n
 		}
 	}
-	var b bytes.Buffer // an error half way must not be half a page
+	var b bytes.Buffer // so that an error does not result in an incomplete page
 	if err := e.page.ExecuteTemplate(&b, "page", v); err != nil {
-		e.log.Error("cannot make a page", slog.Any("error", err))
-		http.Error(w, "The page cannot be made; the log says why.", http.StatusInternalServerError)
+		e.log.Error("rendering a page failed", slog.Any("error", err))
+		http.Error(w, "The page cannot be rendered. See the log.", http.StatusInternalServerError)
 		return
 	}
 	h := w.Header()
@@ -156,10 +157,10 @@ func (e *Extension) show(w http.ResponseWriter, r *http.Request, p page) {
 	h.Set("Content-Security-Policy", e.policy)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	_, _ = w.Write(b.Bytes()) // who asked may be gone
+	_, _ = w.Write(b.Bytes()) // the client may have disconnected
 }
 
-// process is what Go knows of the process without stopping it.
+// process has the data that the Go runtime provides without stopping the world.
 type process struct {
 	Go          string
 	PID, CPUs   int
@@ -167,7 +168,7 @@ type process struct {
 	Heap, Total int64 // bytes
 }
 
-func lookAtProcess() process {
+func readProcess() process {
 	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
 	metrics.Read(samples)
 	bytes := func(i int) int64 {
@@ -182,7 +183,7 @@ func lookAtProcess() process {
 	}
 }
 
-// roughly leaves out what nobody reads: "3d4h", "2h5m", "12s".
+// roughly formats a duration with two units: "3d4h", "2h5m", "12s".
 func roughly(d time.Duration) string {
 	switch {
 	case d >= 48*time.Hour:

@@ -21,13 +21,13 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// hostile is what a name or an error could hold.
+// hostile is an example of the text of a name or an error.
 const hostile = `<img src=x onerror=alert(1)>"'` + "\x1b[31m"
 
-// full fills every part of a page; texts are as bad as can be.
+// full returns a status with text in every field.
 func full(text string) component.Status {
 	return component.Status{
-		Taken: time.Unix(1e9, 0), Version: text, NotReady: text, Config: text, Gates: []string{text},
+		Taken: time.Unix(1e9, 0), Version: text, NotReady: text, Config: text, FeatureGates: []string{text},
 		Pipelines:  []component.PipelineStatus{{ID: text, Signal: text, MutatesData: true, Receivers: []string{text, text}, Processors: []string{text}, Exporters: []string{text}}},
 		Extensions: []component.ExtensionStatus{{ID: text, Type: text}},
 		Received:   []component.ReceiverCounts{{Receiver: text, Transport: text, Signal: text, Accepted: 1234567, Refused: 2, Failed: 3}},
@@ -36,12 +36,12 @@ func full(text string) component.Status {
 	}
 }
 
-// status is a service of which only its status is asked.
+// status is a component.Host with only a status.
 type status func(context.Context) (component.Status, error)
 
 func (s status) Status(ctx context.Context) (component.Status, error) { return s(ctx) }
 
-func (status) Readiness() (time.Time, error) { return time.Time{}, errors.New("not asked for") }
+func (status) Readiness() (time.Time, error) { return time.Time{}, errors.New("not implemented") }
 
 func start(t *testing.T, host component.Host) (url string) {
 	t.Helper()
@@ -81,8 +81,8 @@ func get(t *testing.T, url string) (*http.Response, string) {
 	return r, string(body)
 }
 
-// Every page is HTML with a style sheet that its policy allows, and nothing that
-// came from outside is more than text.
+// Every page is HTML with a style sheet that its policy allows, and data from
+// outside is only text in it.
 func TestPagesAreSafe(t *testing.T) {
 	url := start(t, status(func(context.Context) (component.Status, error) { return full(hostile), nil }))
 	for _, p := range pages() {
@@ -133,24 +133,24 @@ func TestStatus(t *testing.T) {
 	now := full("otlp")
 	url := start(t, status(func(context.Context) (component.Status, error) { return now, nil }))
 	_, first := get(t, url+"/")
-	for _, want := range []string{"1,234,567", "Rates come with the next look", "not ready: otlp", "3.0 MiB of 1.0 GiB, 7 requests, at most 5.0 MiB so far"} {
+	for _, want := range []string{"1,234,567", "Rates are shown from the next page view on", "not ready: otlp", "3.0 MiB of 1.0 GiB, 7 requests, at most 5.0 MiB so far"} {
 		if !strings.Contains(first, want) {
-			t.Errorf("first look: %q is missing in\n%s", want, first)
+			t.Errorf("first view: %q is missing in\n%s", want, first)
 		}
 	}
 	now.Taken = now.Taken.Add(10 * time.Second)
 	now.Received = []component.ReceiverCounts{{Receiver: "otlp", Transport: "otlp", Signal: "otlp", Accepted: 1234567 + 25_000, Refused: 2 + 5, Failed: 3}}
 	_, second := get(t, url+"/debug/statusz?refresh=7")
-	for _, want := range []string{`>1,259,567<td class="n">2,500<`, `>7<td class="n">0.5<`, "since the look 10s before", `content="7"`, "Stop refreshing"} {
+	for _, want := range []string{`>1,259,567<td class="n">2,500<`, `>7<td class="n">0.5<`, "over the last 10s", `content="7"`, "Stop refreshing"} {
 		if !strings.Contains(second, want) {
-			t.Errorf("second look: %q is missing in\n%s", want, second)
+			t.Errorf("second view: %q is missing in\n%s", want, second)
 		}
 	}
-	now.Taken = now.Taken.Add(time.Millisecond) // too soon for other rates
+	now.Taken = now.Taken.Add(time.Millisecond) // too soon for new rates
 	for _, refresh := range []string{"x", "0", "-1", "99999999"} {
 		_, third := get(t, url+"/debug/statusz?refresh="+refresh)
 		if !strings.Contains(third, `<td class="n">2,5`) || strings.Contains(third, "http-equiv") {
-			t.Errorf("third look with refresh=%s:\n%s", refresh, third)
+			t.Errorf("third view with refresh=%s:\n%s", refresh, third)
 		}
 	}
 	if r, _ := get(t, url+"/debug/other"); r.StatusCode != 404 {
@@ -158,7 +158,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-func TestASourceThatFails(t *testing.T) {
+func TestStatusFails(t *testing.T) {
 	url := start(t, status(func(context.Context) (component.Status, error) {
 		return component.Status{}, errors.New("s3cret-canary")
 	}))
@@ -174,7 +174,7 @@ func TestNothingToShow(t *testing.T) {
 		t.Errorf("got %s", body)
 	}
 	now.Unmeasured = "metrics are off"
-	if _, body := get(t, url); strings.Count(body, "No figures: metrics are off.") != 2 {
+	if _, body := get(t, url); strings.Count(body, "No counts: metrics are off.") != 2 {
 		t.Errorf("got %s", body)
 	}
 }
@@ -185,7 +185,7 @@ func TestWords(t *testing.T) {
 		{byteSize(0), "0 B"}, {byteSize(1023), "1023 B"}, {byteSize(1536), "1.5 KiB"}, {byteSize(5 << 40), "5.0 TiB"},
 		{roughly(1499 * time.Millisecond), "1s"}, {roughly(61 * time.Second), "1m1s"}, {roughly(3*time.Hour + 5*time.Minute), "3h5m"}, {roughly(76 * time.Hour), "3d4h"},
 		{perSecond(rate{}), "–"}, {perSecond(rate{0, true}), "0"}, {perSecond(rate{0.25, true}), "0.2"}, {perSecond(rate{12345.6, true}), "12,346"},
-		{perSecond(rateOf(5, 9, time.Second)), "0"}, // a counter that began anew
+		{perSecond(rateOf(5, 9, time.Second)), "0"}, // a counter that was reset
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)
@@ -208,6 +208,6 @@ func TestConfig(t *testing.T) {
 		t.Errorf("%+v", cfg)
 	}
 	if _, err := New(Config{}, component.Settings{}); err == nil {
-		t.Error("an empty Config was taken")
+		t.Error("an empty Config was accepted")
 	}
 }

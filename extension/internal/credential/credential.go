@@ -1,15 +1,15 @@
-// Package credential reads the request header in which a client says who it is,
-// for all authenticators in the same way.
+// Package credential reads the credentials from a request header, in the same
+// way for all authenticators.
 //
 //	authorization: Bearer  s3cret
 //	   name        scheme  rest
 //
-// The rules are those of RFC 9110: the header occurs once (section 5.3: it is no
-// list), spaces around its value are not part of it (section 5.5), and the
-// scheme is the same in upper and lower case (section 11.1).
+// The rules are those of RFC 9110: the header occurs once (section 5.3: it is
+// not a list), spaces around its value are not part of it (section 5.5), and the
+// scheme is case-insensitive (section 11.1).
 //
-// The one trap: what Value and Split return is the client's secret. It goes into
-// no error and no log.
+// The one trap: Value and Split return the client's secret. It must not appear
+// in errors or logs.
 package credential
 
 import (
@@ -18,19 +18,19 @@ import (
 	"strings"
 )
 
-// MaxBytes bounds a header's value: what is longer is refused before anybody
-// looks into it. A token with many groups in it takes a few KiB.
+// MaxBytes is the maximum length of the header's value: a longer one is refused
+// before it is parsed. A token with many groups has a few KiB.
 const MaxBytes = 16 << 10
 
-// The reasons why a header is not even looked into.
+// The errors of Value.
 var (
 	ErrMissing  = errors.New("it is missing or empty")
 	ErrRepeated = errors.New("it occurs more than once")
 	ErrTooLong  = fmt.Errorf("it is longer than %d bytes", MaxBytes)
 )
 
-// Value returns the value of a header that occurs once. header is what
-// pipeline.Authenticator is given; name is in lower case.
+// Value returns the value of a header that occurs once. header is the argument
+// of pipeline.Authenticator; name is in lower case.
 func Value(header func(name string) []string, name string) (string, error) {
 	all := header(name)
 	switch {
@@ -48,8 +48,8 @@ func Value(header func(name string) []string, name string) (string, error) {
 	return value, nil
 }
 
-// Split takes the scheme off a value. It says false if the value has another
-// scheme, or nothing behind it. Without a scheme the value is the rest.
+// Split removes the scheme from a value. It returns false if the value has
+// another scheme, or nothing after it. If scheme is empty, rest is the value.
 func Split(value, scheme string) (rest string, ok bool) {
 	if scheme == "" {
 		return value, true

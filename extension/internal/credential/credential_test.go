@@ -21,7 +21,7 @@ func TestValue(t *testing.T) {
 		{"spaces around", []string{"\t Bearer x \t"}, "Bearer x", nil},
 		{"the same twice", []string{"Bearer x", "Bearer x"}, "", ErrRepeated},
 		{"a second that is empty", []string{"Bearer x", ""}, "", ErrRepeated},
-		{"as long as can be", []string{strings.Repeat("x", MaxBytes)}, strings.Repeat("x", MaxBytes), nil},
+		{"maximum length", []string{strings.Repeat("x", MaxBytes)}, strings.Repeat("x", MaxBytes), nil},
 		{"too long", []string{strings.Repeat("x", MaxBytes+1)}, "", ErrTooLong},
 		{"too long with spaces", []string{"x" + strings.Repeat(" ", MaxBytes)}, "", ErrTooLong},
 	} {

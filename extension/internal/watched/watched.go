@@ -1,19 +1,20 @@
 // Package watched reads a file again when it has changed, for settings that
 // change while the process runs: passwords, tokens, keys.
 //
-//	Get ──► looked less than a second ago? ─yes─► what is there
+//	Get ──► checked less than a second ago? ─yes─► the current value
 //	              │no
-//	              └► read, same bytes? ─yes─► what is there
+//	              └► read, same bytes? ─yes─► the current value
 //	                        │no
-//	                        └► parse ─ok─► the new one
-//	                             └─error─► what is there, and one line in the log
+//	                        └► parse ─ok─► the new value
+//	                             └─error─► the current value, and one line in the log
 //
-// There is no goroutine and no file notification: who asks looks, at most once a
-// second, and the bytes decide. So a file may be rewritten in place, renamed over
-// or be a symbolic link that is turned around (as in a mounted Kubernetes secret).
+// There is no goroutine and no file notification: Get reads the file, at most once
+// a second, and compares the bytes. So a file may be rewritten in place, replaced
+// by a rename, or be a symbolic link whose target changes (as in a mounted
+// Kubernetes secret).
 //
-// The one trap: a file that is being written may be read half. Parsers must
-// refuse what is cut off where they can. An empty file counts only when it was
+// The one trap: a file may be read while it is being written. Parsers must
+// reject truncated contents if they can. An empty file is used only if it was
 // empty twice in a row.
 package watched
 
@@ -29,13 +30,13 @@ import (
 	"time"
 )
 
-// LookEvery is how long a look at the file is good for.
-const LookEvery = time.Second
+// CheckEvery is the minimum time between two reads of the file.
+const CheckEvery = time.Second
 
-// MaxBytes bounds the file.
+// MaxBytes is the maximum size of the file.
 const MaxBytes = 4 << 20
 
-// File is a file's content as a T. It is safe for concurrent use.
+// File is the parsed content of a file. It is safe for concurrent use.
 type File[T any] struct {
 	path  string
 	parse func(content []byte) (T, error)
@@ -44,30 +45,31 @@ type File[T any] struct {
 
 	current atomic.Pointer[T]
 
-	mu     sync.Mutex // held by the one who looks; guards what follows
+	mu     sync.Mutex // held while the file is checked; guards the fields below
 	next   time.Time
-	sum    [sha256.Size]byte // of the bytes behind current
-	empty  bool              // the last look found an empty file
-	failed bool              // the last look is in the log already
+	sum    [sha256.Size]byte // of the content of current
+	empty  bool              // the file was empty at the last check
+	failed bool              // the last check failed and was logged
 }
 
-// New makes a File and reads nothing. parse must not keep the bytes; its error
-// must not repeat them.
+// New creates a File and does not read it. parse must not keep the bytes; its
+// error must not contain them.
 func New[T any](path string, log *slog.Logger, parse func(content []byte) (T, error)) *File[T] {
 	return &File[T]{path: path, parse: parse, log: log, now: time.Now}
 }
 
-// Load reads the file, whenever the last look was.
+// Load reads the file, independently of the last check.
 func (f *File[T]) Load() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.look()
+	return f.check()
 }
 
-// Get returns the content, after a look at the file if one is due. It returns
-// nil as long as the file could never be read.
+// Get returns the content, after checking the file if that is due. It returns
+// nil if the file has never been read successfully.
 func (f *File[T]) Get() *T {
-	// Who finds another looking goes on with what is there, if there is anything.
+	// If another call is checking the file, use the current value, if there is
+	// one.
 	if f.current.Load() == nil {
 		f.mu.Lock()
 	} else if !f.mu.TryLock() {
@@ -77,20 +79,20 @@ func (f *File[T]) Get() *T {
 	if f.now().Before(f.next) {
 		return f.current.Load()
 	}
-	err := f.look()
+	err := f.check()
 	switch {
 	case err != nil && !f.failed:
-		f.log.Warn("a file cannot be read again; what was read before stays in use", slog.Any("error", err))
+		f.log.Warn("reloading a file failed; the previous content stays in use", slog.Any("error", err))
 	case err == nil && f.failed:
-		f.log.Info("a file can be read again", slog.String("path", f.path))
+		f.log.Info("reloading a file works again", slog.String("path", f.path))
 	}
 	f.failed = err != nil
 	return f.current.Load()
 }
 
-// look reads the file and takes over what has changed. mu is held.
-func (f *File[T]) look() error {
-	defer func() { f.next = f.now().Add(LookEvery) }()
+// check reads the file and parses it if it has changed. The caller holds mu.
+func (f *File[T]) check() error {
+	defer func() { f.next = f.now().Add(CheckEvery) }()
 	content, err := f.read()
 	if err != nil {
 		return err
@@ -99,7 +101,7 @@ func (f *File[T]) look() error {
 	first := empty && !f.empty
 	f.empty = empty
 	if first && f.current.Load() != nil {
-		return fmt.Errorf("read %s: it is empty; if it still is at the next look, that counts", f.path)
+		return fmt.Errorf("read %s: the file is empty; the previous content stays in use until the next check", f.path)
 	}
 	sum := sha256.Sum256(content)
 	if f.current.Load() != nil && sum == f.sum {
@@ -112,7 +114,7 @@ func (f *File[T]) look() error {
 	again := f.current.Swap(&value) != nil
 	f.sum = sum
 	if again {
-		f.log.Info("a file has changed and was read again", slog.String("path", f.path))
+		f.log.Info("a changed file was reloaded", slog.String("path", f.path))
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
-// rig is a watched file whose clock stands still until told.
+// rig is a watched file with a clock that the test sets.
 type rig struct {
 	*File[string]
 	t      *testing.T
@@ -60,7 +60,7 @@ func (r *rig) logged(n int) {
 	}
 }
 
-func TestChangesAreSeenWithinASecond(t *testing.T) {
+func TestChangesAreFoundWithinASecond(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "one")
 	if err := r.Load(); err != nil {
@@ -68,10 +68,10 @@ func TestChangesAreSeenWithinASecond(t *testing.T) {
 	}
 	r.write("two") // of the same size, perhaps within the same tick of the file system's clock
 	r.want("one")
-	r.clock = r.clock.Add(LookEvery)
+	r.clock = r.clock.Add(CheckEvery)
 	r.want("two")
 	for range 10 {
-		r.clock = r.clock.Add(LookEvery)
+		r.clock = r.clock.Add(CheckEvery)
 		r.want("two")
 	}
 	if r.parsed != 2 {
@@ -79,7 +79,7 @@ func TestChangesAreSeenWithinASecond(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsRenamedOverIsSeen(t *testing.T) {
+func TestRenamedFileIsFound(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "one")
 	r.want("one")
@@ -90,11 +90,11 @@ func TestAFileThatIsRenamedOverIsSeen(t *testing.T) {
 	if err := os.Rename(other, r.path); err != nil {
 		t.Fatal(err)
 	}
-	r.clock = r.clock.Add(LookEvery)
+	r.clock = r.clock.Add(CheckEvery)
 	r.want("two")
 }
 
-func TestTheOldStaysWhenTheNewIsWrong(t *testing.T) {
+func TestOldContentStaysIfNewIsInvalid(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "one")
 	r.want("one")
@@ -105,13 +105,13 @@ func TestTheOldStaysWhenTheNewIsWrong(t *testing.T) {
 	} {
 		fault()
 		for range 3 {
-			r.clock = r.clock.Add(LookEvery)
+			r.clock = r.clock.Add(CheckEvery)
 			r.want("one")
 		}
 	}
-	r.logged(1) // one fault after another is told once
+	r.logged(1) // consecutive failures are logged once
 	r.write("two")
-	r.clock = r.clock.Add(LookEvery)
+	r.clock = r.clock.Add(CheckEvery)
 	r.want("two")
 	r.logged(3)
 	if strings.Contains(r.log.String(), "bad") || strings.Contains(r.log.String(), "two") {
@@ -119,34 +119,34 @@ func TestTheOldStaysWhenTheNewIsWrong(t *testing.T) {
 	}
 }
 
-func TestAnEmptyFileCountsTheSecondTime(t *testing.T) {
+func TestEmptyFileIsUsedTheSecondTime(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "one")
 	r.want("one")
 	r.write("")
-	r.clock = r.clock.Add(LookEvery)
+	r.clock = r.clock.Add(CheckEvery)
 	r.want("one")
 	r.write("two")
-	r.clock = r.clock.Add(LookEvery)
+	r.clock = r.clock.Add(CheckEvery)
 	r.want("two")
 	r.write(" \n")
-	r.clock = r.clock.Add(LookEvery)
+	r.clock = r.clock.Add(CheckEvery)
 	r.want("two")
-	r.clock = r.clock.Add(LookEvery)
+	r.clock = r.clock.Add(CheckEvery)
 	r.want(" \n")
 }
 
-func TestAFileThatIsNotThereYet(t *testing.T) {
+func TestFileDoesNotExistYet(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "bad")
 	if err := r.Load(); err == nil || !strings.Contains(err.Error(), r.path+": line 1 is malformed") {
 		t.Errorf("got %v", err)
 	}
 	if r.Get() != nil {
-		t.Error("there is content")
+		t.Error("Get returned content")
 	}
 	r.write("one")
-	r.clock = r.clock.Add(LookEvery)
+	r.clock = r.clock.Add(CheckEvery)
 	r.want("one")
 }
 
@@ -163,7 +163,7 @@ func TestConcurrently(t *testing.T) {
 	f.now = func() time.Time {
 		clock.Lock()
 		defer clock.Unlock()
-		now = now.Add(LookEvery)
+		now = now.Add(CheckEvery)
 		return now
 	}
 	var wg sync.WaitGroup

@@ -9,25 +9,25 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// hosts decides by the Host header whether a request may be answered. A page on
-// the web can make a browser ask for http://evil.example/ and let that name
-// resolve to this machine (DNS rebinding); such a request names evil.example. One
-// that names an address was not made that way.
+// hosts decides by the Host header whether a request is accepted. A web page can
+// make a browser request http://evil.example/ and let that name resolve to this
+// machine (DNS rebinding); the Host header of such a request is evil.example. A
+// request whose Host is an IP address cannot come from such an attack.
 type hosts struct {
 	names []string // in lower case, without port and brackets
-	// public says that the server can be reached from other machines anyway, so
-	// that any address is a fair name for it.
+	// public reports that the server listens on addresses that other machines
+	// can reach, so that every IP address is accepted.
 	public bool
-	// any answers under all names.
+	// any accepts all names.
 	any bool
 }
 
-// hostsOf are those of a server with configuration c that is bound to addr.
-// open answers under all names if the server is public.
+// hostsOf returns the hosts of a server with configuration c that is bound to
+// addr. If open is set and the server is public, all names are accepted.
 func hostsOf(c *config.WebServer, addr net.Addr, open bool) hosts {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
-		return hosts{any: true} // no browser gets to a socket in the file system
+		return hosts{any: true} // browsers cannot connect to a socket in the file system
 	}
 	h := hosts{names: []string{"localhost"}, public: !tcp.IP.IsLoopback()}
 	h.any = open && h.public
@@ -57,7 +57,7 @@ func (h hosts) allow(hostHeader string) bool {
 	return slices.Contains(h.names, host)
 }
 
-// plain takes brackets and the dot of a fully qualified name off.
+// plain removes brackets and the dot at the end of a fully qualified name.
 func plain(host string) string {
 	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
 		host = host[1 : len(host)-1]

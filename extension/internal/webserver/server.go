@@ -1,15 +1,15 @@
-// Package webserver is the small HTTP server behind the extensions that show
-// something: health_check, pprof, zpages.
+// Package webserver is the HTTP server of the extensions health_check, pprof
+// and zpages.
 //
 //	conn ─► at most 256 ─► Host known? ─► GET or HEAD? ─► at most 32 at once ─► Handler
 //	                         │no: 403       │no: 405        │full: 503
 //
-// It listens on the loopback interface unless told otherwise, answers only under
-// names that are this machine's (see hosts.go), reads no bodies, and lets nobody
-// hold a connection for long.
+// It listens on the loopback interface by default, accepts only host names of
+// this machine (see hosts.go), reads no bodies, and limits the duration of
+// connections.
 //
-// The one trap: who may see a page is decided by who reaches the port. There is
-// no login here, so a page shows no secrets.
+// The one trap: everybody who can connect to the port can see the pages. There
+// is no authentication, so a page must not show secrets.
 package webserver
 
 import (
@@ -37,41 +37,42 @@ const (
 	maxHeaderBytes = 16 << 10
 	readTimeout    = 10 * time.Second
 	idleTimeout    = time.Minute
-	// defaultWriteTimeout is from the header's end to the response's.
+	// defaultWriteTimeout is the time from the end of the request header to the
+	// end of the response.
 	defaultWriteTimeout = 30 * time.Second
 )
 
-// Options describe a server.
+// Options are the settings of a server.
 type Options struct {
 	Config  config.WebServer
 	Log     *slog.Logger
 	Handler http.Handler
-	// WriteTimeout is how long a response may take; 0 is 30 seconds.
+	// WriteTimeout is the maximum duration of a response; 0 means 30 seconds.
 	WriteTimeout time.Duration
-	// OpenWhenPublic lets the server answer under any name once its endpoint can
-	// be reached from other machines, for what is no secret.
+	// OpenWhenPublic makes the server accept any host name if other machines can
+	// reach its endpoint, for pages that are not confidential.
 	OpenWhenPublic bool
 }
 
-// Server is one listener. Its life is New, Start, Shutdown.
+// Server is one listener. Its life cycle is New, Start, Shutdown.
 type Server struct {
 	opts   Options
 	life   lifecycle.Cycle
 	hosts  hosts // set by Start, before the first request
 	atOnce chan struct{}
-	bound  atomic.Pointer[listening] // nil while it does not run
+	bound  atomic.Pointer[listening] // nil if it is not running
 }
 
-// listening is what Start makes.
+// listening is the state between Start and Shutdown.
 type listening struct {
 	listener net.Listener
 	server   *http.Server
 	secure   bool
-	hurry    context.CancelFunc // ends the context of all requests
+	cancel   context.CancelFunc // cancels the context of all requests
 	serving  sync.WaitGroup
 }
 
-// New makes a server. It opens nothing.
+// New creates a server. It does not listen yet.
 func New(opts Options) *Server {
 	if opts.WriteTimeout == 0 {
 		opts.WriteTimeout = defaultWriteTimeout
@@ -79,13 +80,13 @@ func New(opts Options) *Server {
 	return &Server{opts: opts, atOnce: make(chan struct{}, maxAtOnce)}
 }
 
-// Start binds the endpoint and serves. A second call returns what the first did.
+// Start binds the endpoint and serves. A second call returns the same result.
 func (s *Server) Start(ctx context.Context) error {
 	return s.life.Start(func(*lifecycle.Undo) error { return s.start(ctx) })
 }
 
 func (s *Server) start(ctx context.Context) error {
-	var secure *tls.Config // nil: plain
+	var secure *tls.Config // nil means no TLS
 	if t := s.opts.Config.TLS; t != nil {
 		var err error
 		if secure, err = t.LoadReporting(s.notReloaded); err != nil {
@@ -97,13 +98,13 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	s.hosts = hostsOf(&s.opts.Config, l.Addr(), s.opts.OpenWhenPublic)
-	requests, hurry := context.WithCancel(context.WithoutCancel(ctx))
-	b := &listening{listener: netutil.LimitListener(l, maxConnections), hurry: hurry, secure: secure != nil} // net/http fills TLSConfig in any case
+	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	b := &listening{listener: netutil.LimitListener(l, maxConnections), cancel: cancel, secure: secure != nil} // not TLSConfig != nil: net/http always sets it
 	b.server = &http.Server{
 		Handler: http.HandlerFunc(s.guard), TLSConfig: secure, MaxHeaderBytes: maxHeaderBytes,
 		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: s.opts.WriteTimeout, IdleTimeout: idleTimeout,
 		BaseContext: func(net.Listener) context.Context { return requests },
-		ErrorLog:    slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug), // what scanners do to a port is no event
+		ErrorLog:    slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug), // port scans cause many of these errors
 	}
 	b.serving.Go(func() {
 		if err := b.serve(); !errors.Is(err, http.ErrServerClosed) {
@@ -123,21 +124,21 @@ func (b *listening) serve() error {
 }
 
 func (s *Server) notReloaded(err error) {
-	s.opts.Log.Warn("a certificate cannot be read again; the old one stays in use", slog.Any("error", err))
+	s.opts.Log.Warn("reloading a certificate failed; the old one stays in use", slog.Any("error", err))
 }
 
-// guard lets through what may be answered.
+// guard passes allowed requests to the handler.
 func (s *Server) guard(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	switch {
 	case !s.hosts.allow(r.Host):
-		http.Error(w, "This server is called by another name. Names that it answers to are listed under allowed_hosts.", http.StatusForbidden)
+		http.Error(w, "Host name not allowed. Add it to allowed_hosts to allow it.", http.StatusForbidden)
 		return
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		h.Set("Allow", "GET, HEAD")
-		http.Error(w, "Only GET and HEAD are answered here.", http.StatusMethodNotAllowed)
+		http.Error(w, "Only GET and HEAD are allowed.", http.StatusMethodNotAllowed)
 		return
 	}
 	select {
@@ -145,13 +146,13 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-s.atOnce }()
 	default:
 		h.Set("Retry-After", "1")
-		http.Error(w, "Too many requests are being answered.", http.StatusServiceUnavailable)
+		http.Error(w, "Too many requests in progress.", http.StatusServiceUnavailable)
 		return
 	}
 	s.opts.Handler.ServeHTTP(w, r)
 }
 
-// Endpoints returns what the server is bound to. It implements component.Server.
+// Endpoints returns the address of the server. It implements component.Server.
 func (s *Server) Endpoints() []component.Endpoint {
 	b := s.bound.Load()
 	if b == nil {
@@ -170,16 +171,16 @@ func (s *Server) url(b *listening) string {
 	return "http://" + b.listener.Addr().String()
 }
 
-// Shutdown asks requests to hurry (their context ends: a profile under way is
-// delivered as far as it is), waits for them until ctx ends, breaks off the rest,
-// and closes the listener.
+// Shutdown closes the listener and cancels the context of the requests in
+// progress (a profile is then sent as far as it has been recorded). It waits for
+// them until ctx ends, and then aborts the rest.
 func (s *Server) Shutdown(ctx context.Context) error {
 	return s.life.Shutdown(func() error {
 		b := s.bound.Load()
-		b.hurry()
+		b.cancel()
 		err := b.server.Shutdown(ctx)
 		if err != nil {
-			err = errors.Join(fmt.Errorf("requests were broken off: %w", err), b.server.Close())
+			err = errors.Join(fmt.Errorf("finish the requests in progress: %w", err), b.server.Close())
 		}
 		b.serving.Wait()
 		s.bound.Store(nil)

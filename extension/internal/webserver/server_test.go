@@ -24,7 +24,8 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// serve starts a server that greets, unless opts say otherwise, and shuts it down.
+// serve starts a server that responds with "hello", unless opts has another
+// handler, and shuts it down at the end of the test.
 func serve(t *testing.T, opts Options) *Server {
 	t.Helper()
 	s := start(t, opts)
@@ -57,7 +58,7 @@ func start(t *testing.T, opts Options) *Server {
 	return s
 }
 
-// addr returns what s is bound to, nil if it is not running.
+// addr returns the address of s, nil if it is not running.
 func addr(s *Server) net.Addr {
 	for _, e := range s.Endpoints() {
 		return e.Addr
@@ -65,8 +66,8 @@ func addr(s *Server) net.Addr {
 	return nil
 }
 
-// raw sends a request as it is written and returns the status line, the headers
-// and the body.
+// raw sends the bytes of a request and returns the status line, the headers and
+// the body.
 func raw(t *testing.T, at net.Addr, request string) string {
 	t.Helper()
 	c, err := net.Dial(at.Network(), at.String())
@@ -84,7 +85,7 @@ func raw(t *testing.T, at net.Addr, request string) string {
 	return string(answer)
 }
 
-// under asks for the page under a name.
+// under requests the page with a host name.
 func under(t *testing.T, s *Server, host string) (status string) {
 	t.Helper()
 	answer := raw(t, addr(s), "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
@@ -110,7 +111,7 @@ func TestHostsOfALocalServer(t *testing.T) {
 		t.Errorf("without a Host: %s", got)
 	}
 	if got := raw(t, addr(s), "GET http://evil.com/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 403") {
-		t.Errorf("an absolute URI wins over Host, but got %s", got)
+		t.Errorf("an absolute URI takes precedence over Host, but got %s", got)
 	}
 }
 
@@ -126,11 +127,11 @@ func TestHostsOfAPublicServer(t *testing.T) {
 	}
 	local := serve(t, Options{OpenWhenPublic: true})
 	if got := under(t, local, "evil.com"); got != "403" {
-		t.Errorf("a local server that would be open when public: %s", got)
+		t.Errorf("a local server with OpenWhenPublic: %s", got)
 	}
 }
 
-func TestASocketHasNoHost(t *testing.T) {
+func TestSocketHasNoHost(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Options{Config: config.WebServer{Transport: "unix", Endpoint: filepath.Join(t.TempDir(), "s")}})
 	if got := under(t, s, "anything"); got != "200" {
@@ -138,7 +139,7 @@ func TestASocketHasNoHost(t *testing.T) {
 	}
 }
 
-func TestOnlyReading(t *testing.T) {
+func TestOnlyGetAndHead(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Options{})
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"} {
@@ -157,14 +158,15 @@ func TestOnlyReading(t *testing.T) {
 
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Options{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it came through") })})
+	s := serve(t, Options{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler was called") })})
 	c, err := net.Dial("tcp", addr(s).String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	// The server need not read it all before it answers and closes.
-	long := strings.Repeat("x", maxHeaderBytes+8<<10) // net/http reads 4 KiB more than it is told
+	// The server may respond and close the connection before it has read
+	// everything.
+	long := strings.Repeat("x", maxHeaderBytes+8<<10) // net/http reads 4 KiB more than the limit
 	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\nX: "+long+"\r\n\r\n")
 	_, _ = io.ReadAll(c)
 }
@@ -192,14 +194,14 @@ func TestRequestsAtOnceAreBounded(t *testing.T) {
 	}
 }
 
-// A request that would go on for long is asked to end, not waited for.
-func TestShutdownHurries(t *testing.T) {
+// Shutdown cancels the context of a long request.
+func TestShutdownCancelsRequests(t *testing.T) {
 	t.Parallel()
 	entered := make(chan struct{})
 	s := serve(t, Options{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(entered)
 		<-r.Context().Done()
-		_, _ = io.WriteString(w, "what there is")
+		_, _ = io.WriteString(w, "partial")
 	})})
 	done := make(chan string)
 	go func() { done <- raw(t, addr(s), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") }()
@@ -209,18 +211,18 @@ func TestShutdownHurries(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := <-done; !strings.HasSuffix(got, "what there is") {
+	if got := <-done; !strings.HasSuffix(got, "partial") {
 		t.Errorf("got %s", got)
 	}
 	if addr(s) != nil {
-		t.Error("it still has an address")
+		t.Error("the server still has an address")
 	}
 	if err := s.Start(t.Context()); err == nil {
-		t.Error("it was started again")
+		t.Error("a second Start succeeded")
 	}
 }
 
-func TestShutdownBreaksOffAtTheDeadline(t *testing.T) {
+func TestShutdownAbortsAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s := start(t, Options{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -236,7 +238,7 @@ func TestShutdownBreaksOffAtTheDeadline(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Shutdown(ctx); err == nil {
-		t.Error("no error, though a request was broken off")
+		t.Error("no error, although a request was aborted")
 	}
 	<-done
 	close(leave)
@@ -269,7 +271,7 @@ func TestStartTwice(t *testing.T) {
 	taken := New(Options{Config: config.WebServer{Endpoint: addr(s).String(), Transport: "tcp"}, Log: component.Settings{}.OrDefaults().Logger})
 	for range 2 {
 		if err := taken.Start(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
-			t.Errorf("a taken port: %v", err)
+			t.Errorf("a port in use: %v", err)
 		}
 	}
 	if err := taken.Shutdown(t.Context()); err != nil {
@@ -285,7 +287,7 @@ func TestConfigIsChecked(t *testing.T) {
 	for yaml, want := range map[string]string{
 		"{endpoint: ''}":                                         `endpoint: expected host:port such as localhost:13133, found ""`,
 		"{endpoint: x}":                                          `endpoint: expected host:port`,
-		"{endpoint: '', transport: unix}":                        "endpoint: expected the path of a socket",
+		"{endpoint: '', transport: unix}":                        "no endpoint is set: expected the path of a socket",
 		"{transport: udp}":                                       `transport: expected one of tcp, tcp4, tcp6, unix, found "udp"`,
 		"{allowed_hosts: ['a:80']}":                              `allowed_hosts: expected names without port, such as penstock.example.com, found "a:80"`,
 		"{allowed_hosts: ['*']}":                                 `allowed_hosts: expected names`,
@@ -302,7 +304,7 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// What is ignored is said, and printed as it was written.
+// Ignored keys cause warnings, and are printed as they were written.
 func TestIgnoredKeys(t *testing.T) {
 	t.Parallel()
 	cfg := config.WebServer{Endpoint: "localhost:1", Transport: "tcp"}
