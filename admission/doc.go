@@ -34,7 +34,7 @@
 // Resize changes the budget while it is in use. If more bytes are held than the
 // new limit allows, nothing is taken away: new bytes are given out once enough
 // came back. A waiting request that is larger than the new limit is refused at
-// once, since it would wait in vain.
+// once, since waiting could not help.
 //
 // The one trap: tickets are reused. After Release a ticket belongs to another
 // request, though not soon; a second Release panics while the ticket is unused.

@@ -205,7 +205,7 @@ func TestGrowthGoesFirst(t *testing.T) {
 }
 
 // Where all wait for each other, the youngest is refused at once, and all others
-// come to their end without waiting in vain.
+// come to their end without waiting for nothing.
 func TestGrowthDoesNotDeadlock(t *testing.T) {
 	t.Parallel()
 	for name, clientOf := range map[string]func(int) string{

@@ -114,7 +114,7 @@ func TestResizeDownTakesNothingAway(t *testing.T) {
 	})
 }
 
-// A request that the new budget can never take does not wait in vain, and does
+// A request that the new budget can never take does not wait, and does
 // not keep those behind it waiting.
 func TestResizeRefusesWhatIsTooLarge(t *testing.T) {
 	t.Parallel()

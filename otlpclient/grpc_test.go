@@ -122,7 +122,7 @@ func newGRPC(t testing.TB, addr string, change func(*config.GRPCClient)) *GRPC {
 	return c
 }
 
-// send sends what is lent and waits until it is given back.
+// send sends borrowed bytes and waits until they are given back.
 func send(t testing.TB, c Sender, s otlp.Signal, b []byte) (Answer, error) {
 	t.Helper()
 	l := newCheckedBytes(b)
@@ -337,7 +337,7 @@ func TestGRPCUnixSocket(t *testing.T) {
 
 func TestGRPCTLS(t *testing.T) {
 	t.Parallel()
-	ca, stranger := tlstest.New(t), tlstest.New(t)
+	ca, otherCA := tlstest.New(t), tlstest.New(t)
 	cert, key := ca.Pair("client")
 	plain := startGRPC(t, nil)
 	secure := startGRPC(t, nil, grpc.Creds(credentials.NewTLS(ca.Server("127.0.0.1"))))
@@ -363,7 +363,7 @@ func TestGRPCTLS(t *testing.T) {
 		"https:// over insecure":     {"https://" + secure.addr, config.ClientTLS{Insecure: true, TLS: trusting.TLS}, true},
 		"https://, skip verify":      {"https://" + secure.addr, config.ClientTLS{Insecure: true, InsecureSkipVerify: true}, true},
 		"https:// knows nobody":      {"https://" + secure.addr, config.ClientTLS{Insecure: true}, false},
-		"wrong authority":            {secure.addr, config.ClientTLS{TLS: config.TLS{CAPem: config.Secret(stranger.PEM)}}, false},
+		"wrong authority":            {secure.addr, config.ClientTLS{TLS: config.TLS{CAPem: config.Secret(otherCA.PEM)}}, false},
 		"system's authorities only":  {secure.addr, config.ClientTLS{}, false},
 		"insecure_skip_verify":       {secure.addr, config.ClientTLS{InsecureSkipVerify: true}, true},
 		"wrong name":                 {named.addr, trusting, false},

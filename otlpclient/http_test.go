@@ -427,7 +427,7 @@ func TestHTTPUnreachable(t *testing.T) {
 
 func TestHTTPTLS(t *testing.T) {
 	t.Parallel()
-	ca, stranger := tlstest.New(t), tlstest.New(t)
+	ca, otherCA := tlstest.New(t), tlstest.New(t)
 	quiet := func(w http.ResponseWriter, r *http.Request) {}
 	start := func(host string) string {
 		s := httptest.NewUnstartedServer(http.HandlerFunc(quiet))
@@ -445,7 +445,7 @@ func TestHTTPTLS(t *testing.T) {
 		ok  bool
 	}{
 		"trusted":                  {good, config.ClientTLS{TLS: trusting}, true},
-		"wrong authority":          {good, config.ClientTLS{TLS: config.TLS{CAPem: config.Secret(stranger.PEM)}}, false},
+		"wrong authority":          {good, config.ClientTLS{TLS: config.TLS{CAPem: config.Secret(otherCA.PEM)}}, false},
 		"system's only":            {good, config.ClientTLS{}, false},
 		"insecure_skip_verify":     {good, config.ClientTLS{InsecureSkipVerify: true}, true},
 		"insecure changes nothing": {good, config.ClientTLS{Insecure: true, InsecureSkipVerify: true}, true},

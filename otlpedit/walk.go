@@ -9,7 +9,7 @@ import (
 )
 
 // The walk reads the request from its beginning to its end and writes behind
-// itself. What does not change is copied when something behind it does, in one
+// itself. What does not change is copied when a later part does, in one
 // piece:
 //
 //	request  ████████████████░░░░░░░░░░░░▓▓▓▓▓

@@ -15,7 +15,7 @@ import (
 //
 //   - the plans are not otlpedit.Fusable: a later one goes back up to a level that
 //     an earlier one depends on, or
-//   - an Observer is Timed, since in one pass the time of one plan cannot be told
+//   - an Observer is Timed, since in one pass the time of one plan is unknown
 //     from that of another.
 //
 // A processor without a plan ends the group of those before it. If a fused pass
@@ -183,7 +183,7 @@ func (f *fusion) process(ctx context.Context, b *Batch) (*Batch, error) {
 func (f *fusion) run(ctx context.Context, p *editPass, b *Batch) (out *Batch, ok bool) {
 	defer func() {
 		if recover() != nil {
-			ok = false // it will happen again, and be told of then
+			ok = false // it will happen again, and be reported then
 		}
 	}()
 	out, err := p.run(ctx, b)

@@ -604,7 +604,7 @@ func TestGRPCStartWaits(t *testing.T) {
 	addr := l.Addr().String()
 	l.Close()
 
-	t.Run("in vain", func(t *testing.T) {
+	t.Run("without success", func(t *testing.T) {
 		log := &testkit.Log{}
 		_, err := startWith(t.Context(), testConfig(addr), config.ClientTLS{}, log.Logger())
 		for _, want := range []string{addr, "4 of 4 attempts", "connection refused"} {

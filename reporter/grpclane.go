@@ -27,7 +27,7 @@ type QueueStats struct {
 	// Overwritten is how many had to go for newer ones, or came after Stop.
 	Overwritten uint64
 	// Dropped is how many the agent refused for good, or the protocol has no room
-	// for, or Stop left behind.
+	// for, or were not sent before Stop's deadline.
 	Dropped uint64
 }
 

@@ -129,7 +129,7 @@ func (r *GRPCReporter) GetMetrics() Metrics {
 	}
 }
 
-// Stats returns the accounts since Start, for who wants to know that nothing is
+// Stats returns the accounts since Start, to check that nothing is
 // lost.
 func (r *GRPCReporter) Stats() GRPCStats {
 	return GRPCStats{

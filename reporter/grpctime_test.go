@@ -228,7 +228,7 @@ func TestGRPCStopCutsPauseShort(t *testing.T) {
 	})
 }
 
-// A queue that is full again after it was emptied is told of again.
+// A queue that is full again after it was emptied is logged again.
 func TestGRPCWarnsOncePerFullPeriod(t *testing.T) {
 	log := &testkit.Log{}
 	c := testConfig("agent:1")

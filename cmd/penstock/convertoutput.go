@@ -61,7 +61,7 @@ func otlpFile(requests [][]byte, format string) convertOutput {
 // requestsOf converts a pprof profile to requests, with the reporter: to one, unless it
 // is too large.
 func requestsOf(ctx context.Context, p *profile.Profile, resource libpf.Attributes) ([][]byte, error) {
-	var kept keeper
+	var kept requestCopies
 	r, err := reporter.NewOTLP(reporter.OTLPConfig{
 		Consumer: &kept, Resource: resource, Version: version.Get(),
 		ReportInterval:  24 * time.Hour, // Shutdown sends the report
@@ -89,15 +89,15 @@ func requestsOf(ctx context.Context, p *profile.Profile, resource libpf.Attribut
 	return kept.requests, nil
 }
 
-// keeper keeps copies of the requests.
-type keeper struct {
+// requestCopies keeps copies of the requests.
+type requestCopies struct {
 	mu       sync.Mutex
 	requests [][]byte
 }
 
-func (*keeper) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+func (*requestCopies) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
 
-func (k *keeper) Consume(_ context.Context, b *pipeline.Batch) error {
+func (k *requestCopies) Consume(_ context.Context, b *pipeline.Batch) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.requests = append(k.requests, bytes.Clone(b.Bytes()))

@@ -185,7 +185,7 @@ func TestDrainHasADeadline(t *testing.T) {
 	defer close(c.release)
 	answered := c.send(t)
 	c.signal(t, os.Interrupt)
-	c.await(t, `penstock: shut down receiver "otlp": 1 unfinished requests were broken off`)
+	c.await(t, `penstock: shut down receiver "otlp": 1 unfinished requests were aborted`)
 	if err := <-answered; err == nil {
 		t.Error("the client of the request that was cut short heard of success")
 	}

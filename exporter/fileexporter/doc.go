@@ -12,9 +12,9 @@
 //	       | length, 4 bytes, big endian, and the    format: proto, or
 //	         bytes of an export request              compression: zstd, a frame for each
 //
-// A file ends with a whole record, whatever happens to a write: what a failed one
-// left behind is cut off again, and what a crash left behind is cut off when the
-// file is opened to be continued. Rotation happens between records, never in one.
+// A file ends with a whole record, whatever happens to a write: what remains of
+// a failed one is cut off again, and what remains after a crash is cut off when
+// the file is opened to be continued. Rotation happens between records, never in one.
 //
 //	traces.binpb                             being written
 //	traces-2026-01-02T15-04-05.000.binpb     full, newest first to stay

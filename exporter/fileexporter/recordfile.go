@@ -98,7 +98,7 @@ func (r *recordFile) reopen(empty bool) error {
 }
 
 // repair finds the end of the last whole record in size bytes, and cuts off what
-// a crash left behind it. A file in which there is no whole record at all may be
+// remains of a record after a crash. A file in which there is no whole record at all may be
 // anything: it is put aside, not emptied.
 func (r *recordFile) repair(size int64) error {
 	whole, err := r.framing.whole(r.f, size)

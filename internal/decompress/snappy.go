@@ -135,12 +135,12 @@ func notTooLarge(err error) error {
 	return err
 }
 
-// snappyChunks calls visit for each chunk with data, until one fails.
+// snappyChunks calls each for each chunk with data, until one fails.
 //
 //	chunk = kind (1 byte), length (3 bytes, little endian), then as many bytes
 //	0x00 = checksum, block   0x01 = checksum, plain bytes   0xff = the magic again
 //	0x80 to 0xfe = skipped
-func snappyChunks(wire []byte, visit func(sum uint32, data []byte, packed bool) error) error {
+func snappyChunks(wire []byte, each func(sum uint32, data []byte, packed bool) error) error {
 	const (
 		packed, plain, start = 0x00, 0x01, 0xff
 		firstSkipped         = 0x80
@@ -166,7 +166,7 @@ func snappyChunks(wire []byte, visit func(sum uint32, data []byte, packed bool) 
 			if n < snappySumBytes {
 				return fmt.Errorf("a chunk of %d bytes has no checksum", n)
 			}
-			if err := visit(binary.LittleEndian.Uint32(body), body[snappySumBytes:], kind == packed); err != nil {
+			if err := each(binary.LittleEndian.Uint32(body), body[snappySumBytes:], kind == packed); err != nil {
 				return err
 			}
 		case kind < firstSkipped:

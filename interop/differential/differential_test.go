@@ -24,7 +24,7 @@ var (
 type tally struct {
 	mu       sync.Mutex
 	requests int
-	accepted map[string]int // by whom
+	accepted map[string]int // by each decoder
 	reasons  map[string]int
 }
 

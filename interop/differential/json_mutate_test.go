@@ -43,7 +43,7 @@ func mutateJSON(rng *rand.Rand, text []byte, o *jsonOddities) []byte {
 			b = b[:at]
 		case n == 2: // bytes gone
 			b = slices.Delete(b, at, min(len(b), at+1+rng.IntN(4)))
-		case n == 3: // something behind the end, or before the beginning
+		case n == 3: // bytes after the end, or before the beginning
 			b = append(b, []string{" ", "\n", "{}", "x", "]", "}", ",", "\x00"}[rng.IntN(8)]...)
 		case n == 4 && rng.IntN(4) == 0: // deep nesting in an unknown field
 			depth := 500 + rng.IntN(20)

@@ -233,7 +233,7 @@ func TestEditEqualsTheSameEditOnDecodedRequests(t *testing.T) {
 	}
 }
 
-// Whatever passes the check at the door is edited as the oracle edits it.
+// Whatever passes the check on arrival is edited as the oracle edits it.
 func FuzzRewrite(f *testing.F) {
 	for _, s := range otlp.Signals() {
 		r := random{rand.New(rand.NewSource(int64(s))), 3}

@@ -310,7 +310,7 @@ func TestShutdownGivesBack(t *testing.T) {
 	}
 	r.waitFor(func() bool { s := budget.Stats(); return r.sink.Calls() == 1 && s.Waiting+s.Growing == 2 })
 	if err := r.shutdownIn(50 * time.Millisecond); err == nil {
-		t.Error("Shutdown says that nothing was broken off")
+		t.Error("Shutdown says that nothing was aborted")
 	}
 	senders.Wait()
 	r.idle()

@@ -223,7 +223,7 @@ func TestAuthentication(t *testing.T) {
 					}
 				}
 			}
-			// Strangers do not learn what there is.
+			// Clients that are not authenticated do not learn what is served.
 			for _, target := range []string{"/v9/nothing", "/x.Y/Export"} {
 				if a := c.send(t, target, "wrong", nil); a.ok() || codes.Code(a.status.Code) != codes.Unauthenticated || a.http != 0 && a.http != 401 {
 					t.Errorf("%s %s without credentials: %d %v, want 401", c.name, target, a.http, a.status)
@@ -238,7 +238,7 @@ func TestAuthentication(t *testing.T) {
 	})
 }
 
-// The one at the door is asked before the body comes, and the answer does not
+// The authenticator is asked before the body comes, and the answer does not
 // wait for it.
 func TestAuthenticationBeforeTheBody(t *testing.T) {
 	t.Parallel()
@@ -286,7 +286,7 @@ func TestAuthenticationBeforeTheBody(t *testing.T) {
 			_ = w.Close()
 		}
 		if peak := budget.Stats().Peak; peak != 0 {
-			t.Errorf("%d bytes were taken from the budget for strangers", peak)
+			t.Errorf("%d bytes were taken from the budget for unauthenticated clients", peak)
 		}
 		r.waitFor(func() bool { return r.inFlight.Count() == 0 })
 	})

@@ -169,7 +169,7 @@ func TestMaxConnectionAgeOfHTTP2(t *testing.T) {
 	}
 }
 
-// A socket that a killed process left behind is taken over; one that is in use
+// A socket that remains of a killed process is taken over; one that is in use
 // is not.
 func TestStaleSocket(t *testing.T) {
 	t.Parallel()
@@ -198,7 +198,7 @@ func TestStaleSocket(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
-		t.Errorf("the socket is left behind: %v", err)
+		t.Errorf("the socket remains: %v", err)
 	}
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)

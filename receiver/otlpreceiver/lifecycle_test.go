@@ -361,7 +361,7 @@ func TestShutdownWithHeldStreams(t *testing.T) {
 				t.Errorf("Shutdown took %s", d)
 			}
 			if streams := name != "grpc connection without a preface"; streams != errors.Is(err, context.DeadlineExceeded) ||
-				streams && !strings.Contains(err.Error(), "1 unfinished requests were broken off") {
+				streams && !strings.Contains(err.Error(), "1 unfinished requests were aborted") {
 				t.Errorf("Shutdown: %v", err)
 			}
 		})

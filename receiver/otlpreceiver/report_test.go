@@ -68,7 +68,7 @@ func grpcCase(method, token string, body []byte) func(*rig) answer {
 	}
 }
 
-// Each request that is refused is counted once, under its reason, and told of in
+// Each request that is refused is counted once, under its reason, and logged in
 // the log.
 func TestRefusalsAreReported(t *testing.T) {
 	t.Parallel()
@@ -164,7 +164,7 @@ func TestShutdownAndBreakOffAreReported(t *testing.T) {
 	breakOff(t, r)
 	if http, grpc := r.metric("otelcol_receiver_refused_requests", "reason=broken_off", "transport=http"),
 		r.metric("otelcol_receiver_refused_requests", "reason=broken_off", "transport=grpc"); http != 2 || grpc != 1 {
-		t.Errorf("%d and %d requests that broke off, want 2 and 1", http, grpc)
+		t.Errorf("%d and %d interrupted requests, want 2 and 1", http, grpc)
 	}
 	if n := r.metric("otelcol_receiver_requests", "outcome=failure"); n != 3 {
 		t.Errorf("%d failures, want 3", n)
@@ -401,7 +401,7 @@ func TestShutdownMidBody(t *testing.T) {
 				}
 				r.holdOpen(h2Client(t), addr, tt.path, http.Header{"Content-Type": {tt.media}, "Te": {"trailers"}})
 				err := r.shutdownIn(100 * time.Millisecond)
-				if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 unfinished requests were broken off") {
+				if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 unfinished requests were aborted") {
 					t.Errorf("Shutdown: %v", err)
 				}
 				r.idle()

@@ -8,7 +8,7 @@ import (
 )
 
 // abortGrace is how long Shutdown waits past its deadline for the requests that
-// it broke off to notice.
+// it aborted to notice.
 const abortGrace = time.Second
 
 // Shutdown stops listening, lets the requests in progress finish, and returns
@@ -51,7 +51,7 @@ func (r *Receiver) shutdown(ctx context.Context, s *servers) error {
 	case left > 0:
 		return fmt.Errorf("%d requests are still in the pipeline %s after the deadline: %w", left, abortGrace, ctx.Err())
 	case cut > 0:
-		return fmt.Errorf("%d unfinished requests were broken off: %w", cut, ctx.Err())
+		return fmt.Errorf("%d unfinished requests were aborted: %w", cut, ctx.Err())
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func (b *trickle) Read(p []byte) (int, error) {
 	}
 }
 
-// A body that trickles is broken off. What else comes over the connection is not.
+// A body that trickles is cut off. What else comes over the connection is not.
 func TestSlowBody(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]Config{"two ports": testConfig(), "one port": onePortConfig("tcp", freePort(t), nil)} {
@@ -108,7 +108,7 @@ func TestSlowBody(t *testing.T) {
 				}
 				r.idle() // the answer may be heard before it is counted
 				if n := r.metric("otelcol_receiver_refused_requests", "reason=broken_off", "transport="+target.name); n != 1 {
-					t.Errorf("%d counted as broken off, want 1", n)
+					t.Errorf("%d counted as interrupted, want 1", n)
 				}
 			})
 		}

@@ -61,7 +61,7 @@ func trySecure(t *testing.T, r *rig, client *tls.Config) map[string]error {
 // Where a client CA is set, clients without a certificate of it are turned away.
 func TestMutualTLS(t *testing.T) {
 	t.Parallel()
-	ca, strangers := tlstest.New(t), tlstest.New(t)
+	ca, otherCA := tlstest.New(t), tlstest.New(t)
 	cert, key := ca.Pair("127.0.0.1")
 	pair := func(a *tlstest.Authority) []tls.Certificate {
 		c, err := tls.X509KeyPair(a.Pair("client"))
@@ -79,7 +79,7 @@ func TestMutualTLS(t *testing.T) {
 			for who, tt := range map[string]struct {
 				certs []tls.Certificate
 				ok    bool
-			}{"a client of the CA": {pair(ca), true}, "a client without": {nil, false}, "a client of another": {pair(strangers), false}} {
+			}{"a client of the CA": {pair(ca), true}, "a client without": {nil, false}, "a client of another": {pair(otherCA), false}} {
 				for protocol, err := range trySecure(t, r, &tls.Config{RootCAs: ca.Pool(), Certificates: tt.certs}) {
 					if (err == nil) != tt.ok {
 						t.Errorf("%s, reload %v, %s: %s: %v", name, reload, protocol, who, err)

@@ -70,7 +70,7 @@ type jobState struct {
 type Stats struct {
 	// Fetches were made of targets, and files read.
 	Fetches int64
-	// Failures are those in vain, by cause.
+	// Failures are those that failed, by cause.
 	Failures map[string]int64
 	// Numbers were handed to the sink (samples times sample types, without
 	// zeros), Refused were not taken by it.

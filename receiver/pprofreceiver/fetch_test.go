@@ -295,7 +295,7 @@ func TestTLS(t *testing.T) {
 	r := newRig(t, cfg)
 	r.rounds(1)
 	if got := r.failed(); got != "map[transport:1]" {
-		t.Errorf("a stranger's certificate: failures %s", got)
+		t.Errorf("a certificate of another CA: failures %s", got)
 	}
 	pem := &bytes.Buffer{}
 	fmt.Fprintf(pem, "-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n", base64Lines(s.Certificate().Raw))

@@ -50,7 +50,7 @@ var (
 type TargetStatus struct {
 	// Name is host:port, or "files".
 	Name string
-	// Fetches were made, Failures of them were in vain.
+	// Fetches were made, of which Failures failed.
 	Fetches, Failures int64
 	// Numbers were handed to the sink: samples times sample types, without zeros.
 	Numbers int64

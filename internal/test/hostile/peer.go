@@ -12,7 +12,7 @@ import (
 // serverLetGo says whether the server's end of a connection on this machine is
 // closed, where the kernel tells (known). A client that reads nothing cannot see
 // it: behind what it has not read, the end of the connection waits for its turn,
-// and once the kernel has tried in vain for half a minute it tries seldom.
+// and once the kernel has tried without an answer for half a minute it tries seldom.
 func serverLetGo(c net.Conn) (gone, known bool) {
 	mine, ok := c.LocalAddr().(*net.TCPAddr)
 	theirs, ok2 := c.RemoteAddr().(*net.TCPAddr)

@@ -33,17 +33,17 @@ func (h httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	encoding := r.Header.Get("Content-Encoding")
-	lent, err := decompress.Decompress(encoding, nil, r.Body, maxBackendBytes, nil)
+	body, err := decompress.Decompress(encoding, nil, r.Body, maxBackendBytes, nil)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	defer bufpool.Put(lent)
+	defer bufpool.Put(body)
 	call := Call{Signal: s, Transport: "http", Encoding: encoding, Peer: r.RemoteAddr, Header: map[string][]string{}}
 	for name, values := range r.Header {
 		call.Header[strings.ToLower(name)] = values
 	}
-	h.answer(w, h.b.receive(r.Context(), call, *lent))
+	h.answer(w, h.b.receive(r.Context(), call, *body))
 }
 
 func (h httpHandler) answer(w http.ResponseWriter, a Answer) {

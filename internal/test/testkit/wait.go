@@ -11,12 +11,12 @@ import (
 const waitFor = 30 * time.Second
 
 // Eventually waits until is returns true, asking every millisecond. what completes
-// the sentence "waited in vain until ..." if it never does.
+// the sentence "gave up waiting until ..." if it never does.
 func Eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(waitFor); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("gave up waiting until %s", what)
 		}
 	}
 }

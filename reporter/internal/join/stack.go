@@ -51,7 +51,7 @@ type fileKey struct {
 	kind kind
 }
 
-// kind is what a frame's type means for what is told of it.
+// kind is what a frame's type means for what is reported about it.
 type kind uint8
 
 const (

@@ -25,7 +25,7 @@ type eventLog struct {
 	plain, valued *chunk // the ones being filled; nil at first
 }
 
-// chunkPool lends chunks.
+// chunkPool keeps chunks for reuse.
 type chunkPool struct{ plain, valued sync.Pool }
 
 func (p *chunkPool) get(valued bool) *chunk {

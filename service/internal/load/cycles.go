@@ -45,7 +45,7 @@ func (c *Config) Readers(of *Component, signal otlp.Signal) []*Pipeline {
 func (l *loader) checkCycles() {
 	w := &cycleWalk{loader: l, done: map[*Pipeline]bool{}, on: map[*Pipeline]int{}}
 	for _, p := range l.cfg.Pipelines {
-		w.visit(p)
+		w.walk(p)
 	}
 }
 
@@ -58,7 +58,7 @@ type cycleWalk struct {
 	path []string
 }
 
-func (w *cycleWalk) visit(p *Pipeline) {
+func (w *cycleWalk) walk(p *Pipeline) {
 	if w.done[p] {
 		return
 	}
@@ -70,7 +70,7 @@ func (w *cycleWalk) visit(p *Pipeline) {
 			cycle := strings.Join(append(w.path[start:len(w.path):len(w.path)], e.to.ID), " → ")
 			w.problems.Add(e.by.node.Errorf("the pipelines form a cycle: %s", cycle))
 		} else {
-			w.visit(e.to)
+			w.walk(e.to)
 		}
 		w.path = w.path[:len(w.path)-1]
 	}
