@@ -7,10 +7,10 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// Verbosity is how much is shown of a batch.
+// Verbosity is how much of a batch is shown.
 type Verbosity string
 
-// The verbosities. Upper case is as good.
+// The verbosities. They are case-insensitive.
 const (
 	Basic    Verbosity = "basic"
 	Normal   Verbosity = "normal"
@@ -31,20 +31,21 @@ func (v Verbosity) lower() Verbosity { return Verbosity(strings.ToLower(string(v
 // Config is the exporter's configuration, with the Collector's keys.
 type Config struct {
 	Verbosity Verbosity `yaml:"verbosity"`
-	// Format is text, or json for one line of OTLP/JSON a batch, whatever the
-	// verbosity.
+	// Format is text, or json for one line of OTLP/JSON for each batch,
+	// whatever the verbosity.
 	Format Format `yaml:"format"`
 	// SamplingInitial is how many batches of a signal are shown each second
-	// before sampling begins, SamplingThereafter which of the rest: 1 is all, n
-	// every nth, 0 none.
+	// before sampling begins. Of the further batches every nth is shown, with n
+	// = SamplingThereafter: 1 means all, 0 none.
 	SamplingInitial    int `yaml:"sampling_initial"`
 	SamplingThereafter int `yaml:"sampling_thereafter"`
-	// UseInternalLogger shows batches in the service's own log; else they go to
-	// OutputPaths as plain text.
+	// UseInternalLogger writes batches to the service's own log; otherwise they
+	// are written to OutputPaths as plain text.
 	UseInternalLogger bool `yaml:"use_internal_logger"`
-	// OutputPaths are files to append to, "stdout" or "stderr". None is stdout.
+	// OutputPaths are files to append to, "stdout" or "stderr". The default is
+	// stdout.
 	OutputPaths []string `yaml:"output_paths"`
-	// SendingQueue is read as it is and has no effect; see Warnings.
+	// SendingQueue has no effect; see Warnings.
 	SendingQueue any `yaml:"sending_queue"`
 }
 
@@ -80,10 +81,10 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Warnings returns what the configuration asks for and does not get.
+// Warnings returns a warning for each key that is set and has no effect.
 func (c *Config) Warnings() []string {
 	if m, ok := c.SendingQueue.(map[string]any); c.SendingQueue == nil || ok && m["enabled"] == false {
 		return nil
 	}
-	return []string{"sending_queue has no effect on the debug exporter: it shows a batch before it answers"}
+	return []string{"sending_queue has no effect on the debug exporter, which has no queue"}
 }

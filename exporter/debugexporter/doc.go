@@ -1,27 +1,28 @@
-// Package debugexporter is the Collector's `debug` exporter: it shows people
-// what passes.
+// Package debugexporter is the Collector's `debug` exporter: it prints batches
+// as text.
 //
 //	exporters:
 //	  debug:
 //	    verbosity: detailed
 //
-//	basic     one line a batch: Traces, how many resources and spans
-//	normal    besides, about one line an item
-//	detailed  besides, everything: attributes, events, buckets, stacks
+//	basic     one line for each batch: signal, number of resources and items
+//	normal    also about one line for each item
+//	detailed  everything: attributes, events, buckets, stacks
 //
-// The text is the Collector's, for all four signals, so that eyes and scripts
-// that know it keep working. Three things differ. In profiles the dictionary is
-// resolved: a sample shows its stack with functions, files and lines instead of
-// numbers. Bytes that could harm a terminal or forge a line (control characters,
-// line ends, invisible letters, what is not UTF-8) are escaped. And a batch prints at
-// most 1 MiB, and says what it left out.
+// The text is that of the Collector, for all four signals, so that scripts for it
+// continue to work. Three things differ. In profiles the dictionary is resolved: a
+// sample shows its stack with functions, files and lines instead of indices. Bytes
+// that could affect a terminal or forge a line (control characters, line ends,
+// invisible characters, invalid UTF-8) are escaped. And the text of a batch is
+// limited to 1 MiB; if it is longer, its last line tells what is missing.
 //
 //	Batch ──► row of the signal ──► printer ──► output
 //	          nouns, item printers  bounded,    log record, or
 //	                                escaped     stdout and files
 //
-// With format: json each batch is a line of OTLP/JSON instead, for jq and its like.
+// With format: json each batch is a line of OTLP/JSON instead, for tools such
+// as jq.
 //
-// The one trap: its nil means seen, not kept. An output that fails is reported
-// in the log, and does not hold up the pipeline.
+// The one trap: nil means that the batch was shown, not that it is stored. An
+// output that fails is reported in the log, and does not stop the pipeline.
 package debugexporter

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// maxTextBytes is how much one batch may print.
+	// maxTextBytes is the maximum length of the text of a batch.
 	maxTextBytes = 1 << 20
 	fileMode     = 0o600
 )
@@ -38,7 +38,7 @@ type Exporter struct {
 
 	life  *lifecycle.Cycle
 	mu    sync.RWMutex // held while a batch is shown
-	plain *plainOutput // nil when it is not running, or with the internal logger
+	plain *plainOutput // nil if it is not running, or with the internal logger
 }
 
 // New returns an exporter that opens no file before Start.
@@ -68,7 +68,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 // Name returns the exporter's id in the configuration.
 func (e *Exporter) Name() string { return e.id }
 
-// Capabilities: it only reads.
+// Capabilities returns that it does not change batches.
 func (e *Exporter) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
 
 // Start opens the outputs.
@@ -103,7 +103,7 @@ func (e *Exporter) Shutdown(context.Context) error {
 	})
 }
 
-// use changes the output and returns the one before.
+// use replaces the output and returns the previous one.
 func (e *Exporter) use(out *plainOutput) (before *plainOutput) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -111,12 +111,13 @@ func (e *Exporter) use(out *plainOutput) (before *plainOutput) {
 	return before
 }
 
-// jsonLine is a batch as OTLP/JSON. It is not cut: half of it would be of no use.
+// jsonLine returns a batch as OTLP/JSON. It is not truncated, since it would
+// not be valid JSON then.
 func jsonLine(b *pipeline.Batch) []byte {
 	return append(otlp.AppendJSON(nil, b.Signal(), b.Bytes()), '\n')
 }
 
-// Consume shows the batch, unless sampling leaves it out. It never fails.
+// Consume shows the batch, unless sampling skips it. It always returns nil.
 func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	e.obs.Sent(ctx, b.Signal(), b.Items(), nil)
 	e.mu.RLock()
@@ -125,7 +126,7 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	case e.paths == nil && !e.log.Enabled(ctx, slog.LevelInfo):
 		return nil
 	case e.paths != nil && e.plain == nil:
-		return nil // not running: there is nowhere to show it
+		return nil // not running: there is no output
 	case !e.sampler.take(b.Signal()):
 		return nil
 	}

@@ -24,7 +24,7 @@ var (
 	_ pipeline.Named     = (*Exporter)(nil)
 )
 
-// records is a slog handler that remembers.
+// records is a slog handler that stores its records.
 type records struct {
 	mu    sync.Mutex
 	level slog.Level
@@ -70,13 +70,13 @@ func TestInternalLogger(t *testing.T) {
 		case v != Basic:
 			want := render(t, otlp.Metrics, v, metricsRequest(plainWord), maxTextBytes)
 			if h.got[1].Message+"\n" != want || h.got[1].NumAttrs() != 0 {
-				t.Errorf("%s: the text is another", v)
+				t.Errorf("%s: the text differs", v)
 			}
 		}
 	}
 }
 
-func TestNothingIsDoneForALogThatIsOff(t *testing.T) {
+func TestDisabledLogCostsNothing(t *testing.T) {
 	h := &records{level: slog.LevelWarn}
 	e := newInLog(t, h, func(c *Config) { c.SamplingThereafter = 0; c.SamplingInitial = 1 })
 	b := batchOf(t, otlp.Traces, tracesRequest(plainWord))
@@ -106,7 +106,7 @@ func TestSampling(t *testing.T) {
 		{3, 0, "xxx......."},
 	} {
 		s := newSampler(test.initial, test.thereafter, func() time.Time { return now })
-		for range 2 { // each second begins anew
+		for range 2 { // each second starts from zero
 			got := ""
 			for range 10 {
 				if s.take(otlp.Traces) {
@@ -170,7 +170,7 @@ func TestOutputPaths(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	consume() // not started: nowhere to show it
+	consume() // not started: there is no output
 	for range 2 {
 		if err := e.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -198,16 +198,16 @@ func TestOutputPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := e.Start(t.Context()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "debug/x") {
-		t.Errorf("Start with a path that cannot be: %v", err)
+		t.Errorf("Start with an invalid path: %v", err)
 	}
 }
 
-// flaky fails as long as it is told to.
+// flaky returns err from every Write.
 type flaky struct{ err error }
 
 func (f *flaky) Write(p []byte) (int, error) { return len(p), f.err }
 
-func TestFailingOutputIsReportedOnceAndHoldsUpNobody(t *testing.T) {
+func TestFailingOutputIsReportedOnce(t *testing.T) {
 	h, out := &records{}, &flaky{err: errors.New("broken pipe")}
 	e := newInLog(t, h, func(c *Config) { c.UseInternalLogger = false })
 	e.stdout = out
@@ -256,12 +256,12 @@ func TestConcurrentBatchesDoNotMix(t *testing.T) {
 	rest := out.String()
 	for block, n := range want {
 		if got := strings.Count(rest, block); got != n {
-			t.Errorf("%d whole blocks, want %d:\n%.60s", got, n, block)
+			t.Errorf("%d complete blocks, want %d:\n%.60s", got, n, block)
 		}
 		rest = strings.ReplaceAll(rest, block, "")
 	}
 	if rest != "" {
-		t.Errorf("%d bytes are left over", len(rest))
+		t.Errorf("%d unexpected bytes", len(rest))
 	}
 }
 

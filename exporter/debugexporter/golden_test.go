@@ -14,7 +14,7 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-var update = flag.Bool("update", false, "write the files in testdata anew")
+var update = flag.Bool("update", false, "write the files in testdata")
 
 func batchOf(t testing.TB, s otlp.Signal, request []byte) *pipeline.Batch {
 	t.Helper()
@@ -61,7 +61,7 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (go test -update writes it anew); got\n%s", path, got)
+		t.Errorf("%s differs (go test -update writes it); got\n%s", path, got)
 	}
 }
 

@@ -55,7 +55,7 @@ func (p *printer) normalNumbers(name []byte, l otlp.List[otlp.NumberDataPoint]) 
 	}
 }
 
-// totals prints what both kinds of histogram begin with.
+// totals prints the beginning of both kinds of histograms.
 func (p *printer) totals(count uint64, sum, low, high optional) {
 	p.s("count=").uint(count)
 	for _, v := range []struct {
@@ -123,8 +123,9 @@ func (p *printer) normalExponential(name []byte, h otlp.ExponentialHistogram) {
 	}
 }
 
-// maxNegativeBuckets is how many buckets of the negative range are shown: they
-// stand in the other order, so they are collected first. SDKs use 160.
+// maxNegativeBuckets is the maximum number of buckets of the negative range
+// that are shown: they are in reverse order, so they are collected first. SDKs
+// use 160.
 const maxNegativeBuckets = 1 << 14
 
 // bucket is one of an exponential histogram, by the absolute values of its
@@ -135,7 +136,7 @@ type bucket struct {
 	zero, negative bool
 }
 
-// exponentialBuckets goes through the buckets from the lowest to the highest.
+// exponentialBuckets iterates over the buckets from the lowest to the highest.
 // Bucket i of a scale reaches from base^i to base^(i+1), base being 2^(2^-scale)
 // (metrics.proto, ExponentialHistogramDataPoint).
 func exponentialBuckets(f otlp.ExponentialHistogramDataPointFields) iter.Seq[bucket] {

@@ -41,7 +41,7 @@ func (p *printer) temporality(v otlp.AggregationTemporality) {
 	p.arrow("").s("AggregationTemporality: ").s(enumName(v.String(), "AGGREGATION_TEMPORALITY_")).nl()
 }
 
-// pointHead prints what all data points begin with.
+// pointHead prints the beginning of a data point.
 func (p *printer) pointHead(noun string, i int, l otlp.List[otlp.KeyValue], start, time uint64) {
 	p.s(noun).s(" #").int(int64(i)).nl()
 	p.attributes("", "Data point attributes", l)
@@ -67,7 +67,7 @@ func (p *printer) detailedNumbers(l otlp.List[otlp.NumberDataPoint]) {
 	}
 }
 
-// detailedTotals prints what both kinds of histogram have.
+// detailedTotals prints the totals of both kinds of histograms.
 func (p *printer) detailedTotals(count uint64, sum, low, high optional) {
 	p.s("Count: ").uint(count).nl()
 	for _, v := range []struct {

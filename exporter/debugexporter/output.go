@@ -17,7 +17,7 @@ type count struct {
 	n    int
 }
 
-// showInLog writes the summary as one record, and the text, if there is any, as
+// showInLog logs the summary as one record, and the text, if there is any, as
 // the message of another.
 func showInLog(ctx context.Context, log *slog.Logger, title string, counts []count, text []byte) {
 	attrs := make([]slog.Attr, len(counts))
@@ -63,7 +63,8 @@ func (o *plainOutput) open(path string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// show writes the summary as the Collector's console does, and the text:
+// show writes the summary in the format of the Collector's console, and the
+// text:
 //
 //	Traces	{"resource spans": 1, "spans": 2}
 func (o *plainOutput) show(title string, counts []count, text []byte) {
@@ -78,7 +79,7 @@ func (o *plainOutput) show(title string, counts []count, text []byte) {
 	o.print(append(append(line, "}\n"...), text...))
 }
 
-// print writes text as it is.
+// print writes text unchanged.
 func (o *plainOutput) print(text []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -87,11 +88,11 @@ func (o *plainOutput) print(text []byte) {
 	}
 }
 
-// write reports the first failure in a row.
+// write logs the first of consecutive failures.
 func (w *writer) write(text []byte, log *slog.Logger) {
 	_, err := w.Write(text)
 	if err != nil && !w.failing {
-		log.Warn("the debug exporter cannot write to one of its outputs", "output", w.name, "error", err)
+		log.Warn("writing to an output of the debug exporter failed", "output", w.name, "error", err)
 	}
 	w.failing = err != nil
 }

@@ -17,8 +17,8 @@ func normalProfile(p *printer, item []byte) {
 	p.nl()
 }
 
-// mappings prints the dictionary's executables and libraries, which the frames
-// below name but do not describe. Entry 0 stands for none.
+// mappings prints the dictionary's executables and libraries, of which the
+// frames below show only the names. Entry 0 means none.
 func mappings(p *printer) {
 	i := int64(-1)
 	for m := range otlp.ExportProfilesServiceRequest(p.request).Dictionary().MappingTable().All() {
@@ -110,7 +110,7 @@ func (p *printer) sample(f otlp.SampleFields) {
 	}
 }
 
-// indexed prints attributes that stand in the dictionary, with their units.
+// indexed prints attributes of the dictionary, with their units.
 func (p *printer) indexed(indent string, indices otlp.Varints[int32]) {
 	first := true
 	for i := range indices.All() {
@@ -129,8 +129,8 @@ func (p *printer) indexed(indent string, indices otlp.Varints[int32]) {
 	}
 }
 
-// location prints one place of a stack, which is several frames if functions
-// were inlined; the last of them is the one that has the address:
+// location prints one location of a stack. It has several frames if functions
+// were inlined; the last frame is the one with the address:
 //
 //	-> memcpy (string.h:12), inlined
 //	-> printf (printf.c:99) at 0x4711 in libc.so.6 [profile.frame.type=native]
@@ -168,7 +168,7 @@ func (p *printer) location(indent string, f otlp.LocationFields) {
 	p.nl()
 }
 
-// frame prints a function and where in its source it is.
+// frame prints a function with its file and line.
 func (p *printer) frame(l otlp.LineFields) {
 	f := look(p, p.dict.Function(l.FunctionIndex)).Decode()
 	name := p.dict.String(f.NameStrindex)

@@ -4,7 +4,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// requests makes one request of each signal that has something in every field.
+// requests creates one request of each signal, with a value in every field.
 // word is applied to all text in it.
 var requests = map[otlp.Signal]func(word func(string) string) []byte{
 	otlp.Traces: tracesRequest, otlp.Metrics: metricsRequest, otlp.Logs: logsRequest, otlp.Profiles: profilesRequest,
@@ -19,7 +19,7 @@ var (
 	spanID  = []byte{17, 18, 19, 20, 21, 22, 23, 24}
 )
 
-// in fills a message and closes it.
+// in calls fill for a message and closes it.
 func in[B interface{ Close() }](b B, fill func(B)) {
 	fill(b)
 	b.Close()

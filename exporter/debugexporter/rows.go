@@ -7,23 +7,23 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// row is what tells the signals apart: the words of the Collector's output, and
-// how an item is printed.
+// row has what differs by signal: the texts of the Collector's output, and how
+// an item is printed.
 type row struct {
-	title     string // of the summary, which counts:
+	title     string // of the summary, which has these counts:
 	resources string
-	parts     string // what scopes hold, if that is not what is counted as an item
+	parts     string // children of scopes, if they are not the items
 	items     string
 
 	resource, scope, item       string // headings of the detailed text
 	normalResource, normalScope string // headings of the normal text
 
 	normal, detailed func(p *printer, item []byte)
-	// before prints what stands beside the resources.
+	// before prints data that is not part of a resource.
 	before func(p *printer)
 }
 
-// rows is indexed by Signal, and never written to.
+// rows is indexed by Signal. It is read-only.
 var rows = [...]row{
 	otlp.Traces: {
 		title: "Traces", resources: "resource spans", items: "spans",
@@ -69,8 +69,8 @@ func (r *row) counts(b *pipeline.Batch) []count {
 	return append(out, count{r.items, b.Items()})
 }
 
-// lookPerByte bounds the work for a batch: bytes read from the dictionary for a
-// byte of output. A frame of a stack takes less than one.
+// lookPerByte limits the work for a batch: the number of bytes read from the
+// dictionary for each byte of output. A frame of a stack needs less than one.
 const lookPerByte = 64
 
 // printer prints one batch.
@@ -78,12 +78,13 @@ type printer struct {
 	*text
 	request []byte
 	dict    *otlp.Dictionary
-	// budget is how many bytes of dictionary entries may yet be read. An entry is
-	// read again each time it is referred to, and a reference is a byte.
+	// budget is how many more bytes of dictionary entries may be read. An entry
+	// is read for each reference to it, and a reference may be a single byte.
 	budget int
 }
 
-// look accounts for the reading of a dictionary entry.
+// look subtracts the size of a dictionary entry from the budget, and returns
+// the entry.
 func look[T ~[]byte](p *printer, entry T) T {
 	if p.budget -= len(entry); p.budget < 0 {
 		p.full = true
@@ -91,7 +92,7 @@ func look[T ~[]byte](p *printer, entry T) T {
 	return entry
 }
 
-// render returns the text that follows the summary: nothing, for basic.
+// render returns the text after the summary. It is empty for basic.
 func (r *row) render(v Verbosity, b *pipeline.Batch, limit int) []byte {
 	if v == Basic {
 		return nil
@@ -107,7 +108,7 @@ func (r *row) render(v Verbosity, b *pipeline.Batch, limit int) []byte {
 		}
 		all += g.Items.Len()
 		if p.full {
-			continue // only to count
+			continue // only counted
 		}
 		if v == Detailed {
 			r.detailedGroup(p, g, resource, scope)
@@ -126,12 +127,13 @@ func (r *row) render(v Verbosity, b *pipeline.Batch, limit int) []byte {
 		if r.before != nil {
 			noun = "profiles"
 		}
-		p.buf = fmt.Appendf(p.buf, "\n[cut off after %d bytes: %d of %d %s are shown whole]\n", len(p.buf), shown, all, noun)
+		p.buf = fmt.Appendf(p.buf, "\n[truncated after %d bytes: %d of %d %s are complete]\n", len(p.buf), shown, all, noun)
 	}
 	return p.buf
 }
 
-// group prints the items of one scope and returns how many were printed whole.
+// group prints the items of one scope and returns how many were printed
+// completely.
 func (r *row) group(p *printer, v Verbosity, g otlp.Group) (shown int) {
 	for item := range g.Items.All() {
 		if v == Detailed {
@@ -191,7 +193,7 @@ func (r *row) detailedGroup(p *printer, g otlp.Group, resource, scope int) {
 	p.attributes("", "InstrumentationScope attributes", g.Scope.Attributes())
 }
 
-// inline prints attributes on the line that has begun: key=value, each after sep.
+// inline prints attributes on the current line as key=value, each after sep.
 func (p *printer) inline(sep string, l otlp.List[otlp.KeyValue]) {
 	for k, v := range otlp.Attributes(l, p.dict) {
 		if p.s(sep).str(k).s("=").value(v).full {
@@ -200,7 +202,8 @@ func (p *printer) inline(sep string, l otlp.List[otlp.KeyValue]) {
 	}
 }
 
-// attributes prints attributes one a line, under a heading if there are any.
+// attributes prints attributes on one line each, with a heading if there are
+// any.
 func (p *printer) attributes(indent, heading string, l otlp.List[otlp.KeyValue]) {
 	first := true
 	for k, v := range otlp.Attributes(l, p.dict) {
@@ -251,7 +254,7 @@ func (p *printer) keys(heading string, l otlp.List[[]byte]) {
 	}
 }
 
-// field prints one line of an item: a name, padded, and what follows it.
+// field prints the padded name at the beginning of a line of an item.
 func (p *printer) field(name string) *text {
 	const width = 15
 	p.s("    ").s(name)

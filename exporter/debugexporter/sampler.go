@@ -9,8 +9,8 @@ import (
 
 const samplingWindow = time.Second
 
-// sampler lets the first batches of a signal in each second through, and after
-// them every nth.
+// sampler selects the first batches of a signal in each second, and then every
+// nth.
 type sampler struct {
 	initial, thereafter int
 	now                 func() time.Time

@@ -7,8 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// text collects what is printed, up to a limit. Beyond it is full and takes no
-// more, which loops look at to end early. Its methods return it, to be chained.
+// text collects output up to a limit. When the limit is reached full is set and
+// further output is dropped; loops check full to end early. The methods return
+// their receiver, for chaining.
 type text struct {
 	buf   []byte
 	limit int
@@ -26,7 +27,7 @@ func (t *text) bytes(p []byte) *text {
 	return t
 }
 
-// s appends our own words.
+// s appends text that does not come from a sender.
 func (t *text) s(s string) *text { return t.bytes([]byte(s)) }
 
 func (t *text) nl() *text { return t.s("\n") }
@@ -47,7 +48,7 @@ func (t *text) short(v float64) *text { return t.bytes(strconv.AppendFloat(nil, 
 // time prints nanoseconds since 1970, 0 included, as the Collector does.
 func (t *text) time(ns uint64) *text { return t.s(time.Unix(0, int64(ns)).UTC().String()) }
 
-// hex prints an id, of whatever length.
+// hex prints an id of any length.
 func (t *text) hex(id []byte) *text {
 	var chunk [64]byte
 	for len(id) > 0 && !t.full {
@@ -58,11 +59,11 @@ func (t *text) hex(id []byte) *text {
 	return t
 }
 
-// str prints what a sender wrote. Line ends, control characters, invisible
-// letters and what is not UTF-8 are escaped as in Go: \n, \x1b, \u202e, \xff.
+// str prints text of a sender. Line ends, control characters, invisible
+// characters and invalid UTF-8 are escaped as in Go: \n, \x1b, \u202e, \xff.
 func (t *text) str(s []byte) *text {
 	for len(s) > 0 && !t.full {
-		if n := harmless(s); n > 0 {
+		if n := printablePrefix(s); n > 0 {
 			t.bytes(s[:n])
 			s = s[n:]
 			continue
@@ -81,7 +82,7 @@ func (t *text) str(s []byte) *text {
 
 const hexDigits = "0123456789abcdef"
 
-// dropHalfRune removes the beginning of a letter that the limit cut in two.
+// dropHalfRune removes an incomplete character at the limit.
 func (t *text) dropHalfRune() {
 	for range utf8.UTFMax - 1 {
 		if r, size := utf8.DecodeLastRune(t.buf); r != utf8.RuneError || size != 1 {
@@ -91,8 +92,9 @@ func (t *text) dropHalfRune() {
 	}
 }
 
-// harmless returns how many bytes s begins with that can be printed as they are.
-func harmless(s []byte) (n int) {
+// printablePrefix returns the number of bytes at the beginning of s that need
+// no escaping.
+func printablePrefix(s []byte) (n int) {
 	for n < len(s) {
 		r, size := utf8.DecodeRune(s[n:])
 		if r == utf8.RuneError && size == 1 || !strconv.IsPrint(r) {

@@ -20,7 +20,8 @@ func render(t testing.TB, s otlp.Signal, v Verbosity, request []byte, limit int)
 	return string(rows[s].render(v, batchOf(t, s, request), limit))
 }
 
-// harmful returns the first thing in text that is not a line end or visible.
+// harmful returns an error for the first character of text that is neither a
+// line end nor printable.
 func harmful(text string) error {
 	for i, r := range text {
 		if _, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size == 1 {
@@ -33,8 +34,7 @@ func harmful(text string) error {
 	return nil
 }
 
-// Whatever a sender puts where there is text, it cannot steer a terminal, hide a
-// word or begin a line of its own.
+// Text of a sender cannot control a terminal, hide text or begin a new line.
 func TestHostileTextIsEscaped(t *testing.T) {
 	evil := func(s string) string { return s + "\x1b[2J\r\nSpan #9\x00\x7f\u202e\u0085\u2028\xff\xc3\U000e0041" }
 	for s, request := range requests {
@@ -111,8 +111,8 @@ func TestLongBytesAndIDs(t *testing.T) {
 	}
 }
 
-// Wherever the limit falls, what is printed is the beginning of the whole, and
-// it says how much is missing.
+// For every limit the output is a prefix of the complete text, with a note of
+// how much is missing.
 func TestLimit(t *testing.T) {
 	for s, request := range requests {
 		for _, v := range []Verbosity{Normal, Detailed} {
@@ -120,22 +120,22 @@ func TestLimit(t *testing.T) {
 			whole := render(t, s, v, r, maxTextBytes)
 			for limit := 0; limit < len(whole); limit += 3 {
 				got := render(t, s, v, r, limit)
-				body, note, ok := strings.Cut(got, "\n[cut off after ")
+				body, note, ok := strings.Cut(got, "\n[truncated after ")
 				if !ok || body != whole[:limit] {
 					t.Fatalf("%s %s, limit %d: got\n%s", s, v, limit, got)
 				}
-				if want := fmt.Sprintf("%d bytes: ", limit); !strings.HasPrefix(note, want) || !strings.HasSuffix(note, " are shown whole]\n") {
+				if want := fmt.Sprintf("%d bytes: ", limit); !strings.HasPrefix(note, want) || !strings.HasSuffix(note, " are complete]\n") {
 					t.Fatalf("%s %s, limit %d: %s", s, v, limit, note)
 				}
 			}
 			if got := render(t, s, v, r, len(whole)); got != whole {
-				t.Errorf("%s %s: cut off although it fits", s, v)
+				t.Errorf("%s %s: truncated although it fits", s, v)
 			}
 		}
 	}
 }
 
-func TestLimitDoesNotCutLettersInTwo(t *testing.T) {
+func TestLimitDoesNotSplitCharacters(t *testing.T) {
 	r := tracesRequest(func(s string) string { return "日🙂é" + s })
 	for limit := range 300 {
 		if err := harmful(render(t, otlp.Traces, Normal, r, limit)); err != nil {
@@ -159,7 +159,7 @@ func TestLimitCountsWhatIsShown(t *testing.T) {
 		return e.Buf
 	}
 	got := render(t, otlp.Traces, Normal, spans(600), 1_000_000)
-	if want := "[cut off after 1000000 bytes: 999 of 1200 spans are shown whole]\n"; !strings.HasSuffix(got, want) {
+	if want := "[truncated after 1000000 bytes: 999 of 1200 spans are complete]\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("got ...%s", got[len(got)-100:])
 	}
 	for s, want := range map[otlp.Signal]string{
@@ -171,8 +171,8 @@ func TestLimitCountsWhatIsShown(t *testing.T) {
 	}
 }
 
-// An entry of the dictionary may be long, and a reference to it is a byte: the
-// work is bounded as the text is.
+// An entry of the dictionary may be large, and a reference to it is a single
+// byte. The work is limited like the text.
 func TestWorkIsBounded(t *testing.T) {
 	var e otlp.Encoder
 	r := otlp.AppendExportProfilesServiceRequest(&e)
@@ -196,13 +196,13 @@ func TestWorkIsBounded(t *testing.T) {
 		})
 	})
 	got := render(t, otlp.Profiles, Detailed, e.Buf, maxTextBytes)
-	if len(got) > 100_000 || !strings.Contains(got, "0 of 1 profiles are shown whole") {
-		t.Errorf("%d bytes were printed, at a megabyte of reading for each line", len(got))
+	if len(got) > 100_000 || !strings.Contains(got, "0 of 1 profiles are complete") {
+		t.Errorf("%d bytes were printed; each line needs to read a megabyte", len(got))
 	}
 }
 
-// Whatever passes the check on arrival can be shown, without harm and within
-// the limit.
+// Every request that otlp.Check accepts can be shown, escaped and within the
+// limit.
 func FuzzRender(f *testing.F) {
 	for s, request := range requests {
 		f.Add(byte(s), request(plainWord))

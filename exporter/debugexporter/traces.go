@@ -75,8 +75,8 @@ func (p *printer) links(l otlp.List[otlp.SpanLink]) {
 	}
 }
 
-// enumName turns the protocol's SPAN_KIND_SERVER into the Collector's Server. A
-// value that the protocol does not name is a number.
+// enumName converts a name of the protocol, such as SPAN_KIND_SERVER, to the
+// Collector's, such as Server. A value without a name is a number.
 func enumName(name, prefix string) string {
 	name, ok := strings.CutPrefix(name, prefix)
 	if !ok || name == "" {

@@ -22,7 +22,7 @@ func (t *text) typed(v otlp.Value) *text {
 	return t.s(kindNames[v.Kind()]).s("(").value(v).s(")")
 }
 
-// value prints strings as they are, bytes in base64, lists and maps as JSON.
+// value prints strings without quotes, bytes in base64, lists and maps as JSON.
 func (t *text) value(v otlp.Value) *text {
 	switch v.Kind() {
 	case otlp.KindEmpty:
@@ -33,7 +33,7 @@ func (t *text) value(v otlp.Value) *text {
 	return t.json(v, 0)
 }
 
-// json recurses as deep as values nest, which Check bounds.
+// json recurses into nested values. otlp.Check limits the depth.
 func (t *text) json(v otlp.Value, depth int) *text {
 	if t.full || depth > otlp.MaxDepth {
 		return t
@@ -74,8 +74,8 @@ func (t *text) json(v otlp.Value, depth int) *text {
 	return t.s("null")
 }
 
-// jsonString escapes as JSON does, and besides what is not for terminals. What is
-// not UTF-8 becomes U+FFFD, since JSON has no bytes.
+// jsonString escapes as in JSON, and also characters that could affect a
+// terminal. Invalid UTF-8 becomes U+FFFD, since JSON cannot represent it.
 func (t *text) jsonString(s []byte) *text {
 	for len(s) > 0 && !t.full {
 		r, size := utf8.DecodeRune(s)
@@ -113,7 +113,7 @@ func (t *text) base64(b []byte) *text {
 	return t
 }
 
-// double prints as protobuf's JSON mapping does.
+// double prints a number in the format of protobuf's JSON mapping.
 func (t *text) double(v float64) *text {
 	switch {
 	case math.IsNaN(v):

@@ -16,51 +16,53 @@ type Config struct {
 	Path string `yaml:"path"`
 	// Format is "json" or "proto".
 	Format string `yaml:"format"`
-	// Append continues a file that is there; else it is emptied. A file that is
-	// rotated is always continued, as in the Collector.
+	// Append appends to an existing file; otherwise the file is truncated at
+	// the start. With rotation it is always appended to, as in the Collector.
 	Append bool `yaml:"append"`
-	// Rotation is nil for one file that grows.
+	// Rotation is nil for a single file that is not rotated.
 	Rotation *Rotation `yaml:"rotation"`
-	// FlushInterval is how long records may wait in memory for their way to the
-	// file. 0, the default, writes each one before Consume returns.
+	// FlushInterval is how long records may be buffered in memory. 0, the
+	// default, means that each one is written before Consume returns.
 	FlushInterval time.Duration `yaml:"flush_interval"`
-	// Compression is "" or "zstd": each record for itself.
+	// Compression is "" or "zstd". Each record is compressed separately.
 	Compression       string      `yaml:"compression"`
 	CompressionParams Compression `yaml:"compression_params"`
-	// CreateDirectory makes the directories above Path, with
-	// DirectoryPermissions, octal digits.
+	// CreateDirectory creates the directories above Path, with
+	// DirectoryPermissions in octal digits.
 	CreateDirectory      bool   `yaml:"create_directory"`
 	DirectoryPermissions string `yaml:"directory_permissions"`
 
-	// GroupBy and Encoding are the Collector's, and refused if they are used.
+	// GroupBy and Encoding are keys of the Collector; using them is an error.
 	GroupBy  GroupBy `yaml:"group_by"`
 	Encoding string  `yaml:"encoding"`
 }
 
-// Rotation says when a file is full and how long full ones stay.
+// Rotation configures when a file is full and how long full files are kept.
 type Rotation struct {
-	// MaxMegabytes is the size, in 2^20 bytes, that a file may reach; 0 is 100.
-	// A record that is larger than that gets a file for itself.
+	// MaxMegabytes is the maximum size of a file, in 2^20 bytes; 0 means 100. A
+	// larger record gets a file of its own.
 	MaxMegabytes int `yaml:"max_megabytes"`
-	// MaxDays is the age at which full files are deleted, in days of 24 hours by
-	// the time in their name; 0 is never.
+	// MaxDays is the age at which full files are deleted, in days of 24 hours
+	// since the time in their name; 0 means never.
 	MaxDays int `yaml:"max_days"`
-	// MaxBackups is the number of full files that stay; 0 is all.
+	// MaxBackups is the maximum number of full files that are kept; 0 means
+	// all.
 	MaxBackups int `yaml:"max_backups"`
-	// LocalTime puts local time in their names, else UTC.
+	// LocalTime selects local time for their names instead of UTC.
 	LocalTime bool `yaml:"localtime"`
 }
 
-// SetDefaults sets what a section without keys means.
+// SetDefaults sets the values of an empty section.
 func (r *Rotation) SetDefaults() { *r = Rotation{MaxMegabytes: 100, MaxBackups: 100} }
 
-// Compression has the level for zstd, as the zstd command counts; 0 is its
+// Compression has the level for zstd, as in the zstd command; 0 means its
 // default, 3.
 type Compression struct {
 	Level int `yaml:"level"`
 }
 
-// GroupBy is the Collector's way to a file for each value of an attribute.
+// GroupBy is the Collector's option to write a file for each value of an
+// attribute.
 type GroupBy struct {
 	Enabled           bool   `yaml:"enabled"`
 	ResourceAttribute string `yaml:"resource_attribute"`
@@ -75,11 +77,11 @@ const (
 	directoryMode   = "0755"
 )
 
-// DefaultConfig returns the Collector's defaults, but for flush_interval: there
-// it is a second, here nothing waits unless it is asked to.
+// DefaultConfig returns the Collector's defaults, except that flush_interval is
+// 0 instead of a second, so that records are not buffered by default.
 func DefaultConfig() Config { return Config{Format: formatJSON} }
 
-// Validate checks the configuration without looking at any file.
+// Validate checks the configuration without accessing files.
 func (c *Config) Validate() error {
 	var errs []error
 	fail := func(key, format string, args ...any) { errs = append(errs, config.Atf(key, format, args...)) }

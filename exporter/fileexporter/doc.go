@@ -1,5 +1,5 @@
-// Package fileexporter is the Collector's `file` exporter: requests in a file, one
-// after the other, as lines of OTLP/JSON or, with `format: proto`, as they came.
+// Package fileexporter is the Collector's `file` exporter: it appends requests to
+// a file, as lines of OTLP/JSON or, with `format: proto`, unchanged.
 //
 //	exporters:
 //	  file:
@@ -12,17 +12,17 @@
 //	       | length, 4 bytes, big endian, and the    format: proto, or
 //	         bytes of an export request              compression: zstd, a frame for each
 //
-// A file ends with a whole record, whatever happens to a write: what remains of
-// a failed one is cut off again, and what remains after a crash is cut off when
-// the file is opened to be continued. Rotation happens between records, never in one.
+// A file always ends with a complete record: an incomplete record of a failed
+// write is removed immediately, and that of a crash when the file is opened for
+// appending. Rotation happens between records, never within one.
 //
 //	traces.binpb                             being written
-//	traces-2026-01-02T15-04-05.000.binpb     full, newest first to stay
+//	traces-2026-01-02T15-04-05.000.binpb     full; the oldest are deleted first
 //
-// A record is kept when the operating system has it: it outlives the process, not
-// the machine. With a flush_interval it is kept when it is in this process's
-// memory, and nil means no more than that.
+// Consume returns nil when the operating system has the record: it survives a
+// crash of the process, but not of the machine. With a flush_interval it returns
+// nil when the record is in the memory of this process.
 //
-// The one trap: a record in protobuf does not say of which signal it is. Who
-// wants to read the file again gives each signal an exporter of its own.
+// The one trap: a record in protobuf does not contain its signal. To read the
+// file again, use one exporter for each signal.
 package fileexporter

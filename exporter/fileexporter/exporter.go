@@ -30,24 +30,24 @@ type Exporter struct {
 	obs  *obsreport.Exporter
 	zstd *zstd.Encoder // nil without compression
 
-	// signals is a bit for each signal that was written.
+	// signals has a bit for each signal that was written.
 	signals atomic.Uint32
 
-	// turn holds a token while somebody has the exporter to itself. It is a lock
-	// that can be waited for with a deadline: a write to a pipe may take for ever.
+	// turn is a lock that can be waited for with a deadline, since a write to a
+	// pipe may block forever. It has one element while it is locked.
 	turn chan struct{}
-	open bool        // the file may be written; guarded by turn
+	open bool        // the file may be written to; guarded by turn
 	file *recordFile // guarded by turn
 
 	life         *lifecycle.Cycle
 	stopFlushing context.CancelFunc // nil without a flush interval
 	flushing     sync.WaitGroup
-	// abandoned says that Shutdown has given up: whoever has the exporter closes the
-	// file.
+	// abandoned reports that Shutdown has returned at its deadline: the holder of
+	// turn closes the file.
 	abandoned atomic.Bool
 }
 
-// New returns an exporter that touches no file before Start.
+// New returns an exporter that accesses no file before Start.
 func New(cfg Config, set component.Settings) (*Exporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	e.file = newRecordFile(cfg, set.Logger)
 	if cfg.Compression == compressionZstd {
 		if e.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(cfg.zstdLevel()), zstd.WithLowerEncoderMem(true)); err != nil {
-			return nil, fmt.Errorf("setting up zstd: %w", err)
+			return nil, fmt.Errorf("set up zstd: %w", err)
 		}
 	}
 	return e, nil
@@ -77,16 +77,16 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 // Name returns the exporter's id in the configuration.
 func (e *Exporter) Name() string { return e.id }
 
-// Capabilities: it only reads.
+// Capabilities returns that it does not change batches.
 func (e *Exporter) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
 
-// lock waits for the exporter until ctx ends. Pair it with one unlock.
+// lock waits for turn until ctx ends. unlock must follow.
 func (e *Exporter) lock(ctx context.Context) error {
 	select {
 	case e.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for a write to %s that is under way: %w", e.cfg.Path, ctx.Err())
+		return fmt.Errorf("wait for a write to %s in progress: %w", e.cfg.Path, ctx.Err())
 	}
 }
 
@@ -97,8 +97,8 @@ func (e *Exporter) unlock() {
 	}
 }
 
-// closeAbandoned closes the file unless another has the exporter, who will do so.
-// Nobody waits for the error any more.
+// closeAbandoned closes the file, unless turn is held by another goroutine, which
+// will close it. It logs the error, since Shutdown has returned.
 func (e *Exporter) closeAbandoned() {
 	select {
 	case e.turn <- struct{}{}:
@@ -107,11 +107,11 @@ func (e *Exporter) closeAbandoned() {
 	}
 	defer func() { <-e.turn }()
 	if err := e.close(); err != nil {
-		e.log.Warn("close the file after the shutdown deadline", "path", e.cfg.Path, "error", err)
+		e.log.Warn("closing the file after the shutdown deadline failed", "path", e.cfg.Path, "error", err)
 	}
 }
 
-// close writes what waits in memory and closes the file. It is called in turn.
+// close writes the buffered records and closes the file. The caller holds turn.
 func (e *Exporter) close() error {
 	if !e.open {
 		return nil
@@ -149,17 +149,17 @@ func (e *Exporter) Start(ctx context.Context) error {
 	})
 }
 
-// Shutdown writes what waits in memory and closes the file. It waits for a write
-// that is under way until ctx ends, and then abandons it, for writing cannot be
+// Shutdown writes the buffered records and closes the file. It waits for a write
+// in progress until ctx ends, and then abandons it, since a write cannot be
 // interrupted: the file is closed when the write returns.
 func (e *Exporter) Shutdown(ctx context.Context) error {
 	return e.life.Shutdown(func() error {
 		if e.stopFlushing != nil {
-			e.stopFlushing() // it waits for its turn with this context
+			e.stopFlushing() // also ends its wait for turn
 		}
 		if err := e.lock(ctx); err != nil {
 			e.abandoned.Store(true)
-			e.closeAbandoned() // if the write has returned meanwhile
+			e.closeAbandoned() // if the write has returned in the meantime
 			return err
 		}
 		defer e.unlock()
@@ -168,8 +168,9 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	})
 }
 
-// flushRegularly reports the first failure in a row: nothing is lost by it as
-// long as there is room in memory, and Consume refuses when there is none.
+// flushRegularly logs the first of consecutive failures. No data is lost by it:
+// the records stay in the buffer, and Consume returns errors when the buffer is
+// full.
 func (e *Exporter) flushRegularly(ctx context.Context) {
 	tick := time.NewTicker(e.cfg.FlushInterval)
 	defer tick.Stop()
@@ -186,17 +187,17 @@ func (e *Exporter) flushRegularly(ctx context.Context) {
 		err := e.file.flush()
 		e.unlock()
 		if err != nil && !failing {
-			e.log.Warn("records wait in memory, since the file cannot be written", "error", err)
+			e.log.Warn("writing the buffered records failed; they stay in memory", "error", err)
 		}
 		failing = err != nil
 	}
 }
 
-// jsonRatio is how many times as long JSON is, for a first guess.
+// jsonRatio is an estimate of the size of JSON relative to protobuf.
 const jsonRatio = 3
 
-// Consume appends the batch as one record. A refusal is Retryable: the
-// file does not hold the record, or any part of it.
+// Consume appends the batch as one record. An error is Retryable: the file does
+// not contain the record, or any part of it.
 func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	e.noteSignal(b)
 	record := b.Bytes()
@@ -235,8 +236,8 @@ func (e *Exporter) append(ctx context.Context, record []byte) error {
 	return e.file.append(record)
 }
 
-// noteSignal warns once if records of several signals share the file. JSON says
-// by its first key of which signal it is.
+// noteSignal warns once if the file has records of several signals. In JSON the
+// first key identifies the signal.
 func (e *Exporter) noteSignal(b *pipeline.Batch) {
 	if e.cfg.Format == formatJSON {
 		return
@@ -244,7 +245,7 @@ func (e *Exporter) noteSignal(b *pipeline.Batch) {
 	bit := uint32(1) << b.Signal()
 	old := e.signals.Or(bit)
 	if bits.OnesCount32(old) == 1 && old != bit {
-		e.log.Warn("one file takes records of several signals, which nobody can tell apart when it is read; give each signal a file exporter of its own",
+		e.log.Warn("the file has records of several signals, which a reader cannot distinguish; use one file exporter for each signal",
 			"path", e.cfg.Path, "signal", b.Signal().String())
 	}
 }

@@ -96,7 +96,7 @@ func mustConsume(t testing.TB, e *Exporter, requests ...[]byte) {
 	}
 }
 
-// records reads whole files, one after the other.
+// records returns the records of files, in their order.
 func records(t testing.TB, paths ...string) (out [][]byte) {
 	t.Helper()
 	for _, path := range paths {
@@ -144,7 +144,7 @@ func TestEverySignalByteForByte(t *testing.T) {
 			// The Collector's format: four bytes, big endian, then the message.
 			want = append(binary.BigEndian.AppendUint32(want, uint32(len(r))), r...)
 		}
-		got, err := os.ReadFile(path) // nil means that the file has it
+		got, err := os.ReadFile(path) // Consume returned nil, so the file has it
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,11 +180,11 @@ func TestZstd(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := small.Next(); err == nil {
-		t.Error("a record of 100 KB came out of a reader for 50 KB")
+		t.Error("a reader for 50 KB returned a record of 100 KB")
 	}
 }
 
-func TestFilesAreForTheOwnerAlone(t *testing.T) {
+func TestFilesAreOnlyForTheOwner(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such permissions")
@@ -270,7 +270,7 @@ func TestFlushInterval(t *testing.T) {
 		in := [][]byte{request(10, 'a'), request(20, 'b'), request(30, 'c')}
 		mustConsume(t, e, in[:2]...)
 		if got := records(t, path); len(got) != 0 {
-			t.Errorf("%d records were written at once", len(got))
+			t.Errorf("%d records were written immediately", len(got))
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -281,7 +281,7 @@ func TestFlushInterval(t *testing.T) {
 	})
 }
 
-// slowLog is a log that takes an hour for a record.
+// slowLog is a log that needs an hour for a record.
 type slowLog struct{ slog.Handler }
 
 func (slowLog) Enabled(context.Context, slog.Level) bool { return true }
@@ -299,7 +299,7 @@ func TestShutdownWaitsForTheFlusher(t *testing.T) {
 		e := start(t, cfg, d.seam, func(e *Exporter) { e.log = slog.New(slowLog{}) })
 		mustConsume(t, e, request(10, 'a'))
 		time.Sleep(time.Minute)
-		synctest.Wait() // the flush has failed, and is being told
+		synctest.Wait() // the flush has failed, and is being logged
 		d.room = 1000
 		began := time.Now()
 		stop(t, e)
@@ -310,7 +310,7 @@ func TestShutdownWaitsForTheFlusher(t *testing.T) {
 	})
 }
 
-// What does not fit into memory is written, in order.
+// Records that do not fit into the buffer are written, in order.
 func TestFlushBuffersAreBounded(t *testing.T) {
 	t.Parallel()
 	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
@@ -321,7 +321,7 @@ func TestFlushBuffersAreBounded(t *testing.T) {
 		in = append(in, request(size, 'x'))
 		mustConsume(t, e, in[len(in)-1])
 		if n := len(e.file.pending); n > maxPendingBytes {
-			t.Errorf("%d bytes wait in memory", n)
+			t.Errorf("%d bytes are buffered", n)
 		}
 	}
 	equal(t, records(t, cfg.Path), in[:5])
@@ -348,7 +348,7 @@ func TestLifecycle(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(cfg.Path); err == nil {
-		t.Error("New made a file")
+		t.Error("New created a file")
 	}
 	refused("before Start")
 	for range 2 {
@@ -367,7 +367,7 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
-func TestMixedSignalsAreWarnedOfOnce(t *testing.T) {
+func TestMixedSignalsWarnOnce(t *testing.T) {
 	t.Parallel()
 	var log testkit.Log
 	e, err := New(protoConfig(filepath.Join(t.TempDir(), "f")), component.Settings{Logger: log.Logger()})

@@ -19,12 +19,12 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// disk is a real file on a disk that fills up: a write beyond room is cut short.
+// disk is a real file on a simulated disk: a write beyond room is incomplete.
 type disk struct {
 	mu       sync.Mutex
 	room     int
 	writes   int
-	short    bool // say nothing about a cut, against io.Writer's contract
+	short    bool // return no error for an incomplete write, against io.Writer's contract
 	noCut    bool // Truncate fails
 	noOpen   bool
 	failures int
@@ -69,8 +69,8 @@ func (f *diskFile) Truncate(size int64) error {
 	return f.file.Truncate(size)
 }
 
-// Length and bytes go to the file together, since another process may append to
-// it. Only what is too long to be copied is two writes.
+// Length and bytes are written together, since another process may append to
+// the file. Only a record that is too long to be copied needs two writes.
 func TestRecordIsOneWrite(t *testing.T) {
 	t.Parallel()
 	for size, want := range map[int]int{10: 1, 70_000: 1, maxPendingBytes - 100: 1, maxPendingBytes: 2} {
@@ -86,7 +86,8 @@ func TestRecordIsOneWrite(t *testing.T) {
 	}
 }
 
-// Two in one file, as two processes may be: no record is torn, and none is lost.
+// Two exporters, like two processes, append to one file: no record is split or
+// lost.
 func TestTwoWritersThatAppend(t *testing.T) {
 	t.Parallel()
 	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
@@ -108,9 +109,9 @@ func TestTwoWritersThatAppend(t *testing.T) {
 	}
 }
 
-// However much of a record fits on the disk, the file holds whole records, and
-// those alone that were said to be kept.
-func TestFullDiskLeavesWholeRecords(t *testing.T) {
+// However much of a record fits on the disk, the file has only complete
+// records, and only those for which Consume returned nil.
+func TestFullDiskHasCompleteRecords(t *testing.T) {
 	t.Parallel()
 	for _, short := range []bool{false, true} {
 		for room := range 120 {
@@ -130,18 +131,18 @@ func TestFullDiskLeavesWholeRecords(t *testing.T) {
 				}
 				equal(t, records(t, cfg.Path), kept)
 				if i == 4 {
-					d.room = 1000 // space is made
+					d.room = 1000 // more space
 				}
 			}
 			if room < 80 && d.failures == 0 || len(kept) == 0 {
-				t.Fatalf("room %d: %d failures, %d kept: the test tests nothing", room, d.failures, len(kept))
+				t.Fatalf("room %d: %d failures, %d kept: the test has no effect", room, d.failures, len(kept))
 			}
 		}
 	}
 }
 
-// While a part of a record cannot be cut off nothing is written behind it.
-func TestNothingIsWrittenBehindAPartOfARecord(t *testing.T) {
+// While an incomplete record cannot be removed nothing is written after it.
+func TestNothingIsWrittenAfterIncompleteRecord(t *testing.T) {
 	t.Parallel()
 	d := &disk{room: 30, noCut: true}
 	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
@@ -160,8 +161,8 @@ func TestNothingIsWrittenBehindAPartOfARecord(t *testing.T) {
 	equal(t, records(t, cfg.Path), [][]byte{first, second})
 }
 
-// With a flush_interval a full disk loses nothing that was said to be kept, as
-// long as there is space in the end.
+// With a flush_interval a full disk loses no record for which Consume returned
+// nil, if there is space in the end.
 func TestFullDiskWithFlushInterval(t *testing.T) {
 	t.Parallel()
 	d := &disk{room: 500}
@@ -179,7 +180,7 @@ func TestFullDiskWithFlushInterval(t *testing.T) {
 		}
 	}
 	if len(kept) != 10 || refused != 20 {
-		t.Fatalf("%d kept, %d refused, expected memory for 10", len(kept), refused)
+		t.Fatalf("%d kept, %d refused, expected a buffer for 10", len(kept), refused)
 	}
 	d.room = 10 << 20
 	stop(t, e)
@@ -207,7 +208,7 @@ func TestItemsAreCounted(t *testing.T) {
 	}
 	scope.Close()
 	sl.Close()
-	for i := range 12 { // 14 bytes each: seven fit
+	for i := range 12 { // 14 bytes each: seven fit on the disk
 		if err := consume(t, e, otlp.Logs, logs.Buf); (err == nil) != (i < 7) {
 			t.Fatalf("record %d of %d bytes: %v", i, len(logs.Buf), err)
 		}
@@ -221,7 +222,7 @@ func TestItemsAreCounted(t *testing.T) {
 	}
 }
 
-func TestShutdownSaysWhatIsLost(t *testing.T) {
+func TestShutdownReportsLostBytes(t *testing.T) {
 	t.Parallel()
 	d := &disk{}
 	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
@@ -236,17 +237,17 @@ func TestShutdownSaysWhatIsLost(t *testing.T) {
 	}
 	mustConsume(t, e, request(96, 'a'))
 	err = e.Shutdown(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "bytes in memory are lost") || !errors.Is(err, syscall.ENOSPC) {
+	if err == nil || !strings.Contains(err.Error(), "buffered bytes, which are lost") || !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("got %v", err)
 	}
 }
 
-// Devices are reached through a link in the test's own directory: should a device
-// ever be renamed or deleted, it is the link that goes.
+// Devices are opened through a link in the test's own directory: if the exporter
+// renamed or deleted it, only the link would be affected.
 func TestDevices(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
-		t.Skip("/dev/full is Linux's")
+		t.Skip("only Linux has /dev/full")
 	}
 	for device, full := range map[string]bool{"/dev/full": true, "/dev/null": false} {
 		dir := t.TempDir()
@@ -259,18 +260,18 @@ func TestDevices(t *testing.T) {
 		for range 3 {
 			if err := consume(t, e, otlp.Logs, request(600_000, 'a')); errors.Is(err, syscall.ENOSPC) != full {
 				t.Errorf("%s: %v", device, err)
-			} else if full && strings.Contains(err.Error(), "cutting off") {
-				t.Errorf("a device was to be truncated: %v", err)
+			} else if full && strings.Contains(err.Error(), "remove an incomplete record") {
+				t.Errorf("truncating a device was attempted: %v", err)
 			}
 		}
-		// A device has no size to reach: it is not rotated.
+		// A device has no size, so it is not rotated.
 		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 			t.Errorf("%s: %v, %v", device, entries, err)
 		}
 	}
 }
 
-func TestTailThatACrashLeftIsCutOff(t *testing.T) {
+func TestIncompleteRecordOfACrashIsRemoved(t *testing.T) {
 	t.Parallel()
 	whole := [][]byte{request(10, 'a'), request(70_000, 'b'), request(20, 'c')}
 	for cut := range 27 { // of the last record: its length, or its bytes
@@ -297,8 +298,8 @@ func TestTailThatACrashLeftIsCutOff(t *testing.T) {
 	}
 }
 
-// A file of another kind is not cut: it may be somebody's.
-func TestForeignFileIsPutAside(t *testing.T) {
+// A file of another kind is not truncated.
+func TestOtherFileIsRenamed(t *testing.T) {
 	t.Parallel()
 	for _, rotation := range []*Rotation{nil, {MaxMegabytes: 1}} {
 		foreign := []byte(`{"resourceSpans":[]}` + "\n")
@@ -320,9 +321,9 @@ func TestForeignFileIsPutAside(t *testing.T) {
 	}
 }
 
-// A part of a record that could not be cut off at once does not go into a backup,
-// nor stay behind at the end.
-func TestPartOfARecordDoesNotOutliveTheFile(t *testing.T) {
+// An incomplete record that could not be removed immediately does not become part
+// of a backup, and is removed at the end.
+func TestIncompleteRecordIsRemovedLater(t *testing.T) {
 	t.Parallel()
 	for _, rotates := range []bool{true, false} {
 		d := &disk{room: 600_200, noCut: true}
@@ -336,7 +337,7 @@ func TestPartOfARecordDoesNotOutliveTheFile(t *testing.T) {
 		d.room = 1 << 30
 		if rotates {
 			if err := consume(t, e, otlp.Traces, second); !errors.Is(err, syscall.EIO) {
-				t.Fatalf("rotated with a torn end: %v", err)
+				t.Fatalf("rotated with an incomplete record: %v", err)
 			}
 		}
 		d.noCut = false
@@ -350,7 +351,7 @@ func TestPartOfARecordDoesNotOutliveTheFile(t *testing.T) {
 	}
 }
 
-// stuck is a file whose writes wait, as a pipe's do that nobody reads.
+// stuck is a file whose writes block, like those to a pipe without a reader.
 type stuck struct {
 	file
 	writing, free chan struct{}
@@ -362,9 +363,9 @@ func (f *stuck) Write(p []byte) (int, error) {
 	return f.file.Write(p)
 }
 
-// While a write does not come back, others give up when their time is over, and
-// so does Shutdown. The file is closed when the write returns.
-func TestAWriteThatDoesNotReturnHoldsUpNobodyForEver(t *testing.T) {
+// While a write blocks, other calls return at their deadlines, and so does
+// Shutdown. The file is closed when the write returns.
+func TestBlockedWriteDoesNotBlockOthers(t *testing.T) {
 	t.Parallel()
 	s := &stuck{writing: make(chan struct{}), free: make(chan struct{})}
 	e := started(t, protoConfig(filepath.Join(t.TempDir(), "f")), func(e *Exporter) {
@@ -399,6 +400,6 @@ func TestAWriteThatDoesNotReturnHoldsUpNobodyForEver(t *testing.T) {
 		t.Error("the file is still open")
 	}
 	if err := consume(t, e, otlp.Traces, request(10, 'c')); err == nil {
-		t.Error("a batch was taken after Shutdown")
+		t.Error("a batch was accepted after Shutdown")
 	}
 }

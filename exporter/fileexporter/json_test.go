@@ -19,7 +19,7 @@ func jsonConfig(path string) Config {
 	return cfg
 }
 
-// lines decodes a file of JSON lines, each of the signal that its key names.
+// lines decodes a file of JSON lines. The first key of a line names its signal.
 func lines(t *testing.T, text []byte) (out [][]byte) {
 	t.Helper()
 	keys := map[string]otlp.Signal{"resourceSpans": otlp.Traces, "resourceMetrics": otlp.Metrics, "resourceLogs": otlp.Logs, "resourceProfiles": otlp.Profiles}
@@ -42,8 +42,8 @@ func lines(t *testing.T, text []byte) (out [][]byte) {
 	return out
 }
 
-// A file of the default format is JSON lines that read back as what was sent,
-// also if all signals share it.
+// A file of the default format has JSON lines that decode to the requests that
+// were sent, also if all signals share the file.
 func TestJSONLines(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "all.json")
@@ -71,7 +71,8 @@ func TestJSONLines(t *testing.T) {
 	equal(t, lines(t, text), want)
 }
 
-// Compressed, it is the Collector's: a length, and a frame of JSON.
+// With compression the format is that of the Collector: a length, and a frame
+// of JSON.
 func TestJSONZstd(t *testing.T) {
 	t.Parallel()
 	cfg := jsonConfig(filepath.Join(t.TempDir(), "logs.json.zst"))
@@ -99,8 +100,9 @@ func mustConsumeSignal(t *testing.T, e *Exporter, s otlp.Signal, request []byte)
 	}
 }
 
-// What a crash left of a line is cut off; a file without a line end is put aside.
-func TestJSONTailThatACrashLeft(t *testing.T) {
+// An incomplete line of a crash is removed; a file without a line end is
+// renamed.
+func TestIncompleteJSONLineOfACrash(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 200<<10)
 	for _, tt := range []struct{ before, kept string }{

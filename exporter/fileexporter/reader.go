@@ -10,29 +10,28 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// maxReadBytes is how much of a record is asked for at once: a length that lies
-// costs no more memory than there is data.
+// maxReadBytes is the maximum size of one read: with a wrong length no more
+// memory is allocated than there is data.
 const maxReadBytes = 1 << 20
 
 // Reader reads the records of a file.
 type Reader struct {
 	src            io.Reader
 	maxRecordBytes int
-	zstd           *zstd.Decoder // nil: records are as they are
+	zstd           *zstd.Decoder // nil if records are not compressed
 	offset         int64
 	buf, plain     []byte
-	err            error // what ended the reading
+	err            error // the error that ended reading
 }
 
 // NewReader returns a reader of records that are not compressed. A record may
-// have maxRecordBytes.
+// have at most maxRecordBytes.
 func NewReader(src io.Reader, maxRecordBytes int) *Reader {
 	return &Reader{src: src, maxRecordBytes: maxRecordBytes}
 }
 
 // NewZstdReader returns a reader of records that were written with compression:
-// zstd. Neither a record nor what comes out of it may have more than
-// maxRecordBytes.
+// zstd. A record may have at most maxRecordBytes, compressed and decompressed.
 func NewZstdReader(src io.Reader, maxRecordBytes int) (*Reader, error) {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(maxRecordBytes)))
 	if err != nil {
@@ -41,12 +40,12 @@ func NewZstdReader(src io.Reader, maxRecordBytes int) (*Reader, error) {
 	return &Reader{src: src, maxRecordBytes: maxRecordBytes, zstd: d}, nil
 }
 
-// Offset returns where the next record begins, in bytes from the first.
+// Offset returns the offset of the next record in bytes.
 func (r *Reader) Offset() int64 { return r.offset }
 
-// Next returns the next record, which is good until Next is called again. At the
-// end of the file it returns io.EOF; where the file ends inside a record the
-// error is an io.ErrUnexpectedEOF. After an error there is nothing more to read.
+// Next returns the next record, which is valid until the next call. At the end
+// of the file it returns io.EOF; if the file ends within a record the error is
+// an io.ErrUnexpectedEOF. After an error every call returns the same error.
 func (r *Reader) Next() ([]byte, error) {
 	if r.err != nil {
 		return nil, r.err
@@ -62,20 +61,20 @@ func (r *Reader) next() ([]byte, error) {
 		if err == io.EOF && n == 0 {
 			return nil, io.EOF
 		}
-		return nil, fmt.Errorf("record at byte %d: reading its length: %w", r.offset, err)
+		return nil, fmt.Errorf("record at byte %d: read its length: %w", r.offset, err)
 	}
 	size := binary.BigEndian.Uint32(prefix[:])
 	if uint64(size) > uint64(r.maxRecordBytes) {
 		return nil, fmt.Errorf("record at byte %d: its length is %d bytes, expected at most %d; is this a file of length-prefixed records?", r.offset, size, r.maxRecordBytes)
 	}
 	if err := r.fill(int(size)); err != nil {
-		return nil, fmt.Errorf("record at byte %d: reading its %d bytes: %w", r.offset, size, err)
+		return nil, fmt.Errorf("record at byte %d: read its %d bytes: %w", r.offset, size, err)
 	}
 	record := r.buf
 	if r.zstd != nil {
 		var err error
 		if r.plain, err = r.zstd.DecodeAll(r.buf, r.plain[:0]); err != nil {
-			return nil, fmt.Errorf("record at byte %d: decompressing its %d bytes: %w", r.offset, size, err)
+			return nil, fmt.Errorf("record at byte %d: decompress its %d bytes: %w", r.offset, size, err)
 		}
 		record = r.plain
 	}
@@ -100,14 +99,14 @@ func (r *Reader) fill(size int) error {
 	return nil
 }
 
-// wholeRecords returns where the last whole record of a file of size bytes ends.
-// It reads lengths and skips what they measure.
+// wholeRecords returns the end of the last complete record in a file of size
+// bytes. It reads only the lengths.
 func wholeRecords(f io.ReaderAt, size int64) (end int64, err error) {
 	buf := make([]byte, 64<<10)
 	for size-end >= prefixBytes {
 		part := buf[:min(int64(len(buf)), size-end)]
 		if n, err := f.ReadAt(part, end); n < len(part) {
-			return end, fmt.Errorf("reading at byte %d: %w", end, err)
+			return end, fmt.Errorf("read at byte %d: %w", end, err)
 		}
 		i := int64(0)
 		for i+prefixBytes <= int64(len(part)) {

@@ -72,12 +72,12 @@ func TestReaderRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := z.Next(); err == nil || !strings.Contains(err.Error(), "decompressing") {
+	if _, err := z.Next(); err == nil || !strings.Contains(err.Error(), "decompress its") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// A length that lies costs no more memory than there is data.
+// With a wrong length no more memory is allocated than there is data.
 func TestReaderDoesNotTrustLengths(t *testing.T) {
 	lie := binary.BigEndian.AppendUint32(nil, 1<<30)
 	var before, after runtime.MemStats
@@ -91,8 +91,8 @@ func TestReaderDoesNotTrustLengths(t *testing.T) {
 	}
 }
 
-// What a reader reads from any bytes is what those bytes begin with, and the
-// walk that looks for the last whole record ends where the reader does.
+// For any bytes, the records of a Reader are a prefix of them, and the search
+// for the last complete record ends at the offset of the Reader.
 func FuzzReader(f *testing.F) {
 	f.Add(frame("first", "", "third"))
 	f.Add(frame(strings.Repeat("x", 70_000), "y")[:70_006])
@@ -112,7 +112,7 @@ func FuzzReader(f *testing.F) {
 		}
 		end, err := wholeRecords(bytes.NewReader(file), int64(len(file)))
 		if err != nil || end != r.Offset() {
-			t.Fatalf("whole records end at %d (%v), the reader stopped at %d", end, err, r.Offset())
+			t.Fatalf("complete records end at %d (%v), the reader stopped at %d", end, err, r.Offset())
 		}
 	})
 }

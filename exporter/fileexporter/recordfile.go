@@ -12,14 +12,14 @@ import (
 
 const (
 	prefixBytes = 4
-	// maxPendingBytes is how much may wait in memory with a flush_interval, and how
-	// long a record is at most that is copied to be written in one go.
+	// maxPendingBytes is the maximum size of the buffer with a flush_interval, and
+	// the maximum size of a record that is copied to be written with one call.
 	maxPendingBytes = 1 << 20
 	fileMode        = 0o600
 )
 
-// file is what a recordFile needs of an *os.File. It was opened to append:
-// writes go to the end, wherever that is.
+// file has the methods of *os.File that a recordFile needs. It is opened for
+// appending: every write goes to the end of the file.
 type file interface {
 	io.Writer
 	io.ReaderAt
@@ -28,23 +28,23 @@ type file interface {
 	Stat() (fs.FileInfo, error)
 }
 
-// recordFile appends whole records to a file, or nothing. Whoever holds it calls
-// one method at a time.
+// recordFile appends complete records to a file. It is not safe for concurrent
+// use.
 type recordFile struct {
 	path     string
-	cont     bool // continue what is there
+	cont     bool // append to an existing file
 	buffered bool
-	rotation *Rotation // nil: never
+	rotation *Rotation // nil means never
 	framing  framing
 	log      *slog.Logger
 	open     func(path string, flag int) (file, error)
 	now      func() time.Time
 
-	f       file              // nil: to be opened
-	regular bool              // it can be truncated and renamed: not a pipe, not a device
-	size    int64             // bytes of f in whole records
-	torn    bool              // behind size there is a part of a record
-	pending []byte            // whole records on their way to f
+	f       file              // nil if it must be opened
+	regular bool              // a regular file, which can be truncated and renamed
+	size    int64             // bytes of f in complete records
+	torn    bool              // after size there is an incomplete record
+	pending []byte            // complete records to be written to f
 	prefix  [prefixBytes]byte // of a record that is not copied to pending
 }
 
@@ -66,7 +66,7 @@ func (r *recordFile) start() error {
 	return nil
 }
 
-// ensureOpen opens the file again if a rotation ended half way.
+// ensureOpen opens the file again if a rotation failed.
 func (r *recordFile) ensureOpen() error {
 	if r.f != nil {
 		return nil
@@ -74,7 +74,8 @@ func (r *recordFile) ensureOpen() error {
 	return r.reopen(false)
 }
 
-// reopen opens the file, emptied or to be continued behind its last whole record.
+// reopen opens the file. It truncates the file if empty is set, otherwise it
+// appends after the last complete record.
 func (r *recordFile) reopen(empty bool) error {
 	flag := os.O_CREATE | os.O_RDWR | os.O_APPEND
 	if empty {
@@ -82,7 +83,7 @@ func (r *recordFile) reopen(empty bool) error {
 	}
 	f, err := r.open(r.path, flag)
 	if err != nil {
-		return fmt.Errorf("opening the file: %w", err)
+		return fmt.Errorf("open the file: %w", err)
 	}
 	r.f, r.size, r.torn = f, 0, false
 	info, err := f.Stat()
@@ -92,14 +93,14 @@ func (r *recordFile) reopen(empty bool) error {
 		}
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("looking at the end of %s: %w", r.path, err), r.letGo())
+		return errors.Join(fmt.Errorf("find the end of the last record in %s: %w", r.path, err), r.closeFile())
 	}
 	return nil
 }
 
-// repair finds the end of the last whole record in size bytes, and cuts off what
-// remains of a record after a crash. A file in which there is no whole record at all may be
-// anything: it is put aside, not emptied.
+// repair finds the end of the last complete record in size bytes, and removes an
+// incomplete record of a crash. A file without any complete record may be some
+// other file: it is renamed, not truncated.
 func (r *recordFile) repair(size int64) error {
 	whole, err := r.framing.whole(r.f, size)
 	switch {
@@ -113,21 +114,22 @@ func (r *recordFile) repair(size int64) error {
 		if err != nil {
 			return err
 		}
-		r.log.Warn("the file was put aside, since it does not begin with a whole record", "path", r.path, "now", backup)
+		r.log.Warn("the file was renamed, since it does not begin with a complete record", "path", r.path, "now", backup)
 		return r.reopen(false)
 	}
 	if err := r.f.Truncate(whole); err != nil {
 		return err
 	}
-	r.log.Warn("the file ended inside a record, which was cut off", "path", r.path, "bytes", size-whole)
+	r.log.Warn("the incomplete record at the end of the file was removed", "path", r.path, "bytes", size-whole)
 	r.size = whole
 	return nil
 }
 
-// append writes one record, or leaves it in memory. It is one write with what
-// is around it, so that another process that appends to the file comes before or
-// after; a record too long to be copied is two. No request is longer than
-// 2^31-1 bytes, and zstd adds little to the worst, so any length fits.
+// append writes one record, or buffers it. The record and its framing are
+// written with one call, so that another process that appends to the file writes
+// before or after it; a record that is too large to be copied needs two calls.
+// Requests have at most 2^31-1 bytes, and zstd adds little in the worst case, so
+// the length always fits the prefix.
 func (r *recordFile) append(record []byte) error {
 	n := r.framing.around + len(record)
 	before := r.framing.before(&r.prefix, len(record))
@@ -140,14 +142,14 @@ func (r *recordFile) append(record []byte) error {
 			return nil
 		}
 		err := r.flush()
-		r.pending = r.pending[:0] // a record that was refused does not wait
+		r.pending = r.pending[:0] // a record that was refused is not buffered
 		return err
 	}
 	return r.write(before, record, r.framing.after)
 }
 
-// makeRoom rotates the file and empties the memory if a record of n bytes asks
-// for it.
+// makeRoom rotates the file and flushes the buffer if a record of n bytes
+// requires it.
 func (r *recordFile) makeRoom(n int) error {
 	if err := r.ensureOpen(); err != nil {
 		return err
@@ -161,14 +163,14 @@ func (r *recordFile) makeRoom(n int) error {
 	}
 	if full {
 		if err := r.cutTorn(); err != nil {
-			return err // else the part of a record would go into the backup
+			return err // otherwise the backup would contain an incomplete record
 		}
 		return r.rotate()
 	}
 	return nil
 }
 
-// flush writes what waits in memory. If that fails it keeps waiting.
+// flush writes the buffered records. If that fails they stay in the buffer.
 func (r *recordFile) flush() error {
 	if len(r.pending) == 0 {
 		return nil
@@ -180,8 +182,8 @@ func (r *recordFile) flush() error {
 	return nil
 }
 
-// write appends parts of whole records to the file. After an error the file is
-// as it was before.
+// write appends parts of complete records to the file. After an error the file
+// is unchanged.
 func (r *recordFile) write(parts ...[]byte) error {
 	if err := r.ensureOpen(); err != nil {
 		return err
@@ -200,9 +202,9 @@ func (r *recordFile) write(parts ...[]byte) error {
 			err = io.ErrShortWrite
 		}
 		if err != nil {
-			err = fmt.Errorf("writing to %s: %w", r.path, err)
-			if !r.regular { // what a pipe has taken cannot be cut off; its reader starts anew
-				return errors.Join(err, r.letGo())
+			err = fmt.Errorf("write to %s: %w", r.path, err)
+			if !r.regular { // a pipe cannot be truncated: close it, so that its reader starts again
+				return errors.Join(err, r.closeFile())
 			}
 			r.torn = written > 0
 			return errors.Join(err, r.cutTorn())
@@ -212,37 +214,37 @@ func (r *recordFile) write(parts ...[]byte) error {
 	return nil
 }
 
-// cutTorn removes the part of a record that a failed write left. As long as that
-// fails too nothing can be written.
+// cutTorn removes the incomplete record of a failed write. As long as that fails
+// nothing can be written.
 func (r *recordFile) cutTorn() error {
 	if !r.torn {
 		return nil
 	}
 	if err := r.f.Truncate(r.size); err != nil {
-		return fmt.Errorf("cutting off a part of a record from %s: %w", r.path, err)
+		return fmt.Errorf("remove an incomplete record from %s: %w", r.path, err)
 	}
 	r.torn = false
 	return nil
 }
 
-// close writes what waits in memory and closes the file.
+// close writes the buffered records and closes the file.
 func (r *recordFile) close() error {
 	err := r.flush()
 	if err != nil {
-		err = fmt.Errorf("%d bytes in memory are lost: %w", len(r.pending), err)
+		err = fmt.Errorf("write %d buffered bytes, which are lost: %w", len(r.pending), err)
 	}
-	return errors.Join(err, r.cutTorn(), r.letGo())
+	return errors.Join(err, r.cutTorn(), r.closeFile())
 }
 
-// letGo closes the file, if it is open.
-func (r *recordFile) letGo() error {
+// closeFile closes the file if it is open.
+func (r *recordFile) closeFile() error {
 	if r.f == nil {
 		return nil
 	}
 	err := r.f.Close()
 	r.f = nil
 	if err != nil {
-		return fmt.Errorf("closing %s: %w", r.path, err)
+		return fmt.Errorf("close %s: %w", r.path, err)
 	}
 	return nil
 }

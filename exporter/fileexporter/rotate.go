@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// backupTime is the time in a full file's name, as lumberjack has it:
+// backupTime is the time in the name of a full file, as in lumberjack:
 // name-2006-01-02T15-04-05.000.ext
 const backupTime = "2006-01-02T15-04-05.000"
 
-// rotate puts the file aside and begins a new one. If that fails half way the
-// next write opens what is there.
+// rotate renames the file to a backup and creates a new one. If that fails, the
+// next write opens the file that exists.
 func (r *recordFile) rotate() error {
 	if _, err := r.putAside(); err != nil {
 		return err
@@ -28,22 +28,22 @@ func (r *recordFile) rotate() error {
 	return nil
 }
 
-// putAside closes the file and gives it a backup's name.
+// putAside closes the file and renames it to a backup.
 func (r *recordFile) putAside() (backup string, err error) {
-	if err := r.letGo(); err != nil {
+	if err := r.closeFile(); err != nil {
 		return "", err
 	}
 	if backup, err = r.freeName(); err == nil {
 		err = os.Rename(r.path, backup)
 	}
 	if err != nil {
-		return "", fmt.Errorf("putting %s aside: %w", r.path, err)
+		return "", fmt.Errorf("rename %s to a backup: %w", r.path, err)
 	}
 	return backup, nil
 }
 
-// freeName returns the backup's name for now. Files put aside in the same
-// millisecond follow each other a millisecond apart: none overwrites another.
+// freeName returns the name for a backup at this time. Backups of the same
+// millisecond get times a millisecond apart, so that none overwrites another.
 func (r *recordFile) freeName() (string, error) {
 	base, ext := r.nameParts()
 	for t := r.now(); ; t = t.Add(time.Millisecond) {
@@ -56,7 +56,7 @@ func (r *recordFile) freeName() (string, error) {
 	}
 }
 
-// nameParts returns what stands before and behind the time in a backup's name.
+// nameParts returns the parts of a backup's name before and after the time.
 func (r *recordFile) nameParts() (prefix, ext string) {
 	name := filepath.Base(r.path)
 	ext = filepath.Ext(name)
@@ -76,15 +76,15 @@ type backup struct {
 	time time.Time
 }
 
-// prune deletes backups that are too many or too old. It only reports what goes
-// wrong: too many backups are no reason to refuse a record.
+// prune deletes excess and old backups. It only logs errors: too many backups
+// are no reason to refuse a record.
 func (r *recordFile) prune() {
 	if r.rotation == nil || !r.regular || r.rotation.MaxBackups == 0 && r.rotation.MaxDays == 0 {
 		return
 	}
 	backups, err := r.backups()
 	if err != nil {
-		r.log.Warn("old files cannot be listed, so none is deleted", "path", r.path, "error", err)
+		r.log.Warn("listing old files failed; none is deleted", "path", r.path, "error", err)
 		return
 	}
 	keep, oldest := len(backups), time.Time{}
@@ -99,13 +99,13 @@ func (r *recordFile) prune() {
 			continue
 		}
 		if err := os.Remove(b.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			r.log.Warn("an old file cannot be deleted", "error", err)
+			r.log.Warn("deleting an old file failed", "error", err)
 		}
 	}
 }
 
 // backups lists the full files, the newest first. Files with other names are
-// somebody else's.
+// ignored.
 func (r *recordFile) backups() ([]backup, error) {
 	dir := filepath.Dir(r.path)
 	entries, err := os.ReadDir(dir)

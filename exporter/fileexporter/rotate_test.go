@@ -17,13 +17,13 @@ func rotating(t *testing.T, r Rotation) Config {
 	return cfg
 }
 
-func TestRotationKeepsEveryRecordWhole(t *testing.T) {
+func TestRotationSplitsNoRecord(t *testing.T) {
 	t.Parallel()
 	for _, interval := range []time.Duration{0, time.Hour} {
 		cfg := rotating(t, Rotation{MaxMegabytes: 1})
 		cfg.FlushInterval = interval
 		var want [][]byte
-		for range 2 { // the second time it goes on with the file that is there
+		for range 2 { // the second time it appends to the existing file
 			e := start(t, cfg)
 			for i := range 25 {
 				r := request(100_000+i, 'x')
@@ -34,7 +34,7 @@ func TestRotationKeepsEveryRecordWhole(t *testing.T) {
 		}
 		files := allFiles(t, cfg.Path)
 		equal(t, records(t, files...), want)
-		if len(files) != 5 { // ten records a file
+		if len(files) != 5 { // ten records in each file
 			t.Errorf("%d files", len(files))
 		}
 		name := regexp.MustCompile(`^traces-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}\.binpb$`)
@@ -49,7 +49,7 @@ func TestRotationKeepsEveryRecordWhole(t *testing.T) {
 	}
 }
 
-func TestRecordLargerThanAFileGetsOneForItself(t *testing.T) {
+func TestRecordLargerThanMaximum(t *testing.T) {
 	t.Parallel()
 	cfg := rotating(t, Rotation{MaxMegabytes: 1})
 	e := start(t, cfg)
@@ -62,7 +62,7 @@ func TestRecordLargerThanAFileGetsOneForItself(t *testing.T) {
 	equal(t, records(t, files...), in)
 }
 
-// Files that are full within one millisecond get names of their own.
+// Files that become full within one millisecond get different names.
 func TestRotationNeverOverwrites(t *testing.T) {
 	t.Parallel()
 	cfg := rotating(t, Rotation{MaxMegabytes: 1})
@@ -93,7 +93,7 @@ func TestPrune(t *testing.T) {
 	}
 	for _, test := range []struct {
 		Rotation
-		oldest, gone string
+		oldest, deleted string
 	}{
 		{Rotation{MaxBackups: 2, MaxDays: 9}, "traces-2026-01-09T11-00-00.000.binpb", "traces-2026-01-08T11-00-00.000.binpb"},
 		{Rotation{MaxDays: 4}, "traces-2026-01-08T11-00-00.000.binpb", "traces-2026-01-05T11-00-00.000.binpb"},
@@ -108,22 +108,22 @@ func TestPrune(t *testing.T) {
 		}
 		e := start(t, cfg, func(e *Exporter) { e.file.now = func() time.Time { return now } })
 		exists := func(name string) bool { _, err := os.Stat(filepath.Join(dir, name)); return err == nil }
-		if !exists(test.oldest) || test.gone != "" && exists(test.gone) {
-			t.Errorf("%+v: %s there: %t, %s there: %t", test.Rotation, test.oldest, exists(test.oldest), test.gone, exists(test.gone))
+		if !exists(test.oldest) || test.deleted != "" && exists(test.deleted) {
+			t.Errorf("%+v: %s exists: %t, %s exists: %t", test.Rotation, test.oldest, exists(test.oldest), test.deleted, exists(test.deleted))
 		}
 		for name, stays := range names {
 			if stays && !exists(name) {
-				t.Errorf("%+v: %s is gone", test.Rotation, name)
+				t.Errorf("%+v: %s was deleted", test.Rotation, name)
 			}
 		}
 		if test.MaxBackups != 2 {
 			continue
 		}
-		// A new backup displaces the oldest.
+		// A new backup causes the oldest to be deleted.
 		e.file.rotation.MaxMegabytes = 1
 		mustConsume(t, e, request(1<<20, 'a'), request(1<<20, 'b'))
 		if exists(test.oldest) || !exists("traces-2026-01-10T12-00-00.000.binpb") {
-			t.Error("the rotation did not make room for its file")
+			t.Error("the oldest backup was not deleted")
 		}
 	}
 }
@@ -142,8 +142,8 @@ func TestLocalTime(t *testing.T) {
 	}
 }
 
-// A rotation that ends half way refuses the record and is made good later.
-func TestRotationThatFailsHalfWay(t *testing.T) {
+// A rotation that fails refuses the record and is completed later.
+func TestRotationFails(t *testing.T) {
 	t.Parallel()
 	d := &disk{room: 10 << 20}
 	cfg := rotating(t, Rotation{MaxMegabytes: 1})
