@@ -207,7 +207,7 @@ type flaky struct{ err error }
 
 func (f *flaky) Write(p []byte) (int, error) { return len(p), f.err }
 
-func TestFailingOutputIsReportedOnceAndHoldsUpNobody(t *testing.T) {
+func TestFailingOutputIsReportedOnceAndBlocksNothing(t *testing.T) {
 	h, out := &records{}, &flaky{err: errors.New("broken pipe")}
 	e := newInLog(t, h, func(c *Config) { c.UseInternalLogger = false })
 	e.stdout = out

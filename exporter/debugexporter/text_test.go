@@ -201,7 +201,7 @@ func TestWorkIsBounded(t *testing.T) {
 	}
 }
 
-// Whatever passes the check at the door can be shown, without harm and within
+// Everything that passes Check can be shown, without harm and within
 // the limit.
 func FuzzRender(f *testing.F) {
 	for s, request := range requests {

@@ -33,7 +33,7 @@ type Exporter struct {
 	// signals is a bit for each signal that was written.
 	signals atomic.Uint32
 
-	// turn holds a token while somebody has the exporter to itself. It is a lock
+	// turn holds a token while a goroutine has the exporter to itself. It is a lock
 	// that can be waited for with a deadline: a write to a pipe may take for ever.
 	turn chan struct{}
 	open bool        // the file may be written; guarded by turn
@@ -42,8 +42,8 @@ type Exporter struct {
 	life         *lifecycle.Cycle
 	stopFlushing context.CancelFunc // nil without a flush interval
 	flushing     sync.WaitGroup
-	// abandoned says that Shutdown has given up: whoever has the exporter closes the
-	// file.
+	// abandoned says that Shutdown has given up: the goroutine that has the exporter
+	// closes the file.
 	abandoned atomic.Bool
 }
 
@@ -98,7 +98,7 @@ func (e *Exporter) unlock() {
 }
 
 // closeAbandoned closes the file unless another has the exporter, who will do so.
-// Nobody waits for the error any more.
+// The error is logged, since Shutdown has returned.
 func (e *Exporter) closeAbandoned() {
 	select {
 	case e.turn <- struct{}{}:
@@ -244,7 +244,7 @@ func (e *Exporter) noteSignal(b *pipeline.Batch) {
 	bit := uint32(1) << b.Signal()
 	old := e.signals.Or(bit)
 	if bits.OnesCount32(old) == 1 && old != bit {
-		e.log.Warn("one file takes records of several signals, which nobody can tell apart when it is read; give each signal a file exporter of its own",
+		e.log.Warn("one file takes records of several signals, which cannot be told apart when it is read; give each signal a file exporter of its own",
 			"path", e.cfg.Path, "signal", b.Signal().String())
 	}
 }

@@ -297,7 +297,7 @@ func TestTailThatACrashLeftIsCutOff(t *testing.T) {
 	}
 }
 
-// A file of another kind is not cut: it may be somebody's.
+// A file of another kind is not cut: it may belong to another program.
 func TestForeignFileIsPutAside(t *testing.T) {
 	t.Parallel()
 	for _, rotation := range []*Rotation{nil, {MaxMegabytes: 1}} {
@@ -350,7 +350,7 @@ func TestPartOfARecordDoesNotOutliveTheFile(t *testing.T) {
 	}
 }
 
-// stuck is a file whose writes wait, as a pipe's do that nobody reads.
+// stuck is a file whose writes block, like those to a pipe without a reader.
 type stuck struct {
 	file
 	writing, free chan struct{}
@@ -364,7 +364,7 @@ func (f *stuck) Write(p []byte) (int, error) {
 
 // While a write does not come back, others give up when their time is over, and
 // so does Shutdown. The file is closed when the write returns.
-func TestAWriteThatDoesNotReturnHoldsUpNobodyForEver(t *testing.T) {
+func TestAWriteThatDoesNotReturnBlocksNoOthers(t *testing.T) {
 	t.Parallel()
 	s := &stuck{writing: make(chan struct{}), free: make(chan struct{})}
 	e := started(t, protoConfig(filepath.Join(t.TempDir(), "f")), func(e *Exporter) {

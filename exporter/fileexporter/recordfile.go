@@ -28,8 +28,8 @@ type file interface {
 	Stat() (fs.FileInfo, error)
 }
 
-// recordFile appends whole records to a file, or nothing. Whoever holds it calls
-// one method at a time.
+// recordFile appends whole records to a file, or nothing. Its user calls one
+// method at a time.
 type recordFile struct {
 	path     string
 	cont     bool // continue what is there

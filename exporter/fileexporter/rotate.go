@@ -105,7 +105,7 @@ func (r *recordFile) prune() {
 }
 
 // backups lists the full files, the newest first. Files with other names are
-// somebody else's.
+// another program's.
 func (r *recordFile) backups() ([]backup, error) {
 	dir := filepath.Dir(r.path)
 	entries, err := os.ReadDir(dir)

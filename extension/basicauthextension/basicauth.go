@@ -160,10 +160,10 @@ func (e *Extension) verify(ctx context.Context, t *table, name, password string)
 	d := e.digest(name, password)
 	u, known := t.users[name]
 	if !known {
-		u = t.stranger
+		u = t.unknown
 	}
 	if u == nil {
-		return errInvalid // there is nobody at all
+		return errInvalid // there are no users at all
 	}
 	if answered, err := t.recall(u, known, &d); answered {
 		return err

@@ -11,7 +11,7 @@
 //
 // A bcrypt hash costs some 50 ms of CPU, on purpose. So a password that was right
 // once is remembered, as a keyed hash under a key that this process made up, until
-// the file changes; and few are hashed at a time, whatever a stranger sends.
+// the file changes; and few are hashed at a time, whatever unknown clients send.
 //
 // The one trap: a user that does not exist must cost what one costs that does,
 // or names can be guessed. Every way out of verify goes through the same steps.

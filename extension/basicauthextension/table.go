@@ -25,11 +25,11 @@ const (
 type digest [sha256.Size]byte
 
 // A table is who may come in, and what was found out about passwords since it
-// was read. Nobody changes users.
+// was read. users does not change.
 type table struct {
 	users map[string]*user
-	// stranger is compared with when there is no such user: the costliest of users.
-	stranger *user
+	// unknown is compared with when there is no such user: the costliest of users.
+	unknown *user
 	plain    int // users whose password stands there as it is
 	// refused remembers wrong passwords, by their first byte. A misconfigured
 	// client sends the same one for days.
@@ -70,8 +70,8 @@ func parse(file, inline []byte) (*table, error) {
 		return nil, err
 	}
 	for _, u := range t.users {
-		if t.stranger == nil || u.cost > t.stranger.cost {
-			t.stranger = u
+		if t.unknown == nil || u.cost > t.unknown.cost {
+			t.unknown = u
 		}
 		if u.cost == costPlain {
 			t.plain++
@@ -147,7 +147,7 @@ func newUser(encoded string) (*user, error) {
 var errUnknownHash = errors.New("a hash of a kind that is not known (a password that starts with $ or { is written {PLAIN}password)")
 
 // checkPlain sees to it that a hash of another kind is not taken for a password,
-// which would let in whoever has read the hash.
+// which would accept anyone who has read the hash.
 func checkPlain(encoded string) (int, error) {
 	if strings.HasPrefix(encoded, "{PLAIN}") || encoded[0] != '$' && encoded[0] != '{' {
 		return costPlain, nil

@@ -26,7 +26,7 @@ func algorithms() []string {
 	}
 }
 
-// A keySet is what signatures of one issuer are checked with. Nobody changes it.
+// A keySet is what signatures of one issuer are checked with. It does not change.
 type keySet []jose.JSONWebKey
 
 // parseKeys reads a JWK set (RFC 7517). Keys that are not for signatures, or of

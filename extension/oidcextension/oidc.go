@@ -46,7 +46,7 @@ type Extension struct {
 	running sync.WaitGroup
 }
 
-// New makes an authenticator. It reads no file and asks nobody.
+// New makes an authenticator. It reads no file and asks no issuer.
 func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
 	if err := cfg.Validate(); err != nil {

@@ -43,7 +43,7 @@ func none(t *testing.T, c claims) string {
 
 func TestTokens(t *testing.T) {
 	t.Parallel()
-	rs, ec, stranger := rsaKey(t, "rs"), ecKey(t, "ec"), rsaKey(t, "rs")
+	rs, ec, unknown := rsaKey(t, "rs"), ecKey(t, "ec"), rsaKey(t, "rs")
 	is := newIssuer(t, rs, ec)
 	r := start(t, is.provider())
 	public := x509.MarshalPKCS1PublicKey(&rs.Key.(*rsa.PrivateKey).PublicKey)
@@ -62,7 +62,7 @@ func TestTokens(t *testing.T) {
 		{"no audience", sign(t, rs, is.claims().with("aud", nil)), `expected audience "penstock"`},
 		{"another issuer", sign(t, rs, is.claims().with("iss", "https://evil.example")), "issued by a different provider"},
 		{"no issuer", sign(t, rs, is.claims().with("iss", nil)), "issued by a different provider"},
-		{"a stranger's key under a known kid", sign(t, stranger, is.claims()), "the signature is wrong"},
+		{"an unknown key under a known kid", sign(t, unknown, is.claims()), "the signature is wrong"},
 		{"the other key's kid", signAs(t, jose.RS256, rs.Key, "ec", is.claims()), "the signature is wrong"},
 		{"another algorithm with the right key", signAs(t, jose.RS512, rs.Key, "rs", is.claims()), "unexpected signature algorithm"},
 		{"none", none(t, is.claims()), "malformed jwt"},
@@ -196,7 +196,7 @@ func TestIgnoredIssuerAndAudience(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := r.ask("Bearer " + sign(t, ecKey(t, "k"), is.claims())); err == nil {
-		t.Error("a stranger's key was taken")
+		t.Error("an unknown key was accepted")
 	}
 }
 
@@ -238,7 +238,7 @@ func TestRotationWithoutKeyIDs(t *testing.T) {
 	}
 }
 
-// Tokens with keys that nobody has do not make anybody ask the issuer more often.
+// Tokens with unknown keys do not make the issuer be asked more often.
 func TestUnknownKeysDoNotHammerTheIssuer(t *testing.T) {
 	t.Parallel()
 	k := ecKey(t, "k")

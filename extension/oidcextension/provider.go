@@ -69,7 +69,7 @@ func newProvider(cfg Provider, log *slog.Logger) *provider {
 	return p
 }
 
-// open reads files. It talks to nobody.
+// open reads files. It connects to nothing.
 func (p *provider) open() error {
 	if p.file != nil {
 		if err := p.file.Load(); err != nil {

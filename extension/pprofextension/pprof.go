@@ -5,7 +5,7 @@
 //	              http://localhost:1777/debug/pprof/heap
 //	                                               /trace?seconds=5
 //
-// The one trap: whoever reaches the port reads memory addresses, function names
+// The one trap: anyone who reaches the port reads memory addresses, function names
 // and contents of goroutine stacks, and can slow the process down. It is for
 // localhost. The command line, in which a secret may stand, is not shown.
 package pprofextension

@@ -182,7 +182,7 @@ func lookAtProcess() process {
 	}
 }
 
-// roughly leaves out what nobody reads: "3d4h", "2h5m", "12s".
+// roughly leaves out the small units: "3d4h", "2h5m", "12s".
 func roughly(d time.Duration) string {
 	switch {
 	case d >= 48*time.Hour:

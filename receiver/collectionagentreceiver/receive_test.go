@@ -131,7 +131,7 @@ func (c rawCodec) Marshal(any) (mem.BufferSlice, error) {
 }
 func (rawCodec) Unmarshal(mem.BufferSlice, any) error { return nil }
 
-// A number counts once, and one that nobody remembers is refused.
+// A number counts once, and one that is not remembered is refused.
 func TestSequence(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testConfig(), component.Settings{})

@@ -47,7 +47,7 @@ func newFileReader(e *Engine, globs []glob) *fileReader {
 }
 
 // poll reads what is new. Files that are gone are forgotten. A file that cannot
-// be used is told of once, and tried again when it has changed: it may have been
+// be used is logged once, and tried again when it has changed: it may have been
 // half written.
 func (f *fileReader) poll(ctx context.Context) {
 	now := map[string]fileVersion{}

@@ -5,8 +5,8 @@
 //	                         │no: 403       │no: 405        │full: 503
 //
 // It listens on the loopback interface unless told otherwise, answers only under
-// names that are this machine's (see hosts.go), reads no bodies, and lets nobody
-// hold a connection for long.
+// names that are this machine's (see hosts.go), reads no bodies, and bounds
+// how long a connection may be held.
 //
 // The one trap: who may see a page is decided by who reaches the port. There is
 // no login here, so a page shows no secrets.
