@@ -14,8 +14,9 @@ type Config struct {
 	MaxRPCMsgSize int
 
 	// ExecMetadataMaxQueue defines the maximum size for the queue which holds
-	// executable metadata. All queue sizes are numbers of entries; StartOTLP, which
-	// has no queues, bounds its caches by bytes instead.
+	// executable metadata. All queue sizes are numbers of entries that wait; as many
+	// again may be in the batch that is being sent. StartOTLP, which has no queues,
+	// bounds its caches by bytes instead.
 	ExecMetadataMaxQueue uint32
 	// CountsForTracesMaxQueue defines the maximum size for the queue which holds
 	// data of type libpf.TraceAndCounts.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"net"
 	"strings"
@@ -130,7 +131,7 @@ func (c rawCodec) Marshal(any) (mem.BufferSlice, error) {
 }
 func (rawCodec) Unmarshal(mem.BufferSlice, any) error { return nil }
 
-// A number counts once, and one that nobody remembers is refused.
+// A number counts once, and one that is not remembered is refused.
 func TestSequence(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testConfig(), component.Settings{})
@@ -298,6 +299,54 @@ func TestBackPressure(t *testing.T) {
 	r.end()
 	if got := len(events(t, r.sink.Requests(otlp.Profiles))); got != n {
 		t.Errorf("%d of %d events arrived", got, n)
+	}
+}
+
+// A request is refused before the window that it would go into has to drop samples.
+func TestAFullWindowRefuses(t *testing.T) {
+	t.Parallel()
+	c := testConfig()
+	c.MaxWindowMiB = 1
+	s := newSessions(c, slog.New(slog.DiscardHandler), &testkit.Sink{}, true)
+	defer s.cancel()
+	rep, err := s.open(instance{}) // it is not started: nothing leaves the window
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := &session{reporter: rep, settled: make(chan struct{})}
+	for n := uint64(1); ; n++ {
+		q := &collectionagentv1.ReportRequest{InstanceId: id(1), Sequence: n}
+		for i := range 100 {
+			q.Counts = append(q.Counts, &collectionagentv1.TraceCount{TraceHash: id(1), Timestamp: firstSecond, Count: 1, Comm: fmt.Sprint(n, i)})
+		}
+		refused := one.take(q, s.full)
+		stats := rep.Stats()
+		if lost := stats.Of(otlp.Profiles).Dropped; len(lost) > 0 {
+			t.Fatalf("request %d was taken, and %v samples were dropped", n, lost)
+		}
+		if refused != nil {
+			if refused.RetryAfter <= 0 {
+				t.Errorf("%+v", refused)
+			}
+			break
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = rep.Shutdown(ended) // the samples are lost
+}
+
+// Where the agent listens is known when it has started.
+func TestEndpoints(t *testing.T) {
+	t.Parallel()
+	r := makeRig(t, testConfig(), component.Settings{})
+	if found := r.Endpoints(); found != nil {
+		t.Errorf("before Start: %v", found)
+	}
+	r.start()
+	want := []component.Endpoint{{Protocol: "collection agent/gRPC", Addr: r.Addr()}}
+	if diff := cmp.Diff(want, r.Endpoints()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

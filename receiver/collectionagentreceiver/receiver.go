@@ -14,7 +14,7 @@
 //
 // The one trap: a session is a reporter's instance, not its connection. It holds
 // the stacks and symbols that the reporter will not send again, so it outlives
-// connections, and whoever drops one early makes later samples nameless.
+// connections, and dropping one early makes later samples nameless.
 package collectionagentreceiver
 
 import (

@@ -76,7 +76,7 @@ func newSessions(c Config, log *slog.Logger, next pipeline.Consumer, metrics boo
 	return &sessions{
 		ctx: ctx, cancel: cancel,
 		max: c.MaxReporters, idle: c.ReporterIdleTimeout, evictable: evictableAfter, log: log,
-		full: backlog{window: int64(base.MaxWindowBytes) / 4 * 3, pending: int64(base.MaxPendingBytes) / 4 * 3},
+		full: backlogOf(base),
 		open: func(id instance) (*reporter.OTLPReporter, error) {
 			cfg := base
 			cfg.Logger = log.With("reporter", hex.EncodeToString(id[:]))
@@ -84,6 +84,13 @@ func newSessions(c Config, log *slog.Logger, next pipeline.Consumer, metrics boo
 		},
 		of: map[instance]*session{}, ending: map[*session]bool{}, stop: make(chan struct{}),
 	}
+}
+
+// backlogOf is three quarters of what a reporter has room for. Of MaxWindowBytes the
+// window that is being collected has half: the other is for the one that is being
+// written.
+func backlogOf(c reporter.OTLPConfig) backlog {
+	return backlog{window: int64(c.MaxWindowBytes) / 2 / 4 * 3, pending: int64(c.MaxPendingBytes) / 4 * 3}
 }
 
 // start begins to look for reporters that are gone.

@@ -16,7 +16,7 @@ type sequenceState uint8
 const (
 	fresh  sequenceState = iota
 	known                // it was seen
-	tooOld               // nobody knows
+	tooOld               // it is not known whether it was
 )
 
 func bitOf(n uint64) (word int, bit uint64) {

@@ -40,7 +40,7 @@ var ways = []struct {
 	}},
 }
 
-// idle waits until nobody is inside and nothing is held: a visit ends after its
+// idle waits until no request is in progress and nothing is held: a request ends after its
 // answer was sent.
 func (r *rig) idle() {
 	r.t.Helper()

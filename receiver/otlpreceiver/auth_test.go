@@ -170,7 +170,7 @@ func eachServer(t *testing.T, change func(*ServerConfig), f func(t *testing.T, c
 	}
 }
 
-// Whoever may not come in hears so, on every listener and with every client.
+// A request without the right credentials is refused, on every listener and with every client.
 func TestAuthentication(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -223,7 +223,7 @@ func TestAuthentication(t *testing.T) {
 					}
 				}
 			}
-			// Clients that are not authenticated do not learn what is served.
+			// Without credentials a client does not learn what is served.
 			for _, target := range []string{"/v9/nothing", "/x.Y/Export"} {
 				if a := c.send(t, target, "wrong", nil); a.ok() || codes.Code(a.status.Code) != codes.Unauthenticated || a.http != 0 && a.http != 401 {
 					t.Errorf("%s %s without credentials: %d %v, want 401", c.name, target, a.http, a.status)
@@ -238,8 +238,8 @@ func TestAuthentication(t *testing.T) {
 	})
 }
 
-// The authenticator is asked before the body comes, and the answer does not
-// wait for it.
+// The authenticator is asked before the body comes, and the answer does not wait
+// for it.
 func TestAuthenticationBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	eachServer(t, withAuth(), func(t *testing.T, cfg Config, ca *tlstest.Authority) {
@@ -264,7 +264,7 @@ func TestAuthenticationBeforeTheBody(t *testing.T) {
 			if a := readAnswer(t, resp); a.http != http.StatusUnauthorized {
 				t.Errorf("%s: %d, want 401", name, a.http)
 			}
-			// Nobody waits for the rest.
+			// The server does not wait for the rest.
 			if n, err := io.Copy(io.Discard, conn); n != 0 || err != nil {
 				t.Errorf("%s: after the answer %d bytes, %v, want the end", name, n, err)
 			}
@@ -286,7 +286,7 @@ func TestAuthenticationBeforeTheBody(t *testing.T) {
 			_ = w.Close()
 		}
 		if peak := budget.Stats().Peak; peak != 0 {
-			t.Errorf("%d bytes were taken from the budget for unauthenticated clients", peak)
+			t.Errorf("%d bytes were taken from the budget without credentials", peak)
 		}
 		r.waitFor(func() bool { return r.inFlight.Count() == 0 })
 	})

@@ -303,7 +303,7 @@ func h2Client(t *testing.T) *http.Client {
 	return &http.Client{Transport: tr}
 }
 
-// Whoever mixes up the ports is turned away, and the port works on.
+// A client on the wrong port is refused, and the port works on.
 func TestWrongProtocolOnPort(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testConfig())

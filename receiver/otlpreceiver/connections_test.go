@@ -23,9 +23,9 @@ import (
 
 // How many connections there may be, for how long, and on which sockets.
 
-// greet opens a connection that lives until it is closed, and says whether it
-// was let in.
-func greet(t *testing.T, addr net.Addr, transport string) (net.Conn, bool) {
+// connect opens a connection that lives until it is closed, and reports whether it
+// was accepted.
+func connect(t *testing.T, addr net.Addr, transport string) (net.Conn, bool) {
 	t.Helper()
 	conn := dialRaw(t, addr, nil, "")
 	says := "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -36,7 +36,7 @@ func greet(t *testing.T, addr net.Addr, transport string) (net.Conn, bool) {
 	_ = conn.SetReadDeadline(time.Now().Add(8 * time.Second))
 	_, err := conn.Read(make([]byte, 1))
 	if err != nil && strings.Contains(err.Error(), "timeout") {
-		t.Fatal("neither let in nor turned away")
+		t.Fatal("neither accepted nor closed")
 	}
 	return conn, err == nil
 }
@@ -48,15 +48,15 @@ func TestMaxConnections(t *testing.T) {
 	for transport, addr := range map[string]net.Addr{"grpc": r.GRPCAddr(), "http": r.HTTPAddr()} {
 		open := []net.Conn{}
 		for range 2 {
-			conn, ok := greet(t, addr, transport)
+			conn, ok := connect(t, addr, transport)
 			if !ok {
-				t.Fatalf("%s: a connection within the limit was turned away", transport)
+				t.Fatalf("%s: a connection within the limit was closed", transport)
 			}
 			open = append(open, conn)
 		}
 		for range 3 {
-			if _, ok := greet(t, addr, transport); ok {
-				t.Errorf("%s: a connection above the limit was let in", transport)
+			if _, ok := connect(t, addr, transport); ok {
+				t.Errorf("%s: a connection above the limit was accepted", transport)
 			}
 		}
 		if n := r.metric("otelcol_receiver_refused_connections", "transport="+transport, "reason=limit"); n != 3 {
@@ -77,8 +77,8 @@ func TestMaxConnections(t *testing.T) {
 		}
 		_ = open[0].Close()
 		r.waitFor(func() bool { return r.metric("otelcol_receiver_active_connections", "transport="+transport) == 1 })
-		if _, ok := greet(t, addr, transport); !ok {
-			t.Errorf("%s: after one has left the next was turned away", transport)
+		if _, ok := connect(t, addr, transport); !ok {
+			t.Errorf("%s: after one was closed the next was not accepted", transport)
 		}
 	}
 }

@@ -30,8 +30,8 @@ type format struct {
 	marshal func(m proto.Message) ([]byte, error)
 }
 
-// formats returns all formats. The last one answers requests of a type that
-// nobody knows (OTLP specification: JSON is readable without a schema).
+// formats returns all formats. The last one answers requests of an unknown
+// type (OTLP specification: JSON is readable without a schema).
 func formats() []*format {
 	return []*format{
 		{
@@ -71,7 +71,7 @@ func fromJSON(r *frontend.Request, body *[]byte, maxBytes int) (*[]byte, *fronte
 }
 
 // formatFor finds the format of a Content-Type. known is false if it is the one
-// for types that nobody knows.
+// for unknown types.
 func formatFor(all []*format, contentType string) (f *format, known bool) {
 	for _, f := range all {
 		if contentType == f.mediaType {

@@ -122,5 +122,5 @@ func speaksHTTP2(c *tls.Config) bool {
 // abort breaks off what drain left.
 func (s *httpServer) abort() {
 	s.cancel()
-	_ = s.server.Close() // of sockets that nobody reads any more
+	_ = s.server.Close() // the error is of sockets that are no longer used
 }

@@ -143,7 +143,7 @@ func TestStartFailsWhole(t *testing.T) {
 	for _, protocol := range []string{"grpc", "http"} {
 		cfg := testConfig()
 		g, h := cfg.Protocols.GRPC, cfg.Protocols.HTTP
-		socket := t.TempDir() + "/otlp" // gone when nobody listens
+		socket := t.TempDir() + "/otlp" // removed when the listener is closed
 		if protocol == "grpc" {
 			g.Endpoint, h.Transport, h.Endpoint = taken.Addr().String(), "unix", socket
 		} else {

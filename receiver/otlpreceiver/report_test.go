@@ -68,8 +68,7 @@ func grpcCase(method, token string, body []byte) func(*rig) answer {
 	}
 }
 
-// Each request that is refused is counted once, under its reason, and logged in
-// the log.
+// Each request that is refused is counted once, under its reason, and logged.
 func TestRefusalsAreReported(t *testing.T) {
 	t.Parallel()
 	for _, ports := range []string{"two ports", "one port"} {

@@ -259,7 +259,7 @@ func readAnswer(t *testing.T, resp *http.Response) answer {
 	return a
 }
 
-// compress returns body as it is where nobody knows the encoding.
+// compress returns body as it is where the encoding is unknown.
 func compressed(encoding string, body []byte) []byte {
 	var out bytes.Buffer
 	var w io.WriteCloser
@@ -351,8 +351,8 @@ func marshal(m proto.Message) []byte {
 	return b
 }
 
-// request returns the bytes of message, and after them a field that nobody
-// knows, so that re-encoding would show.
+// request returns the bytes of message, and after them an unknown
+// field, so that re-encoding would show.
 func request(s otlp.Signal, n int) []byte {
 	return append(marshal(message(s, n)), 0xfa, 0x3f, 3, 'n', 'e', 'w') // field 1023, length-delimited
 }

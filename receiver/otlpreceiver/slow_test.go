@@ -192,8 +192,8 @@ func TestSlowBodyOverHTTP1(t *testing.T) {
 	}
 }
 
-// Who does not greet in time is shown out.
-func TestSilenceBeforeTheGreeting(t *testing.T) {
+// A connection without a preface in time is closed.
+func TestSilenceBeforeThePreface(t *testing.T) {
 	t.Parallel()
 	ca := tlstest.New(t)
 	cert, key := ca.Pair("127.0.0.1")
@@ -205,8 +205,8 @@ func TestSilenceBeforeTheGreeting(t *testing.T) {
 		cfg  Config
 		says string
 	}{
-		{"nothing", testConfig(), ""}, {"half a greeting", testConfig(), http2.ClientPreface[:10]},
-		{"a greeting and nothing else", testConfig(), http2.ClientPreface},
+		{"nothing", testConfig(), ""}, {"half a preface", testConfig(), http2.ClientPreface[:10]},
+		{"a preface and nothing else", testConfig(), http2.ClientPreface},
 		{"nothing to TLS", secure, ""}, {"half a handshake", secure, "\x16\x03\x01\x02\x00\x01"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

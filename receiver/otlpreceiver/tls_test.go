@@ -58,10 +58,10 @@ func trySecure(t *testing.T, r *rig, client *tls.Config) map[string]error {
 	return failed
 }
 
-// Where a client CA is set, clients without a certificate of it are turned away.
+// Where a client CA is set, clients without a certificate of it are refused.
 func TestMutualTLS(t *testing.T) {
 	t.Parallel()
-	ca, otherCA := tlstest.New(t), tlstest.New(t)
+	ca, other := tlstest.New(t), tlstest.New(t)
 	cert, key := ca.Pair("127.0.0.1")
 	pair := func(a *tlstest.Authority) []tls.Certificate {
 		c, err := tls.X509KeyPair(a.Pair("client"))
@@ -79,7 +79,7 @@ func TestMutualTLS(t *testing.T) {
 			for who, tt := range map[string]struct {
 				certs []tls.Certificate
 				ok    bool
-			}{"a client of the CA": {pair(ca), true}, "a client without": {nil, false}, "a client of another": {pair(otherCA), false}} {
+			}{"a client of the CA": {pair(ca), true}, "a client without": {nil, false}, "a client of another": {pair(other), false}} {
 				for protocol, err := range trySecure(t, r, &tls.Config{RootCAs: ca.Pool(), Certificates: tt.certs}) {
 					if (err == nil) != tt.ok {
 						t.Errorf("%s, reload %v, %s: %s: %v", name, reload, protocol, who, err)
@@ -134,7 +134,7 @@ func TestTLSWithoutALPN(t *testing.T) {
 	_, _ = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
 	_ = conn.SetReadDeadline(time.Now().Add(8 * time.Second))
 	if _, err := io.ReadFull(conn, make([]byte, 9)); err != nil {
-		t.Errorf("no answer to the greeting: %v", err)
+		t.Errorf("no answer to the preface: %v", err)
 	}
 }
 

@@ -73,7 +73,7 @@ func TestCumulativeIsReportedAsDifference(t *testing.T) {
 		t.Errorf("the second difference is of %s at %s: the windows are not next to each other", m.Duration, m.Start)
 	}
 	if m := calls[3].meta; !m.Start.Equal(noon.Add(30 * time.Second)) {
-		t.Errorf("what is in use has the time %s, want the time of the fetch", m.Start)
+		t.Errorf("what is in use is reported for %s, want the time of the fetch", m.Start)
 	}
 	if n := r.Stats(); n.Restarts != 0 || n.BaselineBytes == 0 {
 		t.Errorf("stats %+v, want no restarts and a baseline", n)
@@ -321,7 +321,7 @@ func (w *world) work() {
 	}
 }
 
-// restart ends a life. What the last fetch did not see nobody can know of.
+// restart ends a life. What the last fetch did not see is lost.
 func (w *world) restart() {
 	w.now = life{program, map[int][2]int64{}}
 	w.now.process.Start = 0x100000 * uint64(1+w.rng(3)) // may be where it was

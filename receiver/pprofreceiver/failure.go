@@ -12,7 +12,7 @@ import (
 type cause string
 
 const (
-	causeRefused   cause = "refused"     // nobody listens there
+	causeRefused   cause = "refused"     // nothing listens there
 	causeTimeout   cause = "timeout"     // too slow
 	causeTransport cause = "transport"   // any other trouble on the way
 	causeNotFound  cause = "not_found"   // 404

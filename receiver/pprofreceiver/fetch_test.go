@@ -127,7 +127,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestNothingListens(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -295,7 +295,7 @@ func TestTLS(t *testing.T) {
 	r := newRig(t, cfg)
 	r.rounds(1)
 	if got := r.failed(); got != "map[transport:1]" {
-		t.Errorf("a certificate of another CA: failures %s", got)
+		t.Errorf("an unknown certificate: failures %s", got)
 	}
 	pem := &bytes.Buffer{}
 	fmt.Fprintf(pem, "-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n", base64Lines(s.Certificate().Raw))

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// health tells of a target's troubles: once when they begin, for each cause, and
+// health logs the problems of a target: once when they begin, for each cause, and
 // once when all are over.
 type health struct {
 	log   *slog.Logger

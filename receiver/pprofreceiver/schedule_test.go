@@ -237,7 +237,7 @@ func TestManyTargets(t *testing.T) {
 	})
 }
 
-func TestSlowTargetsDelayNobody(t *testing.T) {
+func TestSlowTargetsDelayNoOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)

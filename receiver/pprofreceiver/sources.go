@@ -252,7 +252,7 @@ func (s *source) timeout(j *job) time.Duration {
 }
 
 // resource describes a target as OpenTelemetry's compatibility specification for
-// Prometheus does: there is no service.name unless somebody gave one.
+// Prometheus does: there is no service.name unless one is configured.
 func (c *Config) resource(u *url.URL, name string, own map[string]string) libpf.Attributes {
 	port := u.Port()
 	if port == "" {

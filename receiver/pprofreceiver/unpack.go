@@ -32,7 +32,7 @@ func limitedBuffer(r io.Reader, max int) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// parse makes a profile of bytes that nobody has looked at yet. It holds no more
+// parse makes a profile of bytes that were not checked yet. It holds no more
 // than maxBytes of them decompressed.
 func parse(data []byte, maxBytes int) (p *profile.Profile, err error) {
 	for layer := 0; bytes.HasPrefix(data, []byte{0x1f, 0x8b}) && layer < maxLayers; layer++ {

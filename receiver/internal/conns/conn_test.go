@@ -103,8 +103,8 @@ func TestReadReadyEnds(t *testing.T) {
 	}
 }
 
-// A peer that takes nothing ends the writing to it, also after somebody took all
-// deadlines away, as gRPC does when it has shaken hands.
+// A peer that accepts nothing ends the writing to it, also after all deadlines were
+// removed, as gRPC does when it has shaken hands.
 func TestWriteTimeout(t *testing.T) {
 	t.Parallel()
 	c, _ := accepted(t, 300*time.Millisecond)
@@ -131,7 +131,7 @@ func TestWriteTimeout(t *testing.T) {
 			t.Errorf("%v, want a timeout", err)
 		}
 	case <-time.After(10 * time.Second):
-		t.Error("the writer waits for ever")
+		t.Error("the writer waits forever")
 		_ = c.Close()
 		<-done
 	}

@@ -6,7 +6,7 @@
 //	                                 └─► above the bound, or stopping: closed at once
 //
 // The one trap: a Conn has a write deadline of its own (Options.WriteTimeout), so
-// that whoever sets deadlines on it sets only that of reading.
+// that SetDeadline sets only that of reading.
 package conns
 
 import (

@@ -51,7 +51,7 @@ func accept(t *testing.T, l net.Listener) *conns.Conn {
 	return c.(*conns.Conn)
 }
 
-// ended waits for the end of a connection that nobody writes to.
+// ended waits for the end of a connection on which nothing is sent.
 func ended(t *testing.T, c net.Conn) {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(8 * time.Second))

@@ -106,7 +106,7 @@ func (f *FrontEnd) Serve(ctx context.Context, r *Request, peer *conns.Peer, t Tr
 	f.serve(ctx, r, peer, t, nil)
 }
 
-// Reject is Serve for a request that is refused whoever sends it.
+// Reject is Serve for a request that is refused in any case.
 func (f *FrontEnd) Reject(ctx context.Context, r *Request, peer *conns.Peer, t Transport, refused *Refusal) {
 	f.serve(ctx, r, peer, t, refused)
 }
@@ -119,7 +119,7 @@ func (f *FrontEnd) serve(ctx context.Context, r *Request, peer *conns.Peer, t Tr
 	case !f.InFlight.Enter():
 		refused = ShuttingDown()
 	default:
-		defer f.InFlight.Leave() // after the count: whoever waits for it closes the instruments
+		defer f.InFlight.Leave() // after the count: Shutdown waits for it and closes the instruments
 		if refused == nil {
 			response, refused = r.handle(ctx, t)
 		}

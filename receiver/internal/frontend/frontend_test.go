@@ -241,7 +241,7 @@ func TestClosed(t *testing.T) {
 	<-r.InFlight.Close()
 }
 
-// A request that is rejected whoever sends it is counted like any other.
+// A request that is rejected in any case is counted like any other.
 func TestReject(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

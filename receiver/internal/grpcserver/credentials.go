@@ -202,7 +202,7 @@ func (h *h2conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the socket. TLS would wait for the peer to take its farewell.
+// Close closes the socket. TLS would wait for the peer to read the alert that ends it.
 func (h *h2conn) Close() error {
 	h.window.stop()
 	return h.raw.Close()

@@ -36,8 +36,8 @@ func newSendWindow(cutOff func(), stalledFor time.Duration) *sendWindow {
 	return &sendWindow{cutOff: cutOff, stalledFor: stalledFor, credit: initial, initial: initial}
 }
 
-// received is called with everything that the client sent after its preface, in
-// order. One goroutine calls it.
+// received takes everything that the client sent after its preface, in order. One
+// goroutine calls it.
 func (w *sendWindow) received(p []byte) {
 	for len(p) > 0 {
 		var unit []byte
@@ -57,8 +57,7 @@ func (w *sendWindow) received(p []byte) {
 	}
 }
 
-// sent is called with everything that goes to the client, in order. One goroutine
-// calls it.
+// sent takes everything that goes to the client, in order. One goroutine calls it.
 func (w *sendWindow) sent(p []byte) {
 	for len(p) > 0 {
 		_, p = w.out.next(p)
