@@ -118,7 +118,7 @@ func TestPanicOfAProcessorIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &testkit.Log{}
 		bad := pipeline.Step{Name: "bad/1", Processor: panicking{}}
-		q := New(Config{Logger: log.Logger(), Next: pipeline.Chain(pipeline.ConsumerFunc(func(context.Context, *pipeline.Batch) error { return nil }), bad)})
+		q := New(Config{Logger: log.Logger(), Next: pipeline.Chain(pipeline.ConsumerFunc(nil), bad)})
 		q.Start()
 		q.Add(payload(100))
 		q.Shutdown(t.Context())

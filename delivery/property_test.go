@@ -55,8 +55,6 @@ func (w *erratic) Outcome(_ context.Context, _ otlp.Signal, items, failed int) {
 	w.failed.Add(int64(failed))
 }
 
-func (*erratic) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
 // cutShort is the choice of a send whose context ended.
 const cutShort = -1
 
@@ -78,7 +76,7 @@ func (w *erratic) enter(b *pipeline.Batch) (choice int, delay time.Duration) {
 	return w.rng.IntN(12), time.Duration(w.rng.Int64N(int64(w.unit)))
 }
 
-func (w *erratic) Consume(ctx context.Context, b *pipeline.Batch) error {
+func (w *erratic) send(ctx context.Context, b *pipeline.Batch) error {
 	choice, delay := w.enter(b)
 	switch choice {
 	case 0: // hangs for long, perhaps until the end
@@ -205,7 +203,7 @@ func (w *erratic) add(q *Queue, rng *rand.Rand, order *int64, mu *sync.Mutex, n 
 func life(t *testing.T, seed uint64, unit, nap time.Duration) (total Stats) {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	w := &erratic{t: t, unit: unit, rng: rand.New(rand.NewPCG(seed, 8)), requests: map[*pipeline.Batch]added{}, settled: map[*pipeline.Batch]bool{}}
-	q := New(Config{Next: w, Observer: w, MaxPendingBytes: testBound, InitialBackoff: unit / 2, MaxBackoff: 4 * unit})
+	q := New(Config{Next: pipeline.ConsumerFunc(w.send), Observer: w, MaxPendingBytes: testBound, InitialBackoff: unit / 2, MaxBackoff: 4 * unit})
 	var watching, adding sync.WaitGroup
 	done := make(chan struct{})
 	watching.Go(func() { observe(t, q, done, nap) })

@@ -16,7 +16,7 @@ import (
 
 // A request of one log record is sent, and the answer says whether to send it again.
 func Example() {
-	backend, stop := startBackend(consumerFunc(func(_ context.Context, b *pipeline.Batch) error {
+	backend, stop := startBackend(pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error {
 		fmt.Println("the backend has", b.Items(), "item of", b.Signal())
 		return nil
 	}))
@@ -50,7 +50,7 @@ func Example() {
 // A consumer that sends on what it is given. Here it stands behind a receiver, so that
 // two lines make a relay: what the backend answers, the client of the relay gets.
 func ExampleNewConsumer() {
-	backend, stop := startBackend(consumerFunc(func(context.Context, *pipeline.Batch) error {
+	backend, stop := startBackend(pipeline.ConsumerFunc(func(context.Context, *pipeline.Batch) error {
 		return pipeline.Permanently(errors.New("no logs today"))
 	}))
 	defer stop()
@@ -90,12 +90,6 @@ func logRecord(body string) []byte {
 	resource.Close()
 	return e.Buf
 }
-
-type consumerFunc func(ctx context.Context, b *pipeline.Batch) error
-
-func (consumerFunc) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (f consumerFunc) Consume(ctx context.Context, b *pipeline.Batch) error { return f(ctx, b) }
 
 // startBackend starts a receiver and returns its address.
 func startBackend(next pipeline.Consumer) (endpoint string, stop func()) {

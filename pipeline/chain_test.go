@@ -437,7 +437,7 @@ func TestChainAllocatesNothing(t *testing.T) {
 	b := newTestBatch(t)
 	defer b.Release()
 	s := Step{Name: "pass", Processor: pass, Observer: silent{}}
-	c := Chain(nopConsumer{}, s, s, s)
+	c := Chain(nop(), s, s, s)
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(100, func() { _ = c.Consume(ctx, b) }); n > 0 {
 		t.Errorf("%v allocations for a batch that passes", n)
@@ -454,7 +454,7 @@ func BenchmarkChain(b *testing.B) {
 			for i := range steps {
 				steps[i] = s
 			}
-			c := Chain(nopConsumer{}, steps...)
+			c := Chain(nop(), steps...)
 			b.ReportAllocs()
 			for b.Loop() {
 				if err := c.Consume(context.Background(), batch); err != nil {

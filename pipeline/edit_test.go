@@ -181,7 +181,7 @@ func TestFusedStepsHoldOneCopy(t *testing.T) {
 	defer b.Release()
 	own := budget.Stats().Used
 	s := Step{Processor: rename("1", "", "", "", nil)}
-	if err := Chain(nopConsumer{}, s, s, s, s).Consume(t.Context(), b); err != nil {
+	if err := Chain(nop(), s, s, s, s).Consume(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 	if one := budget.Stats().Peak - own; one > 1<<14 {
@@ -249,7 +249,7 @@ func TestFusedPassWithoutRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := Step{Name: "x", Processor: rename("1", "", "", "", nil)}
-	if err := Chain(nopConsumer{}, s, s).Consume(t.Context(), b); Classify(err) == nil || Classify(err).Kind != Overloaded {
+	if err := Chain(nop(), s, s).Consume(t.Context(), b); Classify(err) == nil || Classify(err).Kind != Overloaded {
 		t.Errorf("got %v", err)
 	}
 	other.Release()
@@ -284,7 +284,7 @@ func TestWhatIsNotFusableIsRunApart(t *testing.T) {
 		for _, p := range tt.plans {
 			steps = append(steps, Step{Processor: NewEdits(p)})
 		}
-		if err := Chain(nopConsumer{}, steps...).Consume(t.Context(), b); err != nil || log.String() != tt.want {
+		if err := Chain(nop(), steps...).Consume(t.Context(), b); err != nil || log.String() != tt.want {
 			t.Errorf("got %s, want %s; %v", log.String(), tt.want, err)
 		}
 	}
@@ -300,7 +300,7 @@ func TestFusedPassAllocatesNothing(t *testing.T) {
 		return otlpedit.Keep, nil
 	}), Observer: silent{}}
 	ctx := t.Context()
-	for _, c := range []Consumer{Chain(nopConsumer{}, keep), Chain(nopConsumer{}, keep, keep, keep)} {
+	for _, c := range []Consumer{Chain(nop(), keep), Chain(nop(), keep, keep, keep)} {
 		if n := testing.AllocsPerRun(100, func() { _ = c.Consume(ctx, b) }); n > 0 {
 			t.Errorf("%v allocations for a batch that passes", n)
 		}

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// counted counts calls, and tells of those that come after it was closed.
+// counted counts calls, and those that are inside after it was closed. Tests under
+// load need it to be cheap, and testkit.Sink imports this package.
 type counted struct {
 	calls  atomic.Int64
 	inside atomic.Int64
@@ -104,7 +105,7 @@ func TestWaitOfASwitchWaitsForWhatIsInside(t *testing.T) {
 			}()
 		}
 		time.Sleep(10 * time.Second)
-		old := s.Turn(nopConsumer{})
+		old := s.Turn(nop())
 		if err := s.Consume(t.Context(), b); err != nil {
 			t.Errorf("after Turn: %v", err)
 		}
@@ -135,7 +136,7 @@ func TestSwitchCountsPanicsOut(t *testing.T) {
 		}()
 		_ = s.Consume(t.Context(), b)
 	}()
-	if err := s.Turn(nopConsumer{}).Wait(t.Context()); err != nil {
+	if err := s.Turn(nop()).Wait(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
@@ -152,7 +153,7 @@ func TestSwitchHasTheCapabilitiesOfItsConsumer(t *testing.T) {
 }
 
 func TestSwitchAllocatesNothing(t *testing.T) {
-	s := NewSwitch(nopConsumer{})
+	s := NewSwitch(nop())
 	b := newTestBatch(t)
 	defer b.Release()
 	ctx := t.Context()
@@ -162,7 +163,7 @@ func TestSwitchAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkSwitch(b *testing.B) {
-	s := NewSwitch(nopConsumer{})
+	s := NewSwitch(nop())
 	b.Run("one", func(b *testing.B) {
 		batch := newTestBatch(b)
 		defer batch.Release()

@@ -16,12 +16,8 @@ import (
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
 
-// printer shows what it is given: a request of few samples.
-type printer struct{}
-
-func (printer) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (printer) Consume(_ context.Context, b *pipeline.Batch) error {
+// printSamples is a consumer of requests of few samples.
+func printSamples(_ context.Context, b *pipeline.Batch) error {
 	for resource := range otlp.ExportProfilesServiceRequest(b.Bytes()).ResourceProfiles().All() {
 		for scope := range resource.ScopeProfiles().All() {
 			for p := range scope.Profiles().All() {
@@ -38,7 +34,7 @@ func (printer) Consume(_ context.Context, b *pipeline.Batch) error {
 // are added up and sent on the interval, here to a consumer in this program, and
 // otherwise to OTLPConfig.Endpoint.
 func ExampleOTLPReporter() {
-	r, err := reporter.NewOTLP(reporter.OTLPConfig{Consumer: printer{}, SamplesPerSecond: 20})
+	r, err := reporter.NewOTLP(reporter.OTLPConfig{Consumer: pipeline.ConsumerFunc(printSamples), SamplesPerSecond: 20})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -66,7 +62,7 @@ func ExampleOTLPReporter() {
 
 // A whole profile in pprof's format is reported in one call.
 func ExampleOTLPReporter_ReportPprof() {
-	r, err := reporter.NewOTLP(reporter.OTLPConfig{Consumer: printer{}})
+	r, err := reporter.NewOTLP(reporter.OTLPConfig{Consumer: pipeline.ConsumerFunc(printSamples)})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -17,7 +17,8 @@ import (
 // batches writes its own name, of the same length, in its place.
 const original = "original"
 
-// consumer is a branch of a fan-out. It remembers what it was given.
+// consumer is a branch of a fan-out. It is not a testkit.Sink, since it also edits
+// batches, retains them, and notes where their bytes were.
 type consumer struct {
 	name    string // as long as original, if it mutates
 	mutates bool
