@@ -14,19 +14,19 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-var cause = errors.New("no")
+var errCause = errors.New("no")
 
 // refusals are errors of Send and what a pipeline is told.
 var refusals = map[string]struct {
 	err  error
 	want pipeline.Error
 }{
-	"retry":      {&Error{Retryable: true, Code: codes.Unavailable, Err: cause}, pipeline.Error{Kind: pipeline.Retryable, Code: 14}},
-	"overloaded": {&Error{Retryable: true, Throttled: true, RetryAfter: time.Minute, Err: cause}, pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: time.Minute}},
-	"permanent":  {&Error{Code: codes.InvalidArgument, Err: cause}, pipeline.Error{Kind: pipeline.Permanent, Code: 3}},
-	"throttled for good": {&Error{Throttled: true, Code: codes.ResourceExhausted, Err: cause},
+	"retry":      {&Error{Retryable: true, Code: codes.Unavailable, Err: errCause}, pipeline.Error{Kind: pipeline.Retryable, Code: 14}},
+	"overloaded": {&Error{Retryable: true, Throttled: true, RetryAfter: time.Minute, Err: errCause}, pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: time.Minute}},
+	"permanent":  {&Error{Code: codes.InvalidArgument, Err: errCause}, pipeline.Error{Kind: pipeline.Permanent, Code: 3}},
+	"throttled for good": {&Error{Throttled: true, Code: codes.ResourceExhausted, Err: errCause},
 		pipeline.Error{Kind: pipeline.Permanent, Code: 8}},
-	"wrapped": {fmt.Errorf("x: %w", &Error{Code: codes.Internal, Err: cause}), pipeline.Error{Kind: pipeline.Permanent, Code: 13}},
+	"wrapped": {fmt.Errorf("x: %w", &Error{Code: codes.Internal, Err: errCause}), pipeline.Error{Kind: pipeline.Permanent, Code: 13}},
 }
 
 // A pipeline understands errors of Send as they are.
@@ -34,8 +34,8 @@ func TestRefusal(t *testing.T) {
 	t.Parallel()
 	for name, c := range refusals {
 		got := *pipeline.Classify(c.err)
-		if !errors.Is(got.Err, cause) {
-			t.Errorf("%s: the cause is lost: %v", name, got.Err)
+		if !errors.Is(got.Err, errCause) {
+			t.Errorf("%s: the errCause is lost: %v", name, got.Err)
 		}
 		got.Err = nil
 		if diff := cmp.Diff(c.want, got); diff != "" {
@@ -43,7 +43,7 @@ func TestRefusal(t *testing.T) {
 		}
 	}
 	var other *time.ParseError
-	if errors.As(&Error{Err: cause}, &other) {
+	if errors.As(&Error{Err: errCause}, &other) {
 		t.Error("an Error is found as an error of another type")
 	}
 }
@@ -92,7 +92,7 @@ func TestConsumer(t *testing.T) {
 		"remark":        {answer: Answer{Message: "deprecated"}},
 		"partial":       {answer: Answer{Rejected: 2, Message: "old"}, want: &pipeline.Error{Kind: pipeline.Partial, Rejected: 2}},
 		"more than all": {answer: Answer{Rejected: 1 << 40}, want: &pipeline.Error{Kind: pipeline.Partial, Rejected: 5}},
-		"of no kind":    {err: cause, want: &pipeline.Error{Kind: pipeline.Retryable}},
+		"of no kind":    {err: errCause, want: &pipeline.Error{Kind: pipeline.Retryable}},
 	}
 	for name, c := range refusals {
 		cases[name] = script{err: c.err, want: &c.want}
@@ -104,7 +104,7 @@ func TestConsumer(t *testing.T) {
 		got := pipeline.Classify(err)
 		if got != nil {
 			if c.err != nil && !errors.Is(err, c.err) {
-				t.Errorf("%s: the cause is lost: %v", name, err)
+				t.Errorf("%s: the errCause is lost: %v", name, err)
 			}
 			got = &pipeline.Error{Kind: got.Kind, RetryAfter: got.RetryAfter, Rejected: got.Rejected, Code: got.Code}
 		}

@@ -637,9 +637,9 @@ func TestHTTPRefusesConfig(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*config.HTTPClient, Endpoints){
 		"the endpoint is not a URL": func(c *config.HTTPClient, _ Endpoints) { c.Endpoint = "host:4318" },
-		"logs: the endpoint":     func(_ *config.HTTPClient, e Endpoints) { e[otlp.Logs] = "nowhere" },
-		"no such file":           func(c *config.HTTPClient, _ Endpoints) { c.TLS.CAFile = "/gone" },
-		"unknown compression":    func(c *config.HTTPClient, _ Endpoints) { c.Compression = "brotli" },
+		"logs: the endpoint":        func(_ *config.HTTPClient, e Endpoints) { e[otlp.Logs] = "nowhere" },
+		"no such file":              func(c *config.HTTPClient, _ Endpoints) { c.TLS.CAFile = "/gone" },
+		"unknown compression":       func(c *config.HTTPClient, _ Endpoints) { c.Compression = "brotli" },
 		`compression "lz4": not included in this program: supply it with otlpclient.WithCompressor`: func(c *config.HTTPClient, _ Endpoints) {
 			c.Compression = "lz4"
 		},

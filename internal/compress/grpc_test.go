@@ -15,7 +15,9 @@ import (
 )
 
 var (
-	_ grpc.Compressor     = (*GRPCCompressor)(nil)
+	//lint:ignore SA1019 the dial option takes this interface
+	_ grpc.Compressor = (*GRPCCompressor)(nil)
+	//lint:ignore SA1019 the dial option takes this interface
 	_ grpc.Decompressor   = (*GRPCDecompressor)(nil)
 	_ encoding.Compressor = (*grpcEncoding)(nil)
 )

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,21 +42,6 @@ func (m Metadata) MarshalYAML() (any, error) {
 }
 
 func (m *Metadata) wanted() bool { return m.All || len(m.Names) > 0 }
-
-// pick returns the headers that are selected. get returns all values of one;
-// all returns every header, for the caller to keep.
-func (m *Metadata) pick(get func(name string) []string, all func() map[string][]string) map[string][]string {
-	if m.All {
-		return all()
-	}
-	picked := make(map[string][]string, len(m.Names))
-	for _, name := range m.Names {
-		if values := get(name); len(values) > 0 {
-			picked[name] = slices.Clone(values)
-		}
-	}
-	return picked
-}
 
 // FileMode is the permission bits of a file, written in octal: "0660" or 0660.
 // 0 is the default.
