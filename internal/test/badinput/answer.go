@@ -18,17 +18,17 @@ import (
 // answer is what came back, of either transport.
 type answer struct {
 	// outcome is the HTTP status ("400"), the name of the gRPC code
-	// ("InvalidArgument"), or how it ended without one: "closed", "goaway",
-	// "rst", "h2" (the server began to speak HTTP/2), "ignored" (it answered the
-	// PING behind), "timeout".
+	// ("InvalidArgument"), or how the exchange ended without one: "closed", "goaway",
+	// "rst", "h2" (the server switched to HTTP/2), "ignored" (it answered the PING
+	// that followed), "timeout".
 	outcome string
 	detail  string // more about an outcome without a status
-	http    int    // 0: none came
+	http    int    // 0: none arrived
 	header  http.Header
 	body    []byte
 	status  *spb.Status
 	noBody  error // why status is nil, of an HTTP error
-	closed  bool  // the connection cannot be used again
+	closed  bool  // the connection cannot be reused
 }
 
 // String is one line for reports.
@@ -61,7 +61,7 @@ func shorten(s string) string {
 
 func detailName(typeURL string) string { return typeURL[strings.LastIndexByte(typeURL, '.')+1:] }
 
-// maxAnswerBytes bounds what is read of a server (OTLP specification: 4 MiB).
+// maxAnswerBytes bounds what is read of an answer (OTLP specification: 4 MiB).
 const maxAnswerBytes = 4 << 20
 
 // httpAnswer reads a response. noBody is nil if an error's body is a
@@ -99,7 +99,7 @@ func (a *answer) readStatus() {
 		return
 	}
 	if err != nil {
-		a.noBody = fmt.Errorf("no google.rpc.Status: %w", err)
+		a.noBody = fmt.Errorf("not a google.rpc.Status: %w", err)
 		return
 	}
 	a.status = s
@@ -110,7 +110,7 @@ const (
 	jsonType     = "application/json"
 )
 
-// grpcAnswer makes sense of a gRPC response's header and trailer.
+// grpcAnswer interprets a gRPC response's header and trailer.
 func grpcAnswer(status int, header, trailer http.Header) *answer {
 	a := &answer{http: status, header: header}
 	get := func(name string) string {

@@ -1,5 +1,5 @@
-// Package badinput sends an OTLP server what no client should send, and checks
-// the answer, the counters, and that nobody else notices. The corpus is data:
+// Package badinput sends bad requests to an OTLP server and checks the answer, the
+// counters, and that other clients are not affected. The corpus is data:
 //
 //	testdata/*.cases ─ parse ─► template ─ each × signal × over ─► Case
 //	                                                                 │
@@ -11,7 +11,7 @@
 //
 //	# why, and where the rule comes from
 //	over: http grpc                   file-wide defaults, not indented
-//	want http: 400 code=3             "KEY TRANSPORT:" wins over "KEY:"
+//	want http: 400 code=3             "KEY TRANSPORT:" takes precedence over "KEY:"
 //
 //	let dict = field(5, "")           $dict stands for the text after =
 //
@@ -23,7 +23,7 @@
 // parseWant. Any server can be measured: go run ./internal/test/badinput/run.
 //
 // The one trap: expectations are what the OTLP specification says and what
-// penstock promises on top. Options.SpecOnly asks for the first alone.
+// penstock promises in addition. Options.SpecOnly checks the first only.
 package badinput
 
 import (
@@ -80,7 +80,7 @@ func Parse(name, text string) ([]Case, error) {
 		}
 		for _, c := range cases {
 			if seen[c.ID()] {
-				return nil, fmt.Errorf("%s:%d: case %s is there twice", name, t.line, c.ID())
+				return nil, fmt.Errorf("%s:%d: case %s occurs twice", name, t.line, c.ID())
 			}
 			seen[c.ID()] = true
 		}

@@ -77,7 +77,7 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
-// A good request is good: the official module and the checker take it.
+// The good request is good: the official module and Check accept it.
 func TestValidRequests(t *testing.T) {
 	t.Parallel()
 	for _, s := range otlp.Signals() {
@@ -139,11 +139,11 @@ func TestBadFiles(t *testing.T) {
 		{"over: udp\nsignal: all\nwant: 400\ncase a\n", "unknown transport"},
 		{"over: http\nsignal: all events\nwant: 400\ncase a\n", "unknown signal"},
 		{start + "case a\n  bdoy: x\n", `f.cases:5: unknown key "bdoy"`},
-		{start + "case a\nover: grpc\n", "ahead of the first case"},
+		{start + "case a\nover: grpc\n", "before the first case"},
 		{start + "  body: x\n", "expected a case"},
 		{start + "case a\n    x = 1\n", "below an each"},
-		{start + "case a\n  body: $what\n", "nothing is called $what"},
-		{start + "let x = $x\ncase a\n  body: $x\n", "stands for itself"},
+		{start + "case a\n  body: $what\n", "unknown name $what"},
+		{start + "let x = $x\ncase a\n  body: $x\n", "refers to itself"},
 		{start + "let x = 1\nlet x = 2\n", "twice"},
 		{start + "case a\ncase a\n", "twice"},
 		{start + "case a\n  body: cat(\n", "body:"},
@@ -160,7 +160,7 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-// Each part of an expectation fails by itself.
+// Each part of an expectation can fail on its own.
 func TestWant(t *testing.T) {
 	t.Parallel()
 	header := http.Header{"Content-Type": {protobufType}, "Allow": {"POST"}}
@@ -178,7 +178,7 @@ func TestWant(t *testing.T) {
 		{"400 details=BadRequest", func(*answer) {}, "a BadRequest"},
 		{"400 message~other", func(*answer) {}, "got the message"},
 		{"400 header=\"Allow: GET\"", func(*answer) {}, "Allow"},
-		{"400", func(a *answer) { a.header.Set("Retry-After", "1") }, "wish for a retry"},
+		{"400", func(a *answer) { a.header.Set("Retry-After", "1") }, "asks for a retry"},
 		{"400 retry=any", func(a *answer) { a.header.Set("Retry-After", "1") }, ""},
 		{"400", func(a *answer) { a.header.Set("Content-Type", jsonType) }, "Content-Type"},
 		{"400", func(a *answer) { a.header.Set("Content-Type", "text/plain"); a.status = nil; a.readStatus() }, "not a Status"},
@@ -248,8 +248,8 @@ otelcol_receiver_duration_bucket{transport="http",le="+Inf"} 1
 	}
 }
 
-// A server that takes everything, or breaks after its first refusal, does not
-// pass.
+// A server that accepts everything, or that fails after its first refusal, does
+// not pass.
 func TestBadServersFail(t *testing.T) {
 	t.Parallel()
 	cases, err := Parse("f.cases", "over: http\nsignal: traces\nbody: \"x\"\nmetric: -\n"+
@@ -267,7 +267,7 @@ func TestBadServersFail(t *testing.T) {
 		handler http.HandlerFunc
 		want    string
 	}{
-		"takes everything": {func(w http.ResponseWriter, r *http.Request) {}, "got 200, want 400"},
+		"accepts everything": {func(w http.ResponseWriter, r *http.Request) {}, "got 200, want 400"},
 		"hangs": {func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/slow" {
 				<-stop
@@ -308,7 +308,7 @@ func TestBadServersFail(t *testing.T) {
 	}
 }
 
-// Nothing is measured where nobody answers.
+// Without an answer of the server nothing is measured.
 func TestNoServer(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

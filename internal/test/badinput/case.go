@@ -14,7 +14,7 @@ import (
 const (
 	overHTTP    = "http"    // HTTP/1.1 to the HTTP port
 	overH2C     = "h2c"     // HTTP/2 without TLS to the HTTP port
-	overGRPC    = "grpc"    // gRPC, a request of its own making
+	overGRPC    = "grpc"    // gRPC, written frame by frame
 	overRawHTTP = "rawhttp" // bytes to the HTTP port
 	overRawGRPC = "rawgrpc" // bytes to the gRPC port
 )
@@ -41,18 +41,18 @@ type Case struct {
 	shut     bool
 }
 
-// ID names the case among all.
+// ID identifies the case.
 func (c *Case) ID() string {
 	return c.Family + "/" + c.Name + "/" + c.Transport + "/" + c.Signal.String()
 }
 
-// Bad says that the input is to be refused; the others are odd and right.
+// Bad says that the input must be refused. The others are unusual but valid.
 func (c *Case) Bad() bool {
 	return !slices.ContainsFunc(c.want.outcomes, func(o string) bool { return o == "200" || o == "OK" })
 }
 
-// server says whether the case goes to the gRPC port, by the name that the
-// receiver's metrics have for it.
+// server is the port that the case is sent to, as the receiver's metrics name it:
+// grpc or http.
 func (c *Case) server() string {
 	if c.Transport == overGRPC || c.Transport == overRawGRPC {
 		return "grpc"
@@ -124,8 +124,8 @@ func (t *template) bindings() []binding {
 	return all
 }
 
-// get returns the value of key that is nearest: the case's for the transport,
-// the case's, the file's for the transport, the file's.
+// get returns the first of these values of key: the case's for the transport, the
+// case's, the file's for the transport, the file's.
 func (t *template) get(key, transport string) string {
 	for i, s := range t.settings {
 		if s.key != key {
@@ -213,8 +213,8 @@ func (t *template) instance(family, transport string, s otlp.Signal, b binding) 
 
 var variable = regexp.MustCompile(`\$[a-z_]+`)
 
-// fill puts the values of each, let and the signal's table for $names. Values
-// may have $names in turn.
+// fill replaces $names by the values of each, let and the signal's table. Values
+// may contain $names too.
 func (t *template) fill(text string, s otlp.Signal, b binding) (string, error) {
 	var err error
 	for range 8 {
@@ -232,9 +232,9 @@ func (t *template) fill(text string, s otlp.Signal, b binding) (string, error) {
 			if v, ok := names[s][name]; ok {
 				return v
 			}
-			err = fmt.Errorf("nothing is called $%s", name)
+			err = fmt.Errorf("unknown name $%s", name)
 			return "?"
 		})
 	}
-	return text, fmt.Errorf("%q stands for itself", text)
+	return text, fmt.Errorf("%q refers to itself", text)
 }

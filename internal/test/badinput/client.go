@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// request is what a client puts on the wire, with nothing added.
+// request is what a client sends, with nothing added.
 type request struct {
 	method, path string
 	headers      []string // "Name: value"
@@ -17,16 +17,16 @@ type request struct {
 	hasBody      bool
 }
 
-// client is one connection to the server under test. It is not for concurrent
-// use.
+// client is one connection to the server under test. It is not safe for
+// concurrent use.
 type client interface {
 	// roundTrip sends r and waits for the answer, within the client's timeout.
 	roundTrip(r *request) *answer
 	Close() error
 }
 
-// requestHeaders are the headers that the case sends: those of its transport
-// and format, without the ones that it leaves out or sets itself.
+// requestHeaders are the headers of the transport and the format, without those
+// that the case leaves out or sets itself.
 func (c *Case) requestHeaders() []string {
 	media := map[string]string{"json": jsonType, "protobuf": protobufType}[c.format]
 	var lines []string
@@ -59,7 +59,7 @@ func (c *Case) requestHeaders() []string {
 		})
 		lines, defaults = append(kept, lines[defaults:]...), len(kept)
 		if !leftOut {
-			if c.Transport == overH2C { // as HTTP/2 wants it; over gRPC a case may want it otherwise
+			if c.Transport == overH2C { // HTTP/2 requires it; over gRPC a case may want it otherwise
 				h = strings.ToLower(name) + h[len(name):]
 			}
 			lines = append(lines, h)
@@ -68,7 +68,7 @@ func (c *Case) requestHeaders() []string {
 	return lines
 }
 
-// request builds what goes on the wire.
+// request builds the request to send.
 func (c *Case) request(maxBytes int) (*request, error) {
 	r := &request{method: c.method, path: c.path, headers: c.requestHeaders(), hasBody: c.body != nil}
 	if c.body == nil {
@@ -86,7 +86,7 @@ func (c *Case) request(maxBytes int) (*request, error) {
 	return r, err
 }
 
-// failed is the answer when the connection ended or time did.
+// failed is the answer when the connection ended or the time was over.
 func failed(err error) *answer {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &answer{outcome: "timeout", detail: err.Error(), closed: true}

@@ -18,15 +18,15 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 
 const limit = 1 << 20
 
-// TestCorpus sends everything to the receiver. The first failures of a run are
-// shown; the command of this folder lists all.
+// TestCorpus sends the whole corpus to the receiver. It shows the first failures;
+// the command in this folder lists all.
 func TestCorpus(t *testing.T) {
 	cases, err := badinput.Corpus()
 	if err != nil {
 		t.Fatal(err)
 	}
 	opts, sink := receiver(t)
-	if testing.Short() { // the two ends of the signal table
+	if testing.Short() { // the first and the last of the signal table
 		opts.Signals = []otlp.Signal{otlp.Traces, otlp.Profiles}
 	}
 	began := time.Now()
@@ -56,7 +56,7 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// The corpus is what it says it is: large, and about every signal and transport.
+// The corpus is large, and covers every signal and transport.
 func TestCorpusIsLarge(t *testing.T) {
 	cases, err := badinput.Corpus()
 	if err != nil {
@@ -65,11 +65,11 @@ func TestCorpusIsLarge(t *testing.T) {
 	bad, by, ids := 0, map[string]int{}, map[string]bool{}
 	for _, c := range cases {
 		if ids[c.ID()] {
-			t.Errorf("%s is there twice", c.ID())
+			t.Errorf("%s occurs twice", c.ID())
 		}
 		ids[c.ID()] = true
 		if c.Source == "" {
-			t.Errorf("%s says not where its rule comes from", c.ID())
+			t.Errorf("%s does not say where its rule comes from", c.ID())
 		}
 		if c.Bad() {
 			bad++

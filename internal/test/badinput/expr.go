@@ -10,11 +10,11 @@ import (
 
 // The language of bodies:
 //
-//	expr = call ('|' call)*                 the left side is the next one's input
+//	expr = call ('|' call)*                 the left side is the input of the next
 //	call = "text" | `text` | word | hex(0a 7f) | base64(...) | name(arg, ...)
 //	arg  = expr
 //
-// A word is a function without arguments or, where a number is wanted, one:
+// A word is a function without arguments or, where a number is expected, one:
 // 12, -1, 0x1f, max, max+1, 2*max, 50% (of the input). max is the server's limit.
 
 // node is a parsed expression.
@@ -95,7 +95,7 @@ func (p *exprParser) expr() (node, error) {
 		}
 		c, ok := next.(*call)
 		if !ok {
-			return nil, fmt.Errorf("expected a function behind |")
+			return nil, fmt.Errorf("expected a function after |")
 		}
 		c.in, n = n, c
 	}

@@ -32,7 +32,7 @@ func headerBlock(lines []string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// splitHeader is for pseudo headers too.
+// splitHeader also accepts pseudo headers.
 func splitHeader(line string) (name, value string, err error) {
 	i := strings.Index(line[min(1, len(line)):], ":")
 	if i < 0 {
@@ -41,14 +41,14 @@ func splitHeader(line string) (name, value string, err error) {
 	return line[:i+1], strings.TrimPrefix(line[i+2:], " "), nil
 }
 
-// framingFunctions write what is around a message.
+// framingFunctions write the framing of a message.
 func framingFunctions() map[string]function {
 	return map[string]function{
 		"msg": {least: 1, most: 1, usage: "msg(EXPR): with the prefix of gRPC", run: func(a *arguments) ([]byte, error) {
 			b := a.bytes(0)
 			return prefixed(0, uint32(len(b)), b), nil
 		}},
-		"msgz": {least: 1, most: 1, usage: "msgz(EXPR): with the prefix of gRPC that says it is compressed", run: func(a *arguments) ([]byte, error) {
+		"msgz": {least: 1, most: 1, usage: "msgz(EXPR): with the prefix of gRPC for a compressed message", run: func(a *arguments) ([]byte, error) {
 			b := a.bytes(0)
 			return prefixed(1, uint32(len(b)), b), nil
 		}},

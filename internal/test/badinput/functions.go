@@ -12,7 +12,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// env is what an expression is evaluated for.
+// env is the context of an evaluation.
 type env struct {
 	signal    otlp.Signal
 	format    string
@@ -21,18 +21,18 @@ type env struct {
 	maxBytes  int // the server's limit
 }
 
-// maxGenerated bounds what one expression makes, in bytes.
+// maxGenerated bounds the bytes that one expression returns.
 const maxGenerated = 1 << 30
 
-// function is one of the language. usage is what an error shows.
+// function is a function of the language. Errors show usage.
 type function struct {
-	pipe        bool // takes what is left of |
+	pipe        bool // its input is the left side of |
 	least, most int  // arguments; most -1: any number
 	usage       string
 	run         func(a *arguments) ([]byte, error)
 }
 
-// functions is the language. It is never written to.
+// functions is the language. It is read-only.
 var functions = makeFunctions()
 
 func makeFunctions() map[string]function {
@@ -47,7 +47,7 @@ func makeFunctions() map[string]function {
 
 func byteFunctions() map[string]function {
 	return map[string]function{
-		"cat": {least: 1, most: -1, usage: "cat(EXPR, ...): one behind the other", run: func(a *arguments) (out []byte, _ error) {
+		"cat": {least: 1, most: -1, usage: "cat(EXPR, ...): concatenated", run: func(a *arguments) (out []byte, _ error) {
 			for i := range a.args {
 				out = append(out, a.bytes(i)...)
 			}
@@ -111,13 +111,13 @@ func requestFunctions() map[string]function {
 			}
 			return validRequest(s), nil
 		}},
-		"validpb": {usage: "validpb: a request in protobuf, whatever the case's format", run: func(a *arguments) ([]byte, error) {
+		"validpb": {usage: "validpb: a request in protobuf, independent of the case's format", run: func(a *arguments) ([]byte, error) {
 			return validRequest(a.signal), nil
 		}},
-		"encode": {pipe: true, usage: "X | encode: compressed as the case's encoding says", run: func(a *arguments) ([]byte, error) {
+		"encode": {pipe: true, usage: "X | encode: compressed with the case's encoding", run: func(a *arguments) ([]byte, error) {
 			name := a.encoding
 			if a.transport == overGRPC && name == "snappy" {
-				name = "x-snappy-framed" // what gRPC means by snappy
+				name = "x-snappy-framed" // the meaning of snappy in gRPC
 			}
 			return compress(name, a.in)
 		}},
@@ -182,9 +182,9 @@ func protobufFunctions() map[string]function {
 	}
 }
 
-// nest makes an AnyValue at a depth. Each level around it is the fields given,
-// inside out. The headers are collected first: most of what is nested deeply is
-// headers.
+// nest makes an AnyValue at a depth. Each level around it consists of the fields
+// given, inner first. The headers are collected first, since most of a deeply
+// nested value is headers.
 func nest(around ...uint32) func(a *arguments) ([]byte, error) {
 	return func(a *arguments) ([]byte, error) {
 		innermost := []byte{0x10, 1} // bool_value: true
@@ -202,7 +202,7 @@ func nest(around ...uint32) func(a *arguments) ([]byte, error) {
 }
 
 func jsonFunctions() map[string]function {
-	// wrap[level] is what goes around an object of that level.
+	// wrap[level] is the text around an object of that level.
 	wrap := map[string]string{
 		"by_resource": `{"$rx":[%]}`,
 		"resource":    `{"$rx":[{"resource":%}]}`,

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// h1Conn speaks HTTP/1.1 and corrects nothing.
+// h1Conn is a client of HTTP/1.1 that sends requests as they are.
 type h1Conn struct {
 	net.Conn
 	in      *bufio.Reader
@@ -40,8 +40,8 @@ func (c *h1Conn) roundTrip(r *request) *answer {
 	return c.exchange(append([]byte(b.String()), r.body...), r.method)
 }
 
-// exchange writes bytes and reads a response at the same time, since a server
-// may refuse before it has read everything.
+// exchange writes bytes and reads a response concurrently, since a server may
+// refuse before it has read everything.
 func (c *h1Conn) exchange(raw []byte, method string) *answer {
 	_ = c.SetDeadline(time.Now().Add(c.timeout))
 	written := make(chan error, 1)

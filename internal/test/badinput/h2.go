@@ -14,7 +14,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// h2Conn speaks HTTP/2 without TLS, one request at a time, and corrects nothing.
+// h2Conn is a client of HTTP/2 without TLS, one request at a time, that sends
+// requests as they are.
 type h2Conn struct {
 	net.Conn
 	framer  *http2.Framer
@@ -22,8 +23,7 @@ type h2Conn struct {
 	asGRPC  bool
 	next    uint32 // stream id
 
-	// What the server lets us send, in bytes: on the connection, and on a stream
-	// when it begins.
+	// The send windows in bytes: of the connection, and of a new stream.
 	window, initial int64
 	maxFrame        int
 	goaway          *http2.GoAwayFrame
@@ -85,7 +85,7 @@ func (c *h2Conn) roundTrip(r *request) *answer {
 	return c.answer(s, err)
 }
 
-// writeHeaders splits a long block into CONTINUATIONs.
+// writeHeaders splits a long block into CONTINUATION frames.
 func (c *h2Conn) writeHeaders(id uint32, block []byte, end bool) error {
 	first := block[:min(len(block), c.maxFrame)]
 	block = block[len(first):]
@@ -98,7 +98,7 @@ func (c *h2Conn) writeHeaders(id uint32, block []byte, end bool) error {
 	return err
 }
 
-// writeBody sends as the windows allow, until the server has said enough.
+// writeBody sends as the windows allow, until the server has ended the stream.
 func (c *h2Conn) writeBody(s *stream, body []byte) error {
 	for !s.ended && s.reset == nil {
 		n := int(min(int64(len(body)), s.window, c.window, int64(c.maxFrame)))
@@ -120,9 +120,9 @@ func (c *h2Conn) writeBody(s *stream, body []byte) error {
 	return c.framer.WriteRSTStream(s.id, http2.ErrCodeCancel)
 }
 
-var errGoAway = errors.New("the server went away")
+var errGoAway = errors.New("the server sent GOAWAY")
 
-// readFrame reads one frame and notes what it says.
+// readFrame reads one frame and applies it.
 func (c *h2Conn) readFrame(s *stream) error {
 	f, err := c.framer.ReadFrame()
 	if err != nil {
@@ -208,7 +208,7 @@ func (c *h2Conn) data(s *stream, f *http2.DataFrame, mine bool) error {
 	return nil
 }
 
-// answer makes sense of what came.
+// answer interprets what was read.
 func (c *h2Conn) answer(s *stream, err error) *answer {
 	status := 0
 	if s.header != nil {

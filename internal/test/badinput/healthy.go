@@ -15,8 +15,8 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// healthy are ordinary clients, one for each transport and signal, with
-// connections of their own. What they send must always succeed.
+// healthy are ordinary clients, one for each transport and signal, each with its
+// own connection. Their requests must always succeed.
 type healthy struct {
 	timeout time.Duration
 	http    string

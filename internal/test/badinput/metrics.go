@@ -18,9 +18,9 @@ import (
 var reasons = []string{"auth", "too_large", "decompress", "decode", "admission", "not_found", "method", "media_type",
 	"encoding", "shutdown", "broken_off", "pipeline", "internal"}
 
-// parseMetric reads what must be counted: "" or "-" is not looked at, else
-// reasons with | between, "any" one, "none", or "accepted" for the items of a
-// valid request.
+// parseMetric reads what must be counted: "" or "-" means that it is not checked.
+// Otherwise the text is reasons with | between them, "any" for one of any reason,
+// "none", or "accepted" for the items of a valid request.
 func parseMetric(text string) ([]string, error) {
 	if text == "" || text == "-" {
 		return nil, nil
@@ -41,10 +41,10 @@ type Counts struct {
 	Accepted, Failed int64
 }
 
-// NewCounts makes empty counts.
+// NewCounts returns empty counts.
 func NewCounts() Counts { return Counts{Refused: map[string]int64{}} }
 
-// Add puts in one series.
+// Add adds one series.
 func (c *Counts) Add(name string, labels map[string]string, value int64) {
 	name = strings.TrimSuffix(name, "_total")
 	rest, ok := strings.CutPrefix(name, "otelcol_receiver_")
@@ -59,7 +59,7 @@ func (c *Counts) Add(name string, labels map[string]string, value int64) {
 	}
 }
 
-// since are the refusals since before, on one transport.
+// since returns the refusals after before, on one transport.
 func (c Counts) since(before Counts, transport string) map[string]int64 {
 	delta := map[string]int64{}
 	for k, v := range c.Refused {
@@ -71,7 +71,7 @@ func (c Counts) since(before Counts, transport string) map[string]int64 {
 	return delta
 }
 
-// checkMetric says what is wrong with the counters, "" if nothing is.
+// checkMetric says what is wrong with the counters, or returns "".
 func checkMetric(c *Case, before, after Counts) string {
 	accepted, refused := after.Accepted-before.Accepted, after.since(before, c.server())
 	if d := after.Failed - before.Failed; d != 0 {
@@ -102,7 +102,7 @@ func checkMetric(c *Case, before, after Counts) string {
 var sampleLine = regexp.MustCompile(`^(otelcol_receiver_[a-z_]+)(?:\{(.*)\})? (\S+)`)
 var labelPair = regexp.MustCompile(`([a-zA-Z0-9_]+)="((?:[^"\\]|\\.)*)"`)
 
-// ParsePrometheus reads the counters from the text that /metrics serves.
+// ParsePrometheus reads the counters from the text of a /metrics page.
 func ParsePrometheus(r io.Reader) (Counts, error) {
 	c := NewCounts()
 	lines := bufio.NewScanner(r)

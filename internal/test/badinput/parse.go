@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// keys are what a case may say; header and each may be repeated.
+// keys are the keys of a case; header and each may be repeated.
 var keys = map[string]struct{}{
 	"over":     {}, // transports, see transports
 	"signal":   {}, // all, or names
@@ -23,8 +23,8 @@ var keys = map[string]struct{}{
 	"body":     {}, // an expression
 	"want":     {}, // see parseWant
 	"metric":   {}, // see parseMetric
-	"conn":     {}, // open, any; open is the default but for raw transports and 413
-	"after":    {}, // shut: of raw bytes, say that no more will come
+	"conn":     {}, // open, any; open is the default except for raw transports and 413
+	"after":    {}, // shut: close the sending side after raw bytes
 	"source":   {}, // where the rule comes from
 }
 
@@ -39,7 +39,7 @@ type setting struct {
 // row is one value of an each.
 type row struct{ label, value string }
 
-// template is a case as it is written, before it is multiplied.
+// template is a case as written, before it is expanded.
 type template struct {
 	name     string
 	line     int
@@ -86,7 +86,7 @@ func (p *fileParser) line(line string, number int) error {
 	if text == line { // not indented: about the file
 		if m := letLine.FindStringSubmatch(line); m != nil {
 			if _, twice := p.lets[m[1]]; twice {
-				return fmt.Errorf("let %s is there twice", m[1])
+				return fmt.Errorf("let %s occurs twice", m[1])
 			}
 			p.lets[m[1]] = m[2]
 			return nil
@@ -100,7 +100,7 @@ func (p *fileParser) line(line string, number int) error {
 			return err
 		}
 		if p.inCase {
-			return fmt.Errorf("expected the default %q ahead of the first case", s.key)
+			return fmt.Errorf("expected the default %q before the first case", s.key)
 		}
 		p.defaults = append(p.defaults, s)
 		return nil

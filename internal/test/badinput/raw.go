@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// sendRaw puts the case's bytes on a connection of their own.
+// sendRaw sends the case's bytes on a new connection.
 func sendRaw(c *Case, address string, raw []byte, timeout time.Duration) (*answer, error) {
 	conn, err := dialH1(address, timeout)
 	if err != nil {
@@ -40,7 +40,7 @@ func sendRaw(c *Case, address string, raw []byte, timeout time.Duration) (*answe
 // answered.
 const settleFor = 100 * time.Millisecond
 
-// readH2 reads what a server on the gRPC port says to raw bytes, until it is
+// readH2 reads the answer of a server on the gRPC port to raw bytes, until it is
 // clear how it ends.
 func readH2(conn *h1Conn) *answer {
 	first, err := conn.in.Peek(5)

@@ -11,20 +11,20 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// Options say which server is measured and how.
+// Options say which server is tested and how.
 type Options struct {
-	GRPC, HTTP string // host:port; empty: its cases are left out
-	// Counts reads the server's counters; nil: they are not looked at.
+	GRPC, HTTP string // host:port; empty: its cases are skipped
+	// Counts reads the server's counters; nil: they are not checked.
 	Counts func(context.Context) (Counts, error)
-	// CountsWithin is how long a counter may take to move; 0: 250ms.
+	// CountsWithin is how long a counter may take to change; 0: 250ms.
 	CountsWithin time.Duration
 	Only         *regexp.Regexp // of IDs; nil: all
 	Signals      []otlp.Signal  // nil: all
-	// MaxBytes is the server's limit of a request, on the wire and decompressed;
-	// 0: 64 MiB, the specification's advice.
+	// MaxBytes is the server's limit of a request, both compressed and decompressed;
+	// 0: 64 MiB, as the specification recommends.
 	MaxBytes int
 	Timeout  time.Duration // of each step of a case; 0: 5s
-	SpecOnly bool          // ask for what the specification says, no more
+	SpecOnly bool          // check only what the specification says
 	Progress func(done, of int, r Result)
 }
 
@@ -47,20 +47,20 @@ func (o *Options) defaults() {
 	}
 }
 
-// Result is what became of one case.
+// Result is the result of one case.
 type Result struct {
 	ID      string   `json:"id"`
 	Family  string   `json:"family"`
-	Bad     bool     `json:"bad"` // to be refused, not odd and right
+	Bad     bool     `json:"bad"` // must be refused; otherwise unusual but valid
 	Got     string   `json:"got"`
 	Wrong   []string `json:"wrong,omitempty"`   // empty: passed
 	Skipped string   `json:"skipped,omitempty"` // why
-	// Took is in seconds, with the healthy clients' requests.
+	// Took is in seconds and includes the healthy clients' requests.
 	Took float64 `json:"took"`
 }
 
 // Run sends all cases, one after the other, and a healthy client's requests
-// between them. Its error is that the server cannot be measured; the server's
+// between them. It returns an error if the server cannot be tested; the server's
 // faults are in the results.
 func Run(ctx context.Context, cases []Case, o Options) ([]Result, error) {
 	o.defaults()
@@ -114,7 +114,7 @@ func (r *runner) address(c *Case) string {
 	return r.HTTP
 }
 
-// probeH2C says whether the HTTP port speaks HTTP/2 without TLS, which OTLP
+// probeH2C says whether the HTTP port accepts HTTP/2 without TLS, which OTLP
 // leaves open.
 func (r *runner) probeH2C() bool {
 	conn, err := dialH2(r.HTTP, r.Timeout, false)
@@ -125,7 +125,7 @@ func (r *runner) probeH2C() bool {
 	return conn.roundTrip(validFor(overH2C, r.Signals[0])).outcome == "200"
 }
 
-// run sends one case and looks at everything that it may have changed.
+// run sends one case and checks everything that it may have changed.
 func (r *runner) run(ctx context.Context, c *Case) Result {
 	res := Result{ID: c.ID(), Family: c.Family, Bad: c.Bad()}
 	fail := func(err error) Result {
@@ -133,7 +133,7 @@ func (r *runner) run(ctx context.Context, c *Case) Result {
 		return res
 	}
 	if c.Transport == overH2C && !r.speaksH2C {
-		res.Skipped = "the HTTP port does not speak HTTP/2 without TLS"
+		res.Skipped = "the HTTP port does not accept HTTP/2 without TLS"
 		return res
 	}
 	var before Counts
@@ -166,7 +166,7 @@ func (r *runner) run(ctx context.Context, c *Case) Result {
 	return res
 }
 
-// send returns the connection too, if it may be used again.
+// send also returns the connection if it can be reused.
 func (r *runner) send(c *Case) (*answer, client, error) {
 	req, err := c.request(r.MaxBytes)
 	if err != nil {
@@ -195,7 +195,7 @@ func (r *runner) dial(transport string) (client, error) {
 	return nil, errors.New("no client for transport " + transport)
 }
 
-// counted waits until the counters have moved as they should.
+// counted waits until the counters have changed as they should.
 func (r *runner) counted(ctx context.Context, c *Case, before Counts) string {
 	for until := time.Now().Add(r.CountsWithin); ; time.Sleep(time.Millisecond) {
 		after, err := r.Counts(ctx)
@@ -209,8 +209,8 @@ func (r *runner) counted(ctx context.Context, c *Case, before Counts) string {
 	}
 }
 
-// reuse sends a good request on the same connection, which a refusal must not
-// cost: other requests may share it.
+// reuse sends a good request on the same connection. A refusal must not end the
+// connection, since other requests may share it.
 func (r *runner) reuse(c *Case, a *answer, conn client) string {
 	keep := c.conn
 	if keep == "" && a.outcome != "413" {

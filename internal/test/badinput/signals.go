@@ -37,8 +37,7 @@ func signalNames(s otlp.Signal, byResource, byScope, items string) map[string]st
 // validItems is the number of items in a valid request.
 const validItems = 1
 
-// validJSON are the items that make a JSON request valid, and what else the
-// request has.
+// validJSON are the items of a valid JSON request, and its other fields.
 var validJSON = map[otlp.Signal]struct{ item, more string }{
 	otlp.Traces:  {item: `{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174","name":"GET /","kind":2,"startTimeUnixNano":"1700000000000000000"}`},
 	otlp.Metrics: {item: `{"name":"queue","gauge":{"dataPoints":[{"timeUnixNano":"1700000000000000000","asInt":"7"}]}}`},
@@ -49,14 +48,14 @@ var validJSON = map[otlp.Signal]struct{ item, more string }{
 	},
 }
 
-// validRequestJSON returns a request in OTLP/JSON that every server takes.
+// validRequestJSON returns a valid request in OTLP/JSON.
 func validRequestJSON(s otlp.Signal) []byte {
 	n, v := names[s], validJSON[s]
 	return fmt.Appendf(nil, `{"%s":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"checkout"}}]},"%s":[{"%s":[%s]}]}]%s}`,
 		n["rx"], n["sx"], n["ix"], v.item, v.more)
 }
 
-// validRequest returns a request in protobuf that every server takes.
+// validRequest returns a valid request in protobuf.
 func validRequest(s otlp.Signal) []byte {
 	const at = 1_700_000_000_000_000_000
 	res := &resourcepb.Resource{Attributes: []*commonpb.KeyValue{{

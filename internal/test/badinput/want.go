@@ -14,8 +14,8 @@ import (
 // want is what the answer must be.
 type want struct {
 	outcomes []string // one of them
-	codes    []int32  // of the Status over HTTP; nil: the one that goes with the outcome is not asked for
-	details  []string // types that must be there; "!Type" must not
+	codes    []int32  // of the Status over HTTP; nil: not checked
+	details  []string // types that must be present; "!Type" must be absent
 	message  *regexp.Regexp
 	body     string   // status (default of errors), any, none
 	headers  []string // "Name: value"
@@ -30,8 +30,8 @@ var wantPart = regexp.MustCompile(`([a-z]+)([=~])("(?:[^"\\]|\\.)*"|\S+)`)
 //	body=any header="Allow: POST" retry=any
 //
 // An outcome is an HTTP status, a gRPC code's name, or how a connection ends; see
-// answer. Unless retry=any stands there, a refusal must not ask for a retry:
-// the same bytes would be refused again.
+// answer. Without retry=any, a refusal must not ask for a retry: the same bytes
+// would be refused again.
 func parseWant(text string) (want, error) {
 	first, rest, _ := strings.Cut(text, " ")
 	w := want{outcomes: strings.Split(first, "|"), retry: "no"}
@@ -103,8 +103,8 @@ func codeNames() (all []string) {
 	return all
 }
 
-// check says what is wrong with a, one line each. specOnly leaves out what the
-// specification does not ask for.
+// check returns what is wrong with a, one line each. specOnly skips what the
+// specification does not require.
 func (w *want) check(a *answer, c *Case, specOnly bool) (wrong []string) {
 	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	if !slices.Contains(w.outcomes, a.outcome) {
@@ -130,13 +130,13 @@ func (w *want) check(a *answer, c *Case, specOnly bool) (wrong []string) {
 		}
 	}
 	if w.retry == "no" && a.status != nil && (a.hasDetail("RetryInfo") || a.header.Get("Retry-After") != "") {
-		fail("got a wish for a retry in %s, Retry-After %q", a, a.header.Get("Retry-After"))
+		fail("got %s that asks for a retry, Retry-After %q", a, a.header.Get("Retry-After"))
 	}
 	return append(wrong, w.checkBody(a, c)...)
 }
 
-// checkBody asks for a google.rpc.Status in the format of the request (OTLP
-// specification, "Failures"), JSON if that is not known.
+// checkBody requires a google.rpc.Status in the format of the request (OTLP
+// specification, "Failures"), JSON if the format is not known.
 func (w *want) checkBody(a *answer, c *Case) []string {
 	if c.server() == "grpc" || a.http < 400 || w.body == "any" {
 		return nil
@@ -151,7 +151,7 @@ func (w *want) checkBody(a *answer, c *Case) []string {
 		return []string{fmt.Sprintf("got %s whose body is not a Status: %v", a, a.noBody)}
 	}
 	if c.Transport == overRawHTTP {
-		return nil // readStatus has looked at the type
+		return nil // readStatus has checked the type
 	}
 	expected := c.answerType()
 	if got := a.header.Get("Content-Type"); got != expected {

@@ -1,5 +1,5 @@
-// Package floors holds no code: its test keeps the house in order. A package
-// may import only from the floors below its own (ARCHITECTURE.md draws them).
+// Package floors has tests of the whole tree. A package may import only packages of
+// the floors below its own (ARCHITECTURE.md has the table).
 package floors
 
 import (
@@ -113,7 +113,7 @@ func TestImportsGoDown(t *testing.T) {
 			if isAside(dep) {
 				t.Errorf("%s imports %s, which is for tests and tools", file, dep)
 			} else if d, _ := floorOf(dep); d >= floor && !landing(pkg, dep) {
-				t.Errorf("%s (floor %d) imports %s (floor %d): arrows go down only", file, floor, dep, d)
+				t.Errorf("%s (floor %d) imports %s (floor %d): imports go down only", file, floor, dep, d)
 			}
 		}
 	})

@@ -1,6 +1,6 @@
-// Package host holds tests of what penstock does to a program that embeds it:
-// nothing that reaches beyond its own objects. Each of its folders is a test binary
-// of its own, since what is registered with gRPC belongs to the whole process.
+// Package host tests that penstock changes nothing global in a program that embeds
+// it. Each of its folders is a separate test binary, since gRPC's registry belongs
+// to the whole process.
 package host
 
 import (
@@ -15,8 +15,8 @@ import (
 
 const module = "github.com/penstock-telemetry/penstock"
 
-// program imports packages and prints what is not as it was in a program without
-// them. Of gRPC it imports only what writes to no registry.
+// program imports packages and prints what they changed. Of gRPC it imports only
+// packages that register nothing.
 const program = `package main
 
 import (

@@ -7,12 +7,13 @@ import (
 	"time"
 )
 
-// Kind says what an attack is after, and so what to ask of the server.
+// Kind is the aim of an attack, and so what the server must do about it.
 type Kind string
 
-// The kinds. Slow and Stall hold something for as long as they may: the server
-// must end them in bounded time. Flood sends as fast as it is read: the server
-// must spend bounded memory on it, and end what no good client does.
+// The kinds. Slow and Stall hold a connection or a stream for as long as they can:
+// the server must end them in bounded time. Flood sends as fast as the server
+// reads: the server must spend bounded memory on it, and end what no good client
+// does.
 const (
 	Slow  Kind = "slow"
 	Stall Kind = "stall"
@@ -24,33 +25,33 @@ type Attack struct {
 	Name  string
 	Kind  Kind
 	Ports []Port
-	// OnlyTLS: it needs a target with TLS. HTTP2: on the HTTP port it needs one
-	// that speaks HTTP/2.
+	// OnlyTLS: it needs a target with TLS. HTTP2: on the HTTP port it needs one that
+	// accepts HTTP/2.
 	OnlyTLS, HTTP2 bool
 	run            func(ctx context.Context, o *offender, p Port, opt Options) int
 	dial           func(ctx context.Context, t Target, p Port, from string) (*offender, error)
 }
 
-// Options are how hard an attack tries.
+// Options are the size and speed of an attack.
 type Options struct {
 	Connections int
-	Frames      int           // of a flood, a connection
+	Frames      int           // of a flood, per connection
 	Every       time.Duration // between two bytes of a slow attack
-	From        string        // the client's address, "" is any
+	From        string        // the client's address; "" means any
 }
 
-// Fate is what became of one offender.
+// Fate is what happened to one offender.
 type Fate struct {
-	CutOff bool          // the server ended the connection, or the one stream that the attack is about
+	CutOff bool          // the server ended the connection, or the one stream of the attack
 	After  time.Duration // from the connection's start to its end
-	Reason string        // what the server said, or how the connection ended
+	Reason string        // what the server sent, or how the connection ended
 	Sent   int           // units of the attack that were written
 	Resets int           // streams that the server reset
-	Err    string        // why it could not even begin
+	Err    string        // why the attack could not start
 }
 
-// Launch runs an attack on all its connections at once and returns what became
-// of each. The attack is over when the server has ended it, when it has lasted for
+// Launch runs an attack on all its connections at once and returns what happened
+// to each. The attack is over when the server has ended it, when it has lasted for
 // hold (counted from the last frame of a flood), or when ctx ends.
 func Launch(ctx context.Context, a Attack, t Target, p Port, hold time.Duration, opt Options) []Fate {
 	fates := make([]Fate, max(opt.Connections, 1))
@@ -70,7 +71,7 @@ func launch(ctx context.Context, a Attack, t Target, p Port, hold time.Duration,
 	start := time.Now()
 	over, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// The end of ctx unblocks a write that the server does not take.
+	// The end of ctx unblocks a write that the server does not read.
 	stop := context.AfterFunc(ctx, func() { _ = o.SetDeadline(time.Now()) })
 	defer stop()
 	deaf := a.Kind == Stall && a.Name != zeroWindow
@@ -123,10 +124,10 @@ func Find(name string) (Attack, error) {
 			return a, nil
 		}
 	}
-	return Attack{}, fmt.Errorf("hostile: no attack is called %q", name)
+	return Attack{}, fmt.Errorf("hostile: unknown attack %q", name)
 }
 
-// Attacks returns the catalogue.
+// Attacks returns all attacks.
 func Attacks() []Attack {
 	both, grpcOnly, httpOnly := []Port{GRPC, HTTP}, []Port{GRPC}, []Port{HTTP}
 	h2 := func(name string, k Kind, run func(context.Context, *offender, Port, Options) int) Attack {

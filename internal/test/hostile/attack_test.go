@@ -11,20 +11,21 @@ import (
 )
 
 // patient is how long an offender may last. The receiver's own bounds are thirty
-// seconds at most, or are set to less here.
+// seconds at most, or are set lower here.
 const patient = 45 * time.Second
 
-// Short bounds, so that the tests do not take minutes. A flood is to be ended for
-// what it is, and not because nothing follows it: there is no bound on idleness.
+// Short bounds, so that the tests do not take minutes. A flood must be ended
+// because it is one, and not because nothing follows it: idle connections are not
+// bounded.
 const (
 	fastGRPC  = ", keepalive: {server_parameters: {max_connection_idle: 1s}}"
 	fastHTTP  = ", read_header_timeout: 3s, read_timeout: 5s, write_timeout: 10s, idle_timeout: 5s"
-	floodGRPC = ", max_concurrent_streams: 20" // an HTTP port has 250, as net/http
+	floodGRPC = ", max_concurrent_streams: 20" // an HTTP port has 250, the default of net/http
 	floodHTTP = ", idle_timeout: 1h"
 )
 
 // eachAttack runs f for every attack of a kind, on both ports, plain and with
-// TLS, each against a receiver of its own.
+// TLS, each against a new receiver.
 func eachAttack(t *testing.T, k hostile.Kind, f func(t *testing.T, r *rig, a hostile.Attack, p hostile.Port)) {
 	t.Helper()
 	for _, encrypted := range []bool{false, true} {
@@ -46,8 +47,8 @@ func eachAttack(t *testing.T, k hostile.Kind, f func(t *testing.T, r *rig, a hos
 	}
 }
 
-// Whoever is slower than any good client is cut off, and costs the others
-// nothing.
+// A client that is slower than any good client is cut off. Other clients are not
+// affected.
 func TestSlowClientsAreCutOff(t *testing.T) {
 	t.Parallel()
 	eachAttack(t, hostile.Slow, func(t *testing.T, r *rig, a hostile.Attack, p hostile.Port) {
@@ -60,7 +61,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	})
 }
 
-// Whoever does not take the answers is cut off.
+// A client that does not read its answers is cut off.
 func TestStalledReadersAreCutOff(t *testing.T) {
 	t.Parallel()
 	frames := map[string]int{"zero-window": 200, "h2-never-read": 200_000, "h1-never-read": 200_000}
@@ -75,12 +76,12 @@ func TestStalledReadersAreCutOff(t *testing.T) {
 }
 
 // mustEnd are the floods that no good client could cause by accident. The others
-// must merely cost nothing that lasts.
+// must only leave nothing behind.
 var mustEnd = map[string]bool{"rapid-reset": true, "made-you-reset": true, "continuation-flood": true}
 
-// floodFrames is how many units of an attack are enough: 3,000, but for those
-// that are large. net/http does not even begin most of the requests that are
-// reset at once, so it takes more of them to be noticed.
+// floodFrames is how many units of an attack are enough: 3,000, fewer of those
+// that are large. net/http does not start most of the requests that are reset at
+// once, so that it needs more of them to notice.
 func floodFrames(name string) int {
 	switch name {
 	case "header-bomb", "binary-header-bomb":
@@ -110,7 +111,7 @@ func TestFloods(t *testing.T) {
 			defer cancel()
 			hold := 100 * time.Millisecond
 			if mustEnd[a.Name] {
-				hold = 5 * time.Second // until the server's last word is through
+				hold = 5 * time.Second // until the server's last frame has arrived
 			}
 			fates := hostile.Launch(ctx, a, r.target, p, hold, hostile.Options{Connections: connections, Frames: frames})
 			if mustEnd[a.Name] {

@@ -26,7 +26,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Answer is what a client heard.
+// Answer is the answer to a client.
 type Answer struct {
 	HTTP      int        // 0 over gRPC
 	GRPC      codes.Code // over gRPC
@@ -44,7 +44,7 @@ func (a Answer) String() string {
 	return s
 }
 
-// OK says whether the request was taken.
+// OK says whether the request was accepted.
 func (a Answer) OK() bool { return a.HTTP == http.StatusOK || a.HTTP == 0 && a.GRPC == codes.OK }
 
 // TooLarge says whether it was refused for good because of its size (OTLP
@@ -53,7 +53,7 @@ func (a Answer) TooLarge() bool {
 	return a.HTTP == http.StatusRequestEntityTooLarge || a.HTTP == 0 && a.GRPC == codes.ResourceExhausted && !a.RetryHint
 }
 
-// Later says whether it was refused for now, with a word on when to come again.
+// Later says whether it was refused for now, with a hint when to try again.
 func (a Answer) Later() bool {
 	switch {
 	case !a.RetryHint:
@@ -64,7 +64,7 @@ func (a Answer) Later() bool {
 	return a.HTTP == http.StatusTooManyRequests || a.HTTP == http.StatusServiceUnavailable
 }
 
-// Refused says whether it was not taken, whatever was said.
+// Refused says whether it was not accepted, for whatever reason.
 func (a Answer) Refused() bool { return !a.OK() }
 
 func answerOf(s *status.Status) Answer {
@@ -77,16 +77,16 @@ func answerOf(s *status.Status) Answer {
 	return a
 }
 
-// Bomb is a small body that wants to be a large one.
+// Bomb is a small body that is large when decompressed.
 type Bomb struct {
 	Name     string
 	Port     Port
 	Encoding string
-	Bytes    int    // when unpacked
-	Body     []byte // as it travels, without gRPC's prefix
+	Bytes    int    // decompressed
+	Body     []byte // compressed, without gRPC's prefix
 }
 
-// Codecs returns the names of the codings that a port knows.
+// Codecs returns the names of the codings that a port accepts.
 func Codecs(p Port) []string {
 	if p == GRPC {
 		return []string{"gzip", "zstd", "snappy"}
@@ -94,8 +94,8 @@ func Codecs(p Port) []string {
 	return []string{"gzip", "zstd", "zlib", "deflate", "snappy", "x-snappy-framed", "lz4"}
 }
 
-// Lies returns small bodies that claim to be large, or cost much for what they
-// are. None is a good request, but for those that hold nothing at all.
+// Lies returns small bodies that announce a large size, or are expensive for their
+// size. None is a good request, except those that are empty.
 func Lies(p Port) ([]Bomb, error) {
 	oneByte := []byte{9, 0, 0, 'x'} // a zstd block: the last, raw, one byte (RFC 8878, 3.1.1.2)
 	window := append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0, 19 << 3}, oneByte...)
@@ -110,7 +110,7 @@ func Lies(p Port) ([]Bomb, error) {
 		var framed bytes.Buffer
 		w := lz4.NewWriter(&framed)
 		err = errors.Join(err, w.Apply(lz4.SizeOption(1<<40), lz4.BlockSizeOption(lz4.Block4Mb)))
-		_, _ = w.Write(make([]byte, 10)) // a bytes.Buffer takes all
+		_, _ = w.Write(make([]byte, 10)) // a bytes.Buffer never fails
 		err = errors.Join(err, w.Flush())
 		lies = append(lies,
 			Bomb{Name: "snappy block of 4 GiB", Port: p, Encoding: "snappy", Bytes: 4 << 30, Body: append(binary.AppendUvarint(nil, 1<<32-1), "0123456789"...)},
@@ -119,14 +119,14 @@ func Lies(p Port) ([]Bomb, error) {
 	return lies, err
 }
 
-// NewBomb packs a request of n bytes that holds nothing.
+// NewBomb compresses a request of n bytes without items.
 func NewBomb(p Port, encoding string, n int) (Bomb, error) {
 	body, err := Compress(p, encoding, padding(n))
 	return Bomb{Name: encoding, Port: p, Encoding: encoding, Bytes: n, Body: body}, err
 }
 
-// Compress packs b as the port's clients do: "snappy" is a block over HTTP and a
-// framed stream over gRPC, as the Collector has it.
+// Compress compresses b as the port's clients do: "snappy" is a block over HTTP and
+// a framed stream over gRPC, as in the Collector.
 func Compress(p Port, encoding string, b []byte) ([]byte, error) {
 	var out bytes.Buffer
 	var w io.WriteCloser
@@ -140,7 +140,7 @@ func Compress(p Port, encoding string, b []byte) ([]byte, error) {
 	case "lz4":
 		w = lz4.NewWriter(&out)
 	case "zstd":
-		// A window that servers take (RFC 9659 allows 8 MiB).
+		// A window that servers accept (RFC 9659 allows 8 MiB).
 		z, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
 		if err != nil {
 			return nil, err
@@ -152,16 +152,16 @@ func Compress(p Port, encoding string, b []byte) ([]byte, error) {
 		}
 		w = snappy.NewBufferedWriter(&out)
 	default:
-		return nil, fmt.Errorf("hostile: pack with %q: no such coding", encoding)
+		return nil, fmt.Errorf("hostile: compress with %q: unknown coding", encoding)
 	}
 	if _, err := w.Write(b); err != nil {
-		return nil, fmt.Errorf("hostile: pack with %s: %w", encoding, err)
+		return nil, fmt.Errorf("hostile: compress with %s: %w", encoding, err)
 	}
 	err := w.Close()
 	return out.Bytes(), err
 }
 
-// Send throws the bomb, on a connection of its own.
+// Send sends the bomb on a new connection.
 func (b Bomb) Send(ctx context.Context, t Target) (Answer, error) {
 	if b.Port == HTTP {
 		c := DialHTTP(t, "")
@@ -171,7 +171,7 @@ func (b Bomb) Send(ctx context.Context, t Target) (Answer, error) {
 	return b.sendGRPC(ctx, t)
 }
 
-// sendGRPC speaks gRPC by hand, since a client of gRPC compresses by itself.
+// sendGRPC writes gRPC messages itself, since a gRPC client would compress them.
 func (b Bomb) sendGRPC(ctx context.Context, t Target) (Answer, error) {
 	var p http.Protocols
 	p.SetHTTP2(t.TLS != nil)
@@ -185,7 +185,7 @@ func (b Bomb) sendGRPC(ctx context.Context, t Target) (Answer, error) {
 	}
 	prefix := binary.BigEndian.AppendUint32([]byte{1}, uint32(len(b.Body)))
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+t.GRPC+grpcPath,
-		io.MultiReader(bytes.NewReader(prefix), bytes.NewReader(b.Body))) // a salvo shares the one body
+		io.MultiReader(bytes.NewReader(prefix), bytes.NewReader(b.Body))) // a salvo shares the body
 	if err != nil {
 		return Answer{}, err
 	}
@@ -219,11 +219,11 @@ func details(header string) *spb.Status {
 	return s
 }
 
-// bombPatience is how long the sender of a bomb waits for an answer.
+// bombPatience is how long to wait for the answer to a bomb.
 const bombPatience = time.Minute
 
-// Salvo throws n copies at once and returns the answers, with errors for those
-// that had none.
+// Salvo sends n copies at once and returns the answers, and errors for those that
+// had none.
 func (b Bomb) Salvo(ctx context.Context, t Target, n int) (answers []Answer, errs []error) {
 	ctx, cancel := context.WithTimeout(ctx, bombPatience)
 	defer cancel()

@@ -21,10 +21,10 @@ func heap() int {
 	return int(s[0].Value.Uint64())
 }
 
-// Bombs beyond the limit are refused as too large, those just below it are taken
-// or told to come again; either way no more memory is held than the budget has,
-// and a fixed amount beside it. The subtests run one after the other: they
-// measure the process's memory.
+// Bombs above the limit are refused as too large; those just below it are accepted,
+// or refused with a hint to retry. In both cases no more memory is held than the
+// budget and a fixed amount. The subtests run one after the other: they measure the
+// process's memory.
 func TestBombs(t *testing.T) {
 	const (
 		limit  = 4 << 20
@@ -52,7 +52,7 @@ func TestBombs(t *testing.T) {
 						}
 						for _, a := range answers {
 							if !a.TooLarge() && !a.Later() && !(a.OK() && size <= limit) {
-								t.Errorf("answered %s, expected too large or an invitation to come again", a)
+								t.Errorf("answered %s, expected too large or a hint to retry", a)
 							}
 						}
 					})
@@ -68,8 +68,8 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// What a body claims about itself is not believed: it costs what it is, and is
-// answered soon. An empty request may be taken.
+// Sizes that a body announces are not trusted: it costs what it really holds, and
+// is answered soon. An empty request may be accepted.
 func TestLies(t *testing.T) {
 	const beside = 96 << 20 // as in TestBombs, and zstd's windows of 8 MiB at most for a salvo of 8
 	for _, p := range []hostile.Port{hostile.GRPC, hostile.HTTP} {
@@ -92,7 +92,7 @@ func TestLies(t *testing.T) {
 					}
 					for _, a := range answers {
 						if a.OK() && b.Bytes > 0 || a.HTTP >= 500 || a.GRPC == codes.Unknown {
-							t.Errorf("answered %s, expected a refusal for good", a)
+							t.Errorf("answered %s, expected a permanent refusal", a)
 						}
 					}
 				})

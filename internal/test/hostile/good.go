@@ -19,26 +19,26 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Good is the client that an attack must not harm: small requests at a steady
-// rate, over one connection, each of them due at its time whatever became of the
-// one before.
+// Good is the client that an attack must not affect: small requests at a steady
+// rate over one connection, each due at its time, whether or not the one before was
+// answered.
 type Good struct {
 	Target    Target
 	Port      Port
 	PerSecond int
 	// Reconnect makes it open a connection for every request.
 	Reconnect bool
-	// Timeout is how long it waits for an answer, 0 is five seconds. SDKs wait ten.
+	// Timeout is how long it waits for an answer; 0 means five seconds. SDKs wait ten.
 	Timeout time.Duration
-	// From is the address it comes from; empty: the system's choice.
+	// From is the client's address; empty: the system chooses it.
 	From string
 }
 
-// MaxWaiting is how many requests a good client has open before those that are
-// due count as failed.
+// MaxWaiting is how many requests of a good client may be unanswered. Further ones
+// count as failed.
 const MaxWaiting = 256
 
-// Report is what a good client saw.
+// Report is the result of a good client.
 type Report struct {
 	Sent, OK int
 	P50, P99 time.Duration // of the successes, from the time each was due
@@ -117,7 +117,7 @@ func (t *tally) report() Report {
 	return r
 }
 
-// sender returns how to send one request, and how to hang up.
+// sender returns functions that send one request and close the connection.
 func (g Good) sender() (send func(context.Context) error, stop func()) {
 	if g.Port == GRPC {
 		return g.grpcSender()
@@ -133,14 +133,13 @@ func (Bytes) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.SliceBuffer(v.([]byte))}, nil
 }
 
-// Unmarshal drops what came.
+// Unmarshal ignores the answer.
 func (Bytes) Unmarshal(mem.BufferSlice, any) error { return nil }
 
-// Name is that of the codec in whose place it stands.
+// Name is the name of the codec that it replaces.
 func (Bytes) Name() string { return "proto" }
 
-// DialGRPC returns a client that sends bytes, from an address of its own if from
-// is not "".
+// DialGRPC returns a client that sends bytes, from the address from if it is not "".
 func DialGRPC(t Target, from string) (*grpc.ClientConn, error) {
 	creds := insecure.NewCredentials()
 	if t.TLS != nil {
@@ -173,12 +172,12 @@ func (g Good) grpcSender() (func(context.Context) error, func()) {
 	return func(ctx context.Context) error { return once(ctx, c) }, func() { _ = c.Close() }
 }
 
-// DialHTTP returns a client of HTTP/1.1, from an address of its own if from is
-// not "". It keeps as many connections as it needs at a time.
+// DialHTTP returns a client of HTTP/1.1, from the address from if it is not "". It
+// keeps as many connections as it needs at a time.
 func DialHTTP(t Target, from string) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig: t.TLS, MaxIdleConnsPerHost: MaxWaiting,
-		IdleConnTimeout: time.Second, // sooner than the server's, so that no request meets a connection's end
+		IdleConnTimeout: time.Second, // less than the server's, so that no request is sent on a connection that ends
 		DialContext:     func(ctx context.Context, _, addr string) (net.Conn, error) { return dialTCP(ctx, addr, from) },
 	}}
 }

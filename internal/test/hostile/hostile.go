@@ -1,14 +1,14 @@
-// Package hostile holds bad clients, and a good one to set beside them: what an
-// OTLP server on an open network has to stand. It is for tests and for
-// bench/hostile, and attacks nothing but the address it is given.
+// Package hostile has bad clients as an OTLP server on an open network meets them,
+// and a good client to run beside them. It is for tests and for bench/hostile. It
+// attacks only the address that it is given.
 //
 //	Attack ──Launch──► n connections ──► Fate of each: cut off? when? by what?
 //	Bomb   ──Send────► one request   ──► Answer: status, hint to retry
 //	Good   ──Run─────► a steady rate ──► Report: successes, latencies
 //
 // The one trap: an offender that reads nothing cannot see that it was cut off. The
-// kernel is asked in its place, by /proc/net/tcp, so that such attacks need Linux
-// and a server on the same machine.
+// package looks into /proc/net/tcp instead, so such attacks need Linux and a server
+// on the same machine.
 package hostile
 
 import (
@@ -21,12 +21,12 @@ import (
 
 // Target is the server under attack.
 type Target struct {
-	GRPC string // host:port; "" if it is not there
+	GRPC string // host:port; "" if there is none
 	HTTP string
-	TLS  *tls.Config // of a client; nil is plain
+	TLS  *tls.Config // of a client; nil means plain text
 }
 
-// Port names one of a target's two listeners.
+// Port is one of a target's two listeners.
 type Port string
 
 // The two listeners.
@@ -45,8 +45,8 @@ func (t Target) Addr(p Port) string {
 
 const dialTimeout = 10 * time.Second
 
-// dialTCP opens a connection, from an address of the client's own if from is not
-// "": 127.0.0.7 is another client than 127.0.0.1, with ports of its own.
+// dialTCP opens a connection, from the address from if it is not "": 127.0.0.7 is
+// another client than 127.0.0.1, and has its own ports.
 func dialTCP(ctx context.Context, addr, from string) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout}
 	if from != "" {
@@ -55,8 +55,8 @@ func dialTCP(ctx context.Context, addr, from string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", addr)
 }
 
-// dial opens a connection and greets with TLS if the target does. protocol is
-// what ALPN asks for: "h2" or "http/1.1".
+// dial opens a connection, with a TLS handshake if the target has TLS. protocol is
+// offered by ALPN: "h2" or "http/1.1".
 func dial(ctx context.Context, t Target, p Port, from, protocol string) (net.Conn, error) {
 	c, err := dialTCP(ctx, t.Addr(p), from)
 	if err != nil || t.TLS == nil {
@@ -67,14 +67,14 @@ func dial(ctx context.Context, t Target, p Port, from, protocol string) (net.Con
 	tc := tls.Client(c, cfg)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		_ = c.Close()
-		return nil, fmt.Errorf("greet %s with TLS: %w", t.Addr(p), err)
+		return nil, fmt.Errorf("TLS handshake with %s: %w", t.Addr(p), err)
 	}
 	if got := tc.ConnectionState().NegotiatedProtocol; got != protocol && (got != "" || protocol == "h2") {
 		_ = tc.Close()
-		return nil, fmt.Errorf("greet %s with TLS: it chose protocol %q, expected %q", t.Addr(p), got, protocol)
+		return nil, fmt.Errorf("TLS handshake with %s: the server chose protocol %q, expected %q", t.Addr(p), got, protocol)
 	}
 	return tc, nil
 }
 
-// Source returns the i-th client address of the loopback network.
+// Source returns client address i of the loopback network.
 func Source(i int) string { return fmt.Sprintf("127.0.%d.%d", i/250, i%250+2) }

@@ -13,19 +13,19 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// Idle is a crowd of connections that have each made one request and now say
-// nothing, as those of agents between two exports.
+// Idle is a set of connections that have each made one request and now send
+// nothing, like agents between two exports.
 type Idle struct {
 	held    []*offender
 	reading sync.WaitGroup
 	cancel  context.CancelFunc
 }
 
-// openAtOnce is how many connections are opened side by side.
+// openAtOnce is how many connections are opened concurrently.
 const openAtOnce = 64
 
-// OpenIdle opens n connections to a port, from as many addresses as it takes. An
-// error leaves none open.
+// OpenIdle opens n connections to a port, from as many addresses as necessary.
+// After an error none is open.
 func OpenIdle(ctx context.Context, t Target, p Port, n int) (*Idle, error) {
 	life, cancel := context.WithCancel(context.Background())
 	crowd := &Idle{held: make([]*offender, n), cancel: cancel}
@@ -55,7 +55,7 @@ func OpenIdle(ctx context.Context, t Target, p Port, n int) (*Idle, error) {
 	return crowd, nil
 }
 
-// Lost returns how many the server has ended.
+// Lost returns how many connections the server has ended.
 func (c *Idle) Lost() (n int) {
 	for _, o := range c.held {
 		select {
@@ -67,7 +67,7 @@ func (c *Idle) Lost() (n int) {
 	return n
 }
 
-// Close hangs up.
+// Close closes all connections.
 func (c *Idle) Close() {
 	c.cancel()
 	for _, o := range c.held {

@@ -10,9 +10,9 @@ import (
 )
 
 // serverLetGo says whether the server's end of a connection on this machine is
-// closed, where the kernel tells (known). A client that reads nothing cannot see
-// it: behind what it has not read, the end of the connection waits for its turn,
-// and once the kernel has tried without an answer for half a minute it tries seldom.
+// closed, if the kernel shows it (known). A client that reads nothing cannot see
+// it: the end of the connection is queued behind the data that the client has not
+// read, and after half a minute the kernel retries rarely.
 func serverLetGo(c net.Conn) (gone, known bool) {
 	mine, ok := c.LocalAddr().(*net.TCPAddr)
 	theirs, ok2 := c.RemoteAddr().(*net.TCPAddr)
@@ -33,8 +33,8 @@ func serverLetGo(c net.Conn) (gone, known bool) {
 	return true, lines.Err() == nil
 }
 
-// kernelAddr prints an address as /proc/net/tcp does: the bytes of the IPv4
-// address as a number of this machine.
+// kernelAddr formats an address as /proc/net/tcp does: the bytes of the IPv4
+// address as a number in the byte order of this machine.
 func kernelAddr(a *net.TCPAddr) string {
 	ip := a.IP.To4()
 	if ip == nil {

@@ -32,14 +32,13 @@ func Request(n int) []byte {
 	return e.Buf
 }
 
-// message puts gRPC's prefix before a body that is not packed.
+// message puts gRPC's prefix before a body that is not compressed.
 func message(body []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body))), body...)
 }
 
-// padding returns a valid request of at most n bytes, five fewer at least, that
-// holds nothing: one field that nobody knows, full of zeros. It compresses to
-// next to nothing.
+// padding returns a valid request of n-5 to n bytes without items: one unknown
+// field full of zeros. It compresses to a few bytes.
 func padding(n int) []byte {
 	const field = 1023<<3 | 2 // length-delimited
 	head := binary.AppendUvarint(nil, field)

@@ -29,8 +29,7 @@ type rig struct {
 	sink   testkit.Sink
 }
 
-// newRig starts a receiver. grpc and http are keys of the two sections, beside
-// the endpoints.
+// newRig starts a receiver. grpc and http are further keys of the two sections.
 func newRig(t *testing.T, memory *admission.Budget, encrypted bool, grpc, http string) *rig {
 	t.Helper()
 	r := &rig{t: t, sink: testkit.Sink{CountOnly: true}}
@@ -84,8 +83,8 @@ func (r *rig) beside(attack func(ctx context.Context)) {
 	ports := []hostile.Port{hostile.GRPC, hostile.HTTP}
 	reports := make(chan hostile.Report, len(ports))
 	for _, p := range ports {
-		// The bounds are for the server, not for a busy machine: it is patient, and
-		// over HTTP never meets the end of an idle connection.
+		// The bounds are for the server, not for a busy machine: the client waits long
+		// enough, and over HTTP opens a connection for each request.
 		good := hostile.Good{Target: r.target, Port: p, PerSecond: 10, Timeout: 30 * time.Second, Reconnect: p == hostile.HTTP, From: elsewhere()}
 		go func() { reports <- good.Run(ctx) }()
 	}
@@ -98,8 +97,8 @@ func (r *rig) beside(attack func(ctx context.Context)) {
 	}
 }
 
-// elsewhere is another address than the offenders', so that the good clients do
-// not share their share. Only Linux has it without being asked.
+// elsewhere is another address than the offenders', so that the good clients have
+// their own share of the budget. Only Linux has it without configuration.
 func elsewhere() string {
 	if runtime.GOOS == "linux" {
 		return "127.0.0.2"
@@ -112,19 +111,19 @@ func (r *rig) cutOff(what string, fates []hostile.Fate) {
 	r.t.Helper()
 	for i, f := range fates {
 		if f.Err != "" {
-			r.t.Errorf("%s: offender %d could not begin: %s", what, i, f.Err)
+			r.t.Errorf("%s: offender %d could not start: %s", what, i, f.Err)
 		} else if !f.CutOff {
-			r.t.Errorf("%s: offender %d is still there after %s, having sent %d (%q)", what, i, f.After.Round(time.Millisecond), f.Sent, f.Reason)
+			r.t.Errorf("%s: offender %d is still connected after %s and %d sent (%q)", what, i, f.After.Round(time.Millisecond), f.Sent, f.Reason)
 		}
 	}
 }
 
-// attacks returns those of a kind against a port that fit the target.
+// attacks returns the attacks of a kind against a port that work on the target.
 func attacks(k hostile.Kind, p hostile.Port, encrypted bool) (of []hostile.Attack) {
 	for _, a := range hostile.Attacks() {
 		fits := a.Kind == k && (!a.OnlyTLS || encrypted)
 		if p == hostile.HTTP && a.HTTP2 && !encrypted {
-			fits = false // without TLS the port speaks HTTP/1
+			fits = false // without TLS the port accepts HTTP/1 only
 		}
 		for _, q := range a.Ports {
 			if fits && q == p {
@@ -170,7 +169,7 @@ func settles(t *testing.T, what string, most int, figure func() int) {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<20)
 			stacks = stacks[:runtime.Stack(stacks, true)]
-			t.Errorf("%s: %d are left, expected %d; the most frequent:\n%s", what, got, most, mostFrequent(string(stacks)))
+			t.Errorf("%s: %d remain, expected %d; the most frequent:\n%s", what, got, most, mostFrequent(string(stacks)))
 			return
 		}
 	}

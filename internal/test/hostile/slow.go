@@ -12,7 +12,7 @@ import (
 
 type dialer func(ctx context.Context, t Target, p Port, from string) (*offender, error)
 
-// dialSilent opens a TCP connection and leaves it at that, TLS or not.
+// dialSilent opens a TCP connection and sends nothing, not even with TLS.
 func dialSilent(ctx context.Context, t Target, p Port, from string) (*offender, error) {
 	c, err := dialTCP(ctx, t.Addr(p), from)
 	if err != nil {
@@ -29,9 +29,10 @@ func dialHTTP1(ctx context.Context, t Target, p Port, from string) (*offender, e
 	return newOffender(c), nil
 }
 
-// dialHTTP2 greets as a good client does, with windows that never get in the way.
+// dialHTTP2 opens an HTTP/2 connection as a good client does, with windows so large
+// that they never stop the server.
 func dialHTTP2(ctx context.Context, t Target, p Port, from string) (*offender, error) {
-	return greet(ctx, t, p, from, setting(http2.SettingInitialWindowSize, 1<<30))
+	return openHTTP2(ctx, t, p, from, setting(http2.SettingInitialWindowSize, 1<<30))
 }
 
 // dialPreface stops between the preface and SETTINGS.
@@ -45,8 +46,8 @@ func dialPreface(ctx context.Context, t Target, p Port, from string) (*offender,
 	return o, o.send(ctx, []byte(http2.ClientPreface))
 }
 
-// greet opens an HTTP/2 connection with these SETTINGS.
-func greet(ctx context.Context, t Target, p Port, from string, settings []byte) (*offender, error) {
+// openHTTP2 opens an HTTP/2 connection with these SETTINGS.
+func openHTTP2(ctx context.Context, t Target, p Port, from string, settings []byte) (*offender, error) {
 	c, err := dial(ctx, t, p, from, "h2")
 	if err != nil {
 		return nil, err
@@ -59,7 +60,7 @@ func hello(ctx context.Context, c net.Conn, settings []byte) (*offender, error) 
 	err := o.send(ctx, append([]byte(http2.ClientPreface), frame(http2.FrameSettings, 0, 0, settings)...))
 	if err != nil {
 		_ = c.Close()
-		return nil, fmt.Errorf("greet %s with HTTP/2: %w", c.RemoteAddr(), err)
+		return nil, fmt.Errorf("open an HTTP/2 connection to %s: %w", c.RemoteAddr(), err)
 	}
 	return o, nil
 }
@@ -68,8 +69,8 @@ func setting(id http2.SettingID, v uint32) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(nil, uint16(id)), v)
 }
 
-// trickle writes head, and then what drip returns once in a while, until it is
-// cut off. It returns the number of drips.
+// trickle writes head, and then what drip returns in intervals of every, until it
+// is cut off. It returns the number of drips.
 func trickle(ctx context.Context, o *offender, every time.Duration, head []byte, drip func(i int) []byte) int {
 	if o.send(ctx, head) != nil {
 		return 0
@@ -112,7 +113,7 @@ func runChunkTrickle(ctx context.Context, o *offender, _ Port, opt Options) int 
 	return trickle(ctx, o, opt.Every, []byte(httpHead+"Transfer-Encoding: chunked\r\n\r\n"), func(int) []byte { return []byte("1\r\n\x00\r\n") })
 }
 
-// runHeaderStall begins a header block and never ends it.
+// runHeaderStall starts a header block and never ends it.
 func runHeaderStall(ctx context.Context, o *offender, p Port, _ Options) int {
 	o.openBlock(ctx)
 	_ = o.send(ctx, frame(http2.FrameHeaders, 0, 1, o.block(p)))
@@ -126,7 +127,7 @@ func runContinuationTrickle(ctx context.Context, o *offender, p Port, opt Option
 		func(int) []byte { return frame(http2.FrameContinuation, 0, 1, nil) })
 }
 
-// announced is the length of a message that never comes.
+// announced is the length of a message that is never sent.
 const announced = 1 << 20
 
 // runBodySilence opens a stream and sends no message on it.

@@ -12,13 +12,13 @@ import (
 )
 
 // dialZeroWindow forbids the server to send a body: SETTINGS_INITIAL_WINDOW_SIZE
-// is 0. All else is read and answered.
+// is 0. Everything else is read and answered.
 func dialZeroWindow(ctx context.Context, t Target, p Port, from string) (*offender, error) {
-	return greet(ctx, t, p, from, setting(http2.SettingInitialWindowSize, 0))
+	return openHTTP2(ctx, t, p, from, setting(http2.SettingInitialWindowSize, 0))
 }
 
-// runZeroWindow sends good requests, whose answers cannot be sent. One of HTTP
-// must have an answer with a body, so it asks for what is not there.
+// runZeroWindow sends requests whose answers cannot be sent. Over HTTP the answer
+// must have a body, so the request is one that is refused.
 func runZeroWindow(ctx context.Context, o *offender, p Port, opt Options) int {
 	return flood(ctx, o, opt.Frames, func(i int) []byte { return o.request(p, i) })
 }
@@ -29,14 +29,14 @@ func (o *offender) request(p Port, i int) []byte {
 	if p == GRPC {
 		body = message(body)
 	} else {
-		body = []byte("no protobuf") // so that the answer has a body
+		body = []byte("not protobuf") // so that the answer has a body
 	}
 	b := frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, stream(i), o.block(p))
 	return append(b, frame(http2.FrameData, http2.FlagDataEndStream, stream(i), body)...)
 }
 
-// dialDeaf opens a connection with a small buffer to receive, and reads nothing
-// but the TLS handshake.
+// dialDeaf opens a connection with a small receive buffer, and reads nothing but
+// the TLS handshake.
 func dialDeaf(ctx context.Context, t Target, p Port, from string) (*offender, error) {
 	c, err := dial(ctx, t, p, from, "h2")
 	if err != nil {
@@ -59,7 +59,7 @@ func dialDeafHTTP1(ctx context.Context, t Target, p Port, from string) (*offende
 	return newOffender(c), nil
 }
 
-// deafBytes is what a deaf client's kernel takes in its place.
+// deafBytes is the receive buffer of a client that reads nothing.
 const deafBytes = 64 << 10
 
 func deafen(c net.Conn) error {
@@ -73,12 +73,12 @@ func deafen(c net.Conn) error {
 	return tcp.SetReadBuffer(deafBytes)
 }
 
-// stuck is how long a write may hang before a client that reads nothing takes it
+// stuck is how long a write may hang before a client that reads nothing assumes
 // that the server has stopped reading too.
 const stuck = 2 * time.Second
 
-// runNeverReadHTTP2 asks for what is not there, by long names which the answers
-// repeat, and reads none of them, until the server takes no more.
+// runNeverReadHTTP2 requests long unknown paths, which the answers repeat, and reads
+// no answer, until the server reads no more.
 func runNeverReadHTTP2(ctx context.Context, o *offender, p Port, opt Options) int {
 	name := strings.Repeat("no-such-service/", 50)
 	return untilStuck(ctx, o, opt.Frames, func(i int) []byte {
@@ -87,23 +87,23 @@ func runNeverReadHTTP2(ctx context.Context, o *offender, p Port, opt Options) in
 	})
 }
 
-// runNeverReadHTTP1 is the same over HTTP/1, with requests one behind the other.
+// runNeverReadHTTP1 is the same over HTTP/1, with pipelined requests.
 func runNeverReadHTTP1(ctx context.Context, o *offender, _ Port, opt Options) int {
 	body := Request(1)
 	one := append([]byte(httpHead+"Content-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"), body...)
 	return untilStuck(ctx, o, opt.Frames, func(int) []byte { return one })
 }
 
-// atOnce is how many units a client that reads nothing writes at a time, and
-// pause is what it leaves the server to answer them: requests beyond the limit of
+// atOnce is how many units a client that reads nothing writes at a time, and pause
+// is the time that the server has to answer them: requests beyond the limit of
 // streams have shorter answers.
 const (
 	atOnce = 32
 	pause  = time.Millisecond
 )
 
-// untilStuck is flood for a client that reads nothing: it ends when a write
-// hangs, and leaves the connection open.
+// untilStuck is flood for a client that reads nothing: it ends when a write hangs,
+// and leaves the connection open.
 func untilStuck(ctx context.Context, o *offender, n int, next func(i int) []byte) int {
 	for i := 0; i < n; i += atOnce {
 		if ctx.Err() != nil {

@@ -14,14 +14,13 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// Answer is what a Backend says to one request. The zero value takes it.
+// Answer is a Backend's answer to one request. The zero value accepts it.
 type Answer struct {
 	// Code refuses the request, unless it is OK. Over HTTP it becomes HTTPStatus.
 	Code codes.Code
-	// HTTPStatus is the status over HTTP where it is not the one that goes with
-	// Code.
+	// HTTPStatus is the status over HTTP if it is not the one that belongs to Code.
 	HTTPStatus int
-	// RetryAfter, if not 0, is put on a refusal: as RetryInfo, and over HTTP
+	// RetryAfter, if not 0, is part of a refusal: as RetryInfo, and over HTTP
 	// also as Retry-After in whole seconds, rounded up.
 	RetryAfter time.Duration
 	// Rejected and Message make a success partial; Message is also the text of
@@ -34,12 +33,12 @@ type Answer struct {
 	HangUp bool
 }
 
-// Kept says whether the request counts as taken.
+// Kept says whether the request counts as accepted.
 func (a Answer) Kept() bool {
 	return a.Code == codes.OK && !a.HangUp && (a.HTTPStatus == 0 || a.HTTPStatus/100 == 2)
 }
 
-// success is the body of an answer that is no refusal.
+// success is the body of an answer that is not a refusal.
 func (a Answer) success() []byte { return otlp.AppendPartialSuccess(nil, a.Rejected, a.Message) }
 
 // status is a refusal in gRPC's form.
@@ -55,7 +54,7 @@ func (a Answer) status() *status.Status {
 	return with
 }
 
-// httpStatus follows the specification's mapping (OTLP/HTTP, "Failures") as far
+// httpStatus follows the specification's mapping (OTLP/HTTP, "Failures"), as far
 // as tests need it.
 func (a Answer) httpStatus() int {
 	if a.HTTPStatus != 0 {
@@ -80,7 +79,7 @@ func (a Answer) httpStatus() int {
 	return http.StatusInternalServerError
 }
 
-// retryAfterHeader returns the value of Retry-After, "" for none.
+// retryAfterHeader returns the value of Retry-After, or "".
 func (a Answer) retryAfterHeader() string {
 	if a.RetryAfter == 0 {
 		return ""

@@ -19,37 +19,36 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// BackendConfig is how a Backend is set up. The zero value is plain text.
+// BackendConfig configures a Backend. The zero value is plain text.
 type BackendConfig struct {
-	// TLS makes both servers speak TLS with a certificate of their own, which
-	// Backend.CA verifies.
+	// TLS makes both servers use TLS, with a certificate that Backend.CA verifies.
 	TLS bool
-	// CountOnly throws the bytes away, for tests under load. Nor are they
-	// checked: Items stays 0.
+	// CountOnly drops the bytes without checking them, for tests under load. Items
+	// stays 0.
 	CountOnly bool
 }
 
 // Call is one request that reached a Backend.
 type Call struct {
 	Signal otlp.Signal
-	// Transport is "grpc" or "http", Encoding how the request was compressed, ""
-	// for not at all.
+	// Transport is "grpc" or "http". Encoding is the compression of the request, ""
+	// if there was none.
 	Transport, Encoding string
 	// Header holds the request's headers, names in lower case.
 	Header map[string][]string
-	// Peer is the client's address: a connection's identity.
+	// Peer is the client's address, which tells connections apart.
 	Peer string
 	// Bytes is the request, decompressed; nil if CountOnly.
 	Bytes []byte
-	// Length is the number of bytes, decompressed, and Items what Check counts in
-	// them: 0 if it refuses them, or if CountOnly.
+	// Length is the number of bytes, decompressed. Items is the count of Check: 0 if
+	// it refuses the bytes, or if CountOnly.
 	Length, Items int
-	// Answer is what the backend said.
+	// Answer is what the backend answered.
 	Answer Answer
 }
 
 // Backend is an OTLP server on two ports of the loopback interface, one for gRPC
-// and one for HTTP. It keeps what it is sent and answers as it is told.
+// and one for HTTP. It keeps what it receives and answers as the test says.
 type Backend struct {
 	countOnly bool
 	cert      *tls.Certificate
@@ -75,7 +74,7 @@ type servers struct {
 	wg    sync.WaitGroup
 }
 
-// NewBackend starts a backend, which the end of the test stops.
+// NewBackend starts a backend. The end of the test stops it.
 func NewBackend(t testing.TB, cfg BackendConfig) *Backend {
 	t.Helper()
 	b := &Backend{countOnly: cfg.CountOnly, grpcAddr: "127.0.0.1:0", httpAddr: "127.0.0.1:0"}
@@ -164,15 +163,15 @@ func (b *Backend) Script(answers ...Answer) {
 	b.script = append(b.script, answers...)
 }
 
-// Respond makes f answer from now on; nil takes everything. f is called by
-// several requests at a time.
+// Respond makes f answer from now on; nil accepts everything. Several requests
+// may call f at a time.
 func (b *Backend) Respond(f func(Call) Answer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.respond = f
 }
 
-// receive notes a request and returns the answer once its delay is over.
+// receive records a request and returns the answer once its delay is over.
 func (b *Backend) receive(ctx context.Context, c Call, request []byte) Answer {
 	c.Length = len(request)
 	if !b.countOnly {
@@ -205,7 +204,7 @@ func (b *Backend) receive(ctx context.Context, c Call, request []byte) Answer {
 		select {
 		case <-late.C:
 		case <-ctx.Done():
-			c.Answer.HangUp = true // nobody hears it
+			c.Answer.HangUp = true // the client is gone
 		case <-ended.Done():
 			c.Answer.HangUp = true
 		}
@@ -225,7 +224,7 @@ func (b *Backend) Calls() []Call {
 	return append([]Call(nil), b.calls...)
 }
 
-// Requests returns the bytes of the requests of signal s that were taken.
+// Requests returns the bytes of the requests of signal s that were accepted.
 func (b *Backend) Requests(s otlp.Signal) (of [][]byte) {
 	for _, c := range b.Calls() {
 		if c.Signal == s && c.Answer.Kept() {
@@ -235,7 +234,7 @@ func (b *Backend) Requests(s otlp.Signal) (of [][]byte) {
 	return of
 }
 
-// Items returns how many items of signal s were taken.
+// Items returns how many items of signal s were accepted.
 func (b *Backend) Items(s otlp.Signal) (n int) {
 	for _, c := range b.Calls() {
 		if c.Signal == s && c.Answer.Kept() {
@@ -245,7 +244,7 @@ func (b *Backend) Items(s otlp.Signal) (n int) {
 	return n
 }
 
-// Wait waits until at least n items of signal s were taken.
+// Wait waits until at least n items of signal s were accepted.
 func (b *Backend) Wait(t testing.TB, s otlp.Signal, n int) {
 	t.Helper()
 	wait(t, &b.changed, func() bool { return b.Items(s) >= n }, func() {
@@ -253,7 +252,7 @@ func (b *Backend) Wait(t testing.TB, s otlp.Signal, n int) {
 	})
 }
 
-// WaitArrived waits until at least n requests of any signal have come, answered
+// WaitArrived waits until at least n requests of any signal have arrived, answered
 // or not.
 func (b *Backend) WaitArrived(t testing.TB, n int) {
 	t.Helper()
@@ -263,6 +262,6 @@ func (b *Backend) WaitArrived(t testing.TB, n int) {
 		return b.arrived
 	}
 	wait(t, &b.changed, func() bool { return arrived() >= n }, func() {
-		t.Fatalf("%d requests have come to the backend, not the %d waited for", arrived(), n)
+		t.Fatalf("%d requests have arrived at the backend, not the %d waited for", arrived(), n)
 	})
 }

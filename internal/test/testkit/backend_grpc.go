@@ -17,10 +17,10 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// maxBackendBytes bounds a request that a Backend takes.
+// maxBackendBytes is the largest request that a Backend accepts.
 const maxBackendBytes = 256 << 20
 
-// newGRPCServer answers for every method by its name.
+// newGRPCServer makes a server for all methods that are rows of the signal table.
 func newGRPCServer(b *Backend, conns *connections, opts ...grpc.ServerOption) *grpc.Server {
 	opts = append(opts,
 		grpc.ForceServerCodecV2(rawCodec{}),
@@ -59,7 +59,7 @@ func (b *Backend) serveGRPC(stream grpc.ServerStream, conns *connections) error 
 	return stream.SendMsg(&body)
 }
 
-// signalBy returns the signal whose row in the table is the one looked for.
+// signalBy returns the signal for whose row in the table is returns true.
 func signalBy(is func(*otlp.Spec) bool) (otlp.Signal, bool) {
 	for _, s := range otlp.Signals() {
 		if is(s.Spec()) {
@@ -69,7 +69,7 @@ func signalBy(is func(*otlp.Spec) bool) (otlp.Signal, bool) {
 	return 0, false
 }
 
-// rawCodec hands messages over as bytes.
+// rawCodec passes messages on as bytes.
 type rawCodec struct{}
 
 func (rawCodec) Name() string { return "proto" }
@@ -91,7 +91,7 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// encodingWatcher notes grpc-encoding, which gRPC keeps out of the metadata.
+// encodingWatcher records grpc-encoding, which gRPC leaves out of the metadata.
 type encodingWatcher struct{}
 
 type encodingKey struct{}

@@ -14,7 +14,7 @@ import (
 
 const protobufType = "application/x-protobuf"
 
-// httpHandler is a Backend's HTTP side. It speaks protobuf.
+// httpHandler is a Backend's HTTP side. It accepts protobuf only.
 type httpHandler struct{ b *Backend }
 
 func (h httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -48,16 +48,16 @@ func (h httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h httpHandler) answer(w http.ResponseWriter, a Answer) {
 	if a.HangUp {
-		panic(http.ErrAbortHandler) // what net/http offers to break a connection
+		panic(http.ErrAbortHandler) // how a handler of net/http breaks the connection
 	}
 	body := a.success()
 	if !a.Kept() {
-		body, _ = proto.Marshal(a.status().Proto()) // an any of known type: it cannot fail
+		body, _ = proto.Marshal(a.status().Proto()) // cannot fail: its details are of a known type
 		if after := a.retryAfterHeader(); after != "" {
 			w.Header().Set("Retry-After", after)
 		}
 	}
 	w.Header().Set("Content-Type", protobufType)
 	w.WriteHeader(a.httpStatus())
-	_, _ = w.Write(body) // a client that has gone needs no answer
+	_, _ = w.Write(body) // a client that is gone needs no answer
 }

@@ -30,7 +30,7 @@ import (
 // exchange sends one request and returns the body of the answer.
 type exchange func(t *testing.T, s otlp.Signal, request []byte, encoding string) ([]byte, error)
 
-// overGRPC uses no code of this module but the raw codec.
+// overGRPC uses no code of this module except the raw codec.
 func overGRPC(t *testing.T, b *Backend) exchange {
 	creds := insecure.NewCredentials()
 	if b.CA() != nil {
@@ -59,7 +59,7 @@ func poolOf(b *Backend) *x509.CertPool {
 	return pool
 }
 
-// httpError is an answer of net/http that is no success.
+// httpError is an HTTP answer that is not a success.
 type httpError struct {
 	code       int
 	retryAfter string
@@ -95,7 +95,7 @@ func overHTTP(t *testing.T, b *Backend) exchange {
 		}
 		st := &spb.Status{}
 		if err := proto.Unmarshal(body, st); err != nil {
-			t.Errorf("the body of %s is no status: %v", a.Status, err)
+			t.Errorf("the body of %s is not a status: %v", a.Status, err)
 		}
 		return nil, &httpError{a.StatusCode, a.Header.Get("Retry-After"), st}
 	}
@@ -154,7 +154,7 @@ func TestBackendKeepsRequests(t *testing.T) {
 	}
 }
 
-// What a script says is what comes back, and only what was taken is kept.
+// The script is what comes back, and only accepted requests are kept.
 func TestBackendAnswersByScript(t *testing.T) {
 	t.Parallel()
 	for name, over := range transports {
@@ -198,7 +198,7 @@ func TestBackendAnswersByScript(t *testing.T) {
 			return Answer{Code: codes.Internal}
 		})
 		if _, err = try(); err == nil {
-			t.Errorf("%s: Respond was not asked", name)
+			t.Errorf("%s: Respond was not called", name)
 		}
 		if n := len(b.Requests(otlp.Logs)); n != 2 || b.Items(otlp.Logs) != 7+4 || len(b.Calls()) != 6 {
 			t.Errorf("%s: %d requests kept, %d items, %d calls", name, n, b.Items(otlp.Logs), len(b.Calls()))

@@ -10,13 +10,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// maxFaults bounds what one request is blamed for.
+// maxFaults bounds the faults reported for one request.
 const maxFaults = 50
 
 // CheckProfiles fails the test for every rule for profiles that request breaks.
-// The rules are those of the comments in profiles.proto and common.proto, MUST
-// and SHOULD alike, and those of the profiling SIG's profcheck with all of its
-// checks turned on.
+// The rules are the comments in profiles.proto and common.proto, both MUST and
+// SHOULD, and those of the profiling SIG's profcheck with all its checks on.
 func CheckProfiles(t testing.TB, request []byte) {
 	t.Helper()
 	for _, fault := range ProfileFaults(request) {
@@ -28,7 +27,7 @@ func CheckProfiles(t testing.TB, request []byte) {
 func ProfileFaults(request []byte) []string {
 	m := &colprofiles.ExportProfilesServiceRequest{}
 	if err := proto.Unmarshal(request, m); err != nil {
-		return []string{fmt.Sprintf("the request is no protobuf: %v", err)}
+		return []string{fmt.Sprintf("the request is not protobuf: %v", err)}
 	}
 	if m.Dictionary == nil {
 		return []string{"the request has no dictionary"}
@@ -40,8 +39,8 @@ func ProfileFaults(request []byte) []string {
 	return c.faults
 }
 
-// conformance looks at one request. Whoever follows an index says so by ref,
-// so that the entries that nobody refers to are known at the end.
+// conformance checks one request. All indices are followed with ref, so that the
+// entries that nothing refers to are known at the end.
 type conformance struct {
 	dict   *profiles.ProfilesDictionary
 	used   [len(tableKinds)][]bool
@@ -90,7 +89,7 @@ func (c *conformance) text(where string, i int32) string {
 	return c.dict.StringTable[i]
 }
 
-// attributes looks at a list of references to attributes: no key twice.
+// attributes checks a list of references to attributes: no key twice.
 func (c *conformance) attributes(where string, indices []int32) {
 	keys := map[string]bool{}
 	for _, i := range indices {
@@ -99,17 +98,17 @@ func (c *conformance) attributes(where string, indices []int32) {
 		}
 		strindex := c.dict.AttributeTable[i].KeyStrindex
 		if strindex < 0 || int(strindex) >= len(c.dict.StringTable) {
-			continue // said where the table was looked at
+			continue // reported by attribute
 		}
 		key := c.dict.StringTable[strindex]
 		if keys[key] {
-			c.fault(where+".attribute_indices", "key %q is there twice", key)
+			c.fault(where+".attribute_indices", "key %q occurs twice", key)
 		}
 		keys[key] = true
 	}
 }
 
-// keyValues looks at the attributes of a resource or a scope, and at maps.
+// keyValues checks the attributes of a resource or a scope, and maps.
 func (c *conformance) keyValues(where string, list []*common.KeyValue) {
 	keys := map[string]bool{}
 	for i, kv := range list {
@@ -125,7 +124,7 @@ func (c *conformance) keyValues(where string, list []*common.KeyValue) {
 			c.fault(at, "the key is empty")
 		}
 		if keys[key] {
-			c.fault(at, "key %q is there twice", key)
+			c.fault(at, "key %q occurs twice", key)
 		}
 		keys[key] = true
 		c.value(at+".value", kv.Value)
@@ -145,7 +144,7 @@ func (c *conformance) value(where string, v *common.AnyValue) {
 	}
 }
 
-// orphans blames entries that nobody refers to.
+// orphans reports entries that nothing refers to.
 func (c *conformance) orphans() {
 	for table, used := range c.used {
 		for i := 1; i < len(used); i++ {

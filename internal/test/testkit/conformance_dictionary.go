@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// dictionary looks at every table: entry 0 is the zero value, no entry is there
-// twice, and each obeys its own rules.
+// dictionary checks every table: entry 0 is the zero value, no entry occurs twice,
+// and each entry follows the rules of its type.
 func (c *conformance) dictionary() {
 	d := c.dict
 	c.used = [...][]bool{
@@ -52,7 +52,7 @@ func eachEntry[M proto.Message](c *conformance, table tableKind, entries []M, ru
 	seen := map[string]int{}
 	for i, m := range entries {
 		where := fmt.Sprintf("%s[%d]", tableKinds[table], i)
-		// Deterministic is enough to compare messages made by one program.
+		// Deterministic output is enough to compare messages within one program.
 		content, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 		switch first, ok := seen[string(content)]; {
 		case err != nil:
@@ -70,7 +70,7 @@ func eachEntry[M proto.Message](c *conformance, table tableKind, entries []M, ru
 	}
 }
 
-// isZeroEntry allows for the forms that are in use: an attribute with an empty
+// isZeroEntry accepts the forms that are in use: an attribute with an empty
 // value (pdata writes it), a link of zero bytes (profiles.proto asks for it).
 func isZeroEntry(m proto.Message) bool {
 	m = proto.Clone(m)
@@ -129,7 +129,7 @@ func (c *conformance) link(where string, l *profiles.Link) {
 	c.id(where+".span_id", l.SpanId, 8)
 }
 
-// id looks at an id that must be there.
+// id checks an id that must be set.
 func (c *conformance) id(where string, id []byte, length int) {
 	if len(id) != length {
 		c.fault(where, "it has %d bytes, not %d", len(id), length)

@@ -8,22 +8,22 @@ import (
 	profiles "go.opentelemetry.io/proto/otlp/profiles/v1development"
 )
 
-// request looks at everything outside the dictionary.
+// request checks everything outside the dictionary.
 func (c *conformance) request(m *colprofiles.ExportProfilesServiceRequest) {
 	if len(m.ResourceProfiles) == 0 {
-		c.fault("resource_profiles", "there is none")
+		c.fault("resource_profiles", "the list is empty")
 	}
 	for i, rp := range m.ResourceProfiles {
 		where := fmt.Sprintf("resource_profiles[%d]", i)
 		c.keyValues(where+".resource.attributes", rp.Resource.GetAttributes())
 		if len(rp.ScopeProfiles) == 0 {
-			c.fault(where+".scope_profiles", "there is none")
+			c.fault(where+".scope_profiles", "the list is empty")
 		}
 		for i, sp := range rp.ScopeProfiles {
 			where := fmt.Sprintf("%s.scope_profiles[%d]", where, i)
 			c.keyValues(where+".scope.attributes", sp.Scope.GetAttributes())
 			if len(sp.Profiles) == 0 {
-				c.fault(where+".profiles", "there is none")
+				c.fault(where+".profiles", "the list is empty")
 			}
 			for i, p := range sp.Profiles {
 				c.profile(fmt.Sprintf("%s.profiles[%d]", where, i), p)
@@ -51,7 +51,7 @@ func (c *conformance) profile(where string, p *profiles.Profile) {
 		}
 		id := identity(s)
 		if first, ok := identities[id]; ok {
-			c.fault(at, "it is sample %d again: the same stack, attributes and link", first)
+			c.fault(at, "it has the stack, attributes and link of sample %d", first)
 		}
 		identities[id] = i
 	}
@@ -82,8 +82,8 @@ func (c *conformance) sample(where string, p *profiles.Profile, s *profiles.Samp
 	}
 }
 
-// shapeOf says which of the two lists a sample has: all samples of a profile
-// should have the same.
+// shapeOf says which of the two lists a sample has. All samples of a profile should
+// have the same.
 func shapeOf(s *profiles.Sample) string {
 	switch {
 	case len(s.Values) > 0 && len(s.TimestampsUnixNano) > 0:
@@ -96,8 +96,8 @@ func shapeOf(s *profiles.Sample) string {
 	return "nothing"
 }
 
-// identity is what two samples of a profile should not share (profiles.proto,
-// Sample).
+// identity is what two samples of a profile should not have in common
+// (profiles.proto, Sample).
 func identity(s *profiles.Sample) string {
 	set := slices.Clone(s.AttributeIndices)
 	slices.Sort(set)

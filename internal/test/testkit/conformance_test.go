@@ -22,7 +22,7 @@ func text(s string) *common.AnyValue {
 	return &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: s}}
 }
 
-// rightful is a request that breaks no rule and uses every table.
+// rightful returns a request that breaks no rule and uses every table.
 func rightful() *message {
 	return &message{
 		ResourceProfiles: []*profiles.ResourceProfiles{{
@@ -92,11 +92,11 @@ func TestProfileFaults(t *testing.T) {
 		spoil func(*message)
 	}{
 		{"no dictionary", func(m *message) { m.Dictionary = nil }},
-		{"resource_profiles: there is none", func(m *message) { m.ResourceProfiles = nil }},
-		{"scope_profiles: there is none", func(m *message) { m.ResourceProfiles[0].ScopeProfiles = nil }},
-		{"profiles: there is none", func(m *message) { m.ResourceProfiles[0].ScopeProfiles[0].Profiles = nil }},
+		{"resource_profiles: the list is empty", func(m *message) { m.ResourceProfiles = nil }},
+		{"scope_profiles: the list is empty", func(m *message) { m.ResourceProfiles[0].ScopeProfiles = nil }},
+		{"profiles: the list is empty", func(m *message) { m.ResourceProfiles[0].ScopeProfiles[0].Profiles = nil }},
 		{"attributes[1]: both key and key_strindex", func(m *message) { m.ResourceProfiles[0].Resource.Attributes[1].Key = "x" }},
-		{`attributes[2]: key "service.name" is there twice`, func(m *message) {
+		{`attributes[2]: key "service.name" occurs twice`, func(m *message) {
 			r := m.ResourceProfiles[0].Resource
 			r.Attributes = append(r.Attributes, r.Attributes[0])
 		}},
@@ -112,14 +112,14 @@ func TestProfileFaults(t *testing.T) {
 
 		{"stack_index: index 9", inProfile(func(p *profile) { p.Samples[0].StackIndex = 9 })},
 		{"link_index: index 9", inProfile(func(p *profile) { p.Samples[0].LinkIndex = 9 })},
-		{`key "thread.name" is there twice`, inProfile(func(p *profile) { p.Samples[0].AttributeIndices = []int32{1, 1} })},
+		{`key "thread.name" occurs twice`, inProfile(func(p *profile) { p.Samples[0].AttributeIndices = []int32{1, 1} })},
 		{"neither values nor timestamps", inProfile(func(p *profile) { p.Samples[0].TimestampsUnixNano = nil })},
 		{"2 values and no timestamps", inProfile(func(p *profile) { p.Samples[0].TimestampsUnixNano, p.Samples[0].Values = nil, []int64{1, 2} })},
 		{"1 values for 2 timestamps", inProfile(func(p *profile) { p.Samples[0].Values = []int64{1} })},
 		{"timestamp 1100 is outside", inProfile(func(p *profile) { p.Samples[0].TimestampsUnixNano[1] = 1100 })},
 		{"timestamp 999 is outside", inProfile(func(p *profile) { p.Samples[0].TimestampsUnixNano[0] = 999 })},
 		{"has values and timestamps, sample 0 has timestamps", inProfile(func(p *profile) { p.Samples[1].Values = []int64{1} })},
-		{"it is sample 0 again", inProfile(func(p *profile) { p.Samples[1].LinkIndex, p.Samples[1].AttributeIndices = 0, []int32{2, 1} })},
+		{"link of sample 0", inProfile(func(p *profile) { p.Samples[1].LinkIndex, p.Samples[1].AttributeIndices = 0, []int32{2, 1} })},
 
 		{"string_table: it is empty", inDict(func(d dict) { d.StringTable = nil })},
 		{"string_table[0]", inDict(func(d dict) { d.StringTable[0] = "x" })},
@@ -161,6 +161,6 @@ func TestProfileFaults(t *testing.T) {
 		}
 	}
 	if faults := ProfileFaults([]byte{0xff}); len(faults) != 1 {
-		t.Errorf("no protobuf: %q", faults)
+		t.Errorf("not protobuf: %q", faults)
 	}
 }

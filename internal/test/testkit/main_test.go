@@ -13,7 +13,7 @@ func TestMain(m *testing.M) { Main(m) }
 
 func passed() int { return 0 }
 
-// These two leak on purpose, so that they must not run beside others.
+// These two leak on purpose, so they must not run in parallel with others.
 
 func TestVerdictOnABatch(t *testing.T) {
 	b := batchOf(t, 1, nil)

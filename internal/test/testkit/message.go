@@ -11,7 +11,7 @@ import (
 )
 
 // NewMessage returns an empty export request of signal s in the official
-// module's type: the oracle for our own reading of the same bytes.
+// module's type, to compare our own reading of the same bytes with.
 func NewMessage(s otlp.Signal) proto.Message {
 	return [...]proto.Message{
 		otlp.Traces:   &coltrace.ExportTraceServiceRequest{},

@@ -8,9 +8,9 @@ import (
 //go:embed testdata/profiles/*.binpb
 var profilerPayloads embed.FS
 
-// ProfilerPayloads returns requests of the OpenTelemetry eBPF profiler, by name,
-// as it sent them: on-CPU samples at 20 and at 997 Hz of a second of a machine
-// that runs Go, Python and JavaScript. Each call returns bytes of its own.
+// ProfilerPayloads returns requests of the OpenTelemetry eBPF profiler by file
+// name, as it sent them: on-CPU samples at 20 and at 997 Hz, each of one second on
+// a machine that runs Go, Python and JavaScript. Each call returns new copies.
 func ProfilerPayloads(t testing.TB) map[string][]byte {
 	t.Helper()
 	const folder = "testdata/profiles"

@@ -25,7 +25,7 @@ type ProfileSample struct {
 	Values     []int64
 }
 
-// Key is all but times and values.
+// Key is everything except times and values.
 func (s ProfileSample) Key() string {
 	return strings.Join([]string{s.Resource, s.Scope, s.Profile, s.Stack, s.Attributes, s.Link}, "\n--\n")
 }
@@ -37,7 +37,7 @@ func ProfileSamples(t testing.TB, requests ...[]byte) (list []ProfileSample) {
 	for _, request := range requests {
 		m := &colprofiles.ExportProfilesServiceRequest{}
 		if err := proto.Unmarshal(request, m); err != nil {
-			t.Fatalf("the request is no protobuf: %v", err)
+			t.Fatalf("the request is not protobuf: %v", err)
 		}
 		d := speller{m.Dictionary}
 		for _, rp := range m.ResourceProfiles {
@@ -59,7 +59,7 @@ func ProfileSamples(t testing.TB, requests ...[]byte) (list []ProfileSample) {
 	return list
 }
 
-// speller writes out what indices refer to.
+// speller writes what indices refer to as text.
 type speller struct{ *profiles.ProfilesDictionary }
 
 func (d speller) profile(p *profiles.Profile) string {

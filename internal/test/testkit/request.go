@@ -14,15 +14,15 @@ import (
 // Request returns a random export request of signal s that is valid and holds
 // items items. The same state of rng gives the same bytes.
 //
-// Valid is what Check and the official module take, with trace, span and profile
-// ids of the right length, and a key or a reference to one, not both. Apart from
-// that it is odd, some requests in more ways than others: messages left empty or
-// out; several resources and scopes, with and without items; values nested to
-// otlp.MaxDepth; fields nobody knows, in every message, of every wire type; packed
-// and unpacked lists, and lists in parts; singular fields twice and messages in
-// parts; members of a oneof that a later one displaces; fields in any order, so
-// that the dictionary of profiles comes before, after, or in parts; tags, lengths
-// and numbers longer than they need be.
+// Valid means that Check and the official module accept it, that trace, span and
+// profile ids have the right length, and that there is a key or a reference to one,
+// not both. Apart from that it is unusual, some requests in more ways than others:
+// messages empty or missing; several resources and scopes, with and without items;
+// values nested to otlp.MaxDepth; unknown fields in every message, of every wire
+// type; packed and unpacked lists, and lists in parts; singular fields twice and
+// messages in parts; members of a oneof that a later one replaces; fields in any
+// order, so that the dictionary of profiles comes before, after, or in parts; tags,
+// lengths and numbers in more bytes than necessary.
 func Request(rng *rand.Rand, s otlp.Signal, items int) []byte {
 	g := &generator{
 		rng:        rng,
@@ -42,7 +42,7 @@ func Request(rng *rand.Rand, s otlp.Signal, items int) []byte {
 	return bytes.Join(g.message(NewMessage(s).ProtoReflect().Descriptor(), items, 0), nil)
 }
 
-// itemNames are the messages that count.
+// itemNames are the messages that are counted.
 var itemNames = map[protoreflect.Name]bool{
 	"Span": true, "LogRecord": true, "Sample": true, "NumberDataPoint": true, "HistogramDataPoint": true,
 	"ExponentialHistogramDataPoint": true, "SummaryDataPoint": true,
@@ -74,7 +74,7 @@ type generator struct {
 	leading  map[protoreflect.FullName]bool
 	keys     int // attribute keys so far
 
-	// The odd habits of this request.
+	// What is unusual about this request.
 	unknown, interleave, longVarint bool
 	deepChain                       bool // still to be written
 }
@@ -135,7 +135,8 @@ func (g *generator) arrange(lists [][]chunk) (out []chunk) {
 		return out
 	}
 	for ; left > 0; left-- {
-		// Picking a list by what it has left makes all orders as likely.
+		// Choosing a list in proportion to what it has left makes all orders equally
+		// likely.
 		n := g.rng.IntN(left)
 		for i, l := range lists {
 			if n -= len(l); n < 0 {
@@ -192,8 +193,7 @@ func (g *generator) singular(fd protoreflect.FieldDescriptor, items, depth int) 
 	return []chunk{g.wrap(fd, bytes.Join(fields, nil))}
 }
 
-// oneof writes one member, and at times another before it that counts for
-// nothing.
+// oneof writes one member, and at times another before it, which has no effect.
 func (g *generator) oneof(od protoreflect.OneofDescriptor, items, depth int) (out []chunk) {
 	if items == 0 && g.oneIn(4) {
 		return nil

@@ -61,15 +61,15 @@ func TestRequestIsRepeatable(t *testing.T) {
 	for _, s := range otlp.Signals() {
 		a, b := Request(rngOf(7), s, 20), Request(rngOf(7), s, 20)
 		if !bytes.Equal(a, b) {
-			t.Errorf("%s: one seed, two requests", s)
+			t.Errorf("%s: the same seed gave two requests", s)
 		}
 		if bytes.Equal(a, Request(rngOf(8), s, 20)) {
-			t.Errorf("%s: two seeds, one request", s)
+			t.Errorf("%s: two seeds gave the same request", s)
 		}
 	}
 }
 
-// Each oddity that Request promises turns up.
+// Everything unusual that Request promises occurs.
 func TestRequestIsOdd(t *testing.T) {
 	t.Parallel()
 	for _, s := range otlp.Signals() {
@@ -81,7 +81,7 @@ func TestRequestIsOdd(t *testing.T) {
 		}
 		want := []string{
 			"empty resource", "no resource", "two resources", "two scopes", "long varint", "long tag", "unknown field",
-			"group", "scalar twice", "message in parts", "oneof displaced", fmt.Sprintf("depth %d", otlp.MaxDepth),
+			"group", "scalar twice", "message in parts", "oneof replaced", fmt.Sprintf("depth %d", otlp.MaxDepth),
 		}
 		if s == otlp.Metrics || s == otlp.Profiles { // the others have no lists of numbers
 			want = append(want, "packed", "unpacked", "list in parts")
@@ -91,13 +91,13 @@ func TestRequestIsOdd(t *testing.T) {
 		}
 		for _, oddity := range want {
 			if seen[oddity] == 0 {
-				t.Errorf("%s: nowhere in 250 requests: %s", s, oddity)
+				t.Errorf("%s: missing in 250 requests: %s", s, oddity)
 			}
 		}
 	}
 }
 
-// odd notes what is odd about a message's bytes.
+// odd records what is unusual about a message's bytes.
 type odd struct {
 	profiles bool
 	seen     map[string]int
@@ -135,7 +135,7 @@ func (o odd) message(md protoreflect.MessageDescriptor, b []byte, depth int) {
 			continue
 		}
 		if od := fd.ContainingOneof(); od != nil && !od.IsSynthetic() {
-			o.note(oneofs[od.Name()] != 0 && oneofs[od.Name()] != num, "oneof displaced")
+			o.note(oneofs[od.Name()] != 0 && oneofs[od.Name()] != num, "oneof replaced")
 			oneofs[od.Name()] = num
 		}
 		o.note(fd.IsPacked() && typ == protowire.BytesType, "packed")

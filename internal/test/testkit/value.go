@@ -13,7 +13,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// anyValue writes a value that is the depth-th around itself.
+// anyValue writes a value at nesting depth depth.
 func (g *generator) anyValue(md protoreflect.MessageDescriptor, depth int) []chunk {
 	if g.deepChain {
 		g.deepChain = false
@@ -23,8 +23,8 @@ func (g *generator) anyValue(md protoreflect.MessageDescriptor, depth int) []chu
 	var members []protoreflect.FieldDescriptor
 	for i := range od.Fields().Len() {
 		fd := od.Fields().Get(i)
-		// Arrays and maps have two or three members where scalars have one, and
-		// must not multiply.
+		// Arrays and maps have two or three members, scalars have one: fewer arrays
+		// and maps keep the request small.
 		if fd.Message() == nil || depth < otlp.MaxDepth && g.oneIn(2) {
 			members = append(members, fd)
 		}
@@ -33,7 +33,7 @@ func (g *generator) anyValue(md protoreflect.MessageDescriptor, depth int) []chu
 	if !g.oneIn(16) { // else an empty value
 		out = g.member(members[g.rng.IntN(len(members))], 0, depth)
 	}
-	if g.oneIn(16) { // this one displaces the other, or merges with it
+	if g.oneIn(16) { // this one replaces the other, or is merged with it
 		out = append(out, g.member(members[g.rng.IntN(len(members))], 0, depth)...)
 	}
 	if g.unknown && g.oneIn(8) {
@@ -42,7 +42,7 @@ func (g *generator) anyValue(md protoreflect.MessageDescriptor, depth int) []chu
 	return out
 }
 
-// chain writes arrays and maps in each other down to the deepest level allowed.
+// chain nests arrays and maps down to the deepest level allowed.
 func (g *generator) chain(md protoreflect.MessageDescriptor, depth int) []chunk {
 	fields := md.Fields()
 	if depth == otlp.MaxDepth {
@@ -89,7 +89,7 @@ func (g *generator) scalars(fd protoreflect.FieldDescriptor) (out []chunk) {
 	return out
 }
 
-// scalar writes one field that is no message.
+// scalar writes one field that is not a message.
 func (g *generator) scalar(fd protoreflect.FieldDescriptor) chunk {
 	switch fd.Kind() {
 	case protoreflect.StringKind:
@@ -131,10 +131,10 @@ func (g *generator) bare(b []byte, fd protoreflect.FieldDescriptor) []byte {
 	case protoreflect.Int64Kind, protoreflect.Uint64Kind:
 		return g.varint(b, g.integer(), 10)
 	}
-	panic(fmt.Sprintf("testkit: field %s is of kind %s, which OTLP did not use", fd.FullName(), fd.Kind()))
+	panic(fmt.Sprintf("testkit: field %s is of kind %s, which this generator does not know", fd.FullName(), fd.Kind()))
 }
 
-// index returns a reference into table. Outside profiles nobody follows it.
+// index returns a reference into table. It has no meaning outside profiles.
 func (g *generator) index(table protoreflect.Name) int {
 	if !g.profiles {
 		return g.rng.IntN(1000)
@@ -186,20 +186,20 @@ func (g *generator) text(fd protoreflect.FieldDescriptor) string {
 	}
 	words := [...]string{"", "GET /api/{id}", "zażółć gęślą", "日本語", "\x00", `"quoted\"`, "line\nbreak", "🦆", "<a&b>", "x"}
 	s := words[g.rng.IntN(len(words))]
-	if g.oneIn(16) { // longer than a length of one byte can say
+	if g.oneIn(16) { // too long for a length of one byte
 		s = strings.Repeat(s+".", 1+g.rng.IntN(300))
 	}
 	return s
 }
 
-// key returns a text that this request does not have as a key yet.
+// key returns a text that is not yet a key in this request.
 func (g *generator) key() string {
 	words := [...]string{"service.name", "k8s.pod.name", "http.route", "schlüssel", "a"}
 	g.keys++
 	return fmt.Sprintf("%s.%d", words[g.keys%len(words)], g.keys)
 }
 
-// unknownFields writes fields that md does not have.
+// unknownFields writes fields whose numbers md does not define.
 func (g *generator) unknownFields(md protoreflect.MessageDescriptor) (out []chunk) {
 	for range 1 + g.rng.IntN(2) {
 		numbers := [...]protowire.Number{14, 17, 31, 32, 200, 1000, 2047, 2048, protowire.MaxValidNumber}
@@ -234,7 +234,7 @@ func (g *generator) tag(b []byte, num protowire.Number, t protowire.Type) []byte
 	return g.varint(b, protowire.EncodeTag(num, t), 5)
 }
 
-// varint appends v, at times with bytes that add nothing, at most maxBytes.
+// varint appends v, at times in more bytes than necessary, at most maxBytes.
 func (g *generator) varint(b []byte, v uint64, maxBytes int) []byte {
 	start := len(b)
 	b = protowire.AppendVarint(b, v)

@@ -1,7 +1,8 @@
-// Package tlstest makes certificates for tests: an authority, and what it signs.
+// Package tlstest makes certificates for tests: an authority, and the certificates
+// that it signs.
 //
-// The one trap: it is for tests only. The keys are fresh at every run and kept
-// nowhere.
+// The one trap: it is for tests only. The keys are new in every run and are not
+// stored.
 package tlstest
 
 import (
@@ -29,7 +30,7 @@ type Authority struct {
 	PEM []byte
 }
 
-// New returns a fresh authority.
+// New returns a new authority.
 func New(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{t: t}
@@ -112,7 +113,7 @@ func (a *Authority) Pool() *x509.CertPool {
 	return pool
 }
 
-// File writes b to a file of the test's own and returns its path.
+// File writes b to a file in the test's temporary folder and returns its path.
 func File(t testing.TB, name string, b []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)

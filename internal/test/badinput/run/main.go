@@ -1,10 +1,10 @@
-// Command run sends the corpus of bad inputs to an OTLP server and says which
-// answers are not what they should be. Point it at a server without TLS and
-// authentication whose pipelines take all signals:
+// Command run sends the corpus of bad inputs to an OTLP server and reports which
+// answers are wrong. The server must have no TLS and no authentication, and its
+// pipelines must accept all signals:
 //
 //	go run ./internal/test/badinput/run -grpc localhost:4317 -http localhost:4318 -max-bytes 67108864
 //
-// It exits with 1 if a case failed, with 2 if the server could not be measured.
+// It exits with 1 if a case failed, and with 2 if the server could not be tested.
 package main
 
 import (
@@ -43,18 +43,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var s settings
 	flags := flag.NewFlagSet("badinput", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&s.opts.GRPC, "grpc", "", "`host:port` of OTLP/gRPC; without it those cases are left out")
-	flags.StringVar(&s.opts.HTTP, "http", "", "`host:port` of OTLP/HTTP; without it those cases are left out")
-	flags.StringVar(&s.metrics, "metrics", "", "`URL` of the server's Prometheus page, read around each case, which takes minutes; without it counters are not looked at")
+	flags.StringVar(&s.opts.GRPC, "grpc", "", "`host:port` of OTLP/gRPC; without it those cases are skipped")
+	flags.StringVar(&s.opts.HTTP, "http", "", "`host:port` of OTLP/HTTP; without it those cases are skipped")
+	flags.StringVar(&s.metrics, "metrics", "", "`URL` of the server's Prometheus page, read before and after each case, which takes minutes; without it counters are not checked")
 	flags.StringVar(&s.only, "only", "", "run cases that match the `regexp`")
-	flags.StringVar(&s.signals, "signals", "traces,metrics,logs,profiles", "signals that the server takes")
-	flags.StringVar(&s.dir, "cases", "", "`folder` of *.cases files; without it those built in")
+	flags.StringVar(&s.signals, "signals", "traces,metrics,logs,profiles", "signals that the server accepts")
+	flags.StringVar(&s.dir, "cases", "", "`folder` of *.cases files; without it the built-in ones")
 	flags.IntVar(&s.opts.MaxBytes, "max-bytes", 64<<20, "the server's limit of a request")
-	flags.DurationVar(&s.opts.Timeout, "timeout", 5*time.Second, "of each step of a case")
-	flags.BoolVar(&s.opts.SpecOnly, "spec", false, "ask for what the OTLP specification says, not for what penstock promises on top")
-	flags.BoolVar(&s.json, "json", false, "write the results as JSON, one a line, instead of a table")
-	flags.BoolVar(&s.list, "list", false, "name the cases and send nothing")
-	flags.BoolVar(&s.verbose, "v", false, "a line for each case")
+	flags.DurationVar(&s.opts.Timeout, "timeout", 5*time.Second, "timeout of each step of a case")
+	flags.BoolVar(&s.opts.SpecOnly, "spec", false, "check what the OTLP specification says, not what penstock promises in addition")
+	flags.BoolVar(&s.json, "json", false, "write the results as JSON, one per line, instead of a table")
+	flags.BoolVar(&s.list, "list", false, "list the cases and send nothing")
+	flags.BoolVar(&s.verbose, "v", false, "print a line for each case")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -104,7 +104,7 @@ func (s *settings) run(ctx context.Context, stdout, stderr io.Writer) (int, erro
 	return 0, nil
 }
 
-// complete turns the flags' texts into options.
+// complete converts the flags' texts to options.
 func (s *settings) complete(stderr io.Writer) (err error) {
 	if s.only != "" {
 		if s.opts.Only, err = regexp.Compile(s.only); err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The exit code is what a script looks at.
+// Scripts depend on the exit code.
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	yes := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
