@@ -10,5 +10,6 @@
 // and payloads of an eBPF profiler. What a client sends as JSON cannot arrive to
 // the byte: there the Collector's pdata reads both ends and has to read the same.
 //
-// Package differential compares verdicts instead, on generated requests.
+// Package differential compares verdicts instead, on generated requests. Package
+// embed holds programs that use penstock as a library, and runs them.
 package interop
