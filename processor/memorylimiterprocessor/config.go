@@ -8,15 +8,15 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// Config has the Collector's keys, for the processor and the extension alike.
+// Config has the Collector's keys. The processor and the extension share it.
 type Config struct {
-	// CheckInterval must be greater than 0, as in the Collector. Nothing is
-	// checked at intervals here: the budget is exact at every moment.
+	// CheckInterval must be greater than 0, as in the Collector. It has no
+	// other effect: the budget is checked for every request, not at intervals.
 	CheckInterval time.Duration `yaml:"check_interval"`
 	// LimitMiB is the memory that the process should not exceed, in MiB. It takes
 	// precedence over LimitPercentage.
 	LimitMiB uint32 `yaml:"limit_mib,omitempty"`
-	// SpikeLimitMiB is how much of LimitMiB is kept free; 0: a fifth.
+	// SpikeLimitMiB is how much of LimitMiB is kept free; 0 means a fifth.
 	SpikeLimitMiB uint32 `yaml:"spike_limit_mib,omitempty"`
 	// LimitPercentage is the limit in percent of the memory that is available to the
 	// process.
@@ -25,19 +25,20 @@ type Config struct {
 	// percent of the available memory; 0: a fifth of the limit.
 	SpikeLimitPercentage uint32 `yaml:"spike_limit_percentage,omitempty"`
 
-	// The Collector forces garbage collections; here the Go runtime is given a
-	// limit (GOMEMLIMIT) and collects as it needs. These keys do nothing.
+	// These keys have no effect. The Collector forces garbage collections;
+	// penstock sets a memory limit of the Go runtime (GOMEMLIMIT), which then
+	// collects when it needs to.
 	MinGCIntervalWhenSoftLimited time.Duration `yaml:"min_gc_interval_when_soft_limited,omitempty"`
 	MinGCIntervalWhenHardLimited time.Duration `yaml:"min_gc_interval_when_hard_limited,omitempty"`
 	MaxGCIntervalWhenSoftLimited time.Duration `yaml:"max_gc_interval_when_soft_limited,omitempty"`
 	MaxGCIntervalWhenHardLimited time.Duration `yaml:"max_gc_interval_when_hard_limited,omitempty"`
 }
 
-// DefaultConfig returns the configuration of an empty section. It is not valid:
-// there is no default limit.
+// DefaultConfig returns the configuration of an empty section. It is not valid,
+// since there is no default limit.
 func DefaultConfig() Config { return Config{} }
 
-// Validate checks what the Collector checks.
+// Validate makes the same checks as the Collector.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.CheckInterval <= 0 {
@@ -63,7 +64,7 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Warnings names the keys that are set and do nothing.
+// Warnings returns a warning for each key that is set and has no effect.
 func (c *Config) Warnings() []string {
 	var all []string
 	for _, w := range []struct {
@@ -85,13 +86,13 @@ func (c *Config) Warnings() []string {
 	return all
 }
 
-const noGC = "garbage collection is not forced here; the Go runtime collects by GOMEMLIMIT"
+const noGC = "penstock does not force garbage collections; the Go runtime collects according to GOMEMLIMIT"
 
-// Relative says whether the limits are shares of what the process may use.
+// Relative reports whether the limits are shares of what the process may use.
 func (c *Config) Relative() bool { return c.LimitMiB == 0 }
 
 // Limits returns the limit of the process and the soft limit below it, in bytes.
-// available is what the process may use; it counts only if Relative.
+// available is the memory that the process may use; it is used only if Relative.
 func (c *Config) Limits(available int64) (hard, soft int64) {
 	var spike int64
 	if c.Relative() {
@@ -105,7 +106,7 @@ func (c *Config) Limits(available int64) (hard, soft int64) {
 	return hard, hard - spike
 }
 
-// share divides first, since memory times 100 may be more than an int64.
+// share divides first, since of times 100 may overflow.
 func share(of int64, percent uint32) int64 {
 	return of/100*int64(percent) + of%100*int64(percent)/100
 }

@@ -8,15 +8,15 @@
 //	    limit_mib: 400
 //	    spike_limit_mib: 80
 //
-// The Collector samples its heap and refuses in the middle of the pipeline, when
-// the request is in memory already. Here the service makes a budget of bytes from
-// the same settings, and receivers take from it before they read:
+// The Collector samples its heap, and refuses requests in the pipeline, when they
+// are already in memory. Here the service creates a budget of bytes from the same
+// settings, and receivers acquire bytes from it before they read:
 //
 //	limit_mib ──────────────┐
 //	   − spike_limit_mib ───┴─► soft limit ──► GOMEMLIMIT
 //	                                    └────► budget of requests in flight
 //	client ──► receiver ──► budget? ──► body is read ──► pipeline ──► memory_limiter ──► ...
-//	                          └─ no: 429, 503, UNAVAILABLE        passes everything
+//	                          └─ no: 429, 503, UNAVAILABLE        passes all batches on
 //
 // The one trap: refused_* of this processor stays 0. A request that the receiver
 // refuses has not been read, so its items are unknown; it is counted in

@@ -30,7 +30,7 @@ var phrases = []struct{ pattern, instead string }{
 	{`dismiss(es|ed|ing)?`, "drain"},
 	{`lent|lends?|lending|on loan`, "pooled, get/put buffer"},
 	{`whims?`, "random"},
-	{`books|keepers?`, "counters, held stats"},
+	{`(the|its|their) books|keepers?`, "counters, held stats"},
 	{`patience`, "timeout"},
 	{`turn(s|ed|ing)? away`, "refuse"},
 	{`come (again|back)`, "retry"},
@@ -70,7 +70,7 @@ var phrases = []struct{ pattern, instead string }{
 // matches lendBuffer, but not calendar.
 var words = map[string]string{
 	"door": "handler, frontEnd", "doors": "handlers", "intake": "route", "gate": "limit, inFlight", "gates": "limits",
-	"stranger": "unknown", "strangers": "unknown", "greeting": "handshake", "greetings": "serverCredentials",
+	"stranger": "unknown", "strangers": "unknown", "greetings": "serverCredentials",
 	"dismiss": "drain", "lend": "get", "lent": "buffer", "loan": "buffer", "whim": "random", "books": "counters",
 	"keeper": "held", "untold": "notLogged", "patience": "timeout", "told": "reported",
 }
