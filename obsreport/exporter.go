@@ -10,12 +10,12 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// Exporter measures what one exporter sends: its attempts, and the outcomes of
-// requests. A request that is sent again has an attempt each time, and one outcome,
-// when the destination took it or nobody will send it again. It is safe for
+// Exporter records the metrics of one exporter: its attempts, and the outcomes of
+// requests. A request that is retried has several attempts and one outcome, when
+// the destination has accepted it or it will not be sent again. It is safe for
 // concurrent use.
 type Exporter struct {
-	rows [otlp.Profiles + 1]group // by signal: sent, failed, then attempts by result; row 0 stays empty
+	rows [otlp.Profiles + 1]group // by signal: sent, failed, then attempts by result; row 0 is empty
 }
 
 // Places in the rows of an Exporter.
@@ -25,12 +25,12 @@ const (
 	seriesAttempts // the first of len(attemptNames)
 )
 
-// attemptNames are what an attempt can end with, by pipeline.Kind. 0 is success.
+// attemptNames are the results of an attempt, by pipeline.Kind. 0 is success.
 var attemptNames = [...]string{
 	0: "success", pipeline.Retryable: "retryable", pipeline.Overloaded: "overloaded", pipeline.Permanent: "permanent", pipeline.Partial: "partial",
 }
 
-// NewExporter makes the instruments of the exporter called id in the
+// NewExporter creates the instruments of the exporter with this id in the
 // configuration ("otlp/2").
 func NewExporter(id string, mp metric.MeterProvider) (*Exporter, error) {
 	m := &maker{meter: mp.Meter(scope), owner: fmt.Sprintf("exporter %q", id)}
@@ -53,8 +53,8 @@ func NewExporter(id string, mp metric.MeterProvider) (*Exporter, error) {
 	return e, nil
 }
 
-// Attempt counts one attempt to send a request of signal s. refusal is what
-// pipeline.Classify says of its error; nil is success.
+// Attempt counts one attempt to send a request of signal s. refusal is the
+// result of pipeline.Classify for its error; nil means success.
 func (e *Exporter) Attempt(ctx context.Context, s otlp.Signal, refusal *pipeline.Error) {
 	result := pipeline.Kind(0)
 	if refusal != nil {
@@ -65,10 +65,9 @@ func (e *Exporter) Attempt(ctx context.Context, s otlp.Signal, refusal *pipeline
 	row.series[seriesAttempts+int(result)].add(ctx, 1)
 }
 
-// Outcome counts the items of a request of signal s that is settled: nobody sends it
-// again. failed of its items are lost to this exporter; the destination took the
-// others. An exporter that hands its failures back to the caller is done with them
-// as well.
+// Outcome counts the items of a request of signal s that will not be sent again by
+// this exporter. failed of its items were not accepted by the destination. A request
+// whose error is returned to the caller is also counted.
 func (e *Exporter) Outcome(ctx context.Context, s otlp.Signal, items, failed int) {
 	row := &e.rows[s]
 	row.begin(ctx)

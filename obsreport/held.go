@@ -10,16 +10,18 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// HeldStats is what became of the items of one signal in a receiver that holds them
-// for a while before it passes them on.
+// HeldStats counts the items of one signal in a receiver that holds them for some
+// time before it passes them on.
 type HeldStats struct {
-	// Delivered items went through the pipeline, Held items did not yet.
+	// Delivered items were accepted by the pipeline, Held items are not
+	// delivered yet.
 	Delivered, Held int64
-	// Dropped is by reason; there are few reasons.
+	// Dropped counts the dropped items by reason. The number of reasons must be
+	// small.
 	Dropped map[string]int64
 }
 
-// HeldStatsOf returns stats whose reasons have a type of their own.
+// HeldStatsOf converts stats whose reasons have another type than string.
 func HeldStatsOf[R ~string](delivered, held int64, dropped map[R]int64) HeldStats {
 	s := HeldStats{Delivered: delivered, Held: held, Dropped: make(map[string]int64, len(dropped))}
 	for reason, n := range dropped {
@@ -28,13 +30,13 @@ func HeldStatsOf[R ~string](delivered, held int64, dropped map[R]int64) HeldStat
 	return s
 }
 
-// HeldItems are the instruments of a receiver that holds items. They are read when
-// somebody collects.
+// HeldItems are the instruments of a receiver that holds items. They are read at
+// collection.
 type HeldItems struct{ registration metric.Registration }
 
-// NewHeldItems makes the instruments of the receiver called id, for some signals.
-// read returns the stats of a signal; all but Held only grow. It is called by any
-// goroutine until Close has returned.
+// NewHeldItems creates the instruments of the receiver with this id, for some
+// signals. read returns the stats of a signal; all except Held must never
+// decrease. It is called by any goroutine until Close has returned.
 func NewHeldItems(id string, mp metric.MeterProvider, read func(otlp.Signal) HeldStats, signals ...otlp.Signal) (*HeldItems, error) {
 	m := &maker{meter: mp.Meter(scope), owner: fmt.Sprintf("receiver %q", id)}
 	type row struct {

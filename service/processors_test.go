@@ -169,7 +169,7 @@ func TestProcessorsAreMeasuredByLevel(t *testing.T) {
 	}
 	for level, want := range map[string]map[string]int64{
 		"basic": counts, "normal": counts, "detailed": durations,
-		"none": counts, // says nothing about the meter of the program around it
+		"none": counts, // has no effect on the meter of the embedding program
 	} {
 		if _, got := runAllKinds(t, level); !maps.Equal(got, want) {
 			t.Errorf("level %s (-want +got):\n%s", level, cmp.Diff(want, got))

@@ -76,8 +76,8 @@ type backup struct {
 	time time.Time
 }
 
-// prune deletes excess and old backups. It only logs errors: too many backups
-// are no reason to refuse a record.
+// prune deletes excess and old backups. It only logs errors: a record is not
+// refused because of them.
 func (r *recordFile) prune() {
 	if r.rotation == nil || !r.regular || r.rotation.MaxBackups == 0 && r.rotation.MaxDays == 0 {
 		return

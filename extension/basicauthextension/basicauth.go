@@ -204,12 +204,12 @@ func (e *Extension) acquire(ctx context.Context) error {
 	if e.waiting.Add(1) > maxWaiting {
 		return retryable(errTooMany)
 	}
-	patience := time.NewTimer(maxWait)
-	defer patience.Stop()
+	timeout := time.NewTimer(maxWait)
+	defer timeout.Stop()
 	select {
 	case e.slots <- struct{}{}:
 		return nil
-	case <-patience.C:
+	case <-timeout.C:
 		return retryable(errTooMany)
 	case <-ctx.Done():
 		return &pipeline.Error{Kind: pipeline.Retryable, Err: errInterruption}

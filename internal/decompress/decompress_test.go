@@ -488,8 +488,8 @@ func TestDecompressBombs(t *testing.T) {
 		"lz4, 256 MiB":           {"lz4", bytes.NewReader(lz4Bomb(256 << 20)), 3 * limit, ErrTooLarge},
 		"lz4, blocks of 4 MiB":   {"lz4", bytes.NewReader(append(lz4Head, 0, 0, 0, 0)), 64 << 10, ErrCorrupt}, // its checksum is missing
 		"lz4, 1 TiB said":        {"lz4", bytes.NewReader(lz4Says([]byte("x"), 1<<40)), 64 << 10, ErrCorrupt},
-		"gzip, nothing for ever": {"gzip", endless(gzipped(nil)), 64 << 10, ErrTooLarge},
-		"lz4, nothing for ever":  {"lz4", endless(lz4ed(nil)), 5 * limit, ErrTooLarge},
+		"gzip, endless and empty": {"gzip", endless(gzipped(nil)), 64 << 10, ErrTooLarge},
+		"lz4, endless and empty":  {"lz4", endless(lz4ed(nil)), 5 * limit, ErrTooLarge},
 	} {
 		for _, encoding := range config.Encodings() { // sets the decoders up
 			if got, err := Decompress(encoding, nil, strings.NewReader("x"), 0, nil); err == nil {

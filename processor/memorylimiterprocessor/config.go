@@ -13,15 +13,16 @@ type Config struct {
 	// CheckInterval must be greater than 0, as in the Collector. It has no
 	// other effect: the budget is checked for every request, not at intervals.
 	CheckInterval time.Duration `yaml:"check_interval"`
-	// LimitMiB is the memory that the process should not exceed, in MiB. It
-	// takes precedence over LimitPercentage.
+	// LimitMiB is the memory that the process should not exceed, in MiB. It takes
+	// precedence over LimitPercentage.
 	LimitMiB uint32 `yaml:"limit_mib,omitempty"`
 	// SpikeLimitMiB is how much of LimitMiB is kept free; 0 means a fifth.
 	SpikeLimitMiB uint32 `yaml:"spike_limit_mib,omitempty"`
-	// LimitPercentage is the limit as a percentage of the available memory.
+	// LimitPercentage is the limit in percent of the memory that is available to the
+	// process.
 	LimitPercentage uint32 `yaml:"limit_percentage,omitempty"`
-	// SpikeLimitPercentage is how much of the limit is kept free, also as a
-	// percentage of the available memory; 0 means a fifth of the limit.
+	// SpikeLimitPercentage is how much of LimitPercentage is kept free, also in
+	// percent of the available memory; 0: a fifth of the limit.
 	SpikeLimitPercentage uint32 `yaml:"spike_limit_percentage,omitempty"`
 
 	// These keys have no effect. The Collector forces garbage collections;
@@ -87,7 +88,7 @@ func (c *Config) Warnings() []string {
 
 const noGC = "penstock does not force garbage collections; the Go runtime collects according to GOMEMLIMIT"
 
-// Relative reports whether the limits are percentages of the available memory.
+// Relative reports whether the limits are shares of what the process may use.
 func (c *Config) Relative() bool { return c.LimitMiB == 0 }
 
 // Limits returns the limit of the process and the soft limit below it, in bytes.

@@ -74,8 +74,8 @@ func (s *adminServer) start(log *slog.Logger) error {
 }
 
 // addressHint tells the user how to choose another address. If the configuration
-// has readers, --set is no way to do it: it replaces the whole list, and rejects
-// an address next to readers.
+// has readers, --set cannot do it: it replaces the whole list, and rejects an
+// address next to readers.
 func (s *adminServer) addressHint() string {
 	if s.at.Written && s.at.Path != metricsAddressKey {
 		return "choose another port with " + s.at.Path
