@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -502,22 +503,23 @@ func TestTooLarge(t *testing.T) {
 	testkit.Eventually(t, "all is taken", func() bool { return g.Stats().CountsForTraces.Acknowledged == n })
 }
 
-var errPanic = errors.New("the lamp fell")
+var errPanic = errors.New("a bug in the authenticator")
 
-// keyring lets in who knows the word.
-type keyring struct{ err error }
+// keyring accepts one password. It fails with an error as long as one is set.
+type keyring struct{ failure atomic.Pointer[error] }
+
+func (k *keyring) fail(err error) { k.failure.Store(&err) }
 
 func (k *keyring) Authenticate(_ context.Context, header func(string) []string) (*pipeline.Identity, error) {
-	if k.err == errPanic {
-		panic(k.err)
+	if failure := k.failure.Load(); failure != nil && *failure == errPanic {
+		panic(errPanic)
+	} else if failure != nil {
+		return nil, *failure
 	}
-	if k.err != nil {
-		return nil, k.err
+	if got := header("authorization"); len(got) != 1 || got[0] != "password" {
+		return nil, errors.New("authorization: wrong password")
 	}
-	if got := header("authorization"); len(got) != 1 || got[0] != "sesame" {
-		return nil, errors.New("authorization: expected the word")
-	}
-	return &pipeline.Identity{Subject: "ali"}, nil
+	return &pipeline.Identity{Subject: "alice"}, nil
 }
 
 func TestAuthentication(t *testing.T) {
@@ -528,27 +530,28 @@ func TestAuthentication(t *testing.T) {
 	set := component.Settings{Extension: func(id string) (any, bool) { return keys, id == "keyring" }}
 	r := newRig(t, c, set)
 	client := r.client()
-	if _, err := client.Report(t.Context(), one(1, 1)); status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "the word") {
+	if _, err := client.Report(t.Context(), one(1, 1)); status.Code(err) != codes.Unauthenticated || !strings.Contains(err.Error(), "wrong password") {
 		t.Errorf("without: %v", err)
 	}
-	knowing := metadata.AppendToOutgoingContext(t.Context(), "authorization", "sesame")
+	knowing := metadata.AppendToOutgoingContext(t.Context(), "authorization", "password")
 	if _, err := client.Report(knowing, one(1, 1)); err != nil {
 		t.Errorf("with: %v", err)
 	}
-	// A reporter has no word; it goes on asking.
+	// A reporter has no password. It goes on trying, and a call of its own may be at
+	// the server even after Stop.
 	g := r.reporter()
 	g.ReportCountForTrace(libpf.NewTraceHash(1, 1), firstSecond, 1, "", "", "")
 	testkit.Eventually(t, "it was refused twice", func() bool { return g.Stats().AuthErrors >= 2 })
 	g.Stop()
-	keys.err = &pipeline.Error{Kind: pipeline.Retryable, Err: errors.New("the lamp is out")}
+	keys.fail(&pipeline.Error{Kind: pipeline.Retryable, Err: errors.New("no connection to the issuer")})
 	if _, err := client.Report(knowing, one(1, 2)); status.Code(err) != codes.Unavailable {
 		t.Errorf("nothing is known: %v", err)
 	}
-	keys.err = errPanic
-	if _, err := client.Report(knowing, one(1, 2)); status.Code(err) != codes.Internal || strings.Contains(err.Error(), "lamp") {
+	keys.fail(errPanic)
+	if _, err := client.Report(knowing, one(1, 2)); status.Code(err) != codes.Internal || strings.Contains(err.Error(), "bug") {
 		t.Errorf("a panic: %v", err)
 	}
-	if !strings.Contains(r.logs.String(), "the lamp fell") {
+	if !strings.Contains(r.logs.String(), errPanic.Error()) {
 		t.Errorf("the log does not tell of the panic:\n%s", r.logs)
 	}
 	if want := []component.Need{{Key: "auth.authenticator", ID: "keyring", Role: component.RoleAuthenticator}}; !cmp.Equal(c.Needs(), want) {
