@@ -41,8 +41,6 @@ func (m Metadata) MarshalYAML() (any, error) {
 	return m.All, nil
 }
 
-func (m *Metadata) wanted() bool { return m.All || len(m.Names) > 0 }
-
 // FileMode is the permission bits of a file, written in octal: "0660" or 0660.
 // 0 is the default.
 type FileMode fs.FileMode
