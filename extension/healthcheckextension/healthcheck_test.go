@@ -31,7 +31,7 @@ type readiness func() (time.Time, error)
 func (r readiness) Readiness() (time.Time, error) { return r() }
 
 func (readiness) Status(context.Context) (component.Status, error) {
-	return component.Status{}, errors.New("not implemented")
+	return component.Status{}, errors.New("the extension does not ask for this")
 }
 
 // start runs the extension on a free port.
