@@ -41,7 +41,9 @@ type status func(context.Context) (component.Status, error)
 
 func (s status) Status(ctx context.Context) (component.Status, error) { return s(ctx) }
 
-func (status) Readiness() (time.Time, error) { return time.Time{}, errors.New("the extension does not ask for this") }
+func (status) Readiness() (time.Time, error) {
+	return time.Time{}, errors.New("the extension does not ask for this")
+}
 
 func start(t *testing.T, host component.Host) (url string) {
 	t.Helper()
