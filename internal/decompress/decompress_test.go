@@ -481,13 +481,13 @@ func TestDecompressBombs(t *testing.T) {
 		"zstd, 4 MiB said, none there": {"zstd", bytes.NewReader(zstdClaims(limit)), 1 << 20, ErrCorrupt},
 		"zstd, window of 8 MiB, 3 bytes": {"zstd", bytes.NewReader([]byte{
 			0x28, 0xb5, 0x2f, 0xfd, 0x00, window8MiB, 3<<3 | 1, 0, 0, 'a', 'b', 'c'}), 1 << 20, nil},
-		"snappy, 64 MiB":         {"snappy", bytes.NewReader(snappyBlock(make([]byte, 64<<20))), 3*limit + 1<<20, ErrTooLarge},
-		"snappy, 4 GiB said":     {"snappy", bytes.NewReader([]byte{0xff, 0xff, 0xff, 0xff, 0x0f, 0}), 64 << 10, ErrTooLarge},
-		"snappy, 3 MiB said":     {"snappy", bytes.NewReader([]byte{0x80, 0x80, 0xc0, 0x01, 0}), 64 << 10, ErrCorrupt},
-		"framed, 64 MiB":         {"x-snappy-framed", bytes.NewReader(framed), 2 * uint64(limit), ErrTooLarge},
-		"lz4, 256 MiB":           {"lz4", bytes.NewReader(lz4Bomb(256 << 20)), 3 * limit, ErrTooLarge},
-		"lz4, blocks of 4 MiB":   {"lz4", bytes.NewReader(append(lz4Head, 0, 0, 0, 0)), 64 << 10, ErrCorrupt}, // its checksum is missing
-		"lz4, 1 TiB said":        {"lz4", bytes.NewReader(lz4Says([]byte("x"), 1<<40)), 64 << 10, ErrCorrupt},
+		"snappy, 64 MiB":          {"snappy", bytes.NewReader(snappyBlock(make([]byte, 64<<20))), 3*limit + 1<<20, ErrTooLarge},
+		"snappy, 4 GiB said":      {"snappy", bytes.NewReader([]byte{0xff, 0xff, 0xff, 0xff, 0x0f, 0}), 64 << 10, ErrTooLarge},
+		"snappy, 3 MiB said":      {"snappy", bytes.NewReader([]byte{0x80, 0x80, 0xc0, 0x01, 0}), 64 << 10, ErrCorrupt},
+		"framed, 64 MiB":          {"x-snappy-framed", bytes.NewReader(framed), 2 * uint64(limit), ErrTooLarge},
+		"lz4, 256 MiB":            {"lz4", bytes.NewReader(lz4Bomb(256 << 20)), 3 * limit, ErrTooLarge},
+		"lz4, blocks of 4 MiB":    {"lz4", bytes.NewReader(append(lz4Head, 0, 0, 0, 0)), 64 << 10, ErrCorrupt}, // its checksum is missing
+		"lz4, 1 TiB said":         {"lz4", bytes.NewReader(lz4Says([]byte("x"), 1<<40)), 64 << 10, ErrCorrupt},
 		"gzip, endless and empty": {"gzip", endless(gzipped(nil)), 64 << 10, ErrTooLarge},
 		"lz4, endless and empty":  {"lz4", endless(lz4ed(nil)), 5 * limit, ErrTooLarge},
 	} {
