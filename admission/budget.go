@@ -159,7 +159,7 @@ func (b *Budget) enter(ctx context.Context, client string, n int64) (t *Ticket, 
 	return t, true, nil
 }
 
-// mayQueue says whether t, which is in its queue already, may wait there.
+// mayQueue reports whether t, which is already in its queue, may wait there.
 func (b *Budget) mayQueue(t *Ticket) bool {
 	places, own := b.maxWaiting-b.queued, len(t.client.queue)
 	return places >= 0 && t.waitLeft > 0 && (own == 1 || own <= places)

@@ -146,7 +146,7 @@ func TestRefusalsSayWhatIsWrong(t *testing.T) {
 		delays[refusal("third", 2*mib).RetryAfter] = true
 	}
 	if len(delays) < 3 {
-		t.Errorf("all come back after %v", delays)
+		t.Errorf("all have the retry delays %v", delays)
 	}
 	if s := b.Stats(); s.RefusedFull != 101 || s.RefusedShare != 1 {
 		t.Errorf("%+v", s)
@@ -337,8 +337,8 @@ func TestContextEndsTheWait(t *testing.T) {
 	})
 }
 
-// The bytes may come in the moment in which the context ends. The request is in
-// then, and its next wait knows nothing of the word that nobody heard.
+// The bytes may be granted at the moment when the context ends. The request is
+// then admitted, and its next wait does not receive that grant.
 func TestBytesComeAsTheContextEnds(t *testing.T) {
 	t.Parallel()
 	b := New(Config{Bytes: 100, MaxWait: time.Hour})

@@ -3,7 +3,7 @@
 // body is read, grows it while it unpacks, and releases it when its bytes are no
 // longer referenced.
 //
-//	            Acquire ──► fits? ──► Ticket ──Reserve──► fits? ──► ... ──Release──► bytes come back
+//	            Acquire ──► fits? ──► Ticket ──Reserve──► fits? ──► ... ──Release──► bytes are free
 //	                         │ no                          │ no
 //	                         ▼                             ▼
 //	clients in turn:  a ─► b ─► c            growing: oldest ... youngest
@@ -20,7 +20,7 @@
 //     switches", 1998).
 //
 // A request that does not fit waits, for Config.MaxWait over all its waits, and is
-// then refused. As bytes come back, admitted requests grow first, the oldest
+// then refused. As bytes become free, admitted requests grow first, the oldest
 // first, so that at least one finishes. Then new requests are admitted, one from
 // each client in turn, first come first served within a client. A request of a
 // client that holds nothing may be too large for what is free. Once it has been

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// hold lets n requests of client come again and again, each holding size bytes
-// for that long, until stop is closed.
+// hold runs n goroutines that make requests of client until stop is closed.
+// Each request holds size bytes for the duration held.
 func hold(t *testing.T, b *Budget, wg *sync.WaitGroup, stop chan struct{}, client string, n, size int, held time.Duration) {
 	for range n {
 		wg.Go(func() {
@@ -138,9 +138,9 @@ func TestOrderOfLettingIn(t *testing.T) {
 	})
 }
 
-// Small requests, of which there is always another, do not pass a large one for
-// ever.
-func TestLargeOneIsNotPassedOverForEver(t *testing.T) {
+// A continuous sequence of small requests does not overtake a large one
+// forever.
+func TestLargeOneIsNotPassedOverForever(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := New(Config{Bytes: 100, MaxWait: time.Second})
@@ -156,7 +156,7 @@ func TestLargeOneIsNotPassedOverForEver(t *testing.T) {
 			t.Fatal(err)
 		}
 		if waited := time.Since(began); waited < 500*time.Millisecond {
-			t.Errorf("let in after %s: that is no test", waited)
+			t.Errorf("admitted after %s: the test has no effect", waited)
 		}
 		k.Release()
 		close(stop)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Many goroutines do all operations at random. The sums are right at every moment,
-// none is forgotten, all bytes come back.
+// Many goroutines make random operations. The sums are always right, no request
+// waits forever, and all bytes are released.
 func TestRandomOperations(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(40) {

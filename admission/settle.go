@@ -11,7 +11,8 @@ const alpha = 2
 // free is negative if a Resize left less than what is held.
 func (b *Budget) free() int64 { return b.limit - b.used }
 
-// fits says whether t may have what it wants, by the rule of the package comment.
+// fits reports whether t may have the bytes that it wants, by the rule of the
+// package comment.
 func (b *Budget) fits(t *Ticket) bool {
 	free := b.free()
 	if t.more > free {
@@ -120,9 +121,9 @@ func (b *Budget) settle() {
 	}
 }
 
-// growWaiting goes through the tickets that grow, oldest first. It says whether
-// one that is within its share must wait all the same: then none is admitted
-// before it.
+// growWaiting grows the waiting tickets, oldest first. It reports whether one
+// that is within its share must still wait: then no request is admitted before
+// it.
 func (b *Budget) growWaiting() (saving bool) {
 	b.pass++
 	for i := 0; i < len(b.growing); {

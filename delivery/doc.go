@@ -16,9 +16,9 @@
 // destination that asks for a longer wait gets it. Shutdown sends what is held, with
 // short waits.
 //
-// The queue knows nothing of who fills it. Stats count what the caller calls an item:
-// spans for an exporter, events for the reporter, which adds many of them up in one
-// sample.
+// The queue does not depend on its callers. Stats count what the caller calls an
+// item: spans for an exporter, events for the reporter, which adds many of them up in
+// one sample.
 //
 // A request that failed may have arrived all the same, and is then sent a second
 // time: OTLP is delivered at least once.

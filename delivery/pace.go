@@ -41,8 +41,7 @@ func (p *pace) reset() {
 func (p *pace) ceiling() time.Duration { return max(p.max/3*2, 1) }
 
 // failed sets the time of the next try. It is later than the destination asked
-// for by a part that differs from one sender to the next, as all of them may have
-// been told the same.
+// for by a random part, since all senders may have got the same delay.
 func (p *pace) failed(now time.Time, retryAfter time.Duration) {
 	p.notBefore, p.floor = now.Add(p.wait()), time.Time{}
 	if retryAfter > 0 {

@@ -223,9 +223,9 @@ func life(t *testing.T, seed uint64, unit, nap time.Duration) (total Stats) {
 	}
 	time.Sleep(time.Duration(rng.Int64N(int64(40 * unit))))
 	for range 1 + rng.IntN(2) {
-		patience := time.Duration(rng.Int64N(int64(20 * unit)))
+		timeout := time.Duration(rng.Int64N(int64(20 * unit)))
 		adding.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			ctx, cancel := context.WithTimeout(context.Background(), timeout)
 			defer cancel()
 			q.Shutdown(ctx)
 		})

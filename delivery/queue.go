@@ -154,10 +154,10 @@ func (q *Queue) put(r *Request) (dropped bool) {
 	return !fits || len(out) > 0
 }
 
-// overflow makes room for r, which is counted already, and says whether r fits. out
-// are those that have to leave memory for it, oldest first: fresh data is worth more
-// than old. The request being sent stays, so r fits only beside it; for an r that does
-// not fit in any case nothing else goes.
+// overflow makes room for r, which is already counted, and reports whether r fits. out
+// are the requests that have to leave memory for it, oldest first: fresh data is worth
+// more than old. The request being sent stays, so r fits only beside it; for an r that
+// does not fit in any case nothing else goes.
 //
 // Everything that memory has no room for comes out of here, so this is where a
 // journal on disk would take it over.
@@ -358,7 +358,7 @@ func (q *Queue) logWarning(s otlp.Signal, e *pipeline.Error) {
 	}
 }
 
-// errNeverStarted is the cause of drops that are no destination's fault.
+// errNeverStarted is the cause of drops if the queue was never started.
 var errNeverStarted = errors.New("it was never started")
 
 // abandon drops all that is held.

@@ -200,8 +200,8 @@ func TestOrder(t *testing.T) {
 	})
 }
 
-// Waits double from one second to thirty, half of each is jitter, and an answer
-// begins anew.
+// Delays double from one second to thirty, half of each is jitter, and a
+// response resets them.
 func TestBackoff(t *testing.T) {
 	t.Parallel()
 	shortest, longest := map[int]time.Duration{}, map[int]time.Duration{}
@@ -233,7 +233,7 @@ func TestBackoff(t *testing.T) {
 	}
 	for i, mean := range means {
 		if longest[i]-shortest[i] < mean*3/4 { // of a hundred draws from a range as wide as mean
-			t.Errorf("wait %d is %s to %s: that is no jitter", i, shortest[i], longest[i])
+			t.Errorf("delay %d is %s to %s: there is not enough jitter", i, shortest[i], longest[i])
 		}
 	}
 }

@@ -23,7 +23,7 @@ import (
 )
 
 // tap stands between a client and penstock and remembers each request's bytes,
-// decompressed. Over HTTP the body goes on as it came; over gRPC it is made anew.
+// decompressed. Over HTTP the body goes on as it came; over gRPC it is encoded again.
 type tap struct {
 	mu      sync.Mutex
 	sent    map[otlp.Signal][]string

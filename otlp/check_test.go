@@ -130,7 +130,7 @@ func nastyCases() []nasty {
 		{"high bits are cut off", Profiles, join(sample(varint(1, 1<<32|1)), stacks2), "", 1},
 		{"packed index", Profiles, sample(msg(2, []byte{0, 1})), "the request has no", 0},
 		{"unpacked index", Profiles, sample(varint(2, 1)), "the request has no", 0},
-		{"packed values are no indices", Profiles, sample(msg(4, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 5})), "", 1},
+		{"packed values are not indices", Profiles, sample(msg(4, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 5})), "", 1},
 		{"key reference", Profiles, join(msg(1, msg(1, msg(1, varint(3, 1)))), strings2), "", 0},
 		{"key reference outside", Profiles, join(msg(1, msg(1, msg(1, varint(3, 2)))), strings2), "out of range: string_table", 0},
 		{"value reference outside", Profiles, join(msg(1, msg(1, msg(1, msg(2, varint(8, 2))))), strings2), "out of range: string_table", 0},

@@ -1,6 +1,7 @@
 package otlp
 
-// Signal names one of the four kinds of telemetry. The zero value is no signal.
+// Signal names one of the four kinds of telemetry. The zero value is not a
+// signal.
 type Signal uint8
 
 // The four signals, in the order in which tables and reports list them.

@@ -16,7 +16,7 @@ import (
 
 var errCause = errors.New("no")
 
-// refusals are errors of Send and what a pipeline is told.
+// refusals are errors of Send and the errors that a pipeline gets.
 var refusals = map[string]struct {
 	err  error
 	want pipeline.Error
@@ -48,7 +48,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// scripted is a Sender that answers as it is told.
+// scripted is a Sender with scripted answers.
 type scripted struct {
 	answer Answer
 	err    error

@@ -46,7 +46,7 @@ type Sender interface {
 	// settings or the end of ctx. A nil error means that the destination has
 	// taken the request; every other is an *Error.
 	Send(ctx context.Context, r Request) (Answer, error)
-	// Close gives the connections back. Requests under way fail.
+	// Close closes the connections. Requests in progress fail.
 	Close() error
 }
 

@@ -48,7 +48,7 @@ func (o *options) bodyCompressor(cfg config.HTTPClient) (bodyCompressor, error) 
 	case err != nil:
 		return nil, err
 	case z == nil:
-		return nil, nil // not z: a nil *Compressor is no nil bodyCompressor
+		return nil, nil // not z: a nil *Compressor would not be a nil bodyCompressor
 	}
 	return z, nil
 }

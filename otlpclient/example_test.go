@@ -14,7 +14,8 @@ import (
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
 )
 
-// A request of one log record is sent, and the answer says whether to send it again.
+// A request of one log record is sent. The answer reports whether to send it
+// again.
 func Example() {
 	backend, stop := startBackend(pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error {
 		fmt.Println("the backend has", b.Items(), "item of", b.Signal())

@@ -514,7 +514,7 @@ func TestGRPCConnectionBreaks(t *testing.T) {
 	}
 }
 
-// Close lets requests under way fail.
+// Requests in progress fail after Close.
 func TestGRPCClose(t *testing.T) {
 	t.Parallel()
 	d, entered, _ := stall(t)
@@ -528,7 +528,7 @@ func TestGRPCClose(t *testing.T) {
 	l.mustBeDone(t)
 }
 
-// A destination may go and come back on the same address.
+// A destination may restart on the same address.
 func TestGRPCReconnects(t *testing.T) {
 	t.Parallel()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")

@@ -581,7 +581,7 @@ func TestHTTPKeepsConnections(t *testing.T) {
 	}
 }
 
-// A server that closes idle connections under the client is no failure.
+// If a server closes idle connections, requests do not fail.
 func TestHTTPStaleConnection(t *testing.T) {
 	t.Parallel()
 	s := startHTTP(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })

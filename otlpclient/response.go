@@ -32,7 +32,7 @@ func settle(body []byte) Answer {
 	rejected, message, err := otlp.ParsePartialSuccess(body)
 	switch {
 	case err != nil:
-		return Answer{Warning: fmt.Errorf("the answer is no OTLP response: %w", err)}
+		return Answer{Warning: fmt.Errorf("the answer is not an OTLP response: %w", err)}
 	case rejected < 0:
 		return Answer{Message: printable(message), Warning: errors.New("the answer rejects a negative number of items")}
 	}

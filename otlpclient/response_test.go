@@ -147,7 +147,7 @@ func TestParseRetryAfter(t *testing.T) {
 	}
 	for _, s := range []string{"", "soon", "1.5", "0x10", "1s", "99999999999999999999999x", "2026-11-21T12:00:30Z"} {
 		if got, ok := parseRetryAfter(s, now); ok {
-			t.Errorf("%q: got %s, want no wish", s, got)
+			t.Errorf("%q: got %s, want no delay", s, got)
 		}
 	}
 }

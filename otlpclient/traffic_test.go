@@ -21,7 +21,7 @@ func (t *Traffic) counts() traffic {
 	return traffic{t.RPCOut.Load(), t.RPCIn.Load(), t.WireOut.Load(), t.WireIn.Load()}
 }
 
-// become waits for want: net/http may tell of a request after its answer.
+// become waits for want: net/http may count a request after its response.
 func (t *Traffic) become(want traffic) (got traffic) {
 	for deadline := time.Now().Add(hangsAfter); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		if got = t.counts(); got == want {

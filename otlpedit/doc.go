@@ -4,9 +4,9 @@
 // change are corrected.
 //
 //	ExportXServiceRequest     copied except for the lengths
-//	├─ ResourceX              its length is written anew if something in it changes
+//	├─ ResourceX              its length is rewritten if something in it changes
 //	│  ├─ Resource            given to the editors of level Resources
-//	│  └─ ScopeX              its length is written anew if something in it changes
+//	│  └─ ScopeX              its length is rewritten if something in it changes
 //	│     ├─ Scope            given to the editors of level Scopes
 //	│     └─ item*            given to the editors of level Items:
 //	│                         Span, Metric, LogRecord, Profile

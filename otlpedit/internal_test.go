@@ -42,7 +42,7 @@ func TestPassForgetsTheRequest(t *testing.T) {
 		}
 	}
 	if ended != 4 {
-		t.Errorf("editors were told %d times of the end, want 4", ended)
+		t.Errorf("the end was reported %d times to editors, want 4", ended)
 	}
 	if p.request != nil || p.out != nil || p.mem != nil || p.groups[0].own.known || p.groups[1].own.known || p.strings.request != nil {
 		t.Error("the pass holds on to the request")

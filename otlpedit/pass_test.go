@@ -233,7 +233,7 @@ var errNoMemory = errors.New("no memory")
 
 func (failing) Grow([]byte, int) ([]byte, error) { return nil, errNoMemory }
 
-// rationed is memory that is there for so many calls, and no larger than asked.
+// rationed is memory for a number of calls, of exactly the requested size.
 type rationed struct{ calls *int }
 
 func (r rationed) Grow(b []byte, n int) ([]byte, error) {

@@ -13,7 +13,7 @@ const (
 	Items
 )
 
-// has says whether s has one of the levels of other.
+// has reports whether s has one of the levels of other.
 func (s Levels) has(other Levels) bool { return s&other != 0 }
 
 // below returns the levels inside the outermost one of s.
@@ -73,10 +73,10 @@ const (
 	Drop                   // it goes
 )
 
-// Fusable says whether one pass with all plans has the same result as one pass
-// for each, in their order. In one pass a plan's edits of resources come before
-// the edits of items by all plans, also by those before it. So plans are not
-// fusable where a later one goes back up to a level and
+// Fusable reports whether one pass with all plans has the same result as one
+// pass for each, in their order. In one pass a plan's edits of resources come
+// before the edits of items by all plans, also by those before it. So plans are
+// not fusable where a later one goes back up to a level and
 //
 //   - an earlier one reads that level while it edits one below, or
 //   - drops there what an earlier one would have been given below.

@@ -37,7 +37,7 @@ func (e randomEditor) Edit(p *otlpedit.Pass, l otlpedit.Levels, m []byte, w *otl
 	return e.decide(l, m, resource, scope, w), nil
 }
 
-// mayRead says whether the plan reads one level while it edits another.
+// mayRead reports whether the plan reads one level while it edits another.
 func (r random) mayRead(outer, inner otlpedit.Levels) bool {
 	return r.reads&outer != 0 && outer < inner
 }

@@ -20,7 +20,7 @@ import (
 // room for a length as long as the old one. If the new one takes more or fewer
 // bytes, the content is moved when the group is closed.
 
-// nesting is what there is to know of the two kinds of groups.
+// nesting describes the two kinds of groups.
 var nesting = [2]struct {
 	part         otlp.Part
 	field        uint32 // of the group in the message around it

@@ -91,7 +91,7 @@ func (w *Writer) Without(m []byte, num uint32) {
 }
 
 // Attribute appends an attribute in field num: a key, and a value that is an
-// AnyValue; nil is no value.
+// AnyValue; nil means that there is none.
 func (w *Writer) Attribute(num uint32, key string, value []byte) {
 	mark := w.e.Open(num)
 	w.e.String(otlpfield.KeyValueKey, key)

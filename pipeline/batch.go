@@ -146,7 +146,7 @@ func (b *Batch) Release() {
 // than one consumer, or if it may be sent again.
 func (b *Batch) MarkShared() { b.shared.Store(true) }
 
-// Shared says whether the batch was marked shared.
+// Shared reports whether the batch was marked shared.
 func (b *Batch) Shared() bool { return b.shared.Load() }
 
 // Edit returns the bytes for writing in place, or ErrShared if the batch is

@@ -8,7 +8,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-func TestNewBatchChecksAtTheDoor(t *testing.T) {
+func TestNewBatchChecksTheRequest(t *testing.T) {
 	bad := []byte{0x0a, 9}
 	if b, err := NewBatch(otlp.Traces, bad, nil); err == nil {
 		b.Release()

@@ -52,7 +52,7 @@ var (
 	boom = processorFunc(func(context.Context, *Batch) (*Batch, error) { panic("boom") })
 )
 
-// tally is an Observer that writes down what it is told.
+// tally is an Observer that records its calls.
 type tally struct {
 	timed bool
 	mu    sync.Mutex
@@ -120,7 +120,7 @@ func TestChainPassesOnWhatProcessorsReturn(t *testing.T) {
 		{"unchanged", []processorFunc{pass, pass}, true, false, "traces 3→3|traces 3→3"},
 		{"derived", []processorFunc{duplicate}, false, false, "traces 3→3"},
 		{"derived twice", []processorFunc{duplicate, pass, duplicate, pass}, false, false, "traces 3→3|traces 3→3|traces 3→3|traces 3→3"},
-		{"made anew", []processorFunc{renew, renew}, false, false, "traces 3→3|traces 3→3"},
+		{"created", []processorFunc{renew, renew}, false, false, "traces 3→3|traces 3→3"},
 		{"dropped", []processorFunc{drop, pass}, false, true, "traces 3→0|"},
 		{"dropped later", []processorFunc{duplicate, drop, pass}, false, true, "traces 3→3|traces 3→0|"},
 	}
@@ -159,7 +159,7 @@ func TestChainPassesOnWhatProcessorsReturn(t *testing.T) {
 				got = append(got, o.take())
 			}
 			if text := strings.Join(got, "|"); text != tt.tally {
-				t.Errorf("observers were told %s, want %s", text, tt.tally)
+				t.Errorf("observers got %s, want %s", text, tt.tally)
 			}
 			if n := Live() - live; n != 1 {
 				t.Errorf("%d batches are alive afterwards", n)
@@ -174,7 +174,7 @@ func TestChainPassesOnWhatProcessorsReturn(t *testing.T) {
 // The predecessor's bytes are gone as soon as there is a successor; all that is
 // alive is on the ticket.
 func TestChainHoldsTwoDerivedBatchesAtMost(t *testing.T) {
-	for name, p := range map[string]processorFunc{"derived": duplicate, "made anew": renew} {
+	for name, p := range map[string]processorFunc{"derived": duplicate, "created": renew} {
 		t.Run(name, func(t *testing.T) {
 			live := Live()
 			budget := admission.New(admission.Config{Bytes: 1 << 20})
@@ -229,7 +229,7 @@ func TestChainRetainedResultStaysCharged(t *testing.T) {
 }
 
 func TestChainRefusesWhatHasNoRoom(t *testing.T) {
-	for name, p := range map[string]processorFunc{"derived": duplicate, "made anew": renew} {
+	for name, p := range map[string]processorFunc{"derived": duplicate, "created": renew} {
 		live := Live()
 		budget := admission.New(admission.Config{Bytes: 1 << 16, MaxWait: -1})
 		b := admitted(t, budget)
@@ -332,7 +332,7 @@ func TestChainSurvivesAPanic(t *testing.T) {
 			t.Fatalf("got %#v", err)
 		}
 		if e := Classify(err); e.Kind != Permanent || e.Error() != `internal error in processor "bad/1"` || strings.Contains(err.Error(), "boom") {
-			t.Errorf("the sender is told %s: %v", e.Kind, e)
+			t.Errorf("the sender got %s: %v", e.Kind, e)
 		}
 		if got := o.take(); got != "traces 3→0" {
 			t.Errorf("observed %s", got)

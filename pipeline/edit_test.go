@@ -202,7 +202,7 @@ func TestFusedStepsThatDropAll(t *testing.T) {
 	}
 }
 
-// A failure in a fused pass is told as if the steps had been run one by one.
+// A failure in a fused pass is reported as if the steps had run one by one.
 func TestFailureInAFusedPass(t *testing.T) {
 	live := Live()
 	for _, tt := range []struct {

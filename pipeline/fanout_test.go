@@ -138,7 +138,7 @@ func TestFanoutHidesMutationsFromOthers(t *testing.T) {
 			}
 		}
 		if mask != 7 && !bytes.Equal(batch.Bytes(), request()) {
-			t.Errorf("mix %03b: the batch changed though somebody only reads", mask)
+			t.Errorf("mix %03b: the batch changed although a consumer only reads", mask)
 		}
 		batch.Release()
 	}
@@ -147,7 +147,7 @@ func TestFanoutHidesMutationsFromOthers(t *testing.T) {
 // A reader that keeps the batch sees it unchanged for as long as it keeps it.
 func TestFanoutKeptBatchStaysAsItWas(t *testing.T) {
 	var kept *Batch
-	keeper := &fake{mutates: true, do: func(b *Batch) error { kept = b.Retain(); return nil }}
+	retaining := &fake{mutates: true, do: func(b *Batch) error { kept = b.Retain(); return nil }}
 	last := &fake{mutates: true, do: func(b *Batch) error {
 		if _, err := b.Edit(); !errors.Is(err, ErrShared) {
 			t.Errorf("Edit of a batch that another retains: %v", err)
@@ -155,7 +155,7 @@ func TestFanoutKeptBatchStaysAsItWas(t *testing.T) {
 		return nil
 	}}
 	batch := newTestBatch(t)
-	if err := Fanout(keeper, last).Consume(t.Context(), batch); err != nil {
+	if err := Fanout(retaining, last).Consume(t.Context(), batch); err != nil {
 		t.Fatal(err)
 	}
 	batch.Release()

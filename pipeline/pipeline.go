@@ -44,9 +44,9 @@ func (ConsumerFunc) Capabilities() Capabilities { return Capabilities{} }
 func (f ConsumerFunc) Consume(ctx context.Context, b *Batch) error { return f(ctx, b) }
 
 // Component is what a service starts and stops. Both methods may be called
-// twice. Start binds what there is to bind and returns; Shutdown stops the
-// intake, finishes what is in flight until ctx ends, and joins every goroutine
-// that Start began.
+// twice. Start binds its addresses and files and returns; Shutdown stops
+// accepting data, finishes requests in flight until ctx ends, and joins every
+// goroutine that Start started.
 type Component interface {
 	Start(ctx context.Context) error
 	Shutdown(ctx context.Context) error

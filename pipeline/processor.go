@@ -40,8 +40,8 @@ type Step struct {
 
 // Observer measures one processor. It must be safe for concurrent use.
 type Observer interface {
-	// Timed says whether Processed wants the duration, which costs two readings
-	// of the clock. It is asked once, when the chain is made.
+	// Timed reports whether Processed needs the duration, which costs two
+	// readings of the clock. It is called once, when the chain is created.
 	Timed() bool
 	// Processed is called once for each batch that the processor was given: of
 	// signal s, with in items, of which it passed on out. out is 0 for a batch

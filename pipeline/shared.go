@@ -11,8 +11,8 @@ import (
 //
 // Users come with a key (the address of the configuration, say). The first
 // creates the component, the others get the same. The first Start starts it, and
-// what Start returned is every later caller's answer. It is shut down when the
-// last user has shut down; after that the same key creates anew.
+// later calls return the same result. It is shut down when the last user has
+// shut down; after that the same key creates a new one.
 type Shared[K comparable, C Component] struct {
 	mu  sync.Mutex
 	all map[K]*instance[K, C]
@@ -77,7 +77,7 @@ func (h *Handle[K, C]) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// leave says whether the user that leaves was the last.
+// leave reports whether the user that leaves was the last.
 func (in *instance[K, C]) leave() bool {
 	in.owner.mu.Lock()
 	defer in.owner.mu.Unlock()

@@ -70,7 +70,7 @@ func TestSharedStartErrorIsEverybodys(t *testing.T) {
 	a, _ := all.Get(1, create)
 	b, _ := all.Get(1, create)
 	if a.Start(t.Context()) == nil || b.Start(t.Context()) == nil || a.Component().starts != 1 {
-		t.Error("the second user does not hear of the failed start")
+		t.Error("the second user does not get the error of the start")
 	}
 }
 

@@ -140,7 +140,7 @@ func TestGRPCConfigErrors(t *testing.T) {
 		}
 	}
 	if _, err := Start(t.Context(), nil); err == nil {
-		t.Error("nil is no configuration")
+		t.Error("a nil configuration is accepted")
 	}
 }
 
@@ -177,13 +177,13 @@ func TestGRPCAnswers(t *testing.T) {
 				t.Errorf("%d authentication errors", got)
 			}
 			if code != codes.ResourceExhausted && (!strings.Contains(log.String(), code.String()) || !strings.Contains(log.String(), a.addr)) {
-				t.Errorf("the log does not tell of %s from %s:\n%s", code, a.addr, log)
+				t.Errorf("the log does not name %s from %s:\n%s", code, a.addr, log)
 			}
 		})
 	}
 }
 
-// An answer with RetryInfo is waited for, and is no verdict on the size.
+// After an answer with RetryInfo the reporter waits, and does not make its requests smaller.
 func TestGRPCRetryInfo(t *testing.T) {
 	leakFree(t)
 	a := newAgent()
@@ -206,7 +206,7 @@ func TestGRPCRetryInfo(t *testing.T) {
 	testkit.Eventually(t, "it has come", func() bool { return r.Stats().CountsForTraces.Acknowledged == 1 })
 }
 
-// Requests are no larger than MaxRPCMsgSize, nor than what the agent takes; all
+// Requests are at most as large as MaxRPCMsgSize and as the agent takes; all
 // arrives, in order. Only an entry that does not fit alone is dropped.
 func TestGRPCSplits(t *testing.T) {
 	leakFree(t)
@@ -420,7 +420,7 @@ func TestGRPCOverwrites(t *testing.T) {
 	c.CountsForTracesMaxQueue = 10
 	r, log := startGRPC(t, c)
 	count(r, 1)
-	testkit.Eventually(t, "it is under way", func() bool { return a.triesOf(1) == 1 })
+	testkit.Eventually(t, "it is in progress", func() bool { return a.triesOf(1) == 1 })
 	for i := 2; i <= 11; i++ {
 		count(r, i)
 	}
@@ -497,7 +497,7 @@ func TestGRPCStopGivesUp(t *testing.T) {
 			c.Times = times
 			r, log := startGRPC(t, c)
 			count(r, 1)
-			testkit.Eventually(t, "it is under way", func() bool { return a.triesOf(1) > 0 })
+			testkit.Eventually(t, "it is in progress", func() bool { return a.triesOf(1) > 0 })
 			count(r, 2)
 			r.Stop()
 			if got := r.Stats().CountsForTraces; got != (QueueStats{Reported: 2, Dropped: 2}) {
@@ -641,7 +641,7 @@ func TestGRPCStartWaits(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("that says nothing", func(t *testing.T) {
+	t.Run("that sends nothing", func(t *testing.T) {
 		silent, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

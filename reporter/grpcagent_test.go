@@ -20,7 +20,7 @@ import (
 	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
-// agent is a collection agent that does as it is told and keeps what it takes,
+// agent is a collection agent that answers as the test wants and keeps what it takes,
 // each number once.
 type agent struct {
 	collectionagentv1.UnimplementedCollectionAgentServer
@@ -171,7 +171,7 @@ func startGRPC(t testing.TB, c *Config) (*GRPCReporter, *testkit.Log) {
 	return r, log
 }
 
-// checkEquation says whether each type's account adds up.
+// checkEquation reports whether each type's account adds up.
 func checkEquation(t testing.TB, s GRPCStats) {
 	t.Helper()
 	for name, q := range map[string]QueueStats{
@@ -208,7 +208,7 @@ func (b *breaker) Accept() (net.Conn, error) {
 
 type brittle struct {
 	net.Conn
-	left int64 // bytes; 0: for ever
+	left int64 // bytes; 0: forever
 }
 
 var errBroken = errors.New("reset by the test")

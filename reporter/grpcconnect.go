@@ -22,7 +22,7 @@ import (
 )
 
 // keepaliveAfter is the silence after which a reporter that sends asks whether
-// the agent is there. A connection that died without a word would else be used
+// the agent is there. A connection that died silently would otherwise be used
 // until the kernel gives up on it, after a quarter of an hour.
 const keepaliveAfter = 20 * time.Second
 
@@ -131,7 +131,7 @@ func awaitReady(ctx context.Context, conn *grpc.ClientConn, within time.Duration
 func whyNot(ctx context.Context, conn *grpc.ClientConn) error {
 	_, err := collectionagentv1.NewCollectionAgentClient(conn).Report(ctx, &collectionagentv1.ReportRequest{})
 	if code := status.Code(err); code != codes.Unavailable && code != codes.DeadlineExceeded && code != codes.Canceled {
-		return nil // somebody answered
+		return nil // an agent answered
 	}
 	return err
 }

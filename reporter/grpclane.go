@@ -95,8 +95,8 @@ func (l *lane[T, M]) take() {
 	l.warned = false
 }
 
-// flush sends what is left of the batch before, and what is queued now. It says
-// whether all was settled; else ctx has ended.
+// flush sends what is left of the batch before, and what is queued now. It
+// reports whether all was settled; otherwise ctx has ended.
 func (l *lane[T, M]) flush(ctx context.Context, s *sender) bool {
 	if !l.sendBatch(ctx, s) {
 		return false
@@ -106,7 +106,7 @@ func (l *lane[T, M]) flush(ctx context.Context, s *sender) bool {
 }
 
 func (l *lane[T, M]) sendBatch(ctx context.Context, s *sender) bool {
-	// The agent may take less than we may send. That is found out anew each time:
+	// The agent may take less than we may send. That is determined again each time:
 	// it may have been another agent, or one that was only short of something.
 	limit := s.maxBytes
 	for len(l.batch) > 0 {

@@ -118,7 +118,7 @@ func (s *sender) exchange(ctx context.Context, r *collectionagentv1.ReportReques
 }
 
 // pause waits for d. Stop cuts it short, for a last attempt; after that it waits
-// again. It says whether ctx goes on.
+// again. It reports whether ctx goes on.
 func (s *sender) pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

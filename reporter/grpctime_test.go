@@ -106,7 +106,7 @@ func TestGRPCIntervals(t *testing.T) {
 	}
 }
 
-// Attempts are further and further apart, to a bound, and go on for ever.
+// Attempts are further and further apart, to a bound, and go on forever.
 func TestGRPCBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &clockedAgent{}
@@ -188,7 +188,7 @@ func TestGRPCDay(t *testing.T) {
 }
 
 // Stop ends after GRPCOperationTimeout, and after 5 s where that is longer,
-// though the agent says nothing.
+// although the agent does not answer.
 func TestGRPCStopInTime(t *testing.T) {
 	for operation, most := range map[time.Duration]time.Duration{2 * time.Second: 2 * time.Second, time.Minute: 5 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {

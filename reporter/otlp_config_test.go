@@ -147,7 +147,7 @@ func TestOTLPCompression(t *testing.T) {
 	}
 }
 
-// What is no report is counted as invalid, and the books balance.
+// Invalid reports are counted as such, and the stats balance.
 func TestOTLPInvalid(t *testing.T) {
 	t.Parallel()
 	r, err := NewOTLP(OTLPConfig{Consumer: &testkit.Sink{}, MetricDefinitions: map[uint32]MetricDefinition{1: {Name: "m"}}})
@@ -163,6 +163,6 @@ func TestOTLPInvalid(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	if err := r.Shutdown(t.Context()); err == nil {
-		t.Error("a point was lost, and Shutdown says nothing")
+		t.Error("a point was lost, and Shutdown returns no error")
 	}
 }

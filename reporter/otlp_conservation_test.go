@@ -166,7 +166,7 @@ func TestOTLPBackendComesAndGoes(t *testing.T) {
 	}
 }
 
-// With a backend that is down for ever, the newest stay, within the bound.
+// With a backend that is down forever, the newest stay, within the bound.
 func TestOTLPBackendDownForEver(t *testing.T) {
 	t.Parallel()
 	b := testkit.NewBackend(t, testkit.BackendConfig{})
@@ -193,7 +193,7 @@ func TestOTLPBackendDownForEver(t *testing.T) {
 		t.Errorf("nobody can have taken %d", s.Samples.Acknowledged)
 	}
 	if m := g.GetMetrics(); int64(m.CountsForTracesOverwriteCount) != s.Samples.Dropped[DropPendingFull] {
-		t.Errorf("GetMetrics tells of %d, Stats of %d", m.CountsForTracesOverwriteCount, s.Samples.Dropped[DropPendingFull])
+		t.Errorf("GetMetrics reports %d, Stats %d", m.CountsForTracesOverwriteCount, s.Samples.Dropped[DropPendingFull])
 	}
 	for _, reason := range []string{"pending_full", "stopped"} {
 		if !strings.Contains(g.log.String(), "reason="+reason) {
@@ -403,7 +403,7 @@ func TestOTLPStopDoesNotWaitForShutdown(t *testing.T) {
 	g.eventuallyStats("a try", func(s Stats) bool { return s.Retries > 0 })
 	g.Stop()
 	if err := <-first; err == nil {
-		t.Error("Shutdown lost a sample and says nothing")
+		t.Error("Shutdown lost a sample and returns no error")
 	}
 	s, _ := g.end()
 	onlyDropped(t, s.Samples, DropStopped)
@@ -428,7 +428,7 @@ func TestOTLPNeverStarted(t *testing.T) {
 		t.Errorf("the window takes %d bytes", s.WindowBytes)
 	}
 	if err := g.Shutdown(t.Context()); err == nil {
-		t.Error("Shutdown lost samples and says nothing")
+		t.Error("Shutdown lost samples and returns no error")
 	}
 	g.unwatch()
 	s, _ := g.end()

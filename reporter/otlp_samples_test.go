@@ -97,7 +97,7 @@ func TestOTLPStacksStayApart(t *testing.T) {
 }
 
 // One stack in different processes is one sample for each: with the documented API
-// they are told apart by comm, pod and container, with today's by much more.
+// they are distinguished by comm, pod and container, with today's by much more.
 func TestOTLPProcessesStayApart(t *testing.T) {
 	t.Parallel()
 	trace := loadTrace(1)

@@ -196,7 +196,7 @@ func (c OTLPConfig) validate() error {
 	return errors.Join(problems...)
 }
 
-// overHTTP says whether the endpoint is a URL.
+// overHTTP reports whether the endpoint is a URL.
 func (c OTLPConfig) overHTTP() bool {
 	return strings.HasPrefix(c.Endpoint, "http://") || strings.HasPrefix(c.Endpoint, "https://")
 }

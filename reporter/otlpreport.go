@@ -29,7 +29,7 @@ func (r *OTLPReporter) ReportTraceEvent(trace *samples.Trace, meta *samples.Trac
 	return err
 }
 
-// event is ReportTraceEvent that also says whether the sample was kept.
+// event is ReportTraceEvent that also reports whether the sample was kept.
 func (r *OTLPReporter) event(trace *samples.Trace, meta *samples.TraceEventMeta) (taken profile.Taken, err error) {
 	switch {
 	case trace == nil || meta == nil:

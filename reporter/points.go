@@ -86,8 +86,8 @@ func (p *points) begin(q point) (start uint64) {
 	return min(start, q.time)
 }
 
-// drops returns how many points found no room, how many no request, and how many
-// were no metric.
+// drops returns how many points did not fit into the window, how many did not fit
+// into a request, and how many were invalid.
 func (p *points) drops() (full, tooLarge, invalid int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

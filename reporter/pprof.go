@@ -35,7 +35,7 @@ type PprofMeta struct {
 // and sample type, added up and sent as those of ReportTraceEvent. Each sample
 // type becomes a Profile.
 //
-// It keeps all of the profile but: values of 0, which say nothing, and with them
+// It keeps all of the profile but: values of 0, which carry no information, and with them
 // samples and sample types that have no others; mappings, locations and functions
 // that no sample refers to; functions without a name and a file; lines and columns
 // below 0; and the units of a numeric label that has several. A label of which
@@ -239,7 +239,7 @@ func pprofMapping(m *profile.Mapping) libpf.Mapping {
 	return to
 }
 
-// isHex says whether a build id is a GNU one. Go's are base64 with slashes.
+// isHex reports whether a build id is a GNU one. Go's are base64 with slashes.
 func isHex(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789abcdefABCDEF") == ""
 }

@@ -56,7 +56,7 @@ func mixedList(texts []string, numbers []int64) string {
 }
 
 // unitOf is the one unit of all numbers of a label, if there is one. That of a 0
-// is no unit if it is the label's own name: pprof cannot write a bare 0, and
+// does not count if it is the label's own name: pprof cannot write a bare 0, and
 // package pprofconv helps itself this way.
 func unitOf(key string, numbers []int64, units []string) string {
 	bare := func(i int) string {

@@ -283,7 +283,7 @@ func TestPprofRoundTripOfRandomProfiles(t *testing.T) {
 	}
 }
 
-// Profiles that Go's runtime writes come back, and `go tool pprof` finds the same
+// Profiles that Go's runtime writes are converted there and back, and `go tool pprof` finds the same
 // in both.
 func TestPprofRoundTripOfRuntimeProfiles(t *testing.T) {
 	for name, p := range runtimeProfiles(t) {
@@ -586,7 +586,7 @@ func TestPprofLink(t *testing.T) {
 	}
 }
 
-// Whatever can be read as pprof can be sent, and its totals come back.
+// Whatever can be read as pprof can be sent, and its totals are the same after conversion back.
 func FuzzReportPprof(f *testing.F) {
 	for seed := range uint64(20) {
 		var b bytes.Buffer

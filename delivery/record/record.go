@@ -60,7 +60,7 @@ var (
 	ErrTooLarge = errors.New("the record's header is too large")
 	// ErrVersion: the record is of a later version.
 	ErrVersion = errors.New("unknown version of the record format")
-	// ErrCorrupt: the bytes are no record.
+	// ErrCorrupt means that the bytes are not a record.
 	ErrCorrupt = errors.New("the record is corrupt")
 )
 

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-var update = flag.Bool("update", false, "write the golden records anew")
+var update = flag.Bool("update", false, "write the golden records")
 
 // received is a time with nanoseconds.
 var received = time.Date(2026, 11, 30, 1, 2, 3, 456789, time.UTC)

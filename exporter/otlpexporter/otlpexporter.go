@@ -69,7 +69,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	e, err := sending.New(set, func() (otlpclient.Sender, error) {
 		client, err := otlpclient.NewGRPC(cfg.GRPCClient, cfg.Timeout)
 		if err != nil {
-			return nil, err // not client: a nil *GRPC is no nil Sender
+			return nil, err // not client: a nil *GRPC would not be a nil Sender
 		}
 		return client, nil
 	})

@@ -100,7 +100,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	e, err := sending.New(set, func() (otlpclient.Sender, error) {
 		client, err := otlpclient.NewHTTP(cfg.HTTPClient, cfg.endpoints(), otlpclient.WithCompressor(&lz4Compressor{}))
 		if err != nil {
-			return nil, err // not client: a nil *HTTP is no nil Sender
+			return nil, err // not client: a nil *HTTP would not be a nil Sender
 		}
 		return client, nil
 	})

@@ -11,8 +11,8 @@ import (
 
 var errBoom = errors.New("boom")
 
-// A component counts its calls. It opens two things, and fails after them if it
-// is told to.
+// A component counts its calls. It opens two resources, and then fails if fail
+// is set.
 type component struct {
 	*Cycle
 	fails          error
@@ -154,7 +154,7 @@ func TestSecondCallsWait(t *testing.T) {
 	all.Wait()
 }
 
-// Whoever wins the race, what was opened is closed, and nothing else.
+// Whichever call wins the race, exactly the opened resources are closed.
 func TestRace(t *testing.T) {
 	for range 500 {
 		c := New("x")
@@ -200,6 +200,6 @@ func TestPanic(t *testing.T) {
 	select {
 	case <-done:
 	case <-time.After(10 * time.Second):
-		t.Error("Shutdown waits for ever")
+		t.Error("Shutdown waits forever")
 	}
 }

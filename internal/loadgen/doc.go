@@ -27,5 +27,5 @@
 // measured from the time of sending.
 //
 // The bytes that Source.Take returns belong to a template. The caller can use them until
-// Loan.Return.
+// Request.Return.
 package loadgen

@@ -158,14 +158,14 @@ func (r *run) work(ctx context.Context, sender otlpclient.Sender) {
 func (r *run) send(ctx context.Context, sender otlpclient.Sender, n uint64, due time.Time) error {
 	r.inFlight.Add(1)
 	defer r.inFlight.Add(-1)
-	loan := r.source.Take(n, time.Now())
-	o := outcome{items: loan.Items, bytes: len(loan.Bytes), due: due, sent: time.Now()}
+	request := r.source.Take(n, time.Now())
+	o := outcome{items: request.Items, bytes: len(request.Bytes), due: due, sent: time.Now()}
 	if due.IsZero() {
 		o.due = o.sent
 	}
-	o.answer, o.err = sender.Send(ctx, otlpclient.Request{Signal: loan.Signal, Bytes: loan.Bytes, Done: loan.Return})
+	o.answer, o.err = sender.Send(ctx, otlpclient.Request{Signal: request.Signal, Bytes: request.Bytes, Done: request.Return})
 	o.done = time.Now()
-	r.tallies[loan.Signal].add(o)
+	r.tallies[request.Signal].add(o)
 	return o.err
 }
 

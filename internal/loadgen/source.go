@@ -98,7 +98,7 @@ type template struct {
 	patches
 
 	mu    sync.Mutex
-	inUse bool   // by a Loan
+	inUse bool   // by a Request
 	bytes []byte // written under mu, while not in use
 	salt  uint64 // the current salt of the ids
 	nanos uint64 // the current time, in nanoseconds since the Unix epoch
@@ -120,7 +120,7 @@ func newTemplate(shape Shape, signal otlp.Signal, i int, base time.Time) (*templ
 }
 
 // Take returns request n with its times moved to now. The caller must call Return.
-func (s *Source) Take(n uint64, now time.Time) Loan {
+func (s *Source) Take(n uint64, now time.Time) Request {
 	pool := s.pools[n%uint64(len(s.pools))]
 	turn := n / uint64(len(s.pools))
 	t := pool[turn%uint64(len(pool))]
@@ -130,25 +130,25 @@ func (s *Source) Take(n uint64, now time.Time) Loan {
 	if s.fixed {
 		nanos = t.nanos
 	}
-	loan := Loan{Signal: t.signal, Items: t.items}
+	request := Request{Signal: t.signal, Items: t.items}
 	if t.inUse { // use a copy
-		loan.copied = bufpool.Get(len(t.bytes))
-		loan.Bytes = *loan.copied
-		copy(loan.Bytes, t.bytes)
+		request.copied = bufpool.Get(len(t.bytes))
+		request.Bytes = *request.copied
+		copy(request.Bytes, t.bytes)
 	} else {
 		t.inUse = true
-		loan.home, loan.Bytes = t, t.bytes
+		request.home, request.Bytes = t, t.bytes
 	}
-	t.mix(loan.Bytes, t.salt^salt(n))
-	t.move(loan.Bytes, nanos-t.nanos)
-	if loan.home != nil {
+	t.mix(request.Bytes, t.salt^salt(n))
+	t.move(request.Bytes, nanos-t.nanos)
+	if request.home != nil {
 		t.salt, t.nanos = salt(n), nanos
 	}
-	return loan
+	return request
 }
 
-// Loan is a request to send.
-type Loan struct {
+// Request is a request to send.
+type Request struct {
 	Signal otlp.Signal
 	Items  int
 	// Bytes can be read until Return.
@@ -158,7 +158,7 @@ type Loan struct {
 }
 
 // Return ends the use of the request. It must be called once.
-func (l Loan) Return() {
+func (l Request) Return() {
 	if l.home == nil {
 		bufpool.Put(l.copied)
 		return

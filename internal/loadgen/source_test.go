@@ -62,20 +62,20 @@ func TestRequestsAreValid(t *testing.T) {
 		for _, itemBytes := range []int{0, 60, 1500} {
 			s := few(t, Shape{Signals: all(), BatchItems: items, ItemBytes: itemBytes, Seed: 3}, min(8, 1+1000/items))
 			for n := range uint64(4 * len(s.pools[0])) {
-				loan := s.Take(n, time.Now())
-				name := fmt.Sprintf("%s of %d items of %d bytes", loan.Signal, items, itemBytes)
-				got, err := otlp.Check(loan.Signal, loan.Bytes)
-				if err != nil || got != items || loan.Items != items {
-					t.Errorf("%s: Check says %d items, %v; the loan %d", name, got, err, loan.Items)
+				request := s.Take(n, time.Now())
+				name := fmt.Sprintf("%s of %d items of %d bytes", request.Signal, items, itemBytes)
+				got, err := otlp.Check(request.Signal, request.Bytes)
+				if err != nil || got != items || request.Items != items {
+					t.Errorf("%s: Check says %d items, %v; the request %d", name, got, err, request.Items)
 				}
-				m := testkit.NewMessage(loan.Signal)
-				if err := proto.Unmarshal(loan.Bytes, m); err != nil {
+				m := testkit.NewMessage(request.Signal)
+				if err := proto.Unmarshal(request.Bytes, m); err != nil {
 					t.Errorf("%s: the official module says: %v", name, err)
 				}
-				if loan.Signal == otlp.Profiles {
-					testkit.CheckProfiles(t, loan.Bytes)
+				if request.Signal == otlp.Profiles {
+					testkit.CheckProfiles(t, request.Bytes)
 				}
-				loan.Return()
+				request.Return()
 				if t.Failed() {
 					return
 				}
@@ -253,8 +253,8 @@ func TestIDsAreUnique(t *testing.T) {
 		s := newSource(t, Shape{Signals: test.signals, BatchItems: 3, Seed: 5})
 		owner := map[string]uint64{}
 		for n := range test.n {
-			loan := s.Take(n, time.Now())
-			for _, id := range patchable(t, loan.Signal, loan.Bytes).ids {
+			request := s.Take(n, time.Now())
+			for _, id := range patchable(t, request.Signal, request.Bytes).ids {
 				if first, ok := owner[id]; ok && first != n {
 					t.Fatalf("id %x is in requests %d and %d", id, first, n)
 				}
@@ -263,7 +263,7 @@ func TestIDsAreUnique(t *testing.T) {
 					t.Fatalf("request %d has an id of zeros", n)
 				}
 			}
-			loan.Return()
+			request.Return()
 		}
 	}
 	// The salt of the worst case: equal to the id in all bits that it may change.
@@ -304,9 +304,9 @@ func TestParentsArePatchedWithTheirChildren(t *testing.T) {
 	}
 }
 
-// A request in use does not change when its template is taken again: the second loan is
+// A request in use does not change when its template is taken again: the second request is
 // a copy, with the bytes that the template would have had.
-func TestTakeWhileLent(t *testing.T) {
+func TestTakeWhileInUse(t *testing.T) {
 	t.Parallel()
 	shape := Shape{Signals: []otlp.Signal{otlp.Traces}, BatchItems: 10, Seed: 1, Deterministic: true}
 	s, fresh := newSource(t, shape), newSource(t, shape)
@@ -317,11 +317,11 @@ func TestTakeWhileLent(t *testing.T) {
 		t.Error("the copy is not what the template would have been")
 	}
 	if second.home != nil || &second.Bytes[0] == &slow.Bytes[0] {
-		t.Error("the second loan shares the bytes of the first")
+		t.Error("the second request shares the bytes of the first")
 	}
 	second.Return()
 	if !bytes.Equal(slow.Bytes, want) {
-		t.Error("the bytes of the first loan have changed")
+		t.Error("the bytes of the first request have changed")
 	}
 	slow.Return()
 	if again := s.Take(1+maxTemplates, time.Now()); again.home == nil || !bytes.Equal(again.Bytes, take(fresh, 1+maxTemplates, time.Now())) {

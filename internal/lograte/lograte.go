@@ -14,8 +14,9 @@ type Limiter struct {
 	pending atomic.Int64 // occurrences since then
 }
 
-// Allow counts one occurrence. ok says whether to write a line now: none was written
-// for as long as every. times is the number of occurrences that the line stands for.
+// Allow counts one occurrence. ok reports whether to write a line now, since none
+// was written for the duration every. times is the number of occurrences that the
+// line stands for.
 func (l *Limiter) Allow(every time.Duration) (times int64, ok bool) {
 	l.pending.Add(1)
 	now, last := time.Now().UnixNano(), l.last.Load()
@@ -29,7 +30,7 @@ func (l *Limiter) Allow(every time.Duration) (times int64, ok bool) {
 // forgets them.
 func (l *Limiter) Pending() int64 { return l.pending.Swap(0) }
 
-// Recent says whether a line was written within the last d.
+// Recent reports whether a line was written within the last d.
 func (l *Limiter) Recent(d time.Duration) bool {
 	return within(time.Now().UnixNano(), l.last.Load(), d)
 }

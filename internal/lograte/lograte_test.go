@@ -36,7 +36,7 @@ func TestAllow(t *testing.T) {
 	})
 }
 
-// Each occurrence is in one line, whoever counts.
+// Each occurrence is counted in one line, also with concurrent callers.
 func TestAllowConcurrently(t *testing.T) {
 	t.Parallel()
 	var l Limiter

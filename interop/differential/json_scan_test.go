@@ -45,7 +45,7 @@ var jsonOneofs = map[string]string{
 	"exponentialhistogram": "data", "summary": "data",
 }
 
-// scanJSON looks at a text token by token. It stops where the text is no JSON,
+// scanJSON looks at a text token by token. It stops where the text is not JSON,
 // but the places up to there are known.
 func scanJSON(text []byte) *jsonOddities {
 	o := &jsonOddities{invalid: !json.Valid(text)}

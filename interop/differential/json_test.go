@@ -27,7 +27,7 @@ type jsonReason struct {
 }
 
 var jsonReasons = []jsonReason{
-	{[]side{jsonPdataOnly}, "the text is no JSON: pdata does not look behind the end, and forgives control characters in strings and the like",
+	{[]side{jsonPdataOnly}, "the text is not JSON: pdata ignores what follows the end, and accepts control characters in strings and the like",
 		func(o *jsonOddities) bool { return o.invalid }},
 	{[]side{jsonPdataOnly, jsonPdataNot, jsonMeaning}, "an empty key: pdata takes it for the end of the object",
 		func(o *jsonOddities) bool { return o.emptyKey }},
@@ -84,7 +84,7 @@ func jsonByPdata(s otlp.Signal, text []byte) (wire []byte, v verdict) {
 	return wire, v
 }
 
-// sameToPdata says whether pdata reads in wire what it wrote as theirs. The
+// sameToPdata reports whether pdata reads in wire what it wrote as theirs. The
 // official module merges what stands twice, which pdata does not.
 func sameToPdata(s otlp.Signal, wire, theirs []byte) bool {
 	m := testkit.NewMessage(s)
@@ -148,7 +148,7 @@ func compareJSON(t *testing.T, s otlp.Signal, n uint64, text []byte, found *tall
 	var d side
 	switch {
 	case penstock.ok() && !json.Valid(text):
-		t.Errorf("seed %d, %s: penstock takes what is no JSON:\n%q", n, s, text)
+		t.Errorf("seed %d, %s: penstock accepts invalid JSON:\n%q", n, s, text)
 		return
 	case penstock.ok() && !pdata.ok():
 		d = jsonPdataNot

@@ -6,7 +6,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// verdict is what somebody says of a request.
+// verdict is what one decoder answers to a request.
 type verdict struct {
 	items int
 	err   error
@@ -37,12 +37,12 @@ const (
 type reason struct {
 	side side
 	why  string
-	// found says whether the reason is in the bytes.
+	// found reports whether the reason is in the bytes.
 	found func(s otlp.Signal, request []byte, o *oddities) bool
 }
 
 // pdataGroups is what comes of pdata's way of skipping a group: it stops behind
-// the first field inside that is no group, and misses an end that is the last
+// the first field inside that is not a group, and misses an end that is the last
 // byte of the message (ConsumeUnknown, pdata v1.70.0).
 const pdataGroups = "a group in an unknown field: pdata takes what is in it for fields of the message around it, or misses its end"
 

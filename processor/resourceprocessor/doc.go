@@ -12,8 +12,8 @@
 // below them:
 //
 //	ExportXServiceRequest     copied but for the lengths
-//	├─ ResourceX              length written anew
-//	│  ├─ Resource            length written anew
+//	├─ ResourceX              length rewritten
+//	│  ├─ Resource            length rewritten
 //	│  │  ├─ KeyValue*        replaced, cut out, added
 //	│  │  └─ …                copied
 //	│  └─ ScopeX*, …          copied as one range, items and all

@@ -54,7 +54,7 @@ func (e *editor) End() {
 	clear(e.records[:cap(e.records)])
 }
 
-// edit applies the plan and says whether the resource changes.
+// edit applies the plan and reports whether the resource changes.
 func (e *editor) edit(resource []byte) bool {
 	e.resource, e.lastEnd, e.dropped = resource, 0, false
 	e.records = e.records[:0]
@@ -148,7 +148,8 @@ func (e *editor) changed() bool {
 	return e.dropped
 }
 
-// replaced says whether an attribute that stays has another value than at first.
+// replaced reports whether an attribute that is kept has another value than at
+// first.
 func (r *record) replaced() bool {
 	return !r.deleted && (!bytes.Equal(r.value, r.was) || (r.value == nil) != (r.was == nil))
 }
@@ -184,7 +185,8 @@ func (e *editor) appendTo(w *otlpedit.Writer) {
 	w.Raw(e.resource[copied:])
 }
 
-// drops says whether an attribute goes; r is its record, if it has one.
+// drops reports whether an attribute is removed; r is its record, if it has
+// one.
 func (e *editor) drops(r *record, attribute []byte) bool {
 	if r != nil {
 		return r.deleted

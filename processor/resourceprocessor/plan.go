@@ -100,8 +100,8 @@ func (p *plan) compilePatterns(of []*regexp.Regexp) {
 	}
 }
 
-// drops says whether a key that is not remembered is deleted by a pattern. Which
-// step does it makes no difference: no other step touches such a key.
+// drops reports whether a key without a record is deleted by a pattern. It does
+// not matter which step does it, since no other step changes such a key.
 func (p *plan) drops(key []byte) bool {
 	for _, pattern := range p.patterns {
 		if pattern.Match(key) {

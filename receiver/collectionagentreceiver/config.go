@@ -38,8 +38,8 @@ type Config struct {
 	// MaxReporters is how many reporters may be known at a time, each with caches
 	// of its own.
 	MaxReporters int `yaml:"max_reporters"`
-	// ReporterIdleTimeout is how long a reporter that says nothing is remembered
-	// with its stacks and symbols.
+	// ReporterIdleTimeout is how long an idle reporter is kept, with its stacks
+	// and symbols.
 	ReporterIdleTimeout time.Duration `yaml:"reporter_idle_timeout"`
 	// MaxCacheMiB bounds the stacks, symbols and executables of one reporter,
 	// MaxWindowMiB the samples that were not passed on yet, MaxPendingMiB what the

@@ -119,7 +119,7 @@ func TestMalformed(t *testing.T) {
 		t.Errorf("%d samples, want that of the one request", n)
 	}
 	if !strings.Contains(r.logs.String(), "decode") {
-		t.Errorf("the log says nothing of the refusals:\n%s", r.logs)
+		t.Errorf("the refusals are not in the log:\n%s", r.logs)
 	}
 }
 
@@ -228,7 +228,8 @@ func TestWindowJumps(t *testing.T) {
 	}
 }
 
-// FuzzWindow does the same as it is told: two bytes a step.
+// FuzzWindow makes the same steps, controlled by the input: two bytes for each
+// step.
 func FuzzWindow(f *testing.F) {
 	f.Add([]byte{128, 1, 0, 0, 200, 9, 0, 255, 255, 255, 3, 3})
 	f.Fuzz(func(t *testing.T, steps []byte) {
@@ -552,7 +553,7 @@ func TestAuthentication(t *testing.T) {
 		t.Errorf("a panic: %v", err)
 	}
 	if !strings.Contains(r.logs.String(), errPanic.Error()) {
-		t.Errorf("the log does not tell of the panic:\n%s", r.logs)
+		t.Errorf("the panic is not in the log:\n%s", r.logs)
 	}
 	if want := []component.Need{{Key: "auth.authenticator", ID: "keyring", Role: component.RoleAuthenticator}}; !cmp.Equal(c.Needs(), want) {
 		t.Errorf("needs %v", c.Needs())
@@ -600,7 +601,7 @@ func TestSlowRequest(t *testing.T) {
 	t.Parallel()
 	budget := admission.New(admission.Config{Bytes: 1 << 20})
 	r := makeRig(t, testConfig(), component.Settings{Memory: budget})
-	r.pace.Patience = 50 * time.Millisecond
+	r.pace.GracePeriod = 50 * time.Millisecond
 	r.start()
 	conn, err := grpc.NewClient(r.addr(), grpc.WithTransportCredentials(insecureCreds()))
 	if err != nil {
@@ -689,8 +690,8 @@ func TestRegister(t *testing.T) {
 	}
 }
 
-// Shutdown passes on what is held, in the presence of clients that say nothing,
-// and tells if it cannot.
+// Shutdown passes on the held data, also while idle clients are connected, and
+// returns an error if it cannot.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testConfig(), component.Settings{})
@@ -705,7 +706,7 @@ func TestShutdown(t *testing.T) {
 	began := time.Now()
 	r.end()
 	if took := time.Since(began); took >= maxDrain { // it takes some milliseconds
-		t.Errorf("it took %s: a client that says nothing was waited for", took)
+		t.Errorf("it took %s: it waited for an idle client", took)
 	}
 	if n := r.sink.Items(otlp.Profiles); n != 1 {
 		t.Errorf("%d samples", n)
@@ -785,7 +786,8 @@ func TestShutdownAtAnyMoment(t *testing.T) {
 		for _, n := range taken {
 			want += n
 		}
-		// One of each sender may have been taken without its answer being heard.
+		// One request of each sender may have been accepted although the sender
+		// did not get the response.
 		if got := len(events(t, r.sink.Requests(otlp.Profiles))); got < want || got > want+len(taken) {
 			t.Errorf("%d events of %d that were acknowledged", got, want)
 		}

@@ -7,10 +7,10 @@
 //	                                             Consumer of profiles ◄─┬─ route ◄─ OTLPReporter ◄───┘
 //	                                             Consumer of metrics  ◄─┘           joins, groups, retries
 //
-// A reporter hears of success when its session has what it sent. From there on
-// the session answers for it: it is kept in memory within bounds, passed on at the
-// report interval, and sent again where the pipeline asks for that. While a session
-// has no room, its reporter is told to come back, and keeps its own.
+// A reporter gets a success when its session has the data. From then on the session
+// is responsible for the data: it keeps the data in memory within limits, passes it
+// on at the report interval, and retries if the pipeline asks for that. While a
+// session is full, its reporter gets a retryable error, and keeps its data.
 //
 // The one trap: a session is a reporter's instance, not its connection. It holds
 // the stacks and symbols that the reporter will not send again, so it outlives

@@ -23,7 +23,7 @@ type session struct {
 	ended bool
 }
 
-// backlogRetry is when to come back where the pipeline does not keep up.
+// backlogRetry is the retry delay if the pipeline does not keep up.
 const backlogRetry = time.Second
 
 // take takes a request, each number once.

@@ -24,10 +24,11 @@ import (
 // instance names a reporter: ReportRequest.instance_id.
 type instance [collectionagentv1.IDBytes]byte
 
-// sessions are the reporters that are known: at most max, each until it has sent
-// nothing for idle. A session counts until it has ended: until then it holds its
-// caches. A new reporter for which there is no room takes the place of the one that
-// has been silent longest, if that was for evictable; else it is told to come back.
+// sessions are the current reporters: at most max, each until it has been idle for
+// the duration idle. A session counts until it has ended: until then it has its
+// caches. If there are max sessions, a new reporter replaces the one that has been
+// idle longest, if that was for at least evictable; otherwise it gets a retryable
+// error.
 type sessions struct {
 	max       int
 	idle      time.Duration
@@ -61,7 +62,7 @@ const (
 	// maxEndWait is how long a request waits for a session to end whose place it
 	// needs.
 	maxEndWait = time.Second
-	// fullRetry is when to come back where there is no room.
+	// fullRetry is the retry delay if there are max sessions.
 	fullRetry = 5 * time.Second
 )
 

@@ -50,8 +50,8 @@ func (r *rig) idle() {
 	})
 }
 
-// While requests that are held fill the budget, the next one waits, and then is
-// asked to come again.
+// While held requests fill the budget, the next one waits, and then gets a
+// retryable error.
 func TestAdmissionRefuses(t *testing.T) {
 	t.Parallel()
 	for _, way := range ways {
@@ -143,7 +143,7 @@ func TestAdmissionWaits(t *testing.T) {
 	r.idle()
 }
 
-// What the whole budget has no room for must not come again.
+// A request that is larger than the whole budget is refused permanently.
 func TestLargerThanTheBudget(t *testing.T) {
 	t.Parallel()
 	r := newRigWith(t, testConfig(), setup{budget: admission.New(admission.Config{Bytes: 512 << 10})})
@@ -398,8 +398,8 @@ func (names) Authenticate(_ context.Context, header func(string) []string) (*pip
 	return &pipeline.Identity{Subject: header("x-name")[0]}, nil
 }
 
-// A sender that takes all it can get leaves room for another. Senders are told
-// apart by who they are, not by where they come from.
+// A sender that acquires as many bytes as possible leaves enough for another.
+// Senders are identified by authentication, not by address.
 func TestAdmissionIsFair(t *testing.T) {
 	t.Parallel()
 	budget := admission.New(admission.Config{Bytes: 8 << 20, MaxWait: 20 * time.Millisecond})

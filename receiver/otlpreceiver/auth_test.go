@@ -253,7 +253,7 @@ func TestAuthenticationBeforeTheBody(t *testing.T) {
 			"small, h1.0": "Content-Length: 1000\r\nConnection: close\r\n",
 		} {
 			conn := dialRaw(t, r.HTTPAddr(), ca, "http/1.1")
-			_ = conn.SetDeadline(time.Now().Add(8 * time.Second)) // below patience
+			_ = conn.SetDeadline(time.Now().Add(8 * time.Second)) // below the grace period
 			_, _ = io.WriteString(conn, "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"+head+"\r\n")
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {

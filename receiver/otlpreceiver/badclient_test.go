@@ -25,7 +25,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// badData are bodies that decompress well and are no valid request.
+// badData returns bodies that can be decompressed and are not valid requests.
 func badData() map[string]struct {
 	signal otlp.Signal
 	body   []byte
@@ -42,7 +42,7 @@ func badData() map[string]struct {
 		"wrong wire type":     {otlp.Traces, []byte{0x08, 1}}, // resource_spans as a varint
 		"field number 0":      {otlp.Logs, []byte{0x02, 0}},
 		"end group alone":     {otlp.Logs, []byte{0x0c}},
-		"random":              {otlp.Profiles, []byte("this is no protobuf at all")},
+		"random":              {otlp.Profiles, []byte("this is not protobuf......")},
 		"deep nesting":        {otlp.Traces, marshal(nested(10_000))},
 		"index out of range": {otlp.Profiles, marshal(profile(&profilespb.ProfilesDictionary{StackTable: []*profilespb.Stack{{}}},
 			&profilespb.Sample{StackIndex: 7}))},
@@ -100,8 +100,8 @@ func withGoodNeighbour(t *testing.T, r *rig, bad func()) {
 	}
 }
 
-// Bytes that are no request are InvalidArgument and 400 with a BadRequest, reach
-// no consumer, and are seen in the span.
+// Invalid requests are answered with InvalidArgument and 400 with a BadRequest,
+// do not reach the consumer, and are recorded in the span.
 func TestBadData(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testConfig())

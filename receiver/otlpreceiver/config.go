@@ -163,9 +163,9 @@ type HTTPConfig struct {
 	ReadHeaderTimeout time.Duration `yaml:"read_header_timeout"` // of its header
 	WriteTimeout      time.Duration `yaml:"write_timeout"`       // from the header's end to the response's
 	IdleTimeout       time.Duration `yaml:"idle_timeout"`        // between two requests
-	// MaxConnectionAge is when a client is asked to connect anew, give or take a
-	// tenth; 0 is never. Behind a load balancer it is what spreads clients over
-	// new servers.
+	// MaxConnectionAge is the age, ± 10 %, at which a client has to open a new
+	// connection; 0 means never. Behind a load balancer this distributes clients
+	// over new servers.
 	MaxConnectionAge  time.Duration `yaml:"max_connection_age"`
 	KeepAlivesEnabled bool          `yaml:"keep_alives_enabled"`
 	// Keepalive is the Collector's newer place for the two: keepalive.enabled and
@@ -435,8 +435,8 @@ func (c *Config) Warnings() []string {
 	return all
 }
 
-// onePortWarnings lists the keys of grpc that say nothing on a shared port: the
-// connections are those of http.
+// onePortWarnings lists the keys of grpc that have no effect on a shared port,
+// where the settings of http apply to connections.
 func onePortWarnings(c *GRPCConfig) []string {
 	d := DefaultGRPCConfig()
 	var all []string

@@ -112,7 +112,7 @@ func TestMaxConnectionAge(t *testing.T) {
 	}
 }
 
-// A connection of HTTP/2 is told to go, and what is under way on it finishes.
+// A connection of HTTP/2 gets a GOAWAY, and its requests in progress finish.
 func TestMaxConnectionAgeOfHTTP2(t *testing.T) {
 	t.Parallel()
 	const age = 100 * time.Millisecond
@@ -273,7 +273,7 @@ func TestReadTimeout(t *testing.T) {
 		t.Errorf("HTTP/2: %d", a.StatusCode)
 	}
 	conn := dialRaw(t, r.HTTPAddr(), nil, "")
-	_ = conn.SetReadDeadline(time.Now().Add(8 * time.Second)) // below patience
+	_ = conn.SetReadDeadline(time.Now().Add(8 * time.Second)) // below the grace period
 	_, _ = io.WriteString(conn, "POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 50\r\n\r\nabc")
 	if all, err := io.ReadAll(conn); err != nil || !bytes.HasPrefix(all, []byte("HTTP/1.1 503 ")) {
 		t.Errorf("HTTP/1: %q %v, want 503 and the end", all, err)

@@ -14,7 +14,7 @@ import (
 )
 
 // A receiver of all signals over both protocols, with a consumer of our own. The
-// client hears of success when the consumer has returned nil.
+// client gets a success when the consumer has returned nil.
 func Example() {
 	cfg := otlpreceiver.DefaultConfig()
 	cfg.Protocols.GRPC = otlpreceiver.DefaultGRPCConfig()

@@ -196,9 +196,10 @@ func (q *httpRequest) readBody(r *frontend.Request) (*[]byte, *frontend.Refusal)
 	return body, nil
 }
 
-// badChunks says whether a body could not be read since its chunks are malformed
-// (RFC 9112, section 7.1): the same bytes would fail again. net/http's errors for
-// that have no type, while those of a connection that breaks or is too slow do.
+// badChunks reports whether a body could not be read because its chunks are
+// malformed (RFC 9112, section 7.1): the same bytes would fail again. net/http's
+// errors for that have no type, while those of a connection that breaks or is too
+// slow do.
 func badChunks(r *http.Request, err error) bool {
 	var network net.Error
 	return r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 && r.Context().Err() == nil &&

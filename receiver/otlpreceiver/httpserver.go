@@ -111,15 +111,15 @@ func (s *httpServer) drain(ctx context.Context) bool {
 	return s.server.Shutdown(ctx) == nil
 }
 
-// speaksHTTP2 says whether c allows a cipher suite that HTTP/2 demands of TLS 1.2
-// (RFC 9113, section 9.2.2). Without, net/http does not serve at all.
+// speaksHTTP2 reports whether c allows a cipher suite that HTTP/2 requires for
+// TLS 1.2 (RFC 9113, section 9.2.2). Without one net/http does not serve at all.
 func speaksHTTP2(c *tls.Config) bool {
 	return c.CipherSuites == nil || c.MinVersion >= tls.VersionTLS13 ||
 		slices.Contains(c.CipherSuites, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256) ||
 		slices.Contains(c.CipherSuites, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)
 }
 
-// abort breaks off what drain left.
+// abort closes the connections that drain left open.
 func (s *httpServer) abort() {
 	s.cancel()
 	_ = s.server.Close() // the error is of sockets that are no longer used

@@ -400,8 +400,8 @@ func (r *rig) waitFor(condition func() bool) {
 	testkit.Eventually(r.t, "the condition holds", condition)
 }
 
-// A consumer that hangs is told by its context. If it listens, Shutdown joins
-// it; if not, Shutdown says so and returns all the same.
+// The context of a consumer that hangs is cancelled. If the consumer returns
+// then, Shutdown waits for it; if not, Shutdown returns an error.
 func TestShutdownWithHungConsumer(t *testing.T) {
 	t.Parallel()
 	for _, via := range []struct {

@@ -6,9 +6,9 @@
 //	                                    ├──────────────────────────────────────────┤
 //	HTTP :4318 ─► conns ─► httpHandler ─┘ in one pooled buffer ─► export           └─► answer: success, partial, refusal
 //
-// The client hears of success when the consumer has returned nil, not before.
-// What a consumer's error means to the client is decided in package frontend, once
-// for all transports.
+// The client gets a success when the consumer has returned nil, not before. What a
+// consumer's error means to the client is decided in package frontend, once for
+// all transports.
 //
 // An embedder registers consumers of its own:
 //

@@ -26,7 +26,8 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// What a receiver tells of its requests, and what it takes care of in them.
+// Tests of metrics, spans and logs of requests, and of special cases of their
+// contents.
 
 // reasons is one request for each way to be refused.
 var reasons = []struct {
@@ -179,7 +180,7 @@ func TestShutdownAndBreakOffAreReported(t *testing.T) {
 	}
 }
 
-// A receiver whose listener fails says that it is not well; a stop is no failure.
+// A receiver whose listener fails is not healthy; a stopped one is.
 func TestHealthy(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"gRPC", "HTTP"} {
@@ -231,7 +232,7 @@ func TestTraceparent(t *testing.T) {
 }
 
 // Strings that are not UTF-8 are passed on, repaired or refused, as configured.
-// The log tells of each client once.
+// Each client is logged once.
 func TestInvalidUTF8(t *testing.T) {
 	t.Parallel()
 	good := request(otlp.Logs, 3)
@@ -339,7 +340,8 @@ func TestProfilesVersion(t *testing.T) {
 	})
 }
 
-// Profiles of an older format are told so where it shows.
+// Profiles of an older format get an error that says so if the format can be
+// recognised.
 func TestOlderProfiles(t *testing.T) {
 	t.Parallel()
 	var profile []byte
@@ -380,7 +382,7 @@ func TestOlderProfiles(t *testing.T) {
 	}
 }
 
-// A stop while bodies are under way is over at its deadline.
+// Shutdown while bodies are being received returns at its deadline.
 func TestShutdownMidBody(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ path, media string }{

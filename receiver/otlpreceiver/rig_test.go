@@ -163,7 +163,7 @@ func (r *rig) shutdownIn(d time.Duration) error {
 	return r.Shutdown(ctx)
 }
 
-// answer is what a client hears, in terms that both transports have.
+// answer is the response that a client gets, in terms of both transports.
 type answer struct {
 	http       int         // 0 for gRPC
 	status     *spb.Status // nil for success

@@ -104,7 +104,7 @@ func (c *ServerConfig) listenOptions() config.ListenOptions {
 	return config.ListenOptions{Transport: c.Transport, Endpoint: c.Endpoint, SocketMode: fs.FileMode(c.SocketMode)}
 }
 
-// isAnyPort says whether each listener on endpoint gets a port of its own.
+// isAnyPort reports whether each listener on endpoint gets its own port.
 func isAnyPort(endpoint string) bool {
 	_, port, err := net.SplitHostPort(endpoint)
 	return err == nil && (port == "0" || port == "")

@@ -23,15 +23,14 @@ import (
 	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
-// Clients that are slow or silent, and a receiver with less patience than it has
-// by default.
+// Slow and idle clients, and a receiver with shorter timeouts than by default.
 
 func impatient(p *frontend.Pace) {
-	p.Handshake, p.Patience = 400*time.Millisecond, 400*time.Millisecond
+	p.Handshake, p.GracePeriod = 400*time.Millisecond, 400*time.Millisecond
 	p.WriteStall, p.WindowStall = 400*time.Millisecond, 400*time.Millisecond
 }
 
-// trickle is a body of which a byte comes now and then, for ever.
+// trickle is an endless body of which a byte arrives from time to time.
 type trickle struct {
 	first []byte
 	ctx   context.Context
@@ -106,7 +105,7 @@ func TestSlowBody(t *testing.T) {
 						}
 					}
 				}
-				r.idle() // the answer may be heard before it is counted
+				r.idle() // the client may get the response before it is counted
 				if n := r.metric("otelcol_receiver_refused_requests", "reason=broken_off", "transport="+target.name); n != 1 {
 					t.Errorf("%d counted as interrupted, want 1", n)
 				}
@@ -126,7 +125,7 @@ func cfgOn(t *testing.T, cfg Config) Config {
 // A large body has the time that it takes at the least rate.
 func TestSteadyBodyIsNotSlow(t *testing.T) {
 	t.Parallel()
-	r := newRigWith(t, testConfig(), setup{pace: func(p *frontend.Pace) { p.Patience, p.MinRateBytes = 300*time.Millisecond, 64<<10 }})
+	r := newRigWith(t, testConfig(), setup{pace: func(p *frontend.Pace) { p.GracePeriod, p.MinRateBytes = 300*time.Millisecond, 64<<10 }})
 	good := request(otlp.Logs, 15_000) // 300 KB
 	for _, target := range []struct{ path, media string }{{otlp.Logs.Spec().Method, "application/grpc"}, {"/v1/logs", "application/x-protobuf"}} {
 		addr, body := r.HTTPAddr(), good

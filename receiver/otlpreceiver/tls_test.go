@@ -223,8 +223,8 @@ func TestTLSFilesNotThere(t *testing.T) {
 	}
 }
 
-// Clients that have TLS where the port has none, or the other way round, are
-// turned away; the log tells of the first.
+// Clients that use TLS on a port without TLS, or the opposite, are refused; the
+// first is logged.
 func TestTLSAndPlaintextMixedUp(t *testing.T) {
 	t.Parallel()
 	ca := tlstest.New(t)
@@ -235,12 +235,12 @@ func TestTLSAndPlaintextMixedUp(t *testing.T) {
 			t.Error("a handshake with a port without TLS")
 		}
 	}
-	const told = "it speaks TLS to a port without"
+	const want = "it speaks TLS to a port without"
 	plain.waitFor(func() bool {
 		return plain.metric("otelcol_receiver_refused_connections", "reason=protocol", "transport=grpc") == 3
 	})
-	plain.waitFor(func() bool { return strings.Contains(plain.logs.String(), told) })
-	if n := strings.Count(plain.logs.String(), told); n != 1 || !strings.Contains(plain.logs.String(), "127.0.0.1") {
+	plain.waitFor(func() bool { return strings.Contains(plain.logs.String(), want) })
+	if n := strings.Count(plain.logs.String(), want); n != 1 || !strings.Contains(plain.logs.String(), "127.0.0.1") {
 		t.Errorf("the log tells %d times:\n%s", n, plain.logs)
 	}
 

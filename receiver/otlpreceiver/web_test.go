@@ -109,8 +109,8 @@ func (r *rig) do(method, path string, header http.Header, body []byte) *http.Res
 	return resp
 }
 
-// With * every page may send, but none is told that it may use the user's
-// credentials: the answer names no origin.
+// With * every page may send, but none may use the user's credentials: the
+// response contains no origin.
 func TestCORSForAllNamesNobody(t *testing.T) {
 	t.Parallel()
 	r := newRigWith(t, corsConfig(CORSConfig{AllowedOrigins: []string{"*"}}, nil), setup{auth: &bearer{}})

@@ -18,7 +18,7 @@ import (
 //	locations  "mapping address lines…" ──► number     kept from one baseline to the
 //	stacks     "numbers… labels…"       ──► values     next, so that keys compare
 type baseline struct {
-	when      time.Time // of the profile, by the clock that its windows are told in
+	when      time.Time // of the profile, by the clock of its windows
 	asked     time.Time // by our clock
 	process   string    // what tells one run of the process from the next
 	columns   []string  // sample types that accumulate, with units

@@ -43,8 +43,8 @@ type Config struct {
 
 	// MaxProfileBytes bounds one profile, decompressed.
 	MaxProfileBytes int `yaml:"max_profile_bytes"`
-	// MaxConcurrency bounds how many answers are read at a time. A target has at
-	// most two under way: its CPU profile, and one other.
+	// MaxConcurrency is the maximum number of responses read at a time. A target
+	// has at most two requests in progress: its CPU profile, and another.
 	MaxConcurrency int `yaml:"max_concurrency"`
 	// MaxBaselineBytes bounds what is remembered of all targets' cumulative
 	// profiles, about as much as their profiles decompressed.
@@ -272,7 +272,7 @@ func (c *Config) globs() []glob {
 
 func checkPattern(pattern string) error {
 	if _, err := filepath.Match(pattern, ""); err != nil {
-		return fmt.Errorf("%q is no pattern: %w", pattern, err)
+		return fmt.Errorf("%q is not a pattern: %w", pattern, err)
 	}
 	if strings.Contains(pattern, "**") {
 		return fmt.Errorf("%q: ** is not supported: expected one * for each folder", pattern)

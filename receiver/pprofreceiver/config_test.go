@@ -133,7 +133,7 @@ func TestWrongConfigurations(t *testing.T) {
 		`{targets: ["h:1"], count_from: birth}`:                                "expected first_fetch or process_start",
 		`{targets: ["h:1"], self: {}}`:                                         "self is not supported",
 		`{targets: ["h:1"], server: {endpoint: ":1"}}`:                         "server is not supported",
-		`files: ["[a"]`:     "files: \"[a\" is no pattern",
+		`files: ["[a"]`:     "files: \"[a\" is not a pattern",
 		`files: ["a/**/b"]`: "** is not supported",
 		`remote: {}`:        "remote.endpoint: expected the URL of a profile",
 		`remote: {endpoint: "http://h/debug/pprof/profile?seconds=9", timeout: 9s}`: "remote.endpoint: the timeout is 9s",

@@ -6,9 +6,9 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// restarted says whether the process of r is another than that of before: it
-// says so, or a stack has less than it had. What accumulates never shrinks, and
-// no stack goes.
+// restarted reports whether the process of r is another than that of before:
+// its mapping differs, or a stack has a lower value. Accumulated values never
+// decrease, and no stack disappears.
 func (r *reading) restarted(before *baseline) bool {
 	if r.now.process != before.process || !slices.Equal(r.now.columns, before.columns) {
 		return true
@@ -24,10 +24,9 @@ func (r *reading) restarted(before *baseline) bool {
 	return false
 }
 
-// since returns the samples of what came after before, which is nil where
-// everything did. The samples are new, with nothing but 0 in the columns that do
-// not accumulate; stacks of which nothing came are left out. A stack that is
-// there several times is there once.
+// since returns samples with the differences to before, which may be nil. The
+// samples are new, with 0 in the columns that do not accumulate; stacks without
+// a difference are left out. Duplicate stacks are merged.
 func (r *reading) since(before *baseline) []*profile.Sample {
 	var out []*profile.Sample
 	done := make(map[string]bool, len(r.now.stacks))

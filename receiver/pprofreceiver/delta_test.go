@@ -128,7 +128,8 @@ func TestRestartsBeginAnew(t *testing.T) {
 	}
 }
 
-// The process is told by its main mapping also where no location refers to one.
+// The process is identified by its main mapping even if no location refers to
+// it.
 func TestAnotherBuildIsAnotherProcess(t *testing.T) {
 	t.Parallel()
 	at := func(second int, build string, n int64) *profile.Profile {
@@ -147,7 +148,7 @@ func TestAnotherBuildIsAnotherProcess(t *testing.T) {
 }
 
 // What differs in any part of its content is another stack.
-func TestStacksAreToldApart(t *testing.T) {
+func TestStacksAreDistinguished(t *testing.T) {
 	t.Parallel()
 	base := frame{fn: "f", file: "f.go", line: 3, address: 0x400010}
 	with := func(change func(*frame)) stack {
@@ -424,7 +425,7 @@ func TestSumIsLastMinusFirst(t *testing.T) {
 
 // FuzzDelta lets the input decide what processes do.
 func FuzzDelta(f *testing.F) {
-	f.Add([]byte("a process that does this and that, and then starts anew"))
+	f.Add([]byte("a process that does this and that, and then starts again"))
 	f.Add(binary.LittleEndian.AppendUint64(nil, math.MaxUint64))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > 400 {

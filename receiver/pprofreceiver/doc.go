@@ -11,16 +11,16 @@
 //
 // What a profile says is about a window (cpu), a moment (inuse_space, goroutine)
 // or all the time since the process began (alloc_space, contentions). The last
-// kind is told by sample type (accumulates), and reported as the difference to
-// the fetch before: the sum of what is reported is the difference of the last
-// fetch and the first, whatever failed in between, restarts of the process
-// included.
+// kind is recognised by its sample type (accumulates), and reported as the
+// difference to the previous fetch: the sum of the reported values is the
+// difference between the last fetch and the first, whatever failed in between,
+// including restarts of the process.
 //
 // The one trap: a profile is handed to the sink once. Its baseline is replaced
 // whatever the sink says, for what it refused it may have taken in part.
 //
-// The package's files in order: config.go, kinds.go and sources.go say what to
-// fetch; engine.go and round.go when; fetch.go and unpack.go how; delta.go,
-// baseline.go and send.go what is reported of it; files.go reads files;
-// failure.go and health.go tell of failures; receiver.go is the pipeline's component.
+// The package's files in order: config.go, kinds.go and sources.go say what to fetch;
+// engine.go and round.go when; fetch.go and unpack.go how; delta.go, baseline.go and
+// send.go what is reported of it; files.go reads files; failure.go and health.go
+// report failures; receiver.go is the pipeline's component.
 package pprofreceiver

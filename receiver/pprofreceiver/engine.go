@@ -183,8 +183,8 @@ func (e *Engine) RunOnce(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Shutdown breaks off what is being fetched and waits for the loops to end. What
-// was parsed is still handed to the sink. It may be called twice.
+// Shutdown aborts the fetches and waits for the loops to end. Profiles that have
+// been parsed are still passed to the sink. It may be called twice.
 func (e *Engine) Shutdown(context.Context) error {
 	return e.life.Shutdown(func() error {
 		e.cancel(errStopped)

@@ -20,7 +20,7 @@ const (
 	causeBusy      cause = "busy"        // another CPU profile is being taken
 	causeStatus    cause = "status"      // any other answer but 200
 	causeRedirect  cause = "redirect"    // it leads elsewhere
-	causeNotPprof  cause = "not_pprof"   // the answer is no profile
+	causeNotPprof  cause = "not_pprof"   // the response is not a profile
 	causeTooLarge  cause = "too_large"   // more than max_profile_bytes
 	causeFile      cause = "file"        // a file cannot be read
 	causeBaseline  cause = "no_room"     // max_baseline_bytes is spent

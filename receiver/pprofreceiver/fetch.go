@@ -19,7 +19,7 @@ const (
 	// bodyWithin is how long an answer may take once it has begun, while it holds
 	// one of the engine's places for reading.
 	bodyWithin = 10 * time.Second
-	// maxComplaint is how much is read of an answer that is no success.
+	// maxComplaint is how much is read of an error response.
 	maxComplaint = 512
 )
 

@@ -143,7 +143,7 @@ func TestNothingListens(t *testing.T) {
 		t.Errorf("failures %s, want 6 refused", got)
 	}
 	if lines := r.log.Lines(""); len(lines) != 1 {
-		t.Errorf("one trouble was told %d times:\n%s", len(lines), strings.Join(lines, "\n"))
+		t.Errorf("one failure was logged %d times:\n%s", len(lines), strings.Join(lines, "\n"))
 	}
 }
 
@@ -308,7 +308,7 @@ func TestTLS(t *testing.T) {
 }
 
 // One warning when a target begins to fail, one line when it is back.
-func TestTroubleIsToldOnce(t *testing.T) {
+func TestFailureIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	state := make(chan http.Handler, 1)
 	good := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(plainProfile(t)) })

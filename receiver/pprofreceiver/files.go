@@ -24,10 +24,10 @@ type fileReader struct {
 	interval, delay time.Duration
 	resource        libpf.Attributes
 	seen            map[string]fileVersion // of the files that match now
-	told            bool                   // that there are too many
+	logged          bool                   // that there are too many
 }
 
-// fileVersion tells a file that was written anew from the one that was read.
+// fileVersion distinguishes a rewritten file from the one that was read.
 type fileVersion struct {
 	size    int64
 	modTime time.Time
@@ -88,14 +88,14 @@ func (f *fileReader) matches() []string {
 	slices.Sort(all)
 	all = slices.Compact(all)
 	if len(all) > maxFiles {
-		if !f.told {
+		if !f.logged {
 			f.engine.set.Logger.Warn("too many files match: the rest, by name, is left out until others are gone",
 				slog.Int("matching", len(all)), slog.Int("read", maxFiles))
 		}
-		f.told = true
+		f.logged = true
 		return all[:maxFiles]
 	}
-	f.told = false
+	f.logged = false
 	return all
 }
 

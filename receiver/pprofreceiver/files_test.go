@@ -55,7 +55,8 @@ func TestFilesAreReadOnce(t *testing.T) {
 		t.Errorf("resource %q", calls[0].meta.Resource)
 	}
 
-	// Written anew it is another profile; touched without a change, or removed, it is none.
+	// A rewritten file is another profile; one whose time changed, or that was
+	// removed, is not.
 	writeProfile(t, at("2.pb.gz"), heapAt(2, simple("b", 1, 0, 0, 0), simple("c", 5, 0, 0, 0)))
 	if err := os.Remove(at("1.pb.gz")); err != nil {
 		t.Fatal(err)

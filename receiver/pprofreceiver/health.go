@@ -41,7 +41,7 @@ var (
 		back:  "a pprof target is back", key: "profile",
 	}
 	ofFiles = &wording{
-		fails: "a file is no profile that can be used; it is read again when it has changed",
+		fails: "a file is not a profile that can be used; it is read again when it has changed",
 		back:  "all files can be used again", key: "file", each: true,
 	}
 )

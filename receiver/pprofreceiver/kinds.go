@@ -68,8 +68,8 @@ func kindByPath(path string) (int, bool) {
 	return i, i >= 0
 }
 
-// accumulates says whether a sample type counts since the process began. The
-// others are what is there now, or what a window held.
+// accumulates reports whether a sample type counts since the process began. The
+// others are current values, or values of a window.
 func accumulates(sampleType string) bool {
 	switch sampleType {
 	case "alloc_objects", "alloc_space", "contentions", "delay":

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// makePipe makes what looks like a file, and would be read for ever.
+// makePipe creates a pipe, reading from which would never end.
 func makePipe(t *testing.T, path string) {
 	t.Helper()
 	if err := syscall.Mkfifo(path, 0o600); err != nil {

@@ -164,7 +164,8 @@ func TestRealProcess(t *testing.T) {
 	}
 }
 
-// Two who profile one process at a time: the second is told so, and gets its turn.
+// Two clients profile one process at the same time: the second gets an error,
+// and succeeds later.
 func TestRealCPUProfileInUse(t *testing.T) {
 	p := newProcess()
 	addr := serve(t, p)

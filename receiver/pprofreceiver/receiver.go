@@ -101,8 +101,7 @@ func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) error {
 	return nil
 }
 
-// Shutdown breaks off what is being fetched, and sends what was fetched until ctx
-// ends.
+// Shutdown aborts the fetches, and sends the fetched profiles until ctx ends.
 func (r *Receiver) Shutdown(ctx context.Context) error {
 	return r.life.Shutdown(func() error {
 		now := r.running.Load()

@@ -127,7 +127,7 @@ func TestEndToEnd(t *testing.T) {
 	for _, request := range sink.Requests(otlp.Profiles) {
 		sent(t, request, got, resources)
 	}
-	for key := range got { // what is in use is told in each round: the number of rounds is not ours
+	for key := range got { // values in use are reported in each round, and the number of rounds varies
 		if strings.HasPrefix(key, "inuse") {
 			delete(got, key)
 		}

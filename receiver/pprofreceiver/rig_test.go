@@ -255,7 +255,8 @@ type stack struct {
 	values []int64
 }
 
-// makeProfile builds a profile. ids shift by shift, so that they say nothing.
+// makeProfile builds a profile. ids are shifted by shift, since they must have
+// no meaning.
 func makeProfile(types []string, at time.Time, process profile.Mapping, shift uint64, stacks ...stack) *profile.Profile {
 	m := &process
 	m.ID = 1

@@ -18,8 +18,8 @@ type Sink interface {
 	ReportPprof(p *profile.Profile, m reporter.PprofMeta) error
 }
 
-// maxSkew is how far the clock of a target may be from ours for its times to be
-// believed.
+// maxSkew is the maximum difference between the clocks of a target and of this
+// machine for its times to be used.
 const maxSkew = time.Hour
 
 // An answer is a profile that has come.

@@ -152,8 +152,8 @@ func parseTarget(endpoint string) (*url.URL, error) {
 	return config.ParseHTTPEndpoint("http://" + endpoint)
 }
 
-// namesProfile says whether a URL is that of one profile, not of the folder of
-// all of them.
+// namesProfile reports whether a URL is that of one profile, not of the folder
+// of all profiles.
 func namesProfile(u *url.URL) bool {
 	_, known := kindByPath(u.Path)
 	return known || u.RawQuery != "" || measuresDelta(u)

@@ -87,8 +87,8 @@ var (
 	weightWithin = map[uint32]map[uint32]int{2: {1: 16, 2: 8, 3: 400}, 4: {4: perMessage}}
 )
 
-// weigh refuses bytes that would make more than max bytes of objects. What is no
-// protobuf it leaves to the parser.
+// weigh refuses bytes that would become more than max bytes of objects. It
+// leaves invalid protobuf to the parser.
 func weigh(data []byte, max int) error {
 	total := 0
 	for c := (wire.Cursor{Buf: data}); c.Next(); {

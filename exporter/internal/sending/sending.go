@@ -4,9 +4,9 @@
 //	Consume(batch) ─► otlpclient.SendBatch ─► Answer  ─► nil, or Partial
 //	                                      └► *Error  ─► Retryable, Overloaded, Permanent
 //
-// A failure is returned, for only the client can do something about the data, and it
-// is logged now and then, for a relay whose backend is down would otherwise say
-// nothing to its operator. This is the one place that does both with an error.
+// A failure is returned, since only the client can retry, and it is logged at
+// intervals, since otherwise an operator would not notice that the backend is down.
+// This is the only place that both logs and returns an error.
 package sending
 
 import (
@@ -150,8 +150,8 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	return nil
 }
 
-// logFailure logs a failure that the client is told as well. The error names the
-// endpoint.
+// logFailure logs a failure that is also returned to the client. The error names
+// the endpoint.
 func (e *Exporter) logFailure(ctx context.Context, b *pipeline.Batch, refusal *pipeline.Error) {
 	failures, ok := e.failures.Allow(e.failureEvery)
 	if !ok {

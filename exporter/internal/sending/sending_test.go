@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// scripted is a Sender that answers as it is told.
+// scripted is a Sender with scripted answers.
 type scripted struct {
 	answer otlpclient.Answer
 	err    error
@@ -229,7 +229,7 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
-// Shutdown waits for what is under way, and no longer than its context.
+// Shutdown waits for requests in progress, and no longer than its context.
 func TestShutdownDrains(t *testing.T) {
 	t.Parallel()
 	for _, late := range []bool{false, true} {
@@ -247,7 +247,7 @@ func TestShutdownDrains(t *testing.T) {
 		go func() { down <- e.Shutdown(ctx) }()
 		select {
 		case err := <-down:
-			t.Fatalf("shut down over a request under way: %v", err)
+			t.Fatalf("shut down during a request: %v", err)
 		case <-time.After(20 * time.Millisecond):
 		}
 		if late {
@@ -290,8 +290,8 @@ func TestRemarksAreLimited(t *testing.T) {
 	e.Shutdown(t.Context())
 }
 
-// A backend that is down is reported at once, and then every ten seconds with
-// how often it failed since. What the client was told is logged too.
+// A failing backend is logged immediately, and then every ten seconds with the
+// number of failures since. The error that the client got is logged too.
 func TestFailuresAreLoggedNowAndThen(t *testing.T) {
 	t.Parallel()
 	for answer, cause := range map[string]*otlpclient.Error{
@@ -305,7 +305,7 @@ func TestFailuresAreLoggedNowAndThen(t *testing.T) {
 			defer b.Release()
 			for range 25 { // at 0 s, 1 s, ... 24 s
 				if err := e.Consume(t.Context(), b); !errors.Is(err, cause) {
-					t.Fatalf("the sender is told %v", err)
+					t.Fatalf("the sender got %v", err)
 				}
 				time.Sleep(time.Second)
 			}

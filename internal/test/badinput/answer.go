@@ -144,7 +144,7 @@ func grpcAnswer(status int, header, trailer http.Header) *answer {
 	return a
 }
 
-// hasDetail says whether the status carries a detail of that type.
+// hasDetail reports whether the status carries a detail of that type.
 func (a *answer) hasDetail(name string) bool {
 	for _, d := range a.status.GetDetails() {
 		if detailName(d.TypeUrl) == name {

@@ -114,7 +114,7 @@ func (r *runner) address(c *Case) string {
 	return r.HTTP
 }
 
-// probeH2C says whether the HTTP port accepts HTTP/2 without TLS, which OTLP
+// probeH2C reports whether the HTTP port accepts HTTP/2 without TLS, which OTLP
 // leaves open.
 func (r *runner) probeH2C() bool {
 	conn, err := dialH2(r.HTTP, r.Timeout, false)

@@ -122,7 +122,7 @@ func TestImportsGoDown(t *testing.T) {
 	}
 }
 
-// landing says whether dep is a part of pkg's own folder, split off.
+// landing reports whether dep is a part of pkg's own folder, split off.
 func landing(pkg, dep string) bool { return strings.HasPrefix(dep, pkg+"/internal/") }
 
 // What differs by signal is a column of the table in package otlp: nobody else

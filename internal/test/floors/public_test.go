@@ -165,7 +165,7 @@ func (s *publicScan) structure(at string, t *types.Struct) {
 	}
 }
 
-// promotes says whether an embedded type gives the struct exported methods.
+// promotes reports whether an embedded type gives the struct exported methods.
 func promotes(t types.Type) bool {
 	methods := types.NewMethodSet(types.NewPointer(t))
 	for i := range methods.Len() {

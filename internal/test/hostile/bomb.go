@@ -44,16 +44,16 @@ func (a Answer) String() string {
 	return s
 }
 
-// OK says whether the request was accepted.
+// OK reports whether the request was accepted.
 func (a Answer) OK() bool { return a.HTTP == http.StatusOK || a.HTTP == 0 && a.GRPC == codes.OK }
 
-// TooLarge says whether it was refused for good because of its size (OTLP
+// TooLarge reports whether it was refused for good because of its size (OTLP
 // specification, "413" and RESOURCE_EXHAUSTED without RetryInfo).
 func (a Answer) TooLarge() bool {
 	return a.HTTP == http.StatusRequestEntityTooLarge || a.HTTP == 0 && a.GRPC == codes.ResourceExhausted && !a.RetryHint
 }
 
-// Later says whether it was refused for now, with a hint when to try again.
+// Later reports whether it was refused for now, with a hint when to try again.
 func (a Answer) Later() bool {
 	switch {
 	case !a.RetryHint:
@@ -64,7 +64,7 @@ func (a Answer) Later() bool {
 	return a.HTTP == http.StatusTooManyRequests || a.HTTP == http.StatusServiceUnavailable
 }
 
-// Refused says whether it was not accepted, for whatever reason.
+// Refused reports whether it was not accepted, for whatever reason.
 func (a Answer) Refused() bool { return !a.OK() }
 
 func answerOf(s *status.Status) Answer {
@@ -219,13 +219,13 @@ func details(header string) *spb.Status {
 	return s
 }
 
-// bombPatience is how long to wait for the answer to a bomb.
-const bombPatience = time.Minute
+// bombTimeout is how long to wait for the answer to a bomb.
+const bombTimeout = time.Minute
 
 // Salvo sends n copies at once and returns the answers, and errors for those that
 // had none.
 func (b Bomb) Salvo(ctx context.Context, t Target, n int) (answers []Answer, errs []error) {
-	ctx, cancel := context.WithTimeout(ctx, bombPatience)
+	ctx, cancel := context.WithTimeout(ctx, bombTimeout)
 	defer cancel()
 	type result struct {
 		Answer

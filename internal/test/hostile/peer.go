@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// serverLetGo says whether the server's end of a connection on this machine is
+// serverLetGo reports whether the server's end of a connection on this machine is
 // closed, if the kernel shows it (known). A client that reads nothing cannot see
 // it: the end of the connection is queued behind the data that the client has not
 // read, and after half a minute the kernel retries rarely.

@@ -178,7 +178,7 @@ func counted(t *testing.T) {
 				sink.Respond(tt.answer)
 				answer, err := send[transport].Send(t.Context(), otlpclient.Request{Signal: s, Bytes: request(t, s, items)})
 				if heard := verdict(answer, err); heard != tt.heard {
-					t.Errorf("%s over %s: the consumer answers %q; the client hears %q (%v), want %q", s, transport, tt.name, heard, err, tt.heard)
+					t.Errorf("%s over %s: the consumer answers %q; the client gets %q (%v), want %q", s, transport, tt.name, heard, err, tt.heard)
 				}
 				want[series{s, transport}] = want[series{s, transport}].plus(tt.counts)
 			}
@@ -206,7 +206,7 @@ func (c counts) plus(o counts) counts {
 	return counts{c.accepted + o.accepted, c.refused + o.refused, c.failed + o.failed}
 }
 
-// answer is what a consumer can say to a request, what the client hears of it, and
+// answer is what a consumer can say to a request, the answer that the client gets, and
 // how the items are counted.
 type answer struct {
 	name   string
@@ -240,7 +240,7 @@ func (broken) Process(context.Context, *pipeline.Batch) (*pipeline.Batch, error)
 	panic("a bug in a processor")
 }
 
-// verdict is what a client hears.
+// verdict is the answer that a client gets.
 func verdict(a otlpclient.Answer, err error) string {
 	var e *otlpclient.Error
 	switch {

@@ -33,7 +33,7 @@ type Answer struct {
 	HangUp bool
 }
 
-// Kept says whether the request counts as accepted.
+// Kept reports whether the request counts as accepted.
 func (a Answer) Kept() bool {
 	return a.Code == codes.OK && !a.HangUp && (a.HTTPStatus == 0 || a.HTTPStatus/100 == 2)
 }

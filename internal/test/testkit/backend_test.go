@@ -283,7 +283,7 @@ func TestBackendRestarts(t *testing.T) {
 	}
 }
 
-func TestBackendRefusesStrangers(t *testing.T) {
+func TestBackendRefusesUnknownClients(t *testing.T) {
 	t.Parallel()
 	b := NewBackend(t, BackendConfig{})
 	transport := &http.Transport{}

@@ -70,7 +70,7 @@ func (c *conformance) fault(where, format string, args ...any) {
 	}
 }
 
-// ref follows an index and says whether there is an entry.
+// ref follows an index and reports whether there is an entry.
 func (c *conformance) ref(where string, table tableKind, i int32) bool {
 	size := len(c.used[table])
 	if i < 0 || int(i) >= size {

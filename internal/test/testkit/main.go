@@ -54,11 +54,11 @@ func (c checked) Run() int {
 func RegisterGRPCEncodings() { compress.RegisterGRPC(config.GRPCEncodings()...) }
 
 // verdict runs the tests and returns the exit code.
-func verdict(run func() int, out io.Writer, patience time.Duration, ignore ...goleak.Option) int {
+func verdict(run func() int, out io.Writer, timeout time.Duration, ignore ...goleak.Option) int {
 	if code := run(); code != 0 {
 		return code
 	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(timeout)
 	for pipeline.Live() != 0 && time.Now().Before(deadline) {
 		runtime.GC() // grpc-go leaves some buffers of broken connections to the garbage collector
 		time.Sleep(10 * time.Millisecond)

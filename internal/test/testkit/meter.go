@@ -48,7 +48,7 @@ func (p Point) String() string {
 	return p.Name + "{" + strings.Join(p.Attributes, ",") + "}"
 }
 
-// Has says whether the point has all of these attributes, written "key=value".
+// Has reports whether the point has all of these attributes, written "key=value".
 func (p Point) Has(attributes ...string) bool {
 	return !slices.ContainsFunc(attributes, func(a string) bool { return !slices.Contains(p.Attributes, a) })
 }

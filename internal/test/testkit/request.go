@@ -256,7 +256,7 @@ func (g *generator) shares(md protoreflect.MessageDescriptor, items int) []int {
 	return shares
 }
 
-// leads says whether messages of type md may hold items.
+// leads reports whether messages of type md may hold items.
 func (g *generator) leads(md protoreflect.MessageDescriptor) bool {
 	known, ok := g.leading[md.FullName()]
 	if ok {

@@ -105,12 +105,12 @@ func TestSinkCapabilities(t *testing.T) {
 // context.
 func TestSinkResponds(t *testing.T) {
 	k := Sink{CountOnly: true}
-	gate := make(chan struct{})
+	release := make(chan struct{})
 	k.Respond(func(ctx context.Context, b *pipeline.Batch) error {
 		if b.Items() == 0 {
 			return ctx.Err()
 		}
-		<-gate
+		<-release
 		return nil
 	})
 	done := make(chan error)
@@ -121,7 +121,7 @@ func TestSinkResponds(t *testing.T) {
 	if n := k.Items(otlp.Logs); n != 0 {
 		t.Errorf("%d items before the answer", n)
 	}
-	close(gate)
+	close(release)
 	if err := <-done; err != nil || k.Items(otlp.Logs) != 3 || k.Received(otlp.Logs) != nil {
 		t.Errorf("%v, %d items, %d copies", err, k.Items(otlp.Logs), len(k.Received(otlp.Logs)))
 	}

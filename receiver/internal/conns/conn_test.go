@@ -13,7 +13,7 @@ import (
 	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 )
 
-// pool counts buffers in use, and overwrites those that come back.
+// pool counts buffers in use, and overwrites those that are returned.
 type pool struct{ used atomic.Int64 }
 
 func (l *pool) Get(n int) *[]byte { l.used.Add(1); return bufpool.GRPC{}.Get(n) }

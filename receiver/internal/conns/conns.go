@@ -21,8 +21,8 @@ import (
 type Options struct {
 	// Max is how many connections may be open at a time.
 	Max int
-	// WriteTimeout is how long a peer may accept none of what is written to it,
-	// before its connection is closed; 0 is for ever.
+	// WriteTimeout is how long a write may make no progress before the
+	// connection is closed; 0 means forever.
 	WriteTimeout time.Duration
 	// Obs counts the connections.
 	Obs *obsreport.Receiver

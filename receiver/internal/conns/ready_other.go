@@ -6,7 +6,7 @@ import "google.golang.org/grpc/mem"
 
 type readyState struct{}
 
-// ReadReady is for systems that cannot say whether there is something to read.
+// ReadReady is for systems that cannot report whether there is data to read.
 func (c *Conn) ReadReady(size int, pool mem.BufferPool) (*[]byte, int, error) {
 	return ReadWaiting(c.Conn, size, pool)
 }

@@ -57,7 +57,7 @@ func (c *Conn) ReadReady(size int, pool mem.BufferPool) (*[]byte, int, error) {
 	return nil, 0, err
 }
 
-// try reads once and says whether that is all, or there is nothing yet.
+// try reads once. It returns false if there is no data yet.
 func (s *readyState) try(fd uintptr) bool {
 	s.buf = s.pool.Get(s.size)
 	for {

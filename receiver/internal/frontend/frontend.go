@@ -11,7 +11,7 @@
 // Nothing of the body is read before the request is admitted; what HTTP/2 sends
 // ahead is bounded by its windows.
 //
-// A client hears of success when the consumer has returned nil, not before.
+// A client gets a success when the consumer has returned nil, not before.
 //
 // The one trap: the body is in a buffer of internal/bufpool, which has one owner
 // at a time. It passes from the transport to the route's handler, and from there
@@ -56,7 +56,7 @@ type Transport interface {
 	// Answer sends the response, or the refusal, and returns the status by which the
 	// request is counted: the HTTP status or the gRPC code. A transport whose
 	// refusals are sent when its handler returns sends none here, so that they are
-	// counted before the client hears of them.
+	// counted before the client gets them.
 	Answer(r *Request, response []byte, refused *Refusal) int
 }
 
@@ -70,7 +70,8 @@ type Options struct {
 	// InFlight counts the requests that are being handled, of all front ends of a
 	// receiver.
 	InFlight *InFlight
-	// Memory is the budget from which requests take; nil is no bound.
+	// Memory is the budget from which requests acquire bytes; nil means no
+	// limit.
 	Memory *admission.Budget
 	// Auth decides who may send; nil is everybody.
 	Auth pipeline.Authenticator
@@ -195,7 +196,8 @@ func (r *Request) logPanic(ctx context.Context, p any, stack []byte) {
 		slog.String("signal", signal), slog.Any("panic", p), slog.String("stack", string(stack)))
 }
 
-// errPanic is what a client hears of a panic. The log has the rest.
+// errPanic is the error that a client gets after a panic. The details are
+// logged.
 var errPanic = pipeline.Permanently(errors.New("internal error while the request was processed"))
 
 // withRemoteParent puts the sender's span into ctx (W3C Trace Context).

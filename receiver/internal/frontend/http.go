@@ -26,7 +26,7 @@ type HTTPBody struct {
 }
 
 func (b *HTTPBody) Read(p []byte) (int, error) {
-	if by := b.Pace.BodyDeadline(b.Began, int(b.Bytes)); by.Sub(b.until) > b.Pace.Patience/10 {
+	if by := b.Pace.BodyDeadline(b.Began, int(b.Bytes)); by.Sub(b.until) > b.Pace.GracePeriod/10 {
 		b.until = by
 		_ = b.Deadlines.SetReadDeadline(by) // a server that cannot has no slow clients: tests
 	}

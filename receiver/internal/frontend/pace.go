@@ -9,9 +9,9 @@ import (
 type Pace struct {
 	// Handshake is how long a connection may take to begin its protocol.
 	Handshake time.Duration
-	// Patience is how long a body may take however small it is. Beyond that it
-	// must come at MinRateBytes a second, on average.
-	Patience     time.Duration
+	// GracePeriod is how long every body may take, even a small one. After that
+	// its average rate must be at least MinRateBytes a second.
+	GracePeriod  time.Duration
 	MinRateBytes int
 	// Request is how long a whole request may take to come over HTTP, 0: any.
 	Request time.Duration
@@ -28,8 +28,8 @@ type Pace struct {
 // DefaultPace returns what receivers start from.
 func DefaultPace() Pace {
 	return Pace{
-		Handshake: 10 * time.Second,
-		Patience:  10 * time.Second, MinRateBytes: 64 << 10,
+		Handshake:   10 * time.Second,
+		GracePeriod: 10 * time.Second, MinRateBytes: 64 << 10,
 		Unread:      250 * time.Millisecond,
 		WriteStall:  30 * time.Second,
 		WindowStall: 10 * time.Second,
@@ -39,14 +39,14 @@ func DefaultPace() Pace {
 // BodyDeadline is by when the first n bytes of a body that began at began must
 // have come, and something after them.
 func (p *Pace) BodyDeadline(began time.Time, n int) time.Time {
-	within := p.Patience + time.Duration(n)*time.Second/time.Duration(p.MinRateBytes)
+	within := p.GracePeriod + time.Duration(n)*time.Second/time.Duration(p.MinRateBytes)
 	if p.Request > 0 {
 		within = min(within, p.Request)
 	}
 	return began.Add(within)
 }
 
-// SlowBody is what the sender of a body that is too slow hears.
+// SlowBody returns the error text for the sender of a body that is too slow.
 func (p *Pace) SlowBody() string {
-	return fmt.Sprintf("the request came too slowly: expected %d KiB/s after the first %s", p.MinRateBytes>>10, p.Patience)
+	return fmt.Sprintf("the request came too slowly: expected %d KiB/s after the first %s", p.MinRateBytes>>10, p.GracePeriod)
 }

@@ -67,9 +67,9 @@ func refusalFor(e *pipeline.Error) *Refusal {
 	return r
 }
 
-// isPermanent says whether senders give up on c (OTLP specification, table of
-// gRPC status codes). ResourceExhausted is retryable only with RetryInfo, which
-// is not sent beside it.
+// isPermanent reports whether senders do not retry after c (OTLP specification,
+// table of gRPC status codes). ResourceExhausted is retryable only with
+// RetryInfo, which is not sent with it.
 func isPermanent(c codes.Code) bool {
 	switch c {
 	case codes.Unknown, codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied,

@@ -29,8 +29,8 @@ type Route struct {
 	Handle func(ctx context.Context, r *Request, body *[]byte) ([]byte, *Refusal)
 }
 
-// Request is one request on its way through a front end. A transport embeds it in
-// what it allocates for a request anyway. It is used by one goroutine.
+// Request is one request in a front end. A transport embeds it in the struct that
+// it allocates for a request anyway. It is used by one goroutine.
 type Request struct {
 	front *FrontEnd
 

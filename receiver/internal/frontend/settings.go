@@ -24,8 +24,8 @@ func Authenticator(set component.Settings, id string) (pipeline.Authenticator, e
 	return auth, nil
 }
 
-// LoadTLS reads the files of a server's settings for TLS; nil is plaintext. log
-// hears of files that cannot be read again later.
+// LoadTLS reads the files of a server's settings for TLS; nil means plaintext.
+// Later failures to reload files are logged to log.
 func LoadTLS(t *config.ServerTLS, log *slog.Logger) (*tls.Config, error) {
 	if t == nil {
 		return nil, nil

@@ -11,17 +11,18 @@ import (
 const (
 	// usualRatio is how many times as large telemetry in batches is unpacked.
 	usualRatio = 16
-	// maxRatio is how far what a body says of itself is believed.
+	// maxRatio limits the use of the size that a body declares, as a multiple
+	// of its compressed size.
 	maxRatio = 64
-	// trustedBytes and trustedUnpackedBytes are how much is believed of the length
-	// that is announced for a body. A client that only announces holds nothing that
-	// others could use.
+	// trustedBytes and trustedUnpackedBytes are the maximum that is acquired for
+	// the declared length of a body. So a client that only declares a length cannot
+	// use up the budget of others.
 	trustedBytes         = 1 << 20
 	trustedUnpackedBytes = 8 << 20
 )
 
-// streams says whether encoding does not tell ahead how much comes out. The
-// others are sized by decompress.
+// streams reports whether the decompressed size of encoding is unknown in
+// advance. For the other encodings decompress determines the size.
 func streams(encoding string) bool {
 	switch strings.ToLower(encoding) {
 	case "gzip", "x-gzip", "zlib", "deflate":

@@ -35,6 +35,6 @@ func TestStreamIsReadPieceByPiece(t *testing.T) {
 	defer conn.Close()
 	_ = conn.Invoke(t.Context(), "/a.B/C", Response(nil), nil, grpc.ForceCodecV2(rawCodec{})) // the answer is an error
 	if !<-got {
-		t.Error("gRPC's stream is no messageStream any more: see its type, internal/transport.ServerStream")
+		t.Error("gRPC's stream does not implement messageStream any more: see its type, internal/transport.ServerStream")
 	}
 }

@@ -62,7 +62,7 @@ func (s *serverCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 }
 
 // readPreface reads the client's preface (RFC 9113, section 3.4), which gRPC will
-// read again. A client that speaks HTTP/1 hears so in HTTP/1.
+// read again. A client that uses HTTP/1 gets an error in HTTP/1.
 func (s *serverCredentials) readPreface(h *h2conn) error {
 	preface := h.preface[:]
 	n := 0
@@ -191,13 +191,13 @@ func (h *h2conn) ReadOnReady(size int, pool mem.BufferPool) (buf *[]byte, n int,
 	return buf, n, err
 }
 
-// Write implements io.Writer. gRPC leaves a connection that cannot be written to
-// the reader to end, which would go on for ever.
+// Write implements io.Writer. After a write error gRPC relies on the reader to
+// end the connection, which would never happen.
 func (h *h2conn) Write(p []byte) (int, error) {
 	h.window.sent(p)
 	n, err := h.Conn.Write(p)
 	if err != nil {
-		_ = h.raw.Close() // the error is told by this one
+		_ = h.raw.Close() // err is the more important error
 	}
 	return n, err
 }

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// trustedBytes is how much of an announced length is believed. What is longer
-	// takes from the budget as it arrives: a client that only announces holds
-	// nothing that others could use.
+	// trustedBytes is the maximum that is acquired for a declared length. A
+	// longer message acquires more bytes as it arrives, so a client that only
+	// declares a length cannot use up the budget of others.
 	trustedBytes = 1 << 20
 	// pieceBytes is how much of a message is asked for at a time. gRPC grants the
 	// client as much window.

@@ -114,7 +114,7 @@ func TestSendWindowStop(t *testing.T) {
 	})
 }
 
-// seenFrame is what frames tells of one.
+// seenFrame is a frame that frames has parsed.
 type seenFrame struct {
 	kind   http2.FrameType
 	length int

@@ -29,8 +29,9 @@ import (
 	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
-// connWindowBytes is what a connection may have under way. gRPC gives it back as
-// bytes arrive, so that it costs no memory; less would slow down a distant client.
+// connWindowBytes is the flow-control window of a connection. gRPC extends it as
+// bytes arrive, so it costs no memory; a smaller one would slow down distant
+// clients.
 const connWindowBytes = 8 << 20
 
 // Options describe a server.
@@ -41,7 +42,7 @@ type Options struct {
 	// answered with Unimplemented.
 	Methods map[string]*frontend.Route
 	// MaxRequestBytes limits a request, compressed and decompressed. LimitKey is the
-	// key of the configuration that the sender of a larger one hears, if any.
+	// key of the configuration in the error for a larger one, if any.
 	MaxRequestBytes int
 	LimitKey        string
 	// NotCompressed refuses compressed requests with this text; empty allows them.
@@ -50,7 +51,7 @@ type Options struct {
 	TLS *tls.Config
 	// Protocol is what is spoken here, for errors and logs: "OTLP/gRPC".
 	Protocol string
-	// HTTPHint is what a client hears that speaks HTTP/1: where to send instead.
+	// HTTPHint is the error text for a client that uses HTTP/1: the right port.
 	HTTPHint string
 	// GRPC are further options of grpc-go's server.
 	GRPC []grpc.ServerOption
@@ -113,7 +114,8 @@ func (s *Server) Drain(ctx context.Context) bool {
 	}
 }
 
-// Abort breaks off what Drain left: streams, and connections without a handshake.
+// Abort closes what Drain left open: streams, and connections without a
+// handshake.
 func (s *Server) Abort() {
 	s.listener.CloseHandshakes()
 	s.server.Stop()

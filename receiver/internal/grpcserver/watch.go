@@ -26,7 +26,7 @@ type watch struct {
 
 func (w *watch) start() {
 	w.began = time.Now()
-	w.timer = time.AfterFunc(w.pace.Patience, w.tooSlow)
+	w.timer = time.AfterFunc(w.pace.GracePeriod, w.tooSlow)
 }
 
 func (w *watch) tooSlow() { w.end(status.New(codes.Unavailable, w.pace.SlowBody())) }
@@ -39,8 +39,8 @@ func (w *watch) fill(p []byte) error {
 	return w.stream.ReadMessageHeader(p)
 }
 
-// end writes the status. A read that waits returns with an error which says that
-// the stream was cancelled; what the client hears is this.
+// end writes the status. A waiting read then returns an error that the stream
+// was cancelled, but the client gets this status.
 func (w *watch) end(st *status.Status) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -167,7 +167,7 @@ func (x *ReportRequest) GetMetrics() []*MetricValues {
 	return nil
 }
 
-// ReportResponse says nothing: OK is the answer.
+// ReportResponse is empty: the status OK is the answer.
 type ReportResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

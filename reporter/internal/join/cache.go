@@ -17,7 +17,7 @@ type cache[K comparable, V any] struct {
 	// entryBytes is what an entry takes beside what its value points at.
 	entryBytes int
 	evicted    uint64
-	// released is told the value of each entry that leaves, if it is not nil.
+	// released is called with the value of each entry that leaves, if it is not nil.
 	released func(*V)
 }
 

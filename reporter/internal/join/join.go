@@ -37,7 +37,7 @@ type Join struct {
 	conflicts, malformed uint64
 }
 
-// symbol is what FrameMetadata tells of a frame.
+// symbol is what FrameMetadata reports about a frame.
 type symbol struct {
 	line           libpf.SourceLineno
 	functionOffset uint32
@@ -129,7 +129,7 @@ func (j *Join) Frame(id libpf.FileID, addr libpf.AddressOrLineno, line libpf.Sou
 		known = e.value
 	}
 	now := symbol{line, functionOffset, renew(known.function, function), renew(known.file, file)}
-	// A symbol that says nothing is a fact too: nothing better will come.
+	// An empty symbol is a fact too: nothing better will come.
 	if (e == nil || now != known) && j.symbols.put(key, now, stringBytes(now.function, now.file)) {
 		j.epoch++
 	}

@@ -181,7 +181,7 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// A file without an id and a name is no mapping, for the zero mapping means none.
+// A file without an id and a name is not a mapping, since the zero mapping means none.
 func TestNoFile(t *testing.T) {
 	t.Parallel()
 	j := New(Config{})
@@ -291,7 +291,7 @@ func TestUnknownFramesStayApart(t *testing.T) {
 	}
 }
 
-// A fact becomes visible at the next Resolve; what is no news keeps the epoch.
+// A fact becomes visible at the next Resolve; a repeated fact keeps the epoch.
 func TestEpoch(t *testing.T) {
 	t.Parallel()
 	id := libpf.NewFrameID(app, 1)
@@ -428,7 +428,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// A stack whose names have become larger than the share is told once more with all of
+// A stack whose names have become larger than the share is reported once more with all of
 // them, and goes alone.
 func TestOutgrown(t *testing.T) {
 	t.Parallel()

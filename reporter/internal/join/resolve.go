@@ -12,7 +12,7 @@ import (
 //
 // complete is false as long as something may still come: the symbol of an
 // interpreted or kernel frame, or the name of the executable of a native or kernel
-// frame. It may never come, so whoever waits for it needs an end, and tells by
+// frame. It may never come, so a caller that waits for it needs a limit, and calls
 // GiveUp when that is reached.
 //
 // What became of a frame depends on its type:
@@ -139,7 +139,7 @@ func (j *Join) resolveFile(x *file) {
 		m = x.mapping.Value()
 	}
 	known := m
-	// Frames of interpreters are told by what they run, not by a mapped file.
+	// Frames of interpreters are identified by what they run, not by a mapped file.
 	if x.key.kind != interpreted {
 		if e := j.executables.get(x.key.id); e != nil {
 			if e.value.fileName != "" {
@@ -153,7 +153,7 @@ func (j *Join) resolveFile(x *file) {
 			m.FileName = "vmlinux"
 		}
 	}
-	// A mapping of which nothing is known is no mapping.
+	// A mapping without any known field is not written.
 	if m != (libpf.Mapping{}) && (x.epoch == 0 || m != known) {
 		x.mapping = unique.Make(m)
 		bytes := fileBytes + stringBytes(m.FileName, m.GNUBuildID)

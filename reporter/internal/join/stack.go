@@ -85,7 +85,7 @@ const (
 	fileBytes     = 64 + mapSlotsBytes + 112 + internedBytes // and a libpf.Mapping
 )
 
-// equal says whether t has the frames of s.
+// equal reports whether t has the frames of s.
 func (s *stack) equal(t *libpf.Trace) bool {
 	if len(s.frames) != len(t.Files) {
 		return false

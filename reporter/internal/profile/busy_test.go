@@ -6,7 +6,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 )
 
-// Who finds a shard busy uses the one beside it, does not wait, and what comes out
+// A caller that finds a shard busy uses the one beside it without waiting, and the result
 // is the same.
 func TestBusyShard(t *testing.T) {
 	t.Parallel()

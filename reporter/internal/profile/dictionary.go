@@ -254,7 +254,7 @@ func (d *dictionary) mapping(h unique.Handle[libpf.Mapping]) int32 {
 	if m.FileID != (libpf.FileID{}) {
 		own = append(own, libpf.StringAttr(keyHTLHash, m.FileID.StringNoQuotes()))
 	}
-	if m.Start >= m.Limit { // it says nothing, and must not be (profcheck)
+	if m.Start >= m.Limit { // an empty range, which profcheck rejects
 		m.Start, m.Limit = 0, 0
 	}
 	n := d.mappings.of(d.seed, mapping{

@@ -11,7 +11,7 @@ import (
 )
 
 // frame is an interned frame. It is one pointer, which stays the same as long as
-// somebody holds the handle: Go's collector does not move what is on the heap.
+// a handle is held: Go's collector does not move what is on the heap.
 type frame = unique.Handle[libpf.Frame]
 
 // A frame is hashed as its pointer. This does not compile if a handle becomes

@@ -383,8 +383,8 @@ func TestTooLarge(t *testing.T) {
 
 // A full window takes no more, and says so once it is half full.
 func TestFullWindow(t *testing.T) {
-	told := 0
-	s := New(Config{MaxBytes: 256 << 10, NearlyFull: func() { told++ }}, time.Unix(0, epoch))
+	calls := 0
+	s := New(Config{MaxBytes: 256 << 10, NearlyFull: func() { calls++ }}, time.Unix(0, epoch))
 	var key [16]byte
 	m := samples.TraceEventMeta{Timestamp: epoch, Origin: samples.CPU(20), TraceID: [16]byte{1}}
 	kept := 0
@@ -395,8 +395,8 @@ func TestFullWindow(t *testing.T) {
 			kept++
 		}
 	}
-	if told != 1 || kept < 100 || kept > 2000 || s.Bytes() > 300<<10 {
-		t.Errorf("told %d times, %d kept in %d bytes", told, kept, s.Bytes())
+	if calls != 1 || kept < 100 || kept > 2000 || s.Bytes() > 300<<10 {
+		t.Errorf("called %d times, %d kept in %d bytes", calls, kept, s.Bytes())
 	}
 	if c := s.Counts(); c.Reported != 10_000 || c.Held != int64(kept) || c.Full != int64(10_000-kept) {
 		t.Errorf("counts: %+v", c)
@@ -413,7 +413,7 @@ func TestFullWindow(t *testing.T) {
 	}
 }
 
-// Reporters, and windows taken meanwhile: nothing is lost, nothing is there twice.
+// Reporters, and windows taken meanwhile: nothing is lost or duplicated.
 func TestConcurrentWindows(t *testing.T) {
 	u := newUniverse()
 	s := newStore()

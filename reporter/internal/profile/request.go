@@ -40,7 +40,7 @@ type Request struct {
 	Samples  int
 }
 
-// Outcome is what there is to say of a window's events beside the requests.
+// Outcome counts the events of a window that were not written in the normal way.
 type Outcome struct {
 	// Carried wait in the next window for their frames.
 	Carried int

@@ -35,7 +35,7 @@ type Store struct {
 	seed   maphash.Seed
 	frames frameBytes
 	bytes  atomic.Int64
-	told   atomic.Bool // NearlyFull was called
+	nearlyFullCalled   atomic.Bool // NearlyFull was called
 	chunks chunkPool
 	spare  sync.Pool // *tables
 	begun  atomic.Int64
@@ -138,7 +138,7 @@ func (s *Store) add(k stackKey, stackHash uint64, labels map[string]string, m *s
 	return Kept
 }
 
-// lock locks shard i, or the one beside it if somebody has that one: a stack that
+// lock locks shard i, or the one beside it if that one is locked: a stack that
 // all threads are in would make them wait for each other.
 func (s *Store) lock(i uint64) *shard {
 	sh := &s.shards[i]
@@ -152,7 +152,7 @@ func (s *Store) lock(i uint64) *shard {
 	return sh
 }
 
-// atEnd says whether the next event needs another chunk.
+// atEnd reports whether the next event needs another chunk.
 func (l *eventLog) atEnd(valued bool) bool {
 	c := l.plain
 	if valued {
@@ -164,7 +164,7 @@ func (l *eventLog) atEnd(valued bool) bool {
 func (s *Store) full() bool { return s.bytes.Load() >= int64(s.cfg.MaxBytes) }
 
 func (s *Store) charge(n int) {
-	if s.bytes.Add(int64(n)) >= int64(s.cfg.MaxBytes/4*3) && s.cfg.NearlyFull != nil && s.told.CompareAndSwap(false, true) {
+	if s.bytes.Add(int64(n)) >= int64(s.cfg.MaxBytes/4*3) && s.cfg.NearlyFull != nil && s.nearlyFullCalled.CompareAndSwap(false, true) {
 		s.cfg.NearlyFull()
 	}
 }
@@ -207,7 +207,7 @@ func (s *Store) Close() {
 func (s *Store) Take(now time.Time) *Window {
 	w := &Window{store: s, start: s.begun.Swap(now.UnixNano()), end: now.UnixNano()}
 	s.bytes.Store(0) // what is reported meanwhile may be charged to either window
-	w.early = s.told.Swap(false)
+	w.early = s.nearlyFullCalled.Swap(false)
 	s.frames.reset()
 	for i := range s.shards {
 		fresh, ok := s.spare.Get().(*tables)

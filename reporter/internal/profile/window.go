@@ -46,7 +46,7 @@ type group struct {
 	start, end uint64
 }
 
-// withValues says whether events have a number beside their time.
+// withValues reports whether events have a number beside their time.
 func (g *group) withValues() bool { return g.valued || g.origin.Shape == samples.TimestampsAndValues }
 
 // plan is a window in the order and the shape in which it will be written.

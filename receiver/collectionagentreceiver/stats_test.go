@@ -8,9 +8,9 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// The books of the receiver are those of all reporters there ever were: they do not
-// shrink when one is forgotten.
-func TestBooksOutliveReporters(t *testing.T) {
+// The stats of the receiver include those of all earlier reporters: they do not
+// decrease when a reporter is removed.
+func TestStatsOutliveReporters(t *testing.T) {
 	r := newRig(t, testConfig(), component.Settings{})
 	client := r.client()
 	for i := byte(1); i <= 3; i++ {
