@@ -31,15 +31,15 @@ type Config struct {
 
 // Store collects samples. It is safe for concurrent use.
 type Store struct {
-	cfg    Config
-	seed   maphash.Seed
-	frames frameBytes
-	bytes  atomic.Int64
-	nearlyFullCalled   atomic.Bool // NearlyFull was called
-	chunks chunkPool
-	spare  sync.Pool // *tables
-	begun  atomic.Int64
-	shards [shards]shard
+	cfg              Config
+	seed             maphash.Seed
+	frames           frameBytes
+	bytes            atomic.Int64
+	nearlyFullCalled atomic.Bool // NearlyFull was called
+	chunks           chunkPool
+	spare            sync.Pool // *tables
+	begun            atomic.Int64
+	shards           [shards]shard
 }
 
 // shard is a part of a window, by the hash of the stack.
