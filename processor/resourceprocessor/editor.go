@@ -9,13 +9,13 @@ import (
 	"github.com/penstock-telemetry/penstock/otlpedit"
 )
 
-// editor applies a plan to one resource at a time:
+// editor applies the actions to one resource at a time:
 //
-//	collect   resource ──► records   the attributes that the plan names
+//	collect   resource ──► records   the attributes that the actions name
 //	apply     records ──► records
 //	append    resource, records ──► new resource
 type editor struct {
-	plan     *plan
+	actions  *compiled
 	pass     *otlpedit.Pass // which finds keys in the dictionary
 	resource []byte
 	// lastEnd is where the last attribute ends; 0 if there is none.
@@ -36,7 +36,7 @@ type record struct {
 	deleted    bool
 }
 
-func newEditor(p *plan) *editor { return &editor{plan: p, seen: make([]int, len(p.names))} }
+func newEditor(p *compiled) *editor { return &editor{actions: p, seen: make([]int, len(p.names))} }
 
 // Edit implements otlpedit.Editor.
 func (e *editor) Edit(pass *otlpedit.Pass, _ otlpedit.Levels, resource []byte, w *otlpedit.Writer) (otlpedit.Verdict, error) {
@@ -54,15 +54,15 @@ func (e *editor) End() {
 	clear(e.records[:cap(e.records)])
 }
 
-// edit applies the plan and reports whether the resource changes.
+// edit applies the actions and reports whether the resource changes.
 func (e *editor) edit(resource []byte) bool {
 	e.resource, e.lastEnd, e.dropped = resource, 0, false
 	e.records = e.records[:0]
 	clear(e.seen)
 	e.collect()
 	e.original = len(e.records)
-	for i := range e.plan.steps {
-		e.apply(&e.plan.steps[i])
+	for i := range e.actions.steps {
+		e.apply(&e.actions.steps[i])
 	}
 	return e.changed()
 }
@@ -79,10 +79,10 @@ func (e *editor) collect() {
 		e.lastEnd = c.End
 		f := otlp.KeyValue(c.Bytes).Decode()
 		key := e.pass.KeyOf(f)
-		if slot, ok := e.plan.slots[string(key)]; ok && e.seen[slot] < e.plan.reach[slot] {
+		if slot, ok := e.actions.slots[string(key)]; ok && e.seen[slot] < e.actions.reach[slot] {
 			e.seen[slot]++
 			e.records = append(e.records, record{slot: slot, start: c.Start, value: f.Value, was: f.Value})
-		} else if e.plan.drops(key) {
+		} else if e.actions.drops(key) {
 			e.dropped = true
 		}
 	}
@@ -191,13 +191,13 @@ func (e *editor) drops(r *record, attribute []byte) bool {
 	if r != nil {
 		return r.deleted
 	}
-	return e.dropped && e.plan.drops(e.pass.Key(attribute))
+	return e.dropped && e.actions.drops(e.pass.Key(attribute))
 }
 
 func (e *editor) appendInserted(w *otlpedit.Writer) {
 	for _, r := range e.records[e.original:] {
 		if !r.deleted {
-			w.Attribute(otlpfield.ResourceAttributes, e.plan.names[r.slot], r.value)
+			w.Attribute(otlpfield.ResourceAttributes, e.actions.names[r.slot], r.value)
 		}
 	}
 }

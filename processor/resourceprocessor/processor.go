@@ -12,14 +12,14 @@ func New(cfg Config, _ component.Settings) (*pipeline.Edits, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	plan, err := compile(cfg.Attributes)
+	actions, err := compile(cfg.Attributes)
 	if err != nil {
 		return nil, err
 	}
-	return pipeline.NewEdits(plan.edits()), nil
+	return pipeline.NewEdits(actions.edits()), nil
 }
 
-// edits is the plan in the form that is applied.
-func (p *plan) edits() otlpedit.Plan {
+// edits returns the actions as a plan of edits.
+func (p *compiled) edits() otlpedit.Plan {
 	return otlpedit.Plan{Edits: otlpedit.Resources, New: func() otlpedit.Editor { return newEditor(p) }}
 }

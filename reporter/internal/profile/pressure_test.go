@@ -117,7 +117,7 @@ func TestOldEvent(t *testing.T) {
 	m.Timestamp, m.PID = epoch, 2
 	s.Event(nil, nil, &m)
 	w := s.Take(time.Unix(0, epoch+int64(time.Minute)))
-	p := w.plan(&Options{})
+	p := w.layout(&Options{})
 	for _, g := range p.groups {
 		old := p.resources[g.resource] == libpf.NewAttributes(libpf.IntAttr("process.pid", 1))
 		if (g.start == 5) != old {

@@ -59,11 +59,11 @@ func (w *Window) Write(o Options, emit func(Request)) (out Outcome) {
 		w.release()
 		return out
 	}
-	p := w.plan(&o)
+	p := w.layout(&o)
 	out.Carried = p.carry()
 	out.WithoutStack = p.withoutStack()
-	w.release() // the plan has what is needed, and the memory has other uses
-	r := newRequests(&p.plan, &o, emit)
+	w.release() // the layout has what is needed, and the memory has other uses
+	r := newRequests(&p.layout, &o, emit)
 	for _, i := range p.order {
 		r.add(i)
 	}
@@ -72,14 +72,14 @@ func (w *Window) Write(o Options, emit func(Request)) (out Outcome) {
 	return out
 }
 
-// requests writes a plan as one request after another. Each has a dictionary of
+// requests writes a layout as one request after another. Each has a dictionary of
 // its own, with what its samples refer to and no more: an entry is written when
 // the first of them needs it.
 //
 // Sizes are known at each moment, so that a sample that would make the request
 // too large is taken back, and begins the next.
 type requests struct {
-	*plan
+	*layout
 	o    *Options
 	emit func(Request)
 
@@ -106,8 +106,8 @@ type assignment struct {
 	entry int32
 }
 
-func newRequests(p *plan, o *Options, emit func(Request)) *requests {
-	r := &requests{plan: p, o: o, emit: emit}
+func newRequests(p *layout, o *Options, emit func(Request)) *requests {
+	r := &requests{layout: p, o: o, emit: emit}
 	d := p.dict
 	for t, n := range [numTables]int{
 		tableMapping: len(d.mappings.all), tableLocation: len(d.locations.all), tableFunction: len(d.functions.all),

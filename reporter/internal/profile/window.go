@@ -49,8 +49,8 @@ type group struct {
 // withValues reports whether events have a number beside their time.
 func (g *group) withValues() bool { return g.valued || g.origin.Shape == samples.TimestampsAndValues }
 
-// plan is a window in the order and the shape in which it will be written.
-type plan struct {
+// layout is a window in the order and the shape in which it will be written.
+type layout struct {
 	dict      *dictionary
 	resources []libpf.Attributes // whole, with what all have
 	groups    []group
@@ -62,9 +62,9 @@ type plan struct {
 	values []int64 // nil if all count 1
 }
 
-// planner makes a plan of a window.
-type planner struct {
-	plan
+// layoutBuilder makes a layout of a window.
+type layoutBuilder struct {
+	layout
 	w *Window
 	o *Options
 
@@ -82,9 +82,11 @@ type planner struct {
 
 type (
 	resourceKey struct {
-		pid                                           int64
-		process, path, container, pod, name, service_ string
-		env, more                                     libpf.Attributes
+		pid                           int64
+		processName, executablePath   string
+		containerID, podName          string
+		containerName, apmServiceName string
+		env, more                     libpf.Attributes
 	}
 	groupKey struct {
 		resource int32
@@ -99,8 +101,8 @@ type (
 	metaIDs struct{ group, set, link int32 }
 )
 
-func (w *Window) plan(o *Options) *planner {
-	p := &planner{w: w, o: o,
+func (w *Window) layout(o *Options) *layoutBuilder {
+	p := &layoutBuilder{w: w, o: o,
 		resource: map[resourceKey]int32{}, group: map[groupKey]int32{}, set: map[setKey]int32{}}
 	nSamples, nStacks, nFrames := w.count()
 	p.dict = newDictionary(nStacks, nFrames)
@@ -129,7 +131,7 @@ func (w *Window) count() (samples, stacks, frames int) {
 }
 
 // stacks gives the stacks of a shard their numbers in the dictionary.
-func (p *planner) stacks(shard int, t *tables, scratch []int32) []int32 {
+func (p *layoutBuilder) stacks(shard int, t *tables, scratch []int32) []int32 {
 	of := make([]int32, len(t.stack))
 	for i := range t.stack {
 		e := &t.stack[i]
@@ -153,7 +155,7 @@ func (p *planner) stacks(shard int, t *tables, scratch []int32) []int32 {
 }
 
 // metas gives the metas of a shard their group, attributes and link.
-func (p *planner) metas(shard int, t *tables) {
+func (p *layoutBuilder) metas(shard int, t *tables) {
 	of := make([]metaIDs, len(t.meta))
 	for i := range t.meta {
 		m, labels := &t.meta[i].m, t.meta[i].labels
@@ -165,7 +167,7 @@ func (p *planner) metas(shard int, t *tables) {
 	p.metaOf[shard] = of
 }
 
-func (p *planner) groupOf(m *samples.TraceEventMeta) int32 {
+func (p *layoutBuilder) groupOf(m *samples.TraceEventMeta) int32 {
 	env := make([]libpf.Attribute, 0, len(m.EnvVars))
 	for k, v := range m.EnvVars {
 		env = append(env, libpf.StringAttr("process.environment_variable."+k, v))
@@ -205,20 +207,20 @@ func (k *resourceKey) attributes() libpf.Attributes {
 			list = append(list, libpf.StringAttr(key, value))
 		}
 	}
-	add("service.name", k.service_)
-	add("container.id", k.container)
-	add("k8s.pod.name", k.pod)
-	add("k8s.container.name", k.name)
+	add("service.name", k.apmServiceName)
+	add("container.id", k.containerID)
+	add("k8s.pod.name", k.podName)
+	add("k8s.container.name", k.containerName)
 	if k.pid != 0 {
 		list = append(list, libpf.IntAttr("process.pid", k.pid))
 	}
-	add("process.executable.path", k.path)
-	add("process.executable.name", k.process)
+	add("process.executable.path", k.executablePath)
+	add("process.executable.name", k.processName)
 	return libpf.NewAttributes(append(list, slices.Collect(k.more.All())...)...)
 }
 
 // setOf numbers the attributes of a sample.
-func (p *planner) setOf(m *samples.TraceEventMeta, labels map[string]string) int32 {
+func (p *layoutBuilder) setOf(m *samples.TraceEventMeta, labels map[string]string) int32 {
 	custom := make([]libpf.Attribute, 0, len(labels))
 	for k, v := range labels {
 		custom = append(custom, libpf.StringAttr("process.context.label."+k, v))
@@ -246,9 +248,9 @@ func (k *setKey) attributes() libpf.Attributes {
 	return libpf.NewAttributes(append(list, slices.Collect(k.more.All())...)...)
 }
 
-// merge gives the samples of a shard their numbers in the plan: samples that are
+// merge gives the samples of a shard their numbers in the layout: samples that are
 // one on the wire become one.
-func (p *planner) merge(shard int, t *tables) {
+func (p *layoutBuilder) merge(shard int, t *tables) {
 	of := make([]int32, len(t.sample))
 	for i, e := range t.sample {
 		m := p.metaOf[shard][e.meta]
@@ -270,7 +272,7 @@ func (p *planner) merge(shard int, t *tables) {
 
 // sortEvents brings the events of each sample together, in the order in which
 // they were reported by shard.
-func (p *planner) sortEvents() {
+func (p *layoutBuilder) sortEvents() {
 	p.first = make([]uint32, len(p.samples)+1)
 	valued := false
 	p.eachChunk(func(of []int32, c *chunk) {
@@ -313,7 +315,7 @@ func (p *planner) sortEvents() {
 
 // bounds gives each group the time of the window, widened to its own events. Totals
 // have no times.
-func (p *planner) bounds() {
+func (p *layoutBuilder) bounds() {
 	for i := range p.groups {
 		p.groups[i].start, p.groups[i].end = uint64(p.w.start), uint64(max(p.w.end, p.w.start+1))
 	}
@@ -331,7 +333,7 @@ func (p *planner) bounds() {
 	}
 }
 
-func (p *planner) eachChunk(do func(of []int32, c *chunk)) {
+func (p *layoutBuilder) eachChunk(do func(of []int32, c *chunk)) {
 	for i, t := range p.w.tables {
 		for _, c := range t.log.chunks {
 			do(p.sampleOf[i], c)
@@ -340,7 +342,7 @@ func (p *planner) eachChunk(do func(of []int32, c *chunk)) {
 }
 
 // sortSamples orders samples by resource and group.
-func (p *planner) sortSamples() {
+func (p *layoutBuilder) sortSamples() {
 	rank := make([]int32, len(p.groups))
 	byResource := make([]int32, len(p.groups))
 	for i := range byResource {
@@ -366,7 +368,7 @@ func (p *planner) sortSamples() {
 }
 
 // withoutStack counts the events of unknown stacks.
-func (p *planner) withoutStack() (events int) {
+func (p *layoutBuilder) withoutStack() (events int) {
 	if !p.unknown {
 		return 0
 	}
@@ -384,7 +386,7 @@ func (p *planner) withoutStack() (events int) {
 
 // carry reports again what waits for frames, and returns how many events that
 // are. What the store has no room for counts as Full there.
-func (p *planner) carry() (carried int) {
+func (p *layoutBuilder) carry() (carried int) {
 	if !p.waiting {
 		return 0
 	}

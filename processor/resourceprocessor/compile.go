@@ -8,12 +8,12 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// plan is a configuration made ready: keys are numbers, values are bytes.
+// compiled is a configuration made ready: keys are numbers, values are bytes.
 //
 // Only attributes whose key an action names are remembered while a resource is
 // edited, and of equal keys only as many as the actions could reach. So the
 // memory for a resource depends on the configuration, not on who sent it.
-type plan struct {
+type compiled struct {
 	steps []step
 	slots map[string]int
 	names []string // the key of each slot
@@ -37,8 +37,8 @@ type step struct {
 
 const noSlot = -1
 
-func compile(actions []Action) (*plan, error) {
-	p := &plan{slots: map[string]int{}}
+func compile(actions []Action) (*compiled, error) {
+	p := &compiled{slots: map[string]int{}}
 	var compiled []*regexp.Regexp
 	for i := range actions {
 		a := &actions[i]
@@ -71,7 +71,7 @@ func (a *Action) pattern() (*regexp.Regexp, error) {
 }
 
 // slot returns the number of a key, a new one if it has none.
-func (p *plan) slot(key string) int {
+func (p *compiled) slot(key string) int {
 	if key == "" {
 		return noSlot
 	}
@@ -87,7 +87,7 @@ func (p *plan) slot(key string) int {
 
 // compilePatterns tries each step's pattern on the keys of all slots, which are
 // known only after all steps.
-func (p *plan) compilePatterns(of []*regexp.Regexp) {
+func (p *compiled) compilePatterns(of []*regexp.Regexp) {
 	for i, pattern := range of {
 		if pattern == nil {
 			continue
@@ -102,7 +102,7 @@ func (p *plan) compilePatterns(of []*regexp.Regexp) {
 
 // drops reports whether a key without a record is deleted by a pattern. It does
 // not matter which step does it, since no other step changes such a key.
-func (p *plan) drops(key []byte) bool {
+func (p *compiled) drops(key []byte) bool {
 	for _, pattern := range p.patterns {
 		if pattern.Match(key) {
 			return true
