@@ -295,9 +295,9 @@ func TestHTTPAnswers(t *testing.T) {
 		"no content":  {204, "", "", Answer{}, ""},
 		"text":        {200, "text/plain", "ok", Answer{}, `content type is "text/plain"`},
 		"json":        {200, "application/json", "{}", Answer{}, "application/json"},
-		"unreadable":  {200, contentType, "\xff\xff\xff", Answer{}, "no OTLP response"},
+		"unreadable":  {200, contentType, "\xff\xff\xff", Answer{}, "the answer is not an OTLP response"},
 		"4 MiB + 1":   {200, contentType, string(make([]byte, maxResponseBytes+1)), Answer{}, "longer than"},
-		"a gzip bomb": {200, contentType, bomb.String(), Answer{}, "no OTLP response"},
+		"a gzip bomb": {200, contentType, bomb.String(), Answer{}, "the answer is not an OTLP response"},
 	} {
 		s := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body)
