@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -43,12 +44,15 @@ const (
 	opPackedFixed64
 	opPackedFixed32
 	opPackedIndex
-	opMessage
-	opItem       // a message that counts as an item
-	opKeyValue   // a message with a fast path
-	opAnyValue   // a message that can be nested in itself
-	opMetric     // a message with a oneof that holds its items
-	opMetricData // a member of that oneof
+	opMessage     // in a list, as those below
+	opItem        // a message that counts as an item
+	opKeyValue    // a message with a fast path
+	opAnyValue    // a message that can be nested in itself
+	opMetric      // a message with a oneof that holds its items
+	opOne         // not an op: the fields below are not lists, so their parts are merged
+	opOneMessage  // a message
+	opOneAnyValue // an AnyValue
+	opMetricData  // a member of the oneof of a Metric
 )
 
 // CheckError is the error of a request that Check rejects.
@@ -72,24 +76,54 @@ func (e *CheckError) Unwrap() error { return e.Err }
 // number of its items: spans, data points, log records, samples.
 //
 // It rejects invalid protobuf (encoding guide), known fields with the wrong wire
-// type, AnyValues nested deeper than MaxDepth, and in profiles an index outside
-// its dictionary table; index 0, "unset", is always valid. Strings that are not
-// valid UTF-8 are accepted. The error is a *CheckError, except for an invalid
-// signal and a request that exceeds the maximum size of a message.
+// type, AnyValues nested deeper than MaxDepth, messages split into parts that
+// together are more than MaxSplitBytes, and in profiles an index outside its
+// dictionary table; index 0, "unset", is always valid. Strings that are not valid
+// UTF-8 are accepted. The error is a *CheckError, except for an invalid signal and
+// a request that exceeds the maximum size of a message.
 func Check(s Signal, request []byte) (items int, err error) {
+	f, err := Inspect(s, request)
+	return f.Items, err
+}
+
+// Facts are what Inspect finds out about a request.
+type Facts struct {
+	// Items is the number of spans, data points, log records or samples.
+	Items int
+	// SplitBytes is an upper bound for the size in bytes of all messages that are
+	// split into several parts, which a reader has to merge (encoding guide, "Last
+	// One Wins"). Views and AppendJSON allocate at most MergeFactor times as much
+	// for it. It is 0 for what nearly all senders send.
+	SplitBytes int
+}
+
+// MergeFactor is how many bytes are allocated at most for a byte of SplitBytes: it is
+// copied with a split AnyValue and again with the list in it, with spare capacity.
+const MergeFactor = 3
+
+// MaxSplitBytes returns the largest SplitBytes of a request of n bytes that Check
+// accepts: each byte may be in one split message, but not in many that are nested.
+func MaxSplitBytes(n int) int { return n + 64<<10 }
+
+// Inspect is Check with more results.
+func Inspect(s Signal, request []byte) (Facts, error) {
 	if !s.Valid() {
-		return 0, fmt.Errorf("check request: %s", s)
+		return Facts{}, fmt.Errorf("check request: %s", s)
 	}
 	if len(request) > wire.MaxMessageBytes {
-		return 0, fmt.Errorf("%s request: %d bytes exceed the maximum message size of %d bytes", s, len(request), wire.MaxMessageBytes)
+		return Facts{}, fmt.Errorf("%s request: %d bytes exceed the maximum message size of %d bytes", s, len(request), wire.MaxMessageBytes)
 	}
-	w := walk{signal: s, request: request}
+	w := walk{signal: s, request: request, maxSplit: MaxSplitBytes(len(request))}
 	if s.Spec().HasDictionary {
 		w.limits = tableSizes(request)
 	} else {
 		w.limits = noLimits
 	}
-	return w.run(roots[s])
+	items, err := w.run(roots[s])
+	if err != nil {
+		return Facts{}, err
+	}
+	return Facts{Items: items, SplitBytes: w.split}, nil
 }
 
 var roots = [5]uint8{
@@ -142,9 +176,10 @@ func countTables(b []byte, n *limits) {
 
 // frame is a message around the current one.
 type frame struct {
-	end     int32
-	message uint8
-	depth   uint8 // the number of AnyValues around it, including itself
+	begin, end int32
+	seen       uint16 // its message fields that are not lists, as bits by number
+	message    uint8
+	depth      uint8 // the number of AnyValues around it, including itself
 }
 
 type walk struct {
@@ -157,6 +192,8 @@ type walk struct {
 	// member of its oneof that was seen last.
 	metricItems int
 	metricTag   uint32
+
+	split, maxSplit int // Facts.SplitBytes
 }
 
 // run is the walk: a loop without recursion. i is the current offset and end the
@@ -164,8 +201,8 @@ type walk struct {
 // the stack; at its end, it is popped.
 func (w *walk) run(msg uint8) (items int, err error) {
 	b := w.request
-	i, end, top := 0, len(b), 0
-	depth := uint8(0)
+	i, begin, end, top := 0, 0, len(b), 0
+	depth, seen := uint8(0), uint16(0)
 	tab := &tables[msg]
 	for {
 		if i >= end {
@@ -177,7 +214,7 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			}
 			top--
 			f := &w.stack[top]
-			end, msg, depth = int(f.end), f.message, f.depth
+			begin, end, msg, depth, seen = int(f.begin), int(f.end), f.message, f.depth, f.seen
 			tab = &tables[msg]
 			continue
 		}
@@ -233,10 +270,10 @@ func (w *walk) run(msg uint8) (items int, err error) {
 				i = plainKeyValues(b[:end], next, tag)
 				continue
 			}
-		case opMessage:
+		case opMessage, opOneMessage:
 		case opItem, opMetric, opMetricData:
 			items = w.count(e.op, tag, items)
-		case opAnyValue:
+		case opAnyValue, opOneAnyValue:
 			if inner++; inner > MaxDepth {
 				return 0, w.fail(start, top, msg, errDepth)
 			}
@@ -247,9 +284,19 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			i = next
 			continue
 		}
-		w.stack[top] = frame{end: int32(end), message: msg, depth: depth}
+		if e.op > opOne {
+			bit := uint16(1) << (tag >> 3)
+			if seen&(bit|splitCounted) == bit {
+				seen |= splitCounted
+				if w.split += end - begin; w.split > w.maxSplit {
+					return 0, w.fail(start, top, msg, errSplit)
+				}
+			}
+			seen |= bit
+		}
+		w.stack[top] = frame{begin: int32(begin), end: int32(end), seen: seen, message: msg, depth: depth}
 		top++
-		end, msg, depth = next, e.arg, inner
+		begin, end, msg, depth, seen = i, next, e.arg, inner, 0
 		tab = &tables[msg]
 	}
 }
@@ -434,7 +481,14 @@ func (w *walk) index(table uint8, v uint64) error {
 	return nil
 }
 
-var errDepth = fmt.Errorf("attribute value nested deeper than %d levels", MaxDepth)
+// splitCounted is the bit in seen that says that the message counts in split; no
+// field has the number 0.
+const splitCounted = 1
+
+var (
+	errDepth = fmt.Errorf("attribute value nested deeper than %d levels", MaxDepth)
+	errSplit = errors.New("messages that are split into several parts are nested in each other")
+)
 
 type typeError struct{ t wire.Type }
 

@@ -18,6 +18,20 @@ type Dictionary struct {
 	starts [8][]uint32
 }
 
+// DictionaryBytes returns how many bytes DictionaryOf allocates for the index of a
+// request's dictionary, 0 for a signal without one. To merge parts it may allocate
+// more (Facts.SplitBytes).
+func DictionaryBytes(s Signal, request []byte) int {
+	if !s.Spec().HasDictionary {
+		return 0
+	}
+	entries := uint64(0)
+	for _, n := range tableSizes(request) {
+		entries += n
+	}
+	return 4 * int(entries)
+}
+
 // DictionaryOf indexes the dictionary of a request of signal s. It returns nil if
 // the signal has none. The parts of a dictionary that is split are merged.
 func DictionaryOf(s Signal, request []byte) *Dictionary {

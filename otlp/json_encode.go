@@ -21,7 +21,7 @@ func AppendJSON(dst []byte, s Signal, request []byte) []byte {
 	if !s.Valid() {
 		return append(dst, "null"...)
 	}
-	return appendJSON(dst, roots[s], request)
+	return appendJSON(dst, roots[s], request, nil)
 }
 
 // AppendResponseJSON appends the response to an export of signal s in JSON: {} or
@@ -30,7 +30,7 @@ func AppendResponseJSON(dst []byte, s Signal, response []byte) []byte {
 	if !s.Valid() {
 		return append(dst, "null"...)
 	}
-	return appendJSON(dst, responses[s], response)
+	return appendJSON(dst, responses[s], response, nil)
 }
 
 var responses = [5]uint8{
@@ -60,10 +60,11 @@ type jsonEncoder struct {
 	merge  [numJSONMessages]bool // which types of messages are merged
 	retry  int                   // how many bytes of the request may still be encoded again
 	giveUp bool                  // none are left; the output is to be discarded
+	mem    Memory                // where the text grows; nil: on the heap
 }
 
-func appendJSON(dst []byte, message uint8, b []byte) []byte {
-	e := jsonEncoder{retry: len(b)}
+func appendJSON(dst []byte, message uint8, b []byte, mem Memory) []byte {
+	e := jsonEncoder{retry: len(b), mem: mem}
 	out := e.message(dst, message, b, 0)
 	if !e.giveUp {
 		return out
@@ -78,13 +79,14 @@ func appendJSON(dst []byte, message uint8, b []byte) []byte {
 // message appends a message. It recurses for nested messages, at most maxFrames
 // levels for a request that Check accepted.
 func (e *jsonEncoder) message(dst []byte, message uint8, b []byte, depth int) []byte {
+	dst = e.room(dst, jsonFieldBytes)
 	switch {
 	case e.giveUp:
 		return dst
 	case depth > maxFrames:
 		return append(dst, "{}"...)
 	case message == msgKeyValue && plainKeyValue(b) && b[1] > 0:
-		return appendPlainKeyValue(dst, b)
+		return appendPlainKeyValue(e.room(dst, 6*len(b)+jsonFieldBytes), b)
 	case !e.merge[message]:
 		out, walked := e.streamed(dst, message, b, depth)
 		if walked == len(b) {
@@ -131,6 +133,7 @@ func (e *jsonEncoder) streamed(dst []byte, message uint8, b []byte, depth int) (
 			return dst, c.Start
 		}
 		seen |= bit
+		dst = e.room(dst, jsonFieldBytes)
 		before := len(dst)
 		if before > open {
 			dst = append(dst, ',')
@@ -143,7 +146,7 @@ func (e *jsonEncoder) streamed(dst []byte, message uint8, b []byte, depth int) (
 		case f.kind == jsonMessage:
 			dst = e.message(dst, f.arg, c.Bytes, depth+1)
 		default:
-			dst, wrote = appendJSONScalar(dst, f, &c)
+			dst, wrote = e.scalar(dst, f, &c)
 		}
 		if !wrote {
 			dst = dst[:before]
@@ -167,11 +170,11 @@ func (e *jsonEncoder) element(dst []byte, f *jsonField, c *wire.Cursor, depth in
 	case f.kind == jsonMessage:
 		return e.message(dst, f.arg, c.Bytes, depth+1)
 	case f.kind == jsonString:
-		return appendJSONString(dst, c.Bytes)
+		return e.str(dst, c.Bytes)
 	case c.Type == wire.TypeBytes:
-		return appendJSONPacked(dst, f, c.Bytes)
+		return e.packed(dst, f, c.Bytes)
 	}
-	return appendJSONNumber(dst, f.kind, c.Scalar)
+	return appendJSONNumber(e.room(dst, jsonFieldBytes), f.kind, c.Scalar)
 }
 
 // jsonPlace is the position of a field in a message.
@@ -217,6 +220,7 @@ func (e *jsonEncoder) merged(dst []byte, message uint8, b []byte, depth int) []b
 		if at.end == 0 {
 			continue
 		}
+		dst = e.room(dst, jsonFieldBytes)
 		before := len(dst)
 		if before > open {
 			dst = append(dst, ',')
@@ -231,7 +235,7 @@ func (e *jsonEncoder) merged(dst []byte, message uint8, b []byte, depth int) []b
 		default:
 			c := wire.Cursor{Buf: b, End: int(at.last)}
 			c.Next()
-			dst, wrote = appendJSONScalar(dst, f, &c)
+			dst, wrote = e.scalar(dst, f, &c)
 		}
 		if !wrote {
 			dst = dst[:before]

@@ -71,7 +71,7 @@ var tables = [numMessages][256]tagEntry{
 	msgResourceSpans: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opMessage, msgResource}, // resource
+		10: {opOneMessage, msgResource}, // resource
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -131,7 +131,7 @@ var tables = [numMessages][256]tagEntry{
 		15: {opBadType, 0},
 		16: {opBadType, 0},
 		17: {opBadType, 0},
-		18: {opAnyValue, msgAnyValue}, // value
+		18: {opOneAnyValue, msgAnyValue}, // value
 		19: {opBadType, 0},
 		20: {opBadType, 0},
 		21: {opBadType, 0},
@@ -181,7 +181,7 @@ var tables = [numMessages][256]tagEntry{
 		39: {opBadType, 0},
 		40: {opBadType, 0},
 		41: {opBadType, 0},
-		42: {opMessage, msgArrayValue}, // array_value
+		42: {opOneMessage, msgArrayValue}, // array_value
 		43: {opBadType, 0},
 		44: {opBadType, 0},
 		45: {opBadType, 0},
@@ -189,7 +189,7 @@ var tables = [numMessages][256]tagEntry{
 		47: {opBadType, 0},
 		48: {opBadType, 0},
 		49: {opBadType, 0},
-		50: {opMessage, msgKeyValueList}, // kvlist_value
+		50: {opOneMessage, msgKeyValueList}, // kvlist_value
 		51: {opBadType, 0},
 		52: {opBadType, 0},
 		53: {opBadType, 0},
@@ -269,7 +269,7 @@ var tables = [numMessages][256]tagEntry{
 	msgScopeSpans: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opMessage, msgInstrumentationScope}, // scope
+		10: {opOneMessage, msgInstrumentationScope}, // scope
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -449,7 +449,7 @@ var tables = [numMessages][256]tagEntry{
 		119: {opBadType, 0},
 		120: {opBadType, 0},
 		121: {opBadType, 0},
-		122: {opMessage, msgStatus}, // status
+		122: {opOneMessage, msgStatus}, // status
 		123: {opBadType, 0},
 		124: {opBadType, 0},
 		125: {opBadType, 0},
@@ -571,7 +571,7 @@ var tables = [numMessages][256]tagEntry{
 	msgResourceMetrics: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opMessage, msgResource}, // resource
+		10: {opOneMessage, msgResource}, // resource
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -597,7 +597,7 @@ var tables = [numMessages][256]tagEntry{
 	msgScopeMetrics: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opMessage, msgInstrumentationScope}, // scope
+		10: {opOneMessage, msgInstrumentationScope}, // scope
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -1023,7 +1023,7 @@ var tables = [numMessages][256]tagEntry{
 		63:  {opBadType, 0},
 		64:  {opBadType, 0},
 		65:  {opBadType, 0},
-		66:  {opMessage, msgExponentialHistogramDataPointBuckets}, // positive
+		66:  {opOneMessage, msgExponentialHistogramDataPointBuckets}, // positive
 		67:  {opBadType, 0},
 		68:  {opBadType, 0},
 		69:  {opBadType, 0},
@@ -1031,7 +1031,7 @@ var tables = [numMessages][256]tagEntry{
 		71:  {opBadType, 0},
 		72:  {opBadType, 0},
 		73:  {opBadType, 0},
-		74:  {opMessage, msgExponentialHistogramDataPointBuckets}, // negative
+		74:  {opOneMessage, msgExponentialHistogramDataPointBuckets}, // negative
 		75:  {opBadType, 0},
 		76:  {opBadType, 0},
 		77:  {opBadType, 0},
@@ -1195,7 +1195,7 @@ var tables = [numMessages][256]tagEntry{
 	msgResourceLogs: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opMessage, msgResource}, // resource
+		10: {opOneMessage, msgResource}, // resource
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -1221,7 +1221,7 @@ var tables = [numMessages][256]tagEntry{
 	msgScopeLogs: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opMessage, msgInstrumentationScope}, // scope
+		10: {opOneMessage, msgInstrumentationScope}, // scope
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -1279,7 +1279,7 @@ var tables = [numMessages][256]tagEntry{
 		31:  {opBadType, 0},
 		40:  {opBadType, 0},
 		41:  {opBadType, 0},
-		42:  {opAnyValue, msgAnyValue}, // body
+		42:  {opOneAnyValue, msgAnyValue}, // body
 		43:  {opBadType, 0},
 		44:  {opBadType, 0},
 		45:  {opBadType, 0},
@@ -1345,7 +1345,7 @@ var tables = [numMessages][256]tagEntry{
 		15: {opBadType, 0},
 		16: {opBadType, 0},
 		17: {opBadType, 0},
-		18: {opMessage, msgProfilesDictionary}, // dictionary
+		18: {opOneMessage, msgProfilesDictionary}, // dictionary
 		19: {opBadType, 0},
 		20: {opBadType, 0},
 		21: {opBadType, 0},
@@ -1355,7 +1355,7 @@ var tables = [numMessages][256]tagEntry{
 	msgResourceProfiles: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opMessage, msgResource}, // resource
+		10: {opOneMessage, msgResource}, // resource
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -1381,7 +1381,7 @@ var tables = [numMessages][256]tagEntry{
 	msgScopeProfiles: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opMessage, msgInstrumentationScope}, // scope
+		10: {opOneMessage, msgInstrumentationScope}, // scope
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -1407,7 +1407,7 @@ var tables = [numMessages][256]tagEntry{
 	msgProfile: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opMessage, msgValueType}, // sample_type
+		10: {opOneMessage, msgValueType}, // sample_type
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -1439,7 +1439,7 @@ var tables = [numMessages][256]tagEntry{
 		39: {opBadType, 0},
 		40: {opBadType, 0},
 		41: {opBadType, 0},
-		42: {opMessage, msgValueType}, // period_type
+		42: {opOneMessage, msgValueType}, // period_type
 		43: {opBadType, 0},
 		44: {opBadType, 0},
 		45: {opBadType, 0},
@@ -1777,7 +1777,7 @@ var tables = [numMessages][256]tagEntry{
 		15: {opBadType, 0},
 		16: {opBadType, 0},
 		17: {opBadType, 0},
-		18: {opAnyValue, msgAnyValue}, // value
+		18: {opOneAnyValue, msgAnyValue}, // value
 		19: {opBadType, 0},
 		20: {opBadType, 0},
 		21: {opBadType, 0},

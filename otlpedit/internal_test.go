@@ -9,7 +9,7 @@ import (
 // However many references there are, the dictionary is walked once.
 func TestDictionaryIsIndexedOnceAndOnlyIfNeeded(t *testing.T) {
 	var table stringTable
-	table.begin(otlp.Profiles, profiles())
+	table.begin(otlp.Profiles, profiles(), Heap{})
 	table.key(&otlp.KeyValueFields{Key: []byte("inline"), KeyStrindex: 0})
 	if table.indexed {
 		t.Error("indexed without a reference")
@@ -25,7 +25,7 @@ func TestDictionaryIsIndexedOnceAndOnlyIfNeeded(t *testing.T) {
 	if got := table.string(-1); got != nil {
 		t.Errorf("string -1 is %q", got)
 	}
-	table.begin(otlp.Traces, profiles())
+	table.begin(otlp.Traces, profiles(), Heap{})
 	if got := table.string(1); got != nil {
 		t.Errorf("traces have string %q", got)
 	}

@@ -1,6 +1,7 @@
 package otlpedit
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
@@ -9,23 +10,29 @@ import (
 )
 
 const (
-	// MaxGrowthBytes is how much larger than it came a request may become by one
-	// plan. A resource takes two bytes in a request, and each may be given all that
-	// a configuration inserts.
-	MaxGrowthBytes = 64 << 20
+	// maxGrowthBytes and growthRatio are what MaxGrowth is made of.
+	maxGrowthBytes = 64 << 20
+	minGrowthBytes = 1 << 20
+	growthRatio    = 16
 
 	// maxKeptBytes is how large a working buffer may be to be kept for the next
-	// request.
-	maxKeptBytes = 64 << 10
+	// request, and minWriterBytes how large it is at first.
+	maxKeptBytes   = 64 << 10
+	minWriterBytes = 512
 	// maxHeadBytes is room for the tag and the length of one message.
 	maxHeadBytes = 16
 )
+
+// MaxGrowth returns how many bytes larger than it came a request of n bytes may become
+// by one plan: 1 MiB and 16 times its size, at most 64 MiB. An empty resource takes
+// two bytes in a request, and each may be given all that a configuration inserts.
+func MaxGrowth(n int) int { return min(maxGrowthBytes, minGrowthBytes+growthRatio*n) }
 
 // GrowthError says that a plan makes a request too large. It would do so again.
 type GrowthError struct{ RequestBytes int }
 
 func (e *GrowthError) Error() string {
-	return fmt.Sprintf("the edits make a request of %d bytes more than %d bytes larger", e.RequestBytes, MaxGrowthBytes)
+	return fmt.Sprintf("the edits make a request of %d bytes more than %d bytes larger", e.RequestBytes, MaxGrowth(e.RequestBytes))
 }
 
 // A Pass applies plans to requests, one request at a time. It holds the buffers
@@ -103,7 +110,12 @@ func (p *Pass) Items(i int) int {
 func (p *Pass) Run(s otlp.Signal, request []byte, items int, mem Memory) (Verdict, []byte, error) {
 	defer p.forget()
 	p.signal, p.request, p.items, p.mem, p.copied = s, request, items, mem, 0
-	p.strings.begin(s, request)
+	p.strings.begin(s, request, mem)
+	for l := range p.writers {
+		for i := range p.writers[l] {
+			p.writers[l][i].mem = mem
+		}
+	}
 	for i := range p.steps {
 		p.steps[i].dropped, p.steps[i].grown = 0, 0
 	}
@@ -134,14 +146,15 @@ func (p *Pass) forget() {
 	}
 	for l := range p.writers {
 		for i := range p.writers[l] {
-			if w := &p.writers[l][i]; cap(w.e.Buf) > maxKeptBytes {
+			w := &p.writers[l][i]
+			if w.mem, w.err = nil, nil; cap(w.e.Buf) > maxKeptBytes {
 				w.e.Buf = nil
 			}
 		}
 	}
 	p.request, p.mem, p.out = nil, nil, nil
 	p.groups = [2]group{}
-	p.strings.begin(0, nil)
+	p.strings.begin(0, nil, nil)
 }
 
 // edit shows a message to the editors of its level, each what the one before
@@ -157,6 +170,9 @@ func (p *Pass) edit(l Levels, m []byte) (v Verdict, edited []byte, by *step, err
 		w := &writers[turn]
 		w.e.Buf = w.e.Buf[:0]
 		verdict, err := s.editor.Edit(p, l, m, w)
+		if err == nil {
+			err = cmp.Or(w.err, p.strings.err)
+		}
 		switch {
 		case err != nil:
 			return Keep, nil, nil, err
@@ -177,7 +193,7 @@ func (p *Pass) edit(l Levels, m []byte) (v Verdict, edited []byte, by *step, err
 
 // replaced counts what a step did to a message.
 func (s *step) replaced(p *Pass, l Levels, old, now []byte) error {
-	if s.grown += len(now) - len(old); s.grown > MaxGrowthBytes {
+	if s.grown += len(now) - len(old); s.grown > MaxGrowth(len(p.request)) {
 		return &GrowthError{len(p.request)}
 	}
 	if l == Items && s.Drops.has(Items) {

@@ -233,8 +233,12 @@ var errNoMemory = errors.New("no memory")
 
 func (failing) Grow([]byte, int) ([]byte, error) { return nil, errNoMemory }
 
+func (failing) Reserve(int) error { return errNoMemory }
+
 // rationed is memory for a number of calls, of exactly the requested size.
 type rationed struct{ calls *int }
+
+func (rationed) Reserve(int) error { return nil }
 
 func (r rationed) Grow(b []byte, n int) ([]byte, error) {
 	if *r.calls--; *r.calls < 0 {
@@ -276,33 +280,33 @@ func TestErrorsEndThePass(t *testing.T) {
 }
 
 func TestGrowthIsBoundedForEachPlan(t *testing.T) {
-	mib := make([]byte, 1<<20)
+	piece := make([]byte, 16<<10)
 	grow := planOf(otlpedit.Resources, 0, func(_ *otlpedit.Pass, _ otlpedit.Levels, m []byte, w *otlpedit.Writer) (otlpedit.Verdict, error) {
 		w.Raw(m)
-		w.Bytes(1000, mib)
+		w.Bytes(1000, piece)
 		return otlpedit.Replace, nil
 	})
 	shrink := planOf(otlpedit.Resources, 0, func(_ *otlpedit.Pass, _ otlpedit.Levels, m []byte, w *otlpedit.Writer) (otlpedit.Verdict, error) {
 		w.Without(m, 1000)
 		return otlpedit.Replace, nil
 	})
-	empty := bytes.Repeat([]byte{otlpfield.RequestResources<<3 | byte(wire.TypeBytes), 0}, 64)
+	empty := bytes.Repeat([]byte{otlpfield.RequestResources<<3 | byte(wire.TypeBytes), 0}, 65)
 	var growth *otlpedit.GrowthError
 	for _, tt := range []struct {
 		resources int
 		plans     []otlpedit.Plan
 		ok        bool
 	}{
-		{64, []otlpedit.Plan{grow}, false},
-		{63, []otlpedit.Plan{grow, shrink}, true},
-		{64, []otlpedit.Plan{grow, shrink}, false},
+		{65, []otlpedit.Plan{grow}, false},
+		{64, []otlpedit.Plan{grow, shrink}, true},
+		{65, []otlpedit.Plan{grow, shrink}, false},
 	} {
 		_, _, err := otlpedit.NewPass(tt.plans...).Run(otlp.Logs, empty[:2*tt.resources], 0, otlpedit.Heap{})
 		if tt.ok != (err == nil) || !tt.ok && !errors.As(err, &growth) {
 			t.Errorf("%d resources, %d plans: %v", tt.resources, len(tt.plans), err)
 		}
 	}
-	if growth.RequestBytes != 128 || !strings.Contains(growth.Error(), "67108864 bytes larger") {
+	if growth.RequestBytes != 130 || !strings.Contains(growth.Error(), "1050656 bytes larger") {
 		t.Errorf("%v", growth)
 	}
 }
@@ -416,6 +420,8 @@ func TestAllocationsDoNotFollowTheItems(t *testing.T) {
 
 // fixed is memory of one size.
 type fixed struct{ b []byte }
+
+func (fixed) Reserve(int) error { return nil }
 
 func (f fixed) Grow(b []byte, n int) ([]byte, error) {
 	if b == nil {

@@ -11,7 +11,9 @@ import (
 // at least in the request. For the other signals it is empty.
 type stringTable struct {
 	request []byte
-	present bool // the signal has a dictionary
+	mem     Memory
+	err     error // of mem: the table stays empty
+	present bool  // the signal has a dictionary
 	indexed bool
 	at      []uint32 // where each entry's field begins in request
 }
@@ -37,12 +39,28 @@ func (t *stringTable) string(i int32) []byte {
 	return c.Bytes
 }
 
-// index walks the dictionary, which may come in several parts.
+// index counts the entries, gets memory for them, and notes where they are.
 func (t *stringTable) index() {
 	t.indexed = true
 	if !t.present {
 		return
 	}
+	n := 0
+	t.entries(func(int) { n++ })
+	if n > cap(t.at) {
+		if 4*n > maxKeptBytes {
+			if t.err = t.mem.Reserve(4 * n); t.err != nil {
+				return
+			}
+		}
+		t.at = make([]uint32, 0, n)
+	}
+	t.entries(func(start int) { t.at = append(t.at, uint32(start)) })
+}
+
+// entries calls do with the place of each entry. The dictionary may come in several
+// parts.
+func (t *stringTable) entries(do func(start int)) {
 	for c := (wire.Cursor{Buf: t.request}); c.Next(); {
 		if c.Num != otlpfield.ExportProfilesServiceRequestDictionary || c.Type != wire.TypeBytes {
 			continue
@@ -50,15 +68,15 @@ func (t *stringTable) index() {
 		base := c.End - len(c.Bytes)
 		for d := (wire.Cursor{Buf: c.Bytes}); d.Next(); {
 			if d.Num == otlpfield.ProfilesDictionaryStringTable && d.Type == wire.TypeBytes {
-				t.at = append(t.at, uint32(base+d.Start))
+				do(base + d.Start)
 			}
 		}
 	}
 }
 
 // begin makes the table that of another request.
-func (t *stringTable) begin(s otlp.Signal, request []byte) {
-	*t = stringTable{request: request, present: s.Spec().HasDictionary, at: t.at[:0]}
+func (t *stringTable) begin(s otlp.Signal, request []byte, mem Memory) {
+	*t = stringTable{request: request, mem: mem, present: s.Spec().HasDictionary, at: t.at[:0]}
 	if 4*cap(t.at) > maxKeptBytes {
 		t.at = nil
 	}

@@ -133,11 +133,16 @@ func (p *Pass) placeOwn(depth, start, end int) error {
 // findMessage returns the message field num, nil if there is none, and how many
 // bytes its field takes. In several parts it is their merger.
 func findMessage(around []byte, num uint32) (m []byte, size int) {
+	parts := 0
 	for c := (wire.Cursor{Buf: around}); c.Next(); {
 		if c.Num == num && c.Type == wire.TypeBytes {
-			m = wire.Merge(m, c.Bytes)
+			m = c.Bytes
 			size += c.End - c.Start
+			parts++
 		}
+	}
+	if parts > 1 {
+		m = wire.Merged(around, num)
 	}
 	return m, size
 }

@@ -1,41 +1,99 @@
 package otlpedit
 
 import (
+	"math"
+
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
-// A Writer appends the fields of the message that replaces another.
-type Writer struct{ e wire.Encoder }
+// A Writer appends the fields of the message that replaces another. If there is no
+// memory for more, it appends nothing from then on, and the Pass ends with the error
+// of its Memory.
+type Writer struct {
+	e   wire.Encoder
+	mem Memory // of the present request; nil: the heap
+	err error
+}
+
+// room reports whether n more bytes can be appended.
+func (w *Writer) room(n int) bool {
+	return cap(w.e.Buf)-len(w.e.Buf) >= n && w.err == nil || w.grow(n)
+}
+
+func (w *Writer) grow(n int) bool {
+	size := max(len(w.e.Buf)+n, 2*cap(w.e.Buf), minWriterBytes)
+	if w.err == nil && w.mem != nil && size > maxKeptBytes {
+		w.err = w.mem.Reserve(size)
+	}
+	if w.err != nil {
+		return false
+	}
+	w.e.Buf = append(make([]byte, 0, size), w.e.Buf...)
+	return true
+}
 
 // Raw appends bytes that are whole fields already.
-func (w *Writer) Raw(fields []byte) { w.e.Raw(fields) }
+func (w *Writer) Raw(fields []byte) {
+	if w.room(len(fields)) {
+		w.e.Raw(fields)
+	}
+}
 
 // Bytes appends a bytes or message field.
-func (w *Writer) Bytes(num uint32, v []byte) { w.e.Bytes(num, v) }
+func (w *Writer) Bytes(num uint32, v []byte) {
+	if w.room(maxHeadBytes + len(v)) {
+		w.e.Bytes(num, v)
+	}
+}
 
 // String appends a string field.
-func (w *Writer) String(num uint32, v string) { w.e.String(num, v) }
+func (w *Writer) String(num uint32, v string) {
+	if w.room(maxHeadBytes + len(v)) {
+		w.e.String(num, v)
+	}
+}
 
 // Varint appends an integer, enum or bool field. Of a sint32 or sint64 field v is
 // the zigzag form.
-func (w *Writer) Varint(num uint32, v uint64) { w.e.Varint(num, v) }
+func (w *Writer) Varint(num uint32, v uint64) {
+	if w.room(maxHeadBytes) {
+		w.e.Varint(num, v)
+	}
+}
 
 // Fixed64 appends a field of 8 bytes.
-func (w *Writer) Fixed64(num uint32, v uint64) { w.e.Fixed64(num, v) }
+func (w *Writer) Fixed64(num uint32, v uint64) {
+	if w.room(maxHeadBytes) {
+		w.e.Fixed64(num, v)
+	}
+}
 
 // Double appends a double field.
-func (w *Writer) Double(num uint32, v float64) { w.e.Double(num, v) }
+func (w *Writer) Double(num uint32, v float64) { w.Fixed64(num, math.Float64bits(v)) }
 
 // Fixed32 appends a field of 4 bytes.
-func (w *Writer) Fixed32(num uint32, v uint32) { w.e.Fixed32(num, v) }
+func (w *Writer) Fixed32(num uint32, v uint32) {
+	if w.room(maxHeadBytes) {
+		w.e.Fixed32(num, v)
+	}
+}
 
 // Open begins a nested message; all that is appended until Close(mark) belongs to
 // it. Pairs of Open and Close may be nested.
-func (w *Writer) Open(num uint32) (mark int) { return w.e.Open(num) }
+func (w *Writer) Open(num uint32) (mark int) {
+	if !w.room(maxHeadBytes) {
+		return len(w.e.Buf)
+	}
+	return w.e.Open(num)
+}
 
 // Close ends the nested message of mark and writes its length.
-func (w *Writer) Close(mark int) { w.e.Close(mark) }
+func (w *Writer) Close(mark int) {
+	if w.room(maxHeadBytes) { // the length may move the message
+		w.e.Close(mark)
+	}
+}
 
 // Each appends message m with every field num, a string, bytes or message, as
 // edit leaves it: edit appends to w what replaces the value, or answers Keep or
@@ -55,12 +113,12 @@ func (w *Writer) Each(m []byte, num uint32, edit func(value []byte) Verdict) (ch
 			continue
 		}
 		before := len(w.e.Buf)
-		w.e.Raw(m[copied:c.Start]) // ahead of what edit appends
+		w.Raw(m[copied:c.Start]) // ahead of what edit appends
 		after := len(w.e.Buf)
-		mark := w.e.Open(num)
+		mark := w.Open(num)
 		switch edit(c.Bytes) {
 		case Replace:
-			w.e.Close(mark)
+			w.Close(mark)
 		case Drop:
 			w.e.Buf = w.e.Buf[:after]
 		default:
@@ -73,7 +131,7 @@ func (w *Writer) Each(m []byte, num uint32, edit func(value []byte) Verdict) (ch
 		w.e.Buf = w.e.Buf[:begin]
 		return false
 	}
-	w.e.Raw(m[copied:])
+	w.Raw(m[copied:])
 	return true
 }
 
@@ -83,42 +141,42 @@ func (w *Writer) Without(m []byte, num uint32) {
 	copied := 0
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		if c.Num == num {
-			w.e.Raw(m[copied:c.Start])
+			w.Raw(m[copied:c.Start])
 			copied = c.End
 		}
 	}
-	w.e.Raw(m[copied:])
+	w.Raw(m[copied:])
 }
 
 // Attribute appends an attribute in field num: a key, and a value that is an
 // AnyValue; nil means that there is none.
 func (w *Writer) Attribute(num uint32, key string, value []byte) {
-	mark := w.e.Open(num)
-	w.e.String(otlpfield.KeyValueKey, key)
+	mark := w.Open(num)
+	w.String(otlpfield.KeyValueKey, key)
 	if value != nil {
-		w.e.Bytes(otlpfield.KeyValueValue, value)
+		w.Bytes(otlpfield.KeyValueValue, value)
 	}
-	w.e.Close(mark)
+	w.Close(mark)
 }
 
 // AttributeWithValue appends, in field num, attribute with another value, an
 // AnyValue or nil for none. All else of it stays: the key, be it in place or a
 // reference, and unknown fields.
 func (w *Writer) AttributeWithValue(num uint32, attribute, value []byte) {
-	mark := w.e.Open(num)
+	mark := w.Open(num)
 	pending := value != nil
 	for c := (wire.Cursor{Buf: attribute}); c.Next(); {
 		if c.Num != otlpfield.KeyValueValue || c.Type != wire.TypeBytes {
-			w.e.Raw(attribute[c.Start:c.End])
+			w.Raw(attribute[c.Start:c.End])
 		} else if pending {
-			w.e.Bytes(otlpfield.KeyValueValue, value)
+			w.Bytes(otlpfield.KeyValueValue, value)
 			pending = false
 		}
 	}
 	if pending {
-		w.e.Bytes(otlpfield.KeyValueValue, value)
+		w.Bytes(otlpfield.KeyValueValue, value)
 	}
-	w.e.Close(mark)
+	w.Close(mark)
 }
 
 // bytes returns the message, which is not nil.

@@ -73,7 +73,7 @@ func TestEachEditsAtAPath(t *testing.T) {
 		{message("drop", "a", "drop"), message("a"), true},
 		{message("drop", "drop"), message(), true},
 	} {
-		w := Writer{wire.Encoder{Buf: []byte("before")}}
+		w := Writer{e: wire.Encoder{Buf: []byte("before")}}
 		changed := edit(&w, tt.in)
 		if got := bytes.TrimPrefix(w.e.Buf, []byte("before")); changed != tt.changed || !bytes.Equal(got, tt.want) {
 			t.Errorf("changed %v\ngot  %q\nwant %q", changed, got, tt.want)

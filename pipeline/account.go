@@ -28,8 +28,8 @@ type account struct {
 
 // Hold ties a request's ticket to the batch, before the batch is shown to
 // anybody. The ticket holds the bytes of the batch already, by the capacity of
-// their memory. It is released when the batch and everything derived from it
-// are. A nil ticket bounds nothing.
+// their memory, and MergeBytes. It is released when the batch and everything
+// derived from it are. A nil ticket bounds nothing.
 func (b *Batch) Hold(t *admission.Ticket) {
 	switch {
 	case t == nil:

@@ -32,6 +32,7 @@ type Batch struct {
 	shared atomic.Bool
 	refs   atomic.Int32
 	items  int
+	split  int // otlp.Facts.SplitBytes
 	data   []byte
 	mem    *[]byte // the pooled memory behind data, nil if the collector frees it
 	client *Client
@@ -45,11 +46,13 @@ var ErrShared = errors.New("pipeline: the batch is shared, its bytes must not be
 // NewBatch checks data as an export request of signal s and wraps it. data
 // belongs to the batch from then on. The caller holds the one reference.
 func NewBatch(s otlp.Signal, data []byte, client *Client) (*Batch, error) {
-	items, err := otlp.Check(s, data)
+	f, err := otlp.Inspect(s, data)
 	if err != nil {
 		return nil, err
 	}
-	return newBatch(s, data, nil, items, client), nil
+	b := newBatch(s, data, nil, f.Items, client)
+	b.split = f.SplitBytes
+	return b, nil
 }
 
 // NewUncheckedBatch is NewBatch for a request that the caller has written itself. The
@@ -65,12 +68,13 @@ func NewUncheckedBatch(s otlp.Signal, data []byte, items int, client *Client) *B
 // is the caller's to release all the same; if the check fails it still has the
 // memory.
 func NewPooledBatch(s otlp.Signal, buf *Buffer, client *Client) (*Batch, error) {
-	items, err := otlp.Check(s, buf.Bytes)
+	f, err := otlp.Inspect(s, buf.Bytes)
 	if err != nil {
 		return nil, err
 	}
 	data, mem, charged := buf.takeOver()
-	b := newBatch(s, data, mem, items, client)
+	b := newBatch(s, data, mem, f.Items, client)
+	b.split = f.SplitBytes
 	if buf.batch != nil {
 		b.join(buf.batch, charged)
 	}
@@ -99,6 +103,7 @@ func (b *Batch) Derive(buf *Buffer, items int) *Batch {
 	}
 	data, mem, charged := buf.takeOver()
 	d := newBatch(b.signal, data, mem, items, b.client)
+	d.split = b.split
 	d.join(from, charged)
 	return d
 }
@@ -112,6 +117,12 @@ func (b *Batch) Bytes() []byte { return b.data }
 
 // Items returns the number of spans, data points, log records or samples.
 func (b *Batch) Items() int { return b.items }
+
+// MergeBytes returns how many bytes at most are allocated to merge the messages of
+// the request that are split into parts, each time that it is read with the views of
+// otlp or becomes JSON. It is 0 for what nearly all senders send. A receiver puts it
+// on the ticket of the batch (Hold), so that consumers need not.
+func (b *Batch) MergeBytes() int { return otlp.MergeFactor * b.split }
 
 // Client returns where the batch came from; nil if it was made in this process.
 func (b *Batch) Client() *Client { return b.client }

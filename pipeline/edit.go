@@ -71,7 +71,8 @@ type editPass struct {
 	plans int
 	ctx   context.Context
 	batch *Batch
-	buf   *Buffer // nil until something changes
+	buf   *Buffer     // nil until something changes
+	work  Reservation // for the working memory of the pass
 }
 
 // Grow implements otlpedit.Memory.
@@ -89,9 +90,12 @@ func (e *editPass) Grow(b []byte, n int) (grown []byte, err error) {
 	return e.buf.Bytes, nil
 }
 
+// Reserve implements otlpedit.Memory.
+func (e *editPass) Reserve(n int) error { return e.work.Grow(e.ctx, n) }
+
 // run returns what the plans make of b.
 func (e *editPass) run(ctx context.Context, b *Batch) (*Batch, error) {
-	e.ctx, e.batch = ctx, b
+	e.ctx, e.batch, e.work = ctx, b, Reservation{batch: b}
 	defer e.forget()
 	verdict, edited, err := e.Run(b.Signal(), b.Bytes(), b.Items(), e)
 	switch {
@@ -110,6 +114,7 @@ func (e *editPass) forget() {
 	if e.buf != nil {
 		e.buf.Release()
 	}
+	e.work.Release()
 	e.ctx, e.batch, e.buf = nil, nil, nil
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/obsreport"
-	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -36,6 +35,11 @@ type Exporter struct {
 	paths          []string
 	stdout, stderr io.Writer
 
+	// turn bounds the memory of texts: it has one element while one is made and
+	// shown. Other batches wait.
+	turn chan struct{}
+	text []byte // the memory of the last text; guarded by turn
+
 	life  *lifecycle.Cycle
 	mu    sync.RWMutex // held while a batch is shown
 	plain *plainOutput // nil if it is not running, or with the internal logger
@@ -54,7 +58,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	e := &Exporter{
 		id: set.ID, verbosity: cfg.Verbosity.lower(), format: cfg.Format, limit: maxTextBytes, obs: obs, log: set.Logger,
 		sampler: newSampler(cfg.SamplingInitial, cfg.SamplingThereafter, time.Now),
-		stdout:  os.Stdout, stderr: os.Stderr, life: lifecycle.New(fmt.Sprintf("exporter %q", set.ID)),
+		stdout:  os.Stdout, stderr: os.Stderr, turn: make(chan struct{}, 1), life: lifecycle.New(fmt.Sprintf("exporter %q", set.ID)),
 	}
 	if !cfg.UseInternalLogger {
 		e.paths = cfg.OutputPaths
@@ -111,15 +115,19 @@ func (e *Exporter) use(out *plainOutput) (before *plainOutput) {
 	return before
 }
 
-// jsonLine returns a batch as OTLP/JSON. It is not truncated, since it would
-// not be valid JSON then.
-func jsonLine(b *pipeline.Batch) []byte {
-	return append(otlp.AppendJSON(nil, b.Signal(), b.Bytes()), '\n')
+// Consume shows the batch, unless sampling skips it. The only error is that there is
+// no memory for the batch as JSON.
+func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
+	err := e.show(ctx, b)
+	refusal := pipeline.Classify(err)
+	e.obs.Sent(ctx, b.Signal(), b.Items(), refusal)
+	if refusal == nil {
+		return nil
+	}
+	return refusal
 }
 
-// Consume shows the batch, unless sampling skips it. It always returns nil.
-func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
-	e.obs.Sent(ctx, b.Signal(), b.Items(), nil)
+func (e *Exporter) show(ctx context.Context, b *pipeline.Batch) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	switch {
@@ -131,16 +139,42 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 		return nil
 	}
 	if e.format == JSON {
-		e.plain.print(jsonLine(b))
-		return nil
+		return e.showJSON(ctx, b)
+	}
+	if e.verbosity != Basic { // a text takes memory
+		select {
+		case e.turn <- struct{}{}:
+			defer func() { <-e.turn }()
+		case <-ctx.Done():
+			return nil // an output is stuck
+		}
 	}
 	r := &rows[b.Signal()]
 	counts := r.counts(b)
-	text := r.render(e.verbosity, b, e.limit)
+	text := r.render(ctx, e.verbosity, b, e.limit, e.text)
+	if e.verbosity != Basic {
+		e.text = text
+	}
 	if e.plain != nil {
 		e.plain.show(r.title, counts, text)
 	} else {
 		showInLog(ctx, e.log, r.title, counts, text)
 	}
+	return nil
+}
+
+// showJSON shows a batch as OTLP/JSON. It is not truncated, since it would not be
+// valid JSON then.
+func (e *Exporter) showJSON(ctx context.Context, b *pipeline.Batch) error {
+	line, err := b.JSON(ctx)
+	if err != nil {
+		return err
+	}
+	defer line.Release()
+	if err := line.Grow(ctx, 1); err != nil {
+		return err
+	}
+	line.Bytes = append(line.Bytes, '\n')
+	e.plain.print(line.Bytes)
 	return nil
 }

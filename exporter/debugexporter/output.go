@@ -76,15 +76,19 @@ func (o *plainOutput) show(title string, counts []count, text []byte) {
 		line = append(strconv.AppendQuote(line, c.name), ": "...)
 		line = strconv.AppendInt(line, int64(c.n), 10)
 	}
-	o.print(append(append(line, "}\n"...), text...))
+	o.print(append(line, "}\n"...), text)
 }
 
-// print writes text unchanged.
-func (o *plainOutput) print(text []byte) {
+// print writes parts of text unchanged, one after the other.
+func (o *plainOutput) print(parts ...[]byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i := range o.writers {
-		o.writers[i].write(text, o.log)
+		for _, text := range parts {
+			if len(text) > 0 {
+				o.writers[i].write(text, o.log)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package debugexporter
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -92,12 +93,18 @@ func look[T ~[]byte](p *printer, entry T) T {
 	return entry
 }
 
-// render returns the text after the summary. It is empty for basic.
-func (r *row) render(v Verbosity, b *pipeline.Batch, limit int) []byte {
+// render returns the text after the summary, in memory of buf if it is large enough.
+// It is empty for basic.
+func (r *row) render(ctx context.Context, v Verbosity, b *pipeline.Batch, limit int, buf []byte) []byte {
 	if v == Basic {
 		return nil
 	}
-	p := &printer{&text{limit: limit}, b.Bytes(), otlp.DictionaryOf(b.Signal(), b.Bytes()), lookPerByte * limit}
+	index, err := b.Reserve(ctx, otlp.DictionaryBytes(b.Signal(), b.Bytes()))
+	if err != nil {
+		return fmt.Appendf(nil, "[no text: %v]\n", err)
+	}
+	defer index.Release()
+	p := &printer{&text{buf: buf[:0], limit: limit}, b.Bytes(), otlp.DictionaryOf(b.Signal(), b.Bytes()), lookPerByte * limit}
 	if v == Detailed && r.before != nil {
 		r.before(p)
 	}

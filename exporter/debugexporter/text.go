@@ -14,6 +14,7 @@ type text struct {
 	buf   []byte
 	limit int
 	full  bool
+	small [64]byte // where numbers and escapes are made
 }
 
 func (t *text) bytes(p []byte) *text {
@@ -28,22 +29,35 @@ func (t *text) bytes(p []byte) *text {
 }
 
 // s appends text that does not come from a sender.
-func (t *text) s(s string) *text { return t.bytes([]byte(s)) }
+func (t *text) s(s string) *text {
+	if t.full {
+		return t
+	}
+	if room := t.limit - len(t.buf); len(s) > room {
+		s, t.full = s[:room], true
+	}
+	t.buf = append(t.buf, s...)
+	return t
+}
 
 func (t *text) nl() *text { return t.s("\n") }
 
-func (t *text) int(v int64) *text { return t.bytes(strconv.AppendInt(nil, v, 10)) }
+func (t *text) int(v int64) *text { return t.bytes(strconv.AppendInt(t.small[:0], v, 10)) }
 
-func (t *text) uint(v uint64) *text { return t.bytes(strconv.AppendUint(nil, v, 10)) }
+func (t *text) uint(v uint64) *text { return t.bytes(strconv.AppendUint(t.small[:0], v, 10)) }
 
-func (t *text) addr(v uint64) *text { return t.s("0x").bytes(strconv.AppendUint(nil, v, 16)) }
+func (t *text) addr(v uint64) *text { return t.s("0x").bytes(strconv.AppendUint(t.small[:0], v, 16)) }
 
-func (t *text) bool(v bool) *text { return t.bytes(strconv.AppendBool(nil, v)) }
+func (t *text) bool(v bool) *text { return t.bytes(strconv.AppendBool(t.small[:0], v)) }
 
 // fixed is printf's %f, short Go's %v.
-func (t *text) fixed(v float64) *text { return t.bytes(strconv.AppendFloat(nil, v, 'f', 6, 64)) }
+func (t *text) fixed(v float64) *text {
+	return t.bytes(strconv.AppendFloat(t.small[:0], v, 'f', 6, 64))
+}
 
-func (t *text) short(v float64) *text { return t.bytes(strconv.AppendFloat(nil, v, 'g', -1, 64)) }
+func (t *text) short(v float64) *text {
+	return t.bytes(strconv.AppendFloat(t.small[:0], v, 'g', -1, 64))
+}
 
 // time prints nanoseconds since 1970, 0 included, as the Collector does.
 func (t *text) time(ns uint64) *text { return t.s(time.Unix(0, int64(ns)).UTC().String()) }
@@ -72,7 +86,7 @@ func (t *text) str(s []byte) *text {
 		if r == utf8.RuneError && size == 1 {
 			t.bytes([]byte{'\\', 'x', hexDigits[s[0]>>4], hexDigits[s[0]&15]})
 		} else {
-			q := strconv.AppendQuoteRune(nil, r)
+			q := strconv.AppendQuoteRune(t.small[:0], r)
 			t.bytes(q[1 : len(q)-1])
 		}
 		s = s[size:]

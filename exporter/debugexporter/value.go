@@ -100,7 +100,7 @@ func (t *text) jsonString(s []byte) *text {
 }
 
 func (t *text) unicode(r rune) *text {
-	return t.bytes([]byte{'\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15]})
+	return t.bytes(append(t.small[:0], '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15]))
 }
 
 func (t *text) base64(b []byte) *text {
@@ -127,5 +127,5 @@ func (t *text) double(v float64) *text {
 	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) {
 		format = 'e'
 	}
-	return t.bytes(strconv.AppendFloat(nil, v, format, -1, 64))
+	return t.bytes(strconv.AppendFloat(t.small[:0], v, format, -1, 64))
 }

@@ -15,10 +15,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/obsreport"
-	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -193,33 +191,46 @@ func (e *Exporter) flushRegularly(ctx context.Context) {
 	}
 }
 
-// jsonRatio is an estimate of the size of JSON relative to protobuf.
-const jsonRatio = 3
-
-// Consume appends the batch as one record. An error is Retryable: the file does
-// not contain the record, or any part of it.
+// Consume appends the batch as one record. After an error the file does not contain
+// the record, or any part of it. An error is Retryable, unless the record is larger
+// than the whole memory budget.
 func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	e.noteSignal(b)
-	record := b.Bytes()
-	if e.cfg.Format == formatJSON {
-		text := bufpool.Get(jsonRatio * len(record))
-		*text = otlp.AppendJSON((*text)[:0], b.Signal(), record)
-		defer bufpool.Put(text)
-		record = *text
-	}
-	if e.zstd != nil {
-		packed := bufpool.Get(len(record))
-		*packed = e.zstd.EncodeAll(record, (*packed)[:0])
-		defer bufpool.Put(packed)
-		record = *packed
-	}
-	err := e.append(ctx, record)
+	err := e.write(ctx, b)
 	if err != nil {
-		refusal := &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("%s: %w", e.id, err)}
-		e.obs.Sent(ctx, b.Signal(), b.Items(), refusal)
-		return refusal
+		refusal := *pipeline.Classify(err)
+		refusal.Err = fmt.Errorf("%s: %w", e.id, refusal.Err)
+		e.obs.Sent(ctx, b.Signal(), b.Items(), &refusal)
+		return &refusal
 	}
 	e.obs.Sent(ctx, b.Signal(), b.Items(), nil)
+	return nil
+}
+
+// write encodes the batch and appends it. What it needs for that is charged to the
+// batch.
+func (e *Exporter) write(ctx context.Context, b *pipeline.Batch) error {
+	record := b.Bytes()
+	if e.cfg.Format == formatJSON {
+		text, err := b.JSON(ctx)
+		if err != nil {
+			return err
+		}
+		defer text.Release()
+		record = text.Bytes
+	}
+	if e.zstd != nil {
+		packed, err := b.NewBuffer(ctx, e.zstd.MaxEncodedSize(len(record)))
+		if err != nil {
+			return err
+		}
+		defer packed.Release()
+		packed.Bytes = e.zstd.EncodeAll(record, packed.Bytes)
+		record = packed.Bytes
+	}
+	if err := e.append(ctx, record); err != nil {
+		return &pipeline.Error{Kind: pipeline.Retryable, Err: err}
+	}
 	return nil
 }
 

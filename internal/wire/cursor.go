@@ -105,8 +105,29 @@ func LastBytes(b []byte, num uint32) (v []byte) {
 // allocated.
 func Merged(b []byte, num uint32) (v []byte) {
 	for c := (Cursor{Buf: b}); c.Next(); {
+		switch {
+		case c.Num != num || c.Type != TypeBytes:
+		case v != nil:
+			return concatenated(b, num)
+		default:
+			v = c.Bytes
+		}
+	}
+	return v
+}
+
+// concatenated allocates once, of the exact size.
+func concatenated(b []byte, num uint32) []byte {
+	size := 0
+	for c := (Cursor{Buf: b}); c.Next(); {
 		if c.Num == num && c.Type == TypeBytes {
-			v = Merge(v, c.Bytes)
+			size += len(c.Bytes)
+		}
+	}
+	v := make([]byte, 0, size)
+	for c := (Cursor{Buf: b}); c.Next(); {
+		if c.Num == num && c.Type == TypeBytes {
+			v = append(v, c.Bytes...)
 		}
 	}
 	return v

@@ -287,8 +287,8 @@ func TestErrorsOfTheNextComeBackAsTheyAre(t *testing.T) {
 // them must not exhaust the memory.
 func TestGrowthIsBounded(t *testing.T) {
 	next := &testkit.Sink{}
-	p := newProcessor(t, next, Action{Key: "a", Action: "insert", Value: strings.Repeat("x", 1<<20)})
-	b := newBatch(t, otlp.Logs, bytes.Repeat([]byte{0x0a, 0x00}, 100))
+	p := newProcessor(t, next, Action{Key: "a", Action: "insert", Value: strings.Repeat("x", 10_000)})
+	b := newBatch(t, otlp.Logs, bytes.Repeat([]byte{0x0a, 0x00}, 110))
 	defer b.Release()
 	live := pipeline.Live()
 	err := p.Consume(t.Context(), b)
@@ -298,7 +298,7 @@ func TestGrowthIsBounded(t *testing.T) {
 	if !strings.Contains(err.Error(), "resource/2") || next.Calls() != 0 || pipeline.Live() != live {
 		t.Errorf("%v; passed on %d; live %d", err, next.Calls(), pipeline.Live()-live)
 	}
-	few := newBatch(t, otlp.Logs, bytes.Repeat([]byte{0x0a, 0x00}, 60))
+	few := newBatch(t, otlp.Logs, bytes.Repeat([]byte{0x0a, 0x00}, 100))
 	defer few.Release()
 	if err := p.Consume(t.Context(), few); err != nil {
 		t.Fatal(err)

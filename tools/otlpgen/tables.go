@@ -59,6 +59,9 @@ func (f *field) op(m *message) (op, arg string) {
 	switch {
 	case f.IsMessage():
 		arg = "msg" + f.Type
+		if f.Type == "AnyValue" && !f.List {
+			return "opOneAnyValue", arg
+		}
 		if op, ok := messageOps[f.Type]; ok {
 			return op, arg
 		}
@@ -67,6 +70,9 @@ func (f *field) op(m *message) (op, arg string) {
 		}
 		if itemMessages[f.Type] {
 			return "opItem", arg
+		}
+		if !f.List {
+			return "opOneMessage", arg
 		}
 		return "opMessage", arg
 	case f.Table != 0:

@@ -56,7 +56,9 @@ func (r *Request) deliver(ctx context.Context, body *[]byte) (out obsreport.Outc
 			return obsreport.Outcome{}, err
 		}
 	}
-	r.hold(b)
+	if err := r.hold(ctx, b); err != nil {
+		return obsreport.Outcome{Refused: r.items}, err
+	}
 	if !r.front.InFlight.Open() {
 		return obsreport.Outcome{Refused: r.items}, ShuttingDown()
 	}
@@ -88,12 +90,20 @@ func (r *Request) batch(body *[]byte) (*pipeline.Batch, error) {
 	return b, nil
 }
 
-// hold gives the batch the request's ticket: its bytes count until it is released.
-func (r *Request) hold(b *pipeline.Batch) {
-	if r.ticket != nil {
-		b.Hold(r.ticket)
-		r.ticket = nil
+// hold gives the batch the request's ticket: its bytes count until it is released,
+// and so does what consumers need to merge its messages.
+func (r *Request) hold(ctx context.Context, b *pipeline.Batch) error {
+	if r.ticket == nil {
+		return nil
 	}
+	if n := b.MergeBytes(); n > 0 {
+		if err := r.ticket.Add(ctx, n); err != nil {
+			return RefuseOverload(err)
+		}
+	}
+	b.Hold(r.ticket)
+	r.ticket = nil
+	return nil
 }
 
 // failed splits a request's items by the consumer's error. The panic of a processor
