@@ -20,6 +20,9 @@ func scenarios() []scenario {
 			all = append(all, bombs(p, encoding, "beyond", 4*bombLimit).scenario(), bombs(p, encoding, "below", bombLimit).scenario())
 		}
 	}
+	for _, v := range victims() {
+		all = append(all, amplifiers(v).scenario())
+	}
 	for _, p := range ports {
 		all = append(all, lies(p).scenario())
 	}

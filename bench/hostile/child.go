@@ -31,6 +31,7 @@ type job struct {
 	Port       hostile.Port
 	Attack     *attackJob
 	Bomb       *bombJob
+	Amplify    *amplifyJob
 	Idle       int // connections to hold until the input ends
 	Load       *loadJob
 	Honest     bool // a good client, with normal priority
@@ -56,6 +57,7 @@ type report struct {
 	Errors  []string       // the first few
 	Failed  int            // requests without an answer
 	Bad     int            // wrong responses
+	Kinds   int            // of amplifiers
 	Lost    int            // idle connections that the server closed
 	Load    loadReport
 }
@@ -115,6 +117,8 @@ func (j job) run(in *json.Decoder) (r report, err error) {
 		r.Fates = hostile.Launch(ctx, a, j.target(), j.Port, j.Attack.Hold, j.Attack.Options)
 	case j.Bomb != nil:
 		return j.bomb(ctx)
+	case j.Amplify != nil:
+		return j.Amplify.run(ctx, j.target(), j.Port)
 	case j.Idle > 0:
 		crowd, err := hostile.OpenIdle(ctx, j.target(), j.Port, j.Idle)
 		if err != nil {

@@ -37,6 +37,7 @@ type options struct {
 	pin       bool          // give the server its own processor
 	perSecond int           // requests of each good client
 	verbose   bool
+	binary    string // the penstock to attack, instead of one built from the source tree
 }
 
 func main() {
@@ -55,6 +56,7 @@ func main() {
 	flag.BoolVar(&opt.pin, "pin", false, "give the server the first processor and the bad clients the others (needs taskset)")
 	flag.IntVar(&opt.limitMiB, "limit-mib", 256, "limit_mib of memory_limiter, the maximum of VmHWM; 0: no limit")
 	flag.IntVar(&opt.perSecond, "rate", 75, "requests a second of each good client")
+	flag.StringVar(&opt.binary, "binary", "", "attack this penstock, instead of one that is built from the source tree")
 	flag.BoolVar(&opt.verbose, "v", false, "print more results of the clients")
 	flag.Parse()
 	if *full {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -23,8 +24,15 @@ type host struct {
 	runs int
 }
 
-// prepare builds penstock from the source tree.
-func (h *host) prepare() error {
+// prepare builds penstock from the source tree, unless there is a binary.
+func (h *host) prepare() (err error) {
+	if h.auth, err = newAuthority(); err != nil {
+		return err
+	}
+	if h.opt.binary != "" {
+		h.bin = h.opt.binary
+		return nil
+	}
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/penstock-telemetry/penstock").Output()
 	if err != nil {
 		return fmt.Errorf("find the module (run this in bench/): %w", err)
@@ -33,8 +41,7 @@ func (h *host) prepare() error {
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build penstock: %w\n%s", err, msg)
 	}
-	h.auth, err = newAuthority()
-	return err
+	return nil
 }
 
 // setup has the server settings of a scenario.
@@ -42,6 +49,9 @@ type setup struct {
 	tls        bool
 	grpc, http string // more keys of the two sections, each after a comma
 	limitMiB   int    // 0 means that of the command line; if that is 0, none
+	processor  string // the name and settings of one more processor, in YAML
+	exporter   string // the same of the exporter, instead of nop
+	healthy    bool   // logs, which the good clients send, go to nop all the same
 }
 
 // server is a penstock process under attack.
@@ -107,12 +117,23 @@ func (s *server) config(set setup) string {
 		section = fmt.Sprintf(", tls: {cert_file: %q, key_file: %q, reload_interval: %s}",
 			filepath.Join(s.certs, "cert.pem"), filepath.Join(s.certs, "key.pem"), reloadInterval)
 	}
-	limiter, processors := "{}", "[]"
+	exporter := cmp.Or(set.exporter, "nop: {}")
+	var names, settings []string
 	if s.limit > 0 {
-		limiter = fmt.Sprintf("{memory_limiter: {check_interval: 1s, limit_mib: %d}}", s.limit)
-		processors = "[memory_limiter]"
+		names = append(names, "memory_limiter")
+		settings = append(settings, fmt.Sprintf("memory_limiter: {check_interval: 1s, limit_mib: %d}", s.limit))
 	}
-	pipeline := fmt.Sprintf("{receivers: [otlp], processors: %s, exporters: [nop]}", processors)
+	if set.processor != "" {
+		names = append(names, nameOf(set.processor))
+		settings = append(settings, set.processor)
+	}
+	limiter, processors := "{"+strings.Join(settings, ", ")+"}", "["+strings.Join(names, ", ")+"]"
+	pipeline := fmt.Sprintf("{receivers: [otlp], processors: %s, exporters: [%s]}", processors, nameOf(exporter))
+	logs := pipeline
+	if set.healthy {
+		logs = fmt.Sprintf("{receivers: [otlp], processors: %s, exporters: [nop]}", processors)
+		exporter += ", nop: {}"
+	}
 	return fmt.Sprintf(`
 receivers:
   otlp:
@@ -120,14 +141,21 @@ receivers:
       grpc: {endpoint: %q %s}
       http: {endpoint: %q %s}
 processors: %s
-exporters: {nop: {}}
+exporters: {%[7]s}
 service:
   telemetry: {metrics: {level: none}}
   pipelines:
     traces: %[6]s
     metrics: %[6]s
-    logs: %[6]s
-`, s.target.GRPC, set.grpc+section, s.target.HTTP, set.http+section, limiter, pipeline)
+    logs: %[8]s
+    profiles: %[6]s
+`, s.target.GRPC, set.grpc+section, s.target.HTTP, set.http+section, limiter, pipeline, exporter, logs)
+}
+
+// nameOf returns the name in "name: {settings}".
+func nameOf(section string) string {
+	name, _, _ := strings.Cut(section, ":")
+	return name
 }
 
 func (s *server) await() error {

@@ -31,7 +31,8 @@ func Requests(n int) []Request {
 		add("empty attributes", s, resource(repeat(n, field(otlpfield.ResourceAttributes, nil))))
 		add("a resource in parts", s, field(otlpfield.RequestResources, repeat(n, field(otlpfield.ResourceXResource, field(otlpfield.ResourceAttributes, nil)))))
 	}
-	for name, text := range map[string]string{"control characters": "\x01", "line ends": "\n", "quotes": `"`, "not UTF-8": "\xff", "runes": "日"} {
+	for _, kind := range [][2]string{{"control characters", "\x01"}, {"line ends", "\n"}, {"quotes", `"`}, {"not UTF-8", "\xff"}, {"runes", "日"}} {
+		name, text := kind[0], kind[1]
 		add(name, otlp.Logs, logBody(wire.AppendBytes(nil, otlpfield.AnyValueStringValue, bytes.Repeat([]byte(text), n/len(text)))))
 		add(name+" in an attribute", otlp.Traces, resource(field(otlpfield.ResourceAttributes, wire.AppendBytes(
 			wire.AppendBytes(nil, otlpfield.KeyValueKey, "a"), otlpfield.KeyValueValue, wire.AppendBytes(nil, otlpfield.AnyValueStringValue, bytes.Repeat([]byte(text), n/len(text)))))))

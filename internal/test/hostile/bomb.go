@@ -24,6 +24,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 // Answer is the answer to a client.
@@ -84,6 +86,16 @@ type Bomb struct {
 	Encoding string
 	Bytes    int    // decompressed
 	Body     []byte // compressed, without gRPC's prefix
+	// Signal is the signal of the request; 0 means logs.
+	Signal otlp.Signal
+}
+
+// spec describes the signal.
+func (b Bomb) spec() *otlp.Spec {
+	if b.Signal == 0 {
+		return otlp.Logs.Spec()
+	}
+	return b.Signal.Spec()
 }
 
 // Codecs returns the names of the codings that a port accepts.
@@ -166,7 +178,7 @@ func (b Bomb) Send(ctx context.Context, t Target) (Answer, error) {
 	if b.Port == HTTP {
 		c := DialHTTP(t, "")
 		defer c.CloseIdleConnections()
-		return post(ctx, c, t.url(), b.Encoding, b.Body)
+		return post(ctx, c, t.url()+b.spec().Path, b.Encoding, b.Body)
 	}
 	return b.sendGRPC(ctx, t)
 }
@@ -184,7 +196,7 @@ func (b Bomb) sendGRPC(ctx context.Context, t Target) (Answer, error) {
 		scheme = "https://"
 	}
 	prefix := binary.BigEndian.AppendUint32([]byte{1}, uint32(len(b.Body)))
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+t.GRPC+grpcPath,
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+t.GRPC+b.spec().Method,
 		io.MultiReader(bytes.NewReader(prefix), bytes.NewReader(b.Body))) // a salvo shares the body
 	if err != nil {
 		return Answer{}, err

@@ -184,9 +184,9 @@ func DialHTTP(t Target, from string) *http.Client {
 
 func (t Target) url() string {
 	if t.TLS != nil {
-		return "https://" + t.HTTP + httpPath
+		return "https://" + t.HTTP
 	}
-	return "http://" + t.HTTP + httpPath
+	return "http://" + t.HTTP
 }
 
 func (g Good) httpSender() (func(context.Context) error, func()) {
@@ -194,7 +194,7 @@ func (g Good) httpSender() (func(context.Context) error, func()) {
 	client.Transport.(*http.Transport).DisableKeepAlives = g.Reconnect
 	body := Request(10)
 	return func(ctx context.Context) error {
-		a, err := post(ctx, client, g.Target.url(), "", body)
+		a, err := post(ctx, client, g.Target.url()+httpPath, "", body)
 		if err == nil && a.HTTP != http.StatusOK {
 			err = fmt.Errorf("status %d", a.HTTP)
 		}
@@ -225,7 +225,7 @@ func post(ctx context.Context, c *http.Client, url, encoding string, body []byte
 
 // PostHTTP sends one request with a client of DialHTTP.
 func PostHTTP(ctx context.Context, c *http.Client, t Target, encoding string, body []byte) (Answer, error) {
-	return post(ctx, c, t.url(), encoding, body)
+	return post(ctx, c, t.url()+httpPath, encoding, body)
 }
 
 // CallGRPC sends one request with a client of DialGRPC, compressed by a codec
