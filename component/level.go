@@ -8,8 +8,8 @@ type Level int8
 // The levels.
 const (
 	LevelNone     Level = iota - 2 // nothing
-	LevelBasic                     // what every service needs
-	LevelNormal                    // the same, and what costs little
+	LevelBasic                     // the same as LevelNormal
+	LevelNormal                    // what costs little
 	LevelDetailed                  // durations inside a pipeline, too
 )
 

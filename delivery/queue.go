@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -223,7 +224,7 @@ func (q *Queue) Shutdown(ctx context.Context) error {
 	}
 	q.cancel()
 	if q.abandoned > 0 {
-		return fmt.Errorf("%d items could not be sent in time", q.abandoned)
+		return fmt.Errorf("send what is left: %d items abandoned at the deadline", q.abandoned)
 	}
 	return nil
 }
@@ -233,11 +234,21 @@ func (q *Queue) run() {
 	defer close(q.joined)
 	for q.await() {
 		if r := q.take(); r != nil {
-			q.settle(r, q.cfg.Next.Consume(q.ctx, r.Batch))
+			q.settle(r, q.send(r))
 			q.logDrops(false)
 		}
 	}
 	q.abandon()
+}
+
+// send passes a request on. A panic is its failure, which would happen again.
+func (q *Queue) send(r *Request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = pipeline.Permanently(&pipeline.PanicError{Value: p, Stack: debug.Stack()})
+		}
+	}()
+	return q.cfg.Next.Consume(q.ctx, r.Batch)
 }
 
 // await waits until there is something to send and it is time to. It returns false
@@ -297,7 +308,11 @@ func (q *Queue) take() *Request {
 // settle does with r, which was sent, what the answer asks for.
 func (q *Queue) settle(r *Request, err error) {
 	e := pipeline.Classify(err)
-	q.cfg.Observer.Attempt(q.ctx, r.signal(), e)
+	result := e
+	if e != nil && e.Kind == pipeline.Partial && e.Rejected <= 0 {
+		result = nil // it took all, and has something to say
+	}
+	q.cfg.Observer.Attempt(q.ctx, r.signal(), result)
 	if e != nil && (e.Kind == pipeline.Retryable || e.Kind == pipeline.Overloaded) {
 		q.keep(r, e)
 		return
@@ -359,7 +374,7 @@ func (q *Queue) logWarning(s otlp.Signal, e *pipeline.Error) {
 }
 
 // errNeverStarted is the cause of drops if the queue was never started.
-var errNeverStarted = errors.New("it was never started")
+var errNeverStarted = errors.New("the queue was not started")
 
 // abandon drops all that is held.
 func (q *Queue) abandon() {

@@ -387,7 +387,7 @@ func TestStopTwice(t *testing.T) {
 				wg.Go(func() {
 					ctx, cancel := context.WithTimeout(t.Context(), limit)
 					defer cancel()
-					if err := q.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "200 items could not be sent") {
+					if err := q.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "200 items abandoned") {
 						t.Errorf("%s: Shutdown says %v", name, err)
 					}
 					if a := q.Stats(otlp.Profiles); a.Held != 0 || a.Dropped[Stopped] != 200 {

@@ -280,3 +280,46 @@ func TestConsumerCountsItems(t *testing.T) {
 		t.Errorf("one of five items was rejected: %+v", a)
 	}
 }
+
+// A panic in the consumer is the failure of its request alone.
+func TestConsumerPanics(t *testing.T) {
+	t.Parallel()
+	k := &testkit.Sink{}
+	k.Respond(func(context.Context, *pipeline.Batch) error { panic("boom") })
+	got, log := deliver(t, k)
+	if got != refused {
+		t.Errorf("%+v, want %+v", got, refused)
+	}
+	if lines := log.Lines(""); len(lines) != 1 || !strings.Contains(lines[0], "panic=boom") || !strings.Contains(lines[0], "TestConsumerPanics") {
+		t.Errorf("it logged %q", lines)
+	}
+}
+
+// attempts counts attempts by their result.
+type attempts struct{ ok, failed int }
+
+func (a *attempts) Attempt(_ context.Context, _ otlp.Signal, refusal *pipeline.Error) {
+	if refusal == nil {
+		a.ok++
+	} else {
+		a.failed++
+	}
+}
+
+func (*attempts) Outcome(context.Context, otlp.Signal, int, int) {}
+
+// A destination that takes all and has something to say has not failed.
+func TestWarningIsNoFailedAttempt(t *testing.T) {
+	t.Parallel()
+	for rejected, want := range map[int64]attempts{0: {ok: 1}, 2: {failed: 1}} {
+		k, got := &testkit.Sink{}, &attempts{}
+		k.FailNext(&pipeline.Error{Kind: pipeline.Partial, Rejected: rejected, Err: errors.New("a word of warning")})
+		q := New(Config{Next: k, Observer: got})
+		q.Start()
+		q.Add(metrics(t, 5, 10))
+		q.Shutdown(t.Context())
+		if *got != want {
+			t.Errorf("%d rejected: %+v, want %+v", rejected, *got, want)
+		}
+	}
+}

@@ -42,7 +42,7 @@ func TestExporterCounts(t *testing.T) {
 			of := func(result string) string { return "exporter=otlp/2,result=" + result + ",signal=" + s.String() }
 			if diff := cmp.Diff(map[string]recorded{
 				"otelcol_exporter_sent_" + want.item:        row("Number of "+want.noun+" successfully sent to destination.", 5+3+100),
-				"otelcol_exporter_send_failed_" + want.item: row("Number of "+want.noun+" in failed attempts to send to destination.", 2+7+11+1000),
+				"otelcol_exporter_send_failed_" + want.item: row("Number of "+want.noun+" that were not accepted when their request was settled.", 2+7+11+1000),
 				"otelcol_exporter_send_attempts": {"counter", "{attempt}", "Number of attempts to send a request, by result.", map[string]int64{
 					of("success"): 2, of("partial"): 2, of("permanent"): 1, of("retryable"): 2, of("overloaded"): 1,
 				}},

@@ -187,7 +187,7 @@ var instruments = [...]instrument{
 	itemsSent: {name: "otelcol_exporter_sent_%s", attributes: ofExporters, collector: byCollector,
 		text: "Number of %s successfully sent to destination."},
 	itemsSendFailed: {name: "otelcol_exporter_send_failed_%s", attributes: ofExporters, collector: byCollector,
-		text: "Number of %s in failed attempts to send to destination."},
+		text: "Number of %s that were not accepted when their request was settled."},
 	sendAttempts: {name: "otelcol_exporter_send_attempts", unit: "{attempt}", attributes: append(ofExporters[:1:1], &attrSignal, &attrResult),
 		text: "Number of attempts to send a request, by result.",
 		note: "A request that is retried counts each time."},

@@ -53,11 +53,14 @@ type Observer interface {
 // batch would cause it again. The component that answers the sender logs Value and
 // Stack and sends neither.
 type PanicError struct {
-	Processor string // its name
+	Processor string // its name; empty: the panic was in another consumer
 	Value     any    // what it panicked with
 	Stack     []byte // of the goroutine, as runtime/debug.Stack has it
 }
 
 func (e *PanicError) Error() string {
+	if e.Processor == "" {
+		return "internal error in a consumer"
+	}
 	return fmt.Sprintf("internal error in processor %q", e.Processor)
 }

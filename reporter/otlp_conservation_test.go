@@ -186,7 +186,7 @@ func TestOTLPBackendDownForEver(t *testing.T) {
 	g.unwatch()
 	s, _ := g.end()
 	onlyDropped(t, s.Samples, DropPendingFull, DropStopped)
-	if want := fmt.Sprint(s.Samples.Dropped[DropStopped], " items could not be sent in time"); err == nil || !strings.Contains(err.Error(), want) {
+	if want := fmt.Sprint(s.Samples.Dropped[DropStopped], " items abandoned at the deadline"); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Shutdown says %v, want %q", err, want)
 	}
 	if s.Samples.Acknowledged != 0 {

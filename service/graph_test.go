@@ -211,6 +211,28 @@ yaml::4:13: exporters.out: bad out`
 	}
 }
 
+// An exporter that cannot be created is reported, whatever stands before it.
+func TestNewReportsAnExporterBehindAFanOut(t *testing.T) {
+	t.Parallel()
+	f := newFakes()
+	_, err := New(f.config(t, `
+receivers: {in: }
+processors: {step: }
+exporters: {out: , out/bad: {fail_new: bad out}}
+service:
+  pipelines:
+    traces: {receivers: [in], processors: [step], exporters: [out/bad]}
+    traces/2: {receivers: [in], exporters: [out/bad]}
+    traces/3: {receivers: [in], exporters: [out]}
+`[1:]), Options{})
+	if err == nil || !strings.HasSuffix(err.Error(), "exporters.out/bad: bad out") {
+		t.Errorf("%v", err)
+	}
+	if next := f.made["step"][0].next; next == nil {
+		t.Error("the processor was given no consumer")
+	}
+}
+
 func TestShutdownReportsEveryFailure(t *testing.T) {
 	t.Parallel()
 	f := newFakes()

@@ -22,7 +22,7 @@ import (
 )
 
 // Options are the settings of an embedding program. All fields except Components
-// may be zero; the default is then that of the program penstock.
+// may be zero.
 type Options struct {
 	// Components are the types that a configuration can name. components.Default
 	// returns those of the program penstock. A program may use a longer or
@@ -76,6 +76,8 @@ type process struct {
 	log     *selfobs.Logging
 	metrics *selfobs.Metrics
 	memory  *memory
+	// unmeasure ends the measurement of memory, which refers to the budget.
+	unmeasure func() error
 }
 
 // New creates all components of a configuration and starts none. Its error is a
@@ -94,6 +96,7 @@ func New(cfg *Config, opts Options) (*Service, error) {
 	}.OrDefaults()
 	var err error
 	if s.graph, err = graph.Build(s.cfg, settings); err != nil {
+		_ = s.process.unmeasure() // the error of Build says what is wrong
 		return nil, err
 	}
 	return s, nil
@@ -128,7 +131,8 @@ func (s *Service) newProcess() error {
 	if p.memory, err = newMemory(s.cfg, detectMemory(), thisRuntime(s.opts.SetMemoryLimit)); err != nil {
 		return err
 	}
-	return selfobs.MeasureAdmission(p.metrics.Provider, p.memory.budget)
+	p.unmeasure, err = selfobs.MeasureAdmission(p.metrics.Provider, p.memory.budget)
+	return err
 }
 
 // Start starts everything, extensions first and receivers last, and returns when
@@ -192,7 +196,7 @@ func (s *Service) stop(ctx context.Context) error {
 	err := s.graph.Shutdown(ctx)
 	err = errors.Join(err, graph.Within(ctx, "shut down the metrics endpoint", s.process.metrics.Shutdown))
 	s.process.memory.restore()
-	return err
+	return errors.Join(err, s.process.unmeasure())
 }
 
 // Run starts the service, waits for ctx to end, and shuts down within

@@ -56,7 +56,7 @@ type builder struct {
 	started  *startedExtensions
 	problems config.Errors
 
-	exporters  map[*load.Component]component.Exporter
+	exporters  map[*load.Component]pipeline.Consumer
 	processors []part
 	observers  map[*load.Component]*obsreport.Processor
 	entries    map[*load.Pipeline]pipeline.Consumer
@@ -69,7 +69,7 @@ func Build(cfg *load.Config, s component.Settings) (*Graph, error) {
 	b := &builder{
 		cfg: cfg, settings: s, started: &startedExtensions{},
 		observers: map[*load.Component]*obsreport.Processor{},
-		exporters: map[*load.Component]component.Exporter{}, entries: map[*load.Pipeline]pipeline.Consumer{},
+		exporters: map[*load.Component]pipeline.Consumer{}, entries: map[*load.Pipeline]pipeline.Consumer{},
 	}
 	b.settings.Extension = b.started.find
 	g := &Graph{extensions: b.started, Mutates: map[*load.Pipeline]bool{}}
@@ -136,11 +136,18 @@ func (b *builder) exporter(c *load.Component) []part {
 	e, err := c.Descriptor.Exporter(c.Config, b.settingsFor(c))
 	if err != nil {
 		b.fail(c, err)
+		b.exporters[c] = notCreated
 		return nil
 	}
 	b.exporters[c] = e
 	return []part{{"exporter " + strconv.Quote(c.ID), c, e}}
 }
+
+// notCreated stands for an exporter that could not be created, so that the rest of the
+// graph is built and its faults are found too. Such a graph never runs.
+var notCreated = pipeline.ConsumerFunc(func(context.Context, *pipeline.Batch) error {
+	return pipeline.Permanently(errors.New("the exporter was not created"))
+})
 
 // entry returns the first consumer of a pipeline: its first processor, or the
 // fan-out after the processors. The configuration has no cycles.
@@ -152,8 +159,8 @@ func (b *builder) entry(p *load.Pipeline) pipeline.Consumer {
 	for _, r := range p.Exporters {
 		if r.IsConnector() {
 			branches = append(branches, branch{b.connector(r.Target, p), "connector " + r.ID})
-		} else if e := b.exporters[r.Target]; e != nil {
-			branches = append(branches, branch{e, "exporter " + r.ID})
+		} else {
+			branches = append(branches, branch{b.exporters[r.Target], "exporter " + r.ID})
 		}
 	}
 	next := b.processed(p, fanout(branches))
@@ -194,9 +201,6 @@ func (b *builder) processed(p *load.Pipeline, next pipeline.Consumer) pipeline.C
 
 // chain puts steps, which are in reverse order, in front of next.
 func chain(next pipeline.Consumer, steps []pipeline.Step) pipeline.Consumer {
-	if next == nil {
-		return nil // a component could not be created; this graph never runs
-	}
 	slices.Reverse(steps)
 	return pipeline.Chain(next, steps...)
 }
@@ -305,10 +309,7 @@ func (b branch) Name() string { return b.name }
 
 // fanout leaves a single branch as it is: its error needs no name.
 func fanout(branches []branch) pipeline.Consumer {
-	switch len(branches) {
-	case 0: // only if a component could not be created; this graph never runs
-		return nil
-	case 1:
+	if len(branches) == 1 {
 		return branches[0].Consumer
 	}
 	all := make([]pipeline.Consumer, len(branches))

@@ -11,8 +11,8 @@ import (
 )
 
 // MeasureAdmission registers metrics that observe the budget at every
-// collection.
-func MeasureAdmission(mp metric.MeterProvider, b *admission.Budget) error {
+// collection, until stop is called.
+func MeasureAdmission(mp metric.MeterProvider, b *admission.Budget) (stop func() error, err error) {
 	m := mp.Meter(processScope)
 	var errs [5]error
 	var used, peak, limit, waiting, refused metric.Int64Observable
@@ -28,14 +28,14 @@ func MeasureAdmission(mp metric.MeterProvider, b *admission.Budget) error {
 		metric.WithDescription("Requests that the memory budget had no room for"))
 	for _, err := range errs {
 		if err != nil {
-			return fmt.Errorf("measure the memory budget: %w", err)
+			return nil, fmt.Errorf("measure the memory budget: %w", err)
 		}
 	}
 	reason := func(name string) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", name)))
 	}
 	full, share, tooLarge := reason("full"), reason("share"), reason("too_large")
-	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	registered, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s := b.Stats()
 		o.ObserveInt64(used, s.Used)
 		o.ObserveInt64(peak, s.Peak)
@@ -47,7 +47,7 @@ func MeasureAdmission(mp metric.MeterProvider, b *admission.Budget) error {
 		return nil
 	}, used, peak, limit, waiting, refused)
 	if err != nil {
-		return fmt.Errorf("measure the memory budget: %w", err)
+		return nil, fmt.Errorf("measure the memory budget: %w", err)
 	}
-	return nil
+	return registered.Unregister, nil
 }
