@@ -139,6 +139,12 @@ func (r *OTLPReporter) MemoryBytes() int64 {
 		eventBytes*r.store.Counts().Held + pointMemory*r.points.held() + r.host.memoryBytes() + host
 }
 
+// LimitCache bounds the caches of stacks, symbols and executables by less than
+// OTLPConfig.MaxCacheBytes, or by that again. What is above the bound is evicted.
+func (r *OTLPReporter) LimitCache(maxBytes int) {
+	r.join.Limit(max(min(maxBytes, r.cfg.MaxCacheBytes), minBytes))
+}
+
 func (r *OTLPReporter) samplesFlow(a delivery.Stats) Flow {
 	invalid, c := r.invalid.Load(), r.store.Counts()
 	f := Flow{Reported: c.Reported + invalid, Acknowledged: a.Delivered, Held: c.Held + a.Held}

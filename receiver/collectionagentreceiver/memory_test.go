@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -139,7 +140,7 @@ func openSession(t testing.TB, budget *admission.Budget) *session {
 		t.Fatal(err)
 	}
 	one := &session{reporter: rep, settled: make(chan struct{})}
-	one.account = held.New(held.Config{Budget: budget, Group: &s.group, Client: "a", Bytes: rep.MemoryBytes})
+	one.account = held.New(held.Config{Budget: budget, Group: &s.group, Client: "a", Bytes: heldBytes(rep)})
 	t.Cleanup(func() {
 		ended, cancel := context.WithCancel(context.Background())
 		cancel()
@@ -200,55 +201,89 @@ func TestSessionsAreCharged(t *testing.T) {
 	}
 }
 
-// fill sends stacks until they are refused for want of memory.
-func fill(t *testing.T, client collectionagentv1.CollectionAgentClient, instance byte) error {
+// fill sends requests with stacks and counts of them. It returns how many were taken,
+// and the last refusal.
+func fill(t *testing.T, client collectionagentv1.CollectionAgentClient, instance byte, requests int) (taken int, refusal error) {
 	t.Helper()
-	for n := 1; n < 10_000; n++ {
+	for n := 1; n <= requests; n++ {
 		var list []collectionagentv1.Entry
 		for k := range 20 {
-			list = append(list, entries((int(instance)*10_000+n)*100 + k)["stack"])
+			all := entries((int(instance)*10_000+n)*100 + k)
+			list = append(list, all["stack"], all["long symbol"], all["comm"])
 		}
 		if _, err := client.Report(t.Context(), requestOf(instance, uint64(n), list...)); err != nil {
-			return err
+			refusal = err
+		} else {
+			taken++
 		}
 	}
-	return nil
+	return taken, refusal
 }
 
 // Sessions leave half of the budget to requests, and a sender a share of theirs to
-// others. Memory of reporters that are gone is taken back.
+// others. Where there is no room for the caches they evict, and samples are taken.
 func TestSessionsShareTheBudget(t *testing.T) {
 	t.Parallel()
-	const limit = 24 << 20
+	const limit = 48 << 20
 	budget := admission.New(admission.Config{Bytes: limit, MaxWait: -1})
 	c := testConfig()
 	c.ReportInterval = 5 * time.Millisecond
 	r := newRig(t, c, component.Settings{Memory: budget})
 	first, second := r.from("127.0.0.1"), r.from("127.0.0.2")
-	for b := range byte(3) {
-		err := fill(t, first, b+1)
-		if _, after := details(err); status.Code(err) != codes.Unavailable || after <= 0 || !strings.Contains(err.Error(), "are kept of this sender") {
-			t.Fatalf("session %d: got %v, retry after %s", b+1, err, after)
-		}
+	const requests = 30
+	var all sync.WaitGroup
+	for b := range byte(5) {
+		all.Go(func() {
+			for taken := 0; taken < requests; { // a refusal has a retry delay
+				n, err := fill(t, first, b+1, requests)
+				if _, after := details(err); err != nil && (status.Code(err) != codes.Unavailable || after <= 0) {
+					t.Errorf("session %d: got %v, retry after %s", b+1, err, after)
+				}
+				taken = n
+			}
+		})
 	}
-	if used := budget.Stats().Used; used < limit/4 || used > limit/2 {
+	all.Wait()
+	if used := budget.Stats().Used; used < limit/6 || used > limit/2 {
 		t.Errorf("%d KiB are charged of a budget of %d KiB", used>>10, limit>>10)
 	}
-	if _, err := second.Report(t.Context(), requestOf(9, 1, entries(5)["stack"], entries(5)["count"])); err != nil {
-		t.Errorf("another sender: %v", err)
+	if n, err := fill(t, second, 9, 5); n != 5 {
+		t.Errorf("another sender: %d of 5 requests were taken; %v", n, err)
+	}
+	evicted := uint64(0)
+	for _, one := range r.sessions().all() {
+		evicted += one.reporter.Stats().Evicted.Traces
+	}
+	if evicted == 0 {
+		t.Error("nothing was evicted: the test does not meet a bound")
+	}
+	r.end()
+	if n := budget.Stats().Used; n != 0 {
+		t.Errorf("%d bytes are charged in the end", n)
+	}
+}
+
+// A session that there is no room for is refused, and takes the place in memory of one
+// that has been silent for long.
+func TestASessionWithoutRoom(t *testing.T) {
+	t.Parallel()
+	budget := admission.New(admission.Config{Bytes: 2 << 20, MaxWait: -1}) // of half of it, one sender may have two thirds
+	r := newRig(t, testConfig(), component.Settings{Memory: budget})
+	client := r.client()
+	if _, err := client.Report(t.Context(), one(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := client.Report(t.Context(), one(2, 1))
+	if _, after := details(err); status.Code(err) != codes.Unavailable || after <= 0 || !strings.Contains(err.Error(), "are kept of this sender") {
+		t.Errorf("got %v, retry after %s", err, after)
 	}
 	s := r.sessions()
 	s.mu.Lock()
 	s.of[instance(id(1))].used = time.Now().Add(-2 * evictableAfter)
 	s.mu.Unlock()
-	err := fill(t, first, 4) // ends the silent one
-	if status.Code(err) != codes.Unavailable {
-		t.Errorf("got %v", err)
-	}
-	testkit.Eventually(t, "there is room", func() bool { return fill(t, first, 5) == nil || !s.has(1) })
-	r.end()
-	if n := budget.Stats().Used; n != 0 {
-		t.Errorf("%d bytes are charged in the end", n)
+	testkit.Eventually(t, "there is room", func() bool { _, err := client.Report(t.Context(), one(2, 1)); return err == nil })
+	if s.has(1) {
+		t.Error("the silent session is still there")
 	}
 }
 

@@ -470,10 +470,10 @@ func TestReportersExpire(t *testing.T) {
 // A request that the budget has no room for is refused before it is read.
 func TestAdmission(t *testing.T) {
 	t.Parallel()
-	budget := admission.New(admission.Config{Bytes: 1 << 20, MaxWait: -1})
+	budget := admission.New(admission.Config{Bytes: 8 << 20, MaxWait: -1})
 	r := newRig(t, testConfig(), component.Settings{Memory: budget})
 	client := r.client()
-	hold, err := budget.Acquire(t.Context(), "another", 1<<20)
+	hold, err := budget.Acquire(t.Context(), "another", 8<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package collectionagentreceiver
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -72,23 +73,39 @@ func (s *session) end(ctx context.Context) error {
 	return s.reporter.Shutdown(ctx)
 }
 
+// minCacheBytes is how large the caches of a session may be in any case.
+const minCacheBytes = 128 << 10
+
+// heldBytes is what is charged for a reporter: room for the smallest caches at least.
+func heldBytes(r *reporter.OTLPReporter) func() int64 {
+	least := r.MemoryBytes() + 2*minCacheBytes
+	return func() int64 { return max(r.MemoryBytes(), least) }
+}
+
 // looksEvery is how many entries are taken between two looks at the context.
 const looksEvery = 256
 
 // translate calls for each entry the method that it stands for. Facts come before
-// what needs them. They may be reported twice: when there is no room for one of them,
+// what needs them. They may be reported twice: when there is no room for the samples,
 // or nobody waits for the answer any more, the request comes again as a whole. There
-// is room for all counts and metrics before the first of them is reported.
+// is room for all counts and metrics before the first of them is reported. When there
+// is no room for facts, the caches stay as large as they are, and evict.
 func (s *session) translate(ctx context.Context, q *collectionagentv1.Request) error {
+	if err := s.account.Reserve(ctx, 1); err != nil { // heldBytes is charged from the first request on
+		return err
+	}
+	s.reporter.LimitCache(math.MaxInt)
 	var stack libpf.Trace
+	limited := false
 	n := 0
 	for e := range q.Entries(collectionagentv1.Hosts, collectionagentv1.Executables, collectionagentv1.Frames,
 		collectionagentv1.Symbols, collectionagentv1.Traces) {
 		if n++; n%looksEvery == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := s.account.Reserve(ctx, factBytes(e)); err != nil {
-			return err
+		if !limited && !s.account.Try(factBytes(e)) {
+			limited = true
+			s.reporter.LimitCache(max(int(s.reporter.Stats().CacheBytes), minCacheBytes))
 		}
 		reportFact(e, s.reporter, &stack)
 	}

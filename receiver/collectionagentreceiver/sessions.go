@@ -44,6 +44,7 @@ type sessions struct {
 	budget    *admission.Budget
 	group     held.Group    // of all sessions
 	settles   time.Duration // how often memory is given back that is not held any more
+	flushed   time.Time     // when relieve was called; under mu
 
 	mu     sync.Mutex
 	of     map[instance]*session
@@ -70,6 +71,8 @@ const (
 	// maxEndWait is how long a request waits for a session to end whose place it
 	// needs.
 	maxEndWait = time.Second
+	// maxSettle is how often memory is given back at least that is not held any more.
+	maxSettle = time.Second
 	// fullRetry is the retry delay if there are max sessions.
 	fullRetry = 5 * time.Second
 )
@@ -85,7 +88,7 @@ func newSessions(c Config, set component.Settings, next pipeline.Consumer, metri
 	return &sessions{
 		ctx: ctx, cancel: cancel,
 		max: c.MaxReporters, idle: c.ReporterIdleTimeout, evictable: evictableAfter, log: set.Logger,
-		full: backlogOf(base), budget: set.Memory, settles: c.ReportInterval,
+		full: backlogOf(base), budget: set.Memory, settles: min(c.ReportInterval, maxSettle),
 		open: func(id instance) (*reporter.OTLPReporter, error) {
 			cfg := base
 			cfg.Logger = set.Logger.With("reporter", hex.EncodeToString(id[:]))
@@ -187,11 +190,24 @@ func (s *sessions) take(ctx context.Context, from string, q *collectionagentv1.R
 	}
 	refused, noRoom := one.take(ctx, q, s.full)
 	if noRoom {
-		s.mu.Lock()
-		s.makeRoom("")
-		s.mu.Unlock()
+		s.relieve()
 	}
 	return refused
+}
+
+// relieve makes room in memory: the sessions pass on their samples without waiting for
+// the interval, and the one that has been silent for longest ends.
+func (s *sessions) relieve() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || time.Since(s.flushed) < maxSettle {
+		return
+	}
+	s.flushed = time.Now()
+	for one := range s.each() {
+		one.reporter.Flush()
+	}
+	s.makeRoom("")
 }
 
 // find returns the session of id, a new one if there is none. It waits a moment for
@@ -237,7 +253,7 @@ func (s *sessions) lookUp(id instance, from string) (one, ending *session, refus
 		return nil, nil, frontend.Refuse(codes.Internal, obsreport.ReasonInternal, "open a session: %v", err)
 	}
 	one = &session{reporter: rep, from: from, used: time.Now(), settled: make(chan struct{})}
-	one.account = held.New(held.Config{Budget: s.budget, Group: &s.group, Client: from, Bytes: rep.MemoryBytes})
+	one.account = held.New(held.Config{Budget: s.budget, Group: &s.group, Client: from, Bytes: heldBytes(rep)})
 	s.of[id] = one
 	return one, nil, nil
 }

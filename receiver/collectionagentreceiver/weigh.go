@@ -12,11 +12,12 @@ const (
 	keyOverhead   = 400  // of a host
 	keyFactor     = 12   // of its texts, which are on each resource
 
-	countOverhead  = 1 << 10 // a stack and a sample that no other count has
-	threadOverhead = 3 << 10 // a thread, pod and container that no other count has
-	threadFactor   = 6       // of their names
-	firstCounts    = 32      // each of these may need another part of the log
-	logPartBytes   = 20 << 10
+	countOverhead  = 640      // a stack and a sample that no other count has
+	threadOverhead = 2 << 10  // a thread, pod and container that no other count has
+	threadFactor   = 6        // of their names
+	logParts       = 16       // of the log, for the first counts
+	plainPartBytes = 12 << 10 // a part for counts of 1
+	logPartBytes   = 20 << 10 // a part for others
 	valuesOverhead = 200
 )
 
@@ -44,11 +45,16 @@ func factBytes(e collectionagentv1.Entry) int {
 // sampleBytes returns what all counts and metrics of a request can add together.
 func sampleBytes(q *collectionagentv1.Request) int {
 	var known threads
-	n := logPartBytes * min(firstCounts, q.Len(collectionagentv1.Counts))
+	n, ones, others := 0, 0, 0
 	for e := range q.Entries(collectionagentv1.Counts, collectionagentv1.Metrics) {
 		switch m := e.(type) {
 		case *collectionagentv1.TraceCount:
 			n += countOverhead
+			if m.Count == 1 {
+				ones++
+			} else {
+				others++
+			}
 			if known.add(thread{m.Comm, m.PodName, m.ContainerName}) {
 				n += threadOverhead + threadFactor*(len(m.Comm)+len(m.PodName)+len(m.ContainerName))
 			}
@@ -56,7 +62,7 @@ func sampleBytes(q *collectionagentv1.Request) int {
 			n += valuesOverhead * len(m.Ids)
 		}
 	}
-	return n
+	return n + plainPartBytes*min(ones, logParts) + logPartBytes*min(others, logParts)
 }
 
 // thread is what the metadata of a count consists of.

@@ -76,6 +76,24 @@ func (a *Account) Reserve(ctx context.Context, n int) error {
 	return nil
 }
 
+// Try is Reserve for what can be done without: the entries of caches. It leaves room to
+// others, and reports whether there is any. A group's account may grow to as much as is
+// free in its half of the budget, of which a quarter stays free.
+func (a *Account) Try(n int) bool {
+	if a.Budget == nil {
+		return true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if int64(n) > a.room {
+		if !a.Group.spares(a.Budget, a.Client, a.charged, max(int64(n), stepBytes)) || a.look(a.ctx, int64(n)) != nil {
+			return false
+		}
+	}
+	a.room -= int64(n)
+	return true
+}
+
 // look finds out what is held, and makes room for n bytes and more beside it.
 func (a *Account) look(ctx context.Context, n int64) error {
 	held := a.Bytes()
@@ -159,6 +177,9 @@ type Group struct {
 // groupDivisor: a group may hold one half of the budget.
 const groupDivisor = 2
 
+// spareDivisor: a quarter of it stays free for what cannot be done without.
+const spareDivisor = 4
+
 // take counts n bytes more of a client.
 func (g *Group) take(budget *admission.Budget, client string, n int64) error {
 	if g == nil {
@@ -195,6 +216,18 @@ func (g *Group) check(part int64, client string, n int64) error {
 			own>>10, free>>10, part>>10)}
 	}
 	return nil
+}
+
+// spares reports whether an account that has own bytes should get n more.
+func (g *Group) spares(budget *admission.Budget, client string, own, n int64) bool {
+	limit := budget.Stats().Limit
+	if g == nil || limit <= 0 {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	part := limit / groupDivisor
+	return own+n <= part-g.bytes && g.check(part, client, n+part/spareDivisor) == nil
 }
 
 func (g *Group) giveBack(client string, n int64) {

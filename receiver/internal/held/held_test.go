@@ -172,3 +172,36 @@ func TestConsumer(t *testing.T) {
 		t.Errorf("larger than the budget: got %v", e)
 	}
 }
+
+// Try leaves a quarter of a group's half free, and an account no more than is free.
+func TestTry(t *testing.T) {
+	t.Parallel()
+	budget := newBudget(16 << 20)
+	var group Group
+	held := map[string]*int64{}
+	account := func(client string) *Account {
+		held[client] = new(int64)
+		return New(Config{Budget: budget, Group: &group, Client: client, Bytes: func() int64 { return *held[client] }})
+	}
+	fill := func(a *Account) int64 {
+		for a.Try(stepBytes) {
+			*held[a.Client] += stepBytes
+		}
+		return *held[a.Client]
+	}
+	a, b := account("a"), account("b")
+	defer a.Close()
+	defer b.Close()
+	if n := fill(a); n < 2<<20 || n > 4<<20 { // at most half of 8 MiB
+		t.Errorf("the first account has %d bytes", n)
+	}
+	if n := fill(b); n < 500<<10 || n > 2<<20 {
+		t.Errorf("the second account has %d bytes", n)
+	}
+	if err := a.Reserve(t.Context(), 1<<20); err != nil {
+		t.Errorf("what cannot be done without: %v", err)
+	}
+	if unbounded := New(Config{}); !unbounded.Try(1 << 40) {
+		t.Error("there is no budget")
+	}
+}
