@@ -100,7 +100,10 @@ func memoryLoads() map[string]func(r *OTLPReporter, i int) {
 // MemoryBytes is never less than what a reporter takes, also while it makes requests
 // of a window. It does not run beside other tests, which share the heap.
 func TestMemoryBytes(t *testing.T) {
-	const calls = 6000
+	calls := 6000
+	if raceDetector {
+		calls = 1000
+	}
 	for _, name := range slices.Sorted(maps.Keys(memoryLoads())) {
 		load := memoryLoads()[name]
 		before := liveHeap()

@@ -103,7 +103,11 @@ func (s *session) translate(ctx context.Context, q *collectionagentv1.Request) e
 		if n++; n%looksEvery == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if !limited && !s.account.Try(factBytes(e)) {
+		bytes := factBytes(e)
+		if bytes == 0 { // a host without metadata
+			continue
+		}
+		if !limited && !s.account.Try(bytes) {
 			limited = true
 			s.reporter.LimitCache(max(int(s.reporter.Stats().CacheBytes), minCacheBytes))
 		}
