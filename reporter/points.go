@@ -66,6 +66,13 @@ func (p *points) close() {
 	p.mu.Unlock()
 }
 
+// held returns how many points wait.
+func (p *points) held() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int64(len(p.list))
+}
+
 // take empties the list, sorted by id; points of one id stay in their order.
 func (p *points) take() []point {
 	p.mu.Lock()
@@ -163,7 +170,7 @@ func (r *OTLPReporter) metricsRequest(base libpf.Attributes, list []point) []byt
 	}
 	sm.Close()
 	rm.Close()
-	return e.Buf
+	return append(make([]byte, 0, len(e.Buf)), e.Buf...) // it may wait
 }
 
 // metric writes points of one id.

@@ -110,6 +110,41 @@ func (r *OTLPReporter) Stats() Stats {
 	}
 }
 
+// What MemoryBytes counts beside what the caches and the window say of themselves.
+const (
+	// idleBytes is a reporter without data: tables, goroutines, a log of events.
+	idleBytes = 128 << 10
+	// layoutFactor is how many times the window's entries are held while they are made
+	// into requests, beside themselves; cacheDivisor: of the caches, a part of what
+	// they hold then is in the requests' dictionary.
+	layoutFactor = 4
+	cacheDivisor = 2
+	// eventBytes is what an event takes then.
+	eventBytes = 32
+	// pointMemory is a data point that waits, and in its request.
+	pointMemory = 2*24 + 2*pointBytes
+)
+
+// MemoryBytes returns an upper bound of the memory that the reporter holds: now, and
+// when it makes requests of what it has. Each kind has its bound in OTLPConfig.
+func (r *OTLPReporter) MemoryBytes() int64 {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	pending := r.queue.Stats(otlp.Profiles).HeldBytes + r.queue.Stats(otlp.Metrics).HeldBytes
+	cache, log := int64(r.join.Bytes()), int64(r.store.LogBytes())
+	entries := max(int64(r.store.Bytes())-log, 0)
+	// Each resource has the host's metadata, in requests of which some are held.
+	host := min(int64(r.store.Metas())*r.host.wireBytes(), int64(r.cfg.MaxPendingBytes)+3*int64(r.cfg.MaxRequestBytes))
+	return idleBytes + pending + cache + cache/cacheDivisor + log + (1+layoutFactor)*entries +
+		eventBytes*r.store.Counts().Held + pointMemory*r.points.held() + r.host.memoryBytes() + host
+}
+
+// LimitCache bounds the caches of stacks, symbols and executables by less than
+// OTLPConfig.MaxCacheBytes, or by that again. What is above the bound is evicted.
+func (r *OTLPReporter) LimitCache(maxBytes int) {
+	r.join.Limit(max(min(maxBytes, r.cfg.MaxCacheBytes), minBytes))
+}
+
 func (r *OTLPReporter) samplesFlow(a delivery.Stats) Flow {
 	invalid, c := r.invalid.Load(), r.store.Counts()
 	f := Flow{Reported: c.Reported + invalid, Acknowledged: a.Delivered, Held: c.Held + a.Held}

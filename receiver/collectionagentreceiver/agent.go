@@ -2,13 +2,13 @@ package collectionagentreceiver
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
@@ -18,6 +18,7 @@ import (
 	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 	"github.com/penstock-telemetry/penstock/receiver/internal/grpcserver"
+	"github.com/penstock-telemetry/penstock/receiver/internal/held"
 	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
@@ -27,9 +28,6 @@ const (
 	maxStreams = 16
 	// maxHeaderBytes bounds a request's headers.
 	maxHeaderBytes = 16 << 10
-	// treeFactor is how many times its size a request has with the messages that
-	// are made of it.
-	treeFactor = 4
 )
 
 // agent is what Start makes.
@@ -54,7 +52,8 @@ func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) (*agent, erro
 		return nil, err
 	}
 	undo.Add(a.obs.Close)
-	a.sessions = newSessions(r.cfg, r.set.Logger, &route{next: r.consumers, obs: a.obs}, r.consumers[otlp.Metrics] != nil)
+	next := &held.Consumer{Next: &route{next: r.consumers, obs: a.obs}, Budget: r.set.Memory, Client: "receiver " + r.set.ID}
+	a.sessions = newSessions(r.cfg, r.set, next, r.consumers[otlp.Metrics] != nil)
 	read := func(s otlp.Signal) obsreport.HeldStats {
 		f := a.sessions.flow(s)
 		return obsreport.HeldStatsOf(f.Acknowledged, f.Held, f.Dropped)
@@ -119,28 +118,27 @@ func (c *Config) serverOptions() []grpc.ServerOption {
 func (a *agent) report(ctx context.Context, r *frontend.Request, body *[]byte) ([]byte, *frontend.Refusal) {
 	defer bufpool.Put(body)
 	r.Bytes = len(*body)
-	if err := r.Reserve(cap(*body) + (treeFactor-1)*len(*body)); err != nil {
+	if err := r.Reserve(cap(*body) + collectionagentv1.ScratchBytes(len(*body))); err != nil {
 		return nil, frontend.RefuseOverload(err)
 	}
-	q := &collectionagentv1.ReportRequest{}
-	if err := proto.Unmarshal(*body, q); err != nil {
-		return nil, frontend.Refuse(codes.InvalidArgument, obsreport.ReasonDecode, "the request cannot be decoded: %v", err)
+	q, err := collectionagentv1.Parse(ctx, *body)
+	if err != nil {
+		return nil, refuseParse(err)
 	}
-	if refused := a.check(q); refused != nil {
-		return nil, refused
+	if !a.profiles && q.Len(collectionagentv1.Traces, collectionagentv1.Counts, collectionagentv1.Frames,
+		collectionagentv1.Executables, collectionagentv1.Symbols) > 0 {
+		return nil, frontend.Refuse(codes.Unimplemented, obsreport.ReasonNotFound, "no pipeline of profiles takes what this collection agent receives")
 	}
-	return nil, a.sessions.take(ctx, q)
+	return nil, a.sessions.take(ctx, r.Sender(), q)
 }
 
-// check refuses what breaks the rules, and what has no consumer.
-func (a *agent) check(q *collectionagentv1.ReportRequest) *frontend.Refusal {
-	if f := q.Check(); f != nil {
+// refuseParse is the refusal of a request that Parse does not take.
+func refuseParse(err error) *frontend.Refusal {
+	var f *collectionagentv1.Fault
+	if errors.As(err, &f) {
 		return refuseField(f.Field, "%v", f)
 	}
-	if !a.profiles && len(q.Traces)+len(q.Counts)+len(q.Frames)+len(q.Executables)+len(q.Symbols) > 0 {
-		return frontend.Refuse(codes.Unimplemented, obsreport.ReasonNotFound, "no pipeline of profiles takes what this collection agent receives")
-	}
-	return nil
+	return frontend.Interrupted(err)
 }
 
 // refuseField is the refusal of a request for what is in one field

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"net"
 	"strings"
@@ -23,6 +22,7 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	protobuf "google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/component"
@@ -33,6 +33,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
+	"github.com/penstock-telemetry/penstock/receiver/internal/held"
 	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
 
@@ -44,6 +45,20 @@ func one(instance byte, sequence uint64) *collectionagentv1.ReportRequest {
 	return &collectionagentv1.ReportRequest{InstanceId: id(instance), Sequence: sequence, Counts: []*collectionagentv1.TraceCount{
 		{TraceHash: id(1), Timestamp: firstSecond + uint32(sequence), Count: 1},
 	}}
+}
+
+// parsed is a request as the agent reads it.
+func parsed(t testing.TB, q *collectionagentv1.ReportRequest) *collectionagentv1.Request {
+	t.Helper()
+	b, err := protobuf.Marshal(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := collectionagentv1.Parse(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // details returns what a refusal says beside its text.
@@ -309,19 +324,19 @@ func TestAFullWindowRefuses(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
 	c.MaxWindowMiB = 1
-	s := newSessions(c, slog.New(slog.DiscardHandler), &testkit.Sink{}, true)
+	s := newSessions(c, component.Settings{}.OrDefaults(), &testkit.Sink{}, true)
 	defer s.cancel()
 	rep, err := s.open(instance{}) // it is not started: nothing leaves the window
 	if err != nil {
 		t.Fatal(err)
 	}
-	one := &session{reporter: rep, settled: make(chan struct{})}
+	one := &session{reporter: rep, account: held.New(held.Config{}), settled: make(chan struct{})}
 	for n := uint64(1); ; n++ {
 		q := &collectionagentv1.ReportRequest{InstanceId: id(1), Sequence: n}
 		for i := range 100 {
 			q.Counts = append(q.Counts, &collectionagentv1.TraceCount{TraceHash: id(1), Timestamp: firstSecond, Count: 1, Comm: fmt.Sprint(n, i)})
 		}
-		refused := one.take(q, s.full)
+		refused, _ := one.take(t.Context(), parsed(t, q), s.full)
 		stats := rep.Stats()
 		if lost := stats.Of(otlp.Profiles).Dropped; len(lost) > 0 {
 			t.Fatalf("request %d was taken, and %v samples were dropped", n, lost)
@@ -357,7 +372,7 @@ func TestEndpoints(t *testing.T) {
 func TestReporters(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
-	c.MaxReporters = 2
+	c.MaxReporters = 3 // a single address may have two
 	r := newRig(t, c, component.Settings{})
 	client := r.client()
 	send := func(b byte, n uint64) error { _, err := client.Report(t.Context(), one(b, n)); return err }
@@ -455,10 +470,10 @@ func TestReportersExpire(t *testing.T) {
 // A request that the budget has no room for is refused before it is read.
 func TestAdmission(t *testing.T) {
 	t.Parallel()
-	budget := admission.New(admission.Config{Bytes: 1 << 20, MaxWait: -1})
+	budget := admission.New(admission.Config{Bytes: 8 << 20, MaxWait: -1})
 	r := newRig(t, testConfig(), component.Settings{Memory: budget})
 	client := r.client()
-	hold, err := budget.Acquire(t.Context(), "another", 1<<20)
+	hold, err := budget.Acquire(t.Context(), "another", 8<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -478,8 +493,12 @@ func TestAdmission(t *testing.T) {
 	if _, err := client.Report(t.Context(), one(1, 1)); err != nil {
 		t.Error(err)
 	}
-	if s := budget.Stats(); s.Used != 0 || s.Peak < frontend.ReadAheadBytes {
+	if s := budget.Stats(); s.Used == 0 || s.Peak < frontend.ReadAheadBytes {
 		t.Errorf("%+v", s)
+	}
+	r.end()
+	if n := budget.Stats().Used; n != 0 {
+		t.Errorf("%d bytes are charged in the end", n)
 	}
 }
 

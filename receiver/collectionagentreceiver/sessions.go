@@ -5,18 +5,21 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
+	"github.com/penstock-telemetry/penstock/receiver/internal/held"
 	"github.com/penstock-telemetry/penstock/reporter"
 	collectionagentv1 "github.com/penstock-telemetry/penstock/reporter/collectionagent/v1"
 )
@@ -26,9 +29,11 @@ type instance [collectionagentv1.IDBytes]byte
 
 // sessions are the current reporters: at most max, each until it has been idle for
 // the duration idle. A session counts until it has ended: until then it has its
-// caches. If there are max sessions, a new reporter replaces the one that has been
-// idle longest, if that was for at least evictable; otherwise it gets a retryable
-// error.
+// caches. If there are max sessions, or its sender has a fair share of them, a new
+// reporter replaces the one that has been idle longest, if that was for at least
+// evictable; otherwise it gets a retryable error. What the sessions hold is charged to
+// the memory budget (package held); if there is no room, the one that has been idle
+// longest ends as well.
 type sessions struct {
 	max       int
 	idle      time.Duration
@@ -36,6 +41,10 @@ type sessions struct {
 	full      backlog
 	open      func(instance) (*reporter.OTLPReporter, error)
 	log       *slog.Logger
+	budget    *admission.Budget
+	group     held.Group    // of all sessions
+	settles   time.Duration // how often memory is given back that is not held any more
+	flushed   time.Time     // when relieve was called; under mu
 
 	mu     sync.Mutex
 	of     map[instance]*session
@@ -62,12 +71,14 @@ const (
 	// maxEndWait is how long a request waits for a session to end whose place it
 	// needs.
 	maxEndWait = time.Second
+	// maxSettle is how often memory is given back at least that is not held any more.
+	maxSettle = time.Second
 	// fullRetry is the retry delay if there are max sessions.
 	fullRetry = 5 * time.Second
 )
 
 // newSessions makes sessions whose reporters hand over to next.
-func newSessions(c Config, log *slog.Logger, next pipeline.Consumer, metrics bool) *sessions {
+func newSessions(c Config, set component.Settings, next pipeline.Consumer, metrics bool) *sessions {
 	base := c.reporterConfig()
 	base.Consumer = next
 	if !metrics {
@@ -76,11 +87,11 @@ func newSessions(c Config, log *slog.Logger, next pipeline.Consumer, metrics boo
 	ctx, cancel := context.WithCancel(context.Background())
 	return &sessions{
 		ctx: ctx, cancel: cancel,
-		max: c.MaxReporters, idle: c.ReporterIdleTimeout, evictable: evictableAfter, log: log,
-		full: backlogOf(base),
+		max: c.MaxReporters, idle: c.ReporterIdleTimeout, evictable: evictableAfter, log: set.Logger,
+		full: backlogOf(base), budget: set.Memory, settles: min(c.ReportInterval, maxSettle),
 		open: func(id instance) (*reporter.OTLPReporter, error) {
 			cfg := base
-			cfg.Logger = log.With("reporter", hex.EncodeToString(id[:]))
+			cfg.Logger = set.Logger.With("reporter", hex.EncodeToString(id[:]))
 			return reporter.NewOTLP(cfg)
 		},
 		of: map[instance]*session{}, ending: map[*session]bool{}, stop: make(chan struct{}),
@@ -94,20 +105,33 @@ func backlogOf(c reporter.OTLPConfig) backlog {
 	return backlog{window: int64(c.MaxWindowBytes) / 2 / 4 * 3, pending: int64(c.MaxPendingBytes) / 4 * 3}
 }
 
-// start begins to look for reporters that are gone.
+// start begins to look for reporters that are gone, and for memory that is not held
+// any more.
 func (s *sessions) start() {
 	s.running.Go(func() {
-		tick := time.NewTicker(max(s.idle/8, time.Millisecond))
-		defer tick.Stop()
+		idle, settle := time.NewTicker(max(s.idle/8, time.Millisecond)), time.NewTicker(s.settles)
+		defer idle.Stop()
+		defer settle.Stop()
 		for {
 			select {
-			case <-tick.C:
+			case <-idle.C:
 				s.expire()
+			case <-settle.C:
+				for _, one := range s.all() {
+					one.settle()
+				}
 			case <-s.stop:
 				return
 			}
 		}
 	})
+}
+
+// all returns the sessions that have not ended.
+func (s *sessions) all() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(s.each())
 }
 
 // expire removes the sessions that were silent for too long.
@@ -149,7 +173,7 @@ func (s *sessions) settle(one *session) {
 func (s *sessions) flow(signal otlp.Signal) reporter.Flow {
 	s.mu.Lock()
 	sum := s.past.Of(signal)
-	all := slices.AppendSeq(slices.Collect(maps.Values(s.of)), maps.Keys(s.ending))
+	all := slices.Collect(s.each())
 	s.mu.Unlock()
 	for _, one := range all { // each was alive when the past was read
 		stats := one.reporter.Stats()
@@ -158,19 +182,38 @@ func (s *sessions) flow(signal otlp.Signal) reporter.Flow {
 	return sum
 }
 
-// take hands a request to its session.
-func (s *sessions) take(ctx context.Context, q *collectionagentv1.ReportRequest) *frontend.Refusal {
-	one, refused := s.find(ctx, instance(q.InstanceId))
+// take hands a request of a sender to its session.
+func (s *sessions) take(ctx context.Context, from string, q *collectionagentv1.Request) *frontend.Refusal {
+	one, refused := s.find(ctx, instance(q.InstanceID), from)
 	if refused != nil {
 		return refused
 	}
-	return one.take(q, s.full)
+	refused, noRoom := one.take(ctx, q, s.full)
+	if noRoom {
+		s.relieve()
+	}
+	return refused
+}
+
+// relieve makes room in memory: the sessions pass on their samples without waiting for
+// the interval, and the one that has been silent for longest ends.
+func (s *sessions) relieve() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || time.Since(s.flushed) < maxSettle {
+		return
+	}
+	s.flushed = time.Now()
+	for one := range s.each() {
+		one.reporter.Flush()
+	}
+	s.makeRoom("")
 }
 
 // find returns the session of id, a new one if there is none. It waits a moment for
 // a session that has to end first.
-func (s *sessions) find(ctx context.Context, id instance) (*session, *frontend.Refusal) {
-	one, ending, refused := s.lookUp(id)
+func (s *sessions) find(ctx context.Context, id instance, from string) (*session, *frontend.Refusal) {
+	one, ending, refused := s.lookUp(id, from)
 	if ending == nil {
 		return one, refused
 	}
@@ -179,7 +222,7 @@ func (s *sessions) find(ctx context.Context, id instance) (*session, *frontend.R
 	for ending != nil {
 		select {
 		case <-ending.settled:
-			one, ending, refused = s.lookUp(id)
+			one, ending, refused = s.lookUp(id, from)
 		case <-ctx.Done():
 			return nil, refused
 		}
@@ -189,7 +232,7 @@ func (s *sessions) find(ctx context.Context, id instance) (*session, *frontend.R
 
 // lookUp returns the session of id, a new one if there is none. Where there is no
 // room it refuses, and returns the session that is to end first, if there is one.
-func (s *sessions) lookUp(id instance) (one, ending *session, refused *frontend.Refusal) {
+func (s *sessions) lookUp(id instance, from string) (one, ending *session, refused *frontend.Refusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -199,8 +242,8 @@ func (s *sessions) lookUp(id instance) (one, ending *session, refused *frontend.
 		one.used = time.Now()
 		return one, nil, nil
 	}
-	if known := len(s.of) + len(s.ending); known >= s.max {
-		return nil, s.makeRoom(), refuseFor(fullRetry, "%d reporters are known already, as many as max_reporters allows", known)
+	if ending, refused := s.place(from); refused != nil {
+		return nil, ending, refused
 	}
 	rep, err := s.open(id)
 	if err == nil {
@@ -209,21 +252,62 @@ func (s *sessions) lookUp(id instance) (one, ending *session, refused *frontend.
 	if err != nil {
 		return nil, nil, frontend.Refuse(codes.Internal, obsreport.ReasonInternal, "open a session: %v", err)
 	}
-	one = &session{reporter: rep, used: time.Now(), settled: make(chan struct{})}
+	one = &session{reporter: rep, from: from, used: time.Now(), settled: make(chan struct{})}
+	one.account = held.New(held.Config{Budget: s.budget, Group: &s.group, Client: from, Bytes: heldBytes(rep)})
 	s.of[id] = one
 	return one, nil, nil
 }
 
-// makeRoom returns a session that is ending; if there is none, it removes the one
-// that has been silent longest. It returns nil if that was not for long enough.
-func (s *sessions) makeRoom() *session {
+// place refuses a sender another session when there are max sessions, or when it would
+// have more than twice what it leaves free. ending is one that is to end first.
+func (s *sessions) place(from string) (ending *session, refused *frontend.Refusal) {
+	own := 0
+	for one := range s.each() {
+		if one.from == from {
+			own++
+		}
+	}
+	known := len(s.of) + len(s.ending)
+	free := s.max - known
+	switch {
+	case free <= 0:
+		return s.makeRoom(""), refuseFor(fullRetry, "%d reporters are known already, as many as max_reporters allows", known)
+	case own > 0 && own+1 > 2*(free-1):
+		return s.makeRoom(from), refuseFor(fullRetry, "%d reporters of this sender are known already, and %d of %d places are free (max_reporters): a sender may have twice what it leaves free",
+			own, free, s.max)
+	}
+	return nil, nil
+}
+
+// each iterates over the sessions that have not ended. The lock is held.
+func (s *sessions) each() iter.Seq[*session] {
+	return func(yield func(*session) bool) {
+		for _, one := range s.of {
+			if !yield(one) {
+				return
+			}
+		}
+		for one := range s.ending {
+			if !yield(one) {
+				return
+			}
+		}
+	}
+}
+
+// makeRoom returns a session that is ending, of the sender from if that is not empty;
+// if there is none, it removes the one that has been silent longest. It returns nil if
+// that was not for long enough.
+func (s *sessions) makeRoom(from string) *session {
 	for one := range s.ending {
-		return one
+		if from == "" || one.from == from {
+			return one
+		}
 	}
 	var oldest instance
 	var found *session
 	for id, one := range s.of {
-		if found == nil || one.used.Before(found.used) {
+		if (from == "" || one.from == from) && (found == nil || one.used.Before(found.used)) {
 			oldest, found = id, one
 		}
 	}

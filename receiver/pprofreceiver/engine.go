@@ -12,11 +12,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/pprof/profile"
+
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/receiver/internal/held"
 )
 
 // parsers is how many profiles are parsed at a time, each of which may take
@@ -32,6 +35,7 @@ type Engine struct {
 	cfg     Config
 	set     component.Settings
 	sink    Sink
+	admit   func(*profile.Profile) (done func(), err error) // before the sink gets a profile; nil: at once
 	targets []*target
 	files   *fileReader // nil: none
 	clients []*http.Client
@@ -41,6 +45,8 @@ type Engine struct {
 
 	fetches, numbers, refused, restarts, skipped atomic.Int64
 	baselineBytes                                atomic.Int64
+	remembering                                  sync.Mutex    // held while it changes
+	baselines                                    *held.Account // of it
 
 	life     lifecycle.Cycle
 	cancel   context.CancelCauseFunc        // of all fetches; set by begin, as what follows
@@ -92,6 +98,7 @@ func NewEngine(cfg Config, set component.Settings, sink Sink) (*Engine, error) {
 		cfg: cfg, set: set.OrDefaults(), sink: sink, failures: map[string]int64{}, observed: map[string]*obsreport.Receiver{},
 		places: make(chan struct{}, cfg.MaxConcurrency), parsing: make(chan struct{}, parsers),
 	}
+	e.baselines = held.New(held.Config{Budget: e.set.Memory, Client: "receiver " + e.set.ID + " baselines", Bytes: e.baselineBytes.Load})
 	sources, _ := e.cfg.sources() // check has looked at it
 	clients := map[*config.HTTPClient]*http.Client{}
 	for i := range sources {
@@ -189,6 +196,7 @@ func (e *Engine) Shutdown(context.Context) error {
 	return e.life.Shutdown(func() error {
 		e.cancel(errStopped)
 		e.running.Wait() // a parser ends by itself; all else ends by the context
+		e.baselines.Close()
 		for _, c := range e.clients {
 			c.CloseIdleConnections()
 		}
@@ -253,18 +261,35 @@ func (e *Engine) measured(ctx context.Context, transport string, run func(contex
 
 // parsed calls f with the profile that data holds, while it holds a place to
 // parse.
-func (e *Engine) parsed(ctx context.Context, data []byte, f func(*answer) (counts, error)) (counts, error) {
+func (e *Engine) parsed(ctx context.Context, data []byte, r *room, f func(*answer) (counts, error)) (counts, error) {
 	select {
 	case e.parsing <- struct{}{}:
 		defer func() { <-e.parsing }()
 	case <-ctx.Done():
 		return counts{}, transportFailure(ctx, fmt.Errorf("wait for others to be parsed: %w", ctx.Err()))
 	}
-	p, err := parse(data, e.cfg.MaxProfileBytes)
+	p, err := parse(data, e.cfg.MaxProfileBytes, r)
 	if err != nil {
 		return counts{}, err
 	}
+	if e.admit != nil {
+		done, err := e.admit(p)
+		if err != nil {
+			return counts{}, &failure{causeMemory, fmt.Errorf("reserve memory for the samples: %w", err)}
+		}
+		defer done()
+	}
 	return f(&answer{p: p})
+}
+
+// newRoom takes a profile's first part of the memory budget. It is closed when nothing
+// of the profile is left.
+func (e *Engine) newRoom(ctx context.Context, source string) (*room, error) {
+	t, err := e.set.Memory.Acquire(ctx, "receiver "+e.set.ID+" "+source, firstBytes)
+	if err != nil {
+		return nil, &failure{causeMemory, fmt.Errorf("reserve memory for the profile: %w", err)}
+	}
+	return &room{ticket: t}, nil
 }
 
 // loops splits a target's jobs: those that make us wait are fetched beside the

@@ -22,6 +22,7 @@ const (
 	causeRedirect  cause = "redirect"    // it leads elsewhere
 	causeNotPprof  cause = "not_pprof"   // the response is not a profile
 	causeTooLarge  cause = "too_large"   // more than max_profile_bytes
+	causeMemory    cause = "memory"      // there is no room in the memory budget
 	causeFile      cause = "file"        // a file cannot be read
 	causeBaseline  cause = "no_room"     // max_baseline_bytes is spent
 	causeSink      cause = "not_taken"   // the reporter refused

@@ -48,8 +48,9 @@ func sameHost(req *http.Request, via []*http.Request) error {
 }
 
 // fetch asks for a profile and calls use with the body, as it came. Waiting for
-// the answer costs nothing; to have its bytes in memory takes one of places.
-func (t *target) fetch(ctx context.Context, j *job, places chan struct{}, maxBytes int, use func(body []byte) (counts, error)) (counts, error) {
+// the answer costs nothing; to have its bytes in memory takes one of places, and a
+// part of the memory budget.
+func (t *target) fetch(ctx context.Context, e *Engine, j *job, use func(body []byte, r *room) (counts, error)) (counts, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout(j))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, j.url.String(), nil)
@@ -71,18 +72,24 @@ func (t *target) fetch(ctx context.Context, j *job, places chan struct{}, maxByt
 		defer resp.Body.Close()
 		return counts{}, refusal(resp)
 	}
-	body, release, err := readAnswer(ctx, cancel, resp.Body, places, maxBytes)
+	r, err := e.newRoom(ctx, t.name)
+	if err != nil {
+		_ = resp.Body.Close()
+		return counts{}, err
+	}
+	defer r.close()
+	body, release, err := readAnswer(ctx, cancel, resp.Body, e.places, e.cfg.MaxProfileBytes, r)
 	if err != nil {
 		return counts{}, err
 	}
 	defer release()
-	return use(body)
+	return use(body, r)
 }
 
 // readAnswer reads body, which belongs to it. It takes one of places, which release
 // gives back when the bytes are no longer in use, after it has closed the body: an
 // answer counts until nothing of it is left. cancel ends the fetch.
-func readAnswer(ctx context.Context, cancel func(), body io.ReadCloser, places chan struct{}, maxBytes int) (data []byte, release func(), err error) {
+func readAnswer(ctx context.Context, cancel func(), body io.ReadCloser, places chan struct{}, maxBytes int, r *room) (data []byte, release func(), err error) {
 	select {
 	case places <- struct{}{}:
 	case <-ctx.Done():
@@ -94,7 +101,7 @@ func readAnswer(ctx context.Context, cancel func(), body io.ReadCloser, places c
 		<-places
 	}
 	late := time.AfterFunc(bodyWithin, cancel)
-	data, err = limitedBuffer(body, maxBytes)
+	data, err = readAll(body, maxBytes, r)
 	if inTime := late.Stop(); err == nil {
 		return data, release, nil
 	} else if !inTime { // the timer has run: cancel was its doing

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/wire"
 )
 
 func packed(t testing.TB, times int, data []byte) []byte {
@@ -155,53 +154,13 @@ func TestMemoryIsBounded(t *testing.T) {
 	for name, data := range map[string][]byte{"zeros": bomb, "samples": messages, "labels": labels} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := parse(data, 1<<20)
+		_, err := parse(data, 1<<20, nil)
 		runtime.ReadMemStats(&after)
 		if causeOf(err) != causeTooLarge {
 			t.Errorf("%s: got %v, want the cause %s", name, err, causeTooLarge)
 		}
 		if used := after.TotalAlloc - before.TotalAlloc; used > 12<<20 {
 			t.Errorf("%s: %d bytes were allocated for a limit of 1 MiB", name, used)
-		}
-	}
-}
-
-// What weigh lets pass takes no more memory than it says.
-func TestWeightsAreRight(t *testing.T) {
-	var sample, location, function []byte
-	var e wire.Encoder
-	for i := range 10 {
-		e.Varint(1, uint64(i+1))
-	}
-	e.Varint(2, 1)
-	sample = wire.AppendBytes(nil, 2, e.Buf)
-	sample = append(sample, wire.AppendBytes(nil, 2, "\x1a\x04\x08\x01\x10\x02")...)
-	location = wire.AppendBytes(nil, 4, "\x08\x01\x22\x02\x08\x01")
-	function = wire.AppendBytes(nil, 5, "\x08\x01")
-	for name, one := range map[string][]byte{
-		"samples": sample, "locations": location, "functions": function,
-		"mappings": wire.AppendBytes(nil, 3, "\x08\x01"), "strings": wire.AppendBytes(nil, 6, "x"),
-		"packed": wire.AppendBytes(nil, 2, append([]byte{0x0a, 100}, bytes.Repeat([]byte{1}, 100)...)),
-	} {
-		data := bytes.Repeat(one, 20_000)
-		total := 0
-		for lo, hi := 0, 1<<30; lo < hi; { // the least that passes
-			total = (lo + hi) / 2
-			if weigh(data, total) == nil {
-				hi = total
-			} else {
-				lo = total + 1
-			}
-		}
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		p, _ := parse(data, 1<<30)
-		runtime.ReadMemStats(&after)
-		runtime.KeepAlive(p)
-		// Growing a slice allocates it about three times over; only one lives on.
-		if used := int(after.TotalAlloc-before.TotalAlloc) / 3; used > total {
-			t.Errorf("%s: parsing took about %d bytes, weighed as %d", name, used, total)
 		}
 	}
 }
@@ -213,7 +172,7 @@ func TestBadBytesDoNotPanic(t *testing.T) {
 		for _, bit := range []byte{1, 0x80, 0xff} {
 			bad := bytes.Clone(good)
 			bad[i] ^= bit
-			if _, err := parse(bad, 1<<20); err != nil && causeOf(err) != causeNotPprof && causeOf(err) != causeTooLarge {
+			if _, err := parse(bad, 1<<20, nil); err != nil && causeOf(err) != causeNotPprof && causeOf(err) != causeTooLarge {
 				t.Errorf("byte %d: %v has the cause %s", i, err, causeOf(err))
 			}
 		}
@@ -224,7 +183,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(plainProfile(f))
 	f.Add(packed(f, 2, plainProfile(f)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := parse(data, 1<<16)
+		p, err := parse(data, 1<<16, nil)
 		if (p == nil) == (err == nil) {
 			t.Fatal("neither a profile nor an error, or both")
 		}
@@ -246,11 +205,11 @@ func FuzzParse(f *testing.F) {
 func TestLayersOfCompression(t *testing.T) {
 	t.Parallel()
 	for layers := range 3 {
-		if _, err := parse(packed(t, layers, plainProfile(t)), 1<<20); err != nil {
+		if _, err := parse(packed(t, layers, plainProfile(t)), 1<<20, nil); err != nil {
 			t.Errorf("%d layers: %v", layers, err)
 		}
 	}
-	if _, err := parse(packed(t, 3, plainProfile(t)), 1<<20); causeOf(err) != causeNotPprof {
+	if _, err := parse(packed(t, 3, plainProfile(t)), 1<<20, nil); causeOf(err) != causeNotPprof {
 		t.Errorf("three layers: got %v", err)
 	}
 }
@@ -372,7 +331,7 @@ func TestAPlaceOutlivesItsBody(t *testing.T) {
 	} {
 		places := make(chan struct{}, 1)
 		var taken []int
-		data, release, err := readAnswer(t.Context(), func() {}, closing{body, places, &taken}, places, 100)
+		data, release, err := readAnswer(t.Context(), func() {}, closing{body, places, &taken}, places, 100, nil)
 		if good := name == "whole"; (err == nil) != good || good != (string(data) == "profile") || good != (len(places) == 1) {
 			t.Errorf("%s: %q, %v, %d places are taken", name, data, err, len(places))
 		}

@@ -108,11 +108,16 @@ func (f *fileReader) read(ctx context.Context, path string, v fileVersion) (coun
 	if err != nil {
 		return counts{}, &failure{causeFile, err}
 	}
-	data, err := limitedBuffer(file, limit)
+	r, err := f.engine.newRoom(ctx, f.health.name)
+	if err != nil {
+		return counts{}, errors.Join(err, file.Close())
+	}
+	defer r.close()
+	data, err := readAll(file, limit, r)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return counts{}, asFailure(causeFile, fmt.Errorf("read the file: %w", err))
 	}
-	return f.engine.parsed(ctx, data, func(a *answer) (n counts, err error) {
+	return f.engine.parsed(ctx, data, r, func(a *answer) (n counts, err error) {
 		a.resource = f.resource
 		err = f.engine.hand(&n, a, allColumns(a), a.p.Sample, fileTime(a, v), fileLasted(a))
 		return n, err

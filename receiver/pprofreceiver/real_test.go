@@ -89,7 +89,7 @@ func busy(t *testing.T) {
 	})
 }
 
-var held [][]byte
+var retained [][]byte
 
 //go:noinline
 func contend(shared *sync.Mutex, meet chan int) {
@@ -98,8 +98,8 @@ func contend(shared *sync.Mutex, meet chan int) {
 	for i := range b {
 		b[i] = byte(i * i)
 	}
-	if held = append(held, b); len(held) > 64 {
-		held = nil
+	if retained = append(retained, b); len(retained) > 64 {
+		retained = nil
 	}
 	shared.Unlock()
 	select {

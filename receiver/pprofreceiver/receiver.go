@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
+
+	"github.com/google/pprof/profile"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/internal/held"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
@@ -29,6 +33,7 @@ type Receiver struct {
 type running struct {
 	engine   *Engine
 	reporter *reporter.OTLPReporter
+	account  *held.Account // of the reporter
 	held     *obsreport.HeldItems
 }
 
@@ -73,7 +78,8 @@ func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) error {
 	if r.next == nil {
 		return errors.New("its profiles have no consumer: expected a pipeline of profiles")
 	}
-	rep, err := reporter.NewOTLP(reporter.OTLPConfig{Consumer: r.next, Logger: r.set.Logger, Name: "penstock/pprofreceiver"})
+	next := &held.Consumer{Next: r.next, Budget: r.set.Memory, Client: "receiver " + r.set.ID}
+	rep, err := reporter.NewOTLP(reporter.OTLPConfig{Consumer: next, Logger: r.set.Logger, Name: "penstock/pprofreceiver"})
 	if err != nil {
 		return err
 	}
@@ -81,7 +87,9 @@ func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) error {
 	if err != nil {
 		return err
 	}
-	held, err := obsreport.NewHeldItems(r.set.ID, r.set.Meter, func(s otlp.Signal) obsreport.HeldStats {
+	account := held.New(held.Config{Budget: r.set.Memory, Client: "receiver " + r.set.ID, Bytes: rep.MemoryBytes})
+	engine.admit = admitTo(account)
+	items, err := obsreport.NewHeldItems(r.set.ID, r.set.Meter, func(s otlp.Signal) obsreport.HeldStats {
 		stats := rep.Stats()
 		f := stats.Of(s)
 		return obsreport.HeldStatsOf(f.Acknowledged, f.Held, f.Dropped)
@@ -89,7 +97,7 @@ func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) error {
 	if err != nil {
 		return err
 	}
-	undo.Add(held.Close)
+	undo.Add(items.Close)
 	if err := rep.Start(ctx); err != nil {
 		return err
 	}
@@ -97,14 +105,33 @@ func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) error {
 	if err := engine.Start(ctx); err != nil {
 		return err
 	}
-	r.running.Store(&running{engine, rep, held})
+	r.running.Store(&running{engine, rep, account, items})
 	return nil
+}
+
+// admitTo charges what a reporter holds to an account: before it gets a profile, so
+// that one that there is no room for is fetched again, and nothing of it is lost.
+func admitTo(a *held.Account) func(*profile.Profile) (done func(), err error) {
+	var one sync.Mutex
+	return func(p *profile.Profile) (func(), error) {
+		one.Lock()
+		// The wait has the bound of the budget.
+		if err := a.Reserve(context.Background(), reportedBytes(p)); err != nil {
+			one.Unlock()
+			return nil, err
+		}
+		return func() {
+			a.Settle()
+			one.Unlock()
+		}, nil
+	}
 }
 
 // Shutdown aborts the fetches, and sends the fetched profiles until ctx ends.
 func (r *Receiver) Shutdown(ctx context.Context) error {
 	return r.life.Shutdown(func() error {
 		now := r.running.Load()
+		defer now.account.Close()
 		return errors.Join(now.engine.Shutdown(ctx), now.reporter.Shutdown(ctx), now.held.Close())
 	})
 }

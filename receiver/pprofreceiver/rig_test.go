@@ -156,10 +156,15 @@ type rig struct {
 
 func newRig(t testing.TB, cfg Config) *rig {
 	t.Helper()
+	return newRigWith(t, cfg, settings())
+}
+
+func newRigWith(t testing.TB, cfg Config, set component.Settings) *rig {
+	t.Helper()
 	r := &rig{sink: &recorder{}, log: &testkit.Log{}, at: map[*target][]*rotation{}}
 	var err error
-	log := r.log.Logger()
-	if r.Engine, err = NewEngine(cfg, component.Settings{ID: "pprof", Logger: log}, r.sink); err != nil {
+	set.Logger = r.log.Logger()
+	if r.Engine, err = NewEngine(cfg, set, r.sink); err != nil {
 		t.Fatal(err)
 	}
 	err = r.life.Start(func(undo *lifecycle.Undo) (err error) {
@@ -305,5 +310,12 @@ func attribute(set libpf.Attributes, key string) string {
 }
 
 func base64Lines(der []byte) string { return base64.StdEncoding.EncodeToString(der) + "\n" }
+
+// ended returns a context that has ended.
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
 
 func settings() component.Settings { return component.Settings{ID: "pprof"} }

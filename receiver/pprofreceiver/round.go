@@ -58,9 +58,9 @@ func (e *Engine) round(ctx context.Context, t *target, r *rotation) {
 
 func (e *Engine) fetchJob(ctx context.Context, t *target, j *jobState) (counts, error) {
 	asked := time.Now()
-	return t.fetch(ctx, j.job, e.places, e.cfg.MaxProfileBytes, func(body []byte) (counts, error) {
+	return t.fetch(ctx, e, j.job, func(body []byte, r *room) (counts, error) {
 		done := time.Now()
-		return e.parsed(ctx, body, func(a *answer) (counts, error) {
+		return e.parsed(ctx, body, r, func(a *answer) (counts, error) {
 			a.resource, a.attributes, a.asked, a.done = t.resource, j.attributes, asked, done
 			return e.deliver(j, a)
 		})

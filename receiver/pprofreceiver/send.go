@@ -1,6 +1,7 @@
 package pprofreceiver
 
 import (
+	"context"
 	"fmt"
 	"path"
 	"strings"
@@ -109,17 +110,35 @@ func (e *Engine) deliverSince(n *counts, j *jobState, a *answer, cumulative []in
 
 // remember makes b the baseline of a job, if there is room for it.
 func (e *Engine) remember(j *jobState, b *baseline) error {
+	e.remembering.Lock()
+	defer e.remembering.Unlock()
 	old := 0
 	if j.before != nil {
 		old = j.before.bytes
 	}
 	j.before = b
-	if e.baselineBytes.Add(int64(b.bytes-old)) <= int64(e.cfg.MaxBaselineBytes) {
-		return nil
+	err := e.roomToRemember(b.bytes - old)
+	if err != nil {
+		j.before, b = nil, &baseline{}
 	}
-	e.baselineBytes.Add(-int64(b.bytes))
-	j.before = nil
-	return &failure{causeBaseline, fmt.Errorf("the profile before cannot be kept: it takes %d bytes, and all targets may take %d (max_baseline_bytes): what accumulates is not reported", b.bytes, e.cfg.MaxBaselineBytes)}
+	e.baselineBytes.Add(int64(b.bytes - old))
+	if b.bytes < old {
+		e.baselines.Settle()
+	}
+	return err
+}
+
+// roomToRemember makes room for n bytes more of baselines.
+func (e *Engine) roomToRemember(n int) error {
+	const lost = "the profile before cannot be kept, and what accumulates is not reported"
+	if all := e.baselineBytes.Load() + int64(n); n > 0 && all > int64(e.cfg.MaxBaselineBytes) {
+		return &failure{causeBaseline, fmt.Errorf("%s: all targets' would take %d bytes, and may take %d (max_baseline_bytes)", lost, all, e.cfg.MaxBaselineBytes)}
+	}
+	// The wait has the bound of the budget.
+	if err := e.baselines.Reserve(context.Background(), max(n, 0)); err != nil {
+		return &failure{causeMemory, fmt.Errorf("%s: %w", lost, err)}
+	}
+	return nil
 }
 
 // hand gives the sink the samples that have a number in columns.

@@ -9,44 +9,116 @@ import (
 	"github.com/google/pprof/profile"
 	"github.com/klauspost/compress/gzip"
 
-	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/admission"
 )
 
 // maxLayers of gzip are undone: pprof's own, and that of a proxy.
 const maxLayers = 2
 
-// maxExpansion is how many times its bytes a parsed profile may weigh. Real
-// profiles take 4 to 10 times; one made of empty messages would take 60.
+// maxExpansion is how many times max_profile_bytes a parsed profile may take in
+// memory. Real profiles take 4 to 10 times their bytes; one made of empty messages
+// would take 60.
 const maxExpansion = 16
 
-// limitedBuffer reads all of r, or fails once it has more than max bytes.
-func limitedBuffer(r io.Reader, max int) ([]byte, error) {
-	var b bytes.Buffer
-	n, err := io.Copy(&b, io.LimitReader(r, int64(max)+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case n > int64(max):
-		return nil, &failure{causeTooLarge, fmt.Errorf("the profile has more than max_profile_bytes, %d", max)}
+// maxSampleTypes bounds the sample types of a profile. Real ones have up to ten.
+const maxSampleTypes = 256
+
+// firstBytes is how much of an answer is read at first.
+const firstBytes = 32 << 10
+
+// room is what one profile has of the memory budget, in all its forms. nil has no
+// bound.
+type room struct {
+	ticket *admission.Ticket
+	used   int // bytes that stay until the profile is through
+}
+
+// reserve makes room for n bytes beside those that stay.
+func (r *room) reserve(n int) error {
+	if r == nil {
+		return nil
 	}
-	return b.Bytes(), nil
+	if err := r.ticket.Reserve(r.used + n); err != nil {
+		return &failure{causeMemory, fmt.Errorf("reserve memory for the profile: %w", err)}
+	}
+	return nil
+}
+
+// keep gives back what was reserved, but for n bytes more that stay.
+func (r *room) keep(n int) {
+	if r != nil {
+		r.used += n
+		r.ticket.Shrink(r.used)
+	}
+}
+
+// close gives everything back.
+func (r *room) close() { r.ticket.Release() }
+
+// readAll reads all of from, or fails once it has more than max bytes. The buffer
+// stays in r.
+func readAll(from io.Reader, max int, r *room) ([]byte, error) {
+	if err := r.reserve(firstBytes); err != nil {
+		return nil, err
+	}
+	data := make([]byte, 0, firstBytes)
+	for {
+		n, err := from.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case len(data) > max:
+			return nil, &failure{causeTooLarge, fmt.Errorf("the profile has more than max_profile_bytes, %d", max)}
+		case err == io.EOF:
+			r.keep(cap(data))
+			return data, nil
+		case err != nil:
+			return nil, err
+		case len(data) < cap(data):
+			continue
+		}
+		size := min(2*cap(data), max+1)
+		if err := r.reserve(cap(data) + size); err != nil {
+			return nil, err
+		}
+		data = append(make([]byte, 0, size), data...)
+	}
 }
 
 // parse makes a profile of bytes that were not checked yet. It holds no more
 // than maxBytes of them decompressed.
-func parse(data []byte, maxBytes int) (p *profile.Profile, err error) {
+func parse(data []byte, maxBytes int, r *room) (p *profile.Profile, err error) {
 	for layer := 0; bytes.HasPrefix(data, []byte{0x1f, 0x8b}) && layer < maxLayers; layer++ {
 		z, err := gzip.NewReader(bytes.NewReader(data))
 		if err == nil {
-			data, err = limitedBuffer(z, maxBytes)
+			data, err = readAll(z, maxBytes, r)
 		}
 		if err != nil {
 			return nil, asFailure(causeNotPprof, fmt.Errorf("decompress the profile: %w", err))
 		}
 	}
-	if err := weigh(data, maxExpansion*maxBytes); err != nil {
+	tree, err := weigh(data)
+	if err != nil {
 		return nil, err
 	}
+	if err := allowed("parsed", tree, maxBytes, r); err != nil {
+		return nil, err
+	}
+	if p, err = parseTree(data); err != nil {
+		return nil, err
+	}
+	r.keep(tree)
+	return p, allowed("reported", workOf(p), maxBytes, r)
+}
+
+// allowed makes room for what a profile will take when it is parsed or reported.
+func allowed(doing string, n, maxBytes int, r *room) error {
+	if n > maxExpansion*maxBytes {
+		return &failure{causeTooLarge, fmt.Errorf("the profile would take %d bytes in memory when it is %s, more than %d times max_profile_bytes, %d", n, doing, maxExpansion, maxBytes)}
+	}
+	return r.reserve(n)
+}
+
+func parseTree(data []byte) (p *profile.Profile, err error) {
 	defer func() {
 		// A parser that meets what its authors did not think of must not take the
 		// process with it.
@@ -58,58 +130,15 @@ func parse(data []byte, maxBytes int) (p *profile.Profile, err error) {
 	if err == nil {
 		err = p.CheckValid()
 	}
-	if err == nil && len(p.SampleType) == 0 {
+	switch {
+	case err != nil:
+	case len(p.SampleType) == 0:
 		err = errors.New("it has no sample types")
+	case len(p.SampleType) > maxSampleTypes:
+		err = fmt.Errorf("it has %d sample types: expected at most %d", len(p.SampleType), maxSampleTypes)
 	}
 	if err != nil {
 		return nil, &failure{causeNotPprof, fmt.Errorf("parse the profile: expected pprof in protobuf (it begins %q): %w", data[:min(len(data), 32)], err)}
 	}
 	return p, nil
-}
-
-// perMessage is what a line weighs; numbers, which may be packed, weigh less.
-const perMessage = 40
-
-// The fields of profile.proto that become objects, and what those weigh in
-// bytes. The sizes are those of the structs of google/pprof on 64 bits, with the
-// pointers to them and their entries in maps.
-var (
-	weightOf = map[uint32]int{
-		2: 128 + 8,           // Sample
-		3: 160 + 8 + 32,      // Mapping
-		4: 64 + 16 + 8 + 40,  // Location
-		5: 72 + 24 + 8 + 40,  // Function
-		6: 16,                // string
-		1: 48, 11: 48, 13: 8, // ValueType, comments
-	}
-	// weightWithin is for the fields of a Sample (labels make maps) and of a
-	// Location (lines).
-	weightWithin = map[uint32]map[uint32]int{2: {1: 16, 2: 8, 3: 400}, 4: {4: perMessage}}
-)
-
-// weigh refuses bytes that would become more than max bytes of objects. It
-// leaves invalid protobuf to the parser.
-func weigh(data []byte, max int) error {
-	total := 0
-	for c := (wire.Cursor{Buf: data}); c.Next(); {
-		total += weightOf[c.Num] + c.End - c.Start
-		if c.Type == wire.TypeBytes && weightWithin[c.Num] != nil {
-			total += weighWithin(c.Bytes, weightWithin[c.Num])
-		}
-		if total > max {
-			return &failure{causeTooLarge, fmt.Errorf("the profile would take more than %d times max_profile_bytes in memory", maxExpansion)}
-		}
-	}
-	return nil
-}
-
-func weighWithin(data []byte, weights map[uint32]int) (total int) {
-	for c := (wire.Cursor{Buf: data}); c.Next(); {
-		n := 1
-		if c.Type == wire.TypeBytes && weights[c.Num] < perMessage { // packed numbers
-			n = len(c.Bytes)
-		}
-		total += n * weights[c.Num]
-	}
-	return total
 }

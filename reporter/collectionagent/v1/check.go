@@ -2,7 +2,7 @@
 // agent: collectionagent.proto, what is generated from it, and the rules that are
 // written there as code, for both ends.
 //
-//	reporter: Check of each entry ─► request ─► agent: Check of the request
+//	reporter: Check of each entry ─► request ─► agent: Parse of the request, Check of each entry
 //
 // The one trap: Check's rules are the protocol. An agent that is stricter than
 // an older reporter refuses whole requests of it.
@@ -56,10 +56,7 @@ func (x *ReportRequest) Check() *Fault {
 	if f := first(checkID("instance_id", x.InstanceId)); f != nil {
 		return f
 	}
-	if x.Sequence == 0 {
-		return faultf("sequence", "expected a number from 1, found 0")
-	}
-	return first(
+	return first(checkSequence(x.Sequence),
 		checkList("traces", x.Traces), checkList("counts", x.Counts), checkList("frames", x.Frames),
 		checkList("executables", x.Executables), checkList("symbols", x.Symbols), checkList("hosts", x.Hosts),
 		checkList("metrics", x.Metrics))
@@ -68,8 +65,7 @@ func (x *ReportRequest) Check() *Fault {
 func checkList[E Entry](name string, list []E) *Fault {
 	for i, e := range list {
 		if f := e.Check(); f != nil {
-			f.Field = fmt.Sprintf("%s[%d].%s", name, i, f.Field)
-			return f
+			return f.within(name, i)
 		}
 	}
 	return nil
@@ -148,6 +144,13 @@ func (x *MetricValues) Check() *Fault {
 func checkID(field string, id []byte) *Fault {
 	if len(id) != IDBytes {
 		return faultf(field, "expected %d bytes, found %d", IDBytes, len(id))
+	}
+	return nil
+}
+
+func checkSequence(n uint64) *Fault {
+	if n == 0 {
+		return faultf("sequence", "expected a number from 1, found 0")
 	}
 	return nil
 }

@@ -65,12 +65,30 @@ func New(c Config) *Join {
 		epoch:       1,
 		frames:      map[frameKey]*frame{},
 		files:       map[fileKey]*file{},
-		symbols:     newCache[libpf.FrameID, symbol](c.MaxBytes/16*3, nil),
-		fallbacks:   newCache[libpf.FrameID, string](c.MaxBytes/16, nil),
-		executables: newCache[libpf.FileID, executable](c.MaxBytes/16, nil),
+		symbols:     newCache[libpf.FrameID, symbol](0, nil),
+		fallbacks:   newCache[libpf.FrameID, string](0, nil),
+		executables: newCache[libpf.FileID, executable](0, nil),
 	}
-	j.stacks = newCache[libpf.TraceHash](c.MaxBytes/16*11, j.release)
+	j.stacks = newCache[libpf.TraceHash](0, j.release)
+	j.divide(c.MaxBytes)
 	return j
+}
+
+// divide gives each cache its share.
+func (j *Join) divide(maxBytes int) {
+	j.stacks.maxBytes, j.symbols.maxBytes = maxBytes/16*11, maxBytes/16*3
+	j.fallbacks.maxBytes, j.executables.maxBytes = maxBytes/16, maxBytes/16
+}
+
+// Limit changes Config.MaxBytes. What is above the new bound is evicted.
+func (j *Join) Limit(maxBytes int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.divide(maxBytes)
+	j.stacks.makeRoom(nil)
+	j.symbols.makeRoom(nil)
+	j.fallbacks.makeRoom(nil)
+	j.executables.makeRoom(nil)
 }
 
 // Trace takes a stack. Nothing of t is kept.

@@ -458,3 +458,36 @@ func TestOutgrown(t *testing.T) {
 		t.Errorf("%d traces evicted, expected 1", got)
 	}
 }
+
+// A bound that becomes less evicts, and one that becomes more lets in again.
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	j := New(Config{MaxBytes: 4 << 20})
+	j.Executable(libpf.NewFileID(7, 7), "vmlinux", "")
+	i := 0
+	fillMore := func() {
+		for range 5000 {
+			report(j, i)
+			i++
+		}
+	}
+	fillMore()
+	if j.Bytes() < 2<<20 {
+		t.Fatalf("%d bytes, the test is to fill 4 MiB", j.Bytes())
+	}
+	j.Limit(256 << 10)
+	if n := j.Bytes(); n > 256<<10 {
+		t.Errorf("%d bytes after Limit", n)
+	}
+	fillMore()
+	if n := j.Bytes(); n > 256<<10 || n < 128<<10 {
+		t.Errorf("%d bytes of at most %d", n, 256<<10)
+	}
+	verify(t, j)
+	j.Limit(4 << 20)
+	fillMore()
+	if n := j.Bytes(); n < 2<<20 {
+		t.Errorf("%d bytes of at most %d", n, 4<<20)
+	}
+	verify(t, j)
+}

@@ -103,15 +103,16 @@ func (l *list[T]) of(seed maphash.Seed, v T) int32 {
 
 // stackList numbers stacks, lists of locations, beginning with the empty one.
 type stackList struct {
-	index index
-	bound []uint32 // stack i is ids[bound[i]:bound[i+1]]
-	ids   []int32
+	secret uint64 // in hashes
+	index  index
+	bound  []uint32 // stack i is ids[bound[i]:bound[i+1]]
+	ids    []int32
 }
 
 func (l *stackList) at(i int32) []int32 { return l.ids[l.bound[i]:l.bound[i+1]] }
 
 func (l *stackList) of(ids []int32) int32 {
-	h := uint64(len(ids))
+	h := l.secret ^ uint64(len(ids))
 	for _, id := range ids {
 		h = mix(h, uint64(id))
 	}
@@ -135,6 +136,7 @@ func newDictionary(stacks, frames int) *dictionary {
 	d.functions.of(d.seed, function{})
 	d.locations.of(d.seed, location{})
 	d.links.of(d.seed, link{})
+	d.stacks.secret = maphash.Comparable(d.seed, 0)
 	d.stacks.ids = make([]int32, 0, frames)
 	d.stacks.bound = append(make([]uint32, 0, stacks+2), 0)
 	d.stacks.index.room(stacks + 1)

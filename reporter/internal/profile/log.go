@@ -80,6 +80,17 @@ func (l *eventLog) events() (n int) {
 	return n
 }
 
+func (l *eventLog) bytes() (n int) {
+	for _, c := range l.chunks {
+		if c.value != nil {
+			n += valuedChunkBytes
+		} else {
+			n += plainChunkBytes
+		}
+	}
+	return n
+}
+
 func (l *eventLog) release(p *chunkPool) {
 	for _, c := range l.chunks {
 		p.put(c)

@@ -119,9 +119,9 @@ func TestOldEvent(t *testing.T) {
 	w := s.Take(time.Unix(0, epoch+int64(time.Minute)))
 	p := w.layout(&Options{})
 	for _, g := range p.groups {
-		old := p.resources[g.resource] == libpf.NewAttributes(libpf.IntAttr("process.pid", 1))
+		old := p.resources[g.resource].whole("") == libpf.NewAttributes(libpf.IntAttr("process.pid", 1))
 		if (g.start == 5) != old {
-			t.Errorf("group of %q begins at %d", p.resources[g.resource], g.start)
+			t.Errorf("group of %q begins at %d", p.resources[g.resource].whole(""), g.start)
 		}
 	}
 }

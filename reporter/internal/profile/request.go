@@ -272,7 +272,7 @@ func (r *requests) openGroup(g int32) {
 	if r.resource != group.resource {
 		r.rp = otlp.AppendExportProfilesServiceRequest(&r.body).AddResourceProfiles()
 		res := r.rp.SetResource()
-		for a := range r.resources[group.resource].All() {
+		for a := range r.resources[group.resource].whole(r.o.Base).All() {
 			r.keyValue(res.AddAttributes(), a)
 		}
 		res.Close()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/maphash"
 	"maps"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ type Config struct {
 type Store struct {
 	cfg              Config
 	seed             maphash.Seed
+	secret           uint64 // in hashes of what clients choose
 	frames           frameBytes
 	bytes            atomic.Int64
 	nearlyFullCalled atomic.Bool // NearlyFull was called
@@ -65,7 +67,7 @@ const (
 
 // New returns a Store whose first window begins at now.
 func New(cfg Config, now time.Time) *Store {
-	s := &Store{cfg: cfg, seed: maphash.MakeSeed()}
+	s := &Store{cfg: cfg, seed: maphash.MakeSeed(), secret: rand.Uint64()}
 	s.begun.Store(now.UnixNano())
 	for i := range s.shards {
 		s.shards[i].t = &tables{}
@@ -104,7 +106,7 @@ func (s *Store) Count(trace libpf.TraceHash, m *samples.TraceEventMeta, count in
 }
 
 func (s *Store) count(k stackKey, m *samples.TraceEventMeta, time uint64, count int64) Taken {
-	return s.add(k, mix(mix(0, k.trace.Hi()), k.trace.Lo()), nil, m, time, count)
+	return s.add(k, mix(mix(s.secret, k.trace.Hi()), k.trace.Lo()), nil, m, time, count)
 }
 
 func (s *Store) add(k stackKey, stackHash uint64, labels map[string]string, m *samples.TraceEventMeta, time uint64, value int64) Taken {
@@ -171,6 +173,30 @@ func (s *Store) charge(n int) {
 
 // Bytes returns the size of the window.
 func (s *Store) Bytes() int { return int(s.bytes.Load()) }
+
+// LogBytes returns how many of Bytes are the log of events, which has room for more of
+// them than there are.
+func (s *Store) LogBytes() (n int) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		n += sh.t.log.bytes()
+		sh.mu.Unlock()
+	}
+	return n
+}
+
+// Metas returns how many different metadata the window's samples have, each of which
+// may be of another resource.
+func (s *Store) Metas() (n int) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		n += len(sh.t.meta)
+		sh.mu.Unlock()
+	}
+	return n
+}
 
 // Counts is what became of the samples since the Store was made:
 //

@@ -52,7 +52,7 @@ func (g *group) withValues() bool { return g.valued || g.origin.Shape == samples
 // layout is a window in the order and the shape in which it will be written.
 type layout struct {
 	dict      *dictionary
-	resources []libpf.Attributes // whole, with what all have
+	resources []resourceKey // without what all have, which may be large
 	groups    []group
 	samples   []sample
 	order     []int32 // numbers of samples, by group
@@ -177,9 +177,9 @@ func (p *layoutBuilder) groupOf(m *samples.TraceEventMeta) int32 {
 	r, ok := p.resource[rk]
 	if !ok {
 		r = int32(len(p.resources))
-		p.resource[rk], p.resources = r, append(p.resources, p.o.Base.With(slicesOf(rk.attributes())...))
+		p.resource[rk], p.resources = r, append(p.resources, rk)
 		if p.o.StringReferences {
-			p.dict.keyValues(p.resources[r])
+			p.dict.keyValues(rk.whole(p.o.Base))
 		}
 	}
 	gk := groupKey{r, *m.Origin}
@@ -196,6 +196,11 @@ func (p *layoutBuilder) groupOf(m *samples.TraceEventMeta) int32 {
 		p.dict.set(m.Origin.Attributes)
 	}
 	return g
+}
+
+// whole returns the resource's attributes on top of what all have.
+func (k *resourceKey) whole(base libpf.Attributes) libpf.Attributes {
+	return base.With(slicesOf(k.attributes())...)
 }
 
 // attributes returns the resource's attributes by the names of the semantic
