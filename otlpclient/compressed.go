@@ -3,7 +3,9 @@ package otlpclient
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"sync"
 	"weak"
 
@@ -44,7 +46,7 @@ type compressed struct {
 	announced map[*byte]*outgoing             // by their first byte
 	handed    *outgoing                       // what Do hands over; nil: nothing, or Get had it
 	writing   int                             // how many bytes Do writes for it
-	lent      map[weak.Pointer[[]byte]]*lease // what gRPC has, without keeping it alive
+	inGRPC    map[weak.Pointer[[]byte]]*lease // what gRPC has, without keeping it alive
 }
 
 // newCompressed returns what compresses with an encoding, and the options of the client.
@@ -59,7 +61,7 @@ func newCompressed(encoding string) (*compressed, []grpc.DialOption, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f := &compressed{z: compressor, announced: map[*byte]*outgoing{}, lent: map[weak.Pointer[[]byte]]*lease{}}
+	f := &compressed{z: compressor, announced: map[*byte]*outgoing{}, inGRPC: map[weak.Pointer[[]byte]]*lease{}}
 	return f, []grpc.DialOption{
 		experimental.WithBufferPool(f),
 		//lint:ignore SA1019 the only way that does not write to gRPC's registry; supported throughout gRPC 1.x
@@ -71,6 +73,9 @@ func newCompressed(encoding string) (*compressed, []grpc.DialOption, error) {
 
 // request returns a compressed request. It does not use r.Bytes after that.
 func (f *compressed) request(ctx context.Context, r Request) (*outgoing, error) {
+	if int64(len(r.Bytes)) > math.MaxInt32 {
+		return nil, fmt.Errorf("%d bytes are more than gRPC sends in a message", len(r.Bytes))
+	}
 	to := memory{ctx: ctx, batch: r.Batch}
 	b, err := f.z.CompressTo(ctx, r.Bytes, to.grow)
 	if err != nil {
@@ -80,9 +85,10 @@ func (f *compressed) request(ctx context.Context, r Request) (*outgoing, error) 
 	to.buf.Bytes = b
 	o := &outgoing{bytes: b, plain: len(r.Bytes), frames: f}
 	key := weak.Make(&o.bytes)
+	o.key = key
 	o.lease = &lease{done: func() {
 		f.mu.Lock()
-		delete(f.lent, key)
+		delete(f.inGRPC, key)
 		f.mu.Unlock()
 		to.release()
 		if r.Done != nil {
@@ -145,7 +151,7 @@ func (f *compressed) Get(n int) *[]byte {
 	defer f.mu.Unlock()
 	if o := f.handed; o != nil && n == f.writing {
 		f.handed = nil
-		f.lent[weak.Make(&o.bytes)] = o.lease
+		f.inGRPC[o.key] = o.lease
 		return &o.bytes
 	}
 	return bufpool.Get(n)
@@ -154,7 +160,7 @@ func (f *compressed) Get(n int) *[]byte {
 // Put implements mem.BufferPool.
 func (f *compressed) Put(b *[]byte) {
 	f.mu.Lock()
-	l := f.lent[weak.Make(b)]
+	l := f.inGRPC[weak.Make(b)]
 	f.mu.Unlock()
 	if l != nil {
 		l.end()

@@ -1,6 +1,7 @@
 package otlpclient
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ type conn struct {
 	of   *connections
 	peer net.Addr
 
+	aborted atomic.Bool   // by a check
 	writing atomic.Int32  // Writes in progress
 	written atomic.Uint64 // Writes that have returned
 
@@ -27,6 +29,15 @@ type conn struct {
 	lastWritten         uint64 // written
 }
 
+// errPeerStuck is what a transport sees of a connection that a check has closed.
+var errPeerStuck = errors.New("the connection was closed since the peer did not read")
+
+// Read implements net.Conn.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	return n, c.explain(err)
+}
+
 // Write implements net.Conn.
 func (c *conn) Write(b []byte) (int, error) {
 	c.writing.Add(1)
@@ -36,7 +47,14 @@ func (c *conn) Write(b []byte) (int, error) {
 	if err != nil {
 		c.end() // gRPC and net/http write nothing more after an error
 	}
-	return n, err
+	return n, c.explain(err)
+}
+
+func (c *conn) explain(err error) error {
+	if err != nil && c.aborted.Load() {
+		return errPeerStuck
+	}
+	return err
 }
 
 // Close implements net.Conn. gRPC closes a connection when its writer has returned; if

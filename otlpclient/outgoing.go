@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/peer"
@@ -91,8 +92,9 @@ func (l *lease) connEnded() {
 // connections end the lease too (conn.end).
 type outgoing struct {
 	bytes     []byte
-	plain     int         // length of the request; bytes may be compressed
-	frames    *compressed // nil: bytes are not compressed
+	plain     int                  // length of the request; bytes may be compressed
+	frames    *compressed          // nil: bytes are not compressed
+	key       weak.Pointer[[]byte] // of bytes, in frames
 	lease     *lease
 	marshaled bool
 }

@@ -91,6 +91,7 @@ func (s *connections) schedule() {
 // check aborts the connections that are stuck.
 func (s *connections) check() {
 	for _, c := range s.inspect(time.Now()) {
+		c.aborted.Store(true)
 		c.abort()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -142,13 +143,73 @@ func opened[C Sender](t *testing.T, c C, err error) Sender {
 func TestStuckDestinationGivesBack(t *testing.T) {
 	t.Parallel()
 	request := noise(1 << 20)
+	budgets := map[string]*admission.Budget{}
+	var offers sync.WaitGroup // not subtests, of which only a few would run at a time
 	for name, open := range stuckClients(t) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			budget := admission.New(admission.Config{Bytes: 24 << 20, MaxWait: 50 * time.Millisecond})
-			offer(t, open(t), budget, request, 16, time.Second)
-			testkit.Eventually(t, "all bytes are free again", func() bool { return budget.Stats().Used == 0 })
+		c, budget := open(t), admission.New(admission.Config{Bytes: 16 << 20, MaxWait: 50 * time.Millisecond})
+		budgets[name] = budget
+		offers.Go(func() { offer(t, c, budget, request, 8, time.Second) })
+	}
+	offers.Wait()
+	for name, budget := range budgets {
+		testkit.Eventually(t, name+": all bytes are free again", func() bool { return budget.Stats().Used == 0 })
+	}
+}
+
+// A connection whose peer does not read is closed, also if the requests are small and the
+// transport does not keep their bytes: it has something of its own for each.
+func TestStuckConnectionIsClosed(t *testing.T) {
+	t.Parallel()
+	clients, all := stuckClients(t), map[string]*connections{}
+	var offers sync.WaitGroup
+	for _, name := range []string{"grpc", "grpc, gzip", "grpc, TLS", "grpc, a byte a second", "http/1.1", "http/2", "http/2, a byte a second"} {
+		c := clients[name](t)
+		switch c := c.(type) {
+		case *GRPC:
+			all[name] = c.conns
+		case *HTTP:
+			all[name] = c.conns
+		}
+		budget := admission.New(admission.Config{Bytes: 8 << 20, MaxWait: 50 * time.Millisecond})
+		offers.Go(func() {
+			offer(t, c, budget, noise(1<<20), 4, timeoutOfStuck) // fills the socket
+			offer(t, c, budget, noise(500), 4, 2*timeoutOfStuck)
 		})
+	}
+	offers.Wait()
+	for name, conns := range all {
+		testkit.Eventually(t, name+": no Write is in progress", func() bool { // gRPC opens another connection
+			conns.mu.Lock()
+			defer conns.mu.Unlock()
+			for c := range conns.open {
+				if c.writing.Load() > 0 {
+					return false
+				}
+			}
+			return conns.givenUp.Load() == 0
+		})
+	}
+}
+
+// A request whose connection is closed since another was given up is to be sent again,
+// and its error says why.
+func TestStuckConnectionSaysWhy(t *testing.T) {
+	t.Parallel()
+	peer := testkit.SilentPeer{HTTP2: true, Window: 1<<31 - 1}
+	c := newGRPC(t, peer.Start(t), nil)
+	long := make(chan error, 1)
+	go func() {
+		_, err := c.Send(t.Context(), Request{Signal: otlp.Traces, Bytes: noise(16 << 20)})
+		long <- err
+	}()
+	testkit.Eventually(t, "the connection is closed", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_, err := c.Send(ctx, Request{Signal: otlp.Traces, Bytes: text(5000)})
+		return err != nil && len(long) > 0
+	})
+	if e := asError(t, <-long); !e.Retryable || !strings.Contains(e.Error(), errPeerStuck.Error()) {
+		t.Errorf("got %v", e)
 	}
 }
 
@@ -188,6 +249,7 @@ func TestBrokenConnectionGivesBack(t *testing.T) {
 // it are given up.
 func TestSlowDestinationIsNotCut(t *testing.T) {
 	t.Parallel()
+	var all sync.WaitGroup
 	for _, compression := range []config.Compression{"none", "gzip"} {
 		release := make(chan struct{})
 		d := startGRPC(t, func(ctx context.Context) ([]byte, error) {
@@ -199,25 +261,26 @@ func TestSlowDestinationIsNotCut(t *testing.T) {
 			}
 		})
 		c := newGRPC(t, d.addr, func(cfg *config.GRPCClient) { cfg.Compression = compression })
-		slow := make(chan error, 1)
-		go func() {
-			_, err := c.Send(t.Context(), Request{Signal: otlp.Traces, Bytes: noise(1 << 20)})
-			slow <- err
-		}()
-		<-d.arrivals
-		for until := time.Now().Add(2 * leaseGrace); time.Now().Before(until); {
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			_, err := c.Send(ctx, Request{Signal: otlp.Traces, Bytes: noise(100_000)})
-			cancel()
-			if e := asError(t, err); e.Code != codes.DeadlineExceeded && e.Code != codes.Canceled {
-				t.Fatalf("%s: got %v", compression, err)
+		slow, quick := noise(1<<20), noise(100_000)
+		all.Go(func() {
+			if _, err := c.Send(t.Context(), Request{Signal: otlp.Traces, Bytes: slow}); err != nil {
+				t.Errorf("%s: the slow request: %v", compression, err)
 			}
-		}
-		close(release)
-		if err := <-slow; err != nil {
-			t.Errorf("%s: the slow request: %v", compression, err)
-		}
+		})
+		<-d.arrivals
+		all.Go(func() {
+			defer close(release)
+			for until := time.Now().Add(2 * leaseGrace); time.Now().Before(until); {
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				_, err := c.Send(ctx, Request{Signal: otlp.Traces, Bytes: quick})
+				cancel()
+				if e := new(Error); !errors.As(err, &e) || e.Code != codes.DeadlineExceeded && e.Code != codes.Canceled {
+					t.Errorf("%s: got %v", compression, err)
+				}
+			}
+		})
 	}
+	all.Wait()
 }
 
 // charged returns a batch of the request and the budget that pays for it.
@@ -237,7 +300,7 @@ func charged(t *testing.T, request []byte, limit int64) (*pipeline.Batch, *admis
 }
 
 // The copies that clients make of a request are charged to its ticket while the request
-// is on its way, and a request whose copy has no room is refused, to be sent again.
+// is in flight, and a request whose copy has no room is refused, to be sent again.
 func TestCopiesAreCharged(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{3000, 20_000, 300_000} {
@@ -257,7 +320,7 @@ func TestCopiesAreCharged(t *testing.T) {
 				go func() { sent <- NewConsumer(c).Consume(t.Context(), b) }()
 				<-arrived
 				want := int64(len(request))
-				if transport == "http" && copied { // over gRPC the bytes come back once they are sent
+				if transport == "http" && copied { // over gRPC the bytes are released once they are sent
 					want += int64(len(request)) / 2 // text compresses to more than half here
 				}
 				if used := budget.Stats().Peak; used < want || !copied && used != want {
