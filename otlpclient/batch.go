@@ -11,7 +11,13 @@ import (
 // own to b until the transport no longer reads them, which may be after the return.
 // The error is that of Send.
 func SendBatch(ctx context.Context, s Sender, b *pipeline.Batch) (Answer, error) {
-	return s.Send(ctx, Request{Signal: b.Signal(), Bytes: b.Bytes(), Done: b.Retain().Release})
+	return s.Send(ctx, RequestOf(b))
+}
+
+// RequestOf returns a request of the bytes of b, which has a reference of its own to b
+// until its Done is called.
+func RequestOf(b *pipeline.Batch) Request {
+	return Request{Signal: b.Signal(), Bytes: b.Bytes(), Done: b.Retain().Release, Batch: b}
 }
 
 // NewConsumer returns a consumer that sends each batch with s and waits for the

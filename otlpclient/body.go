@@ -2,10 +2,13 @@ package otlpclient
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
+
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // payload is what one HTTP exchange sends, with a count of its readers: the exchange
@@ -15,7 +18,7 @@ import (
 // where the destination has not seen the first.
 type payload struct {
 	bytes   []byte
-	own     bool // bytes are a copy: release was called already
+	own     bool // bytes are a copy that the collector frees
 	refs    atomic.Int32
 	release func()
 }
@@ -23,22 +26,29 @@ type payload struct {
 // ownBytes is the size up to which a payload is copied. net/http sends a body of
 // a type that it knows in one write with the headers; ours it flushes the headers
 // for, which is a packet of its own and leaves more to go wrong on a connection
-// that the server is closing.
+// that the server is closing. The copy is charged until the exchange is over.
 const ownBytes = 32 << 10
 
-// newPayload owns b until it calls release.
-func newPayload(b []byte, release func()) *payload {
+// newPayload owns b until it calls release. An error means that there is no room for a
+// copy that is to be charged to batch; release is the caller's to call then.
+func newPayload(ctx context.Context, batch *pipeline.Batch, b []byte, release func()) (*payload, error) {
 	p := &payload{bytes: b, release: release}
-	if len(b) <= ownBytes {
-		p.bytes, p.own = bytes.Clone(b), true
-		release()
-	}
 	p.refs.Store(1)
-	return p
+	if len(b) > ownBytes {
+		return p, nil
+	}
+	if batch != nil {
+		if err := batch.Charge(ctx, len(b)); err != nil {
+			return nil, err
+		}
+		p.release = func() { batch.Discharge(len(b)); release() }
+	}
+	p.bytes, p.own = bytes.Clone(b), true
+	return p, nil
 }
 
 func (p *payload) unref() {
-	if p.refs.Add(-1) == 0 && !p.own {
+	if p.refs.Add(-1) == 0 {
 		p.release()
 	}
 }

@@ -28,6 +28,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // maxResponseBytes is the most that an answer may have (OTLP specification,
@@ -60,9 +61,20 @@ type Request struct {
 	Headers map[string]string
 	// Done, if not nil, is called once, from any goroutine, when Bytes are not read any
 	// more. That is mostly before Send returns. It is later if Send gave up while the
-	// connection was still sending; and if that connection then broke, Done is called
-	// by the garbage collector.
+	// connection was still sending; a connection that does not get on with it is closed
+	// after 2 seconds.
 	Done func()
+	// Batch, if not nil, is the batch that Bytes belong to: copies that are made of them,
+	// such as compressed ones, are charged to its admission ticket, and the request is
+	// refused if there is no room. It must not be released before Done is called.
+	Batch *pipeline.Batch
+}
+
+// done calls Done where no transport has the bytes.
+func (r Request) done() {
+	if r.Done != nil {
+		r.Done()
+	}
 }
 
 // Answer is the answer of a destination that took the request.

@@ -1,11 +1,11 @@
 package otlpclient
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/internal/compress"
 )
 
@@ -15,7 +15,8 @@ type Compressor interface {
 	// Encoding is the Content-Encoding of the bodies, such as "lz4".
 	Encoding() string
 	// AppendCompressed appends src, compressed, to dst and returns the result. It
-	// only reads src, and keeps neither.
+	// only reads src, and keeps neither. dst has room for len(src) + len(src)/16 +
+	// 4096 bytes more, which must suffice.
 	AppendCompressed(dst, src []byte) ([]byte, error)
 }
 
@@ -29,9 +30,8 @@ func WithCompressor(c Compressor) Option {
 // bodyCompressor compresses whole requests.
 type bodyCompressor interface {
 	Encoding() string
-	// Compress returns src compressed in a buffer of internal/bufpool, which the
-	// caller owns.
-	Compress(src []byte) (*[]byte, error)
+	// CompressTo returns src compressed, in memory of grow.
+	CompressTo(ctx context.Context, src []byte, grow compress.Grow) ([]byte, error)
 }
 
 // bodyCompressor returns the compressor that the settings name; nil is none.
@@ -53,15 +53,23 @@ func (o *options) bodyCompressor(cfg config.HTTPClient) (bodyCompressor, error) 
 	return z, nil
 }
 
-// suppliedCompressor is a Compressor that writes into pooled buffers.
+// suppliedCompressor is a Compressor as a bodyCompressor.
 type suppliedCompressor struct{ Compressor }
 
-func (c suppliedCompressor) Compress(src []byte) (*[]byte, error) {
-	out := bufpool.Get(len(src)/2 + 4<<10) // mostly enough
-	var err error
-	*out, err = c.AppendCompressed((*out)[:0], src)
+// errTooLong is the answer for a Compressor that makes requests longer.
+var errTooLong = errors.New("the compressed request is longer than a compressor may make it")
+
+// CompressTo implements bodyCompressor.
+func (c suppliedCompressor) CompressTo(_ context.Context, src []byte, grow compress.Grow) ([]byte, error) {
+	dst, err := grow(nil, len(src)+len(src)/16+4<<10)
 	if err != nil {
-		bufpool.Put(out)
+		return nil, err
+	}
+	out, err := c.AppendCompressed(dst, src)
+	if err == nil && len(out) > cap(dst) {
+		err = errTooLong
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Encoding(), err)
 	}
 	return out, nil

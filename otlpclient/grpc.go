@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -19,13 +20,14 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 // GRPC sends over gRPC.
 type GRPC struct {
 	conn     *grpc.ClientConn
+	conns    *connections
+	frames   *compressed // nil: requests are not compressed
 	endpoint string
 	timeout  time.Duration
 	metadata [otlp.Profiles + 1]metadata.MD // by signal; shared, not written to
@@ -45,9 +47,13 @@ func NewGRPC(cfg config.GRPCClient, timeout time.Duration, opts ...Option) (*GRP
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Endpoint, err)
 	}
-	dial := append(dialOptions(cfg), creds)
+	conns := &connections{}
+	if cfg.Keepalive == nil { // else gRPC sets it
+		conns.userTimeout = max(timeout, deadPeerAfter)
+	}
+	dial := append(dialOptions(cfg), grpc.WithTransportCredentials(watchedCredentials{creds, conns}))
 	dial = append(dial, gather(opts).traffic.dialOptions()...)
-	compression, err := compressionOptions(cfg.Compression.Encoding())
+	frames, compression, err := newCompressed(cfg.Compression.Encoding())
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Endpoint, err)
 	}
@@ -56,7 +62,7 @@ func NewGRPC(cfg config.GRPCClient, timeout time.Duration, opts ...Option) (*GRP
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Endpoint, err)
 	}
-	c := &GRPC{conn: conn, endpoint: cfg.Endpoint, timeout: timeout}
+	c := &GRPC{conn: conn, conns: conns, frames: frames, endpoint: cfg.Endpoint, timeout: timeout}
 	for _, s := range otlp.Signals() {
 		c.metadata[s] = staticMetadata(s, cfg.Headers)
 	}
@@ -64,9 +70,9 @@ func NewGRPC(cfg config.GRPCClient, timeout time.Duration, opts ...Option) (*GRP
 }
 
 // transportCredentials: a scheme in the endpoint wins over tls.insecure.
-func transportCredentials(target config.GRPCTarget, settings config.ClientTLS) (grpc.DialOption, error) {
+func transportCredentials(target config.GRPCTarget, settings config.ClientTLS) (credentials.TransportCredentials, error) {
 	if target.Plaintext {
-		return grpc.WithTransportCredentials(insecure.NewCredentials()), nil
+		return insecure.NewCredentials(), nil
 	}
 	settings.Insecure = settings.Insecure && !target.Encrypted
 	cfg, err := settings.Load()
@@ -74,9 +80,31 @@ func transportCredentials(target config.GRPCTarget, settings config.ClientTLS) (
 		return nil, err
 	}
 	if cfg == nil {
-		return grpc.WithTransportCredentials(insecure.NewCredentials()), nil
+		return insecure.NewCredentials(), nil
 	}
-	return grpc.WithTransportCredentials(credentials.NewTLS(cfg)), nil
+	return credentials.NewTLS(cfg), nil
+}
+
+// watchedCredentials adds the connections that gRPC opens to conns. A dialer would be
+// the other place to do so, but gRPC uses no proxy with a dialer that is not its own.
+type watchedCredentials struct {
+	credentials.TransportCredentials
+	conns *connections
+}
+
+// ClientHandshake implements credentials.TransportCredentials.
+func (w watchedCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	c := w.conns.add(raw)
+	secured, info, err := w.TransportCredentials.ClientHandshake(ctx, authority, c)
+	if err != nil {
+		c.end() // gRPC closes raw
+	}
+	return secured, info, err
+}
+
+// Clone implements credentials.TransportCredentials.
+func (w watchedCredentials) Clone() credentials.TransportCredentials {
+	return watchedCredentials{w.TransportCredentials.Clone(), w.conns}
 }
 
 func dialOptions(cfg config.GRPCClient) []grpc.DialOption {
@@ -112,25 +140,6 @@ func dialOptions(cfg config.GRPCClient) []grpc.DialOption {
 	return opts
 }
 
-// compressionOptions compresses the messages of one connection. A call option could
-// only name an encoding that is in gRPC's registry, which is the whole process's.
-// Servers answer in the encoding of the request, so the connection reads it too.
-func compressionOptions(encoding string) ([]grpc.DialOption, error) {
-	if encoding == "" {
-		return nil, nil
-	}
-	compressor, decompressor, err := compress.GRPC(encoding, maxResponseBytes)
-	if err != nil {
-		return nil, err
-	}
-	return []grpc.DialOption{
-		//lint:ignore SA1019 the only way that does not write to gRPC's registry; supported throughout gRPC 1.x
-		grpc.WithCompressor(compressor),
-		//lint:ignore SA1019 as above
-		grpc.WithDecompressor(decompressor),
-	}, nil
-}
-
 func staticMetadata(s otlp.Signal, headers config.Headers) metadata.MD {
 	md := metadata.MD{}
 	if spec := s.Spec(); spec.Header != "" {
@@ -146,28 +155,33 @@ func staticMetadata(s otlp.Signal, headers config.Headers) metadata.MD {
 
 // Send implements Sender.
 func (c *GRPC) Send(ctx context.Context, r Request) (Answer, error) {
-	out := &outgoing{bytes: r.Bytes, done: &doneOnce{done: r.Done}}
-	defer out.returned()
+	refuse := func(e *Error) (Answer, error) {
+		r.done()
+		e.Err = failed(r.Signal, c.endpoint, e.Err)
+		return Answer{}, e
+	}
 	if !r.Signal.Valid() {
-		return Answer{}, &Error{Code: codes.Unimplemented, Err: failed(r.Signal, c.endpoint, errInvalidSignal)}
+		return refuse(&Error{Code: codes.Unimplemented, Err: errInvalidSignal})
+	}
+	if e := c.conns.full(); e != nil {
+		return refuse(e)
 	}
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.timeout)
 		defer cancel()
 	}
-	md := c.metadata[r.Signal]
-	if len(r.Headers) > 0 {
-		md = md.Copy()
-		for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
-			md.Set(name, r.Headers[name])
+	out, err := c.outgoing(ctx, r)
+	if err != nil {
+		return refuse(notCopied(err))
+	}
+	defer func() {
+		if out.returned() || ctx.Err() != nil {
+			c.conns.gaveUp()
 		}
-	}
-	if len(md) > 0 {
-		ctx = metadata.NewOutgoingContext(ctx, md)
-	}
+	}()
 	var body []byte
-	err := c.conn.Invoke(ctx, r.Signal.Spec().Method, out, &body)
+	err = c.conn.Invoke(c.withMetadata(ctx, r), r.Signal.Spec().Method, out, &body, grpc.PerRPCCredentials(out))
 	if err != nil {
 		e := classifyGRPC(err)
 		e.Err = failed(r.Signal, c.endpoint, err)
@@ -176,8 +190,35 @@ func (c *GRPC) Send(ctx context.Context, r Request) (Answer, error) {
 	return settle(body), nil
 }
 
+// outgoing returns the request as it is sent. After an error r.Done is the caller's to
+// call.
+func (c *GRPC) outgoing(ctx context.Context, r Request) (*outgoing, error) {
+	if c.frames != nil && len(r.Bytes) > 0 { // gRPC does not compress an empty message
+		return c.frames.request(ctx, r)
+	}
+	return &outgoing{bytes: r.Bytes, lease: &lease{done: r.Done}}, nil
+}
+
+// withMetadata adds the headers of the settings and of r.
+func (c *GRPC) withMetadata(ctx context.Context, r Request) context.Context {
+	md := c.metadata[r.Signal]
+	if len(r.Headers) > 0 {
+		md = md.Copy()
+		for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
+			md.Set(name, r.Headers[name])
+		}
+	}
+	if len(md) == 0 {
+		return ctx
+	}
+	return metadata.NewOutgoingContext(ctx, md)
+}
+
 // Close implements Sender.
-func (c *GRPC) Close() error { return c.conn.Close() }
+func (c *GRPC) Close() error {
+	c.conns.close()
+	return c.conn.Close()
+}
 
 // retryableCodes are those whose request may be sent again as it is (OTLP
 // specification, table in "OTLP/gRPC Failures"). ResourceExhausted is among them

@@ -561,7 +561,7 @@ func TestGRPCReconnects(t *testing.T) {
 // The request's own memory is sent: for an uncompressed request nothing of
 // its size is allocated. Not parallel: it measures.
 func TestGRPCDoesNotCopy(t *testing.T) {
-	o := &outgoing{bytes: text(1 << 20), done: &doneOnce{}}
+	o := &outgoing{bytes: text(1 << 20), lease: &lease{}}
 	b, err := rawCodec{}.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
@@ -570,7 +570,7 @@ func TestGRPCDoesNotCopy(t *testing.T) {
 		t.Error("the codec copies the request")
 	}
 	b.Free()
-	if !o.done.ended.Load() {
+	if !o.lease.ended.Load() {
 		t.Error("Done is not called after the last reader is gone")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -14,7 +15,6 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -33,6 +33,7 @@ type HTTP struct {
 	// the secrets in the headers would be sent to a place that is not configured. (An
 	// http.Client that does not follow redirects leaves a body open.)
 	transport  *http.Transport
+	conns      *connections
 	jar        http.CookieJar // nil: none
 	compressor bodyCompressor // nil: none
 	timeout    time.Duration
@@ -80,6 +81,8 @@ func NewHTTP(cfg config.HTTPClient, endpoints Endpoints, opts ...Option) (*HTTP,
 		return nil, err
 	}
 	c.transport.MaxResponseHeaderBytes = maxHeaderBytes
+	c.conns = &connections{userTimeout: max(cfg.Timeout, deadPeerAfter)}
+	c.transport.DialContext = c.dial
 	if cfg.Cookies != nil {
 		c.jar, _ = cookiejar.New(nil) // it has no error to return
 	}
@@ -125,28 +128,59 @@ func staticHeader(cfg config.HTTPClient, z bodyCompressor) http.Header {
 	return h
 }
 
+// dial opens a connection.
+func (c *HTTP) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	raw, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return c.conns.add(raw), nil
+}
+
 // Send implements Sender.
 func (c *HTTP) Send(ctx context.Context, r Request) (Answer, error) {
 	row := httpRow{}
 	if r.Signal.Valid() {
 		row = c.rows[r.Signal]
 	}
-	l := &doneOnce{done: r.Done}
+	refuse := func(e *Error) (Answer, error) {
+		r.done()
+		e.Err = failed(r.Signal, row.target(), e.Err)
+		return Answer{}, e
+	}
 	if row.url == nil {
-		l.end()
-		return Answer{}, &Error{Code: codes.Unimplemented, Err: failed(r.Signal, "nowhere", errNoSignalEndpoint)}
+		return refuse(&Error{Code: codes.Unimplemented, Err: errNoSignalEndpoint})
 	}
-	p, err := c.payload(r.Bytes, l)
-	if err != nil {
-		return Answer{}, &Error{Code: codes.Internal, Err: failed(r.Signal, row.url.Redacted(), err)}
+	if e := c.conns.full(); e != nil {
+		return refuse(e)
 	}
-	defer p.unref()
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
+	p, err := c.payload(ctx, r)
+	if err != nil {
+		return refuse(notCopied(err))
+	}
+	defer p.unref()
+	defer func() {
+		if ctx.Err() != nil {
+			c.conns.gaveUp()
+		}
+	}()
+	answer, e := c.send(ctx, row, r, p)
+	if e != nil {
+		e.Err = failed(r.Signal, row.target(), e.Err)
+		return Answer{}, e
+	}
+	return answer, nil
+}
+
+// send makes one exchange.
+func (c *HTTP) send(ctx context.Context, row httpRow, r Request, p *payload) (Answer, *Error) {
 	ctx = c.traffic.watch(ctx, len(r.Bytes), len(p.bytes))
 	resp, err := c.exchange(row.request(ctx, r.Headers, p))
 	if err != nil {
-		return Answer{}, &Error{Retryable: true, Code: transportCode(err), Err: failed(r.Signal, row.url.Redacted(), err)}
+		return Answer{}, &Error{Retryable: true, Code: transportCode(err), Err: err}
 	}
 	c.traffic.listen(resp)
 	defer resp.Body.Close()
@@ -154,7 +188,7 @@ func (c *HTTP) Send(ctx context.Context, r Request) (Answer, error) {
 		return readAnswer(resp), nil
 	}
 	e := classifyHTTP(resp.StatusCode, resp.Header.Get("Retry-After"), c.now())
-	e.Err = failed(r.Signal, row.url.Redacted(), refusal(resp))
+	e.Err = refusal(resp)
 	return Answer{}, e
 }
 
@@ -170,18 +204,31 @@ func (c *HTTP) bounded(ctx context.Context) (context.Context, context.CancelFunc
 	return ctx, func() { unhook(); cancel() }
 }
 
-// payload takes the bytes over, or compresses them and does not read them after
-// that.
-func (c *HTTP) payload(b []byte, l *doneOnce) (*payload, error) {
+// payload returns what is sent for r, which takes over r.Done. After an error that is
+// the caller's to call.
+func (c *HTTP) payload(ctx context.Context, r Request) (*payload, error) {
 	if c.compressor == nil {
-		return newPayload(b, l.end), nil
+		return newPayload(ctx, r.Batch, r.Bytes, r.done)
 	}
-	defer l.end()
-	z, err := c.compressor.Compress(b)
-	if err != nil {
-		return nil, err
+	to := memory{ctx: ctx, batch: r.Batch}
+	z, err := c.compressor.CompressTo(ctx, r.Bytes, to.grow)
+	if err == nil {
+		to.buf.Bytes = z
+		var p *payload
+		if p, err = newPayload(ctx, r.Batch, z, func() { to.release(); r.done() }); err == nil {
+			return p, nil
+		}
 	}
-	return newPayload(*z, func() { bufpool.Put(z) }), nil
+	to.release()
+	return nil, err
+}
+
+// target is where requests go, for errors.
+func (row httpRow) target() string {
+	if row.url == nil {
+		return "nowhere"
+	}
+	return row.url.Redacted()
 }
 
 func (row httpRow) request(ctx context.Context, more map[string]string, p *payload) *http.Request {
@@ -223,6 +270,7 @@ func (c *HTTP) exchange(req *http.Request) (*http.Response, error) {
 // Close implements Sender.
 func (c *HTTP) Close() error {
 	c.close()
+	c.conns.close()
 	c.transport.CloseIdleConnections()
 	return nil
 }

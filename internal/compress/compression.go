@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ type Compressor struct {
 	writers   sync.Pool                   // of resetWriter
 	zstd      *zstd.Encoder
 	block     bool // a snappy block
+	slots     slots
 }
 
 // resetWriter is a stream compressor that can be reused.
@@ -34,9 +36,6 @@ type resetWriter interface {
 	io.WriteCloser
 	Reset(io.Writer)
 }
-
-// minBuffer is the minimum capacity of an output buffer.
-const minBuffer = 4 << 10
 
 // NewCompressor returns the compressor for c, or nil if c is NoCompression. For
 // lz4 it returns ErrNotIncluded.
@@ -51,7 +50,7 @@ func NewCompressor(c config.Compression, p config.CompressionParams) (*Compresso
 	if level == 0 {
 		level = gzip.DefaultCompression // the same constant as for zlib
 	}
-	z := &Compressor{encoding: c.Encoding()}
+	z := &Compressor{encoding: c.Encoding(), slots: newSlots()}
 	switch c {
 	case config.Gzip:
 		z.newWriter = func() (resetWriter, error) { return gzip.NewWriterLevel(nil, level) }
@@ -89,30 +88,56 @@ func newZstdEncoder(level int) (*zstd.Encoder, error) {
 // Encoding returns the Content-Encoding of the output of Compress.
 func (z *Compressor) Encoding() string { return z.encoding }
 
-// Compress returns src compressed, in a buffer of internal/bufpool that the
-// caller owns. Compress only reads src, and not after it returns.
+// Compress is CompressTo with memory of internal/bufpool. The caller owns the buffer.
 func (z *Compressor) Compress(src []byte) (*[]byte, error) {
+	pooled := new([]byte)
+	out, err := z.CompressTo(context.Background(), src, func(dst []byte, n int) ([]byte, error) {
+		*pooled = dst
+		pooled = bufpool.Grow(pooled, n)
+		return *pooled, nil
+	})
+	if err != nil {
+		bufpool.Put(pooled)
+		return nil, err
+	}
+	*pooled = out
+	return pooled, nil
+}
+
+// CompressTo returns src compressed, in memory of grow. It only reads src, and not
+// after it returns. It waits while as many requests are being compressed as there are
+// CPUs, since a compressor has up to a megabyte of state; ctx ends the wait.
+func (z *Compressor) CompressTo(ctx context.Context, src []byte, grow Grow) ([]byte, error) {
+	if err := z.slots.acquire(ctx); err != nil {
+		return nil, fmt.Errorf("wait for a compressor: %w", err)
+	}
+	defer z.slots.release()
 	switch {
 	case z.zstd != nil:
-		out := bufpool.Get(z.zstd.MaxEncodedSize(len(src)))
-		*out = z.zstd.EncodeAll(src, (*out)[:0])
-		return out, nil
+		dst, err := grow(nil, z.zstd.MaxEncodedSize(len(src)))
+		if err != nil {
+			return nil, err
+		}
+		return z.zstd.EncodeAll(src, dst), nil
 	case z.block:
 		most := s2.MaxEncodedLen(len(src))
 		if most < 0 {
 			return nil, fmt.Errorf("%s: %d bytes are more than the maximum of a block", z.encoding, len(src))
 		}
-		out := bufpool.Get(most)
-		*out = s2.EncodeSnappy(*out, src)
-		return out, nil
+		dst, err := grow(nil, most)
+		if err != nil {
+			return nil, err
+		}
+		return s2.EncodeSnappy(dst[:most], src), nil
 	}
-	out := &poolWriter{p: bufpool.Get(max(len(src)/4, minBuffer))}
-	*out.p = (*out.p)[:0]
+	out, err := newOutput(grow, len(src))
+	if err != nil {
+		return nil, err
+	}
 	if err := z.stream(out, src); err != nil {
-		bufpool.Put(out.p)
 		return nil, fmt.Errorf("%s: %w", z.encoding, err)
 	}
-	return out.p, nil
+	return out.b, nil
 }
 
 func (z *Compressor) stream(out io.Writer, src []byte) error {
@@ -132,13 +157,4 @@ func (z *Compressor) stream(out io.Writer, src []byte) error {
 		return err
 	}
 	return w.Close()
-}
-
-// poolWriter appends to a buffer of internal/bufpool.
-type poolWriter struct{ p *[]byte }
-
-func (w *poolWriter) Write(b []byte) (int, error) {
-	w.p = bufpool.Grow(w.p, len(b))
-	*w.p = append(*w.p, b...)
-	return len(b), nil
 }

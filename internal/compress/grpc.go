@@ -2,6 +2,7 @@ package compress
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -57,7 +58,10 @@ func RegisterGRPC(names ...string) {
 }
 
 // GRPCCompressor compresses the messages of a connection (grpc.Compressor).
-type GRPCCompressor struct{ e *grpcEncoding }
+type GRPCCompressor struct {
+	e     *grpcEncoding
+	slots slots
+}
 
 // GRPCDecompressor decompresses the messages of a connection (grpc.Decompressor).
 type GRPCDecompressor struct {
@@ -74,7 +78,7 @@ func GRPC(name string, maxBytes int) (*GRPCCompressor, *GRPCDecompressor, error)
 	if e == nil {
 		return nil, nil, fmt.Errorf("unknown encoding %q of gRPC messages", name)
 	}
-	return &GRPCCompressor{e}, &GRPCDecompressor{e, maxBytes}, nil
+	return &GRPCCompressor{e, newSlots()}, &GRPCDecompressor{e, maxBytes}, nil
 }
 
 // Type returns the encoding's name.
@@ -92,6 +96,22 @@ func (c *GRPCCompressor) Do(w io.Writer, p []byte) error {
 	}
 	c.e.writers.Put(z)
 	return err
+}
+
+// CompressTo returns src compressed, as Compressor.CompressTo does.
+func (c *GRPCCompressor) CompressTo(ctx context.Context, src []byte, grow Grow) ([]byte, error) {
+	if err := c.slots.acquire(ctx); err != nil {
+		return nil, fmt.Errorf("wait for a compressor: %w", err)
+	}
+	defer c.slots.release()
+	out, err := newOutput(grow, len(src))
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Do(out, src); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.e.name, err)
+	}
+	return out.b, nil
 }
 
 // Type returns the encoding's name.

@@ -1,8 +1,9 @@
 // Package sending is what the OTLP exporters have in common: a pipeline's batch
 // goes to an otlpclient.Sender, and its answer becomes a pipeline's error.
 //
-//	Consume(batch) ─► otlpclient.SendBatch ─► Answer  ─► nil, or Partial
-//	                                      └► *Error  ─► Retryable, Overloaded, Permanent
+//	Consume(batch) ─► share ─► Sender.Send ─► Answer  ─► nil, or Partial
+//	                    │                  └► *Error  ─► Retryable, Overloaded, Permanent
+//	                    └► Overloaded: the destination has its share of the memory budget
 //
 // A failure is returned, since only the client can retry, and it is logged at
 // intervals, since otherwise an operator would not notice that the backend is down.
@@ -44,6 +45,7 @@ type Exporter struct {
 	obs    *obsreport.Exporter
 	logger *slog.Logger
 	life   *lifecycle.Cycle
+	share  share
 
 	remarks, failures         lograte.Limiter
 	remarkEvery, failureEvery time.Duration
@@ -62,7 +64,7 @@ func New(set component.Settings, open func() (otlpclient.Sender, error)) (*Expor
 		return nil, err
 	}
 	return &Exporter{id: set.ID, open: open, obs: obs, logger: set.Logger,
-		life:        lifecycle.New(fmt.Sprintf("exporter %q", set.ID)),
+		life: lifecycle.New(fmt.Sprintf("exporter %q", set.ID)), share: share{budget: set.Memory},
 		remarkEvery: remarkEvery, failureEvery: failureEvery}, nil
 }
 
@@ -132,7 +134,7 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 		return &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("exporter %q: %w", e.id, err)}
 	}
 	defer e.inFlight.Done()
-	answer, err := otlpclient.SendBatch(ctx, sender, b)
+	answer, err := e.send(ctx, sender, b)
 	refusal := pipeline.Classify(err)
 	if refusal == nil {
 		refusal = answer.Refusal(b.Items())
@@ -148,6 +150,19 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	}
 	e.logRemark(ctx, b, answer)
 	return nil
+}
+
+// send sends the batch unless the destination has its share of the memory budget.
+func (e *Exporter) send(ctx context.Context, sender otlpclient.Sender, b *pipeline.Batch) (otlpclient.Answer, error) {
+	n := int64(cap(b.Bytes()))
+	if err := e.share.take(n); err != nil {
+		return otlpclient.Answer{}, &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: retryAfter(),
+			Err: fmt.Errorf("exporter %q: %w", e.id, err)}
+	}
+	r := otlpclient.RequestOf(b)
+	release := r.Done
+	r.Done = func() { e.share.giveBack(n); release() }
+	return sender.Send(ctx, r)
 }
 
 // logFailure logs a failure that is also returned to the client. The error names
