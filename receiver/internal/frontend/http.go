@@ -35,23 +35,26 @@ type HTTPBody struct {
 }
 
 func (b *HTTPBody) Read(p []byte) (n int, err error) {
+	before := 0
 	if b.unread > 0 && len(p) > 0 {
 		b.unread, p[0] = 0, b.first[0]
-		return 1, nil
+		if before = 1; len(p) == 1 {
+			return 1, nil
+		}
 	}
 	if by := b.Pace.BodyDeadline(b.Began, int(b.Bytes)); by.Sub(b.until) > b.Pace.GracePeriod/10 {
 		b.until = by
 		_ = b.Deadlines.SetReadDeadline(by) // a server that cannot has no slow clients: tests
 		if b.interrupted.Load() {
-			return 0, os.ErrDeadlineExceeded // the deadline may have replaced that of Interrupt
+			return before, os.ErrDeadlineExceeded // the deadline may have replaced that of Interrupt
 		}
 	}
-	n, err = b.From.Read(p)
+	n, err = b.From.Read(p[before:])
 	b.Request.Arrived(n)
 	if b.Bytes += int64(n); b.Bytes > b.MaxBytes {
 		return 0, decompress.ErrTooLarge
 	}
-	return n, err
+	return before + n, err
 }
 
 // Await waits for the first byte, which Read returns again. It has no error: Read
