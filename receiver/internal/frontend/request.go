@@ -193,6 +193,9 @@ const (
 	// work for nothing does it at once: if it waited, the limit of concurrent
 	// streams would stop it.
 	soonestAnswer = 10 * time.Millisecond
+	// soonestUnread is soonestAnswer for a request that had not been read. Where the
+	// processors are busy, it may have waited for one.
+	soonestUnread = 100 * time.Millisecond
 	// leastTimeout is the shortest timeout of a client that is taken seriously.
 	leastTimeout = time.Millisecond
 )
@@ -213,6 +216,9 @@ func (r *Request) AbortedEarly(ctx context.Context) bool {
 		return false
 	}
 	soonest := soonestAnswer
+	if !r.BodyRead {
+		soonest = soonestUnread
+	}
 	if by, ok := ctx.Deadline(); ok {
 		soonest = min(soonest, max(by.Sub(r.Began)/2, leastTimeout))
 	}
