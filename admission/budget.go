@@ -65,6 +65,10 @@ type Budget struct {
 	queued    int           // requests in all queues
 	growing   []*Ticket     // admitted and waiting for more, oldest first
 	refused   [causes]int64 // requests
+	readers   readers       // tickets whose requests are being read
+	returning int64         // held by requests that were interrupted
+	looking   bool          // lookAgain will be called
+	lookedAt  time.Time     // when makeRoom last looked
 	cancelled int64         // requests whose context ended while they waited
 
 	unusedTickets ticketRing
@@ -155,6 +159,7 @@ func (b *Budget) enter(ctx context.Context, client string, n int64) (t *Ticket, 
 		b.dequeue(t)
 		return nil, false, err
 	}
+	b.makeRoom()
 	t.park()
 	return t, true, nil
 }
@@ -209,6 +214,9 @@ func (b *Budget) giveBack(t *Ticket, n int64) {
 	t.held -= n
 	t.client.used -= n
 	b.used -= n
+	if t.interrupted != nil {
+		b.returning -= n
+	}
 }
 
 // admit takes t's first bytes.
@@ -234,12 +242,15 @@ type Stats struct {
 	RefusedFull       int64
 	RefusedShare      int64
 	RefusedTooLarge   int64
+	RefusedSlow       int64 // interrupted, since they received too little
 	// Cancelled counts those whose context ended while they waited.
 	Cancelled int64
 }
 
 // Refused is how many requests were refused for any reason.
-func (s Stats) Refused() int64 { return s.RefusedFull + s.RefusedShare + s.RefusedTooLarge }
+func (s Stats) Refused() int64 {
+	return s.RefusedFull + s.RefusedShare + s.RefusedTooLarge + s.RefusedSlow
+}
 
 // Stats returns the state of the budget; the zero value for a nil budget.
 func (b *Budget) Stats() Stats {
@@ -251,7 +262,7 @@ func (b *Budget) Stats() Stats {
 	s := Stats{
 		Limit: b.limit, Used: b.used, Peak: b.peak,
 		Admitted: b.tickets, Clients: len(b.clients), Waiting: b.queued, Growing: len(b.growing),
-		RefusedFull: b.refused[full], RefusedShare: b.refused[share], RefusedTooLarge: b.refused[tooLarge],
+		RefusedFull: b.refused[full], RefusedShare: b.refused[share], RefusedTooLarge: b.refused[tooLarge], RefusedSlow: b.refused[slow],
 		Cancelled: b.cancelled,
 	}
 	if s.Limit == noLimit {

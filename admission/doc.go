@@ -27,9 +27,14 @@
 // passed over for half of MaxWait, free bytes are saved for it.
 //
 // Requests that all wait to grow would wait for each other. So when every
-// admitted request waits, the youngest is refused at once. The same can happen
+// admitted request waits, the youngest is refused at once, of those that have grown
+// before, if any has. The same can happen
 // within one client that has reached its share while the rest of the budget is
 // free: when all its requests wait, its oldest may take what is free.
+//
+// What a request holds while its body is being read is for bytes that may never
+// come. As long as any request waits, those that receive too little are refused,
+// the oldest first, until enough bytes are returned (Ticket.Reading).
 //
 // Resize changes the budget while it is in use. If more bytes are held than the
 // new limit allows, nothing is taken away: new bytes are given out once enough

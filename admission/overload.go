@@ -33,6 +33,7 @@ const (
 	full     cause = iota // not enough is free
 	share                 // enough is free, but the client has its share
 	tooLarge              // more than the whole budget
+	slow                  // others need its bytes, and it receives too little
 	causes
 )
 

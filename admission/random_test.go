@@ -149,12 +149,26 @@ func oneRequest(t *testing.T, b *Budget, r *rand.Rand, client string, largest in
 		return
 	}
 	now(k, true)
+	s := newBody()
+	if reads := r.IntN(2) == 0; reads {
+		k.Reading(s)
+	}
 	for range r.IntN(5) {
 		nap()
 		before, allowed, paused := k.held, k.waitLeft, time.Now()
 		n := r.IntN(largest)
-		if r.IntN(3) == 0 {
+		switch r.IntN(6) {
+		case 0, 1:
 			k.Shrink(n)
+			continue
+		case 2:
+			k.Arrived(n)
+			time.Sleep(time.Duration(r.IntN(2)) * silentFor)
+			continue
+		case 3:
+			if err := k.DoneReading(); (err != nil) != (len(s.interrupted) > 0) {
+				t.Errorf("DoneReading: %v, interrupted %d times", err, len(s.interrupted))
+			}
 			continue
 		}
 		err := k.Reserve(n)

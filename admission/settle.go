@@ -71,12 +71,15 @@ func (b *Budget) stopGrowing(i int) {
 	b.growing = remove(b.growing, i)
 	t.client.growing--
 	t.state = running
+	if t.source != nil {
+		t.seenAt = time.Now() // the client is not to blame for the wait
+	}
 }
 
 // drop puts a ticket away that holds and wants nothing.
 func (b *Budget) drop(t *Ticket) {
 	b.forget(t.client)
-	t.state, t.client, t.ctx, t.more, t.result = unused, nil, nil, 0, nil
+	t.state, t.client, t.ctx, t.more, t.result, t.grown, t.interrupted = unused, nil, nil, 0, nil, false, nil
 	b.unusedTickets.put(t)
 }
 
@@ -139,16 +142,31 @@ func (b *Budget) growWaiting() (saving bool) {
 		}
 		b.stopGrowing(i)
 		b.take(t)
+		t.grown = true
 		t.wake(nil)
 	}
 	if n := len(b.growing); n > 0 && n == b.tickets {
-		t := b.growing[n-1]
+		i := b.youngestGrown()
+		t := b.growing[i]
 		o := b.overload(t, ", and all of them wait for more")
-		b.stopGrowing(n - 1)
+		b.stopGrowing(i)
 		t.more = 0
 		t.wake(o)
 	}
 	return saving
+}
+
+// youngestGrown returns the index in growing of the youngest ticket that has grown
+// before: of the youngest at all if none has. Those that have just been admitted
+// hold next to nothing that others could use.
+func (b *Budget) youngestGrown() int {
+	last := len(b.growing) - 1
+	for i := last; i >= 0; i-- {
+		if b.growing[i].grown {
+			return i
+		}
+	}
+	return last
 }
 
 // admitWaiting admits from each client in line in turn. A request that did not

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,9 +19,18 @@ type Ticket struct {
 	held     int64 // bytes; changed by other goroutines only while the owner waits
 	more     int64 // bytes wanted beyond held
 	age      uint64
+	grown    bool // beyond the bytes that it was admitted with
 	state    state
 	waitLeft time.Duration // of Config.MaxWait
 	since    time.Time     // start of the current wait
+
+	// While the request's body is being read; see reading.go.
+	source         Source // nil: it is not
+	previous, next *Ticket
+	arrived        atomic.Int64 // bytes of the body
+	seen           int64        // of them, at seenAt
+	seenAt         time.Time
+	interrupted    *Overload // why the source was interrupted; nil: it was not
 
 	adding sync.Mutex    // held during Add: one goroutine at a time waits
 	parked bool          // the owner waits for ready
@@ -90,12 +100,16 @@ func (t *Ticket) grow(method string, more int64) (parked bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t.mustBeHeld(method)
+	if t.interrupted != nil {
+		return false, t.interrupted
+	}
 	if total := t.held + more; total > b.limit {
 		return false, b.tooLarge(total)
 	}
 	t.more = more
 	if b.fits(t) { // others that grow do not, or they would not wait
 		b.take(t)
+		t.grown = true
 		return false, nil
 	}
 	b.enqueue(t)
@@ -108,6 +122,7 @@ func (t *Ticket) grow(method string, more int64) (parked bool, err error) {
 		b.dequeue(t)
 		return false, err
 	}
+	b.makeRoom()
 	t.park()
 	return true, nil
 }
@@ -133,6 +148,7 @@ func (t *Ticket) Release() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t.mustBeHeld("Release")
+	t.stopReading()
 	b.giveBack(t, t.held)
 	b.tickets--
 	t.client.tickets--

@@ -53,6 +53,7 @@ func verifyRules(t testing.TB, b *Budget, tickets []*Ticket) {
 	if used != b.used || b.used < 0 || b.used > b.peak || len(tickets) != b.tickets {
 		t.Fatalf("%d tickets hold %d; the budget says %d and %d, peak %d", len(tickets), used, b.tickets, b.used, b.peak)
 	}
+	verifyReaders(t, b, tickets)
 	queuing, inLine := 0, map[*client]bool{}
 	for _, c := range b.line {
 		inLine[c] = true
@@ -73,6 +74,33 @@ func verifyRules(t testing.TB, b *Budget, tickets []*Ticket) {
 		t.Fatalf("%d queue, the budget says %d; %d clients in line, %d different", queuing, b.queued, len(b.line), len(inLine))
 	}
 	verifyNoneForgotten(t, b)
+}
+
+// verifyReaders checks the list of tickets whose requests are being read, and what
+// those that were interrupted hold. The budget is locked.
+func verifyReaders(t testing.TB, b *Budget, tickets []*Ticket) {
+	t.Helper()
+	listed := map[*Ticket]bool{}
+	var previous *Ticket
+	for k := b.readers.first; k != nil; k = k.next {
+		if listed[k] || k.previous != previous || k.source == nil || k.interrupted != nil {
+			t.Fatalf("the list of readers is broken at %+v", k)
+		}
+		listed[k], previous = true, k
+	}
+	var returning int64
+	reading := 0
+	for _, k := range tickets {
+		if k.interrupted != nil {
+			returning += k.held
+		}
+		if k.source != nil {
+			reading++
+		}
+	}
+	if previous != b.readers.last || reading != len(listed) || returning != b.returning {
+		t.Fatalf("%d of %d readers are listed, %d bytes return, the budget says %d", len(listed), reading, returning, b.returning)
+	}
 }
 
 func verifyNoneForgotten(t testing.TB, b *Budget) {

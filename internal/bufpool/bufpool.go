@@ -3,8 +3,10 @@
 //	Get(n) ──► *[]byte of length n, contents undefined ──► Put
 //
 // The sizes of the buffers are powers of two. Each size has a sync.Pool, so that the
-// garbage collector frees unused buffers. Unlike the default pool of gRPC, it does not
-// clear buffers: for a request of 437 KB, that costs as much as checking it.
+// garbage collector frees unused buffers; from 128 KiB on they are held weakly, and
+// collected before they become too many (see largePool). Unlike the default pool of
+// gRPC, it does not clear buffers: for a request of 437 KB, that costs as much as
+// checking it.
 //
 // The caller of Get owns the buffer and must not use it after Put. Builds with the tag
 // "poison" overwrite the buffer in Put, to make such errors visible.
@@ -20,15 +22,17 @@ const (
 	maxClass = 24 // 16 MiB, the largest pooled buffer
 )
 
-// pools is a cache: to empty it changes the speed only.
-var pools [maxClass + 1]sync.Pool
+// pools and large are caches: to empty them changes the speed only.
+var (
+	pools [minLarge]sync.Pool
+	large largePool
+)
 
 // Get returns a buffer of length n with undefined contents.
 func Get(n int) *[]byte {
 	c := classFor(n)
-	if c > maxClass {
-		b := make([]byte, n)
-		return &b
+	if c >= minLarge {
+		return getLarge(c, n)
 	}
 	if p, _ := pools[c].Get().(*[]byte); p != nil {
 		*p = (*p)[:n]
@@ -38,18 +42,41 @@ func Get(n int) *[]byte {
 	return &b
 }
 
+func getLarge(c, n int) *[]byte {
+	size := n
+	if c <= maxClass {
+		size = 1 << c
+	} else {
+		c = maxClass + 1
+	}
+	if p := large.get(c, n); p != nil {
+		*p = (*p)[:n]
+		return p
+	}
+	large.makeRoom()
+	b := make([]byte, n, size)
+	return &b
+}
+
 // Put puts a buffer into the pool. It does not have to come from Get; the pool drops
-// buffers that are too small or too large.
+// buffers that are too small.
 func Put(p *[]byte) {
 	if p == nil {
 		return
 	}
 	c := bits.Len(uint(cap(*p))) - 1 // the largest class that it can serve
-	if c < minClass || cap(*p) > 1<<maxClass {
+	if c < minClass {
 		return
 	}
 	poison((*p)[:cap(*p)])
-	pools[c].Put(p)
+	switch {
+	case c < minLarge:
+		pools[c].Put(p)
+	case cap(*p) <= 1<<maxClass:
+		large.put(c, p)
+	default:
+		large.put(maxClass+1, p)
+	}
 }
 
 // Grow returns a buffer with the contents of *p and capacity for extra more bytes:

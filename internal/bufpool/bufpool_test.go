@@ -1,6 +1,10 @@
 package bufpool
 
-import "testing"
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+)
 
 func TestGetHasLengthAndClassCapacity(t *testing.T) {
 	for _, n := range []int{0, 1, 255, 256, 257, 4096, 1<<20 + 1, 1<<24 - 1, 1 << 24, 1<<24 + 1} {
@@ -47,4 +51,57 @@ func TestClassIsTheCapacityOfAFreshBuffer(t *testing.T) {
 			t.Errorf("Class(%d) = %d", n, Class(n))
 		}
 	}
+}
+
+// Large buffers are used again as long as they are not collected, and are all freed
+// by one collection. The tests of large buffers share the pool: they are not
+// parallel.
+func TestLargeBuffersAreHeldWeakly(t *testing.T) {
+	for _, n := range []int{1 << minLarge, 1 << 20, 1 << maxClass, 20 << 20, 64 << 20} {
+		p := Get(n)
+		(*p)[0] = 7
+		at := &(*p)[0]
+		Put(p)
+		if p = Get(n - 1); &(*p)[0] != at || len(*p) != n-1 {
+			t.Errorf("%d bytes: another buffer, although one was idle", n)
+		}
+		Put(p)
+		p, at = nil, nil
+		runtime.GC()
+		if left := large.recount(); left != 0 {
+			t.Errorf("%d bytes: %d are idle after a collection", n, left)
+		}
+	}
+}
+
+// With a memory limit, large buffers that are not in use are collected before more
+// are allocated than the limit leaves room for, whatever their sizes were.
+func TestUnusedLargeBuffersAreBounded(t *testing.T) {
+	const limit, used = 64 << 20, 48 << 20
+	runtime.GC()
+	runtime.GC()
+	start := inUse()
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit + int64(start)))
+	highest := uint64(0)
+	for range 5 {
+		for _, size := range []int{16 << 20, 4 << 20, 24 << 20, 8 << 20, 1 << 20} {
+			var all []*[]byte
+			for range used / size {
+				all = append(all, Get(size))
+				highest = max(highest, inUse()-start)
+			}
+			for _, p := range all {
+				Put(p)
+			}
+		}
+	}
+	if most := uint64(used + limit/garbageDivisor + 2<<20); highest > most {
+		t.Errorf("%d MiB of heap for %d MiB in use, expected at most %d", highest>>20, used>>20, most>>20)
+	}
+}
+
+func inUse() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

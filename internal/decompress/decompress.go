@@ -33,8 +33,9 @@ var (
 // the smaller one that it is copied from, and the compressed bytes if they are
 // collected first (all encodings except gzip, zlib and deflate). An error of
 // Reserve is returned, wrapped, and is neither ErrTooLarge nor ErrCorrupt. A
-// nil Reserver allows everything. The decoder's own state, a fixed amount of
-// less than 400 KiB, is not counted.
+// nil Reserver allows everything. The state of gzip's and zlib's decoder is one of
+// these buffers. Those of zstd are not counted: there is one for each processor, of
+// less than 400 KiB. The other encodings need none.
 //
 // encoding is an HTTP content coding: it is case-insensitive, "x-gzip" means
 // gzip (RFC 9110, section 8.4.1), "" and "identity" mean no compression. A list

@@ -44,6 +44,12 @@ func newInflater(src io.Reader) *inflater {
 	return z
 }
 
+// reserveInflater counts an inflater as one of the buffers in use.
+func (op *decompression) reserveInflater() error {
+	op.otherBytes += inflaterBytes
+	return op.reserve(op.otherBytes + op.held())
+}
+
 // release is not called after a panic: that inflater is not used again.
 func (z *inflater) release() {
 	z.memory.Reset(nil)
@@ -63,6 +69,9 @@ func (z *inflater) more() (bool, error) {
 }
 
 func gunzip(op *decompression, src io.Reader) error {
+	if err := op.reserveInflater(); err != nil {
+		return err
+	}
 	z := newInflater(src)
 	err := z.member()
 	if err != nil {
@@ -131,6 +140,9 @@ func zlibSize(wire []byte) int { return typicalRatio * len(wire) }
 var errTrailing = errors.New("unexpected data after the end")
 
 func unzlib(op *decompression, src io.Reader) error {
+	if err := op.reserveInflater(); err != nil {
+		return err
+	}
 	z := newInflater(src)
 	err := z.unzlib(op)
 	z.release()

@@ -15,6 +15,10 @@ type Reserver interface {
 	Reserve(total int) error
 }
 
+// inflaterBytes is what a decoder of gzip or zlib holds: a window of 32 KiB, a
+// buffer for reading, and the tables of a block.
+const inflaterBytes = 48 << 10
+
 // minBuffer is the minimum capacity of an output buffer.
 const minBuffer = 4 << 10
 

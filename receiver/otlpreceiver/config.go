@@ -47,8 +47,13 @@ type ServerConfig struct {
 	TLS  *config.ServerTLS `yaml:"tls,omitempty" config:"section"`
 	Auth *AuthConfig       `yaml:"auth,omitempty" config:"section"`
 	// IncludeMetadata hands request headers to the pipeline: all, or those named.
-	IncludeMetadata Metadata     `yaml:"include_metadata"`
-	Middlewares     []Middleware `yaml:"middlewares,omitempty"`
+	IncludeMetadata Metadata `yaml:"include_metadata"`
+	// SenderHeader is the header by whose value senders share the memory budget,
+	// such as X-Scope-OrgID; a request without it counts as its authenticated name's,
+	// else as its address's. Clients can choose the value, so it is for those that
+	// are trusted, or behind a proxy that sets it.
+	SenderHeader string       `yaml:"sender_header,omitempty"`
+	Middlewares  []Middleware `yaml:"middlewares,omitempty"`
 	// MaxConnections is how many clients may be connected at a time. 0 is three
 	// quarters of the files that the process may open.
 	MaxConnections int `yaml:"max_connections"`

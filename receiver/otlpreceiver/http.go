@@ -71,11 +71,11 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.maxAge > 0 && conn.AgedOut(h.maxAge) {
 		w.Header().Set("Connection", "close")
 	}
-	switch isGRPC := r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"); {
+	switch isGRPC := grpcserver.IsCall(r); {
 	case isGRPC && h.grpc != nil:
 		h.grpc.Serve(w, r, conn)
 		return
-	case isGRPC:
+	case isGRPC && r.Method == http.MethodPost:
 		grpcserver.RejectOverHTTP(h.FrontEnd, w, r, conn, &frontend.Refusal{Code: codes.Unimplemented, Reason: obsreport.ReasonNotFound,
 			Message: "this is the OTLP/HTTP port: send OTLP/gRPC to the gRPC port, by default 4317, or give both protocols the same endpoint"})
 		return
@@ -99,7 +99,6 @@ type httpRequest struct {
 	format   *format // of the answer, and of the request if it is known
 	known    bool
 	encoding string
-	first    int // bytes of the buffer to begin with, 0: that will show
 	body     frontend.HTTPBody
 }
 
@@ -143,21 +142,20 @@ func (q *httpRequest) Route(r *frontend.Request) *frontend.Refusal {
 }
 
 // Expect implements frontend.Transport.
-func (q *httpRequest) Expect(*frontend.Request) (int, *frontend.Refusal) {
+func (q *httpRequest) Expect(*frontend.Request) *frontend.Refusal {
 	h := q.h
 	q.encoding = strings.Join(q.r.Header.Values("Content-Encoding"), ", ")
 	switch {
 	case h.codings.Off():
 		q.encoding = ""
 	case !h.codings.Allows(q.encoding):
-		return 0, frontend.Refuse(codes.InvalidArgument, obsreport.ReasonEncoding, "unsupported Content-Encoding %s: expected %s",
+		return frontend.Refuse(codes.InvalidArgument, obsreport.ReasonEncoding, "unsupported Content-Encoding %s: expected %s",
 			frontend.Quote(q.encoding), h.codings)
 	}
 	if q.r.ContentLength > int64(h.maxRequestBytes) {
-		return 0, frontend.RefuseSize(h.maxRequestBytes)
+		return frontend.RefuseSize(h.maxRequestBytes)
 	}
-	q.first = frontend.FirstBytes(q.encoding, q.r.ContentLength, h.maxRequestBytes)
-	return bufpool.Class(q.first), nil
+	return nil
 }
 
 // Read implements frontend.Transport.
@@ -171,29 +169,48 @@ func (q *httpRequest) Read(r *frontend.Request) (*[]byte, *frontend.Refusal) {
 
 // readBody returns the decompressed body in a buffer of bufpool.
 func (q *httpRequest) readBody(r *frontend.Request) (*[]byte, *frontend.Refusal) {
-	var dst *[]byte
-	if q.first > 0 {
-		var err error
-		if dst, err = r.GetBuffer(0, q.first); err != nil {
-			return nil, frontend.RefuseOverload(err)
-		}
-	}
-	limit := q.h.maxRequestBytes
 	q.body = frontend.HTTPBody{
-		From: q.r.Body, Deadlines: http.NewResponseController(q.w), Pace: q.h.pace, Began: r.Began, MaxBytes: int64(limit),
+		From: q.r.Body, Deadlines: http.NewResponseController(q.w), Pace: q.h.pace, Began: r.Began,
+		MaxBytes: int64(q.h.maxRequestBytes), Request: r,
 	}
-	body, err := decompress.Decompress(q.encoding, dst, &q.body, limit, r)
-	r.WireBytes = int(q.body.Bytes)
-	if err != nil {
-		refused := frontend.RefuseBody(err, limit)
-		if refused.Reason == obsreport.ReasonBrokenOff && badChunks(q.r, err) {
-			refused = frontend.RefuseData(err)
-		}
+	r.StartReading(&q.body)
+	body, refused := q.decompress(r, q.h.maxRequestBytes)
+	if late := r.DoneReading(); late != nil {
+		bufpool.Put(body)
+		return nil, late
+	}
+	if refused != nil {
 		return nil, refused
 	}
 	q.body.Done()
 	r.BodyRead = true
 	return body, nil
+}
+
+// decompress reads the body. Nothing is held for it until the first byte has come,
+// unless it is small.
+func (q *httpRequest) decompress(r *frontend.Request, limit int) (*[]byte, *frontend.Refusal) {
+	if n := q.r.ContentLength; n < 0 || n > frontend.SmallBytes {
+		q.body.Await()
+	}
+	r.Begun(q.r.ContentLength)
+	var dst *[]byte
+	if first := frontend.FirstBytes(q.encoding, q.r.ContentLength, limit); first > 0 {
+		var err error
+		if dst, err = r.GetBuffer(0, first); err != nil {
+			return nil, frontend.RefuseOverload(err)
+		}
+	}
+	body, err := decompress.Decompress(q.encoding, dst, &q.body, limit, r)
+	r.WireBytes = int(q.body.Bytes)
+	if err == nil {
+		return body, nil
+	}
+	refused := frontend.RefuseBody(err, limit)
+	if refused.Reason == obsreport.ReasonBrokenOff && badChunks(q.r, err) {
+		refused = frontend.RefuseData(err)
+	}
+	return nil, refused
 }
 
 // badChunks reports whether a body could not be read because its chunks are
@@ -217,7 +234,7 @@ func (q *httpRequest) Answer(r *frontend.Request, response []byte, refused *fron
 		}
 		status = q.refuse(refused)
 	}
-	if q.r.ProtoMajor == 2 && q.r.Context().Err() != nil {
+	if q.r.ProtoMajor == 2 && r.AbortedEarly(q.r.Context()) {
 		q.conn.CountAborted()
 	}
 	return status

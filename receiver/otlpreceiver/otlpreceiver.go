@@ -31,6 +31,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -213,7 +214,8 @@ func (r *Receiver) frontEnd(s *servers, transport string, c *ServerConfig, paths
 	text := newTextCheck(r.cfg.InvalidUTF8, obs, r.set.Logger)
 	o := frontend.Options{
 		Transport: transport, Obs: obs, Rejections: r.rejections, InFlight: r.inFlight, Memory: r.set.Memory,
-		AllMetadata: c.IncludeMetadata.All, Metadata: c.IncludeMetadata.Names, Inspect: text.inspect,
+		SenderHeader: strings.ToLower(c.SenderHeader),
+		AllMetadata:  c.IncludeMetadata.All, Metadata: c.IncludeMetadata.Names, Inspect: text.inspect,
 		Tracer: r.set.Tracer, Log: r.set.Logger,
 	}
 	if a := c.Auth; a != nil {

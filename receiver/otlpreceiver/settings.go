@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/penstock-telemetry/penstock/config"
 )
 
@@ -91,6 +93,9 @@ func (c *ServerConfig) validate() error {
 		c.listenOptions().Validate(),
 		checkRange("max_connections", c.MaxConnections, 1<<24),
 		checkDuration("dialer.timeout", c.Dialer.Timeout),
+	}
+	if name := c.SenderHeader; name != "" && !httpguts.ValidHeaderFieldName(name) {
+		errs = append(errs, config.Atf("sender_header", "expected the name of a header such as X-Scope-OrgID, found %q", name))
 	}
 	for i, m := range c.Middlewares {
 		if typ, _, _ := strings.Cut(m.ID, "/"); typ != "memory_limiter" {

@@ -237,6 +237,7 @@ type rawH2 struct {
 	text bytes.Buffer
 	enc  *hpack.Encoder
 	next uint32
+	more [][2]string // fields of the header
 }
 
 func newRawH2(t *testing.T, addr net.Addr, set ...http2.Setting) *rawH2 {
@@ -253,7 +254,7 @@ func newRawH2(t *testing.T, addr net.Addr, set ...http2.Setting) *rawH2 {
 // post sends a request in two frames.
 func (h *rawH2) post(path, media string, body []byte) error {
 	h.text.Reset()
-	for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "x"}, {":path", path}, {"content-type", media}, {"te", "trailers"}} {
+	for _, f := range append([][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "x"}, {":path", path}, {"content-type", media}, {"te", "trailers"}}, h.more...) {
 		_ = h.enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
 	}
 	id := h.next

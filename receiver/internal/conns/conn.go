@@ -107,15 +107,16 @@ func (c *Conn) closeFor(why obsreport.ConnReason) {
 
 const (
 	// maxAborted is how many requests a client may abort on one connection in
-	// abortedWithin. Asking and aborting costs a client next to nothing and us a
-	// request ("rapid reset", CVE-2023-44487), and so does breaking a stream so that
-	// we abort it.
+	// abortedWithin, sooner than they could be answered. Asking and aborting costs a
+	// client next to nothing and us a request ("rapid reset", CVE-2023-44487), and so
+	// does breaking a stream so that we abort it.
 	maxAborted    = 500
 	abortedWithin = 10 * time.Second
 )
 
-// CountAborted counts a request that was aborted before its answer. A connection
-// with too many of them is closed.
+// CountAborted counts a request that was aborted sooner than it could be answered.
+// A connection with too many of them is closed. Requests that time out while they
+// are in progress are not counted: a slow backend makes every client abort.
 func (c *Conn) CountAborted() {
 	now := time.Now()
 	c.mu.Lock()

@@ -66,7 +66,7 @@ func (l *Listener) admit(raw net.Conn) *Conn {
 		return nil
 	}
 	c := &Conn{Conn: raw, Since: time.Now(), owner: l}
-	c.Peer.init(raw.RemoteAddr())
+	c.Peer.init(raw)
 	l.open[c] = struct{}{}
 	l.opts.Obs.ConnOpened()
 	return c

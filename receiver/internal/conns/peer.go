@@ -1,6 +1,7 @@
 package conns
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -12,7 +13,8 @@ type Peer struct {
 	// unix socket are one: "unix".
 	Host string
 	// Share stands for the client in fair shares of memory: its address, of which
-	// IPv6 gives a client 2^64 (RFC 6177) that count as one.
+	// IPv6 gives a client 2^64 (RFC 6177) that count as one, or its process, which
+	// Linux names for unix sockets.
 	Share string
 	// Addr is its address and port.
 	Addr string
@@ -21,11 +23,15 @@ type Peer struct {
 	Requests atomic.Uint32
 }
 
-func (p *Peer) init(a net.Addr) {
+func (p *Peer) init(c net.Conn) {
+	a := c.RemoteAddr()
 	p.Addr = a.String()
 	ap, err := netip.ParseAddrPort(p.Addr)
 	if err != nil {
 		p.Host, p.Share = a.Network(), a.Network()
+		if a.Network() == "unix" {
+			p.Share = cmp.Or(unixShare(c), p.Share)
+		}
 		return
 	}
 	ip := ap.Addr().Unmap().WithZone("")

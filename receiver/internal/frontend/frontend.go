@@ -47,11 +47,11 @@ type Transport interface {
 	// Route sets r.Route as soon as it is known, and refuses what is addressed to
 	// nothing, in the order that the protocol demands.
 	Route(r *Request) *Refusal
-	// Expect returns how many bytes of buffers the body will take first, as far as
-	// the header tells, and refuses what the header rules out.
-	Expect(r *Request) (int, *Refusal)
+	// Expect refuses what the header of a body rules out.
+	Expect(r *Request) *Refusal
 	// Read returns the body, decompressed and as protobuf, in a buffer of bufpool
-	// that belongs to the caller.
+	// that belongs to the caller. It tells r how the body arrives: StartReading,
+	// Begun, Arrived, DoneReading.
 	Read(r *Request) (*[]byte, *Refusal)
 	// Answer sends the response, or the refusal, and returns the status by which the
 	// request is counted: the HTTP status or the gRPC code. A transport whose
@@ -75,6 +75,9 @@ type Options struct {
 	Memory *admission.Budget
 	// Auth decides who may send; nil is everybody.
 	Auth pipeline.Authenticator
+	// SenderHeader is the header by whose value requests share the budget, in lower
+	// case; empty means by the authenticated name, else by the client's address.
+	SenderHeader string
 	// AllMetadata and Metadata select the headers that consumers see
 	// (pipeline.Client.Metadata), names in lower case.
 	AllMetadata bool
@@ -140,14 +143,14 @@ func (r *Request) handle(ctx context.Context, t Transport) (response []byte, ref
 	if refused := r.checkVersion(t); refused != nil {
 		return nil, refused
 	}
-	bytes, refused := t.Expect(r)
-	if refused != nil {
+	if refused := t.Expect(r); refused != nil {
 		return nil, refused
 	}
-	if refused := r.admit(ctx, bytes); refused != nil {
+	if refused := r.admit(ctx, t); refused != nil {
 		return nil, refused
 	}
 	body, refused := t.Read(r)
+	r.noteEnd(ctx)
 	if refused != nil {
 		return nil, refused
 	}

@@ -98,7 +98,7 @@ func (r *rig) Route(q *frontend.Request) *frontend.Refusal {
 	return r.step("route")
 }
 
-func (r *rig) Expect(*frontend.Request) (int, *frontend.Refusal) { return 1000, r.step("expect") }
+func (r *rig) Expect(*frontend.Request) *frontend.Refusal { return r.step("expect") }
 
 func (r *rig) Read(q *frontend.Request) (*[]byte, *frontend.Refusal) {
 	if refused := r.step("read"); refused != nil {

@@ -3,9 +3,12 @@ package frontend
 import (
 	"io"
 	"net/http"
+	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/internal/decompress"
 )
 
@@ -20,21 +23,55 @@ type HTTPBody struct {
 	Began    time.Time
 	MaxBytes int64
 
+	// Request counts what arrives.
+	Request *Request
+
 	// Bytes is how many were read.
-	Bytes int64
-	until time.Time // the read deadline
+	Bytes       int64
+	until       time.Time // the read deadline
+	first       [1]byte   // read by Await, and not by Read yet
+	unread      int       // of first
+	interrupted atomic.Bool
 }
 
-func (b *HTTPBody) Read(p []byte) (int, error) {
+func (b *HTTPBody) Read(p []byte) (n int, err error) {
+	before := 0
+	if b.unread > 0 && len(p) > 0 {
+		b.unread, p[0] = 0, b.first[0]
+		if before = 1; len(p) == 1 {
+			return 1, nil
+		}
+	}
 	if by := b.Pace.BodyDeadline(b.Began, int(b.Bytes)); by.Sub(b.until) > b.Pace.GracePeriod/10 {
 		b.until = by
 		_ = b.Deadlines.SetReadDeadline(by) // a server that cannot has no slow clients: tests
+		if b.interrupted.Load() {
+			return before, os.ErrDeadlineExceeded // the deadline may have replaced that of Interrupt
+		}
 	}
-	n, err := b.From.Read(p)
+	n, err = b.From.Read(p[before:])
+	b.Request.Arrived(n)
 	if b.Bytes += int64(n); b.Bytes > b.MaxBytes {
 		return 0, decompress.ErrTooLarge
 	}
-	return n, err
+	return before + n, err
+}
+
+// Await waits for the first byte, which Read returns again. It has no error: Read
+// will return it.
+func (b *HTTPBody) Await() {
+	for b.unread == 0 {
+		n, err := b.Read(b.first[:])
+		if b.unread = n; err != nil {
+			return
+		}
+	}
+}
+
+// Interrupt implements admission.Source.
+func (b *HTTPBody) Interrupt(*admission.Overload) {
+	b.interrupted.Store(true)
+	_ = b.Deadlines.SetReadDeadline(time.Unix(1, 0))
 }
 
 // Done removes the deadline: net/http watches the connection while the request is

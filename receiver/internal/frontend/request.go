@@ -53,18 +53,25 @@ type Request struct {
 	BodyRead bool
 
 	ticket *admission.Ticket
+	ahead  int // bytes that a transport may have read before it is asked for them
 	items  int // 0 until they are counted
+	// ended is how long after Began the request's context was found to have ended,
+	// 0 as long as it has not.
+	ended time.Duration
 }
 
 const (
 	// requestBytes is what a request costs beside its body: a goroutine and the
 	// transport's state.
 	requestBytes = 16 << 10
+	// SmallBytes is the length of a body up to which a request takes nothing more
+	// than what it is admitted with: all that a request holds of which only the
+	// header has come.
+	SmallBytes = 2 << 10
+	openBytes  = requestBytes + 2*SmallBytes
 	// ReadAheadBytes is how much of a body a transport may have read before it is
 	// asked for it.
 	ReadAheadBytes = 64 << 10
-	// openBytes is what a request costs until its body has been read.
-	openBytes = requestBytes + ReadAheadBytes
 )
 
 // authenticate asks who sends.
@@ -106,22 +113,59 @@ func (r *Request) checkVersion(t Transport) *Refusal {
 	return nil
 }
 
-// admit takes a request's bytes from the budget, for buffers of n bytes at first.
-func (r *Request) admit(ctx context.Context, n int) *Refusal {
-	who := r.Peer.Share
-	if id := r.Client.Identity; id != nil && id.Subject != "" {
-		who = id.Subject
-	}
+// admit takes from the budget what a request costs with a small body.
+func (r *Request) admit(ctx context.Context, t Transport) *Refusal {
 	var err error
-	if r.ticket, err = r.front.Memory.Acquire(ctx, who, openBytes+n); err != nil {
+	if r.ticket, err = r.front.Memory.Acquire(ctx, r.sender(t), openBytes); err != nil {
+		return RefuseOverload(err)
+	}
+	return nil
+}
+
+// sender returns whose share of the budget pays for the request: that of the
+// configured header, of the authenticated name, or of the address. A header cannot
+// name the share of an address or of another's name.
+func (r *Request) sender(t Transport) string {
+	const most = 256 // bytes of the header, which is held as long as the request
+	if name := r.front.SenderHeader; name != "" {
+		if values := t.Header(name); len(values) > 0 && values[0] != "" {
+			return "header " + values[0][:min(len(values[0]), most)]
+		}
+	}
+	if id := r.Client.Identity; id != nil && id.Subject != "" {
+		return id.Subject
+	}
+	return r.Peer.Share
+}
+
+// StartReading notes that the body is being read from s, until DoneReading. A
+// request that receives too little while others wait for bytes is interrupted.
+func (r *Request) StartReading(s admission.Source) { r.ticket.Reading(s) }
+
+// Arrived counts n bytes of the body.
+func (r *Request) Arrived(n int) { r.ticket.Arrived(n) }
+
+// Begun notes that the first bytes of a body of n bytes have come; -1 is unknown.
+// From now on Reserve counts what the transport may have read ahead of it.
+func (r *Request) Begun(n int64) {
+	r.ahead = ReadAheadBytes
+	if n >= 0 {
+		r.ahead = int(min(n, ReadAheadBytes))
+	}
+}
+
+// DoneReading ends StartReading. It refuses a request that was interrupted.
+func (r *Request) DoneReading() *Refusal {
+	r.ahead = 0
+	if err := r.ticket.DoneReading(); err != nil {
 		return RefuseOverload(err)
 	}
 	return nil
 }
 
 // Reserve makes room in the budget for buffers of n bytes in all. It is
-// decompress.Room.
-func (r *Request) Reserve(n int) error { return r.ticket.Reserve(openBytes + n) }
+// decompress.Reserver.
+func (r *Request) Reserve(n int) error { return r.ticket.Reserve(requestBytes + r.ahead + n) }
 
 // GetBuffer takes a buffer of n bytes from bufpool, with room for it in the budget,
 // while others of beside bytes are in use.
@@ -140,13 +184,46 @@ func (r *Request) GetBuffer(beside, n int) (*[]byte, error) {
 	return buf, nil
 }
 
-// TrimReading gives back to the budget what is above buffers of n bytes, while the
-// body is being read.
-func (r *Request) TrimReading(n int) { r.ticket.Shrink(openBytes + n) }
+// Trim gives back to the budget what is above buffers of n bytes.
+func (r *Request) Trim(n int) { r.ticket.Shrink(requestBytes + r.ahead + n) }
 
-// Trim gives back to the budget what is above buffers of n bytes, when the body has
-// been read.
-func (r *Request) Trim(n int) { r.ticket.Shrink(requestBytes + n) }
+const (
+	// soonestAnswer is the age from which a request that ends without its answer
+	// may be one that timed out. A client that resets streams to make the server
+	// work for nothing does it at once: if it waited, the limit of concurrent
+	// streams would stop it.
+	soonestAnswer = 10 * time.Millisecond
+	// soonestUnread is soonestAnswer for a request that had not been read. Where the
+	// processors are busy, it may have waited for one.
+	soonestUnread = 100 * time.Millisecond
+	// leastTimeout is the shortest timeout of a client that is taken seriously.
+	leastTimeout = time.Millisecond
+)
+
+// noteEnd remembers when the request's context ended, if it has.
+func (r *Request) noteEnd(ctx context.Context) {
+	if r.ended == 0 && ctx.Err() != nil {
+		r.ended = max(time.Since(r.Began), 1)
+	}
+}
+
+// AbortedEarly reports whether the request ended sooner than it could be answered,
+// by a reset of its stream or the end of its connection. ctx is the request's, with
+// the timeout that the client announced, if any: it comes to us later than it began
+// at the client, so from half of it on the end may be that timeout.
+func (r *Request) AbortedEarly(ctx context.Context) bool {
+	if r.noteEnd(ctx); r.ended == 0 {
+		return false
+	}
+	soonest := soonestAnswer
+	if !r.BodyRead {
+		soonest = soonestUnread
+	}
+	if by, ok := ctx.Deadline(); ok {
+		soonest = min(soonest, max(by.Sub(r.Began)/2, leastTimeout))
+	}
+	return r.ended < soonest
+}
 
 // metadata returns the headers that consumers see; nil if they see none.
 func (f *FrontEnd) metadata(t Transport) map[string][]string {

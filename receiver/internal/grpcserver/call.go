@@ -90,7 +90,7 @@ func (m *method) serve(_ any, stream grpc.ServerStream) error {
 		return errNoMessageStream
 	}
 	c := &call{method: m, ctx: ctx, conn: conn, stream: stream}
-	c.watch.stream, c.watch.pace = s, m.Pace
+	c.watch.stream, c.watch.pace, c.watch.request = s, m.Pace, &c.Request
 	c.Format, c.Path = "protobuf", s.Method()
 	m.FrontEnd.Serve(ctx, &c.Request, &conn.Peer, c)
 	if c.refused == nil {
@@ -155,7 +155,7 @@ func route(r *frontend.Request, to *frontend.Route) *frontend.Refusal {
 }
 
 // Expect implements frontend.Transport: the length comes with the message.
-func (c *call) Expect(*frontend.Request) (int, *frontend.Refusal) { return 0, nil }
+func (c *call) Expect(*frontend.Request) *frontend.Refusal { return nil }
 
 // Read implements frontend.Transport.
 func (c *call) Read(r *frontend.Request) (*[]byte, *frontend.Refusal) {
@@ -170,13 +170,15 @@ func (c *call) Read(r *frontend.Request) (*[]byte, *frontend.Refusal) {
 
 // Answer implements frontend.Transport. A refusal is sent by serve.
 func (c *call) Answer(_ *frontend.Request, response []byte, refused *frontend.Refusal) int {
+	c.refused = refused
 	if refused == nil {
 		c.sent = c.stream.SendMsg(Response(response))
-		return int(status.Code(c.sent))
 	}
-	c.refused = refused
-	if c.ctx.Err() == context.Canceled {
+	if (refused != nil || c.sent != nil) && c.AbortedEarly(c.ctx) {
 		c.conn.CountAborted()
 	}
-	return int(refused.Code)
+	if refused != nil {
+		return int(refused.Code)
+	}
+	return int(status.Code(c.sent))
 }

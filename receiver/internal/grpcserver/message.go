@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/internal/decompress"
 	"github.com/penstock-telemetry/penstock/obsreport"
@@ -23,8 +24,11 @@ const (
 )
 
 // source is where a message comes from. fill reads len(p) bytes, with the errors of
-// io.ReadFull.
-type source interface{ fill(p []byte) error }
+// io.ReadFull, and reports them as they arrive (frontend.Request.Arrived).
+type source interface {
+	admission.Source
+	fill(p []byte) error
+}
 
 // message is the one message of a request: a flag, four bytes of length, and the
 // bytes.
@@ -37,6 +41,16 @@ type message struct {
 // read returns the message as it came, and sees that no other follows. encoding is
 // that of messages flagged as compressed.
 func (m *message) read(r *frontend.Request, o *Options, encoding string, from source) (*[]byte, *frontend.Refusal) {
+	r.StartReading(from)
+	body, refused := m.readAll(r, o, encoding, from)
+	if late := r.DoneReading(); late != nil {
+		bufpool.Put(body)
+		return nil, late
+	}
+	return body, refused
+}
+
+func (m *message) readAll(r *frontend.Request, o *Options, encoding string, from source) (*[]byte, *frontend.Refusal) {
 	if err := from.fill(m.header[:]); err != nil {
 		if err == io.EOF {
 			return nil, cardinality("no request message")
@@ -87,13 +101,23 @@ func (m *message) check(o *Options, flag byte, n int) *frontend.Refusal {
 	return nil
 }
 
-// body reads n bytes into a buffer that grows as they arrive.
+// body reads n bytes into a buffer that grows as they arrive. Nothing is held for it
+// until the first of them has come, unless it is small.
 func (m *message) body(r *frontend.Request, n int, from source) (*[]byte, *frontend.Refusal) {
+	got := 0
+	if n > frontend.SmallBytes {
+		if err := from.fill(m.header[:1]); err != nil {
+			return nil, cutShort(err)
+		}
+		got = 1
+	}
+	r.Begun(int64(n))
 	buf, err := r.GetBuffer(0, min(n, trustedBytes))
 	if err != nil {
 		return nil, frontend.RefuseOverload(err)
 	}
-	for got := 0; ; {
+	copy(*buf, m.header[:got])
+	for {
 		to := min(n, len(*buf))
 		for got < to {
 			piece := min(to-got, pieceBytes)
@@ -114,7 +138,7 @@ func (m *message) body(r *frontend.Request, n int, from source) (*[]byte, *front
 		copy(*larger, *buf)
 		bufpool.Put(buf)
 		buf = larger
-		r.TrimReading(cap(*buf))
+		r.Trim(cap(*buf))
 	}
 }
 

@@ -1,6 +1,7 @@
 package grpcserver
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
@@ -26,13 +28,59 @@ import (
 // own server. Of the options it uses FrontEnd, Pace, Methods and MaxRequestBytes.
 type OverHTTP struct{ Options }
 
+// IsCall reports whether r claims to be a call: a request over HTTP/2 whose media
+// type begins with that of gRPC. Serve checks the rest.
+func IsCall(r *http.Request) bool {
+	return r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), mediaType)
+}
+
+// mediaType is that of calls.
+const mediaType = "application/grpc"
+
 // Serve answers one call, which came over conn.
 func (h *OverHTTP) Serve(w http.ResponseWriter, r *http.Request, conn *conns.Conn) {
-	ctx, cancel := withTimeout(r.Context(), r.Header.Get("Grpc-Timeout"))
-	defer cancel()
 	c := newHTTPCall(w, r, conn)
 	c.opts = &h.Options
-	h.FrontEnd.Serve(ctx, &c.Request, &conn.Peer, c)
+	refused := malformed(r)
+	timeout, err := timeoutOf(r.Header["Grpc-Timeout"])
+	if refused == nil && err != nil {
+		refused = frontend.Refuse(codes.Internal, obsreport.ReasonDecode, "malformed grpc-timeout: %v", err)
+		refused.HTTP = http.StatusBadRequest
+	}
+	if refused != nil {
+		c.status = refused.HTTP
+		h.FrontEnd.Reject(c.ctx, &c.Request, &conn.Peer, c, refused)
+		return
+	}
+	if timeout == 0 {
+		h.FrontEnd.Reject(c.ctx, &c.Request, &conn.Peer, c,
+			frontend.Refuse(codes.DeadlineExceeded, obsreport.ReasonBrokenOff, "the client's grpc-timeout is 0"))
+		return
+	}
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		c.ctx, cancel = context.WithTimeout(c.ctx, timeout)
+		defer cancel()
+	}
+	h.FrontEnd.Serve(c.ctx, &c.Request, &conn.Peer, c)
+}
+
+// malformed refuses what gRPC's own server refuses before it looks at the method
+// (gRPC over HTTP/2, "Requests"), with the same HTTP status.
+func malformed(r *http.Request) *frontend.Refusal {
+	if r.Method != http.MethodPost {
+		refused := frontend.Refuse(codes.Internal, obsreport.ReasonMethod, "method %s is not allowed: expected POST", frontend.Quote(r.Method))
+		refused.HTTP = http.StatusMethodNotAllowed
+		return refused
+	}
+	t := r.Header.Get("Content-Type")
+	subtype, _, _ := strings.Cut(t[len(mediaType):], ";") // IsCall has seen to the rest
+	if subtype = strings.TrimSpace(subtype); subtype != "" && subtype != "+" && subtype != "+proto" {
+		refused := frontend.Refuse(codes.InvalidArgument, obsreport.ReasonMediaType, "unsupported Content-Type %s: expected %s", frontend.Quote(t), mediaType)
+		refused.HTTP = http.StatusUnsupportedMediaType
+		return refused
+	}
+	return nil
 }
 
 // RejectOverHTTP refuses a call on a port without gRPC. f counts it as a request of
@@ -48,15 +96,20 @@ type httpCall struct {
 	frontend.Request
 	message
 	opts *Options
+	ctx  context.Context // r's, with the client's timeout
 	w    http.ResponseWriter
 	r    *http.Request
 	conn *conns.Conn
 	body frontend.HTTPBody
+	// status is the HTTP status of a refusal, if it is not that of calls.
+	status int
 }
 
+// newHTTPCall returns the call that is r. A method is named by the whole of its
+// path, without decoding and with what looks like a query.
 func newHTTPCall(w http.ResponseWriter, r *http.Request, conn *conns.Conn) *httpCall {
-	c := &httpCall{w: w, r: r, conn: conn}
-	c.Format, c.Path = "protobuf", r.URL.Path
+	c := &httpCall{ctx: r.Context(), w: w, r: r, conn: conn}
+	c.Format, c.Path = "protobuf", r.RequestURI
 	return c
 }
 
@@ -71,23 +124,17 @@ func (c *httpCall) Headers() map[string][]string { return frontend.HTTPHeaders(c
 
 // Route implements frontend.Transport.
 func (c *httpCall) Route(r *frontend.Request) *frontend.Refusal {
-	if refused := route(r, c.opts.Methods[r.Path]); refused != nil {
-		return refused
-	}
-	if t := c.r.Header.Get("Content-Type"); t != "application/grpc" && t != "application/grpc+proto" {
-		return frontend.Refuse(codes.InvalidArgument, obsreport.ReasonMediaType, "unsupported Content-Type %s: expected application/grpc", frontend.Quote(t))
-	}
-	return nil
+	return route(r, c.opts.Methods[r.Path])
 }
 
 // Expect implements frontend.Transport: the length comes with the message.
-func (c *httpCall) Expect(*frontend.Request) (int, *frontend.Refusal) {
+func (c *httpCall) Expect(*frontend.Request) *frontend.Refusal {
 	encoding := c.r.Header.Get("Grpc-Encoding")
 	if known := config.GRPCEncodings(); encoding != "" && encoding != "identity" && !slices.Contains(known, encoding) {
-		return 0, frontend.Refuse(codes.Unimplemented, obsreport.ReasonEncoding, "unsupported grpc-encoding %s: expected %s",
+		return frontend.Refuse(codes.Unimplemented, obsreport.ReasonEncoding, "unsupported grpc-encoding %s: expected %s",
 			frontend.Quote(encoding), strings.Join(known, ", "))
 	}
-	return 0, nil
+	return nil
 }
 
 // Read implements frontend.Transport.
@@ -95,7 +142,7 @@ func (c *httpCall) Read(r *frontend.Request) (*[]byte, *frontend.Refusal) {
 	const prefixBytes = 5 // of this message, and of one too many
 	c.body = frontend.HTTPBody{
 		From: c.r.Body, Deadlines: http.NewResponseController(c.w), Pace: c.opts.Pace, Began: r.Began,
-		MaxBytes: int64(c.opts.MaxRequestBytes) + 2*prefixBytes,
+		MaxBytes: int64(c.opts.MaxRequestBytes) + 2*prefixBytes, Request: r,
 	}
 	body, refused := c.message.read(r, c.opts, c.r.Header.Get("Grpc-Encoding"), c)
 	c.body.Done()
@@ -110,10 +157,13 @@ func (c *httpCall) fill(p []byte) error {
 	return err
 }
 
+// Interrupt implements admission.Source.
+func (c *httpCall) Interrupt(o *admission.Overload) { c.body.Interrupt(o) }
+
 // Answer implements frontend.Transport.
 func (c *httpCall) Answer(_ *frontend.Request, response []byte, refused *frontend.Refusal) int {
 	c.send(response, refused)
-	if c.r.Context().Err() != nil {
+	if c.AbortedEarly(c.ctx) {
 		c.conn.CountAborted()
 	}
 	if refused != nil {
@@ -128,7 +178,10 @@ func (c *httpCall) send(response []byte, refused *frontend.Refusal) {
 	header.Set("Content-Type", "application/grpc")
 	if refused != nil { // "Trailers-Only"
 		writeStatus(header, refused)
-		c.w.WriteHeader(http.StatusOK)
+		if c.status == http.StatusMethodNotAllowed {
+			header.Set("Allow", http.MethodPost)
+		}
+		c.w.WriteHeader(cmp.Or(c.status, http.StatusOK))
 		return
 	}
 	header.Set("Trailer", "Grpc-Status")
@@ -141,8 +194,8 @@ func (c *httpCall) send(response []byte, refused *frontend.Refusal) {
 type rejectedCall struct{ httpCall }
 
 // Answer implements frontend.Transport.
-func (c *rejectedCall) Answer(_ *frontend.Request, response []byte, refused *frontend.Refusal) int {
-	c.send(response, refused)
+func (c *rejectedCall) Answer(r *frontend.Request, response []byte, refused *frontend.Refusal) int {
+	c.httpCall.Answer(r, response, refused)
 	return http.StatusOK
 }
 
@@ -174,20 +227,52 @@ func percentEncode(s string) string {
 	return b.String()
 }
 
-// withTimeout gives ctx the deadline that the client has set ("Timeout"), as a text
-// like "10S"; what is none is ignored.
-func withTimeout(ctx context.Context, text string) (context.Context, context.CancelFunc) {
+// timeoutOf returns the timeout that a client announces (gRPC over HTTP/2,
+// "Timeout"), -1 if it announces none. Of several the last one applies.
+func timeoutOf(texts []string) (timeout time.Duration, err error) {
+	timeout = -1
+	for _, text := range texts {
+		if timeout, err = parseTimeout(text); err != nil {
+			return 0, err
+		}
+	}
+	return timeout, nil
+}
+
+// parseTimeout reads one to eight digits and a unit, such as "10S".
+func parseTimeout(text string) (time.Duration, error) {
 	const mostDigits = 8
-	if len(text) < 2 || len(text) > mostDigits+1 {
-		return ctx, func() {}
+	last := len(text) - 1
+	if last < 1 || last > mostDigits {
+		return 0, fmt.Errorf("expected one to eight digits and a unit, found %s", frontend.Quote(text))
 	}
-	units := map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': 1}
-	n, err := strconv.ParseUint(text[:len(text)-1], 10, 32)
-	unit := units[text[len(text)-1]]
-	if err != nil || unit == 0 {
-		return ctx, func() {}
+	unit := timeoutUnit(text[last])
+	if unit == 0 {
+		return 0, fmt.Errorf("expected one of the units H, M, S, m, u and n, found %s", frontend.Quote(text))
 	}
-	return context.WithTimeout(ctx, min(time.Duration(n), maxTimeout/unit)*unit)
+	n, err := strconv.ParseUint(text[:last], 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("expected one to eight digits and a unit, found %s", frontend.Quote(text))
+	}
+	return min(time.Duration(n), maxTimeout/unit) * unit, nil
+}
+
+func timeoutUnit(letter byte) time.Duration {
+	switch letter {
+	case 'H':
+		return time.Hour
+	case 'M':
+		return time.Minute
+	case 'S':
+		return time.Second
+	case 'm':
+		return time.Millisecond
+	case 'u':
+		return time.Microsecond
+	case 'n':
+		return time.Nanosecond
+	}
+	return 0
 }
 
 // maxTimeout is as good as none.

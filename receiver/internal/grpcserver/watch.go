@@ -8,13 +8,15 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
 // watch reads a stream and ends it if its message comes too slowly.
 type watch struct {
-	stream messageStream
-	pace   *frontend.Pace
+	stream  messageStream
+	pace    *frontend.Pace
+	request *frontend.Request
 
 	began time.Time
 	timer *time.Timer
@@ -36,7 +38,16 @@ func (w *watch) fill(p []byte) error {
 	if w.asked += len(p); w.asked >= w.pace.MinRateBytes {
 		w.timer.Reset(time.Until(w.pace.BodyDeadline(w.began, w.asked)))
 	}
-	return w.stream.ReadMessageHeader(p)
+	err := w.stream.ReadMessageHeader(p)
+	if err == nil {
+		w.request.Arrived(len(p))
+	}
+	return err
+}
+
+// Interrupt implements admission.Source.
+func (w *watch) Interrupt(o *admission.Overload) {
+	w.end(status.FromProto(frontend.RefuseOverload(o).Status()))
 }
 
 // end writes the status. A waiting read then returns an error that the stream

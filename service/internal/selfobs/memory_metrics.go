@@ -34,7 +34,7 @@ func MeasureAdmission(mp metric.MeterProvider, b *admission.Budget) (stop func()
 	reason := func(name string) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", name)))
 	}
-	full, share, tooLarge := reason("full"), reason("share"), reason("too_large")
+	full, share, tooLarge, slow := reason("full"), reason("share"), reason("too_large"), reason("slow")
 	registered, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s := b.Stats()
 		o.ObserveInt64(used, s.Used)
@@ -44,6 +44,7 @@ func MeasureAdmission(mp metric.MeterProvider, b *admission.Budget) (stop func()
 		o.ObserveInt64(refused, s.RefusedFull, full)
 		o.ObserveInt64(refused, s.RefusedShare, share)
 		o.ObserveInt64(refused, s.RefusedTooLarge, tooLarge)
+		o.ObserveInt64(refused, s.RefusedSlow, slow)
 		return nil
 	}, used, peak, limit, waiting, refused)
 	if err != nil {
