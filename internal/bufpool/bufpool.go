@@ -72,9 +72,9 @@ func Put(p *[]byte) {
 	switch {
 	case c < minLarge:
 		pools[c].Put(p)
-	case cap(*p) <= 1<<maxClass:
+	case c <= maxClass && cap(*p) == 1<<c:
 		large.put(c, p)
-	default:
+	default: // of another size than any class
 		large.put(maxClass+1, p)
 	}
 }

@@ -23,7 +23,7 @@ const garbageDivisor = 8
 // is in use.
 type largePool struct {
 	mu   sync.Mutex
-	idle [maxClass + 2][]idleBuffer // by class, the last one is for larger ones
+	idle [maxClass + 2][]idleBuffer // by class, the last one is for other sizes
 	// unused is the size of the buffers in idle, in bytes, including collected
 	// ones until get or put finds them.
 	unused int64
@@ -45,7 +45,7 @@ func (l *largePool) get(class, n int) *[]byte {
 	for i := len(list) - 1; i >= 0; i-- {
 		b := list[i]
 		p := b.p.Value()
-		if p != nil && (b.size < n || b.size/2 > n) { // of those above the classes
+		if p != nil && (b.size < n || b.size/2 > n) { // of those without a class
 			continue
 		}
 		list = slices.Delete(list, i, i+1)

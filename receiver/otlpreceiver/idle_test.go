@@ -51,7 +51,8 @@ func idleStreams(t *testing.T, r *rig, kind string, n int) {
 		target := h2Targets[map[string]int{"grpc": 0, "grpc on one port": 1, "http": 2}[kind]]
 		if i%perConn == 0 {
 			h = newRawH2(t, target.addr(r))
-			go func() { _, _ = io.Copy(io.Discard, h.Conn) }() // ends with the connection
+			conn := h.Conn
+			go func() { _, _ = io.Copy(io.Discard, conn) }() // ends with the connection
 		}
 		var prefix []byte
 		if target.media == "application/grpc" {

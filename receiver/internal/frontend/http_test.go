@@ -44,7 +44,7 @@ func TestHTTPBodyAfterAwait(t *testing.T) {
 		Pace: &pace, Began: time.Now(), MaxBytes: 1 << 20, Request: new(frontend.Request)}
 	b.Await()
 	if got, err := readAll(b, 10); string(got) != "a" || err != iotest.ErrTimeout {
-		t.Errorf("a body that breaks off: %q, %v", got, err)
+		t.Errorf("a truncated body: %q, %v", got, err)
 	}
 }
 
