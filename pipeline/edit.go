@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"strings"
 	"sync"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 )
 
@@ -19,8 +22,8 @@ import (
 //     from that of another.
 //
 // A processor without a plan ends the group of those before it. If a fused pass
-// fails, the processors are run one by one, so that the error, the counts and a
-// panic are those of the one that is to blame.
+// fails for another reason than memory or time, the processors are run one by one, so
+// that the error, the counts and a panic are those of the one that is to blame.
 type Planner interface {
 	Processor
 	Plan() otlpedit.Plan
@@ -166,9 +169,9 @@ func fusable(links []link) (n int, plans []otlpedit.Plan) {
 // process runs the steps in one pass, or one by one if that fails.
 func (f *fusion) process(ctx context.Context, b *Batch) (*Batch, error) {
 	p := f.passes.get()
-	out, ok := f.run(ctx, p, b)
-	if !ok {
-		return runAll(ctx, f.links, b)
+	out, err := f.run(ctx, p, b)
+	if err != nil {
+		return f.apart(ctx, b, err)
 	}
 	in := b.Items()
 	for i := range f.links {
@@ -185,17 +188,49 @@ func (f *fusion) process(ctx context.Context, b *Batch) (*Batch, error) {
 	return out, nil
 }
 
-func (f *fusion) run(ctx context.Context, p *editPass, b *Batch) (out *Batch, ok bool) {
+// apart runs the steps one by one after a pass that ended with err. It does not where
+// they would ask again for memory that there is not, or for time that is over: that
+// counts as the first step's refusal. A panic that does not happen again is returned.
+func (f *fusion) apart(ctx context.Context, b *Batch, err error) (*Batch, error) {
+	var full *admission.Overload
+	if errors.As(err, &full) || ctx.Err() != nil {
+		first := &f.links[0]
+		if first.Observer != nil {
+			first.Observer.Processed(ctx, b.Signal(), b.Items(), 0, 0)
+		}
+		return nil, first.failed(err)
+	}
+	out, again := runAll(ctx, f.links, b)
+	var panicked *PanicError
+	if again != nil || !errors.As(err, &panicked) {
+		return out, again
+	}
+	if out != nil && out != b {
+		out.Release()
+	}
+	return nil, err
+}
+
+// run makes an error of a panic, which names all steps.
+func (f *fusion) run(ctx context.Context, p *editPass, b *Batch) (out *Batch, err error) {
 	defer func() {
-		if recover() != nil {
-			ok = false // it will happen again, and be reported then
+		if v := recover(); v != nil {
+			out, err = nil, Permanently(&PanicError{Processor: f.names(), Value: v, Stack: debug.Stack()})
 		}
 	}()
-	out, err := p.run(ctx, b)
+	out, err = p.run(ctx, b)
 	if err == nil && out != nil && out != b {
 		if err = out.settle(ctx, b); err != nil {
 			out.Release()
 		}
 	}
-	return out, err == nil
+	return out, err
+}
+
+func (f *fusion) names() string {
+	var names []string
+	for i := range f.links {
+		names = append(names, f.links[i].Name)
+	}
+	return strings.Join(names, ", ")
 }

@@ -257,6 +257,56 @@ func TestFusedPassWithoutRoom(t *testing.T) {
 	used(t, budget, "the end", 0)
 }
 
+// Without memory, or after the end of its context, a fused pass is not tried again
+// step by step.
+func TestFusedPassIsRefusedOnce(t *testing.T) {
+	for name, refuse := range map[string]func(cancel func()) error{
+		"memory":  func(func()) error { return &admission.Overload{Reason: "full"} },
+		"context": func(cancel func()) error { cancel(); return context.Canceled },
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		b := spanNames(t, admission.New(admission.Config{Bytes: 1 << 20}), "a")
+		tries, first, second := 0, &tally{}, &tally{}
+		refusing := edits(otlpedit.Items, func(*otlpedit.Pass, otlpedit.Levels, []byte, *otlpedit.Writer) (otlpedit.Verdict, error) {
+			tries++
+			return otlpedit.Keep, refuse(cancel)
+		})
+		next := ConsumerFunc(func(context.Context, *Batch) error { t.Error("passed on"); return nil })
+		err := Chain(next, Step{Name: "first", Processor: refusing, Observer: first},
+			Step{Name: "second", Processor: rename("2", "", "", "", nil), Observer: second}).Consume(ctx, b)
+		if got := first.take() + "|" + second.take(); tries != 1 || err == nil || got != "traces 1→0|" {
+			t.Errorf("%s: %v after %d tries; counted %s", name, err, tries, got)
+		}
+		b.Release()
+	}
+}
+
+// A panic in a fused pass is reported even if it does not happen again.
+func TestPanicOnceInAFusedPass(t *testing.T) {
+	live, budget := Live(), admission.New(admission.Config{Bytes: 1 << 20})
+	b := spanNames(t, budget, "a")
+	panics := true
+	once := edits(otlpedit.Items, func(*otlpedit.Pass, otlpedit.Levels, []byte, *otlpedit.Writer) (otlpedit.Verdict, error) {
+		if panics {
+			panics = false
+			panic("boom")
+		}
+		return otlpedit.Keep, nil
+	})
+	next := ConsumerFunc(func(context.Context, *Batch) error { t.Error("passed on"); return nil })
+	err := Chain(next, Step{Name: "first", Processor: once}, Step{Name: "second", Processor: rename("2", "", "", "", nil)}).Consume(t.Context(), b)
+	var p *PanicError
+	if !errors.As(err, &p) || p.Value != "boom" || p.Processor != "first, second" || !bytes.Contains(p.Stack, []byte("edit_test.go")) || Classify(err).Kind != Permanent {
+		t.Errorf("%v", err)
+	}
+	b.Release()
+	used(t, budget, "the end", 0)
+	if Live() != live {
+		t.Errorf("%d batches are alive", Live()-live)
+	}
+}
+
 // Plans that are not fusable are run one after the other.
 func TestWhatIsNotFusableIsRunApart(t *testing.T) {
 	var log strings.Builder
