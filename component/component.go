@@ -32,6 +32,8 @@ type Endpoint struct {
 	// Protocol is "OTLP/gRPC", "OTLP/HTTP", "metrics" and so on.
 	Protocol string
 	Addr     net.Addr
+	// Secure says that the endpoint has TLS.
+	Secure bool
 }
 
 // A Server is a component that listens. Endpoints returns its addresses after

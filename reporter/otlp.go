@@ -34,10 +34,11 @@ type OTLPReporter struct {
 	sender  otlpclient.Sender // nil with a Consumer
 	traffic otlpclient.Traffic
 
-	flushNow chan struct{}
-	stop     chan struct{} // closed by Shutdown
-	loop     sync.WaitGroup
-	stopped  chan struct{} // closed when Shutdown is through
+	flushNow  chan struct{}
+	stop      chan struct{} // closed by Shutdown
+	loop      sync.WaitGroup
+	stopped   chan struct{} // closed when Shutdown is through
+	stopError error         // of Shutdown; set before stopped is closed
 
 	mu      sync.Mutex // of what follows
 	started bool
@@ -262,7 +263,7 @@ func (r *OTLPReporter) Stop() {
 
 // Shutdown takes no more, sends what is left until ctx ends, and waits for all
 // goroutines. The error tells how much could not be sent. It may be called several
-// times, also at once: the first call gets the error, the context that ends first
+// times, also at once: all calls return the same error, the context that ends first
 // counts.
 func (r *OTLPReporter) Shutdown(ctx context.Context) (err error) {
 	r.mu.Lock()
@@ -270,17 +271,17 @@ func (r *OTLPReporter) Shutdown(ctx context.Context) (err error) {
 	r.ended = true
 	r.mu.Unlock()
 	if first {
-		err = r.shutdown(ctx)
+		r.stopError = r.shutdown(ctx)
 		close(r.stopped)
-		return err
+		return r.stopError
 	}
 	select {
 	case <-r.stopped:
 	case <-ctx.Done():
-		_ = r.queue.Shutdown(ctx) // the first call of ours returns the error
+		_ = r.queue.Shutdown(ctx) // ends the first call of ours, which has the error
 		<-r.stopped
 	}
-	return nil
+	return r.stopError
 }
 
 func (r *OTLPReporter) shutdown(ctx context.Context) error {

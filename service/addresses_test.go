@@ -1,11 +1,14 @@
 package service
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 )
 
 // Every listener of a configuration is listed, of each kind of component, with the
@@ -43,5 +46,29 @@ service:
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A listener with TLS has a URL that says so.
+func TestAddressesOfTLS(t *testing.T) {
+	t.Parallel()
+	cert, key := tlstest.New(t).Pair("localhost")
+	files := fmt.Sprintf("{cert_file: %s, key_file: %s}", tlstest.File(t, "cert.pem", cert), tlstest.File(t, "key.pem", key))
+	r := start(t, `
+receivers:
+  otlp: {protocols: {http: {endpoint: "localhost:0", tls: `+files+`}}}
+extensions:
+  zpages: {endpoint: "localhost:0", tls: `+files+`}
+  health_check: {endpoint: "localhost:0"}
+exporters: {nop: }
+service:
+  extensions: [zpages, health_check]
+  pipelines: {traces: {receivers: [otlp], exporters: [nop]}}
+`)
+	want := map[string]string{"otlp": "https://", "zpages": "https://", "health_check": "http://"}
+	for _, a := range r.Addresses() {
+		if !strings.HasPrefix(a.Address, want[a.ID]) {
+			t.Errorf("%s listens at %s, want %s", a.ID, a.Address, want[a.ID])
+		}
 	}
 }

@@ -95,6 +95,9 @@ func (s *Service) componentAddresses() []Address {
 		address := at.Addr.String()
 		if strings.HasSuffix(at.Protocol, "HTTP") && at.Addr.Network() == "tcp" {
 			address = "http://" + address
+			if at.Secure {
+				address = "https" + strings.TrimPrefix(address, "http")
+			}
 		}
 		all = append(all, Address{at.Component.Kind, at.Component.ID, at.Protocol, address, signalNames(at.Signals)})
 	}

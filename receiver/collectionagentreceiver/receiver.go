@@ -41,7 +41,8 @@ type Receiver struct {
 	pace            frontend.Pace
 	maxRequestBytes int
 
-	agent atomic.Pointer[agent] // nil until started
+	agent  atomic.Pointer[agent] // nil until started
+	broken atomic.Pointer[error] // why it stopped listening by itself
 }
 
 // New makes a receiver. It opens nothing.
@@ -95,12 +96,22 @@ func (r *Receiver) Start(ctx context.Context) error {
 		a.sessions.start()
 		a.serving.Go(func() {
 			if err := a.server.Serve(); err != nil {
+				r.broken.Store(&err)
 				r.set.Logger.Error("the collection agent stopped listening", "error", err)
 			}
 		})
 		r.set.Logger.Info("Starting the collection agent", "endpoint", a.server.Listener().Addr().String())
 		return nil
 	})
+}
+
+// Healthy says why the receiver no longer serves; nil if it does. A service asks for
+// it to answer whether it is ready.
+func (r *Receiver) Healthy() error {
+	if err := r.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Addr returns the address that the receiver is bound to, nil if it was not
@@ -118,7 +129,7 @@ const protocol = "collection agent/gRPC"
 // Endpoints implements component.Server.
 func (r *Receiver) Endpoints() []component.Endpoint {
 	if a := r.Addr(); a != nil {
-		return []component.Endpoint{{Protocol: protocol, Addr: a}}
+		return []component.Endpoint{{Protocol: protocol, Addr: a, Secure: r.cfg.TLS != nil}}
 	}
 	return nil
 }

@@ -27,10 +27,10 @@ func (c *Config) Listens() []component.Listen {
 func (r *Receiver) Endpoints() []component.Endpoint {
 	var all []component.Endpoint
 	if a := r.GRPCAddr(); a != nil {
-		all = append(all, component.Endpoint{Protocol: grpcProtocol, Addr: a})
+		all = append(all, component.Endpoint{Protocol: grpcProtocol, Addr: a, Secure: r.cfg.Protocols.GRPC.TLS != nil})
 	}
 	if a := r.HTTPAddr(); a != nil {
-		all = append(all, component.Endpoint{Protocol: httpProtocol, Addr: a})
+		all = append(all, component.Endpoint{Protocol: httpProtocol, Addr: a, Secure: r.cfg.Protocols.HTTP.TLS != nil})
 	}
 	return all
 }

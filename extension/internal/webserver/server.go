@@ -158,7 +158,7 @@ func (s *Server) Endpoints() []component.Endpoint {
 	if b == nil {
 		return nil
 	}
-	return []component.Endpoint{{Protocol: "HTTP", Addr: b.listener.Addr()}}
+	return []component.Endpoint{{Protocol: "HTTP", Addr: b.listener.Addr(), Secure: b.secure}}
 }
 
 func (s *Server) url(b *listening) string {

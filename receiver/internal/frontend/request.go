@@ -132,10 +132,7 @@ func (r *Request) sender(t Transport) string {
 			return "header " + values[0][:min(len(values[0]), most)]
 		}
 	}
-	if id := r.Client.Identity; id != nil && id.Subject != "" {
-		return id.Subject
-	}
-	return r.Peer.Share
+	return r.Sender()
 }
 
 // StartReading notes that the body is being read from s, until DoneReading. A
