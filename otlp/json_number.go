@@ -5,8 +5,6 @@ import (
 	"errors"
 	"math"
 	"math/bits"
-	"strconv"
-	"unsafe"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 )
@@ -113,7 +111,7 @@ func leadingDigits(w uint64, n int) uint64 {
 	return eightDigits((w ^ '0'*ones) << ((64 - 8*n) & 63))
 }
 
-var tens = [...]uint64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+var tens = [...]uint64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19}
 
 // eightDigits returns the number that the eight digits of w represent. They are
 // values from 0 to 9, the first one in the lowest byte. It combines pairs, then
@@ -210,12 +208,8 @@ func (d *jsonDecoder) double(i int) (v float64, next int) {
 	if next == failed {
 		return d.notANumber(i)
 	}
-	if v, ok := n.exactDouble(); ok {
-		return v, next
-	}
-	// ParseFloat does not retain the string; its error has a copy.
-	v, err := strconv.ParseFloat(unsafe.String(&n.literal[0], len(n.literal)), 64)
-	if err != nil {
+	v, ok := n.double()
+	if !ok {
 		return 0, d.fail(i, errRange)
 	}
 	return v, next
@@ -242,7 +236,8 @@ func plainDouble(b []byte, i int) (v float64, next int) {
 		}
 		mag = whole*tens[n] + frac
 	}
-	// Sixteen digits can exceed 2⁵³; without a point they are rounded only once.
+	// The result is rounded once (William Clinger, "How to Read Floating Point Numbers
+	// Accurately"). Sixteen digits can exceed 2⁵³, but only without a point.
 	if c := b[end]; end-i > 16 || c-'0' <= 9 || c|0x20 == 'e' {
 		return 0, 0
 	}
@@ -273,11 +268,10 @@ func (d *jsonDecoder) notANumber(i int) (v float64, next int) {
 
 // jsonNumber is the parts of a JSON number.
 type jsonNumber struct {
-	literal []byte
-	neg     bool
-	whole   []byte // the digits before the point; empty if that is 0
-	frac    []byte // the digits after the point, without trailing zeros
-	exp     int    // from -maxExponent to maxExponent
+	neg   bool
+	whole []byte // the digits before the point; empty if that is 0
+	frac  []byte // the digits after the point, without trailing zeros
+	exp   int    // from -maxExponent to maxExponent
 }
 
 // maxExponent limits exponents. It is beyond the exponent of any number other than
@@ -339,7 +333,6 @@ func splitNumber(b []byte, i int) (n jsonNumber, next int) {
 			return n, i
 		}
 	}
-	n.literal = b[i:k]
 	return n, k
 }
 
@@ -414,34 +407,5 @@ func (n *jsonNumber) integer() (mag uint64, ok bool) {
 	return mag, ok
 }
 
-// exactDouble returns the number if it can be computed with one rounding: an integer
-// below 2⁵³ multiplied or divided by a power of ten that is exact as a double
-// (William Clinger, "How to Read Floating Point Numbers Accurately").
-func (n *jsonNumber) exactDouble() (v float64, ok bool) {
-	if len(n.whole)+len(n.frac) > 19 {
-		return 0, false
-	}
-	mag, _ := digits(n.whole, 0)
-	for _, c := range n.frac {
-		mag = mag*10 + uint64(c-'0')
-	}
-	exp := n.exp - len(n.frac)
-	if mag >= 1<<53 || exp < -22 || exp > 22 {
-		return 0, false
-	}
-	v = float64(mag)
-	if exp < 0 {
-		v /= powersOfTen[-exp]
-	} else {
-		v *= powersOfTen[exp]
-	}
-	if n.neg {
-		v = -v
-	}
-	return v, true
-}
-
-var powersOfTen = [...]float64{
-	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
-	1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-}
+// powersOfTen are exact.
+var powersOfTen = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}

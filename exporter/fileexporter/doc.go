@@ -14,14 +14,16 @@
 //
 // A file always ends with a complete record: an incomplete record of a failed
 // write is removed immediately, and that of a crash when the file is opened for
-// appending. Rotation happens between records, never within one.
+// appending. Rotation happens between records, never within one. A file that has
+// anything but records of the configured format is renamed, and not changed.
 //
-//	traces.binpb                             being written
-//	traces-2026-01-02T15-04-05.000.binpb     full; the oldest are deleted first
+//	traces.binpb                                 being written
+//	traces-2026-01-02T15-04-05.000.binpb         full; the oldest are deleted first
+//	traces-2026-01-02T15-04-05.000.binpb.other   of another format; never deleted
 //
 // Consume returns nil when the operating system has the record: it survives a
 // crash of the process, but not of the machine. With a flush_interval it returns
-// nil when the record is in the memory of this process.
+// nil when the record is in the memory of this process, at most 1 MiB of them.
 //
 // The one trap: a record in protobuf does not contain its signal. To read the
 // file again, use one exporter for each signal.

@@ -141,6 +141,8 @@ func (e *Exporter) Start(ctx context.Context) error {
 		if e.cfg.FlushInterval > 0 {
 			ctx, cancel := context.WithCancel(context.Background())
 			e.stopFlushing = cancel
+			e.log.Warn("with a flush_interval records are acknowledged before they are written; a crash of the process loses them",
+				"path", e.cfg.Path, "at_most_bytes", maxPendingBytes, "flush_interval", e.cfg.FlushInterval)
 			e.flushing.Go(func() { e.flushRegularly(ctx) })
 		}
 		return nil

@@ -1,9 +1,7 @@
 package fileexporter
 
 import (
-	"bytes"
 	"encoding/binary"
-	"fmt"
 	"io"
 )
 
@@ -15,7 +13,8 @@ type framing struct {
 	before func(buf *[prefixBytes]byte, n int) []byte
 	after  []byte
 	// whole returns the end of the last complete record in a file of size
-	// bytes.
+	// bytes. The error is an otherFormatError if the file may have anything that
+	// is not a record in this format.
 	whole func(f io.ReaderAt, size int64) (end int64, err error)
 }
 
@@ -28,28 +27,12 @@ func framingOf(cfg *Config) framing {
 			before: func(*[prefixBytes]byte, int) []byte { return nil },
 		}
 	}
+	e := encoding{json: cfg.Format == formatJSON, zstd: cfg.Compression == compressionZstd}
 	return framing{
-		around: prefixBytes, whole: wholeRecords,
+		around: prefixBytes, whole: e.wholeRecords,
 		before: func(buf *[prefixBytes]byte, n int) []byte {
 			binary.BigEndian.PutUint32(buf[:], uint32(n))
 			return buf[:]
 		},
 	}
-}
-
-// wholeLines searches for the last line end, backwards from the end of the
-// file.
-func wholeLines(f io.ReaderAt, size int64) (end int64, err error) {
-	buf := make([]byte, 64<<10)
-	for end = size; end > 0; {
-		part := buf[:min(int64(len(buf)), end)]
-		if n, err := f.ReadAt(part, end-int64(len(part))); n < len(part) {
-			return 0, fmt.Errorf("read at byte %d: %w", end-int64(len(part)), err)
-		}
-		if i := bytes.LastIndexByte(part, '\n'); i >= 0 {
-			return end - int64(len(part)) + int64(i) + 1, nil
-		}
-		end -= int64(len(part))
-	}
-	return 0, nil
 }

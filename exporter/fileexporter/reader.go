@@ -98,25 +98,3 @@ func (r *Reader) fill(size int) error {
 	}
 	return nil
 }
-
-// wholeRecords returns the end of the last complete record in a file of size
-// bytes. It reads only the lengths.
-func wholeRecords(f io.ReaderAt, size int64) (end int64, err error) {
-	buf := make([]byte, 64<<10)
-	for size-end >= prefixBytes {
-		part := buf[:min(int64(len(buf)), size-end)]
-		if n, err := f.ReadAt(part, end); n < len(part) {
-			return end, fmt.Errorf("read at byte %d: %w", end, err)
-		}
-		i := int64(0)
-		for i+prefixBytes <= int64(len(part)) {
-			next := i + prefixBytes + int64(binary.BigEndian.Uint32(part[i:]))
-			if end+next > size {
-				return end + i, nil
-			}
-			i = next
-		}
-		end += i
-	}
-	return end, nil
-}

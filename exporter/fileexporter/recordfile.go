@@ -99,23 +99,21 @@ func (r *recordFile) reopen(empty bool) error {
 }
 
 // repair finds the end of the last complete record in size bytes, and removes an
-// incomplete record of a crash. A file without any complete record may be some
-// other file: it is renamed, not truncated.
+// incomplete record of a crash. A file that has anything else is not changed, but
+// renamed: other records would be lost, and a reader could not read the file.
 func (r *recordFile) repair(size int64) error {
 	whole, err := r.framing.whole(r.f, size)
+	var other *otherFormatError
 	switch {
-	case err != nil:
-		return err
-	case whole == size:
+	case err == nil && whole == size:
 		r.size = size
 		return nil
-	case whole == 0:
-		backup, err := r.putAside()
-		if err != nil {
-			return err
-		}
-		r.log.Warn("the file was renamed, since it does not begin with a complete record", "path", r.path, "now", backup)
-		return r.reopen(false)
+	case err == nil && whole == 0:
+		return r.startAnother("it does not begin with a complete record")
+	case errors.As(err, &other):
+		return r.startAnother(other.reason)
+	case err != nil:
+		return err
 	}
 	if err := r.f.Truncate(whole); err != nil {
 		return err
@@ -123,6 +121,16 @@ func (r *recordFile) repair(size int64) error {
 	r.log.Warn("the incomplete record at the end of the file was removed", "path", r.path, "bytes", size-whole)
 	r.size = whole
 	return nil
+}
+
+// startAnother renames the file and opens a new one.
+func (r *recordFile) startAnother(reason string) error {
+	name, err := r.putAside(otherSuffix)
+	if err != nil {
+		return err
+	}
+	r.log.Warn("the file does not have the configured format; it was renamed, and a new one is written", "path", r.path, "now", name, "reason", reason)
+	return r.reopen(false)
 }
 
 // append writes one record, or buffers it. The record and its framing are

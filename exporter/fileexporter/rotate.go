@@ -15,10 +15,14 @@ import (
 // name-2006-01-02T15-04-05.000.ext
 const backupTime = "2006-01-02T15-04-05.000"
 
+// otherSuffix ends the name of a file that was renamed because of its format. Such a
+// file is not counted among the full ones, and never deleted.
+const otherSuffix = ".other"
+
 // rotate renames the file to a backup and creates a new one. If that fails, the
 // next write opens the file that exists.
 func (r *recordFile) rotate() error {
-	if _, err := r.putAside(); err != nil {
+	if _, err := r.putAside(""); err != nil {
 		return err
 	}
 	if err := r.reopen(false); err != nil {
@@ -28,12 +32,12 @@ func (r *recordFile) rotate() error {
 	return nil
 }
 
-// putAside closes the file and renames it to a backup.
-func (r *recordFile) putAside() (backup string, err error) {
+// putAside closes the file and renames it to a backup, with suffix after its name.
+func (r *recordFile) putAside(suffix string) (backup string, err error) {
 	if err := r.closeFile(); err != nil {
 		return "", err
 	}
-	if backup, err = r.freeName(); err == nil {
+	if backup, err = r.freeName(suffix); err == nil {
 		err = os.Rename(r.path, backup)
 	}
 	if err != nil {
@@ -44,10 +48,10 @@ func (r *recordFile) putAside() (backup string, err error) {
 
 // freeName returns the name for a backup at this time. Backups of the same
 // millisecond get times a millisecond apart, so that none overwrites another.
-func (r *recordFile) freeName() (string, error) {
+func (r *recordFile) freeName(suffix string) (string, error) {
 	base, ext := r.nameParts()
 	for t := r.now(); ; t = t.Add(time.Millisecond) {
-		name := filepath.Join(filepath.Dir(r.path), base+t.In(r.zone()).Format(backupTime)+ext)
+		name := filepath.Join(filepath.Dir(r.path), base+t.In(r.zone()).Format(backupTime)+ext+suffix)
 		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 			return name, nil
 		} else if err != nil {
