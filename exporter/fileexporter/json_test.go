@@ -20,7 +20,7 @@ func jsonConfig(path string) Config {
 }
 
 // lines decodes a file of JSON lines. The first key of a line names its signal.
-func lines(t *testing.T, text []byte) (out [][]byte) {
+func lines(t testing.TB, text []byte) (out [][]byte) {
 	t.Helper()
 	keys := map[string]otlp.Signal{"resourceSpans": otlp.Traces, "resourceMetrics": otlp.Metrics, "resourceLogs": otlp.Logs, "resourceProfiles": otlp.Profiles}
 	for line := range bytes.Lines(text) {
