@@ -1,30 +1,13 @@
 package config
 
 import (
-	"net/url"
 	"regexp"
 	"strings"
 )
 
-// RedactURL returns u as text for logs, errors and pages, without its secrets: the
-// user, with or without a password, and the values of the query are [REDACTED].
-func RedactURL(u *url.URL) string {
-	if u == nil {
-		return ""
-	}
-	plain := *u
-	plain.User, plain.RawQuery = nil, redactQuery(u.RawQuery)
-	text := plain.String()
-	if u.User == nil {
-		return text
-	}
-	scheme, rest, _ := strings.Cut(text, "//")
-	return scheme + "//" + redacted + "@" + rest
-}
-
-// RedactURLs returns text with the secrets of all URLs in it redacted, as RedactURL
-// does. The text of a setting may be a URL that net/url does not accept, or have one
-// in it.
+// RedactURLs returns text with the secrets of all URLs in it as [REDACTED]: the user,
+// with or without a password, and the values of the query. The text may be a URL that
+// net/url does not accept, or have several in it.
 func RedactURLs(text string) string {
 	if !strings.Contains(text, "//") {
 		return text

@@ -36,7 +36,20 @@ func (c *Config) YAML() ([]byte, error) {
 		return nil, err
 	}
 	top.put("service", svc)
-	return conf.Marshal(top.node())
+	all := top.node()
+	redactURLs(all)
+	return conf.Marshal(all)
+}
+
+// redactURLs hides the secrets of URLs in all texts: any setting may be one, also a
+// setting of a component of another module.
+func redactURLs(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode {
+		n.Value = config.RedactURLs(n.Value)
+	}
+	for _, child := range n.Content {
+		redactURLs(child)
+	}
 }
 
 func (c *Config) serviceYAML() (*yaml.Node, error) {
