@@ -107,12 +107,12 @@ func (c *Config) source(t *Target) (source, error) {
 	switch {
 	case namesProfile(u):
 		if t.PathPrefix != "" || t.Profiles != nil {
-			return s, fmt.Errorf("%s is one profile already: expected no path_prefix and no profiles beside it", u.Redacted())
+			return s, fmt.Errorf("%s is one profile already: expected no path_prefix and no profiles beside it", config.RedactURL(u))
 		}
 		s.jobs = []job{exactJob(u)}
 		return s, s.checkTimeout()
 	case prefix != "" && t.PathPrefix != "":
-		return s, fmt.Errorf("%s has a path: expected no path_prefix beside it", u.Redacted())
+		return s, fmt.Errorf("%s has a path: expected no path_prefix beside it", config.RedactURL(u))
 	case prefix == "":
 		if prefix = t.PathPrefix; prefix == "" {
 			prefix = c.PathPrefix

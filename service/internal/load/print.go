@@ -11,8 +11,8 @@ import (
 )
 
 // YAML returns the configuration in effect, with defaults included and secrets
-// hidden, in the order of the sections in which it was written. Load can read
-// the result.
+// hidden, also those in URLs, in the order of the sections in which it was written.
+// Load can read the result.
 func (c *Config) YAML() ([]byte, error) {
 	top := mapping{}
 	for _, k := range component.Kinds() {
@@ -36,7 +36,19 @@ func (c *Config) YAML() ([]byte, error) {
 		return nil, err
 	}
 	top.put("service", svc)
-	return conf.Marshal(top.node())
+	all := top.node()
+	redactURLs(all)
+	return conf.Marshal(all)
+}
+
+// redactURLs hides the secrets of URLs in all texts, whichever setting they belong to.
+func redactURLs(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode {
+		n.Value = config.RedactURLs(n.Value)
+	}
+	for _, c := range n.Content {
+		redactURLs(c)
+	}
 }
 
 func (c *Config) serviceYAML() (*yaml.Node, error) {
