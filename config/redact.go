@@ -16,8 +16,8 @@ func RedactURL(u *url.URL) string {
 	if u == nil {
 		return ""
 	}
-	if u.Host == "" {
-		return redactText(u.String()) // a user would be in the path
+	if strings.Contains(u.Path, "@") && (u.Host == "" || u.User != nil || u.Port() != "") {
+		return redactText(u.String()) // a part of a user that net/url takes for the path
 	}
 	shown := *u
 	if u.User != nil {
@@ -34,10 +34,8 @@ func RedactURLs(text string) string {
 		return text
 	}
 	return urlsInText.ReplaceAllStringFunc(text, func(found string) string {
-		if u, err := url.Parse(found); err == nil && (u.User != nil || u.RawQuery != "") {
+		if u, err := url.Parse(found); err == nil {
 			return RedactURL(u)
-		} else if err == nil && u.Host != "" {
-			return found
 		}
 		return redactText(found)
 	})

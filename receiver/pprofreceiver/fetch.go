@@ -33,12 +33,14 @@ func newClient(cfg config.HTTPClient) (*http.Client, error) {
 	return &http.Client{Transport: t, CheckRedirect: sameHost}, nil
 }
 
-// sameHost follows a target to another path or to https, not to another host:
+// sameHost follows a target to another path or to https, not to another host or port:
 // the headers may hold secrets.
 func sameHost(req *http.Request, via []*http.Request) error {
 	switch first := via[0].URL; {
 	case req.URL.Hostname() != first.Hostname():
 		return &failure{causeRedirect, fmt.Errorf("redirected to another host, %s", req.URL.Hostname())}
+	case req.URL.Port() != first.Port():
+		return &failure{causeRedirect, fmt.Errorf("redirected to another port, %s", req.URL.Host)}
 	case first.Scheme == "https" && req.URL.Scheme != "https":
 		return &failure{causeRedirect, errors.New("redirected from https to http")}
 	case len(via) > maxRedirects:

@@ -86,7 +86,7 @@ func TestFailures(t *testing.T) {
 		"empty messages":       {answering(http.StatusOK, string(packed(t, 1, bytes.Repeat([]byte{0x12, 0}, 1<<19)))), causeTooLarge, "in memory"},
 		"redirects":            {http.RedirectHandler("/debug/pprof/heap", http.StatusFound), causeRedirect, "more than 3 times"},
 		"redirect away":        {http.RedirectHandler("http://localhost.example:1/x", http.StatusFound), causeRedirect, "localhost.example"},
-		"same host other port": {http.RedirectHandler("http://"+elsewhere+"/", http.StatusFound), causeNotPprof, "secrets"},
+		"same host other port": {http.RedirectHandler("http://"+elsewhere+"/", http.StatusFound), causeRedirect, "another port"},
 		"hang up":              {http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), causeTransport, "EOF"},
 		"endless head": {http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X", strings.Repeat("x", maxHeaderBytes))

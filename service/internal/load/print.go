@@ -41,7 +41,8 @@ func (c *Config) YAML() ([]byte, error) {
 	return conf.Marshal(all)
 }
 
-// redactURLs hides the secrets of URLs in all texts, whichever setting they belong to.
+// redactURLs hides the secrets of URLs in all texts: any setting may be one, also a
+// setting of a component of another module.
 func redactURLs(n *yaml.Node) {
 	if n.Kind == yaml.ScalarNode {
 		n.Value = config.RedactURLs(n.Value)
