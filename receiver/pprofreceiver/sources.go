@@ -254,10 +254,7 @@ func (s *source) timeout(j *job) time.Duration {
 // resource describes a target as OpenTelemetry's compatibility specification for
 // Prometheus does: there is no service.name unless one is configured.
 func (c *Config) resource(u *url.URL, name string, own map[string]string) libpf.Attributes {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
+	port := portOf(u)
 	number, _ := strconv.ParseInt(port, 10, 64) // ParseHTTPEndpoint has looked at it
 	list := []libpf.Attribute{
 		libpf.StringAttr("service.instance.id", net.JoinHostPort(u.Hostname(), port)),
