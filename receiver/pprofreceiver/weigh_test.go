@@ -76,7 +76,7 @@ func amplifiers(n int) map[string][]byte {
 		"number labels": append(slices.Concat(field(6, ""), field(6, "k")), repeat(field(2, "\x1a\x06\x08\x01\x18\x05\x20\x01"))...),
 		"both labels":   append(slices.Concat(field(6, ""), field(6, "k")), repeat(field(2, label+"\x1a\x06\x08\x01\x18\x05\x20\x01"))...),
 		"empty labels":  repeat(field(2, strings.Repeat("\x1a\x00", 10))),
-		"unknown":       repeat([]byte{15<<3 | 0, 1}),
+		"unknown":       repeat([]byte{15 << 3, 1}),
 	}
 	var sparse []byte // ids that need maps
 	for i := 0; len(sparse) < n; i++ {
