@@ -429,3 +429,30 @@ func TestMetricsPortInUseNamesTheKey(t *testing.T) {
 		t.Errorf("components were started: %s", got)
 	}
 }
+
+// A web page that had its name resolved to this machine cannot read the metrics.
+func TestMetricsCheckTheHost(t *testing.T) {
+	t.Parallel()
+	r := start(t, `{receivers: {otlp: {protocols: {http: {endpoint: "localhost:0"}}}}, exporters: {nop: }, `+
+		`service: {pipelines: {logs: {receivers: [otlp], exporters: [nop]}}}}`)
+	for host, want := range map[string]int{
+		"evil.example": http.StatusForbidden, "evil.example:8888": http.StatusForbidden, "192.0.2.1": http.StatusForbidden,
+		"localhost": http.StatusOK, "LOCALHOST:1": http.StatusOK, "127.0.0.1:8888": http.StatusOK, "[::1]:8888": http.StatusOK,
+	} {
+		for _, path := range []string{"/metrics", "/livez", "/readyz"} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.metrics+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host, req.Close = host, true
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s with the host %s: %d, want %d", path, host, resp.StatusCode, want)
+			}
+		}
+	}
+}
