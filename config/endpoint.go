@@ -25,6 +25,9 @@ type GRPCTarget struct {
 // errNoEndpoint is returned for an empty endpoint.
 var errNoEndpoint = errors.New("no endpoint is set: expected host:port")
 
+// errUserInTarget does not quote the endpoint, which may contain a password.
+var errUserInTarget = errors.New("the endpoint contains a user: a gRPC endpoint is host:port, credentials go into the headers")
+
 // resolvers are the schemes of gRPC's own name resolvers. gRPC checks the rest
 // of such a target.
 var resolvers = []string{"dns", "unix", "unix-abstract", "passthrough"}
@@ -38,9 +41,17 @@ func ParseGRPCTarget(endpoint string) (GRPCTarget, error) {
 	switch {
 	case endpoint == "":
 		return t, errNoEndpoint
+	case (scheme == "dns" || scheme == "passthrough") && strings.Contains(rest, "@"):
+		return t, errUserInTarget
 	case found && slices.Contains(resolvers, scheme) && !isPort(rest):
 		t.Address = endpoint
 		return t, nil
+	}
+	switch {
+	case strings.Contains(endpoint, "@"):
+		return t, errUserInTarget
+	case strings.Contains(endpoint, "?") && strings.Contains(endpoint, "="): // not quoted either
+		return t, errors.New("the endpoint contains a query: a gRPC endpoint is host:port, credentials go into the headers")
 	}
 	hostPort := endpoint
 	if scheme, rest, found := strings.Cut(endpoint, "://"); found {
@@ -51,19 +62,15 @@ func ParseGRPCTarget(endpoint string) (GRPCTarget, error) {
 			t.Encrypted = true
 		default:
 			return t, fmt.Errorf("endpoint %q: unknown scheme %q: expected http, https, %s, or host:port without one",
-				endpoint, scheme, strings.Join(resolvers, ", "))
+				RedactURLs(endpoint), scheme, strings.Join(resolvers, ", "))
 		}
 		hostPort = strings.TrimSuffix(rest, "/")
 	}
-	if strings.Contains(hostPort, "@") {
-		// The endpoint is not quoted: it may contain a password.
-		return t, errors.New("the endpoint contains a user: a gRPC endpoint is host:port, credentials go into the headers")
-	}
 	if strings.Contains(hostPort, "/") {
-		return t, fmt.Errorf("endpoint %q: a gRPC endpoint has no path: expected host:port (for OTLP over HTTP use the otlphttp exporter)", endpoint)
+		return t, fmt.Errorf("endpoint %q: a gRPC endpoint has no path: expected host:port (for OTLP over HTTP use the otlphttp exporter)", RedactURLs(endpoint))
 	}
 	if err := checkHostPort(hostPort); err != nil {
-		return t, fmt.Errorf("endpoint %q: %w", endpoint, err)
+		return t, fmt.Errorf("endpoint %q: %w", RedactURLs(endpoint), err)
 	}
 	t.Address = "dns:///" + hostPort
 	return t, nil
@@ -121,13 +128,13 @@ func ParseHTTPEndpoint(endpoint string) (*url.URL, error) {
 		// The parser's error quotes the URL, which may contain a password.
 		return nil, errors.New("the endpoint is not a URL: " + want)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("endpoint %q: unknown scheme %q: expected http or https", u.Redacted(), u.Scheme)
+		return nil, fmt.Errorf("endpoint %q: unknown scheme %q: expected http or https", RedactURL(u), u.Scheme)
 	case !validHost(u):
-		return nil, fmt.Errorf("endpoint %q: the host is missing: %s", u.Redacted(), want)
+		return nil, fmt.Errorf("endpoint %q: the host is missing: %s", RedactURL(u), want)
 	case u.Port() != "" && !validPort(u.Port()):
-		return nil, fmt.Errorf("endpoint %q: invalid port %q: expected 1 to 65535", u.Redacted(), u.Port())
+		return nil, fmt.Errorf("endpoint %q: invalid port %q: expected 1 to 65535", RedactURL(u), u.Port())
 	case u.Fragment != "":
-		return nil, fmt.Errorf("endpoint %q: a fragment (#) is never sent: %s", u.Redacted(), want)
+		return nil, fmt.Errorf("endpoint %q: a fragment (#) is never sent: %s", RedactURL(u), want)
 	}
 	return u, nil
 }

@@ -189,7 +189,7 @@ func ParseProxyURL(proxy string) (*url.URL, error) {
 	case "http", "https", "socks5", "socks5h":
 		return u, nil
 	}
-	return nil, errors.New("unknown scheme of the proxy " + u.Redacted() + ": expected http, https, socks5 or socks5h")
+	return nil, errors.New("unknown scheme of the proxy " + RedactURL(u) + ": expected http, https, socks5 or socks5h")
 }
 
 // IgnoredKeys returns the keys that are set and have no effect yet.

@@ -228,7 +228,7 @@ func (row httpRow) target() string {
 	if row.url == nil {
 		return "nowhere"
 	}
-	return row.url.Redacted()
+	return config.RedactURL(row.url)
 }
 
 func (row httpRow) request(ctx context.Context, more map[string]string, p *payload) *http.Request {

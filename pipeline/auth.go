@@ -17,7 +17,8 @@ type Authenticator interface {
 	// Authenticate returns the sender of a request. header returns all values of a
 	// header by its name in lower case, in order, nil if it is not there. The
 	// error's text goes to the client: it says what is missing or wrong and
-	// repeats no credential. An error that is an *Error of kind Retryable says
+	// repeats no credential. If the error has a method ClientText() string, that
+	// text goes to the client, and the error's to the log only. An error that is an *Error of kind Retryable says
 	// that the sender could not be established (a key server cannot be reached);
 	// all others refuse the request.
 	Authenticate(ctx context.Context, header func(name string) []string) (*Identity, error)

@@ -289,19 +289,6 @@ func TestSecretsOfExtensionsAreNotPrinted(t *testing.T) {
 	}
 }
 
-func TestSecretsInURLsAreNotPrinted(t *testing.T) {
-	t.Parallel()
-	cfg, err := loadAll(`yaml:{receivers: {otlp: {protocols: {grpc: }}}, exporters: {otlphttp: {endpoint: "http://me:canary@localhost:4318/x?token=canary"}}, ` +
-		`service: {pipelines: {logs: {receivers: [otlp], exporters: [otlphttp]}}}}`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := cfg.YAML()
-	if err != nil || strings.Contains(string(text), "canary") || !strings.Contains(string(text), "[REDACTED]@localhost:4318/x?token=[REDACTED]") {
-		t.Errorf("%v, printed as\n%s", err, text)
-	}
-}
-
 // Load reports an address that two extensions want.
 func TestExtensionsWithSameAddress(t *testing.T) {
 	t.Parallel()

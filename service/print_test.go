@@ -103,3 +103,49 @@ func TestBuiltInConfigIsPrinted(t *testing.T) {
 		}
 	}
 }
+
+// The user, the password and the keys in a URL are not shown, whichever setting it
+// belongs to, and what is shown can be read back.
+func TestSecretsInURLsAreNotPrinted(t *testing.T) {
+	t.Parallel()
+	const text = `
+extensions:
+  zpages: {endpoint: "localhost:0"}
+receivers:
+  otlp: {protocols: {http: {endpoint: "localhost:0"}}}
+  pprof:
+    targets: ["http://ann:s3cret@localhost:1", {endpoint: "https://s3cret@localhost:1/debug/pprof/heap?seconds=5&key=s3cret"}]
+    proxy_url: http://ann:s3cret@localhost:3
+processors:
+  resource: {attributes: [{key: link, action: upsert, value: "see http://ann:s3cret@localhost/"}]}
+exporters:
+  otlphttp: {endpoint: "http://ann:s3cret@localhost:1", traces_endpoint: "http://ann:s3cret@localhost:1/v1/traces", proxy_url: "socks5://ann:s3cret@localhost:2"}
+service:
+  extensions: [zpages]
+  telemetry: {resource: {from: "http://ann:s3cret@localhost"}}
+  pipelines:
+    traces: {receivers: [otlp], processors: [resource], exporters: [otlphttp]}
+    profiles: {receivers: [pprof], exporters: [otlphttp]}
+`
+	r := start(t, text)
+	code, page := fetch(t, r.extensionURL(t, "zpages")+"/debug/servicez")
+	cfg, err := loadAll("yaml:" + text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed, err := cfg.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for where, shown := range map[string]string{"zpages": page, "print-config": string(printed)} {
+		if strings.Contains(shown, "s3cret") || strings.Contains(shown, "ann") || strings.Count(shown, "REDACTED@localhost") != 8 {
+			t.Errorf("%s (%d) shows\n%s", where, code, shown)
+		}
+	}
+	if !strings.Contains(string(printed), "?seconds=5&key=REDACTED") {
+		t.Errorf("printed as\n%s", printed)
+	}
+	if _, err := loadAll("yaml:" + string(printed)); err != nil {
+		t.Errorf("what is printed cannot be read: %v", err)
+	}
+}

@@ -34,11 +34,16 @@ type rig struct {
 // start runs a configuration in which every listener has port 0.
 func start(t *testing.T, yaml string, set ...string) *rig {
 	t.Helper()
+	return startLogging(t, slog.New(slog.DiscardHandler), yaml, set...)
+}
+
+func startLogging(t *testing.T, log *slog.Logger, yaml string, set ...string) *rig {
+	t.Helper()
 	cfg, err := LoadFrom(builtins(), Sources{URIs: []string{"yaml:" + yaml}, Set: append(set, "service.telemetry.metrics.address=localhost:0")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(cfg, Options{Version: "v1.2.3", Logger: slog.New(slog.DiscardHandler)})
+	s, err := New(cfg, Options{Version: "v1.2.3", Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,17 +190,21 @@ func isEdit(kv *commonpb.KeyValue) bool {
 	return kv.GetKey() == "edited.by" && kv.GetValue().GetStringValue() == "penstock"
 }
 
-// The error that the sender gets names the failing branch, and the other branch
-// has the data.
+// The log names the failing branch, and the other branch has the data. The sender
+// does not read where the data goes.
 func TestFailedPipelineIsNamed(t *testing.T) {
 	t.Parallel()
 	good, bad := testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
 	bad.Respond(func(testkit.Call) testkit.Answer { return testkit.Answer{HTTPStatus: 400, Message: "no"} })
-	r := start(t, fmt.Sprintf(twoWays, good.GRPCEndpoint(), bad.HTTPEndpoint()))
+	var log testkit.Log
+	r := startLogging(t, log.Logger(), fmt.Sprintf(twoWays, good.GRPCEndpoint(), bad.HTTPEndpoint()))
 	request := testkit.Request(rand.New(rand.NewPCG(1, 1)), otlp.Logs, 3)
 	_, err := r.clients(t)["grpc"].Send(t.Context(), otlpclient.Request{Signal: otlp.Logs, Bytes: request})
-	if err == nil || !strings.Contains(err.Error(), "1 of 2 branches failed: pipeline logs/edited: ") {
+	if err == nil || !strings.HasSuffix(err.Error(), "the destination refused the data") {
 		t.Errorf("the sender got %v", err)
+	}
+	if len(log.Lines("1 of 2 branches failed: pipeline logs/edited: ")) != 1 {
+		t.Errorf("the log is %s", log.String())
 	}
 	if got := good.Items(otlp.Logs); got != 3 {
 		t.Errorf("the other pipeline has %d log records, want 3", got)
@@ -418,5 +427,32 @@ func TestMetricsPortInUseNamesTheKey(t *testing.T) {
 	}
 	if got := f.take(); got != "" {
 		t.Errorf("components were started: %s", got)
+	}
+}
+
+// A web page that had its name resolved to this machine cannot read the metrics.
+func TestMetricsCheckTheHost(t *testing.T) {
+	t.Parallel()
+	r := start(t, `{receivers: {otlp: {protocols: {http: {endpoint: "localhost:0"}}}}, exporters: {nop: }, `+
+		`service: {pipelines: {logs: {receivers: [otlp], exporters: [nop]}}}}`)
+	for host, want := range map[string]int{
+		"evil.example": http.StatusForbidden, "evil.example:8888": http.StatusForbidden, "192.0.2.1": http.StatusForbidden,
+		"localhost": http.StatusOK, "LOCALHOST:1": http.StatusOK, "127.0.0.1:8888": http.StatusOK, "[::1]:8888": http.StatusOK,
+	} {
+		for _, path := range []string{"/metrics", "/livez", "/readyz"} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.metrics+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host, req.Close = host, true
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s with the host %s: %d, want %d", path, host, resp.StatusCode, want)
+			}
+		}
 	}
 }

@@ -189,9 +189,33 @@ func (p *provider) verifyWith(ctx context.Context, t *trust, raw string, h heade
 		SupportedSigningAlgs: t.algorithms,
 	}).Verify(ctx, raw)
 	if err != nil {
-		err = fmt.Errorf("failed to verify token: %w", shortened(err))
+		err = &unverified{shortened(err), keys.failed}
 	}
 	return token, keys.failed, err
+}
+
+// unverified is the error about a token. Its text has the issuer, the audience and
+// the algorithms that are expected, which clients do not need to know.
+type unverified struct {
+	err          error
+	badSignature bool
+}
+
+func (e *unverified) Error() string { return "failed to verify token: " + e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *unverified) Unwrap() error { return e.err }
+
+// ClientText is what a client gets to read, see pipeline.Authenticator.
+func (e *unverified) ClientText() string {
+	var expired *oidc.TokenExpiredError
+	switch {
+	case errors.As(e.err, &expired):
+		return "failed to verify token: it has expired"
+	case e.badSignature:
+		return "failed to verify token: " + errSignature.Error()
+	}
+	return "failed to verify token: its issuer, audience, algorithm or times are not those that are expected"
 }
 
 // identity returns the identity from the claims of a verified token.

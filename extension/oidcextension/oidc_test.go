@@ -86,10 +86,22 @@ func TestTokens(t *testing.T) {
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s: got %v, want %s", c.name, err, c.want)
 		}
+		if text := clientText(err); strings.Contains(text, "penstock") || strings.Contains(text, "127.0.0.1") || strings.Contains(text, "RS256") {
+			t.Errorf("%s: the client reads %s", c.name, text)
+		}
 	}
 	if n := is.fetches.Load(); n != 1 {
 		t.Errorf("%d fetches of the keys", n)
 	}
+}
+
+// clientText is what a receiver sends to the client.
+func clientText(err error) string {
+	var private interface{ ClientText() string }
+	if errors.As(err, &private) {
+		return private.ClientText()
+	}
+	return fmt.Sprint(err)
 }
 
 func TestHeaders(t *testing.T) {

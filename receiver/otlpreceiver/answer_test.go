@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
+	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -42,7 +43,8 @@ func badRequest(s *spb.Status) *errdetails.BadRequest_FieldViolation {
 	return nil
 }
 
-var errDown = errors.New("backend is down")
+// errDown has what clients must not read.
+var errDown = errors.New("send to http://ann:REDACTED@internal.example:4318: backend is down")
 
 // What a consumer's answer means to the client, the counters and the span.
 var consumerAnswers = []struct {
@@ -59,51 +61,51 @@ var consumerAnswers = []struct {
 	counts     [3]int64 // of 10 items
 }{
 	{name: "accepted", code: codes.OK, http: 200, counts: [3]int64{10, 0, 0}},
-	{name: "plain error", err: errDown, code: codes.Unavailable, http: 503, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+	{name: "plain error", err: errDown, code: codes.Unavailable, http: 503, retry: -1, text: "the destination is unavailable", counts: [3]int64{0, 10, 0}},
 	{name: "retryable", err: &pipeline.Error{Kind: pipeline.Retryable, Err: errDown},
-		code: codes.Unavailable, http: 503, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: -1, text: "the destination is unavailable", counts: [3]int64{0, 10, 0}},
 	{name: "retryable later", err: &pipeline.Error{Kind: pipeline.Retryable, Err: errDown, RetryAfter: 2 * time.Second},
-		code: codes.Unavailable, http: 503, retry: 2 * time.Second, retryAfter: "2", text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: 2 * time.Second, retryAfter: "2", text: "the destination is unavailable", counts: [3]int64{0, 10, 0}},
 	{name: "overloaded", err: &pipeline.Error{Kind: pipeline.Overloaded, Err: errDown, RetryAfter: 1200 * time.Millisecond},
-		code: codes.Unavailable, http: 503, retry: 1200 * time.Millisecond, retryAfter: "2", text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: 1200 * time.Millisecond, retryAfter: "2", text: "the destination is overloaded", counts: [3]int64{0, 10, 0}},
 	{name: "overloaded briefly", err: &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: time.Millisecond},
-		code: codes.Unavailable, http: 503, retry: time.Millisecond, retryAfter: "1", text: "overloaded", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: time.Millisecond, retryAfter: "1", text: "the destination is overloaded", counts: [3]int64{0, 10, 0}},
 	{name: "overloaded without a wish", err: &pipeline.Error{Kind: pipeline.Overloaded, Err: errDown},
-		code: codes.Unavailable, http: 503, retry: time.Second, retryAfter: "1", text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: time.Second, retryAfter: "1", text: "the destination is overloaded", counts: [3]int64{0, 10, 0}},
 	{name: "permanent", err: fmt.Errorf("export: %w", pipeline.Permanently(errDown)),
-		code: codes.Internal, http: 500, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.Internal, http: 500, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "permanent, retry after ignored", err: &pipeline.Error{Kind: pipeline.Permanent, Err: errDown, RetryAfter: time.Minute},
-		code: codes.Internal, http: 500, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.Internal, http: 500, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "destination: InvalidArgument", err: permanentWith(codes.InvalidArgument),
-		code: codes.InvalidArgument, http: 400, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.InvalidArgument, http: 400, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "destination: Unauthenticated", err: permanentWith(codes.Unauthenticated),
-		code: codes.Unauthenticated, http: 401, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.Unauthenticated, http: 401, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "destination: PermissionDenied", err: permanentWith(codes.PermissionDenied),
-		code: codes.PermissionDenied, http: 403, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.PermissionDenied, http: 403, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "destination: Unimplemented", err: permanentWith(codes.Unimplemented),
-		code: codes.Unimplemented, http: 404, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.Unimplemented, http: 404, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "destination: ResourceExhausted", err: permanentWith(codes.ResourceExhausted),
-		code: codes.ResourceExhausted, http: 413, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.ResourceExhausted, http: 413, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "destination: FailedPrecondition", err: permanentWith(codes.FailedPrecondition),
-		code: codes.FailedPrecondition, http: 500, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.FailedPrecondition, http: 500, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "permanent with a retryable code", err: permanentWith(codes.DataLoss),
-		code: codes.Internal, http: 500, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.Internal, http: 500, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "permanent with no code at all", err: permanentWith(9999),
-		code: codes.Internal, http: 500, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.Internal, http: 500, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "partial", err: &pipeline.Error{Kind: pipeline.Partial, Rejected: 3, Err: errDown},
-		code: codes.OK, http: 200, rejected: 3, text: "3 items rejected: backend is down", counts: [3]int64{7, 3, 0}},
+		code: codes.OK, http: 200, rejected: 3, text: "the destination rejected some of the items", counts: [3]int64{7, 3, 0}},
 	{name: "partial, more than there were", err: &pipeline.Error{Kind: pipeline.Partial, Rejected: 99, Err: errDown},
-		code: codes.OK, http: 200, rejected: 10, text: "99 items rejected: backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.OK, http: 200, rejected: 10, text: "the destination rejected some of the items", counts: [3]int64{0, 10, 0}},
 	{name: "partial, less than none", err: &pipeline.Error{Kind: pipeline.Partial, Rejected: -3, Err: errDown},
-		code: codes.OK, http: 200, rejected: 0, text: "-3 items rejected: backend is down", counts: [3]int64{10, 0, 0}},
+		code: codes.OK, http: 200, rejected: 0, text: "the destination rejected some of the items", counts: [3]int64{10, 0, 0}},
 	{name: "of no known kind", err: &pipeline.Error{Kind: 77, Err: errDown},
-		code: codes.Unavailable, http: 503, retry: -1, text: "backend is down", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: -1, text: "the destination is unavailable", counts: [3]int64{0, 10, 0}},
 	{name: "panic", panics: true,
 		code: codes.Internal, http: 500, retry: -1, text: "internal error while the request was processed", counts: [3]int64{0, 0, 10}},
 	{name: "panic of a processor", panics: true, processor: true,
 		code: codes.Internal, http: 500, retry: -1, text: "internal error while the request was processed", counts: [3]int64{0, 0, 10}},
-	{name: "cancelled", err: context.Canceled, code: codes.Unavailable, http: 503, retry: -1, text: "context canceled", counts: [3]int64{0, 10, 0}},
-	{name: "not UTF-8", err: errors.New("bad \xff byte"), code: codes.Unavailable, http: 503, retry: -1, text: "bad ? byte", counts: [3]int64{0, 10, 0}},
+	{name: "cancelled", err: context.Canceled, code: codes.Unavailable, http: 503, retry: -1, text: "the destination is unavailable", counts: [3]int64{0, 10, 0}},
+	{name: "not UTF-8", err: errors.New("bad \xff byte"), code: codes.Unavailable, http: 503, retry: -1, text: "the destination is unavailable", counts: [3]int64{0, 10, 0}},
 }
 
 // panicking is a processor that panics.
@@ -157,6 +159,9 @@ func TestConsumerAnswers(t *testing.T) {
 				logs := r.logs.String()
 				if logged := strings.Contains(logs, "secret"); logged != tt.panics {
 					t.Errorf("%s: panic logged: %v", via.name, logged)
+				}
+				if detail := errors.Is(tt.err, errDown); detail != strings.Contains(logs, "ann:REDACTED@internal.example:4318: backend is down") {
+					t.Errorf("%s: the log has the error: %v, want %v: %s", via.name, !detail, detail, logs)
 				}
 				if tt.processor && !strings.Contains(logs, "panicking.Process") {
 					t.Errorf("%s: the log has no stack of the processor: %s", via.name, logs)
@@ -222,26 +227,48 @@ func TestFanoutAnswer(t *testing.T) {
 	}
 }
 
-// Long texts do not travel whole, neither in an error nor in a partial success.
+// Long texts do not travel whole.
 func TestMessagesAreCapped(t *testing.T) {
 	t.Parallel()
-	long := errors.New(strings.Repeat("ж", 5000))
-	for _, err := range []error{long, &pipeline.Error{Kind: pipeline.Partial, Rejected: 1, Err: long}} {
-		r := newRig(t, testConfig(), otlp.Traces)
-		r.sink.Respond(func(context.Context, *pipeline.Batch) error { return err })
-		for _, via := range testTransports {
-			a := via.send(r, otlp.Traces, "", request(otlp.Traces, 1))
+	eachServer(t, withAuth(), func(t *testing.T, cfg Config, ca *tlstest.Authority) {
+		r := newRigWith(t, cfg, setup{auth: refusing{errors.New(strings.Repeat("ж", 5000))}})
+		for _, c := range allClients(t, r, ca) {
+			a := c.send(t, c.target(otlp.Traces), "any", request(otlp.Traces, 1))
 			message := a.status.GetMessage()
-			if a.ok() {
-				var resp coltraces.ExportTraceServiceResponse
-				if err := proto.Unmarshal(a.body, &resp); err != nil {
-					t.Fatal(err)
-				}
-				message = resp.GetPartialSuccess().GetErrorMessage()
-			}
 			if n := len(message); n > maxAnswerText || n < maxAnswerText-8 || !strings.HasSuffix(message, "ж…") {
-				t.Errorf("%s: a message of %d bytes ending in %q", via.name, n, message[max(0, n-8):])
+				t.Errorf("%s: a message of %d bytes ending in %q", c.name, n, message[max(0, n-8):])
 			}
 		}
+	})
+}
+
+// refusing is an authenticator that accepts nobody.
+type refusing struct{ err error }
+
+func (r refusing) Authenticate(context.Context, func(string) []string) (*pipeline.Identity, error) {
+	return nil, r.err
+}
+
+// privateError is the error of an authenticator with a text for clients.
+type privateError struct{ error }
+
+func (privateError) ClientText() string { return "wrong token" }
+
+// Clients do not read what an authenticator keeps for the log.
+func TestTextOfAuthenticators(t *testing.T) {
+	t.Parallel()
+	private := privateError{errors.New("expected the issuer https://internal.example")}
+	for _, err := range []error{
+		private, fmt.Errorf("verify: %w", private), &pipeline.Error{Kind: pipeline.Retryable, Err: private},
+	} {
+		eachServer(t, withAuth(), func(t *testing.T, cfg Config, ca *tlstest.Authority) {
+			r := newRigWith(t, cfg, setup{auth: refusing{err}})
+			for _, c := range allClients(t, r, ca) {
+				a := c.send(t, c.target(otlp.Traces), "any", request(otlp.Traces, 1))
+				if got := a.status.GetMessage(); got != "wrong token" || !strings.Contains(r.logs.String(), "internal.example") {
+					t.Errorf("%s: %q, log %s", c.name, got, r.logs.String())
+				}
+			}
+		})
 	}
 }

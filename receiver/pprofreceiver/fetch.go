@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	userAgent      = "penstock"
 	maxRedirects   = 3
 	maxHeaderBytes = 64 << 10
 	// bodyWithin is how long an answer may take once it has begun, while it holds
@@ -33,20 +34,33 @@ func newClient(cfg config.HTTPClient) (*http.Client, error) {
 	return &http.Client{Transport: t, CheckRedirect: sameHost}, nil
 }
 
-// sameHost follows a target to another path or to https, not to another host or port:
-// the headers may hold secrets.
+// sameHost follows a target to another path, not to another host or port, which may
+// be another server: the headers may hold secrets. It follows to https at the usual
+// port, without them.
 func sameHost(req *http.Request, via []*http.Request) error {
-	switch first := via[0].URL; {
+	first := via[0].URL
+	upgraded := first.Scheme == "http" && portOf(first) == "80" && req.URL.Scheme == "https" && portOf(req.URL) == "443"
+	switch {
 	case req.URL.Hostname() != first.Hostname():
 		return &failure{causeRedirect, fmt.Errorf("redirected to another host, %s", req.URL.Hostname())}
-	case req.URL.Port() != first.Port():
-		return &failure{causeRedirect, fmt.Errorf("redirected to another port, %s", req.URL.Host)}
 	case first.Scheme == "https" && req.URL.Scheme != "https":
 		return &failure{causeRedirect, errors.New("redirected from https to http")}
+	case portOf(req.URL) != portOf(first) && !upgraded:
+		return &failure{causeRedirect, fmt.Errorf("redirected to another port, %s", req.URL.Host)}
 	case len(via) > maxRedirects:
 		return &failure{causeRedirect, fmt.Errorf("redirected more than %d times", maxRedirects)}
+	case req.URL.Scheme != first.Scheme:
+		req.Header = http.Header{"User-Agent": {userAgent}}
+		req.URL.User = nil
 	}
 	return nil
+}
+
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
 // fetch asks for a profile and calls use with the body, as it came. Waiting for
@@ -59,7 +73,7 @@ func (t *target) fetch(ctx context.Context, e *Engine, j *job, use func(body []b
 	if err != nil {
 		return counts{}, asFailure(causeTransport, err)
 	}
-	req.Header.Set("User-Agent", "penstock")
+	req.Header.Set("User-Agent", userAgent)
 	for _, h := range t.client.Headers {
 		if strings.EqualFold(h.Name, "Host") {
 			req.Host = string(h.Value)

@@ -3,12 +3,14 @@ package pprofreceiver
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -53,6 +55,45 @@ func answering(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
 		io.WriteString(w, body)
+	}
+}
+
+// A redirect to another scheme, host or port gets no header, user or cookie of the
+// target.
+func TestRedirectsKeepSecrets(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		from, to       string
+		refused, plain bool
+	}{
+		{"http://h:6060/a", "http://h:6060/b", false, false},
+		{"http://h/a", "http://h:80/b", false, false},
+		{"https://h/a", "https://h:443/b", false, false},
+		{"http://h/a", "https://h/b", false, true},
+		{"http://h:80/a", "https://h:443/b", false, true},
+		{"http://h/a", "https://h:8443/b", true, false},
+		{"http://h:6060/a", "https://h:6060/b", false, true},
+		{"http://h:6060/a", "http://h:6061/b", true, false},
+		{"http://h:6060/a", "http://h/b", true, false},
+		{"https://h/a", "http://h/b", true, false},
+		{"https://h:1/a", "http://h:1/b", true, false},
+		{"http://h/a", "http://sub.h/b", true, false},
+		{"http://h:6060/a", "http://127.0.0.1:6060/b", true, false},
+	} {
+		secrets := http.Header{"User-Agent": {userAgent}, "Authorization": {"s3cret"}, "X-Api-Key": {"s3cret"}, "Cookie": {"s3cret"}, "Referer": {"s3cret"}}
+		from, err1 := http.NewRequest(http.MethodGet, c.from, nil)
+		to, err2 := http.NewRequest(http.MethodGet, c.to, nil)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		to.Header, to.URL.User = secrets.Clone(), url.UserPassword("ann", "s3cret")
+		err := sameHost(to, []*http.Request{from})
+		if (err != nil) != c.refused {
+			t.Errorf("%s to %s: %v", c.from, c.to, err)
+		}
+		if plain := to.URL.User == nil && len(to.Header) == 1; plain != c.plain {
+			t.Errorf("%s to %s: the user is %v, the headers are %v", c.from, c.to, to.URL.User, to.Header)
+		}
 	}
 }
 

@@ -107,12 +107,12 @@ func (c *Config) source(t *Target) (source, error) {
 	switch {
 	case namesProfile(u):
 		if t.PathPrefix != "" || t.Profiles != nil {
-			return s, fmt.Errorf("%s is one profile already: expected no path_prefix and no profiles beside it", u.Redacted())
+			return s, fmt.Errorf("%s is one profile already: expected no path_prefix and no profiles beside it", config.RedactURL(u))
 		}
 		s.jobs = []job{exactJob(u)}
 		return s, s.checkTimeout()
 	case prefix != "" && t.PathPrefix != "":
-		return s, fmt.Errorf("%s has a path: expected no path_prefix beside it", u.Redacted())
+		return s, fmt.Errorf("%s has a path: expected no path_prefix beside it", config.RedactURL(u))
 	case prefix == "":
 		if prefix = t.PathPrefix; prefix == "" {
 			prefix = c.PathPrefix
@@ -254,10 +254,7 @@ func (s *source) timeout(j *job) time.Duration {
 // resource describes a target as OpenTelemetry's compatibility specification for
 // Prometheus does: there is no service.name unless one is configured.
 func (c *Config) resource(u *url.URL, name string, own map[string]string) libpf.Attributes {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
+	port := portOf(u)
 	number, _ := strconv.ParseInt(port, 10, 64) // ParseHTTPEndpoint has looked at it
 	list := []libpf.Attribute{
 		libpf.StringAttr("service.instance.id", net.JoinHostPort(u.Hostname(), port)),

@@ -5,7 +5,7 @@
 //	                         │no: 403       │no: 405        │full: 503
 //
 // It listens on the loopback interface by default, accepts only host names of
-// this machine (see hosts.go), reads no bodies, and limits the duration of
+// this machine (package hostcheck), reads no bodies, and limits the duration of
 // connections.
 //
 // The one trap: everybody who can connect to the port can see the pages. There
@@ -28,6 +28,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/hostcheck"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 )
 
@@ -58,7 +59,7 @@ type Options struct {
 type Server struct {
 	opts   Options
 	life   lifecycle.Cycle
-	hosts  hosts // set by Start, before the first request
+	hosts  hostcheck.Hosts // set by Start, before the first request
 	atOnce chan struct{}
 	bound  atomic.Pointer[listening] // nil if it is not running
 }
@@ -97,7 +98,7 @@ func (s *Server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.hosts = hostsOf(&s.opts.Config, l.Addr(), s.opts.OpenWhenPublic)
+	s.hosts = hostcheck.Of(l.Addr(), s.opts.Config.Endpoint, s.opts.Config.AllowedHosts, s.opts.OpenWhenPublic)
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	b := &listening{listener: netutil.LimitListener(l, maxConnections), cancel: cancel, secure: secure != nil} // not TLSConfig != nil: net/http always sets it
 	b.server = &http.Server{
@@ -133,7 +134,7 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	switch {
-	case !s.hosts.allow(r.Host):
+	case !s.hosts.Allow(r.Host):
 		http.Error(w, "Host name not allowed. Add it to allowed_hosts to allow it.", http.StatusForbidden)
 		return
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:

@@ -31,7 +31,8 @@ func (r *Request) export(ctx context.Context, body *[]byte) ([]byte, *Refusal) {
 	}
 	e := pipeline.Classify(err)
 	if e.Kind == pipeline.Partial {
-		return otlp.AppendPartialSuccess(nil, int64(out.Refused), clip(e.Error())), nil
+		r.front.Rejections.Note(r.Peer.Host, r.Route.Signal, obsreport.ReasonPipeline, e.Error(), out.Refused, r.Bytes)
+		return otlp.AppendPartialSuccess(nil, int64(out.Refused), clientText(e)), nil
 	}
 	return nil, refusalFor(e)
 }

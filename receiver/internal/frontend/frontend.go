@@ -171,7 +171,7 @@ func (r *Request) count(ctx context.Context, refused *Refusal, status int) {
 	}
 	if refused != nil {
 		done.Reason = refused.Reason
-		r.front.Rejections.Note(r.Peer.Host, done.Signal, refused.Reason, refused.Message, r.items, max(r.Bytes, r.WireBytes))
+		r.front.Rejections.Note(r.Peer.Host, done.Signal, refused.Reason, refused.text(), r.items, max(r.Bytes, r.WireBytes))
 	}
 	r.front.Obs.Done(ctx, done)
 }

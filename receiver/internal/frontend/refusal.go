@@ -1,6 +1,8 @@
 package frontend
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -15,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -29,6 +32,9 @@ type Refusal struct {
 	// HTTP is the HTTP status; 0 is the one that goes with Code.
 	HTTP    int
 	Message string
+	// Detail is what the log has in place of Message; "" is Message. It can name what
+	// clients do not need to know: destinations, users, files.
+	Detail string
 	// RetryAfter is how long the sender should wait; 0 means unspecified.
 	RetryAfter time.Duration
 	// BadData says that the request itself is at fault (OTLP specification, "Bad
@@ -46,10 +52,39 @@ func Refuse(code codes.Code, reason obsreport.Reason, format string, args ...any
 
 func (r *Refusal) Error() string { return r.Message }
 
+// text returns what the log says.
+func (r *Refusal) text() string {
+	if r.Detail != "" {
+		return r.Detail
+	}
+	return r.Message
+}
+
+// clientText returns what a client gets to read of a consumer's error: its kind. The
+// error itself can have the URL of a destination, a user or a path.
+func clientText(e *pipeline.Error) string {
+	var memory *admission.Overload
+	switch {
+	case e == errPanic:
+		return e.Error()
+	case errors.As(e, &memory): // about this request and its sender
+		return memory.Error()
+	case e.Kind == pipeline.Partial:
+		return "the destination rejected some of the items"
+	case e.Kind == pipeline.Permanent:
+		return "the destination refused the data"
+	case e.Kind == pipeline.Overloaded:
+		return "the destination is overloaded"
+	case errors.Is(e, context.DeadlineExceeded):
+		return "the destination did not answer in time"
+	}
+	return "the destination is unavailable"
+}
+
 // refusalFor translates a consumer's error. It is not for those of kind
 // Partial, which are answered with success.
 func refusalFor(e *pipeline.Error) *Refusal {
-	r := &Refusal{Code: codes.Unavailable, Message: e.Error(), RetryAfter: e.RetryAfter, Reason: obsreport.ReasonPipeline}
+	r := &Refusal{Code: codes.Unavailable, Message: clientText(e), Detail: e.Error(), RetryAfter: e.RetryAfter, Reason: obsreport.ReasonPipeline}
 	if e == errPanic {
 		r.Reason = obsreport.ReasonInternal
 	}

@@ -86,13 +86,17 @@ func (r *Request) authenticate(ctx context.Context, t Transport) *Refusal {
 		r.Client.Identity = id
 		return nil
 	}
+	refused := &Refusal{Code: codes.Unauthenticated}
 	var e *pipeline.Error
 	if errors.As(err, &e) && (e.Kind == pipeline.Retryable || e.Kind == pipeline.Overloaded) {
-		refused := refusalFor(e)
-		refused.Reason = obsreport.ReasonAuth
-		return refused
+		refused = refusalFor(e)
 	}
-	return &Refusal{Code: codes.Unauthenticated, Message: err.Error(), Reason: obsreport.ReasonAuth}
+	refused.Message, refused.Detail, refused.Reason = err.Error(), "", obsreport.ReasonAuth
+	var private interface{ ClientText() string }
+	if errors.As(err, &private) {
+		refused.Message, refused.Detail = private.ClientText(), err.Error()
+	}
+	return refused
 }
 
 // checkVersion checks the header by which both ends of a signal in development

@@ -11,8 +11,8 @@ import (
 )
 
 // YAML returns the configuration in effect, with defaults included and secrets
-// hidden, in the order of the sections in which it was written. Load can read
-// the result.
+// hidden, also those in URLs, in the order of the sections in which it was written.
+// Load can read the result.
 func (c *Config) YAML() ([]byte, error) {
 	top := mapping{}
 	for _, k := range component.Kinds() {
@@ -47,8 +47,8 @@ func redactURLs(n *yaml.Node) {
 	if n.Kind == yaml.ScalarNode {
 		n.Value = config.RedactURLs(n.Value)
 	}
-	for _, child := range n.Content {
-		redactURLs(child)
+	for _, c := range n.Content {
+		redactURLs(c)
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/penstock-telemetry/penstock/internal/hostcheck"
 )
 
 // An Endpoint is an address that the configuration asks to serve metrics at.
@@ -32,6 +34,7 @@ type adminServer struct {
 	server *http.Server
 	// bound is nil until start.
 	bound   net.Listener
+	hosts   hostcheck.Hosts // set by start, before the first request
 	serving sync.WaitGroup
 }
 
@@ -46,10 +49,24 @@ func newAdminServer(at Endpoint, registry *prometheus.Registry, ready func() boo
 		}
 		answer(w, http.StatusServiceUnavailable, "not ready: starting or shutting down")
 	})
-	return &adminServer{at: at, server: &http.Server{
-		Handler: mux, MaxHeaderBytes: 64 << 10,
+	s := &adminServer{at: at}
+	s.server = &http.Server{
+		Handler: s.guard(mux), MaxHeaderBytes: 64 << 10,
 		ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-	}}
+	}
+	return s
+}
+
+// guard refuses the requests of web pages that had a name of theirs resolved to this
+// machine.
+func (s *adminServer) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.hosts.Allow(r.Host) {
+			answer(w, http.StatusForbidden, "host name not allowed: expected an IP address, localhost, or the host of the configured address")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func answer(w http.ResponseWriter, code int, text string) {
@@ -63,7 +80,8 @@ func (s *adminServer) start(log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("listen for /metrics: %w; %s, or none with --set service.telemetry.metrics.level=none", err, s.addressHint())
 	}
-	s.bound = l
+	// Scrapers of other machines use any name, in particular that of a container.
+	s.bound, s.hosts = l, hostcheck.Of(l.Addr(), s.at.Address, nil, true)
 	s.server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	s.serving.Go(func() {
 		if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
