@@ -200,7 +200,7 @@ func TestFailedPipelineIsNamed(t *testing.T) {
 	r := startLogging(t, log.Logger(), fmt.Sprintf(twoWays, good.GRPCEndpoint(), bad.HTTPEndpoint()))
 	request := testkit.Request(rand.New(rand.NewPCG(1, 1)), otlp.Logs, 3)
 	_, err := r.clients(t)["grpc"].Send(t.Context(), otlpclient.Request{Signal: otlp.Logs, Bytes: request})
-	if err == nil || !strings.HasSuffix(err.Error(), "the destination refused the data") {
+	if err == nil || !strings.HasSuffix(err.Error(), "the pipeline refused the data") {
 		t.Errorf("the sender got %v", err)
 	}
 	if len(log.Lines("1 of 2 branches failed: pipeline logs/edited: ")) != 1 {

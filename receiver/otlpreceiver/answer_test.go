@@ -12,7 +12,10 @@ import (
 	coltraces "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
@@ -61,51 +64,51 @@ var consumerAnswers = []struct {
 	counts     [3]int64 // of 10 items
 }{
 	{name: "accepted", code: codes.OK, http: 200, counts: [3]int64{10, 0, 0}},
-	{name: "plain error", err: errDown, code: codes.Unavailable, http: 503, retry: -1, text: "the destination is unavailable", counts: [3]int64{0, 10, 0}},
+	{name: "plain error", err: errDown, code: codes.Unavailable, http: 503, retry: -1, text: "the pipeline is unavailable", counts: [3]int64{0, 10, 0}},
 	{name: "retryable", err: &pipeline.Error{Kind: pipeline.Retryable, Err: errDown},
-		code: codes.Unavailable, http: 503, retry: -1, text: "the destination is unavailable", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: -1, text: "the pipeline is unavailable", counts: [3]int64{0, 10, 0}},
 	{name: "retryable later", err: &pipeline.Error{Kind: pipeline.Retryable, Err: errDown, RetryAfter: 2 * time.Second},
-		code: codes.Unavailable, http: 503, retry: 2 * time.Second, retryAfter: "2", text: "the destination is unavailable", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: 2 * time.Second, retryAfter: "2", text: "the pipeline is unavailable", counts: [3]int64{0, 10, 0}},
 	{name: "overloaded", err: &pipeline.Error{Kind: pipeline.Overloaded, Err: errDown, RetryAfter: 1200 * time.Millisecond},
-		code: codes.Unavailable, http: 503, retry: 1200 * time.Millisecond, retryAfter: "2", text: "the destination is overloaded", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: 1200 * time.Millisecond, retryAfter: "2", text: "the pipeline is overloaded", counts: [3]int64{0, 10, 0}},
 	{name: "overloaded briefly", err: &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: time.Millisecond},
-		code: codes.Unavailable, http: 503, retry: time.Millisecond, retryAfter: "1", text: "the destination is overloaded", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: time.Millisecond, retryAfter: "1", text: "the pipeline is overloaded", counts: [3]int64{0, 10, 0}},
 	{name: "overloaded without a wish", err: &pipeline.Error{Kind: pipeline.Overloaded, Err: errDown},
-		code: codes.Unavailable, http: 503, retry: time.Second, retryAfter: "1", text: "the destination is overloaded", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: time.Second, retryAfter: "1", text: "the pipeline is overloaded", counts: [3]int64{0, 10, 0}},
 	{name: "permanent", err: fmt.Errorf("export: %w", pipeline.Permanently(errDown)),
-		code: codes.Internal, http: 500, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
+		code: codes.Internal, http: 500, retry: -1, text: "the pipeline refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "permanent, retry after ignored", err: &pipeline.Error{Kind: pipeline.Permanent, Err: errDown, RetryAfter: time.Minute},
-		code: codes.Internal, http: 500, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
+		code: codes.Internal, http: 500, retry: -1, text: "the pipeline refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "destination: InvalidArgument", err: permanentWith(codes.InvalidArgument),
-		code: codes.InvalidArgument, http: 400, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
+		code: codes.InvalidArgument, http: 400, retry: -1, text: "the pipeline refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "destination: Unauthenticated", err: permanentWith(codes.Unauthenticated),
-		code: codes.Unauthenticated, http: 401, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
+		code: codes.Unauthenticated, http: 401, retry: -1, text: "the pipeline refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "destination: PermissionDenied", err: permanentWith(codes.PermissionDenied),
-		code: codes.PermissionDenied, http: 403, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
+		code: codes.PermissionDenied, http: 403, retry: -1, text: "the pipeline refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "destination: Unimplemented", err: permanentWith(codes.Unimplemented),
-		code: codes.Unimplemented, http: 404, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
+		code: codes.Unimplemented, http: 404, retry: -1, text: "the pipeline refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "destination: ResourceExhausted", err: permanentWith(codes.ResourceExhausted),
-		code: codes.ResourceExhausted, http: 413, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
+		code: codes.ResourceExhausted, http: 413, retry: -1, text: "the pipeline refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "destination: FailedPrecondition", err: permanentWith(codes.FailedPrecondition),
-		code: codes.FailedPrecondition, http: 500, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
+		code: codes.FailedPrecondition, http: 500, retry: -1, text: "the pipeline refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "permanent with a retryable code", err: permanentWith(codes.DataLoss),
-		code: codes.Internal, http: 500, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
+		code: codes.Internal, http: 500, retry: -1, text: "the pipeline refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "permanent with no code at all", err: permanentWith(9999),
-		code: codes.Internal, http: 500, retry: -1, text: "the destination refused the data", counts: [3]int64{0, 10, 0}},
+		code: codes.Internal, http: 500, retry: -1, text: "the pipeline refused the data", counts: [3]int64{0, 10, 0}},
 	{name: "partial", err: &pipeline.Error{Kind: pipeline.Partial, Rejected: 3, Err: errDown},
-		code: codes.OK, http: 200, rejected: 3, text: "the destination rejected some of the items", counts: [3]int64{7, 3, 0}},
+		code: codes.OK, http: 200, rejected: 3, text: "the pipeline rejected some of the items", counts: [3]int64{7, 3, 0}},
 	{name: "partial, more than there were", err: &pipeline.Error{Kind: pipeline.Partial, Rejected: 99, Err: errDown},
-		code: codes.OK, http: 200, rejected: 10, text: "the destination rejected some of the items", counts: [3]int64{0, 10, 0}},
+		code: codes.OK, http: 200, rejected: 10, text: "the pipeline rejected some of the items", counts: [3]int64{0, 10, 0}},
 	{name: "partial, less than none", err: &pipeline.Error{Kind: pipeline.Partial, Rejected: -3, Err: errDown},
-		code: codes.OK, http: 200, rejected: 0, text: "the destination rejected some of the items", counts: [3]int64{10, 0, 0}},
+		code: codes.OK, http: 200, rejected: 0, text: "the pipeline accepted the data with a warning", counts: [3]int64{10, 0, 0}},
 	{name: "of no known kind", err: &pipeline.Error{Kind: 77, Err: errDown},
-		code: codes.Unavailable, http: 503, retry: -1, text: "the destination is unavailable", counts: [3]int64{0, 10, 0}},
+		code: codes.Unavailable, http: 503, retry: -1, text: "the pipeline is unavailable", counts: [3]int64{0, 10, 0}},
 	{name: "panic", panics: true,
 		code: codes.Internal, http: 500, retry: -1, text: "internal error while the request was processed", counts: [3]int64{0, 0, 10}},
 	{name: "panic of a processor", panics: true, processor: true,
 		code: codes.Internal, http: 500, retry: -1, text: "internal error while the request was processed", counts: [3]int64{0, 0, 10}},
-	{name: "cancelled", err: context.Canceled, code: codes.Unavailable, http: 503, retry: -1, text: "the destination is unavailable", counts: [3]int64{0, 10, 0}},
-	{name: "not UTF-8", err: errors.New("bad \xff byte"), code: codes.Unavailable, http: 503, retry: -1, text: "the destination is unavailable", counts: [3]int64{0, 10, 0}},
+	{name: "cancelled", err: context.Canceled, code: codes.Unavailable, http: 503, retry: -1, text: "the pipeline is unavailable", counts: [3]int64{0, 10, 0}},
+	{name: "not UTF-8", err: errors.New("bad \xff byte"), code: codes.Unavailable, http: 503, retry: -1, text: "the pipeline is unavailable", counts: [3]int64{0, 10, 0}},
 }
 
 // panicking is a processor that panics.
@@ -270,5 +273,17 @@ func TestTextOfAuthenticators(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An authenticated client gets the error itself.
+func TestAuthenticatedClientsReadErrors(t *testing.T) {
+	t.Parallel()
+	r := newRigWith(t, onePortConfig("tcp", "127.0.0.1:0", withAuth()), setup{auth: names{}})
+	r.sink.Respond(func(context.Context, *pipeline.Batch) error { return errDown })
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-name", "client")
+	err := r.conn.Invoke(ctx, otlp.Logs.Spec().Method, request(otlp.Logs, 1), new([]byte), grpc.ForceCodecV2(clientCodec{}))
+	if got := status.Convert(err).Message(); got != errDown.Error() {
+		t.Errorf("got %q, want %q", got, errDown)
 	}
 }

@@ -32,9 +32,9 @@ func (r *Request) export(ctx context.Context, body *[]byte) ([]byte, *Refusal) {
 	e := pipeline.Classify(err)
 	if e.Kind == pipeline.Partial {
 		r.front.Rejections.Note(r.Peer.Host, r.Route.Signal, obsreport.ReasonPipeline, e.Error(), out.Refused, r.Bytes)
-		return otlp.AppendPartialSuccess(nil, int64(out.Refused), clientText(e)), nil
+		return otlp.AppendPartialSuccess(nil, int64(out.Refused), r.clientText(e)), nil
 	}
-	return nil, refusalFor(e)
+	return nil, refusalFor(e, r.clientText(e))
 }
 
 // deliver checks the bytes, calls the consumer and says what became of the

@@ -186,7 +186,7 @@ func (r *Request) recover(ctx context.Context, refused **Refusal) {
 	}()
 	if p := recover(); p != nil {
 		r.logPanic(ctx, p, debug.Stack())
-		*refused = refusalFor(pipeline.Classify(errPanic))
+		*refused = refusalFor(pipeline.Classify(errPanic), errPanic.Error())
 	}
 }
 

@@ -60,31 +60,34 @@ func (r *Refusal) text() string {
 	return r.Message
 }
 
-// clientText returns what a client gets to read of a consumer's error: its kind. The
-// error itself can have the URL of a destination, a user or a path.
-func clientText(e *pipeline.Error) string {
+// clientText returns what the client gets to read of a consumer's error. Without
+// authentication it is the kind: the error itself can have the URL of a destination,
+// a user or a path.
+func (r *Request) clientText(e *pipeline.Error) string {
 	var memory *admission.Overload
 	switch {
-	case e == errPanic:
-		return e.Error()
+	case r.Client.Identity != nil, e == errPanic:
+		return clip(e.Error())
 	case errors.As(e, &memory): // about this request and its sender
 		return memory.Error()
+	case e.Kind == pipeline.Partial && e.Rejected <= 0:
+		return "the pipeline accepted the data with a warning"
 	case e.Kind == pipeline.Partial:
-		return "the destination rejected some of the items"
+		return "the pipeline rejected some of the items"
 	case e.Kind == pipeline.Permanent:
-		return "the destination refused the data"
+		return "the pipeline refused the data"
 	case e.Kind == pipeline.Overloaded:
-		return "the destination is overloaded"
+		return "the pipeline is overloaded"
 	case errors.Is(e, context.DeadlineExceeded):
-		return "the destination did not answer in time"
+		return "the pipeline did not answer in time"
 	}
-	return "the destination is unavailable"
+	return "the pipeline is unavailable"
 }
 
-// refusalFor translates a consumer's error. It is not for those of kind
-// Partial, which are answered with success.
-func refusalFor(e *pipeline.Error) *Refusal {
-	r := &Refusal{Code: codes.Unavailable, Message: clientText(e), Detail: e.Error(), RetryAfter: e.RetryAfter, Reason: obsreport.ReasonPipeline}
+// refusalFor translates a consumer's error, of which the client gets to read text. It
+// is not for those of kind Partial, which are answered with success.
+func refusalFor(e *pipeline.Error, text string) *Refusal {
+	r := &Refusal{Code: codes.Unavailable, Message: text, Detail: e.Error(), RetryAfter: e.RetryAfter, Reason: obsreport.ReasonPipeline}
 	if e == errPanic {
 		r.Reason = obsreport.ReasonInternal
 	}

@@ -33,13 +33,13 @@ func TestHTTPStatusKeepsRetryability(t *testing.T) {
 	t.Parallel()
 	retryable := map[int]bool{429: true, 502: true, 503: true, 504: true}
 	for c := codes.Canceled; c <= codes.Unauthenticated; c++ {
-		status := refusalFor(&pipeline.Error{Kind: pipeline.Permanent, Code: uint32(c)}).HTTPStatus()
+		status := refusalFor(&pipeline.Error{Kind: pipeline.Permanent, Code: uint32(c)}, "").HTTPStatus()
 		if retryable[status] || status < 400 {
 			t.Errorf("permanent with %s is HTTP %d", c, status)
 		}
 	}
 	for _, k := range []pipeline.Kind{pipeline.Retryable, pipeline.Overloaded} {
-		if status := refusalFor(&pipeline.Error{Kind: k}).HTTPStatus(); status != http.StatusServiceUnavailable {
+		if status := refusalFor(&pipeline.Error{Kind: k}, "").HTTPStatus(); status != http.StatusServiceUnavailable {
 			t.Errorf("%s is HTTP %d", k, status)
 		}
 	}

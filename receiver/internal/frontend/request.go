@@ -89,7 +89,7 @@ func (r *Request) authenticate(ctx context.Context, t Transport) *Refusal {
 	refused := &Refusal{Code: codes.Unauthenticated}
 	var e *pipeline.Error
 	if errors.As(err, &e) && (e.Kind == pipeline.Retryable || e.Kind == pipeline.Overloaded) {
-		refused = refusalFor(e)
+		refused = refusalFor(e, e.Error())
 	}
 	refused.Message, refused.Detail, refused.Reason = err.Error(), "", obsreport.ReasonAuth
 	var private interface{ ClientText() string }
