@@ -3,8 +3,8 @@
 //	Get(n) ──► *[]byte of length n, contents undefined ──► Put
 //
 // The sizes of the buffers are powers of two. Each size has a sync.Pool, so that the
-// garbage collector frees unused buffers; from 128 KiB on they are held weakly, and
-// collected before they become too many (see largePool). Unlike the default pool of
+// garbage collector frees unused buffers; from 128 KiB on all but a few are held
+// weakly, and collected before they become too many (see largePool). Unlike the default pool of
 // gRPC, it does not clear buffers: for a request of 437 KB, that costs as much as
 // checking it.
 //

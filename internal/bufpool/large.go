@@ -16,14 +16,20 @@ const minLarge = 17
 // runtime's memory limit before they are collected.
 const garbageDivisor = 8
 
+// keptBytes is how much of the idle large buffers survives a collection: enough for
+// the few that a steady load uses, so that they are not allocated and cleared again
+// after each.
+const keptBytes = 8 << 20
+
 // largePool has the idle buffers of the classes from minLarge on, and those that
-// are larger than any class. It holds them weakly: the garbage collector frees them
-// all, and until then they can be used again. A sync.Pool would hold each of them
-// over one collection, and would not say how much it holds: as much again as what
-// is in use.
+// are larger than any class. Beyond keptBytes it holds them weakly: the garbage
+// collector frees them, and until then they can be used again. A sync.Pool would hold
+// each of them over one collection, and would not say how much it holds: as much
+// again as what is in use.
 type largePool struct {
 	mu   sync.Mutex
 	idle [maxClass + 2][]idleBuffer // by class, the last one is for other sizes
+	kept int                        // bytes of idle that are not held weakly
 	// unused is the size of the buffers in idle, in bytes, including collected
 	// ones until get or put finds them.
 	unused int64
@@ -32,8 +38,17 @@ type largePool struct {
 }
 
 type idleBuffer struct {
+	kept *[]byte // nil: it is held weakly
 	p    weak.Pointer[[]byte]
 	size int
+}
+
+// value returns the buffer, nil if it was collected.
+func (b *idleBuffer) value() *[]byte {
+	if b.kept != nil {
+		return b.kept
+	}
+	return b.p.Value()
 }
 
 // get returns an idle buffer of a class with room for n bytes, nil if there is
@@ -44,12 +59,15 @@ func (l *largePool) get(class, n int) *[]byte {
 	list := l.idle[class]
 	for i := len(list) - 1; i >= 0; i-- {
 		b := list[i]
-		p := b.p.Value()
+		p := b.value()
 		if p != nil && (b.size < n || b.size/2 > n) { // of those without a class
 			continue
 		}
 		list = slices.Delete(list, i, i+1)
 		l.unused -= int64(b.size)
+		if b.kept != nil {
+			l.kept -= b.size
+		}
 		if p != nil {
 			l.idle[class] = list
 			return p
@@ -66,13 +84,20 @@ func (l *largePool) put(class int, p *[]byte) {
 	if len(l.idle[class]) == cap(l.idle[class]) {
 		l.forgetCollected(class)
 	}
-	l.idle[class] = append(l.idle[class], idleBuffer{weak.Make(p), cap(*p)})
-	l.unused += int64(cap(*p))
+	b := idleBuffer{size: cap(*p)}
+	if l.kept+b.size <= keptBytes {
+		b.kept = p
+		l.kept += b.size
+	} else {
+		b.p = weak.Make(p)
+	}
+	l.idle[class] = append(l.idle[class], b)
+	l.unused += int64(b.size)
 }
 
 func (l *largePool) forgetCollected(class int) {
 	l.idle[class] = slices.DeleteFunc(l.idle[class], func(b idleBuffer) bool {
-		collected := b.p.Value() == nil
+		collected := b.value() == nil
 		if collected {
 			l.unused -= int64(b.size)
 		}
