@@ -285,20 +285,25 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			continue
 		}
 		if e.op > opOne {
-			bit := uint16(1) << (tag >> 3)
-			if seen&(bit|splitCounted) == bit {
-				seen |= splitCounted
-				if w.split += end - begin; w.split > w.maxSplit {
-					return 0, w.fail(start, top, msg, errSplit)
-				}
+			if bit := uint16(1) << (tag >> 3); seen&bit == 0 {
+				seen |= bit
+			} else if seen = w.countSplit(seen, end-begin); w.split > w.maxSplit {
+				return 0, w.fail(start, top, msg, errSplit)
 			}
-			seen |= bit
 		}
 		w.stack[top] = frame{begin: int32(begin), end: int32(end), seen: seen, message: msg, depth: depth}
 		top++
 		begin, end, msg, depth, seen = i, next, e.arg, inner, 0
 		tab = &tables[msg]
 	}
+}
+
+// countSplit adds a message of n bytes with a field in several parts to split, once.
+func (w *walk) countSplit(seen uint16, n int) uint16 {
+	if seen&splitCounted == 0 {
+		w.split += n
+	}
+	return seen | splitCounted
 }
 
 // count returns the number of items including the message that begins.
