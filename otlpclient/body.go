@@ -24,9 +24,9 @@ type payload struct {
 }
 
 // ownBytes is the size up to which a payload is copied. net/http sends a body of
-// a type that it knows in one write with the headers; ours it flushes the headers
-// for, which is a packet of its own and leaves more to go wrong on a connection
-// that the server is closing. The copy is charged until the exchange is over.
+// a type that it knows in one write with the headers. For a body of another type it
+// writes the headers separately: one more packet, and one more write that can fail on
+// a connection that the server is closing. The copy is charged until the exchange is over.
 const ownBytes = 32 << 10
 
 // newPayload owns b until it calls release. An error means that there is no room for a

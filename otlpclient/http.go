@@ -20,7 +20,7 @@ import (
 
 const contentType = "application/x-protobuf"
 
-// errNoSignalEndpoint is the answer for a signal that has nowhere to go.
+// errNoSignalEndpoint is the answer for a signal without an endpoint.
 var errNoSignalEndpoint = errors.New("no endpoint is set for this signal")
 
 // Endpoints are whole URLs for single signals; one that is empty is the base
@@ -226,7 +226,7 @@ func (c *HTTP) payload(ctx context.Context, r Request) (*payload, error) {
 // target is where requests go, for errors.
 func (row httpRow) target() string {
 	if row.url == nil {
-		return "nowhere"
+		return "no endpoint"
 	}
 	return config.RedactURL(row.url)
 }

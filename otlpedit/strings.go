@@ -19,7 +19,7 @@ type stringTable struct {
 }
 
 // key returns the key of an attribute (common.proto, key_strindex: outside
-// profiles a reference is as good as absent).
+// profiles a reference means absent).
 func (t *stringTable) key(f *otlp.KeyValueFields) []byte {
 	if len(f.Key) == 0 && f.KeyStrindex != 0 && t.present {
 		return t.string(f.KeyStrindex)

@@ -23,9 +23,9 @@ import (
 //	… append to buf.Bytes, with Grow ahead where it may not suffice …
 //	return b.Derive(buf, items), nil
 //
-// A Buffer has one owner. Release it exactly once, after Derive too: then there
-// is nothing left to give back, and before it a panic loses nothing. It must be
-// released before the batch that it was made for is.
+// A Buffer has one owner. Release it exactly once, after Derive too, which has
+// taken its memory over: a deferred Release is right in every case, also in a panic. It
+// must be released before the batch that it was made for is.
 type Buffer struct {
 	// Bytes is what was written. It is empty at first.
 	Bytes []byte

@@ -16,7 +16,7 @@ import (
 // A call costs a load of the pointer and, so that Wait can be sure, a count in
 // and a count out. The counts are spread over cache lines by where the batch
 // lies: batches made on one processor core lie together, so that calls on
-// different cores seldom meet.
+// different cores rarely use the same line.
 type Switch struct{ current atomic.Pointer[Turned] }
 
 // NewSwitch returns a Switch that passes batches on to first.

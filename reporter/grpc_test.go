@@ -227,7 +227,7 @@ func TestGRPCSplits(t *testing.T) {
 			if want, got := (QueueStats{Reported: n + 1, Acknowledged: n, Dropped: 1}), r.Stats().CountsForTraces; got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
-			if !strings.Contains(log.String(), "an entry cannot be sent") {
+			if !strings.Contains(log.String(), "an entry for the collection agent was dropped") {
 				t.Errorf("nothing is said of the dropped entry:\n%s", log)
 			}
 			for i, stamp := range a.stamps() {
@@ -302,7 +302,7 @@ func TestGRPCMalformedEntries(t *testing.T) {
 	if s.Metrics.Dropped != 1 || s.Metrics.Acknowledged != 1 || s.FramesForTraces.Dropped != 3 || s.HostMetadata.Dropped != 1 || s.HostMetadata.Acknowledged != 1 || s.FallbackSymbols.Acknowledged != 1 {
 		t.Errorf("%+v", s)
 	}
-	if !strings.Contains(log.String(), "an entry cannot be sent") {
+	if !strings.Contains(log.String(), "an entry for the collection agent was dropped") {
 		t.Errorf("nothing is said:\n%s", log)
 	}
 	for _, q := range a.all() {

@@ -41,7 +41,7 @@ func connect(ctx context.Context, c *Config, tls config.ClientTLS, traffic *otlp
 			return conn, nil
 		}
 		if attempt < attempts && ctx.Err() == nil {
-			log.Warn("the collection agent cannot be reached, trying again", "agent", c.CollAgentAddr,
+			log.Warn("connecting to the collection agent failed, trying again", "agent", c.CollAgentAddr,
 				"attempt", attempt, "of", attempts, "error", cause)
 			sleep(ctx, jitter(c.Times.GRPCStartupBackoffTime()))
 		}

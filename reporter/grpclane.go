@@ -24,7 +24,7 @@ type QueueStats struct {
 	Acknowledged uint64
 	// Queued is how many wait, or are being sent.
 	Queued uint64
-	// Overwritten is how many had to go for newer ones, or came after Stop.
+	// Overwritten is how many were evicted for newer ones, or came after Stop.
 	Overwritten uint64
 	// Dropped is how many the agent refused for good, or the protocol has no room
 	// for, or were not sent before Stop's deadline.

@@ -15,7 +15,7 @@ type ring[T any] struct {
 // firstRingEntries is what a ring begins with.
 const firstRingEntries = 16
 
-// push appends v. It reports whether the oldest entry had to go for it.
+// push appends v. It reports whether the oldest entry was evicted for it.
 func (r *ring[T]) push(v T) (overwrote bool) {
 	if r.n == len(r.items) && r.n < r.max {
 		r.grow()

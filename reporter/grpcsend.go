@@ -73,7 +73,7 @@ func (s *sender) deliver(ctx context.Context, r *collectionagentv1.ReportRequest
 		switch result {
 		case again:
 			if times, ok := s.linesRetry.Allow(logEvery); ok && ctx.Err() == nil {
-				s.log.Warn("cannot send to the collection agent, trying again", "agent", s.target, "what", what, "times", times, "error", err)
+				s.log.Warn("sending to the collection agent failed, trying again", "agent", s.target, "what", what, "times", times, "error", err)
 			}
 		case unauthorized:
 			s.authErrors.Add(1)
@@ -137,7 +137,7 @@ func (s *sender) pause(ctx context.Context, d time.Duration) bool {
 // logDropped logs an entry that cannot be sent.
 func (s *sender) logDropped(what, why string) {
 	if times, ok := s.linesUnsendable.Allow(logEvery); ok {
-		s.log.Error("an entry cannot be sent to the collection agent, it is dropped", "agent", s.target, "what", what, "times", times, "reason", why)
+		s.log.Error("an entry for the collection agent was dropped", "agent", s.target, "what", what, "times", times, "reason", why)
 	}
 }
 

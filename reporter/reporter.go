@@ -87,7 +87,7 @@ type HostMetadata struct {
 // Metrics holds the counters of a reporter. Each is what happened since
 // GetMetrics was called before: each count is returned once.
 //
-// An overwrite is an entry that had to go for a newer one: in a GRPCReporter from
+// An overwrite is an entry that was evicted for a newer one: in a GRPCReporter from
 // a queue, in an OTLPReporter from a cache, or for CountsForTraces and Metrics a
 // sample or point that was dropped for want of room.
 type Metrics struct {

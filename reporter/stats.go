@@ -22,7 +22,7 @@ const (
 	// DropTooLarge: a sample or data point that does not fit into MaxRequestBytes
 	// alone.
 	DropTooLarge DropReason = "too_large"
-	// DropPendingFull: the oldest requests had to go for newer ones.
+	// DropPendingFull: the oldest requests were evicted for newer ones.
 	DropPendingFull DropReason = "pending_full"
 	// DropRefused: the destination refused the request for good.
 	DropRefused DropReason = "refused"
@@ -87,7 +87,7 @@ type Stats struct {
 	CacheBytes, WindowBytes int64
 }
 
-// Evictions counts entries that had to go for others, or were too large.
+// Evictions counts entries that were evicted for others, or were too large.
 type Evictions struct {
 	Traces, Frames, Executables, FallbackSymbols, HostMetadata uint64
 	// Conflicts are traces with the hash of another trace, Malformed those with

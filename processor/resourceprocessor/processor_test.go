@@ -202,7 +202,7 @@ func TestProfilesAttributesThroughTheDictionary(t *testing.T) {
 	}
 }
 
-// Outside profiles a reference is as good as absent.
+// Outside profiles a reference means absent.
 func TestReferencesOutsideProfilesMeanNothing(t *testing.T) {
 	next := &testkit.Sink{}
 	b := newBatch(t, otlp.Traces, append(traces(1), profiles()...))

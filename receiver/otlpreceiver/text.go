@@ -15,7 +15,7 @@ import (
 const (
 	// inspectEvery is how often AcceptText looks at the strings of a connection's
 	// requests: at the first, and then at each 64th. Looking at all would cost as
-	// much as the check of the request, to learn what is seldom news.
+	// much as the check of the request, and the strings of one client are mostly alike.
 	inspectEvery = 64
 	// maxLoggedClients bounds how many clients are remembered for having been
 	// logged. Further ones are counted only.

@@ -236,7 +236,7 @@ func TestTLSAndPlaintextMixedUp(t *testing.T) {
 			t.Error("a handshake with a port without TLS")
 		}
 	}
-	const want = "it speaks TLS to a port without"
+	const want = "TLS client on a plaintext port"
 	plain.waitFor(func() bool {
 		return plain.metric("otelcol_receiver_refused_connections", "reason=protocol", "transport=grpc") == 3
 	})

@@ -40,8 +40,8 @@ type Engine struct {
 	files   *fileReader // nil: none
 	clients []*http.Client
 
-	places  chan struct{} // who reads an answer holds one
-	parsing chan struct{} // who parses holds one
+	places  chan struct{} // one element for each answer being read
+	parsing chan struct{} // one element for each profile being parsed
 
 	fetches, numbers, refused, restarts, skipped atomic.Int64
 	baselineBytes                                atomic.Int64

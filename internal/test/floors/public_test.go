@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// What a public package exports names no type of an internal one: who embeds
-// penstock could neither make nor hold such a value. Types of internal packages of
+// What a public package exports names no type of an internal one: an
+// embedding program could neither make nor hold such a value. Types of internal packages of
 // other modules are looked for as well.
 func TestPublicSignaturesNameNoInternalType(t *testing.T) {
 	exported := exportData(t)

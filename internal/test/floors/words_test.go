@@ -21,6 +21,11 @@ import (
 // case-insensitive unless it begins with a capital, and a space in it matches a
 // line break too. CONTRIBUTING.md, section "Style", has the reasons.
 var phrases = []struct{ pattern, instead string }{
+	{`as good as`, "the same as; means"},
+	{`what is none`, "other, invalid"},
+	{`had to go`, "was evicted"},
+	{`seldom`, "rarely"},
+	{`who (reads|parses|sends|embeds|asks|waits)`, "name the client, caller, component"},
 	// Metaphors.
 	{`doors?`, "handler, front end; on arrival"},
 	{`intake`, "new requests; route"},

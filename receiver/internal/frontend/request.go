@@ -74,7 +74,7 @@ const (
 	ReadAheadBytes = 64 << 10
 )
 
-// authenticate asks who sends.
+// authenticate finds out who the sender is.
 func (r *Request) authenticate(ctx context.Context, t Transport) *Refusal {
 	f := r.front
 	r.Client = pipeline.Client{Addr: r.Peer.Addr, Transport: f.Transport, Format: r.Format}

@@ -31,6 +31,6 @@ func LoadTLS(t *config.ServerTLS, log *slog.Logger) (*tls.Config, error) {
 		return nil, nil
 	}
 	return t.LoadReporting(func(err error) {
-		log.Warn("cannot reload the TLS files, going on with the old ones", slog.Any("error", err))
+		log.Warn("reloading the TLS files failed; the old ones stay in use", slog.Any("error", err))
 	})
 }

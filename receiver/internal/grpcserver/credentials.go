@@ -90,9 +90,9 @@ func (s *serverCredentials) readPreface(h *h2conn) error {
 func (s *serverCredentials) refuse(h *h2conn, came []byte) error {
 	switch {
 	case !h.secure && came[0] == 0x16:
-		s.wrongProtocol(h.raw, "it speaks TLS to a port without: set tls on the receiver, or insecure on the client")
+		s.wrongProtocol(h.raw, "TLS client on a plaintext port: set tls on the receiver, or insecure on the client")
 	case came[0] >= 'A' && came[0] <= 'Z':
-		s.wrongProtocol(h.raw, "it speaks HTTP/1 to the gRPC port: "+s.HTTPHint)
+		s.wrongProtocol(h.raw, "HTTP/1 client on the gRPC port: "+s.HTTPHint)
 		text := "this is the " + s.Protocol + " port: " + s.HTTPHint + "\n"
 		_, _ = fmt.Fprintf(h.Conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
 			len(text), text) // it is closed either way

@@ -170,7 +170,7 @@ func cardinality(found string) *frontend.Refusal {
 // ended the stream as if that were all, or have gone.
 func cutShort(err error) *frontend.Refusal {
 	if err == io.ErrUnexpectedEOF || err == io.EOF {
-		return cardinality("one that ends before its length")
+		return cardinality("a truncated one")
 	}
 	return frontend.Interrupted(err)
 }

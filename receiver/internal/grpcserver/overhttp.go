@@ -275,5 +275,5 @@ func timeoutUnit(letter byte) time.Duration {
 	return 0
 }
 
-// maxTimeout is as good as none.
+// maxTimeout bounds the timeouts that clients announce.
 const maxTimeout = 24 * time.Hour

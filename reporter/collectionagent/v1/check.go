@@ -155,7 +155,7 @@ func checkSequence(n uint64) *Fault {
 	return nil
 }
 
-// checkText leaves UTF-8 to the protobuf module, which refuses what is none.
+// checkText leaves UTF-8 to the protobuf module, which refuses invalid text.
 func checkText(field, s string) *Fault {
 	if len(s) > MaxTextBytes {
 		return faultf(field, "expected at most %d bytes, found %d", MaxTextBytes, len(s))
