@@ -162,6 +162,9 @@ func (buf *Buffer) discharge(n int) {
 	buf.batch.discharge(n)
 }
 
+// resourceExhausted is the gRPC code of a request that is too large for the receiver.
+const resourceExhausted = 8
+
 // noRoom translates why a ticket could not grow by n bytes.
 func noRoom(n int, err error) error {
 	e := &Error{Kind: Retryable, Err: fmt.Errorf("reserve %d bytes: %w", n, err)}
@@ -169,7 +172,7 @@ func noRoom(n int, err error) error {
 	switch {
 	case !errors.As(err, &o): // the context ended
 	case o.TooLarge:
-		e.Kind = Permanent
+		e.Kind, e.Code = Permanent, resourceExhausted
 	default:
 		e.Kind, e.RetryAfter = Overloaded, o.RetryAfter
 	}

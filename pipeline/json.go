@@ -6,13 +6,23 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// jsonRatio is an estimate of the size of JSON relative to protobuf.
-const jsonRatio = 3
+const (
+	// jsonRatio is an estimate of the size of JSON relative to protobuf.
+	jsonRatio = 3
+	// largeJSONBytes is the size from which a text begins small and grows by a quarter:
+	// while it moves it is charged twice, which a request of tens of MiB might have no
+	// room for.
+	largeJSONBytes = 16 << 20
+)
 
 // JSON returns a buffer with the request in the JSON encoding of OTLP. It is as
 // charged as any Buffer, and as much the caller's to release.
 func (b *Batch) JSON(ctx context.Context) (*Buffer, error) {
-	buf, err := b.NewBuffer(ctx, jsonRatio*len(b.data))
+	size := jsonRatio * len(b.data)
+	if size > largeJSONBytes {
+		size = max(largeJSONBytes, size/2)
+	}
+	buf, err := b.NewBuffer(ctx, size)
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +45,10 @@ type bufferMemory struct {
 func (m bufferMemory) Grow(b []byte, n int) ([]byte, error) {
 	if b != nil {
 		m.buf.Bytes = b
+	}
+	if used := len(m.buf.Bytes); used >= largeJSONBytes/2 {
+		err := m.buf.replace(m.ctx, used+max(n, used/4))
+		return m.buf.Bytes, err
 	}
 	err := m.buf.Grow(m.ctx, n)
 	return m.buf.Bytes, err

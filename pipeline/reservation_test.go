@@ -43,7 +43,7 @@ func TestReservation(t *testing.T) {
 	}
 	used(900)
 	err = r.Grow(t.Context(), 500)
-	if e := pipeline.Classify(err); e == nil || e.Kind != pipeline.Permanent {
+	if e := pipeline.Classify(err); e == nil || e.Kind != pipeline.Permanent || e.Code != 8 {
 		t.Errorf("more than the whole budget: %v", err)
 	}
 	other, err := budget.Acquire(t.Context(), "other", 50)

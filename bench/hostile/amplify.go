@@ -54,6 +54,7 @@ func amplifiers(v victim) course {
 	c := course{name: "amplifiers, " + v.name, setup: v.setup}
 	if v.stuck != nil {
 		addr, err := stuckDestination(v.stuck)
+		c.connects = true
 		c.setup.exporter = strings.ReplaceAll(v.exporter, "DESTINATION", addr)
 		c.open = func(context.Context, *host, *server, *result) (func(), error) { return func() {}, err }
 	}

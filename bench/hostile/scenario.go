@@ -59,6 +59,8 @@ type course struct {
 	open func(ctx context.Context, h *host, srv *server, r *result) (undo func(), err error)
 	// attack runs at the same time as the good clients.
 	attack func(ctx context.Context, h *host, srv *server, r *result) error
+	// connects says that the server keeps a connection to a destination.
+	connects bool
 	// ratio is the maximum of p99 during the attack to p99 alone; 0 means none.
 	ratio float64
 }
@@ -88,6 +90,9 @@ func (c course) measure(ctx context.Context, h *host) (r result) {
 		r.fault("%v", err)
 	}
 	r.CPU = srv.cpu() - cpu
+	if c.connects {
+		files++
+	}
 	r.FilesLeft = leftover(srv, files)
 	after := h.alone(ctx, srv, h.opt.window)
 	r.RSSPeak, r.HighWater = highest(), srv.highWater()
