@@ -39,11 +39,14 @@ func bodyFor(media string, s otlp.Signal, items int) []byte {
 	return body
 }
 
-// dialCounter is a client of HTTP/2 that counts its connections.
+// dialCounter is a client of HTTP/2 that counts its connections. It opens another
+// only when the one it has is closed: a stream that it has reset counts until the
+// server has answered a ping, and without strictness it would dial instead of wait.
 func dialCounter(t *testing.T) (*http.Client, *atomic.Int64) {
 	t.Helper()
 	dials := new(atomic.Int64)
 	tr := h2Client(t).Transport.(*http.Transport)
+	tr.HTTP2 = &http.HTTP2Config{StrictMaxConcurrentRequests: true}
 	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		dials.Add(1)
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
