@@ -39,6 +39,7 @@ func (b *Batch) Hold(t *admission.Ticket) {
 	}
 	b.ticket, b.charged = t, cap(b.data)
 	b.members.Store(1)
+	b.trace.holds(b.charged)
 }
 
 // payer returns the batch that has the ticket.
@@ -66,6 +67,9 @@ func (b *Batch) join(p *Batch, charged int) {
 	if p = p.payer(); p.ticket != nil {
 		p.members.Add(1)
 		b.origin, b.charged = p, charged
+		if charged > 0 {
+			b.trace.holds(cap(b.data))
+		}
 	}
 }
 
@@ -87,6 +91,7 @@ func (b *Batch) settle(ctx context.Context, from *Batch) error {
 		return err
 	}
 	b.charged += more
+	b.trace.holds(b.charged)
 	return nil
 }
 

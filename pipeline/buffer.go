@@ -33,7 +33,8 @@ type Buffer struct {
 	mem     *[]byte // of the pool, where Bytes begins; nil once it was taken over
 	batch   *Batch  // whose ticket is charged; nil: none
 	charged int     // bytes on that ticket
-	idle    bool    // released
+	trace   liveBytes
+	idle    bool // released
 }
 
 // buffers keeps the structs for reuse, no more.
@@ -99,9 +100,11 @@ func (buf *Buffer) replace(ctx context.Context, n int) error {
 			return err
 		}
 	}
+	buf.trace.holdsOf(buf, old, mem)
 	*mem = append((*mem)[:0], buf.Bytes...)
 	buf.mem, buf.Bytes = mem, *mem
 	bufpool.Put(old)
+	buf.trace.holdsOf(buf, mem)
 	buf.discharge(paid)
 	return nil
 }
@@ -112,6 +115,7 @@ func (buf *Buffer) Release() {
 		panic("pipeline: Release of a released buffer")
 	}
 	bufpool.Put(buf.mem)
+	buf.trace.holds(0)
 	buf.discharge(buf.charged)
 	*buf = Buffer{idle: true}
 	buffers.Put(buf)
@@ -125,6 +129,7 @@ func (buf *Buffer) takeOver() (data []byte, mem *[]byte, charged int) {
 		buf.batch.loose.Add(-int64(charged))
 	}
 	buf.Bytes, buf.mem, buf.charged = nil, nil, 0
+	buf.trace.holds(0)
 	if mem == nil || !sameMemory(data, *mem) {
 		return data, nil, charged // it was appended to beyond what Grow promised
 	}

@@ -10,6 +10,13 @@ type liveTrace struct{}
 func (liveTrace) born(*Batch) {}
 func (liveTrace) died(*Batch) {}
 
+// liveBytes counts the memory that tickets pay for, in builds with the tag "poison".
+type liveBytes struct{}
+
+func (liveTrace) holds(int)                   {}
+func (liveBytes) holds(int)                   {}
+func (liveBytes) holdsOf(*Buffer, ...*[]byte) {}
+
 func verifyDerived(otlp.Signal, []byte, int) {}
 
 // LiveStacks returns where each unreleased batch was made; nil unless built with

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -15,7 +16,7 @@ var (
 	liveBorns = map[*Batch]string{}
 )
 
-type liveTrace struct{}
+type liveTrace struct{ liveBytes }
 
 func (liveTrace) born(b *Batch) {
 	liveMu.Lock()
@@ -23,10 +24,50 @@ func (liveTrace) born(b *Batch) {
 	liveBorns[b] = string(debug.Stack())
 }
 
-func (liveTrace) died(b *Batch) {
+func (l *liveTrace) died(b *Batch) {
+	l.holds(0)
 	liveMu.Lock()
 	defer liveMu.Unlock()
 	delete(liveBorns, b)
+}
+
+// alive counts the bytes of memory of batches and buffers whose ticket pays for them,
+// and changes how often it has changed.
+var alive, changes atomic.Int64
+
+// liveBytes is what one batch or buffer has of alive.
+type liveBytes struct{ n int }
+
+// holds sets what the batch or buffer has: after it was charged, and before it is
+// discharged.
+func (l *liveBytes) holds(n int) {
+	if n != l.n {
+		alive.Add(int64(n - l.n))
+		changes.Add(1)
+		l.n = n
+	}
+}
+
+// holdsOf is holds with the sizes of pieces of memory of a buffer.
+func (l *liveBytes) holdsOf(buf *Buffer, pieces ...*[]byte) {
+	if buf.batch == nil || buf.batch.payer().ticket == nil {
+		return
+	}
+	n := 0
+	for _, p := range pieces {
+		if p != nil {
+			n += cap(*p)
+		}
+	}
+	l.holds(n)
+}
+
+// AliveBytes returns the bytes of memory of batches and buffers that tickets pay for,
+// and how often they have changed: if the number is the same before and after a look at
+// the budget, both were true at one time.
+func AliveBytes() (bytes, changed int64) {
+	changed = changes.Load()
+	return alive.Load(), changed
 }
 
 // verifyDerived holds a rewriting processor to its word.

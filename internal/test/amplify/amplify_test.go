@@ -1,88 +1,17 @@
 package amplify
 
 import (
-	"context"
-	"fmt"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"testing"
-	"time"
 
 	"github.com/penstock-telemetry/penstock/admission"
-	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/components"
-	"github.com/penstock-telemetry/penstock/exporter/debugexporter"
-	"github.com/penstock-telemetry/penstock/exporter/fileexporter"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
-	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
-	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
-
-// A variant is a configuration of a component. The component's defaults are in
-// config.
-type variant struct {
-	name string
-	set  func(t *testing.T, config any)
-}
-
-// elsewhere are components that send over a network: their peer would allocate in
-// this process too. otlpclient's tests compare what a request takes with what is
-// charged.
-var elsewhere = map[string]bool{"exporter otlp": true, "exporter otlphttp": true}
-
-// variants has the configurations of each processor and exporter that differ in what
-// they allocate. A component without an entry fails the test.
-var variants = map[string][]variant{
-	"processor memory_limiter": {{"", func(_ *testing.T, config any) {
-		c := config.(*memorylimiterprocessor.Config)
-		c.CheckInterval, c.LimitMiB = time.Second, 256
-	}}},
-	"processor resource": {
-		{"upserts", actions(
-			resourceprocessor.Action{Key: "a", Action: "upsert", Value: "the value of a"},
-			resourceprocessor.Action{Key: "b", Action: "upsert", Value: "the value of b"},
-			resourceprocessor.Action{Key: "c", Action: "upsert", Value: 3})},
-		{"large value", actions(resourceprocessor.Action{Key: "a", Action: "insert", Value: string(make([]byte, 4096))})},
-		{"copy and delete", actions(
-			resourceprocessor.Action{Key: "b", Action: "upsert", FromAttribute: "a"},
-			resourceprocessor.Action{Key: "a", Action: "delete"})},
-	},
-	"exporter nop": {{"", func(*testing.T, any) {}}},
-	"exporter debug": {
-		{"basic", debugOf(func(c *debugexporter.Config) { c.Verbosity = debugexporter.Basic })},
-		{"normal", debugOf(func(c *debugexporter.Config) { c.Verbosity = debugexporter.Normal })},
-		{"detailed", debugOf(func(c *debugexporter.Config) { c.Verbosity = debugexporter.Detailed })},
-		{"json", debugOf(func(c *debugexporter.Config) { c.Format = debugexporter.JSON })},
-	},
-	"exporter file": {
-		{"json", fileOf("json", "")}, {"proto", fileOf("proto", "")},
-		{"json zstd", fileOf("json", "zstd")}, {"proto zstd", fileOf("proto", "zstd")},
-	},
-}
-
-func actions(a ...resourceprocessor.Action) func(*testing.T, any) {
-	return func(_ *testing.T, config any) { config.(*resourceprocessor.Config).Attributes = a }
-}
-
-func debugOf(set func(*debugexporter.Config)) func(*testing.T, any) {
-	return func(t *testing.T, config any) {
-		c := config.(*debugexporter.Config)
-		c.UseInternalLogger, c.OutputPaths = false, []string{filepath.Join(t.TempDir(), "out")}
-		set(c)
-	}
-}
-
-func fileOf(format, compression string) func(*testing.T, any) {
-	return func(t *testing.T, config any) {
-		c := config.(*fileexporter.Config)
-		c.Path, c.Format, c.Compression = filepath.Join(t.TempDir(), "out"), format, compression
-	}
-}
 
 const (
 	bodyBytes = 2 << 20
@@ -97,58 +26,28 @@ const (
 // the request, whatever the request is.
 func TestComponentsChargeWhatTheyAllocate(t *testing.T) {
 	requests := Requests(bodyBytes)
-	for _, d := range components.Default() {
-		name := fmt.Sprint(d.Kind, " ", d.Type)
-		if (d.Kind != component.KindProcessor && d.Kind != component.KindExporter) || elsewhere[name] {
-			continue
-		}
-		if len(variants[name]) == 0 {
-			t.Errorf("%s has no entry in variants: say how it is configured to allocate most", name)
-		}
-		for _, v := range variants[name] {
-			t.Run(name+" "+v.name, func(t *testing.T) {
-				consumer := start(t, d, v)
-				for _, r := range requests { // what is allocated once is not measured
-					consume(t, consumer, r)
-				}
-				for _, r := range requests {
-					if _, ok := d.Stability[r.Signal]; ok {
-						measure(t, consumer, r)
-					}
-				}
-			})
-		}
-	}
-}
-
-// start creates the component, and puts a processor in a chain, as a service does.
-func start(t *testing.T, d component.Descriptor, v variant) pipeline.Consumer {
-	t.Helper()
-	config := d.DefaultConfig()
-	v.set(t, config)
-	set := component.Settings{ID: d.Type}
-	if d.Kind == component.KindProcessor {
-		p, err := d.Processor(config, set)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pipeline.Chain(discard{}, pipeline.Step{Name: d.Type, Processor: p})
-	}
-	e, err := d.Exporter(config, set)
+	subjects, err := Subjects()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Start(t.Context()); err != nil {
-		t.Fatal(err)
+	for _, s := range subjects {
+		t.Run(s.Name, func(t *testing.T) {
+			consumer, stop, err := s.Start(t.Context(), t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop()
+			for _, r := range requests { // what is allocated once is not measured
+				consume(t, consumer, r)
+			}
+			for _, r := range requests {
+				if s.Takes(r.Signal) {
+					measure(t, consumer, r)
+				}
+			}
+		})
 	}
-	t.Cleanup(func() { _ = e.Shutdown(context.Background()) })
-	return e
 }
-
-type discard struct{}
-
-func (discard) Capabilities() pipeline.Capabilities            { return pipeline.Capabilities{} }
-func (discard) Consume(context.Context, *pipeline.Batch) error { return nil }
 
 func consume(t *testing.T, c pipeline.Consumer, r Request) {
 	b := testkit.PooledBatch(t, r.Signal, r.Body, nil)

@@ -1,0 +1,138 @@
+package amplify
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/components"
+	"github.com/penstock-telemetry/penstock/exporter/debugexporter"
+	"github.com/penstock-telemetry/penstock/exporter/fileexporter"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
+)
+
+// A variant is a configuration of a component. The component's defaults are in
+// config.
+type variant struct {
+	name string
+	set  func(dir string, config any)
+}
+
+// elsewhere are components that send over a network: their peer would allocate in
+// this process too. otlpclient's tests compare what a request takes with what is
+// charged.
+var elsewhere = map[string]bool{"exporter otlp": true, "exporter otlphttp": true}
+
+// variants has the configurations of each processor and exporter that differ in what
+// they allocate. A component without an entry fails the test.
+var variants = map[string][]variant{
+	"processor memory_limiter": {{"", func(_ string, config any) {
+		c := config.(*memorylimiterprocessor.Config)
+		c.CheckInterval, c.LimitMiB = time.Second, 256
+	}}},
+	"processor resource": {
+		{"upserts", actions(
+			resourceprocessor.Action{Key: "a", Action: "upsert", Value: "the value of a"},
+			resourceprocessor.Action{Key: "b", Action: "upsert", Value: "the value of b"},
+			resourceprocessor.Action{Key: "c", Action: "upsert", Value: 3})},
+		{"large value", actions(resourceprocessor.Action{Key: "a", Action: "insert", Value: string(make([]byte, 4096))})},
+		{"copy and delete", actions(
+			resourceprocessor.Action{Key: "b", Action: "upsert", FromAttribute: "a"},
+			resourceprocessor.Action{Key: "a", Action: "delete"})},
+	},
+	"exporter nop": {{"", func(string, any) {}}},
+	"exporter debug": {
+		{"basic", debugOf(func(c *debugexporter.Config) { c.Verbosity = debugexporter.Basic })},
+		{"normal", debugOf(func(c *debugexporter.Config) { c.Verbosity = debugexporter.Normal })},
+		{"detailed", debugOf(func(c *debugexporter.Config) { c.Verbosity = debugexporter.Detailed })},
+		{"json", debugOf(func(c *debugexporter.Config) { c.Format = debugexporter.JSON })},
+	},
+	"exporter file": {
+		{"json", fileOf("json", "")}, {"proto", fileOf("proto", "")},
+		{"json zstd", fileOf("json", "zstd")}, {"proto zstd", fileOf("proto", "zstd")},
+	},
+}
+
+func actions(a ...resourceprocessor.Action) func(string, any) {
+	return func(_ string, config any) { config.(*resourceprocessor.Config).Attributes = a }
+}
+
+func debugOf(set func(*debugexporter.Config)) func(string, any) {
+	return func(dir string, config any) {
+		c := config.(*debugexporter.Config)
+		c.UseInternalLogger, c.OutputPaths = false, []string{filepath.Join(dir, "out")}
+		set(c)
+	}
+}
+
+func fileOf(format, compression string) func(string, any) {
+	return func(dir string, config any) {
+		c := config.(*fileexporter.Config)
+		c.Path, c.Format, c.Compression = filepath.Join(dir, "out"), format, compression
+	}
+}
+
+// A Subject is a component in one of the configurations that differ in what they do
+// with a request.
+type Subject struct {
+	Name    string
+	factory component.Descriptor
+	variant variant
+}
+
+// Subjects returns the configurations of all processors and exporters. Those that send
+// over a network are not among them.
+func Subjects() (list []Subject, err error) {
+	for _, d := range components.Default() {
+		name := fmt.Sprint(d.Kind, " ", d.Type)
+		if (d.Kind != component.KindProcessor && d.Kind != component.KindExporter) || elsewhere[name] {
+			continue
+		}
+		if len(variants[name]) == 0 {
+			return nil, fmt.Errorf("%s has no entry in variants: say how it is configured to do most", name)
+		}
+		for _, v := range variants[name] {
+			list = append(list, Subject{Name: name + " " + v.name, factory: d, variant: v})
+		}
+	}
+	return list, nil
+}
+
+// Takes reports whether the component takes a signal.
+func (s *Subject) Takes(signal otlp.Signal) bool {
+	_, ok := s.factory.Stability[signal]
+	return ok
+}
+
+// Start creates the component, which writes its files in dir. A processor is in a
+// chain, as in a service. The caller calls stop.
+func (s *Subject) Start(ctx context.Context, dir string) (c pipeline.Consumer, stop func(), err error) {
+	config := s.factory.DefaultConfig()
+	s.variant.set(dir, config)
+	set := component.Settings{ID: s.factory.Type}
+	if s.factory.Kind == component.KindProcessor {
+		p, err := s.factory.Processor(config, set)
+		if err != nil {
+			return nil, nil, err
+		}
+		return pipeline.Chain(discard{}, pipeline.Step{Name: s.factory.Type, Processor: p}), func() {}, nil
+	}
+	e, err := s.factory.Exporter(config, set)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := e.Start(ctx); err != nil {
+		return nil, nil, err
+	}
+	return e, func() { _ = e.Shutdown(context.Background()) }, nil
+}
+
+type discard struct{}
+
+func (discard) Capabilities() pipeline.Capabilities            { return pipeline.Capabilities{} }
+func (discard) Consume(context.Context, *pipeline.Batch) error { return nil }
