@@ -19,7 +19,7 @@ import (
 func (d *jsonDecoder) plainKeyValues(fr *jsonFrame, tag uint8, i int) int {
 	for next := d.plainKeyValue(tag, i); next != 0; fr.index++ {
 		i = next
-		if i == len(d.text) || d.text[i] != ',' {
+		if i == len(d.text) || d.text[i] != ',' || i >= d.lookAt {
 			break
 		}
 		if next = d.plainKeyValue(tag, i+1); next == 0 {

@@ -24,6 +24,9 @@ func (d *jsonDecoder) skip(i int) int {
 func (d *jsonDecoder) skipValue(i int) int {
 	var open [maxUnknownDepth / 64]uint64
 	for depth := 0; ; {
+		if i >= d.lookAt && d.looks(i) == failed {
+			return failed
+		}
 		i = skipSpace(d.text, i)
 		if i < len(d.text) && (d.text[i] == '{' || d.text[i] == '[') {
 			if depth == maxUnknownDepth {

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -796,4 +797,32 @@ func FuzzJSONRoundTrip(f *testing.F) {
 			t.Fatalf("%s: %s\nbecame %s", s, text, twice)
 		}
 	})
+}
+
+// The decoder ends soon after its context, wherever it is in the text.
+func TestDecodeJSONEndsWithItsContext(t *testing.T) {
+	const n = 3 * lookEvery
+	list := func(open, element, end string) string {
+		return open + strings.TrimSuffix(strings.Repeat(element+",", n/(len(element)+1)+1), ",") + end
+	}
+	const point = `{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"histogram":{"dataPoints":[{`
+	for name, text := range map[string]string{
+		"messages":       list(`{"resourceMetrics":[`, `{}`, `]}`),
+		"attributes":     list(`{"resourceMetrics":[{"resource":{"attributes":[`, `{"key":"a","value":{"stringValue":"b"}}`, `]}}]}`),
+		"fields":         list(point, `"sum":1.5e-300`, `}]}}]}]}]}`),
+		"doubles":        list(point+`"explicitBounds":[`, `5e-324`, `]}]}}]}]}]}`),
+		"unknown":        list(`{"x":[`, `{"a":[1,2,{}]}`, `]}`),
+		"unknown fields": list(`{`, `"x":0`, `}`),
+	} {
+		dst := make([]byte, 0, MaxWireBytes(len(text)))
+		if _, err := DecodeJSONContext(t.Context(), dst, Metrics, []byte(text)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		gone := errors.New("gone")
+		cancel(gone)
+		if out, err := DecodeJSONContext(ctx, dst, Metrics, []byte(text)); !errors.Is(err, gone) || len(out) != 0 {
+			t.Errorf("%s: %d bytes, %v", name, len(out), err)
+		}
+	}
 }

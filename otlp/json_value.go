@@ -56,7 +56,7 @@ func (d *jsonDecoder) list(f *jsonField, i int) int {
 	}
 	for more {
 		v, next := d.number(f, i)
-		if next == failed || !d.ensure(0) {
+		if next == failed || !d.ensure(0) || next >= d.lookAt && d.looks(next) == failed {
 			return failed
 		}
 		d.putScalar(f, v)
@@ -78,7 +78,7 @@ func (d *jsonDecoder) strings(f *jsonField, i int) int {
 		} else {
 			i = d.string(f.tag, false, i)
 		}
-		if i == failed {
+		if i == failed || i >= d.lookAt && d.looks(i) == failed {
 			return failed
 		}
 		if i, more = d.comma(i); i == failed {

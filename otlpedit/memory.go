@@ -12,6 +12,9 @@ type Memory interface {
 	// end of the pass it is garbage. Small working memory, which is kept from request
 	// to request, is not reserved. An error ends the pass and is returned by it.
 	Reserve(n int) error
+	// Err is asked now and then while a pass works. An error, such as that of an ended
+	// context, ends the pass and is returned by it.
+	Err() error
 }
 
 // Heap is memory that the garbage collector frees, without a limit.
@@ -22,3 +25,6 @@ func (Heap) Grow(b []byte, n int) ([]byte, error) { return slices.Grow(b, n), ni
 
 // Reserve does nothing.
 func (Heap) Reserve(int) error { return nil }
+
+// Err does nothing.
+func (Heap) Err() error { return nil }

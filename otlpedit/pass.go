@@ -21,6 +21,9 @@ const (
 	minWriterBytes = 512
 	// maxHeadBytes is room for the tag and the length of one message.
 	maxHeadBytes = 16
+	// lookEvery is how many bytes of a request a pass deals with before it asks again
+	// whether to go on.
+	lookEvery = 256 << 10
 )
 
 // MaxGrowth returns how many bytes larger than it came a request of n bytes may become
@@ -49,6 +52,7 @@ type Pass struct {
 	mem     Memory
 	out     []byte // nil as long as nothing changed
 	copied  int    // how far request has been dealt with
+	lookAt  int    // where mem.Err is asked next
 	groups  [2]group
 }
 
@@ -109,7 +113,7 @@ func (p *Pass) Items(i int) int {
 // which lie in mem. Drop: none of its items is left.
 func (p *Pass) Run(s otlp.Signal, request []byte, items int, mem Memory) (Verdict, []byte, error) {
 	defer p.forget()
-	p.signal, p.request, p.items, p.mem, p.copied = s, request, items, mem, 0
+	p.signal, p.request, p.items, p.mem, p.copied, p.lookAt = s, request, items, mem, 0, lookEvery
 	p.strings.begin(s, request, mem)
 	for l := range p.writers {
 		for i := range p.writers[l] {
@@ -123,7 +127,11 @@ func (p *Pass) Run(s otlp.Signal, request []byte, items int, mem Memory) (Verdic
 		if c.Num != otlpfield.RequestResources || c.Type != wire.TypeBytes {
 			continue
 		}
-		if err := p.editGroup(0, c.Bytes, c.Start, c.End); err != nil {
+		err := p.look(c.Start)
+		if err == nil {
+			err = p.editGroup(0, c.Bytes, c.Start, c.End)
+		}
+		if err != nil {
 			return Keep, nil, err
 		}
 	}
@@ -137,6 +145,15 @@ func (p *Pass) Run(s otlp.Signal, request []byte, items int, mem Memory) (Verdic
 		return Keep, nil, err
 	}
 	return Replace, p.out, nil
+}
+
+// look returns mem.Err, each time that the pass has come far enough in the request.
+func (p *Pass) look(at int) error {
+	if at < p.lookAt {
+		return nil
+	}
+	p.lookAt = at + lookEvery
+	return p.mem.Err()
 }
 
 // forget lets go of everything that belongs to the request.

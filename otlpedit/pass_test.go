@@ -2,6 +2,7 @@ package otlpedit_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -233,11 +234,13 @@ var errNoMemory = errors.New("no memory")
 
 func (failing) Grow([]byte, int) ([]byte, error) { return nil, errNoMemory }
 
+func (failing) Err() error        { return nil }
 func (failing) Reserve(int) error { return errNoMemory }
 
 // rationed is memory for a number of calls, of exactly the requested size.
 type rationed struct{ calls *int }
 
+func (rationed) Err() error        { return nil }
 func (rationed) Reserve(int) error { return nil }
 
 func (r rationed) Grow(b []byte, n int) ([]byte, error) {
@@ -421,6 +424,7 @@ func TestAllocationsDoNotFollowTheItems(t *testing.T) {
 // fixed is memory of one size.
 type fixed struct{ b []byte }
 
+func (fixed) Err() error        { return nil }
 func (fixed) Reserve(int) error { return nil }
 
 func (f fixed) Grow(b []byte, n int) ([]byte, error) {
@@ -432,3 +436,24 @@ func (f fixed) Grow(b []byte, n int) ([]byte, error) {
 	}
 	return b, nil
 }
+
+// A pass ends soon after its memory says so, wherever it is in the request.
+func TestPassEnds(t *testing.T) {
+	keep := otlpedit.EditorFunc(func(*otlpedit.Pass, otlpedit.Levels, []byte, *otlpedit.Writer) (otlpedit.Verdict, error) {
+		return otlpedit.Keep, nil
+	})
+	for name, request := range map[string][]byte{
+		"resources": bytes.Repeat([]byte{0x0a, 0}, 300<<10),
+		"items":     logs(1, 30_000),
+	} {
+		p := otlpedit.NewPass(otlpedit.Plan{Edits: otlpedit.Items, New: func() otlpedit.Editor { return keep }})
+		if _, _, err := p.Run(otlp.Logs, request, 0, ended{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// ended is the memory of a request that has ended.
+type ended struct{ otlpedit.Heap }
+
+func (ended) Err() error { return context.Canceled }

@@ -72,6 +72,9 @@ func (p *Pass) editGroup(depth int, content []byte, start, end int) error {
 	}
 	for c := (wire.Cursor{Buf: content}); c.Next() && err == nil; {
 		start, end := g.content+c.Start, g.content+c.End
+		if err = p.look(start); err != nil {
+			break
+		}
 		switch {
 		case c.Type != wire.TypeBytes:
 		case c.Num == n.own && replaced:

@@ -96,6 +96,14 @@ func (e *editPass) Grow(b []byte, n int) (grown []byte, err error) {
 // Reserve implements otlpedit.Memory.
 func (e *editPass) Reserve(n int) error { return e.work.Grow(e.ctx, n) }
 
+// Err implements otlpedit.Memory.
+func (e *editPass) Err() error {
+	if e.ctx.Err() != nil {
+		return context.Cause(e.ctx)
+	}
+	return nil
+}
+
 // run returns what the plans make of b.
 func (e *editPass) run(ctx context.Context, b *Batch) (*Batch, error) {
 	e.ctx, e.batch, e.work = ctx, b, Reservation{batch: b}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -45,6 +46,9 @@ type bufferMemory struct {
 func (m bufferMemory) Grow(b []byte, n int) ([]byte, error) {
 	if b != nil {
 		m.buf.Bytes = b
+	}
+	if m.ctx.Err() != nil {
+		return nil, fmt.Errorf("write JSON: %w", context.Cause(m.ctx))
 	}
 	if used := len(m.buf.Bytes); used >= largeJSONBytes/2 {
 		err := m.buf.replace(m.ctx, used+max(n, used/4))

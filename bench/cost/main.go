@@ -1,9 +1,11 @@
 // Command cost searches for the inputs that cost decoders, checks, processors and
 // exporters the most CPU time per byte: every field of every message with many values,
-// repeated at each level, and then random changes to the worst.
+// repeated at each level, and then random changes to the worst. With -memory, it
+// searches for those that take the most memory, and compares it with what is charged.
 //
 //	go run ./cost                     some minutes
 //	go run ./cost -target JSON -climb 60s -top 10 -show
+//	go run ./cost -memory
 package main
 
 import (
@@ -28,17 +30,21 @@ type options struct {
 	top     int
 	show    bool
 	seed    uint64
+	memory  bool
 }
+
+const defaultSize, defaultMemorySize = 16 << 10, 256 << 10
 
 func main() {
 	var o options
 	only := flag.String("target", "", "search the targets whose name this regular expression matches")
-	flag.IntVar(&o.size, "size", 16<<10, "bytes of the inputs of the search")
+	flag.IntVar(&o.size, "size", defaultSize, "bytes of the inputs of the search; 256 KiB with -memory")
 	flag.IntVar(&o.confirm, "confirm", 1<<20, "bytes of the inputs with which the result is confirmed")
 	flag.DurationVar(&o.climb, "climb", 20*time.Second, "how long the worst inputs of a target are changed at random")
 	flag.IntVar(&o.top, "top", 1, "how many inputs of a target are printed")
 	flag.BoolVar(&o.show, "show", false, "print the inputs, too")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the random changes")
+	flag.BoolVar(&o.memory, "memory", false, "search for memory instead of CPU time")
 	flag.Parse()
 	var err error
 	if o.only, err = regexp.Compile(*only); err == nil {
@@ -53,6 +59,12 @@ func main() {
 func run(o options) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
+	if o.memory {
+		if o.size == defaultSize {
+			o.size = defaultMemorySize
+		}
+		return searchMemory(ctx, o)
+	}
 	targets, stop, err := amplify.Targets(ctx)
 	if err != nil {
 		return err

@@ -150,10 +150,13 @@ func (e *Exporter) show(ctx context.Context, b *pipeline.Batch) error {
 		}
 	}
 	r := &rows[b.Signal()]
-	counts := r.counts(b)
+	counts := r.counts(ctx, b)
 	text := r.render(ctx, e.verbosity, b, e.limit, e.text)
 	if e.verbosity != Basic {
 		e.text = text
+	}
+	if ctx.Err() != nil { // the text may end early
+		return fmt.Errorf("show a %s request: %w", b.Signal(), context.Cause(ctx))
 	}
 	if e.plain != nil {
 		e.plain.show(r.title, counts, text)

@@ -3,6 +3,7 @@ package debugexporter
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -52,10 +53,24 @@ var rows = [...]row{
 	},
 }
 
+// groups is otlp.Groups that ends when ctx does. A request of 64 MiB can have millions
+// of empty ones.
+func groups(ctx context.Context, request []byte) iter.Seq[otlp.Group] {
+	const lookEvery = 4096
+	return func(yield func(otlp.Group) bool) {
+		n := 0
+		for g := range otlp.Groups(request) {
+			if n++; n%lookEvery == 0 && ctx.Err() != nil || !yield(g) {
+				return
+			}
+		}
+	}
+}
+
 // counts returns the numbers of the summary.
-func (r *row) counts(b *pipeline.Batch) []count {
+func (r *row) counts(ctx context.Context, b *pipeline.Batch) []count {
 	resources, parts := 0, 0
-	for g := range otlp.Groups(b.Bytes()) {
+	for g := range groups(ctx, b.Bytes()) {
 		if g.First {
 			resources++
 		}
@@ -109,7 +124,7 @@ func (r *row) render(ctx context.Context, v Verbosity, b *pipeline.Batch, limit 
 		r.before(p)
 	}
 	resource, scope, shown, all := -1, 0, 0, 0
-	for g := range otlp.Groups(b.Bytes()) {
+	for g := range groups(ctx, b.Bytes()) {
 		if g.First {
 			resource, scope = resource+1, 0
 		}

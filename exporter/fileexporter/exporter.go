@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/compress"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -65,7 +66,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	}
 	e.file = newRecordFile(cfg, set.Logger)
 	if cfg.Compression == compressionZstd {
-		if e.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(cfg.zstdLevel()), zstd.WithLowerEncoderMem(true)); err != nil {
+		if e.zstd, err = compress.NewZstd(cfg.zstdLevel()); err != nil {
 			return nil, fmt.Errorf("set up zstd: %w", err)
 		}
 	}

@@ -74,15 +74,27 @@ func NewCompressor(c config.Compression, p config.CompressionParams) (*Compresso
 }
 
 func newZstdEncoder(level int) (*zstd.Encoder, error) {
-	// Encoders beyond the first are created on first use.
-	opts := []zstd.EOption{zstd.WithLowerEncoderMem(true), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0))}
-	if speed := zstd.EncoderLevelFromZstd(level); level != 0 {
-		opts = append(opts, zstd.WithEncoderLevel(speed))
-		if speed > zstd.SpeedDefault { // their default window is larger than a decoder has to support
-			opts = append(opts, zstd.WithWindowSize(maxZstdWindowBytes))
-		}
+	speed := zstd.SpeedDefault
+	if level != 0 {
+		speed = zstd.EncoderLevelFromZstd(level)
 	}
-	return zstd.NewWriter(nil, opts...)
+	return NewZstd(speed)
+}
+
+// zstdWindowBytes is the window of an encoder up to the default level. Telemetry
+// repeats itself at shorter distances; the library's default of 8 MiB costs 10 MB of
+// memory for each CPU.
+const zstdWindowBytes = 1 << 20
+
+// NewZstd returns an encoder for EncodeAll. Up to the default level it has buffers of
+// 3 MB for each CPU, and above, where they are 13 to 45 MB, one for all.
+func NewZstd(speed zstd.EncoderLevel) (*zstd.Encoder, error) {
+	window, atOnce := zstdWindowBytes, runtime.GOMAXPROCS(0)
+	if speed > zstd.SpeedDefault {
+		window, atOnce = maxZstdWindowBytes, 1
+	}
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(speed), zstd.WithLowerEncoderMem(true),
+		zstd.WithEncoderConcurrency(atOnce), zstd.WithWindowSize(window))
 }
 
 // Encoding returns the Content-Encoding of the output of Compress.

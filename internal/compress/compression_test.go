@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -247,5 +248,33 @@ func TestLZ4IsNotIncluded(t *testing.T) {
 	t.Parallel()
 	if z, err := NewCompressor(config.LZ4, config.CompressionParams{}); !errors.Is(err, ErrNotIncluded) || z != nil {
 		t.Errorf("got %v, %v", z, err)
+	}
+}
+
+// An encoder of zstd takes no more memory than docs/memory.md says. The test is not
+// parallel: others would allocate at the same time.
+func TestZstdEncoderMemory(t *testing.T) {
+	src := make([]byte, 8<<20)
+	for i := range src {
+		src[i] = byte(i * i >> 7)
+	}
+	cpus := uint64(runtime.GOMAXPROCS(0))
+	for speed, most := range map[zstd.EncoderLevel]uint64{
+		zstd.SpeedFastest: cpus * 3_000_000, zstd.SpeedDefault: cpus * 3_000_000,
+		zstd.SpeedBetterCompression: 13_000_000, zstd.SpeedBestCompression: 45_000_000,
+	} {
+		dst := make([]byte, 0, 9<<20)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		e, err := NewZstd(speed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.EncodeAll(src, dst)
+		runtime.ReadMemStats(&after)
+		t.Logf("%s: %d bytes", speed, after.TotalAlloc-before.TotalAlloc)
+		if took := after.TotalAlloc - before.TotalAlloc; took > most {
+			t.Errorf("%s: an encoder takes %d bytes, at most %d are expected", speed, took, most)
+		}
 	}
 }

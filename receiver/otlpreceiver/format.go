@@ -1,6 +1,7 @@
 package otlpreceiver
 
 import (
+	"context"
 	"errors"
 	"mime"
 	"net/http"
@@ -23,7 +24,7 @@ type format struct {
 	// toWire turns the body of a request into protobuf, in another buffer of
 	// bufpool; the one that it was given is no longer the caller's. nil: it is
 	// protobuf.
-	toWire func(r *frontend.Request, body *[]byte, maxBytes int) (*[]byte, *frontend.Refusal)
+	toWire func(ctx context.Context, r *frontend.Request, body *[]byte, maxBytes int) (*[]byte, *frontend.Refusal)
 	// response turns the body of a response from protobuf.
 	response func(s otlp.Signal, wire []byte) []byte
 	// marshal writes a google.rpc.Status.
@@ -47,7 +48,7 @@ func formats() []*format {
 
 // fromJSON decodes a body of JSON into at most maxBytes bytes. The wire form is
 // nearly always the shorter one; lists of small numbers grow, eightfold at most.
-func fromJSON(r *frontend.Request, body *[]byte, maxBytes int) (*[]byte, *frontend.Refusal) {
+func fromJSON(ctx context.Context, r *frontend.Request, body *[]byte, maxBytes int) (*[]byte, *frontend.Refusal) {
 	defer bufpool.Put(body)
 	most := min(otlp.MaxWireBytes(len(*body)), maxBytes)
 	for room := min(len(*body)/2+64, most); ; room = min(4*room, most) {
@@ -55,13 +56,15 @@ func fromJSON(r *frontend.Request, body *[]byte, maxBytes int) (*[]byte, *fronte
 		if err != nil {
 			return nil, frontend.RefuseOverload(err)
 		}
-		out, err := otlp.DecodeJSON((*buf)[:0:room], r.Route.Signal, *body)
+		out, err := otlp.DecodeJSONContext(ctx, (*buf)[:0:room], r.Route.Signal, *body)
 		if err == nil {
 			*buf = out
 			return buf, nil
 		}
 		bufpool.Put(buf)
 		switch {
+		case ctx.Err() != nil:
+			return nil, frontend.RefuseOverload(err) // nobody is there for the answer
 		case !errors.Is(err, otlp.ErrShortBuffer):
 			return nil, frontend.RefuseData(err)
 		case room == most:

@@ -164,7 +164,7 @@ func (q *httpRequest) Read(r *frontend.Request) (*[]byte, *frontend.Refusal) {
 	if refused != nil || q.format.toWire == nil {
 		return body, refused
 	}
-	return q.format.toWire(r, body, q.h.maxRequestBytes)
+	return q.format.toWire(q.r.Context(), r, body, q.h.maxRequestBytes)
 }
 
 // readBody returns the decompressed body in a buffer of bufpool.

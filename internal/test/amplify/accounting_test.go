@@ -147,9 +147,9 @@ func senders(t *testing.T) []component.Exporter {
 func send(ctx context.Context, addr string, rng *rand.Rand) {
 	web := &http.Client{Transport: &http.Transport{}}
 	defer web.CloseIdleConnections()
-	amplifiers := Requests(256 << 10)
+	bodies := Requests(256 << 10)
 	for ctx.Err() == nil {
-		r := amplifiers[rng.IntN(len(amplifiers))]
+		r := bodies[rng.IntN(len(bodies))]
 		if rng.IntN(2) == 0 {
 			r.Signal = otlp.Signals()[rng.IntN(4)]
 			r.Body = testkit.Request(rng, r.Signal, 1+rng.IntN(200))

@@ -21,34 +21,73 @@ type Request struct {
 }
 
 // Requests returns all amplifiers, with bodies of about n bytes.
-func Requests(n int) []Request {
-	var all []Request
-	add := func(name string, s otlp.Signal, body []byte) { all = append(all, Request{name, s, body}) }
+func Requests(n int) (all []Request) {
+	for _, a := range amplifiers {
+		all = append(all, Request{a.name, a.signal, a.body(n)})
+	}
+	return all
+}
+
+// amplifier makes requests of about n bytes.
+type amplifier struct {
+	name   string
+	signal otlp.Signal
+	body   func(n int) []byte
+}
+
+var amplifiers = allAmplifiers()
+
+func allAmplifiers() (all []amplifier) {
+	add := func(name string, s otlp.Signal, body func(n int) []byte) {
+		all = append(all, amplifier{name, s, body})
+	}
 	for _, s := range otlp.Signals() {
-		add("empty resources", s, repeat(n, field(otlpfield.RequestResources, nil)))
-		add("empty scopes", s, field(otlpfield.RequestResources, repeat(n, field(otlpfield.ResourceXScopes, nil))))
-		add("empty items", s, items(repeat(n, field(otlpfield.ScopeXItems, nil))))
-		add("empty attributes", s, resource(repeat(n, field(otlpfield.ResourceAttributes, nil))))
-		add("a resource in parts", s, field(otlpfield.RequestResources, repeat(n, field(otlpfield.ResourceXResource, field(otlpfield.ResourceAttributes, nil)))))
+		add("empty resources", s, func(n int) []byte { return repeat(n, field(otlpfield.RequestResources, nil)) })
+		add("empty scopes", s, func(n int) []byte {
+			return field(otlpfield.RequestResources, repeat(n, field(otlpfield.ResourceXScopes, nil)))
+		})
+		add("empty items", s, func(n int) []byte { return items(repeat(n, field(otlpfield.ScopeXItems, nil))) })
+		add("empty attributes", s, func(n int) []byte { return resource(repeat(n, field(otlpfield.ResourceAttributes, nil))) })
+		add("a resource in parts", s, func(n int) []byte {
+			return field(otlpfield.RequestResources, repeat(n, field(otlpfield.ResourceXResource, field(otlpfield.ResourceAttributes, nil))))
+		})
 	}
 	for _, kind := range [][2]string{{"control characters", "\x01"}, {"line ends", "\n"}, {"quotes", `"`}, {"not UTF-8", "\xff"}, {"runes", "日"}} {
 		name, text := kind[0], kind[1]
-		add(name, otlp.Logs, logBody(wire.AppendBytes(nil, otlpfield.AnyValueStringValue, bytes.Repeat([]byte(text), n/len(text)))))
-		add(name+" in an attribute", otlp.Traces, resource(field(otlpfield.ResourceAttributes, wire.AppendBytes(
-			wire.AppendBytes(nil, otlpfield.KeyValueKey, "a"), otlpfield.KeyValueValue, wire.AppendBytes(nil, otlpfield.AnyValueStringValue, bytes.Repeat([]byte(text), n/len(text)))))))
+		add(name, otlp.Logs, func(n int) []byte {
+			return logBody(wire.AppendBytes(nil, otlpfield.AnyValueStringValue, bytes.Repeat([]byte(text), n/len(text))))
+		})
+		add(name+" in an attribute", otlp.Traces, func(n int) []byte {
+			return resource(field(otlpfield.ResourceAttributes, wire.AppendBytes(
+				wire.AppendBytes(nil, otlpfield.KeyValueKey, "a"), otlpfield.KeyValueValue, wire.AppendBytes(nil, otlpfield.AnyValueStringValue, bytes.Repeat([]byte(text), n/len(text))))))
+		})
 	}
-	add("bytes", otlp.Logs, logBody(wire.AppendBytes(nil, otlpfield.AnyValueBytesValue, make([]byte, n))))
-	add("empty values", otlp.Logs, logBody(field(otlpfield.AnyValueArrayValue, repeat(n, field(otlpfield.ArrayValueValues, nil)))))
-	add("empty keys", otlp.Logs, logBody(field(otlpfield.AnyValueKvlistValue, repeat(n, field(otlpfield.KeyValueListValues, nil)))))
-	add("a value in parts", otlp.Logs, logBody(append(field(otlpfield.AnyValueArrayValue, nil), field(otlpfield.AnyValueArrayValue, repeat(n-n/8, field(otlpfield.ArrayValueValues, nil)))...)))
-	add("nested values", otlp.Logs, nested(n))
+	add("bytes", otlp.Logs, func(n int) []byte {
+		return logBody(wire.AppendBytes(nil, otlpfield.AnyValueBytesValue, make([]byte, n)))
+	})
+	add("empty values", otlp.Logs, func(n int) []byte {
+		return logBody(field(otlpfield.AnyValueArrayValue, repeat(n, field(otlpfield.ArrayValueValues, nil))))
+	})
+	add("empty keys", otlp.Logs, func(n int) []byte {
+		return logBody(field(otlpfield.AnyValueKvlistValue, repeat(n, field(otlpfield.KeyValueListValues, nil))))
+	})
+	add("a value in parts", otlp.Logs, func(n int) []byte {
+		return logBody(append(field(otlpfield.AnyValueArrayValue, nil), field(otlpfield.AnyValueArrayValue, repeat(n-n/8, field(otlpfield.ArrayValueValues, nil)))...))
+	})
+	add("nested values", otlp.Logs, func(n int) []byte { return nested(n) })
 	for table := uint32(1); table <= otlpfield.ProfilesDictionaryStackTable; table++ {
-		add("a dictionary of "+tables[table], otlp.Profiles, dictionary(n, table))
+		add("a dictionary of "+tables[table], otlp.Profiles, func(n int) []byte { return dictionary(n, table) })
 	}
-	add("a dictionary in parts", otlp.Profiles, repeat(n, field(otlpfield.ExportProfilesServiceRequestDictionary, field(otlpfield.ProfilesDictionaryStringTable, nil))))
-	add("values of a sample", otlp.Profiles, items(field(otlpfield.ScopeXItems, field(otlpfield.ProfileSamples, field(otlpfield.SampleValues, bytes.Repeat([]byte{1}, n))))))
-	add("negative values of a sample", otlp.Profiles, items(field(otlpfield.ScopeXItems, field(otlpfield.ProfileSamples, field(otlpfield.SampleValues,
-		repeat(n, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}))))))
+	add("a dictionary in parts", otlp.Profiles, func(n int) []byte {
+		return repeat(n, field(otlpfield.ExportProfilesServiceRequestDictionary, field(otlpfield.ProfilesDictionaryStringTable, nil)))
+	})
+	add("values of a sample", otlp.Profiles, func(n int) []byte {
+		return items(field(otlpfield.ScopeXItems, field(otlpfield.ProfileSamples, field(otlpfield.SampleValues, bytes.Repeat([]byte{1}, n)))))
+	})
+	add("negative values of a sample", otlp.Profiles, func(n int) []byte {
+		return items(field(otlpfield.ScopeXItems, field(otlpfield.ProfileSamples, field(otlpfield.SampleValues,
+			repeat(n, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})))))
+	})
 	return all
 }
 

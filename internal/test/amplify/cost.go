@@ -43,12 +43,14 @@ func Targets(ctx context.Context) (list []Target, stop func(), err error) {
 			return true
 		}),
 		timed("request to collectionagent", []*Format{agentFormat()}, func(_ *Format, body []byte) bool {
-			_, err := collectionagentv1.Parse(ctx, body)
-			return err == nil
+			_, _ = collectionagentv1.Parse(ctx, body) // what is not valid is read to its end, too
+			return true
 		}),
 		timed("pprof", []*Format{pprofFormat()}, func(_ *Format, body []byte) bool {
-			p, err := profile.ParseUncompressed(body)
-			return err == nil && p.CheckValid() == nil
+			if p, err := profile.ParseUncompressed(body); err == nil {
+				_ = p.CheckValid()
+			}
+			return true
 		}))
 	subjects, err := Subjects()
 	if err != nil {
@@ -200,7 +202,7 @@ func insert(list []Found, f Found, keep int) []Found {
 }
 
 func (k Kind) sameMessage(other Kind) bool {
-	if k.Format != other.Format || k.level != other.level || len(k.path) != len(other.path) {
+	if k.Format != other.Format || k.amplifier != other.amplifier || k.level != other.level || len(k.path) != len(other.path) {
 		return false
 	}
 	for i := range k.path {

@@ -11,11 +11,17 @@ import (
 
 // agentFormat is a request of the reporter to a collection agent.
 func agentFormat() *Format {
-	return &Format{Name: "report", root: (&collectionagentv1.ReportRequest{}).ProtoReflect().Descriptor()}
+	header, err := proto.Marshal(&collectionagentv1.ReportRequest{InstanceId: make([]byte, collectionagentv1.IDBytes), Sequence: 1})
+	if err != nil {
+		panic(err) // never: the message is valid
+	}
+	return &Format{Name: "report", root: (&collectionagentv1.ReportRequest{}).ProtoReflect().Descriptor(), prefix: header}
 }
 
 // pprofFormat is a profile in the format of pprof.
-func pprofFormat() *Format { return &Format{Name: "pprof", root: pprofDescriptor()} }
+func pprofFormat() *Format {
+	return &Format{Name: "pprof", root: pprofDescriptor(), prefix: []byte{6<<3 | 2, 0}} // the first string is empty
+}
 
 // pprofDescriptor describes profile.proto of github.com/google/pprof, whose Go package
 // has no descriptor.

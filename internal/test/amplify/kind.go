@@ -27,6 +27,8 @@ type Format struct {
 	// JSON: the inputs are text.
 	JSON bool
 	root protoreflect.MessageDescriptor
+	// prefix is what a valid input begins with.
+	prefix []byte
 }
 
 // A Kind is a family of requests: a piece, alone or in messages around it, as often as
@@ -41,6 +43,8 @@ type Kind struct {
 	piece piece
 	// siblings are the other pieces of the message.
 	siblings []piece
+	// amplifier: it is one of Requests; then path and piece are empty.
+	amplifier *amplifier
 }
 
 // member is a field that holds a message.
@@ -60,6 +64,9 @@ type piece struct {
 
 // String describes the kind.
 func (k Kind) String() string {
+	if k.amplifier != nil {
+		return k.Format.Name + ": " + k.amplifier.name
+	}
 	var b strings.Builder
 	for i, m := range k.path {
 		if i == k.level {
@@ -75,6 +82,12 @@ func (k Kind) String() string {
 
 // Request returns a request of about n bytes. It need not be valid.
 func (k Kind) Request(n int) []byte {
+	if a := k.amplifier; a != nil {
+		if k.Format.JSON {
+			return otlp.AppendJSON(nil, a.signal, a.body(n))
+		}
+		return a.body(n)
+	}
 	if k.Format.JSON {
 		return k.text(n)
 	}
@@ -87,6 +100,7 @@ func (k Kind) Request(n int) []byte {
 	}
 	body = wrap(body, k.path[k.level:])
 	body = wrap(bytes.Repeat(body, max(1, n/len(body))), k.path[:k.level])
+	body = append(slices.Clip(k.Format.prefix), body...)
 	if k.Format.Signal == otlp.Profiles && (len(k.path) == 0 || k.path[0].num != dictionaryField) {
 		body = append(body, smallDictionary...) // or there is nothing to refer to
 	}
@@ -157,9 +171,14 @@ func Formats(json bool) (list []*Format) {
 }
 
 // Kinds returns each field of each message of the format, with several values, repeated
-// at each level.
+// at each level, and the amplifiers that are such requests.
 func (f *Format) Kinds() []Kind {
 	var all []Kind
+	for i := range amplifiers {
+		if amplifiers[i].signal == f.Signal {
+			all = append(all, Kind{Format: f, amplifier: &amplifiers[i]})
+		}
+	}
 	walk(f.root, nil, map[protoreflect.FullName]int{}, func(path []member, m protoreflect.MessageDescriptor) {
 		siblings := pieces(m, f.JSON)
 		for _, p := range siblings {

@@ -8,6 +8,9 @@ import (
 // mutate returns a kind that differs a little.
 func (k Kind) mutate(rng *rand.Rand) Kind {
 	p := &k.piece
+	if k.amplifier != nil || p.unit == "" {
+		return k
+	}
 	switch n := rng.IntN(8); {
 	case n == 0 && len(p.unit) > 1: // less
 		at := rng.IntN(len(p.unit))
