@@ -65,6 +65,11 @@ func allAmplifiers() (all []amplifier) {
 	add("bytes", otlp.Logs, func(n int) []byte {
 		return logBody(wire.AppendBytes(nil, otlpfield.AnyValueBytesValue, make([]byte, n)))
 	})
+	add("metrics of one number", otlp.Metrics, func(n int) []byte {
+		number := []byte{otlpfield.ExponentialHistogramAggregationTemporality<<3 | byte(wire.TypeVarint), 1}
+		metric := field(otlpfield.ScopeXItems, field(otlpfield.MetricExponentialHistogram, number))
+		return repeat(n, field(otlpfield.RequestResources, field(otlpfield.ResourceXScopes, metric)))
+	})
 	add("empty values", otlp.Logs, func(n int) []byte {
 		return logBody(field(otlpfield.AnyValueArrayValue, repeat(n, field(otlpfield.ArrayValueValues, nil))))
 	})
