@@ -214,7 +214,7 @@ func TestJSONVerdicts(t *testing.T) {
 
 		// Ids.
 		{spanText(`"traceId":""`), same},
-		{spanText(`"traceId":"5b8e"`), penstockOnly},
+		{spanText(`"traceId":"5b8e"`), neither},
 		{spanText(`"traceId":"\u0035B8EFFF798038103D269B633813FC60C"`), penstockOnly},
 		{spanText(`"traceId":null`), penstockOnly},
 		{spanText(`"traceId":"xx8EFFF798038103D269B633813FC60C"`), neither},

@@ -113,6 +113,7 @@ const (
 	requestsDone
 	requestsRefused
 	requestsInvalidUTF8
+	requestsUnrecognized
 	requestsActive
 	connectionsActive
 	connectionsRefused
@@ -165,6 +166,8 @@ var instruments = [...]instrument{
 		note: "The sum over all reasons is the number of requests whose outcome is not success. The series of a reason exists from its first request on."},
 	requestsInvalidUTF8: {name: "otelcol_receiver_invalid_utf8_requests", unit: "{request}", attributes: ofRequests,
 		text: "Number of requests accepted with strings that are not valid UTF-8."},
+	requestsUnrecognized: {name: "otelcol_receiver_unrecognized_requests", unit: "{request}", attributes: ofRequests,
+		text: "Number of requests accepted in JSON that have no items and fields that are not known."},
 	requestsActive: {name: "otelcol_receiver_active_requests", kind: upDown, unit: "{request}", attributes: ofConnections,
 		text: "Number of requests that are being received or processed."},
 	connectionsActive: {name: "otelcol_receiver_active_connections", kind: upDown, unit: "{connection}", attributes: ofConnections,

@@ -33,7 +33,7 @@ var sections = []section{
 	{"Items of the receivers", "Spans, data points, log records and samples, by outcome. The three add up to the received items. " +
 		"The Collector has no `format`; queries that sum over labels are not affected.",
 		[]int{itemsAccepted, itemsRefused, itemsFailed}},
-	{"Requests of the receivers", "", []int{requestsDone, requestsRefused, requestsInvalidUTF8, requestsActive}},
+	{"Requests of the receivers", "", []int{requestsDone, requestsRefused, requestsInvalidUTF8, requestsUnrecognized, requestsActive}},
 	{"Connections of the receivers", "", []int{connectionsActive, connectionsRefused}},
 	{"Durations and sizes of requests", "Named by the semantic conventions of OpenTelemetry, version 1.43. " +
 		fmt.Sprintf("A receiver has at most %d sets of attributes in each; further ones are counted with `otel.metric.overflow`.", maxServerSets),

@@ -50,22 +50,34 @@ func (r *Receiver) Done(ctx context.Context, q Request) {
 // that are not valid UTF-8.
 func (r *Receiver) InvalidUTF8(ctx context.Context, s otlp.Signal, format string) {
 	if c := &r.requests; c.invalid.Enabled(ctx) {
-		cell := c.cell(s, formatOf(format))
-		cell.begin(ctx)
-		cell.series[outcomeCount].add(ctx, 1)
+		c.countOdd(ctx, s, format, outcomeCount)
 	}
+}
+
+// Unrecognized counts a request that was accepted although it has no items, and
+// fields that are not known.
+func (r *Receiver) Unrecognized(ctx context.Context, s otlp.Signal, format string) {
+	if c := &r.requests; c.unrecognized.Enabled(ctx) {
+		c.countOdd(ctx, s, format, outcomeCount+1)
+	}
+}
+
+func (c *requestCounters) countOdd(ctx context.Context, s otlp.Signal, format string, at int) {
+	cell := c.cell(s, formatOf(format))
+	cell.begin(ctx)
+	cell.series[at].add(ctx, 1)
 }
 
 // requestCounters count requests by signal and format.
 type requestCounters struct {
-	tags                   []attribute.KeyValue
-	done, refused, invalid metric.Int64Counter
-	cells                  [otlp.Profiles + 1][formatCount]atomic.Pointer[requestCell] // row 0: signal unknown
+	tags                                 []attribute.KeyValue
+	done, refused, invalid, unrecognized metric.Int64Counter
+	cells                                [otlp.Profiles + 1][formatCount]atomic.Pointer[requestCell] // row 0: signal unknown
 }
 
 // requestCell has the attribute sets of one signal and format. It is created
 // when the first such request ends, since few of the fifteen ever occur. Its
-// group has the outcomes and, at outcomeCount, invalid UTF-8.
+// group has the outcomes and, from outcomeCount on, invalid UTF-8 and unrecognized.
 type requestCell struct {
 	group
 	reasons [reasonCount]series // not for ReasonNone
@@ -74,6 +86,7 @@ type requestCell struct {
 func (c *requestCounters) init(m *maker, tags []attribute.KeyValue) {
 	c.tags = tags
 	c.done, c.refused, c.invalid = m.counter(requestsDone, 0), m.counter(requestsRefused, 0), m.counter(requestsInvalidUTF8, 0)
+	c.unrecognized = m.counter(requestsUnrecognized, 0)
 }
 
 func (c *requestCounters) count(ctx context.Context, q *Request) {
@@ -109,7 +122,7 @@ func (c *requestCounters) newCell(s otlp.Signal, f format) *requestCell {
 	for _, name := range outcomeNames {
 		cell.series = append(cell.series, newSeries(c.done, with(tags, attrOutcome.key.String(name))...))
 	}
-	cell.series = append(cell.series, newSeries(c.invalid, tags...))
+	cell.series = append(cell.series, newSeries(c.invalid, tags...), newSeries(c.unrecognized, tags...))
 	for why := ReasonNone + 1; why < reasonCount; why++ {
 		cell.reasons[why] = newSeries(c.refused, with(tags, attrReason.key.String(why.String()))...)
 	}

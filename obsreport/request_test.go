@@ -103,8 +103,17 @@ func TestRequestsBySignalAndFormat(t *testing.T) {
 	}
 }
 
-func TestInvalidUTF8(t *testing.T) {
+func TestOddRequests(t *testing.T) {
 	t.Parallel()
+	for name, count := range map[string]func(bench, otlp.Signal){
+		"invalid_utf8": func(b bench, s otlp.Signal) { b.InvalidUTF8(t.Context(), s, "protobuf") },
+		"unrecognized": func(b bench, s otlp.Signal) { b.Unrecognized(t.Context(), s, "protobuf") },
+	} {
+		testOddRequests(t, "otelcol_receiver_"+name+"_requests", count)
+	}
+}
+
+func testOddRequests(t *testing.T, metric string, count func(bench, otlp.Signal)) {
 	for _, s := range otlp.Signals() {
 		b := newBench(t, "otlp", "grpc")
 		tags := fmt.Sprintf("format=protobuf,receiver=otlp,signal=%s,transport=grpc", s)
@@ -113,10 +122,10 @@ func TestInvalidUTF8(t *testing.T) {
 				b.Begin()
 				b.Done(t.Context(), Request{Signal: s, Format: "protobuf"}) // the series exists from here on
 			} else {
-				b.InvalidUTF8(t.Context(), s, "protobuf")
+				count(b, s)
 			}
-			if diff := cmp.Diff(map[string]int64{tags: n}, b.collect(t)["otelcol_receiver_invalid_utf8_requests"].Values); diff != "" {
-				t.Errorf("after %d (-want +got):\n%s", n, diff)
+			if diff := cmp.Diff(map[string]int64{tags: n}, b.collect(t)[metric].Values); diff != "" {
+				t.Errorf("%s after %d (-want +got):\n%s", metric, n, diff)
 			}
 		}
 	}

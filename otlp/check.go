@@ -23,7 +23,7 @@ const (
 // tagEntry says how to process one tag of one message: tables[message][tag].
 type tagEntry struct {
 	op  tagOp
-	arg uint8 // the nested message, the dictionary table of an index, or isText
+	arg uint8 // the nested message, the dictionary table of an index, the length of an id, or isText
 }
 
 // isText is the argument of opBytes for a string field, which should be UTF-8.
@@ -40,6 +40,7 @@ const (
 	opIndex
 	opLength // not an op: the ops below are length-delimited
 	opBytes
+	opID // bytes of one length, or none
 	opPackedVarint
 	opPackedFixed64
 	opPackedFixed32
@@ -76,7 +77,8 @@ func (e *CheckError) Unwrap() error { return e.Err }
 // number of its items: spans, data points, log records, samples.
 //
 // It rejects invalid protobuf (encoding guide), known fields with the wrong wire
-// type, AnyValues nested deeper than MaxDepth, messages split into parts that
+// type, identifiers of traces, spans and profiles that have neither their length nor
+// none (trace.proto, profiles.proto), AnyValues nested deeper than MaxDepth, messages split into parts that
 // together are more than MaxSplitBytes, and in profiles an index outside its
 // dictionary table; index 0, "unset", is always valid. Strings that are not valid
 // UTF-8 are accepted. The error is a *CheckError, except for an invalid signal and
@@ -262,6 +264,12 @@ func (w *walk) run(msg uint8) (items int, err error) {
 		inner := depth
 		switch e.op {
 		case opBytes:
+			i = next
+			continue
+		case opID:
+			if n != int(e.arg) && n != 0 {
+				return 0, w.fail(start, top, msg, &idError{n, int(e.arg)})
+			}
 			i = next
 			continue
 		case opKeyValue:
@@ -494,6 +502,13 @@ var (
 	errDepth = fmt.Errorf("attribute value nested deeper than %d levels", MaxDepth)
 	errSplit = errors.New("messages that are split into several parts are nested in each other")
 )
+
+// idError is the error of an identifier of n bytes in place of want.
+type idError struct{ n, want int }
+
+func (e *idError) Error() string {
+	return fmt.Sprintf("identifier of %d bytes, expected %d or none", e.n, e.want)
+}
 
 type typeError struct{ t wire.Type }
 

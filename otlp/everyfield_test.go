@@ -46,7 +46,7 @@ func (f *filler) value(d protoreflect.FieldDescriptor, v protoreflect.Value, dep
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOfBool(true)
 	case protoreflect.BytesKind:
-		return protoreflect.ValueOfBytes([]byte{byte(f.n), 'x'})
+		return protoreflect.ValueOfBytes(append([]byte{byte(f.n)}, make([]byte, max(idLengthOf(d), 2)-1)...))
 	case protoreflect.DoubleKind:
 		return protoreflect.ValueOfFloat64(float64(f.n) + 0.5)
 	case protoreflect.EnumKind:

@@ -137,6 +137,12 @@ func (g *generator) field(b []byte, tag uint64, e tagEntry, depth int) []byte {
 		return append(g.varint(b, tag), make([]byte, 4)...)
 	case opBytes:
 		return g.bytes(b, tag, g.text())
+	case opID:
+		n := int(e.arg) * g.rng.IntN(2)
+		if g.evil && g.one(40) {
+			n = g.rng.IntN(40)
+		}
+		return g.bytes(b, tag, make([]byte, n))
 	case opPackedVarint:
 		return g.bytes(b, tag, g.list(g.value))
 	case opPackedIndex:

@@ -28,7 +28,7 @@ import (
 //     element, as in the Collector.
 //   - Numbers can be numbers or strings. Integers can have a fraction or an
 //     exponent if the value is integral. Enums can be numbers or names.
-//   - Ids are hex digits of any length, as in Check. Other bytes are base64 in the
+//   - Ids are hex digits, of the length that Check wants. Other bytes are base64 in the
 //     standard or URL alphabet, padded or not.
 //   - Strings that are not valid UTF-8 are accepted, as in Check. Half a surrogate
 //     pair becomes U+FFFD: JavaScript writes one when it cuts a string.
@@ -37,29 +37,31 @@ import (
 // Check accepts the result, except that DecodeJSON does not check dictionary
 // indices.
 func DecodeJSON(dst []byte, s Signal, text []byte) ([]byte, error) {
-	return DecodeJSONContext(context.Background(), dst, s, text)
+	out, _, err := DecodeJSONContext(context.Background(), dst, s, text)
+	return out, err
 }
 
 // DecodeJSONContext is DecodeJSON that ends, with the cause of the context, when ctx
-// does: the costliest text of 64 MiB takes about a second.
-func DecodeJSONContext(ctx context.Context, dst []byte, s Signal, text []byte) ([]byte, error) {
+// does: the costliest text of 64 MiB takes about a second. It also returns the first
+// field that is not known.
+func DecodeJSONContext(ctx context.Context, dst []byte, s Signal, text []byte) ([]byte, UnknownField, error) {
 	if !s.Valid() {
-		return dst, fmt.Errorf("decode JSON request: %s", s)
+		return dst, UnknownField{}, fmt.Errorf("decode JSON request: %s", s)
 	}
 	d := jsonDecoder{text: text, out: dst[:cap(dst)], n: len(dst), packedWidth: 1, ctx: ctx, lookAt: lookEvery}
 	if ctx.Done() == nil {
 		d.lookAt = math.MaxInt
 	}
 	if d.run(roots[s]) {
-		return d.out[:d.n], nil
+		return d.out[:d.n], d.unknown, nil
 	}
 	switch {
 	case d.err == ErrShortBuffer:
-		return dst, ErrShortBuffer
+		return dst, d.unknown, ErrShortBuffer
 	case d.ended:
-		return dst, fmt.Errorf("decode JSON request: %w", d.err)
+		return dst, d.unknown, fmt.Errorf("decode JSON request: %w", d.err)
 	}
-	return dst, &JSONError{Signal: s, Offset: d.at, Path: d.path(), Err: d.err}
+	return dst, d.unknown, &JSONError{Signal: s, Offset: d.at, Path: d.path(), Err: d.err}
 }
 
 // failed is what a method returns instead of the index after the text that it read
@@ -82,6 +84,8 @@ type jsonDecoder struct {
 	lookAt int
 	ended  bool
 
+	unknown UnknownField // the first one
+
 	top   int
 	stack [maxFrames]jsonFrame
 
@@ -97,6 +101,40 @@ type jsonDecoder struct {
 // lookEvery is how many bytes of text are decoded between two looks at the context: a
 // few milliseconds of the costliest.
 const lookEvery = 256 << 10
+
+// UnknownField is a key in JSON that its message does not have. The zero value is none.
+type UnknownField struct {
+	// End is the index in the text of the colon after the key, 0 if there is no such key.
+	End     int
+	key     int // the index of the key
+	message uint8
+}
+
+// Key returns the key, quoted, as in the text.
+func (u UnknownField) Key(text []byte) []byte { return bytes.TrimRight(text[u.key:u.End], " \t\r\n") }
+
+// Known returns the names of the fields that the message has.
+func (u UnknownField) Known() (names []string) {
+	if u.End == 0 {
+		return nil
+	}
+	for i := range jsonMessages[u.message] {
+		names = append(names, jsonMessages[u.message][i].name())
+	}
+	return names
+}
+
+// Signal returns the signal whose requests have such a field, 0 if there is none.
+func (u UnknownField) Signal(text []byte) Signal {
+	for s := Traces; u.End > 0 && s.Valid(); s++ {
+		for _, f := range jsonMessages[roots[s]] {
+			if key := string(bytes.Trim(u.Key(text), `"`)); key == f.name() || key == f.orig {
+				return s
+			}
+		}
+	}
+	return 0
+}
 
 // looks returns i, or failed if the context has ended.
 func (d *jsonDecoder) looks(i int) int {
@@ -433,6 +471,9 @@ func (d *jsonDecoder) key(fr *jsonFrame, i int) (*jsonField, int) {
 			fr.field = uint8(k + 1)
 			return f, next + 1
 		}
+	}
+	if d.unknown.End == 0 {
+		d.unknown = UnknownField{End: next, key: i, message: fr.message}
 	}
 	return nil, next + 1
 }

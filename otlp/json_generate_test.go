@@ -42,7 +42,7 @@ func (g *jsonGenerator) message(m uint8, depth int) {
 	if m == msgKeyValue && !g.one(4) {
 		n = 0
 		g.out.WriteString(`"key":`)
-		g.text(jsonString)
+		g.text(jsonString, 0)
 		g.out.WriteString(`,"value":`)
 		g.message(msgAnyValue, depth+1)
 	}
@@ -106,7 +106,7 @@ func (g *jsonGenerator) value(f *jsonField, depth int) {
 		}
 		g.message(f.arg, depth+1)
 	case jsonString, jsonBytes, jsonHex:
-		g.text(f.kind)
+		g.text(f.kind, int(f.arg))
 	case jsonBool:
 		g.write(pick(g, "true", "false"))
 	case jsonEnum:
@@ -146,13 +146,17 @@ func (g *jsonGenerator) number(s string) {
 	g.write(s)
 }
 
-func (g *jsonGenerator) text(kind jsonKind) {
+// text writes a string, bytes, or an id of size bytes.
+func (g *jsonGenerator) text(kind jsonKind, size int) {
 	raw := make([]byte, g.rng.IntN(6)+g.rng.IntN(2)*g.rng.IntN(150))
 	for i := range raw {
 		raw[i] = byte(g.rng.IntN(256))
 	}
 	switch kind {
 	case jsonHex:
+		if !g.evil || !g.one(40) {
+			raw = append(raw, make([]byte, 16)...)[:size*g.rng.IntN(2)]
+		}
 		s := hex.EncodeToString(raw)
 		if g.one(3) {
 			s = strings.ToUpper(s)
@@ -219,13 +223,13 @@ func (g *jsonGenerator) unknown(depth int) {
 			if j > 0 {
 				g.write(",")
 			}
-			g.text(jsonString)
+			g.text(jsonString, 0)
 			g.write(":")
 			g.unknown(depth + 1)
 		}
 		g.write("}")
 	case k == 2:
-		g.text(jsonString)
+		g.text(jsonString, 0)
 	default:
 		g.write(pick(g, "0", "-1.5e+7", "true", "false", "null", `""`, "123456789012345678901234567890"))
 	}

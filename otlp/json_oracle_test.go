@@ -228,10 +228,13 @@ func readText(f protoreflect.FieldDescriptor, v string) (string, error) {
 	switch {
 	case isStringField(f):
 		v = base64.StdEncoding.EncodeToString([]byte(v))
-	case f.Kind() == protoreflect.BytesKind && strings.HasSuffix(string(f.Name()), "_id"):
+	case isID(f):
 		b, err := hex.DecodeString(v)
 		if err != nil {
 			return "", err
+		}
+		if len(b) > 0 && len(b) != idLength(f) {
+			return "", errOracle
 		}
 		v = base64.StdEncoding.EncodeToString(b)
 	case f.Kind() == protoreflect.EnumKind && f.Enum().Values().ByName(protoreflect.Name(v)) == nil:

@@ -71,7 +71,9 @@ const (
 
 // The documented choices of DecodeJSON, with the resulting bytes.
 func TestDecodeJSONTakes(t *testing.T) {
-	id := []byte{0x5b, 0x8e, 0xff, 0xf7}
+	id, id8 := bytes.Repeat([]byte{0x5b, 0x8e, 0xff, 0xf7}, 4), bytes.Repeat([]byte{0x5b, 0x8e, 0xff, 0xf7}, 2)
+	const hex8 = "5b8EFFF75b8efff7"
+	const hex16 = hex8 + hex8
 	inf, nan := math.Inf(1), math.NaN()
 	for _, c := range []struct {
 		name   string
@@ -93,10 +95,10 @@ func TestDecodeJSONTakes(t *testing.T) {
 		{"null in a list of messages", Traces, `{"resourceSpans":[null,{}]}`, join(msg(1), msg(1))},
 		{"null in a list of values", Traces, valueJSON(`"arrayValue":{"values":[null]}`), value(msg(5, msg(1)))},
 		{"null in a list of strings", Profiles, `{"dictionary":{"stringTable":[null]}}`, msg(2, msg(5))},
-		{"ids in hex", Traces, spanJSON(`"traceId":"5B8efff7","spanId":"5b8EFFF7","parentSpanId":"5b8efff7"`), span(msg(1, id), msg(2, id), msg(4, id))},
-		{"ids with escapes", Traces, spanJSON(`"traceId":"\u0035b8efff7"`), span(msg(1, id))},
-		{"ids of links", Traces, spanJSON(`"links":[{"traceId":"5b8efff7","spanId":""}]`), span(msg(13, msg(1, id)))},
-		{"the id of a profile", Profiles, `{"resourceProfiles":[{"scopeProfiles":[{"profiles":[{"profileId":"5b8efff7"}]}]}]}`, msg(1, msg(2, msg(2, msg(7, id))))},
+		{"ids in hex", Traces, spanJSON(`"traceId":"` + hex16 + `","spanId":"` + hex8 + `","parentSpanId":"` + hex8 + `"`), span(msg(1, id), msg(2, id8), msg(4, id8))},
+		{"ids with escapes", Traces, spanJSON(`"traceId":"\u0035` + hex16[1:] + `"`), span(msg(1, id))},
+		{"ids of links", Traces, spanJSON(`"links":[{"traceId":"` + hex16 + `","spanId":""}]`), span(msg(13, msg(1, id)))},
+		{"the id of a profile", Profiles, `{"resourceProfiles":[{"scopeProfiles":[{"profiles":[{"profileId":"` + hex16 + `"}]}]}]}`, msg(1, msg(2, msg(2, msg(7, id))))},
 		{"enums as numbers", Traces, spanJSON(`"kind":2,"status":{"code":2}`), span(varint(6, 2), msg(15, varint(3, 2)))},
 		{"enums as names", Traces, spanJSON(`"kind":"SPAN_KIND_SERVER","status":{"code":"STATUS_CODE_ERROR"}`), span(varint(6, 2), msg(15, varint(3, 2)))},
 		{"enums that are new", Traces, spanJSON(`"kind":-7`), span(varint(6, math.MaxUint64-6))},
@@ -179,6 +181,8 @@ func TestDecodeJSONRefuses(t *testing.T) {
 		{`{"x":nul}`, "nul}", "", "expected null"},
 		{`{"x":` + strings.Repeat("[", maxUnknownDepth+1), "[", "", "nested deeper than 512"},
 		{spanJSON(`"traceId":"0"`), `"0"}]}]}]}`, inSpan + ".traceId", "hex"},
+		{spanJSON(`"traceId":"5b8efff7"`), `"5b8efff7"}]}]}]}`, inSpan + ".traceId", "identifier of 4 bytes, expected 16 or none"},
+		{spanJSON(`"spanId":"00112233445566778899aabbccddeeff"`), `"00112233445566778899aabbccddeeff"}]}]}]}`, inSpan + ".spanId", "identifier of 16 bytes, expected 8 or none"},
 		{spanJSON(`"name":"x","traceId":"W47/95gDgQPSabYzgT/GDA=="`), `"W47/95gDgQPSabYzgT/GDA=="}]}]}]}`, inSpan + ".traceId", "hex"},
 		{spanJSON(`"trace_id":7`), `7}]}]}]}`, inSpan + ".traceId", "a string of hex"},
 		{spanJSON(`"name":7`), `7}]}]}]}`, inSpan + ".name", "a string"},
@@ -815,14 +819,33 @@ func TestDecodeJSONEndsWithItsContext(t *testing.T) {
 		"unknown fields": list(`{`, `"x":0`, `}`),
 	} {
 		dst := make([]byte, 0, MaxWireBytes(len(text)))
-		if _, err := DecodeJSONContext(t.Context(), dst, Metrics, []byte(text)); err != nil {
+		if _, _, err := DecodeJSONContext(t.Context(), dst, Metrics, []byte(text)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		gone := errors.New("gone")
 		cancel(gone)
-		if out, err := DecodeJSONContext(ctx, dst, Metrics, []byte(text)); !errors.Is(err, gone) || len(out) != 0 {
+		if out, _, err := DecodeJSONContext(ctx, dst, Metrics, []byte(text)); !errors.Is(err, gone) || len(out) != 0 {
 			t.Errorf("%s: %d bytes, %v", name, len(out), err)
+		}
+	}
+}
+
+// The first key that is not known is reported, with what would be.
+func TestUnknownField(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"resourceLogs":[{}]}`:                           "",
+		`{"resourceSpans":[{}]}`:                          `"resourceSpans" [resourceLogs]`,
+		`{ "a\u0062" : 1, "b":2}`:                         `"a\u0062" [resourceLogs]`,
+		`{"resourceLogs":[{"scopeLog":[{}],"other":"x"}]}`: `"scopeLog" [resource scopeLogs schemaUrl]`,
+	} {
+		_, u, err := DecodeJSONContext(t.Context(), make([]byte, 0, 100), Logs, []byte(text))
+		got := ""
+		if u.End > 0 {
+			got = fmt.Sprintf("%s %v", u.Key([]byte(text)), u.Known())
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %s, %v, want %s", text, got, err, want)
 		}
 	}
 }

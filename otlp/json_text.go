@@ -263,25 +263,28 @@ var hexValues = func() (v [256]uint8) {
 
 var errHex = errors.New("id is not an even number of hex digits")
 
-// hex reads an id and writes it as a field with this tag.
-func (d *jsonDecoder) hex(tag uint8, sparse bool, i int) int {
-	if next := d.plainHex(tag, 16, i); next != 0 {
-		return next
-	}
-	if next := d.plainHex(tag, 8, i); next != 0 {
+// hex reads an id and writes it as field f.
+func (d *jsonDecoder) hex(f *jsonField, sparse bool, i int) int {
+	if next := d.plainHex(f.tag, int(f.arg), i); next != 0 {
 		return next
 	}
 	s, next := d.content(i, "a string of hex digits")
 	if next == failed || len(s) == 0 && sparse {
 		return next
 	}
-	if len(s)%2 != 0 {
+	switch {
+	case len(s)%2 != 0:
 		return d.fail(i, errHex)
+	case len(s) != 2*int(f.arg) && len(s) != 0:
+		if !isHex(s) {
+			return d.fail(i, errHex)
+		}
+		return d.fail(i, &idError{len(s) / 2, int(f.arg)})
 	}
 	if !d.ensure(len(s) / 2) {
 		return failed
 	}
-	d.putTag(tag)
+	d.putTag(f.tag)
 	d.putVarint(uint64(len(s) / 2))
 	// s may be in the same buffer, at a higher offset: writing does not overtake
 	// reading.
@@ -301,6 +304,15 @@ func (d *jsonDecoder) hex(tag uint8, sparse bool, i int) int {
 	}
 	d.n += len(out)
 	return next
+}
+
+func isHex(s []byte) bool {
+	for _, c := range s {
+		if hexValues[c] > 0xf {
+			return false
+		}
+	}
+	return true
 }
 
 // plainHex is the fast path of hex for ids of size bytes, a multiple of four. It

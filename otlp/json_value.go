@@ -18,7 +18,7 @@ func (d *jsonDecoder) scalar(fr *jsonFrame, f *jsonField, i int) int {
 	case jsonString:
 		return d.string(f.tag, sparse, i)
 	case jsonHex:
-		return d.hex(f.tag, sparse, i)
+		return d.hex(f, sparse, i)
 	case jsonBytes:
 		return d.base64(f.tag, sparse, i)
 	}

@@ -100,13 +100,16 @@ var indexFields = map[string]string{
 // faults are the documented reasons for which Check rejects requests that the
 // official module accepts. The test finds them in a request by a walk of its own,
 // which uses the descriptors and recursion.
-type faults struct{ mistyped, outside, deep bool }
+type faults struct{ mistyped, outside, deep, id bool }
 
 // justified reports whether err is one of them and was found in the request.
 func (f faults) justified(err error) bool {
 	var typ *typeError
 	var index *indexError
+	var id *idError
 	switch {
+	case errors.As(err, &id):
+		return f.id
 	case errors.As(err, &typ):
 		return f.mistyped
 	case errors.As(err, &index):
@@ -130,6 +133,7 @@ func (f *faults) find(d protoreflect.MessageDescriptor, data []byte, sizes map[s
 		own := wireTypes[fd.Kind()]
 		packed := fd.IsList() && own != wire.TypeBytes && c.Type == wire.TypeBytes
 		f.mistyped = f.mistyped || c.Type != own && !packed
+		f.id = f.id || isID(fd) && len(c.Bytes) > 0 && len(c.Bytes) != idLength(fd)
 		if fd.Kind() == protoreflect.MessageKind && c.Type == wire.TypeBytes {
 			f.find(fd.Message(), c.Bytes, sizes, depth)
 		}
@@ -148,6 +152,27 @@ func (f *faults) find(d protoreflect.MessageDescriptor, data []byte, sizes map[s
 			f.outside = f.outside || uint32(v) != 0 && uint64(uint32(v)) >= sizes[table]
 		}
 	}
+}
+
+// isID and idLength say which fields are identifiers, and of how many bytes, by the
+// comments of trace.proto and profiles.proto.
+func isID(f protoreflect.FieldDescriptor) bool {
+	return f.Kind() == protoreflect.BytesKind && strings.HasSuffix(string(f.Name()), "_id")
+}
+
+// idLengthOf is 0 for other fields.
+func idLengthOf(f protoreflect.FieldDescriptor) int {
+	if !isID(f) {
+		return 0
+	}
+	return idLength(f)
+}
+
+func idLength(f protoreflect.FieldDescriptor) int {
+	if strings.HasSuffix(string(f.Name()), "span_id") {
+		return 8
+	}
+	return 16
 }
 
 var wireTypes = map[protoreflect.Kind]wire.Type{

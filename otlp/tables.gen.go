@@ -329,7 +329,7 @@ var tables = [numMessages][256]tagEntry{
 	msgSpan: {
 		8:   {opBadType, 0},
 		9:   {opBadType, 0},
-		10:  {opBytes, 0}, // trace_id
+		10:  {opID, 16}, // trace_id
 		11:  {opBadType, 0},
 		12:  {opBadType, 0},
 		13:  {opBadType, 0},
@@ -337,7 +337,7 @@ var tables = [numMessages][256]tagEntry{
 		15:  {opBadType, 0},
 		16:  {opBadType, 0},
 		17:  {opBadType, 0},
-		18:  {opBytes, 0}, // span_id
+		18:  {opID, 8}, // span_id
 		19:  {opBadType, 0},
 		20:  {opBadType, 0},
 		21:  {opBadType, 0},
@@ -353,7 +353,7 @@ var tables = [numMessages][256]tagEntry{
 		31:  {opBadType, 0},
 		32:  {opBadType, 0},
 		33:  {opBadType, 0},
-		34:  {opBytes, 0}, // parent_span_id
+		34:  {opID, 8}, // parent_span_id
 		35:  {opBadType, 0},
 		36:  {opBadType, 0},
 		37:  {opBadType, 0},
@@ -493,7 +493,7 @@ var tables = [numMessages][256]tagEntry{
 	msgSpanLink: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opBytes, 0}, // trace_id
+		10: {opID, 16}, // trace_id
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -501,7 +501,7 @@ var tables = [numMessages][256]tagEntry{
 		15: {opBadType, 0},
 		16: {opBadType, 0},
 		17: {opBadType, 0},
-		18: {opBytes, 0}, // span_id
+		18: {opID, 8}, // span_id
 		19: {opBadType, 0},
 		20: {opBadType, 0},
 		21: {opBadType, 0},
@@ -797,7 +797,7 @@ var tables = [numMessages][256]tagEntry{
 		55: {opBadType, 0},
 		32: {opBadType, 0},
 		33: {opBadType, 0},
-		34: {opBytes, 0}, // span_id
+		34: {opID, 8}, // span_id
 		35: {opBadType, 0},
 		36: {opBadType, 0},
 		37: {opBadType, 0},
@@ -805,7 +805,7 @@ var tables = [numMessages][256]tagEntry{
 		39: {opBadType, 0},
 		40: {opBadType, 0},
 		41: {opBadType, 0},
-		42: {opBytes, 0}, // trace_id
+		42: {opID, 16}, // trace_id
 		43: {opBadType, 0},
 		44: {opBadType, 0},
 		45: {opBadType, 0},
@@ -1311,7 +1311,7 @@ var tables = [numMessages][256]tagEntry{
 		71:  {opBadType, 0},
 		72:  {opBadType, 0},
 		73:  {opBadType, 0},
-		74:  {opBytes, 0}, // trace_id
+		74:  {opID, 16}, // trace_id
 		75:  {opBadType, 0},
 		76:  {opBadType, 0},
 		77:  {opBadType, 0},
@@ -1319,7 +1319,7 @@ var tables = [numMessages][256]tagEntry{
 		79:  {opBadType, 0},
 		80:  {opBadType, 0},
 		81:  {opBadType, 0},
-		82:  {opBytes, 0}, // span_id
+		82:  {opID, 8}, // span_id
 		83:  {opBadType, 0},
 		84:  {opBadType, 0},
 		85:  {opBadType, 0},
@@ -1455,7 +1455,7 @@ var tables = [numMessages][256]tagEntry{
 		55: {opBadType, 0},
 		56: {opBadType, 0},
 		57: {opBadType, 0},
-		58: {opBytes, 0}, // profile_id
+		58: {opID, 16}, // profile_id
 		59: {opBadType, 0},
 		60: {opBadType, 0},
 		61: {opBadType, 0},
@@ -1751,7 +1751,7 @@ var tables = [numMessages][256]tagEntry{
 	msgLink: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opBytes, 0}, // trace_id
+		10: {opID, 16}, // trace_id
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -1759,7 +1759,7 @@ var tables = [numMessages][256]tagEntry{
 		15: {opBadType, 0},
 		16: {opBadType, 0},
 		17: {opBadType, 0},
-		18: {opBytes, 0}, // span_id
+		18: {opID, 8}, // span_id
 		19: {opBadType, 0},
 		20: {opBadType, 0},
 		21: {opBadType, 0},

@@ -169,7 +169,7 @@ func (e tagEntry) mayHoldText() bool {
 	switch e.op {
 	case opBytes:
 		return e.arg == isText
-	case opPackedVarint, opPackedFixed64, opPackedFixed32, opPackedIndex:
+	case opID, opPackedVarint, opPackedFixed64, opPackedFixed32, opPackedIndex:
 		return false
 	}
 	return textless>>e.arg&1 == 0

@@ -53,6 +53,8 @@ const pdata1000 = "field 1000 of a ResourceX: pdata still knows it as the items 
 var reasons = []reason{
 	{officialOnly, "a known field has a wire type that it cannot have: the official module calls it unknown; pdata and penstock refuse it",
 		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.mistyped }},
+	{officialOnly, "an id of the wrong length: the official module takes any bytes; pdata and penstock refuse it",
+		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.badID }},
 	{officialOnly, "values nested deeper than 64: the official module stops at 10,000 messages",
 		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.deepValue }},
 	{officialOnly, "an index points outside its dictionary table: to the official module it is a number",
@@ -73,8 +75,6 @@ var reasons = []reason{
 		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.deepGroup }},
 	{pdataOnly, "an index points outside its dictionary table: pdata resolves only references of attributes",
 		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.outside }},
-	{pdataNot, "a trace, span or profile id that is neither empty nor of its length: penstock hands it on",
-		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.badID }},
 	{pdataNot, "a key beside a reference to a key, or a string that is reference 0 in a request without a string table",
 		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.reference }},
 	{pdataNot, pdataGroups, func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.group }},

@@ -1,6 +1,7 @@
 package resourceprocessor
 
 import (
+	"bytes"
 	"math/rand"
 	"strings"
 
@@ -99,6 +100,9 @@ func (r random) scalar(f protoreflect.FieldDescriptor) protoreflect.Value {
 		}
 		return protoreflect.ValueOfString(words[r.Intn(len(words))])
 	case protoreflect.BytesKind:
+		if n := map[string]int{"trace_id": 16, "profile_id": 16, "span_id": 8, "parent_span_id": 8}[name]; n > 0 {
+			return protoreflect.ValueOfBytes(bytes.Repeat([]byte{byte(r.Intn(256))}, n*r.Intn(2)))
+		}
 		return protoreflect.ValueOfBytes([]byte(words[r.Intn(len(words))]))
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOfBool(r.Intn(2) == 0)

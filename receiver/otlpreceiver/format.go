@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/internal/suggest"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
@@ -56,8 +57,9 @@ func fromJSON(ctx context.Context, r *frontend.Request, body *[]byte, maxBytes i
 		if err != nil {
 			return nil, frontend.RefuseOverload(err)
 		}
-		out, err := otlp.DecodeJSONContext(ctx, (*buf)[:0:room], r.Route.Signal, *body)
+		out, unknown, err := otlp.DecodeJSONContext(ctx, (*buf)[:0:room], r.Route.Signal, *body)
 		if err == nil {
+			r.Notice = noticeOf(r.Route.Signal, *body, out, unknown)
 			*buf = out
 			return buf, nil
 		}
@@ -71,6 +73,23 @@ func fromJSON(ctx context.Context, r *frontend.Request, body *[]byte, maxBytes i
 			return nil, frontend.RefuseSize(maxBytes)
 		}
 	}
+}
+
+// noticeOf returns the message for the client of a request in JSON that has no items and a
+// field that is not known, such as that of another signal.
+func noticeOf(s otlp.Signal, text, request []byte, u otlp.UnknownField) string {
+	if u.End == 0 {
+		return ""
+	}
+	if items, err := otlp.Check(s, request); err != nil || items > 0 {
+		return ""
+	}
+	key := strings.Trim(string(u.Key(text)), `"`)
+	notice := "the request has no items of " + s.String() + "; the field " + frontend.Quote(key) + " is not known"
+	if other := u.Signal(text); other.Valid() {
+		return notice + ": it is one of " + other.String() + ", which are sent to " + other.Spec().Path
+	}
+	return notice + suggest.Known(key, u.Known())
 }
 
 // formatFor finds the format of a Content-Type. known is false if it is the one

@@ -3,7 +3,6 @@ package otlpreceiver
 import (
 	"context"
 	"log/slog"
-	"sync"
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/obsreport"
@@ -17,9 +16,6 @@ const (
 	// requests: at the first, and then at each 64th. Looking at all would cost as
 	// much as the check of the request, and the strings of one client are mostly alike.
 	inspectEvery = 64
-	// maxLoggedClients bounds how many clients are remembered for having been
-	// logged. Further ones are counted only.
-	maxLoggedClients = 1024
 )
 
 // textCheck deals with strings that are not UTF-8, as the protocol wants them to
@@ -28,13 +24,11 @@ type textCheck struct {
 	policy TextPolicy
 	obs    *obsreport.Receiver
 	log    *slog.Logger
-
-	mu     sync.Mutex
-	logged map[string]bool // by client
+	logged frontend.Once
 }
 
 func newTextCheck(p TextPolicy, obs *obsreport.Receiver, log *slog.Logger) *textCheck {
-	return &textCheck{policy: p, obs: obs, log: log, logged: map[string]bool{}}
+	return &textCheck{policy: p, obs: obs, log: log}
 }
 
 // inspect is frontend.Options.Inspect. Its error is a refusal.
@@ -74,13 +68,7 @@ func repaired(r *frontend.Request, b *pipeline.Batch) (*pipeline.Batch, error) {
 }
 
 func (t *textCheck) logOnce(client string, bad error) {
-	t.mu.Lock()
-	due := !t.logged[client] && len(t.logged) < maxLoggedClients
-	if due {
-		t.logged[client] = true
-	}
-	t.mu.Unlock()
-	if !due {
+	if !t.logged.First(client) {
 		return
 	}
 	doing := map[TextPolicy]string{RepairText: "repairing them", RejectText: "refusing the requests"}[t.policy]

@@ -40,20 +40,30 @@ func newJSONModel(requests *model) (*jsonModel, error) {
 	return j, nil
 }
 
-// hexFields are the bytes fields that are hex digits in JSON, by "JSON Protobuf
-// Encoding" of OTLP and, for profile_id, as in the Collector.
-var hexFields = map[string]bool{"trace_id": true, "span_id": true, "parent_span_id": true, "profile_id": true}
+// idBytes are the identifiers and their lengths in bytes (trace.proto, profiles.proto).
+// They are hex digits in JSON, by "JSON Protobuf Encoding" of OTLP and, for
+// profile_id, as in the Collector.
+var idBytes = map[string]int{"trace_id": 16, "span_id": 8, "parent_span_id": 8, "profile_id": 16}
+
+// IDBytes returns the length of the identifier, 0 if the field is none.
+func (f *field) IDBytes() int {
+	if f.Kind != protoreflect.BytesKind {
+		return 0
+	}
+	return idBytes[f.Proto]
+}
 
 // JSONKind is the field's kind in the JSON tables.
 func (f *field) JSONKind() string {
-	if f.Kind == protoreflect.BytesKind && hexFields[f.Proto] {
+	if f.IDBytes() > 0 {
 		return "jsonHex"
 	}
 	k := f.Kind.String()
 	return "json" + strings.ToUpper(k[:1]) + k[1:]
 }
 
-// JSONArg is the argument of the kind: the nested message, or the enum.
+// JSONArg is the argument of the kind: the nested message, the enum, or the length of
+// an identifier.
 func (f *field) JSONArg() string {
 	switch f.Kind {
 	case protoreflect.MessageKind:
@@ -61,7 +71,7 @@ func (f *field) JSONArg() string {
 	case protoreflect.EnumKind:
 		return "json" + f.Type
 	}
-	return "0"
+	return fmt.Sprint(f.IDBytes())
 }
 
 // JSONForm is the cardinality of the field.

@@ -81,6 +81,9 @@ func (f *field) op(m *message) (op, arg string) {
 	if f.Kind == protoreflect.StringKind {
 		return "opBytes", "isText"
 	}
+	if n := f.IDBytes(); n > 0 {
+		return "opID", fmt.Sprint(n)
+	}
 	return [...]string{"opVarint", "opFixed64", "opBytes", "", "", "opFixed32"}[f.Wire()], "0"
 }
 

@@ -3,6 +3,7 @@ package frontend
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime/debug"
 	"time"
 
@@ -23,7 +24,7 @@ func (r *Request) export(ctx context.Context, body *[]byte) ([]byte, *Refusal) {
 	out, err := r.deliver(ctx, body)
 	op.End(r.Format, out, err)
 	if err == nil {
-		return nil, nil
+		return r.notice(ctx), nil
 	}
 	var refused *Refusal
 	if errors.As(err, &refused) {
@@ -35,6 +36,22 @@ func (r *Request) export(ctx context.Context, body *[]byte) ([]byte, *Refusal) {
 		return otlp.AppendPartialSuccess(nil, int64(out.Refused), r.clientText(e)), nil
 	}
 	return nil, refusalFor(e, r.clientText(e))
+}
+
+// notice returns the response to a request of which everything was accepted. A partial
+// success of which nothing is rejected is a warning (OTLP specification, "Partial
+// Success").
+func (r *Request) notice(ctx context.Context) []byte {
+	if r.Notice == "" {
+		return nil
+	}
+	f := r.front
+	f.Obs.Unrecognized(ctx, r.Route.Signal, r.Format)
+	if f.unrecognized.First(r.Peer.Host) {
+		f.Log.LogAttrs(ctx, slog.LevelWarn, "accepted a request without items, logged once for each client",
+			slog.String("client", r.Peer.Host), slog.String("signal", r.Route.Signal.String()), slog.String("error", clip(r.Notice)))
+	}
+	return otlp.AppendPartialSuccess(nil, 0, clip(r.Notice))
 }
 
 // deliver checks the bytes, calls the consumer and says what became of the
@@ -86,9 +103,29 @@ func (r *Request) batch(body *[]byte) (*pipeline.Batch, error) {
 				refused.Message = older + " (" + refused.Message + ")"
 			}
 		}
+		if other := otherSignal(r.Route.Signal, buf.Bytes); other != 0 {
+			refused.Message = "the body is a valid request of " + other.String() + ", not of " + r.Route.Signal.String() + " (" + refused.Message + ")"
+		}
 		return nil, refused
 	}
 	return b, nil
+}
+
+// otherSignal returns the signal of which request is valid, 0 if there is none or more
+// than one.
+func otherSignal(s otlp.Signal, request []byte) (found otlp.Signal) {
+	for _, other := range otlp.Signals() {
+		if other == s {
+			continue
+		}
+		if items, err := otlp.Check(other, request); err == nil && items > 0 {
+			if found != 0 {
+				return 0
+			}
+			found = other
+		}
+	}
+	return found
 }
 
 // hold gives the batch the request's ticket: its bytes count until it is released,

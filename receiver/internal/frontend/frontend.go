@@ -95,7 +95,8 @@ type Options struct {
 // FrontEnd serves the requests of one transport of a receiver.
 type FrontEnd struct {
 	Options
-	traced bool
+	traced       bool
+	unrecognized Once
 }
 
 // New returns a front end.

@@ -1,0 +1,74 @@
+package otlpreceiver
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+// A request in JSON in which nothing is known is answered with a warning that says what
+// was sent, is counted, and is logged once for each client.
+func TestJSONInWhichNothingIsKnown(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		signal     otlp.Signal
+		text, want string // want is empty: no warning
+	}{
+		"of another signal":      {otlp.Logs, jsonRequests[otlp.Traces], `"resourceSpans" is not known: it is one of traces, which are sent to /v1/traces`},
+		"in its other name":      {otlp.Traces, `{"resource_metrics":[{}]}`, "sent to /v1/metrics"},
+		"misspelt":               {otlp.Logs, strings.Replace(jsonRequests[otlp.Logs], "resourceLogs", "resourceLog", 1), `did you mean \"resourceLogs\"?`},
+		"misspelt inside":        {otlp.Logs, strings.Replace(jsonRequests[otlp.Logs], "scopeLogs", "scopeLog", 1), `did you mean \"scopeLogs\"?`},
+		"empty":                  {otlp.Logs, `{}`, ""},
+		"without items":          {otlp.Logs, `{"resourceLogs":[]}`, ""},
+		"with an unknown field":  {otlp.Logs, strings.Replace(jsonRequests[otlp.Logs], `{`, `{"x":1,`, 1), ""},
+		"of the signal, a field": {otlp.Metrics, jsonRequests[otlp.Metrics], ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, testConfig())
+			const times = 3
+			for range times {
+				a := r.sendJSON(tt.signal, "", tt.text)
+				body := string(a.body)
+				warned := strings.Contains(body, "errorMessage")
+				if !a.ok() || warned != (tt.want != "") || !strings.Contains(body, tt.want) && !strings.Contains(strings.ReplaceAll(body, `\"`, `"`), tt.want) {
+					t.Errorf("%d %s, want %q", a.http, body, tt.want)
+				}
+			}
+			logged := len(r.logs.Lines("accepted a request without items"))
+			counted := r.metric("otelcol_receiver_unrecognized_requests")
+			if tt.want == "" && (logged != 0 || counted != 0) || tt.want != "" && (logged != 1 || counted != times) {
+				t.Errorf("%d lines are logged, %d requests counted", logged, counted)
+			}
+		})
+	}
+}
+
+// A request of another signal that is not valid as one of the signal of the path is
+// refused with the name of the other signal.
+func TestRequestOfAnotherSignal(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig())
+	for _, transport := range testTransports {
+		for _, tt := range []struct{ sent, as otlp.Signal }{
+			{otlp.Metrics, otlp.Traces}, {otlp.Logs, otlp.Traces}, {otlp.Traces, otlp.Logs}, {otlp.Traces, otlp.Metrics},
+		} {
+			a := transport.send(r, tt.as, "", request(tt.sent, 3))
+			want := "the body is a valid request of " + tt.sent.String() + ", not of " + tt.as.String()
+			if a.ok() || !strings.Contains(a.status.GetMessage(), want) {
+				t.Errorf("%s of %s as %s: %v, want %q", transport.name, tt.sent, tt.as, a.status, want)
+			}
+		}
+	}
+}
+
+// Identifiers of a wrong length are refused with their place.
+func TestIdentifiersOfAWrongLength(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig())
+	a := r.sendJSON(otlp.Traces, "", `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"010203"}]}]}]}`)
+	const want = "resourceSpans[0].scopeSpans[0].spans[0].traceId: identifier of 3 bytes, expected 16 or none"
+	if a.http != 400 || !strings.Contains(a.status.GetMessage(), want) {
+		t.Errorf("%d %v, want %q", a.http, a.status, want)
+	}
+}
