@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -41,25 +42,42 @@ func formats() []*format {
 			response: func(_ otlp.Signal, wire []byte) []byte { return wire },
 		},
 		{
-			name: "json", mediaType: "application/json", marshal: protojson.Marshal, toWire: fromJSON,
+			name: "json", mediaType: "application/json", marshal: protojson.Marshal, toWire: new(jsonReader).toWire,
 			response: func(s otlp.Signal, wire []byte) []byte { return otlp.AppendResponseJSON(nil, s, wire) },
 		},
 	}
 }
 
-// fromJSON decodes a body of JSON into at most maxBytes bytes. The wire form is
-// nearly always the shorter one; lists of small numbers grow, eightfold at most.
-func fromJSON(ctx context.Context, r *frontend.Request, body *[]byte, maxBytes int) (*[]byte, *frontend.Refusal) {
+// jsonReader decodes bodies of JSON. It remembers how large requests of each signal
+// were in protobuf relative to their text, so that it asks for the room that the next
+// one probably needs.
+type jsonReader struct {
+	ratio [otlp.Profiles + 1]atomic.Uint32 // in parts of ratioOne
+}
+
+const (
+	ratioOne = 1 << 10
+	// leastRatio is what nearly all texts need. More than mostRatio is not asked for
+	// ahead: a client could make the requests of others too large for the budget.
+	leastRatio, mostRatio = ratioOne / 2, ratioOne
+)
+
+// toWire decodes a body into at most maxBytes bytes. The wire form is nearly always the
+// shorter one; lists of small numbers grow, eightfold at most.
+func (j *jsonReader) toWire(ctx context.Context, r *frontend.Request, body *[]byte, maxBytes int) (*[]byte, *frontend.Refusal) {
 	defer bufpool.Put(body)
-	most := min(otlp.MaxWireBytes(len(*body)), maxBytes)
-	for room := min(len(*body)/2+64, most); ; room = min(4*room, most) {
+	s, text := r.Route.Signal, *body
+	most := min(otlp.MaxWireBytes(len(text)), maxBytes)
+	for room := min(j.room(s, len(text)), most); ; room = min(4*room, most) {
 		buf, err := r.GetBuffer(cap(*body), room)
 		if err != nil {
 			return nil, frontend.RefuseOverload(err)
 		}
-		out, unknown, err := otlp.DecodeJSONContext(ctx, (*buf)[:0:room], r.Route.Signal, *body)
+		room = min(cap(*buf), most) // it is charged as a whole
+		out, unknown, err := otlp.DecodeJSONContext(ctx, (*buf)[:0:room], s, text)
 		if err == nil {
-			r.Notice = noticeOf(r.Route.Signal, *body, out, unknown)
+			j.learn(s, len(text), len(out))
+			r.Notice = noticeOf(s, text, out, unknown)
 			*buf = out
 			return buf, nil
 		}
@@ -72,6 +90,24 @@ func fromJSON(ctx context.Context, r *frontend.Request, body *[]byte, maxBytes i
 		case room == most:
 			return nil, frontend.RefuseSize(maxBytes)
 		}
+	}
+}
+
+// room returns how many bytes to try first for n bytes of text.
+func (j *jsonReader) room(s otlp.Signal, n int) int {
+	return int(int64(n)*int64(min(max(leastRatio, j.ratio[s].Load()), mostRatio))/ratioOne) + 64
+}
+
+// learn adapts the ratio to a request: at once if it needs more, a little if less.
+func (j *jsonReader) learn(s otlp.Signal, text, wire int) {
+	const spare, slow = 16, 16 // a sixteenth more than needed; a sixteenth of the way down
+	now := uint32(int64(wire)*ratioOne/int64(text)) * (spare + 1) / spare
+	old := j.ratio[s].Load()
+	if now <= old {
+		now = old - (old-now)/slow
+	}
+	if now != old {
+		j.ratio[s].Store(now)
 	}
 }
 
