@@ -53,6 +53,7 @@ func formats() []*format {
 // one probably needs.
 type jsonReader struct {
 	ratio [otlp.Profiles + 1]atomic.Uint32 // in parts of ratioOne
+	again atomic.Int64                     // how often the room was too small
 }
 
 const (
@@ -90,6 +91,7 @@ func (j *jsonReader) toWire(ctx context.Context, r *frontend.Request, body *[]by
 		case room == most:
 			return nil, frontend.RefuseSize(maxBytes)
 		}
+		j.again.Add(1)
 	}
 }
 
