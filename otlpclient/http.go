@@ -185,7 +185,7 @@ func (c *HTTP) send(ctx context.Context, row httpRow, r Request, p *payload) (An
 	c.traffic.listen(resp)
 	defer resp.Body.Close()
 	if resp.StatusCode/100 == 2 {
-		return readAnswer(resp), nil
+		return readAnswer(resp)
 	}
 	e := classifyHTTP(resp.StatusCode, resp.Header.Get("Retry-After"), c.now())
 	e.Err = refusal(resp)

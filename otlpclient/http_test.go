@@ -296,7 +296,6 @@ func TestHTTPAnswers(t *testing.T) {
 		"text":        {200, "text/plain", "ok", Answer{}, `content type is "text/plain"`},
 		"json":        {200, "application/json", "{}", Answer{}, "application/json"},
 		"unreadable":  {200, contentType, "\xff\xff\xff", Answer{}, "the answer is not an OTLP response"},
-		"4 MiB + 1":   {200, contentType, string(make([]byte, maxResponseBytes+1)), Answer{}, "longer than"},
 		"a gzip bomb": {200, contentType, bomb.String(), Answer{}, "the answer is not an OTLP response"},
 	} {
 		s := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
@@ -319,6 +318,21 @@ func TestHTTPAnswers(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
 		}
+	}
+}
+
+// An answer that is too long is an error for good, although its status is success.
+func TestHTTPAnswerTooLong(t *testing.T) {
+	t.Parallel()
+	s := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", contentType)
+		w.Write(make([]byte, maxResponseBytes+1))
+	})
+	_, err := send(t, newHTTP(t, s.URL, nil), otlp.Traces, text(100))
+	var e *Error
+	if !errors.As(err, &e) || e.Retryable || !strings.Contains(err.Error(), "longer than 4194304 bytes") {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -358,8 +372,10 @@ func TestHTTPEndlessAnswers(t *testing.T) {
 				got, err = sendWithin(t, s.URL, timeout)
 			}
 			switch {
-			case status == 200 && (err != nil || got.Warning == nil):
-				t.Errorf("200, slow %t: %+v, %v, want success with a warning", slow, got, err)
+			case status == 200 && slow && (err != nil || got.Warning == nil):
+				t.Errorf("200, slowly: %+v, %v, want success with a warning", got, err)
+			case status == 200 && !slow && asError(t, err).Retryable:
+				t.Errorf("200: %+v, want an error for good", err)
 			case status != 200 && asError(t, err).Retryable != (status == 503):
 				t.Errorf("%d, slow %t: %+v", status, slow, err)
 			}

@@ -7,31 +7,38 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+
+	"google.golang.org/grpc/codes"
 )
 
 // maxErrorBytes is as much as is read of a refusal's body.
 const maxErrorBytes = 64 << 10
 
 // readAnswer reads an answer with a status of success. Whatever is wrong with its body,
-// the request was taken.
-func readAnswer(resp *http.Response) Answer {
+// the request was taken; only a body that is too long is an error, for which the request
+// is not sent again (OTLP specification 1.11, "OTLP/HTTP Response").
+func readAnswer(resp *http.Response) (Answer, *Error) {
 	body, err := readAtMost(resp.Body, maxResponseBytes)
 	switch kind := mediaType(resp); {
+	case errors.Is(err, errLongAnswer):
+		return Answer{}, &Error{Code: codes.ResourceExhausted, HTTPStatus: resp.StatusCode, Err: fmt.Errorf("read the answer: %w", err)}
 	case err != nil:
-		return Answer{Warning: fmt.Errorf("read the answer: %w", err)}
+		return Answer{Warning: fmt.Errorf("read the answer: %w", err)}, nil
 	case len(body) == 0:
-		return Answer{}
+		return Answer{}, nil
 	case kind != contentType:
-		return Answer{Warning: fmt.Errorf("the answer's content type is %q, expected %s", printable([]byte(kind)), contentType)}
+		return Answer{Warning: fmt.Errorf("the answer's content type is %q, expected %s", printable([]byte(kind)), contentType)}, nil
 	}
-	return settle(body)
+	return settle(body), nil
 }
+
+var errLongAnswer = errors.New("it is too long")
 
 // readAtMost reads r to its end, which lets the connection be used again.
 func readAtMost(r io.Reader, maxBytes int) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, int64(maxBytes)+1))
 	if err == nil && len(b) > maxBytes {
-		err = fmt.Errorf("it is longer than %d bytes", maxBytes)
+		err = fmt.Errorf("%w: longer than %d bytes", errLongAnswer, maxBytes)
 	}
 	return b, err
 }

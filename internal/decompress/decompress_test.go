@@ -169,7 +169,7 @@ func zstdRuns(windowDescriptor byte, n int) []byte {
 	return b
 }
 
-const window1MiB, window8MiB, windowAbove8MiB = 10 << 3, 13 << 3, 13<<3 | 1
+const window1MiB, window8MiB, windowAbove8MiB, window512MiB, window1GiB = 10 << 3, 13 << 3, 13<<3 | 1, 19 << 3, 20 << 3
 
 // zstdClaims returns an empty frame that declares a content size of n bytes, in
 // a single segment.
@@ -260,7 +260,7 @@ func TestDecompressRefuses(t *testing.T) {
 		"gzip, half a header behind": {"gzip", append(gzipped(plain), 0x1f, 0x8b, 8, 0x10, 0, 0, 0, 0, 0, 0, 'a'), ErrCorrupt},
 		"zstd, one byte behind":      {"zstd", append(zstdSized(plain), 0), ErrCorrupt},
 		"zstd, text behind":          {"zstd", append(zstdStreamed(plain), "trailing data"...), ErrCorrupt},
-		"zstd window above 8 MiB":    {"zstd", zstdRuns(windowAbove8MiB, 1), ErrCorrupt},
+		"zstd window above 512 MiB":  {"zstd", zstdRuns(window1GiB, 1), ErrCorrupt},
 		"zstd segment above 8 MiB":   {"zstd", zstdClaims(8<<20 + 1), ErrCorrupt},
 		"zstd with less than said":   {"zstd", zstdClaims(1000), ErrCorrupt},
 		"zstd, only skippable, torn": {"zstd", []byte{0x50, 0x2a, 0x4d, 0x18, 9, 0, 0, 0, 1}, ErrCorrupt},
@@ -410,14 +410,22 @@ func TestDecompressBrokenSource(t *testing.T) {
 	}
 }
 
-// The decoder supports a window of 8 MiB, as it must.
+// The decoder supports a window of 8 MiB, as it must, and larger ones, which take no
+// memory. The test is not parallel: others would allocate at the same time.
 func TestDecompressLargestWindow(t *testing.T) {
-	t.Parallel()
-	got, err := Decompress("zstd", nil, bytes.NewReader(zstdRuns(window8MiB, 3)), 1<<20, nil)
-	if err != nil || len(*got) != 3*128<<10 {
-		t.Fatalf("window of 8 MiB: %v", err)
+	for _, window := range []byte{window8MiB, windowAbove8MiB, window512MiB} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got, err := Decompress("zstd", nil, bytes.NewReader(zstdRuns(window, 3)), 1<<20, nil)
+		runtime.ReadMemStats(&after)
+		if err != nil || len(*got) != 3*128<<10 {
+			t.Fatalf("window %#x: %v", window, err)
+		}
+		bufpool.Put(got)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 4<<20 {
+			t.Errorf("window %#x: %d bytes are allocated", window, took)
+		}
 	}
-	bufpool.Put(got)
 }
 
 // gzipBomb returns a reader of gib GiB of zeros, to be closed before the end.

@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	// maxZstdWindowBytes is the maximum window of a content coding: a decoder
-	// must support it, an encoder must not exceed it (RFC 9659, section 3).
-	maxZstdWindowBytes = 8 << 20
+	// maxZstdWindowBytes is the maximum window. An encoder must not exceed 8 MiB
+	// (RFC 9659, section 3), but some do, and here it costs nothing: the result is the
+	// window.
+	maxZstdWindowBytes = zstd.MaxWindowSize
 	// maxZstdBlockBytes is the maximum decompressed size of a block (RFC 8878,
 	// section 3.1.1.2).
 	maxZstdBlockBytes = 128 << 10
