@@ -179,6 +179,15 @@ func (c *HTTP) Send(ctx context.Context, r Request) (Answer, error) {
 func (c *HTTP) send(ctx context.Context, row httpRow, r Request, p *payload) (Answer, *Error) {
 	ctx = c.traffic.watch(ctx, len(r.Bytes), len(p.bytes))
 	resp, err := c.exchange(row.request(ctx, r.Headers, p))
+	for hops := 0; err == nil; hops++ {
+		to := redirect(resp)
+		if to == nil || hops == maxRedirects {
+			break
+		}
+		_ = resp.Body.Close()
+		row.url, row.host = to, ""
+		resp, err = c.exchange(row.request(ctx, r.Headers, p))
+	}
 	if err != nil {
 		return Answer{}, &Error{Retryable: true, Code: transportCode(err), Err: err}
 	}

@@ -412,7 +412,7 @@ func TestHTTPRedirectsAreNotFollowed(t *testing.T) {
 			http.Redirect(w, r, elsewhere.URL+"/x", status)
 		})
 		_, err := send(t, newHTTP(t, s.URL, nil), otlp.Traces, text(100))
-		if e := asError(t, err); e.Retryable || !strings.Contains(e.Error(), "not followed") || !strings.Contains(e.Error(), elsewhere.URL) {
+		if e := asError(t, err); e.Retryable || !strings.Contains(e.Error(), "is not followed") || !strings.Contains(e.Error(), elsewhere.URL) {
 			t.Errorf("%d: %+v", status, e)
 		}
 	}

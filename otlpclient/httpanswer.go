@@ -51,7 +51,8 @@ func refusal(resp *http.Response) error {
 		status += " " + text
 	}
 	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
-		return fmt.Errorf("%s: redirects are not followed, this one leads to %q", status, printable([]byte(to)))
+		return fmt.Errorf("%s: the redirect to %q is not followed, only 307 and 308 within a host are, %d in a row",
+			status, printable([]byte(to)), maxRedirects)
 	}
 	body, err := readAtMost(resp.Body, maxErrorBytes)
 	if err != nil && len(body) == 0 {

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -122,11 +125,25 @@ func (q *httpRequest) Credential(name string) []string {
 	return q.Header(name)
 }
 
+// cleanPath returns a path without empty elements, "." and "..": clients join a base
+// URL that ends in a slash with a path that begins with one. A slash at the end stays.
+func cleanPath(p string) string {
+	clean := path.Clean("/" + p)
+	if strings.HasSuffix(p, "/") && clean != "/" {
+		clean += "/"
+	}
+	return clean
+}
+
 // Route implements frontend.Transport.
 func (q *httpRequest) Route(r *frontend.Request) *frontend.Refusal {
 	route, ok := q.h.routes[r.Path]
 	if !ok {
-		return frontend.UnknownTarget("path", r.Path)
+		clean := cleanPath(r.Path)
+		if route, ok = q.h.routes[clean]; !ok {
+			return frontend.UnknownTarget("path", r.Path, slices.Sorted(maps.Keys(q.h.routes))...)
+		}
+		r.Path = clean
 	}
 	r.Route = route
 	switch {

@@ -1,6 +1,7 @@
 package otlpreceiver
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -70,5 +71,25 @@ func TestIdentifiersOfAWrongLength(t *testing.T) {
 	const want = "resourceSpans[0].scopeSpans[0].spans[0].traceId: identifier of 3 bytes, expected 16 or none"
 	if a.http != 400 || !strings.Contains(a.status.GetMessage(), want) {
 		t.Errorf("%d %v, want %q", a.http, a.status, want)
+	}
+}
+
+// Paths with empty elements are served, and the answer to an unknown path names those
+// that are.
+func TestPaths(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig())
+	header := http.Header{"Content-Type": {"application/x-protobuf"}}
+	for path, want := range map[string]int{
+		"//v1/traces": 200, "/v1//traces": 200, "///v1///traces": 200, "/./v1/traces": 200, "/v1/x/../traces": 200,
+		"/v1/traces/": 404, "/v1//traces/": 404, "/v1/trace": 404, "//": 404,
+	} {
+		a := r.request(http.MethodPost, path, header, request(otlp.Traces, 1))
+		if a.http != want {
+			t.Errorf("%s: %d %v", path, a.http, a.status)
+		}
+		if want == 404 && !strings.Contains(a.status.GetMessage(), "only at /v1/logs, /v1/metrics, /v1/profiles, /v1/traces, /v1development/profiles") {
+			t.Errorf("%s: %s", path, a.status.GetMessage())
+		}
 	}
 }

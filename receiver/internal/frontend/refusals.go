@@ -24,11 +24,13 @@ func ShuttingDown() *Refusal {
 
 // UnknownTarget is the refusal of a path or method ("path", "method") that nothing
 // serves.
-func UnknownTarget(kind, found string) *Refusal {
+func UnknownTarget(kind, found string, served ...string) *Refusal {
 	message := "nothing is served at " + kind + " " + Quote(found)
 	if strings.Contains(found, "v1experimental") {
 		message += ": this is OTLP profiles of an older wire format; expected " + otlp.Profiles.Spec().Service +
 			" or " + otlp.Profiles.Spec().Path
+	} else if len(served) > 0 {
+		message += ", only at " + strings.Join(served, ", ")
 	}
 	return &Refusal{Code: codes.Unimplemented, Message: message, Reason: obsreport.ReasonNotFound}
 }
