@@ -122,8 +122,10 @@ func codecFor(encoding string) (codec, bool) {
 			estimate: func(wire []byte) int { return len(wire) }}, true
 	case "gzip", "x-gzip":
 		return codec{name: "gzip", stream: gunzip, estimate: gzipSize}, true
-	case "zlib", "deflate":
+	case "zlib":
 		return codec{name: "zlib", stream: unzlib, estimate: zlibSize}, true
+	case "deflate":
+		return codec{name: "zlib", stream: undeflate, estimate: zlibSize}, true
 	case "zstd":
 		return codec{name: "zstd", whole: unzstd}, true
 	case "snappy":

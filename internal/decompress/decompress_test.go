@@ -2,6 +2,7 @@ package decompress
 
 import (
 	"bytes"
+	stdflate "compress/flate"
 	stdgzip "compress/gzip"
 	stdzlib "compress/zlib"
 	"crypto/sha256"
@@ -87,6 +88,13 @@ func zlibbed(b []byte) []byte {
 	return written(stdzlib.NewWriter(&out), &out, b)
 }
 
+// raw is the stream of RFC 1951 without a frame.
+func raw(b []byte) []byte {
+	var out bytes.Buffer
+	w, _ := stdflate.NewWriter(&out, stdflate.DefaultCompression)
+	return written(w, &out, b)
+}
+
 func snappyBlock(b []byte) []byte { return snappy.Encode(nil, b) }
 
 func snappyFramed(b []byte) []byte {
@@ -131,7 +139,7 @@ func bodies(b []byte) []body {
 		{"zstd streamed", "zstd", append(zstdStreamed(b), zstdSized(nil)...)},
 		{"zstd joined", "zstd", append(zstdSized(b[:third]), zstdStreamed(b[third:])...)},
 		{"zstd joined, skippable between", "zstd", slices.Concat(zstdSized(b[:third]), []byte{0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 1, 2}, zstdSized(b[third:]))},
-		{"zlib", "zlib", zlibbed(b)}, {"deflate", "deflate", zlibbed(b)},
+		{"zlib", "zlib", zlibbed(b)}, {"deflate", "deflate", zlibbed(b)}, {"raw deflate", "deflate", raw(b)},
 		{"snappy", "snappy", snappyBlock(b)}, {"snappy that is framed", "snappy", snappyFramed(b)},
 		{"x-snappy-framed", "x-snappy-framed", snappyFramed(b)},
 		{"framed, two streams", "x-snappy-framed", slices.Concat([]byte(snappyMagic), snappyFramed(b[:third]), []byte{0xfe, 1, 0, 0, 0}, snappyFramed(b[third:]))},
@@ -269,7 +277,10 @@ func TestDecompressRefuses(t *testing.T) {
 		"zlib that is not":          {"zlib", plain, ErrCorrupt},
 		"zlib, one byte behind":     {"zlib", append(zlibbed(plain), 0), ErrCorrupt},
 		"zlib, another behind":      {"deflate", append(zlibbed(plain), zlibbed(plain)...), ErrCorrupt},
-		"deflate without a header":  {"deflate", zlibbed(plain)[2:], ErrCorrupt},
+		"deflate, half a header":    {"deflate", zlibbed(plain)[1:], ErrCorrupt},
+		"zlib without a header":     {"zlib", zlibbed(plain)[2:], ErrCorrupt},
+		"raw deflate, cut off":      {"deflate", raw(plain)[:len(raw(plain))-1], ErrCorrupt},
+		"raw deflate, more behind":  {"deflate", append(raw(plain), 0), ErrCorrupt},
 		"zlib with a dictionary":    {"zlib", []byte{0x78, 0x20 | 0x9b&^0x3f | 0x1b, 1, 2, 3, 4, 5, 6}, ErrCorrupt},
 		"zlib, checksum wrong":      {"zlib", flipped(zlibbed(plain), -1), ErrCorrupt},
 		"gzip, checksum wrong":      {"gzip", flipped(gzipped(plain), -5), ErrCorrupt},
@@ -839,7 +850,11 @@ func oracle(encoding string, wire []byte, limit int) ([]byte, error) {
 	case "gzip":
 		r, err = stdgzip.NewReader(r)
 	case "zlib", "deflate":
-		r, err = stdzlib.NewReader(r)
+		if _, bad := stdzlib.NewReader(bytes.NewReader(wire)); encoding == "deflate" && errors.Is(bad, stdzlib.ErrHeader) && len(wire) > 1 {
+			r = stdflate.NewReader(src) // reads byte by byte: src implements io.ByteReader
+		} else {
+			r, err = stdzlib.NewReader(r)
+		}
 	case "zstd":
 		if len(wire) == 0 {
 			return nil, io.EOF

@@ -20,13 +20,28 @@ type inflater struct {
 	memory   bytes.Reader
 	in       byteSource // buffered or memory
 	gzip     gzip.Reader
-	zlib     io.ReadCloser // nil until first needed
+	zlib     io.ReadCloser // nil until first needed, as raw
+	raw      io.ReadCloser
 }
 
 // byteSource is read byte by byte, so that no data after the stream is lost.
 type byteSource interface {
 	flate.Reader
 	io.ByteScanner
+}
+
+// first returns the next two bytes of the input, as a number, without reading them.
+func (z *inflater) first() (n uint16, ok bool) {
+	var b [2]byte
+	if z.in == &z.memory {
+		_, err := z.memory.ReadAt(b[:], z.memory.Size()-int64(z.memory.Len()))
+		return binary.BigEndian.Uint16(b[:]), err == nil
+	}
+	head, err := z.buffered.Peek(2)
+	if err != nil {
+		return 0, false
+	}
+	return binary.BigEndian.Uint16(head), true
 }
 
 // inflaters is only a cache.
@@ -139,27 +154,51 @@ func zlibSize(wire []byte) int { return typicalRatio * len(wire) }
 
 var errTrailing = errors.New("unexpected data after the end")
 
-func unzlib(op *decompression, src io.Reader) error {
+func unzlib(op *decompression, src io.Reader) error { return inflate(op, src, false) }
+
+// undeflate is unzlib for the content coding "deflate", which is zlib (RFC 9110, section
+// 8.4.1.2). Some clients send the bare stream of RFC 1951, which is told apart by its
+// first two bytes (RFC 1950, section 2.2).
+func undeflate(op *decompression, src io.Reader) error { return inflate(op, src, true) }
+
+func inflate(op *decompression, src io.Reader, mayBeRaw bool) error {
 	if err := op.reserveInflater(); err != nil {
 		return err
 	}
 	z := newInflater(src)
-	err := z.unzlib(op)
+	reset := z.resetZlib
+	if head, ok := z.first(); ok && mayBeRaw && (head>>8&0xf != 8 || head%31 != 0) {
+		reset = z.resetRaw
+	}
+	err := z.unzlib(op, reset)
 	z.release()
 	return err
 }
 
-func (z *inflater) unzlib(op *decompression) error {
-	var err error
+func (z *inflater) resetZlib() (r io.Reader, err error) {
 	if z.zlib == nil {
 		z.zlib, err = zlib.NewReader(z.in)
 	} else {
 		err = z.zlib.(zlib.Resetter).Reset(z.in, nil)
 	}
+	return z.zlib, err
+}
+
+func (z *inflater) resetRaw() (r io.Reader, err error) {
+	if z.raw == nil {
+		z.raw = flate.NewReader(z.in)
+	} else {
+		err = z.raw.(flate.Resetter).Reset(z.in, nil)
+	}
+	return z.raw, err
+}
+
+func (z *inflater) unzlib(op *decompression, reset func() (io.Reader, error)) error {
+	r, err := reset()
 	if err != nil {
 		return corrupt("zlib", err)
 	}
-	if err := op.fill(z.zlib, "zlib"); err != nil {
+	if err := op.fill(r, "zlib"); err != nil {
 		return err
 	}
 	more, err := z.more()

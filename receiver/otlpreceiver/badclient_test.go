@@ -166,7 +166,7 @@ func TestBadHTTPRequests(t *testing.T) {
 		{"HEAD", "HEAD", "/v1/logs", pb, "", nil, 405, codes.Unimplemented, pb, ""},
 		{"no type", "POST", "/v1/traces", "", "", body, 415, codes.InvalidArgument, js, "no Content-Type: expected application/x-protobuf"},
 		{"text", "POST", "/v1/traces", "text/plain", "", body, 415, codes.InvalidArgument, js, `"text/plain": expected application/x-protobuf`},
-		{"malformed type", "POST", "/v1/traces", "application/x-protobuf; =", "", body, 415, codes.InvalidArgument, js, "expected"},
+		{"malformed type", "POST", "/v1/traces", "application/", "", body, 415, codes.InvalidArgument, js, "expected"},
 		{"json", "POST", "/v1/traces", js, "", []byte("1234"), 400, codes.InvalidArgument, js, "byte 0"},
 		{"unknown encoding", "POST", "/v1/traces", pb, "br", body, 400, codes.InvalidArgument, pb, `"br": expected gzip, zstd, zlib, deflate, snappy, x-snappy-framed, lz4 or none`},
 		{"two encodings", "POST", "/v1/traces", pb, "gzip, gzip", zipped, 400, codes.InvalidArgument, pb, `"gzip, gzip"`},

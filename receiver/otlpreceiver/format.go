@@ -3,7 +3,6 @@ package otlpreceiver
 import (
 	"context"
 	"errors"
-	"mime"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -87,7 +86,9 @@ func (j *jsonReader) toWire(ctx context.Context, r *frontend.Request, body *[]by
 		case ctx.Err() != nil:
 			return nil, frontend.RefuseOverload(err) // nobody is there for the answer
 		case !errors.Is(err, otlp.ErrShortBuffer):
-			return nil, frontend.RefuseData(err)
+			refused := frontend.RefuseData(err)
+			refused.Message += frontend.Guess(r.Format, text)
+			return nil, refused
 		case room == most:
 			return nil, frontend.RefuseSize(maxBytes)
 		}
@@ -138,11 +139,10 @@ func formatFor(all []*format, contentType string) (f *format, known bool) {
 			return f, true
 		}
 	}
-	if mediaType, _, err := mime.ParseMediaType(contentType); err == nil {
-		for _, f := range all {
-			if mediaType == f.mediaType {
-				return f, true
-			}
+	mediaType, _, _ := strings.Cut(contentType, ";") // parameters mean nothing here, also malformed ones
+	for _, f := range all {
+		if strings.EqualFold(strings.TrimSpace(mediaType), f.mediaType) {
+			return f, true
 		}
 	}
 	return all[len(all)-1], false

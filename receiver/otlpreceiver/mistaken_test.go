@@ -93,3 +93,49 @@ func TestPaths(t *testing.T) {
 		}
 	}
 }
+
+// A body under a wrong name is refused with a guess what it is.
+func TestMislabelledBodies(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig())
+	wire, text := request(otlp.Traces, 2), []byte(jsonRequests[otlp.Traces])
+	const protobuf, json = "application/x-protobuf", "application/json"
+	for name, tt := range map[string]struct {
+		media, want string
+		body        []byte
+	}{
+		"JSON as protobuf":     {protobuf, "seems to be JSON: send it with Content-Type: application/json", text},
+		"spaced JSON":          {protobuf, "seems to be JSON", append([]byte("\n "), text...)},
+		"protobuf as JSON":     {json, "seems to be protobuf: send it with Content-Type: application/x-protobuf", wire},
+		"gzip":                 {protobuf, "Content-Encoding: gzip", compressed("gzip", wire)},
+		"zstd of JSON":         {json, "Content-Encoding: zstd", compressed("zstd", text)},
+		"gRPC":                 {protobuf, "prefix of a gRPC message", frame(0, len(wire), wire)},
+		"neither":              {json, "expected an object", []byte("nonsense")},
+		"neither, as protobuf": {protobuf, "byte 0", []byte("nonsense")},
+	} {
+		a := r.request(http.MethodPost, "/v1/traces", http.Header{"Content-Type": {tt.media}}, tt.body)
+		message := a.status.GetMessage()
+		if a.http != 400 || !strings.Contains(message, tt.want) || strings.HasPrefix(name, "neither") && strings.Contains(message, "seems") {
+			t.Errorf("%s: %d %s, want %q", name, a.http, message, tt.want)
+		}
+	}
+}
+
+// Parameters of a media type do not matter, also if they are malformed.
+func TestMediaTypeParameters(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig())
+	for media, want := range map[string]int{
+		"application/json": 200, "application/json; charset=utf-8": 200, "application/json; utf-8": 200, "application/json;": 200,
+		`application/json; charset="utf-8`: 200, "application/json ;charset=utf-8;charset=x": 200, "Application/JSON": 200,
+		"application/jsonl": 415, "json": 415, "": 415, ";application/json": 415,
+	} {
+		header := http.Header{}
+		if media != "" {
+			header.Set("Content-Type", media)
+		}
+		if a := r.request(http.MethodPost, "/v1/traces", header, []byte(jsonRequests[otlp.Traces])); a.http != want {
+			t.Errorf("%q: %d %v, want %d", media, a.http, a.status, want)
+		}
+	}
+}

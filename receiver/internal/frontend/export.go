@@ -98,6 +98,7 @@ func (r *Request) batch(body *[]byte) (*pipeline.Batch, error) {
 	b, err := pipeline.NewPooledBatch(r.Route.Signal, buf, &client)
 	if err != nil {
 		refused := RefuseData(err)
+		refused.Message += Guess(r.Format, buf.Bytes)
 		if r.Route.Signal.Spec().HasDictionary {
 			if older := otlp.OlderProfiles(buf.Bytes); older != "" {
 				refused.Message = older + " (" + refused.Message + ")"
