@@ -24,7 +24,7 @@ func measuring() metric.MeterProvider {
 
 func newSilent(tb testing.TB, transport string, mp metric.MeterProvider) *Receiver {
 	tb.Helper()
-	r, err := NewReceiver("otlp", transport, tracenoop.NewTracerProvider(), mp)
+	r, err := NewReceiver("otlp", transport, tracenoop.NewTracerProvider(), mp, true)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestReceiverAllocates(t *testing.T) {
 func TestExporterAllocates(t *testing.T) {
 	ctx := t.Context()
 	for name, mp := range map[string]metric.MeterProvider{"sdk": measuring(), "noop": metricnoop.NewMeterProvider()} {
-		e, err := NewExporter("otlp", mp)
+		e, err := NewExporter("otlp", mp, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,12 @@ package obsreport
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -15,7 +20,9 @@ import (
 // the destination has accepted it or it will not be sent again. It is safe for
 // concurrent use.
 type Exporter struct {
-	rows [otlp.Profiles + 1]group // by signal: sent, failed, then attempts by result; row 0 is empty
+	rows     [otlp.Profiles + 1]group // by signal: sent, failed, then attempts by result; row 0 is empty
+	inFlight metric.Int64UpDownCounter
+	dataType [otlp.Profiles + 1][]metric.AddOption
 }
 
 // Places in the rows of an Exporter.
@@ -31,26 +38,71 @@ var attemptNames = [...]string{
 }
 
 // NewExporter creates the instruments of the exporter with this id in the
-// configuration ("otlp/2").
-func NewExporter(id string, mp metric.MeterProvider) (*Exporter, error) {
+// configuration ("otlp/2"). destination is the address or URL that it sends to, empty
+// if there is none.
+func NewExporter(id string, mp metric.MeterProvider, destination string) (*Exporter, error) {
 	m := &maker{meter: mp.Meter(scope), owner: fmt.Sprintf("exporter %q", id)}
-	e := &Exporter{}
+	e := &Exporter{inFlight: m.level(requestsInFlight)}
 	tag := attrExporter.key.String(id)
+	tags := append([]attribute.KeyValue{tag}, serverAttributes(destination)...)
 	attempts := m.counter(sendAttempts, 0)
 	for _, s := range otlp.Signals() {
 		row := []series{
-			seriesSent:   newSeries(m.counter(itemsSent, s), tag),
-			seriesFailed: newSeries(m.counter(itemsSendFailed, s), tag),
+			seriesSent:   newSeries(m.counter(itemsSent, s), tags...),
+			seriesFailed: newSeries(m.counter(itemsSendFailed, s), tags...),
 		}
 		for _, name := range attemptNames {
 			row = append(row, newSeries(attempts, tag, attrSignal.key.String(signalName(s)), attrResult.key.String(name)))
 		}
 		e.rows[s].series = row
+		e.dataType[s] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(tag, attrDataType.key.String(signalName(s))))}
 	}
 	if err := m.err(); err != nil {
 		return nil, err
 	}
 	return e, nil
+}
+
+// serverAttributes returns the host and port of a destination.
+func serverAttributes(destination string) []attribute.KeyValue {
+	if destination == "" {
+		return nil
+	}
+	if path, ok := strings.CutPrefix(destination, "unix:"); ok {
+		return []attribute.KeyValue{attrAddress.key.String("/" + strings.TrimLeft(path, "/"))}
+	}
+	host := destination
+	if u, err := url.Parse(destination); err == nil && u.Host != "" {
+		host = u.Host
+		if u.Port() == "" && u.Scheme != "" {
+			host = net.JoinHostPort(u.Hostname(), map[bool]string{true: "443", false: "80"}[u.Scheme == "https"])
+		}
+	} else if _, rest, found := strings.Cut(destination, ":///"); found { // a resolver of gRPC
+		host = rest
+	}
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		return []attribute.KeyValue{attrAddress.key.String(host)}
+	}
+	tags := []attribute.KeyValue{attrAddress.key.String(name)}
+	if n, err := strconv.Atoi(port); err == nil {
+		tags = append(tags, attrPort.key.Int(n))
+	}
+	return tags
+}
+
+// Begin counts a request of signal s that is being sent, until End.
+func (e *Exporter) Begin(ctx context.Context, s otlp.Signal) {
+	if e.inFlight.Enabled(ctx) {
+		e.inFlight.Add(ctx, 1, e.dataType[s]...)
+	}
+}
+
+// End ends Begin.
+func (e *Exporter) End(ctx context.Context, s otlp.Signal) {
+	if e.inFlight.Enabled(ctx) {
+		e.inFlight.Add(ctx, -1, e.dataType[s]...)
+	}
 }
 
 // Attempt counts one attempt to send a request of signal s. refusal is the

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -16,7 +17,7 @@ func TestExporterCounts(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			b := bench{reader: sdkmetric.NewManualReader()}
-			e, err := NewExporter("otlp/2", sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)))
+			e, err := NewExporter("otlp/2", sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,5 +51,58 @@ func TestExporterCounts(t *testing.T) {
 				t.Errorf("metrics (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Items have the host and port of the destination.
+func TestExporterDestination(t *testing.T) {
+	t.Parallel()
+	for destination, want := range map[string]string{
+		"":                               "exporter=otlp",
+		"gateway:4317":                   "exporter=otlp,server.address=gateway,server.port=4317",
+		"[::1]:4317":                     "exporter=otlp,server.address=::1,server.port=4317",
+		"dns:///gateway.example:4317":    "exporter=otlp,server.address=gateway.example,server.port=4317",
+		"http://user:secret@gateway/x":   "exporter=otlp,server.address=gateway,server.port=80",
+		"https://gateway.example/v1/x?y": "exporter=otlp,server.address=gateway.example,server.port=443",
+		"https://[::1]:4318":             "exporter=otlp,server.address=::1,server.port=4318",
+		"unix:///run/otlp.sock":          "exporter=otlp,server.address=/run/otlp.sock",
+		"gateway":                        "exporter=otlp,server.address=gateway",
+	} {
+		b := bench{reader: sdkmetric.NewManualReader()}
+		e, err := NewExporter("otlp", sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)), destination)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Sent(t.Context(), otlp.Traces, 2, nil)
+		for _, name := range []string{"otelcol_exporter_sent_spans", "otelcol_exporter_send_failed_spans"} {
+			for got := range b.collect(t)[name].Values {
+				if got != want {
+					t.Errorf("%s to %q: %s, want %s", name, destination, got, want)
+				}
+			}
+		}
+	}
+}
+
+// Requests are counted while they are being sent.
+func TestExporterInFlight(t *testing.T) {
+	t.Parallel()
+	b := bench{reader: sdkmetric.NewManualReader()}
+	e, err := NewExporter("otlp", sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inFlight := func() int64 {
+		return b.collect(t)["otelcol_exporter_in_flight_requests"].Values["data_type=logs,exporter=otlp"]
+	}
+	e.Begin(t.Context(), otlp.Logs)
+	e.Begin(t.Context(), otlp.Logs)
+	if n := inFlight(); n != 2 {
+		t.Errorf("%d", n)
+	}
+	e.End(t.Context(), otlp.Logs)
+	e.End(t.Context(), otlp.Logs)
+	if n := inFlight(); n != 0 {
+		t.Errorf("%d at the end", n)
 	}
 }

@@ -44,7 +44,7 @@ type kind uint8
 const (
 	counter  kind = iota
 	observed      // a counter that is read at collection
-	upDown        // observed from an atomic; Prometheus has it as a gauge
+	upDown        // Prometheus has it as a gauge
 	seconds       // histogram
 	size          // histogram of bytes
 )
@@ -73,8 +73,11 @@ var (
 	attrProcessor = attr{key: "processor", text: "the processor's id in the configuration, such as `resource/2`"}
 	attrOtel      = attr{key: "otel.signal", values: signalNames()[1:]}
 	attrExporter  = attr{key: "exporter", text: "the exporter's id in the configuration, such as `otlphttp`"}
+	attrAddress   = attr{key: "server.address", text: "the host of the destination, or the path of its socket; only of exporters that send to one"}
+	attrPort      = attr{key: "server.port", text: "the port of the destination; only of exporters that send to one"}
+	attrDataType  = attr{key: "data_type", values: signalNames()[1:]}
 	attrTransport = attr{key: "transport", values: []string{"grpc", "http"}}
-	attrFormat    = attr{key: "format", values: formatNames[:], text: "The encoding of the body; `unknown` also if the request was refused before it was known."}
+	attrFormat    = attr{key: "format", values: formatNames[:], text: "The encoding of the body; `unknown` also if the request was refused before it was known. Of items only at level detailed."}
 	attrSignal    = attr{key: "signal", values: signalNames(), text: "`unknown` if the request is for none that is received."}
 	attrOutcome   = attr{key: "outcome", values: outcomeNames[:], text: "`failure` is an internal error, or a client that disconnected or was too slow; a partial success is a success."}
 	attrResult    = attr{key: "result", values: attemptNames[:], text: "Of attempts. `retryable` and `overloaded`: the request should be sent again, for `overloaded` after a delay; `permanent`: it should not be sent again; `partial`: some items were rejected, all others accepted."}
@@ -124,6 +127,7 @@ const (
 	itemsSent
 	itemsSendFailed
 	sendAttempts
+	requestsInFlight
 	itemsDelivered
 	itemsDropped
 	itemsHeld
@@ -147,6 +151,7 @@ var (
 	ofRPC         = []*attr{&attrReceiver, &attrSystem, &attrRPC, &attrCode}
 	ofHeld        = []*attr{&attrReceiver}
 	ofExporters   = []*attr{&attrExporter}
+	ofSenders     = []*attr{&attrExporter, &attrAddress, &attrPort}
 	ofProcessors  = []*attr{&attrProcessor, &attrOtel}
 )
 
@@ -187,13 +192,15 @@ var instruments = [...]instrument{
 	rpcSize: {name: "rpc.server.request.size", kind: size, unit: "By", attributes: ofRPC, collector: "Collector (otelgrpc before semantic conventions 1.40)",
 		text: "Measures the size of RPC request messages (uncompressed).",
 		note: "The conventions removed it because of streams, which OTLP does not have. A request refused before it was read is not counted."},
-	itemsSent: {name: "otelcol_exporter_sent_%s", attributes: ofExporters, collector: byCollector,
+	itemsSent: {name: "otelcol_exporter_sent_%s", attributes: ofSenders, collector: byCollector,
 		text: "Number of %s successfully sent to destination."},
-	itemsSendFailed: {name: "otelcol_exporter_send_failed_%s", attributes: ofExporters, collector: byCollector,
+	itemsSendFailed: {name: "otelcol_exporter_send_failed_%s", attributes: ofSenders, collector: byCollector,
 		text: "Number of %s that were not accepted when their request was settled."},
 	sendAttempts: {name: "otelcol_exporter_send_attempts", unit: "{attempt}", attributes: append(ofExporters[:1:1], &attrSignal, &attrResult),
 		text: "Number of attempts to send a request, by result.",
 		note: "A request that is retried counts each time."},
+	requestsInFlight: {name: "otelcol_exporter_in_flight_requests", kind: upDown, unit: "{request}", attributes: []*attr{&attrExporter, &attrDataType}, collector: byCollector,
+		text: "Number of requests that are being sent."},
 	itemsDelivered: {name: "otelcol_receiver_delivered_%s", kind: observed, attributes: ofHeld,
 		text: "Number of reported %s that the pipeline accepted.",
 		note: "Of receivers that hold items for some time: `pprof`, `collectionagent`. It counts items as reported, before equal ones are added up."},
@@ -240,6 +247,14 @@ func (m *maker) counter(row int, s otlp.Signal) metric.Int64Counter {
 func (m *maker) observed(row int, s otlp.Signal) metric.Int64ObservableCounter {
 	in := instruments[row].of(s)
 	c, err := m.meter.Int64ObservableCounter(in.name, metric.WithUnit(in.unit), metric.WithDescription(in.text))
+	m.check(in.name, err)
+	return c
+}
+
+// level creates the up-down counter of a row that is not observed.
+func (m *maker) level(row int) metric.Int64UpDownCounter {
+	in := instruments[row]
+	c, err := m.meter.Int64UpDownCounter(in.name, metric.WithUnit(in.unit), metric.WithDescription(in.text))
 	m.check(in.name, err)
 	return c
 }

@@ -31,18 +31,18 @@ type section struct {
 
 var sections = []section{
 	{"Items of the receivers", "Spans, data points, log records and samples, by outcome. The three add up to the received items. " +
-		"The Collector has no `format`; queries that sum over labels are not affected.",
+		"The Collector has no `format`, and here it is only at level detailed.",
 		[]int{itemsAccepted, itemsRefused, itemsFailed}},
 	{"Requests of the receivers", "", []int{requestsDone, requestsRefused, requestsInvalidUTF8, requestsUnrecognized, requestsActive}},
 	{"Connections of the receivers", "", []int{connectionsActive, connectionsRefused}},
-	{"Durations and sizes of requests", "Named by the semantic conventions of OpenTelemetry, version 1.43. " +
+	{"Durations and sizes of requests", "Only at level detailed, as in the Collector. Named by the semantic conventions of OpenTelemetry, version 1.43. " +
 		fmt.Sprintf("A receiver has at most %d sets of attributes in each; further ones are counted with `otel.metric.overflow`.", maxServerSets),
 		[]int{httpDuration, httpSize, rpcDuration, rpcSize}},
 	{"Processors", "The items that each processor got and passed on; the difference was dropped, or refused with its request. A processor of " +
 		"several pipelines is counted once for all of them.",
 		[]int{itemsIncoming, itemsOutgoing, processorDuration}},
 	{"Items and attempts of the exporters", "Items are counted once, when their request is not sent again: a request that is accepted after a retry did not fail, and " +
-		"one whose error is returned to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts}},
+		"one whose error is returned to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts, requestsInFlight}},
 	{"Items held by receivers", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld}},
 }
 
@@ -114,7 +114,7 @@ The series of a counter exist from the first request of their signal and format 
 	p.WriteString("\n## Attributes\n\n| attribute | values |\n|---|---|\n")
 	for _, a := range []*attr{
 		&attrReceiver, &attrProcessor, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReason, &attrConn, &attrDropped,
-		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode,
+		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode, &attrAddress, &attrPort, &attrDataType,
 	} {
 		if !used[a] {
 			t.Errorf("no metric has the attribute %s", a.key)
@@ -191,6 +191,7 @@ func TestMetricsPage(t *testing.T) {
 func TestCollectorNames(t *testing.T) {
 	t.Parallel()
 	want := []string{
+		"otelcol_exporter_in_flight_requests",
 		"otelcol_exporter_send_failed_log_records", "otelcol_exporter_send_failed_metric_points",
 		"otelcol_exporter_send_failed_profile_samples", "otelcol_exporter_send_failed_spans",
 		"otelcol_exporter_sent_log_records", "otelcol_exporter_sent_metric_points",
@@ -244,11 +245,12 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 	for _, s := range otlp.Signals() {
 		p.Processed(ctx, s, 2, 1, time.Microsecond)
 	}
-	e, err := NewExporter("otlp", mp)
+	e, err := NewExporter("otlp", mp, "gateway:4317")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range otlp.Signals() {
+		e.Begin(ctx, s)
 		e.Sent(ctx, s, 2, &pipeline.Error{Kind: pipeline.Partial, Rejected: 1})
 	}
 }

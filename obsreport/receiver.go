@@ -34,7 +34,7 @@ type Receiver struct {
 type receiverRow struct {
 	spanName string
 	spanKeys [3]attribute.Key // accepted_spans, …
-	formats  [formatCount]group
+	formats  []group          // one, or one for each format
 }
 
 // Outcome splits the items of a request by outcome. The three add up to the
@@ -50,19 +50,22 @@ type Outcome struct {
 
 // NewReceiver creates the instruments of the receiver with this id in the
 // configuration ("otlp/2") for one transport ("grpc", "http"). routes are the
-// HTTP paths that it serves; the default is the paths of the signals. The
-// caller must call Close.
-func NewReceiver(id, transport string, tp trace.TracerProvider, mp metric.MeterProvider, routes ...string) (*Receiver, error) {
+// HTTP paths that it serves; the default is the paths of the signals. If
+// detailed, it also records durations and sizes of requests, and the format of items,
+// as the Collector does at that level, or not at all. The caller must call Close.
+func NewReceiver(id, transport string, tp trace.TracerProvider, mp metric.MeterProvider, detailed bool, routes ...string) (*Receiver, error) {
 	m := &maker{meter: mp.Meter(scope), owner: fmt.Sprintf("receiver %q", id)}
 	r := &Receiver{
 		tracer: tp.Tracer(id),
 		tags:   []attribute.KeyValue{attrReceiver.key.String(id), attrTransport.key.String(transport)},
 	}
 	for _, s := range otlp.Signals() {
-		r.rows[s].init(m, id, s, r.tags)
+		r.rows[s].init(m, id, s, r.tags, detailed)
 	}
 	r.requests.init(m, r.tags)
-	r.server.init(m, transport, r.tags[0], routes)
+	if detailed {
+		r.server.init(m, transport, r.tags[0], routes)
+	}
 	r.initConnections(m)
 	if err := m.err(); err != nil {
 		return nil, err
@@ -70,14 +73,22 @@ func NewReceiver(id, transport string, tp trace.TracerProvider, mp metric.MeterP
 	return r, nil
 }
 
-func (row *receiverRow) init(m *maker, id string, s otlp.Signal, tags []attribute.KeyValue) {
+func (row *receiverRow) init(m *maker, id string, s otlp.Signal, tags []attribute.KeyValue, detailed bool) {
+	row.formats = make([]group, 1)
+	if detailed {
+		row.formats = make([]group, formatCount)
+	}
 	row.spanName = "receiver/" + id + "/" + s.Spec().ReceiveOp
 	for i, name := range [...]string{"accepted_", "refused_", "failed_"} {
 		row.spanKeys[i] = attribute.Key(name + s.Spec().Item)
 		c := m.counter(itemsAccepted+i, s)
 		for f := range row.formats {
 			g := &row.formats[f]
-			g.series = append(g.series, newSeries(c, with(tags, attrFormat.key.String(formatNames[f]))...))
+			labels := tags
+			if len(row.formats) > 1 {
+				labels = with(tags, attrFormat.key.String(formatNames[f]))
+			}
+			g.series = append(g.series, newSeries(c, labels...))
 		}
 	}
 }
@@ -112,7 +123,7 @@ func (r *Receiver) Start(ctx context.Context, s otlp.Signal) (context.Context, R
 // all items were accepted.
 func (op ReceiveOp) End(format string, out Outcome, err error) {
 	items := [3]int64{int64(out.Accepted), int64(out.Refused), int64(out.Failed)}
-	g := &op.row.formats[formatOf(format)]
+	g := &op.row.formats[min(int(formatOf(format)), len(op.row.formats)-1)]
 	g.begin(op.ctx)
 	for i, n := range items {
 		g.series[i].add(op.ctx, n)

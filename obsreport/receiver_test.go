@@ -29,7 +29,7 @@ func newBench(t *testing.T, id, transport string) bench {
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(b.spans))
 	mp := sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader))
 	var err error
-	if b.Receiver, err = NewReceiver(id, transport, tp, mp); err != nil {
+	if b.Receiver, err = NewReceiver(id, transport, tp, mp, true); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

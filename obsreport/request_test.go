@@ -148,7 +148,7 @@ func TestHTTPHistograms(t *testing.T) {
 		b := bench{reader: sdkmetric.NewManualReader()}
 		var err error
 		b.Receiver, err = NewReceiver("otlp", "http", tracenoop.NewTracerProvider(),
-			sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)), "/in/traces", "/in/logs")
+			sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)), true, "/in/traces", "/in/logs")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +363,7 @@ func TestCloseUnregistersGauges(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	mp := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 	for range 3 {
-		r, err := NewReceiver("otlp", "grpc", tracenoop.NewTracerProvider(), mp)
+		r, err := NewReceiver("otlp", "grpc", tracenoop.NewTracerProvider(), mp, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -473,11 +473,11 @@ func (m brokenMeter) Int64Counter(name string, opts ...metric.Int64CounterOption
 
 func TestErrorsNameTheMetricAndItsOwner(t *testing.T) {
 	t.Parallel()
-	_, err := NewReceiver("otlp/2", "grpc", tracenoop.NewTracerProvider(), brokenProvider{name: "otelcol_receiver_requests"})
+	_, err := NewReceiver("otlp/2", "grpc", tracenoop.NewTracerProvider(), brokenProvider{name: "otelcol_receiver_requests"}, true)
 	if want := `create metric otelcol_receiver_requests of receiver "otlp/2": refused`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
-	_, err = NewExporter("otlp", brokenProvider{name: "otelcol_exporter_sent_spans"})
+	_, err = NewExporter("otlp", brokenProvider{name: "otelcol_exporter_sent_spans"}, "")
 	if want := `create metric otelcol_exporter_sent_spans of exporter "otlp": refused`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}

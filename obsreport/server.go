@@ -70,6 +70,9 @@ func (h *serverHistograms) init(m *maker, transport string, receiver attribute.K
 }
 
 func (h *serverHistograms) record(ctx context.Context, q *Request) {
+	if h.duration == nil {
+		return // not at this level
+	}
 	timed, sized := h.duration.Enabled(ctx) && !q.Began.IsZero(), h.size.Enabled(ctx)
 	bytes := q.WireBytes
 	if h.grpc {

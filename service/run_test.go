@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -213,13 +214,12 @@ func TestFailedPipelineIsNamed(t *testing.T) {
 
 // The metrics with the Collector's names, as its dashboards use them, and their
 // types.
-var wantMetrics = `http_server_request_body_size histogram
-http_server_request_duration histogram
-otelcol_admission_bytes gauge
+var wantMetrics = `otelcol_admission_bytes gauge
 otelcol_admission_limit_bytes gauge
 otelcol_admission_peak_bytes gauge
 otelcol_admission_refused_requests counter
 otelcol_admission_waiting_requests gauge
+otelcol_exporter_in_flight_requests gauge
 otelcol_exporter_send_attempts counter
 otelcol_exporter_send_failed_log_records counter
 otelcol_exporter_send_failed_metric_points counter
@@ -254,10 +254,19 @@ otelcol_receiver_refused_metric_points counter
 otelcol_receiver_refused_profile_samples counter
 otelcol_receiver_refused_spans counter
 otelcol_receiver_requests counter
+otelcol_receiver_unrecognized_requests counter
 promhttp_metric_handler_errors_total counter
-rpc_server_call_duration histogram
-rpc_server_request_size histogram
 target_info gauge`
+
+// portOf returns the port of a URL.
+func portOf(t *testing.T, endpoint string) string {
+	t.Helper()
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Port()
+}
 
 func TestMetricsHaveTheCollectorsNames(t *testing.T) {
 	t.Parallel()
@@ -285,10 +294,10 @@ func TestMetricsHaveTheCollectorsNames(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	for _, want := range []string{
-		`otelcol_receiver_accepted_spans{format="protobuf",receiver="otlp",transport="grpc"} 7`,
-		`otelcol_receiver_accepted_profile_samples{format="protobuf",receiver="otlp",transport="http"} 7`,
-		`otelcol_receiver_refused_log_records{format="protobuf",receiver="otlp",transport="http"} 0`,
-		`otelcol_exporter_sent_metric_points{exporter="otlphttp"} 14`,
+		`otelcol_receiver_accepted_spans{receiver="otlp",transport="grpc"} 7`,
+		`otelcol_receiver_accepted_profile_samples{receiver="otlp",transport="http"} 7`,
+		`otelcol_receiver_refused_log_records{receiver="otlp",transport="http"} 0`,
+		`otelcol_exporter_sent_metric_points{exporter="otlphttp",server_address="127.0.0.1",server_port="` + portOf(t, backend.HTTPEndpoint()) + `"} 14`,
 		`otelcol_processor_incoming_items{otel_signal="logs",processor="resource"} 14`,
 		`otelcol_processor_outgoing_items{otel_signal="profiles",processor="resource"} 14`,
 		`service_name="penstock",service_version="v1.2.3",team="water"} 1`,

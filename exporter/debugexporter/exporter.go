@@ -51,7 +51,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 		return nil, err
 	}
 	set = set.OrDefaults()
-	obs, err := obsreport.NewExporter(set.ID, set.Meter)
+	obs, err := obsreport.NewExporter(set.ID, set.Meter, "")
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 		}
 	}
 	set = set.OrDefaults()
-	obs, err := obsreport.NewExporter(set.ID, set.Meter)
+	obs, err := obsreport.NewExporter(set.ID, set.Meter, "")
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e, err := sending.New(set, func() (otlpclient.Sender, error) {
+	e, err := sending.New(set, cfg.Endpoint, func() (otlpclient.Sender, error) {
 		client, err := otlpclient.NewGRPC(cfg.GRPCClient, cfg.Timeout)
 		if err != nil {
 			return nil, err // not client: a nil *GRPC would not be a nil Sender

@@ -92,12 +92,25 @@ var (
 	_ pipeline.Named     = (*Exporter)(nil)
 )
 
+// destination returns the base URL, or the first one of a signal.
+func (c *Config) destination() string {
+	if c.Endpoint != "" {
+		return c.Endpoint
+	}
+	for _, s := range otlp.Signals() {
+		if own := c.endpoints()[s]; own != "" {
+			return own
+		}
+	}
+	return ""
+}
+
 // New returns an exporter that connects once it is started and given a batch.
 func New(cfg Config, set component.Settings) (*Exporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e, err := sending.New(set, func() (otlpclient.Sender, error) {
+	e, err := sending.New(set, cfg.destination(), func() (otlpclient.Sender, error) {
 		client, err := otlpclient.NewHTTP(cfg.HTTPClient, cfg.endpoints(), otlpclient.WithCompressor(&lz4Compressor{}))
 		if err != nil {
 			return nil, err // not client: a nil *HTTP would not be a nil Sender

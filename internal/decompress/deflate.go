@@ -157,8 +157,8 @@ var errTrailing = errors.New("unexpected data after the end")
 func unzlib(op *decompression, src io.Reader) error { return inflate(op, src, false) }
 
 // undeflate is unzlib for the content coding "deflate", which is zlib (RFC 9110, section
-// 8.4.1.2). Some clients send the bare stream of RFC 1951, which is told apart by its
-// first two bytes (RFC 1950, section 2.2).
+// 8.4.1.2). Some clients send the bare stream of RFC 1951, which begins with other
+// bytes than the header of zlib (RFC 1950, section 2.2).
 func undeflate(op *decompression, src io.Reader) error { return inflate(op, src, true) }
 
 func inflate(op *decompression, src io.Reader, mayBeRaw bool) error {

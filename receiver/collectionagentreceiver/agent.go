@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
@@ -48,7 +49,7 @@ func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) (*agent, erro
 		profiles: r.consumers[otlp.Profiles] != nil, inFlight: frontend.NewInFlight(), rejections: obsreport.NewRejections(r.set.Logger),
 	}
 	var err error
-	if a.obs, err = obsreport.NewReceiver(r.set.ID, "grpc", r.set.Tracer, r.set.Meter); err != nil {
+	if a.obs, err = obsreport.NewReceiver(r.set.ID, "grpc", r.set.Tracer, r.set.Meter, r.set.MetricsLevel >= component.LevelDetailed); err != nil {
 		return nil, err
 	}
 	undo.Add(a.obs.Close)

@@ -206,7 +206,7 @@ func (r *Receiver) openHTTP(ctx context.Context, s *servers, c *HTTPConfig, shar
 // frontEnd makes what all requests over one transport pass, and reads the settings
 // for TLS.
 func (r *Receiver) frontEnd(s *servers, transport string, c *ServerConfig, paths ...string) (*frontend.FrontEnd, *tls.Config, error) {
-	obs, err := obsreport.NewReceiver(r.set.ID, transport, r.set.Tracer, r.set.Meter, paths...)
+	obs, err := obsreport.NewReceiver(r.set.ID, transport, r.set.Tracer, r.set.Meter, r.set.MetricsLevel >= component.LevelDetailed, paths...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -101,6 +101,8 @@ func makeRig(t *testing.T, cfg Config, with setup) *rig {
 		Tracer: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)),
 		Meter:  r.meter,
 		Memory: with.budget,
+
+		MetricsLevel: component.LevelDetailed,
 		Extension: func(id string) (any, bool) {
 			if id != "auth" || with.auth == nil {
 				return nil, false

@@ -130,7 +130,7 @@ func (e *Engine) begin(undo *lifecycle.Undo) (context.Context, error) {
 		if !wanted {
 			continue
 		}
-		r, err := obsreport.NewReceiver(e.set.ID, transport, e.set.Tracer, e.set.Meter)
+		r, err := obsreport.NewReceiver(e.set.ID, transport, e.set.Tracer, e.set.Meter, e.set.MetricsLevel >= component.LevelDetailed)
 		if err != nil {
 			return nil, err
 		}

@@ -56,10 +56,11 @@ type Exporter struct {
 	inFlight sync.WaitGroup
 }
 
-// New returns an exporter. open is called by the first Start.
-func New(set component.Settings, open func() (otlpclient.Sender, error)) (*Exporter, error) {
+// New returns an exporter to a destination, which is an address or a URL. open is called
+// by the first Start.
+func New(set component.Settings, destination string, open func() (otlpclient.Sender, error)) (*Exporter, error) {
 	set = set.OrDefaults()
-	obs, err := obsreport.NewExporter(set.ID, set.Meter)
+	obs, err := obsreport.NewExporter(set.ID, set.Meter, destination)
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +135,8 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 		return &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("exporter %q: %w", e.id, err)}
 	}
 	defer e.inFlight.Done()
+	e.obs.Begin(ctx, b.Signal())
+	defer e.obs.End(ctx, b.Signal())
 	answer, err := e.send(ctx, sender, b)
 	refusal := pipeline.Classify(err)
 	if refusal == nil {

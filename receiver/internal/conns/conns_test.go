@@ -20,7 +20,7 @@ func listen(t *testing.T, o conns.Options) *conns.Listener {
 	t.Helper()
 	set := component.Settings{}.OrDefaults()
 	var err error
-	if o.Obs, err = obsreport.NewReceiver("r", "grpc", set.Tracer, set.Meter); err != nil {
+	if o.Obs, err = obsreport.NewReceiver("r", "grpc", set.Tracer, set.Meter, set.MetricsLevel >= component.LevelDetailed); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -51,7 +51,7 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{meter: testkit.NewMeter(), body: request(3)}
 	set := component.Settings{Meter: r.meter}.OrDefaults()
-	obs, err := obsreport.NewReceiver("r", "grpc", set.Tracer, set.Meter)
+	obs, err := obsreport.NewReceiver("r", "grpc", set.Tracer, set.Meter, set.MetricsLevel >= component.LevelDetailed)
 	if err != nil {
 		t.Fatal(err)
 	}
