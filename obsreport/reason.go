@@ -13,6 +13,8 @@ const (
 	ReasonNotFound
 	// ReasonMethod: an HTTP method other than POST.
 	ReasonMethod
+	// ReasonCORS: a page in a browser that is not allowed to send.
+	ReasonCORS
 	// ReasonMediaType: a Content-Type that is neither protobuf nor JSON.
 	ReasonMediaType
 	// ReasonEncoding: an unknown compression, or one that is not allowed.
@@ -42,7 +44,7 @@ const (
 )
 
 var reasonNames = [reasonCount]string{
-	"none", "not_found", "method", "media_type", "encoding", "auth", "admission", "too_large",
+	"none", "not_found", "method", "cors", "media_type", "encoding", "auth", "admission", "too_large",
 	"broken_off", "decompress", "decode", "shutdown", "pipeline", "internal",
 }
 

@@ -25,6 +25,7 @@ var reasons = map[Reason]struct{ name, outcome string }{
 	ReasonNone:       {"none", "success"},
 	ReasonNotFound:   {"not_found", "refused"},
 	ReasonMethod:     {"method", "refused"},
+	ReasonCORS:       {"cors", "refused"},
 	ReasonMediaType:  {"media_type", "refused"},
 	ReasonEncoding:   {"encoding", "refused"},
 	ReasonAuth:       {"auth", "refused"},

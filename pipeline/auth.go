@@ -23,3 +23,11 @@ type Authenticator interface {
 	// all others refuse the request.
 	Authenticate(ctx context.Context, header func(name string) []string) (*Identity, error)
 }
+
+// Challenger is what an Authenticator implements that is asked by name: receivers offer
+// its scheme to clients that were refused.
+type Challenger interface {
+	// Challenge returns the scheme and its parameters as WWW-Authenticate has them (RFC
+	// 9110, section 11.6.1), such as `Basic realm="OTLP"`; empty if there is none.
+	Challenge() string
+}

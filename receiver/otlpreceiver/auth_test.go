@@ -34,6 +34,9 @@ import (
 // bearer is an authenticator that knows four tokens.
 type bearer struct{ calls atomic.Int64 }
 
+// Challenge implements pipeline.Challenger.
+func (b *bearer) Challenge() string { return `Bearer realm="x"` }
+
 func (b *bearer) Authenticate(_ context.Context, header func(string) []string) (*pipeline.Identity, error) {
 	b.calls.Add(1)
 	token := ""
@@ -201,7 +204,7 @@ func TestAuthentication(t *testing.T) {
 					if a.http != 0 && a.http != tt.http {
 						t.Errorf("%s: %d, want %d", what, a.http, tt.http)
 					}
-					if challenge := a.header.Get("WWW-Authenticate"); (challenge != "") != (a.http == 401) {
+					if challenge := a.header.Get("WWW-Authenticate"); (challenge == `Bearer realm="x"`) != (a.http == 401) {
 						t.Errorf("%s: WWW-Authenticate %q", what, challenge)
 					}
 					seen := r.sink.All()[before:]

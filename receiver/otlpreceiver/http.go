@@ -20,6 +20,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/decompress"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 	"github.com/penstock-telemetry/penstock/receiver/internal/grpcserver"
@@ -41,6 +42,7 @@ type httpHandler struct {
 	maxRequestBytes int
 	maxAge          time.Duration // of a connection; 0: any
 	requestParams   []string
+	cors            bool // pages of some origins may send
 	// grpc takes the gRPC requests where the port is shared; else nil.
 	grpc *grpcserver.OverHTTP
 }
@@ -60,6 +62,7 @@ func (r *Receiver) httpHandler(c *HTTPConfig, f *frontend.FrontEnd, paths map[st
 	for path, s := range paths {
 		h.routes[path] = r.route(s)
 	}
+	h.cors = c.CORS != nil && len(c.CORS.AllowedOrigins) > 0
 	if a := c.Auth; a != nil {
 		h.requestParams = a.RequestParams
 	}
@@ -88,7 +91,14 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if q.format, q.known = formatFor(h.formats, r.Header.Get("Content-Type")); q.known {
 		q.Format = q.format.name
 	}
-	h.Serve(r.Context(), &q.Request, &conn.Peer, q)
+	switch {
+	case q.isProbe():
+		q.answerProbe()
+	case isPreflight(r):
+		q.preflight()
+	default:
+		h.Serve(r.Context(), &q.Request, &conn.Peer, q)
+	}
 }
 
 // httpRequest is one request. It is a frontend.Transport.
@@ -291,7 +301,9 @@ func (q *httpRequest) refuse(r *frontend.Refusal) int {
 		header.Set("Allow", http.MethodPost)
 	}
 	if code == http.StatusUnauthorized {
-		header.Set("WWW-Authenticate", `Bearer realm="OTLP", Basic realm="OTLP"`)
+		if c, ok := q.h.Auth.(pipeline.Challenger); ok && c.Challenge() != "" {
+			header.Set("WWW-Authenticate", c.Challenge())
+		}
 	}
 	body, err := q.format.marshal(r.Status())
 	if err != nil { // status holds valid UTF-8 and known details only

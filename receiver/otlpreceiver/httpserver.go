@@ -75,14 +75,24 @@ func noteEstablished(c net.Conn, s http.ConnState) {
 func outer(c *HTTPConfig, h http.Handler) http.Handler {
 	if o := c.CORS; o != nil && len(o.AllowedOrigins) > 0 {
 		h = cors.New(cors.Options{
-			AllowedOrigins: o.AllowedOrigins, AllowedHeaders: o.AllowedHeaders, ExposedHeaders: o.ExposedHeaders,
+			AllowedOrigins: o.AllowedOrigins, AllowedHeaders: o.headers(), ExposedHeaders: o.ExposedHeaders,
 			MaxAge: o.MaxAge, AllowCredentials: true,
+			OptionsPassthrough: true, // to count and log what is refused
 		}).Handler(h)
 	}
 	if len(c.ResponseHeaders) > 0 {
 		h = withHeaders(c.ResponseHeaders, h)
 	}
 	return h
+}
+
+// headers returns the headers that pages may set. Without Content-Type they could send
+// nothing but text.
+func (o *CORSConfig) headers() []string {
+	if len(o.AllowedHeaders) == 0 {
+		return nil // the default has it
+	}
+	return append([]string{"Content-Type"}, o.AllowedHeaders...)
 }
 
 func withHeaders(all config.Headers, next http.Handler) http.Handler {

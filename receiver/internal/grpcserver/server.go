@@ -83,6 +83,7 @@ func New(l *conns.Listener, o Options) *Server {
 			Streams:     []grpc.StreamDesc{{StreamName: short, Handler: Handler(&o, route), ClientStreams: true}},
 		}, nil)
 	}
+	registerHealth(s, &o)
 	return &Server{opts: o, listener: l, server: s, drained: make(chan struct{})}
 }
 

@@ -1,0 +1,4 @@
+package basicauthextension
+
+// Challenge implements pipeline.Challenger.
+func (*Extension) Challenge() string { return `Basic realm="OTLP"` }
