@@ -31,6 +31,8 @@ type Config struct {
 	// DirectoryPermissions in octal digits.
 	CreateDirectory      bool   `yaml:"create_directory"`
 	DirectoryPermissions string `yaml:"directory_permissions"`
+	// FilePermissions of files that are created, in octal digits; empty means 0644.
+	FilePermissions string `yaml:"file_permissions"`
 
 	// GroupBy and Encoding are keys of the Collector; using them is an error.
 	GroupBy  GroupBy `yaml:"group_by"`
@@ -75,6 +77,7 @@ const (
 	compressionZstd = "zstd"
 	maxZstdLevel    = 22
 	directoryMode   = "0755"
+	defaultFileMode = 0o644 // as in the Collector
 )
 
 // DefaultConfig returns the Collector's defaults, except that flush_interval is
@@ -111,6 +114,9 @@ func (c *Config) Validate() error {
 	if _, err := c.directoryMode(); err != nil {
 		errs = append(errs, config.At("directory_permissions", err))
 	}
+	if _, err := c.fileMode(); err != nil {
+		errs = append(errs, config.At("file_permissions", err))
+	}
 	return errors.Join(errs...)
 }
 
@@ -143,6 +149,17 @@ func (c *Config) directoryMode() (fs.FileMode, error) {
 	if text == "" {
 		text = directoryMode
 	}
+	return permissions(text)
+}
+
+func (c *Config) fileMode() (fs.FileMode, error) {
+	if c.FilePermissions == "" {
+		return defaultFileMode, nil
+	}
+	return permissions(c.FilePermissions)
+}
+
+func permissions(text string) (fs.FileMode, error) {
 	mode, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || fs.FileMode(mode)&^fs.ModePerm != 0 {
 		return 0, errors.New(`expected permissions in octal digits such as "0755", found ` + strconv.Quote(text))

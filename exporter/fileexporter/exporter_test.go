@@ -184,7 +184,7 @@ func TestZstd(t *testing.T) {
 	}
 }
 
-func TestFilesAreOnlyForTheOwner(t *testing.T) {
+func TestPermissions(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such permissions")
@@ -193,7 +193,7 @@ func TestFilesAreOnlyForTheOwner(t *testing.T) {
 	if e, err := New(cfg, component.Settings{}); err != nil || e.Start(t.Context()) == nil {
 		t.Fatalf("a missing directory passed: %v", err)
 	}
-	cfg.CreateDirectory, cfg.DirectoryPermissions = true, "0710"
+	cfg.CreateDirectory, cfg.DirectoryPermissions, cfg.FilePermissions = true, "0710", "0600"
 	start(t, cfg)
 	for path, want := range map[string]os.FileMode{cfg.Path: 0o600, filepath.Dir(cfg.Path): os.ModeDir | 0o710} {
 		if info, err := os.Stat(path); err != nil || info.Mode() != want {

@@ -15,7 +15,6 @@ const (
 	// maxPendingBytes is the maximum size of the buffer with a flush_interval, and
 	// the maximum size of a record that is copied to be written with one call.
 	maxPendingBytes = 1 << 20
-	fileMode        = 0o600
 )
 
 // file has the methods of *os.File that a recordFile needs. It is opened for
@@ -38,6 +37,7 @@ type recordFile struct {
 	framing  framing
 	log      *slog.Logger
 	open     func(path string, flag int) (file, error)
+	stat     func(path string) (fs.FileInfo, error)
 	now      func() time.Time
 
 	f       file              // nil if it must be opened
@@ -49,10 +49,12 @@ type recordFile struct {
 }
 
 func newRecordFile(cfg Config, log *slog.Logger) *recordFile {
+	mode, _ := cfg.fileMode() // Validate has checked it
 	return &recordFile{
 		path: cfg.Path, cont: cfg.Append || cfg.Rotation != nil,
 		buffered: cfg.FlushInterval > 0, rotation: cfg.Rotation, framing: framingOf(&cfg), log: log,
-		open: func(path string, flag int) (file, error) { return os.OpenFile(path, flag, fileMode) },
+		open: func(path string, flag int) (file, error) { return os.OpenFile(path, flag, mode) },
+		stat: os.Stat,
 		now:  time.Now,
 	}
 }
@@ -190,12 +192,55 @@ func (r *recordFile) flush() error {
 	return nil
 }
 
-// write appends parts of complete records to the file. After an error the file
-// is unchanged.
-func (r *recordFile) write(parts ...[]byte) error {
-	if err := r.ensureOpen(); err != nil {
+// follow opens the file again if it is no longer the one at the path: another program
+// has renamed it, as logrotate does, or removed it.
+func (r *recordFile) follow() error {
+	if r.f == nil || !r.regular {
+		return nil
+	}
+	ours, err := r.f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", r.path, err)
+	}
+	switch at, err := r.stat(r.path); {
+	case err == nil && os.SameFile(ours, at):
+		if at.Size() < r.size && !r.torn {
+			r.size = at.Size() // it was truncated, as logrotate does with copytruncate
+		}
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("look at %s: %w", r.path, err)
+	}
+	r.log.Info("the file was renamed or removed by another program, a new one is written", "path", r.path)
+	if err := errors.Join(r.cutTorn(), r.closeFile()); err != nil {
 		return err
 	}
+	return r.reopen(false)
+}
+
+// maxFollow is how often a record is written again if its file is removed each time.
+const maxFollow = 3
+
+// write appends parts of complete records to the file at the path. After an error the
+// file is unchanged.
+func (r *recordFile) write(parts ...[]byte) error {
+	for range maxFollow {
+		if err := errors.Join(r.follow(), r.ensureOpen()); err != nil {
+			return err
+		}
+		if err := r.writeParts(parts); err != nil {
+			return err
+		}
+		if info, err := r.f.Stat(); !r.regular || err != nil || !removed(info) {
+			return nil
+		}
+		// It was removed before or after the record was written: it would be lost.
+	}
+	return fmt.Errorf("write to %s: another program removes the file each time", r.path)
+}
+
+// writeParts is write without a look at the path.
+func (r *recordFile) writeParts(parts [][]byte) error {
 	if err := r.cutTorn(); err != nil {
 		return err
 	}
