@@ -48,7 +48,7 @@ Exit codes: 0 success, 1 failure at run time, 2 invalid command line,
 	}
 	a.sourceFlags(root.Flags())
 	a.serveFlags(root.Flags())
-	root.AddCommand(a.runCommand(), a.validateCommand(), a.printConfigCommand(), a.componentsCommand(), newLoadgenCommand(), newConvertCommand(), newReportCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.validateCommand(), a.printConfigCommand(), a.componentsCommand(), newLoadgenCommand(), newConvertCommand(), newReportCommand(), newReplayCommand(), a.versionCommand())
 	return root
 }
 
