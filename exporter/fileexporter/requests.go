@@ -107,7 +107,7 @@ func (r *Requests) decode(record []byte) (otlp.Signal, []byte, error) {
 	}
 	s := signalOfJSON(record)
 	if s == 0 {
-		return 0, nil, errors.New("JSON that is no request of traces, metrics, logs or profiles")
+		return 0, nil, errors.New("JSON that is not a request of traces, metrics, logs or profiles")
 	}
 	if n := otlp.MaxWireBytes(len(record)); cap(r.wire) < n {
 		r.wire = make([]byte, 0, n)

@@ -81,8 +81,8 @@ func TestRequestsErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                               "",
 		"\n\n{\"resourceLogs\":[]}\n":    "read record 1: ", // begins with no brace, so it is a length
-		"{\"x\":1}\n":                    "decode record 1: JSON that is no request",
-		"{\"resourceLogs\":[]}\n{\"x\":": "decode record 2: JSON that is no request",
+		"{\"x\":1}\n":                    "decode record 1: JSON that is not a request",
+		"{\"resourceLogs\":[]}\n{\"x\":": "decode record 2: JSON that is not a request",
 		"\x00\x00\x00\x02\xff\xff":       "decode record 1: protobuf that could be a request of []",
 		"\x00\x00\x00\x09\x0a":           "read record 1: ",
 	} {

@@ -52,8 +52,11 @@ type ServerConfig struct {
 	// such as X-Scope-OrgID; a request without it counts as its authenticated name's,
 	// else as its address's. Clients can choose the value, so it is for those that
 	// are trusted, or behind a proxy that sets it.
-	SenderHeader string       `yaml:"sender_header,omitempty"`
-	Middlewares  []Middleware `yaml:"middlewares,omitempty"`
+	SenderHeader string `yaml:"sender_header,omitempty"`
+	// MinBodyRateKiB is how many KiB of a body must come in each second on average, after
+	// its first ten seconds. 0 is 16.
+	MinBodyRateKiB int          `yaml:"min_body_rate_kib,omitempty"`
+	Middlewares    []Middleware `yaml:"middlewares,omitempty"`
 	// MaxConnections is how many clients may be connected at a time. 0 is three
 	// quarters of the files that the process may open.
 	MaxConnections int `yaml:"max_connections"`

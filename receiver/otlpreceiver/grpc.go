@@ -23,7 +23,7 @@ func (r *Receiver) grpcOptions(c *GRPCConfig, f *frontend.FrontEnd) grpcserver.O
 		methods[s.Spec().Method] = r.route(s)
 	}
 	return grpcserver.Options{
-		FrontEnd: f, Pace: &r.pace, Methods: methods, MaxRequestBytes: c.maxRequestBytes(),
+		FrontEnd: f, Pace: c.paceOf(&r.pace), Methods: methods, MaxRequestBytes: c.maxRequestBytes(),
 		Protocol: grpcProtocol, HTTPHint: "send OTLP/HTTP to the HTTP port, by default 4318",
 	}
 }

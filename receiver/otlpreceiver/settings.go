@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
 // Metadata selects request headers: none, all, or those named, in lower case.
@@ -93,6 +94,7 @@ func (c *ServerConfig) validate() error {
 		c.listenOptions().Validate(),
 		checkRange("max_connections", c.MaxConnections, 1<<24),
 		checkDuration("dialer.timeout", c.Dialer.Timeout),
+		checkRange("min_body_rate_kib", c.MinBodyRateKiB, 1<<20),
 	}
 	if name := c.SenderHeader; name != "" && !httpguts.ValidHeaderFieldName(name) {
 		errs = append(errs, config.Atf("sender_header", "expected the name of a header such as X-Scope-OrgID, found %q", name))
@@ -127,4 +129,13 @@ func checkDuration(key string, found time.Duration) error {
 		return config.Atf(key, "expected 0 or more, found %s", found)
 	}
 	return nil
+}
+
+// paceOf returns a copy of the receiver's pace with the settings of the server.
+func (c *ServerConfig) paceOf(p *frontend.Pace) *frontend.Pace {
+	own := *p
+	if c.MinBodyRateKiB > 0 {
+		own.MinRateBytes = c.MinBodyRateKiB << 10
+	}
+	return &own
 }

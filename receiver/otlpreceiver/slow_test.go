@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -26,7 +27,7 @@ import (
 // Slow and idle clients, and a receiver with shorter timeouts than by default.
 
 func impatient(p *frontend.Pace) {
-	p.Handshake, p.GracePeriod = 400*time.Millisecond, 400*time.Millisecond
+	p.Handshake, p.GracePeriod, p.MinRateBytes = 400*time.Millisecond, 400*time.Millisecond, 64<<10
 	p.WriteStall, p.WindowStall = 400*time.Millisecond, 400*time.Millisecond
 }
 
@@ -55,7 +56,7 @@ func TestSlowBody(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]Config{"two ports": testConfig(), "one port": onePortConfig("tcp", freePort(t), nil)} {
 		for _, target := range []struct{ name, path, media, text string }{
-			{"grpc", otlp.Logs.Spec().Method, "application/grpc", "the request came too slowly: expected 64 KiB/s after the first 400ms"},
+			{"grpc", otlp.Logs.Spec().Method, "application/grpc", "the request came too slowly: expected at least 64 KiB/s on average after the first 400ms"},
 			{"http", "/v1/logs", "application/x-protobuf", "request body interrupted: "},
 		} {
 			t.Run(name+"/"+target.name, func(t *testing.T) {
@@ -139,6 +140,27 @@ func TestSteadyBodyIsNotSlow(t *testing.T) {
 		}
 		if d := time.Since(began); d < 400*time.Millisecond {
 			t.Errorf("%s: it was sent in %s, which tests nothing", target.media, d)
+		}
+	}
+}
+
+// The least rate is a setting. Without it a client with 30 KiB/s is fast enough.
+func TestLeastBodyRate(t *testing.T) {
+	t.Parallel()
+	p := frontend.DefaultPace()
+	const second = 30 << 10
+	for rate, fast := range map[int]bool{0: true, 29: true, 64: false} {
+		c := ServerConfig{MinBodyRateKiB: rate}
+		own := c.paceOf(&p)
+		began := time.Now()
+		for s := 11; s < 600; s += 7 { // after so many seconds it has sent this much, and needs as long for the next second's
+			arrived := began.Add(time.Duration(s) * time.Second)
+			if late := arrived.After(own.BodyDeadline(began, s*second)); late && fast || s > 100 && !late && !fast {
+				t.Errorf("min_body_rate_kib %d: after %d s late is %t", rate, s, late)
+			}
+		}
+		if want := fmt.Sprint(max(rate, 16), " KiB/s"); !strings.Contains(own.SlowBody(), want) || rate == 0 && own.MinRateBytes != 16<<10 {
+			t.Errorf("%s, want %s", own.SlowBody(), want)
 		}
 	}
 }

@@ -29,7 +29,7 @@ type Pace struct {
 func DefaultPace() Pace {
 	return Pace{
 		Handshake:   10 * time.Second,
-		GracePeriod: 10 * time.Second, MinRateBytes: 64 << 10,
+		GracePeriod: 10 * time.Second, MinRateBytes: 16 << 10,
 		Unread:      250 * time.Millisecond,
 		WriteStall:  30 * time.Second,
 		WindowStall: 10 * time.Second,
@@ -48,5 +48,5 @@ func (p *Pace) BodyDeadline(began time.Time, n int) time.Time {
 
 // SlowBody returns the error text for the sender of a body that is too slow.
 func (p *Pace) SlowBody() string {
-	return fmt.Sprintf("the request came too slowly: expected %d KiB/s after the first %s", p.MinRateBytes>>10, p.GracePeriod)
+	return fmt.Sprintf("the request came too slowly: expected at least %d KiB/s on average after the first %s (min_body_rate_kib)", p.MinRateBytes>>10, p.GracePeriod)
 }
