@@ -109,7 +109,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // failed adds to every error of Send what was being done.
 func failed(s otlp.Signal, target string, err error) error {
-	return fmt.Errorf("send %s to %s: %w", s, target, err)
+	return fmt.Errorf("send %s to %s: %w", s, target, explained(err))
 }
 
 func clampRetryAfter(d time.Duration) time.Duration { return min(max(d, 0), maxRetryAfter) }

@@ -216,7 +216,7 @@ func TestHTTPStatuses(t *testing.T) {
 			continue
 		}
 		e := asError(t, err)
-		retryable := code == 429 || code == 502 || code == 503 || code == 504
+		retryable := code == 429 || code == 502 || code == 503 || code == 504 || code >= 520 && code <= 527 || code == 530
 		if e.Retryable != retryable || e.Throttled != (code == 429) || e.HTTPStatus != code || e.RetryAfter != 0 {
 			t.Errorf("%d: %+v", code, e)
 		}

@@ -28,7 +28,8 @@ var statusCodes = map[int]codes.Code{
 }
 
 // classifyHTTP returns what a status means (OTLP specification, "Retryable
-// Response Codes" and "OTLP/HTTP Throttling").
+// Response Codes" and "OTLP/HTTP Throttling"). 520 to 527 and 530 are those of a proxy
+// of Cloudflare whose origin does not answer, which the specification does not know.
 func classifyHTTP(status int, retryAfter string, now time.Time) *Error {
 	e := &Error{HTTPStatus: status, Code: codes.Unknown}
 	if code, ok := statusCodes[status]; ok {
@@ -40,7 +41,10 @@ func classifyHTTP(status int, retryAfter string, now time.Time) *Error {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		e.Retryable = true
 	default:
-		return e
+		if (status < 520 || status > 527) && status != 530 {
+			return e
+		}
+		e.Retryable, e.Code = true, codes.Unavailable
 	}
 	if wait, ok := parseRetryAfter(retryAfter, now); ok {
 		e.Throttled, e.RetryAfter = true, wait

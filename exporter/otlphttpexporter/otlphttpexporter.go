@@ -13,6 +13,7 @@ package otlphttpexporter
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
@@ -79,7 +80,13 @@ func (c Config) Validate() error {
 
 // Warnings returns what the configuration asks for and does not get.
 func (c Config) Warnings() []string {
-	return sending.Ignored(c.SendingQueue, c.RetryOnFailure, c.IgnoredKeys())
+	all := sending.Ignored(c.SendingQueue, c.RetryOnFailure, c.IgnoredKeys())
+	for _, s := range otlp.Signals() {
+		if path := s.Spec().Path; strings.HasSuffix(strings.TrimSuffix(c.Endpoint, "/"), path) {
+			all = append(all, fmt.Sprintf("endpoint ends in %s, and the path of each signal is added to it: expected the URL without that, or %s_endpoint", path, s))
+		}
+	}
+	return all
 }
 
 // Exporter is a component.Exporter and pipeline.Named.

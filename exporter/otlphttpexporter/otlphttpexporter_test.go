@@ -260,3 +260,17 @@ var (
 	_ pipeline.Component = (*Exporter)(nil)
 	_ pipeline.Named     = (*Exporter)(nil)
 )
+
+// A base URL that has the path of a signal already is probably a mistake.
+func TestEndpointWithTheSignalsPath(t *testing.T) {
+	t.Parallel()
+	for endpoint, want := range map[string]bool{
+		"http://h:4318": false, "http://h:4318/otlp": false, "http://h:4318/v1/traces": true, "https://h/otlp/v1/logs/": true,
+	} {
+		cfg := DefaultConfig()
+		cfg.Endpoint = endpoint
+		if got := strings.Contains(strings.Join(cfg.Warnings(), " "), "is added to it"); got != want {
+			t.Errorf("%s: %q", endpoint, cfg.Warnings())
+		}
+	}
+}
