@@ -5,7 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
+	"log"
 	"net"
 	"net/http"
 	"slices"
@@ -32,7 +32,7 @@ type httpServer struct {
 	cancel   context.CancelFunc // of all requests' contexts
 }
 
-func newHTTPServer(l *conns.Listener, c *HTTPConfig, h http.Handler, secure *tls.Config, p *frontend.Pace, log *slog.Logger) *httpServer {
+func newHTTPServer(l *conns.Listener, c *HTTPConfig, h http.Handler, secure *tls.Config, p *frontend.Pace, shakes *frontend.Handshakes) *httpServer {
 	ctx, cancel := context.WithCancel(context.Background())
 	keep, idle := c.idle()
 	s := &http.Server{
@@ -42,7 +42,7 @@ func newHTTPServer(l *conns.Listener, c *HTTPConfig, h http.Handler, secure *tls
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnContext: rememberConn,
 		ConnState:   noteEstablished,
-		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog:    log.New(frontend.HTTPErrors{Handshakes: shakes}, "", 0),
 		Protocols:   new(http.Protocols),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          httpStreams,

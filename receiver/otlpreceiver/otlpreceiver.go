@@ -199,7 +199,7 @@ func (r *Receiver) openHTTP(ctx context.Context, s *servers, c *HTTPConfig, shar
 	if err != nil {
 		return err
 	}
-	s.http = newHTTPServer(l, c, h, secure, h.pace, r.set.Logger)
+	s.http = newHTTPServer(l, c, h, secure, h.pace, &frontend.Handshakes{Obs: h.Obs, Log: r.set.Logger})
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
 // serverCredentials are gRPC's transport credentials for our listener: they do TLS
@@ -26,7 +27,8 @@ import (
 // connection a request came over.
 type serverCredentials struct {
 	*Options
-	lines lograte.Limiter // about clients that speak something else
+	lines  lograte.Limiter // about clients that speak something else
+	shakes frontend.Handshakes
 }
 
 // ConnInfo is how the peer of a request carries its connection.
@@ -49,7 +51,9 @@ func (s *serverCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 	if s.TLS != nil {
 		secure := tls.Server(c, s.TLS)
 		if err := secure.Handshake(); err != nil {
-			s.FrontEnd.Obs.ConnRefused(obsreport.ConnHandshake)
+			if !errors.Is(err, io.EOF) { // it has sent nothing
+				s.shakes.Failed(c.Peer.Host, err.Error())
+			}
 			return nil, nil, fmt.Errorf("TLS handshake: %w", err)
 		}
 		h.Conn, h.secure = secure, true

@@ -67,7 +67,7 @@ type Server struct {
 
 // New returns a server for l, which belongs to it from then on.
 func New(l *conns.Listener, o Options) *Server {
-	creds := &serverCredentials{Options: &o}
+	creds := &serverCredentials{Options: &o, shakes: frontend.Handshakes{Obs: o.FrontEnd.Obs, Log: o.FrontEnd.Log}}
 	s := grpc.NewServer(append(o.GRPC,
 		grpc.ForceServerCodecV2(rawCodec{}),
 		decompress.GRPCGzip(),
