@@ -19,6 +19,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
+	"github.com/penstock-telemetry/penstock/receiver/nopreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/pprofreceiver"
 )
@@ -27,6 +28,7 @@ import (
 func Default() []component.Descriptor {
 	return []component.Descriptor{
 		collectionagentreceiver.Component(),
+		nopreceiver.Component(),
 		otlpreceiver.Component(),
 		pprofreceiver.Component(),
 

@@ -48,6 +48,7 @@ type HTTPClient struct {
 	Cookies          *Cookies      `yaml:"cookies" config:"section"`
 	Auth             any           `yaml:"auth"`
 	Middlewares      any           `yaml:"middlewares"`
+	DialerMiddleware any           `yaml:"dialer_middleware,omitempty"`
 }
 
 // Cookies enables a cookie jar: cookies are stored and sent back.
@@ -194,5 +195,5 @@ func ParseProxyURL(proxy string) (*url.URL, error) {
 
 // IgnoredKeys returns the keys that are set and have no effect yet.
 func (c HTTPClient) IgnoredKeys() []string {
-	return given("auth", c.Auth, "middlewares", c.Middlewares)
+	return given("auth", c.Auth, "middlewares", c.Middlewares, "dialer_middleware", c.DialerMiddleware)
 }

@@ -21,6 +21,8 @@ func readAnswer(resp *http.Response) Answer {
 		return Answer{Warning: fmt.Errorf("read the answer: %w", err)}
 	case len(body) == 0:
 		return Answer{}
+	case kind == jsonContentType && resp.Request.Header.Get("Content-Type") == kind:
+		return settleJSON(body)
 	case kind != contentType:
 		return Answer{Warning: fmt.Errorf("the answer's content type is %q, expected %s", printable([]byte(kind)), contentType)}
 	}

@@ -1,12 +1,12 @@
 // Package otlphttpexporter sends batches to a destination that speaks OTLP/HTTP
-// with protobuf. In a configuration it is called otlphttp or otlp_http.
+// with protobuf, or with JSON (encoding: json). In a configuration it is called otlphttp or otlp_http.
 //
 //	exporters:
 //	  otlphttp:
 //	    endpoint: https://backend:4318           # /v1/traces and so on are added
 //	    logs_endpoint: https://logs/otlp/v1/logs # taken as it is
 //
-// A batch's bytes go out as they came in. Nothing is kept here: a failure goes back
+// A batch's bytes go out as they came in, unless they are encoded as JSON. Nothing is kept here: a failure goes back
 // through the pipeline to the client.
 package otlphttpexporter
 
@@ -31,7 +31,7 @@ type Config struct {
 	MetricsEndpoint  string `yaml:"metrics_endpoint"`
 	LogsEndpoint     string `yaml:"logs_endpoint"`
 	ProfilesEndpoint string `yaml:"profiles_endpoint"`
-	// Encoding is proto.
+	// Encoding is proto or json.
 	Encoding string `yaml:"encoding"`
 	// SendingQueue and RetryOnFailure are read as they are and have no effect
 	// yet; see Warnings.
@@ -68,11 +68,9 @@ func (c Config) Validate() error {
 		problems = append(problems, errors.New("no endpoint is set: expected endpoint, or that of a signal such as traces_endpoint"))
 	}
 	switch c.Encoding {
-	case "", "proto":
-	case "json":
-		problems = append(problems, config.Atf("encoding", "encoding json is not there yet, it follows in a later version: expected proto"))
+	case "", "proto", "json":
 	default:
-		problems = append(problems, config.At("encoding", fmt.Errorf("unknown encoding %q: expected proto", c.Encoding)))
+		problems = append(problems, config.At("encoding", fmt.Errorf("unknown encoding %q: expected proto or json", c.Encoding)))
 	}
 	return errors.Join(problems...)
 }
@@ -101,6 +99,9 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 		client, err := otlpclient.NewHTTP(cfg.HTTPClient, cfg.endpoints(), otlpclient.WithCompressor(&lz4Compressor{}))
 		if err != nil {
 			return nil, err // not client: a nil *HTTP would not be a nil Sender
+		}
+		if cfg.Encoding == "json" {
+			return jsonSender{client}, nil
 		}
 		return client, nil
 	})

@@ -46,13 +46,17 @@ func (c *LogsConfig) Validate() error {
 // logLevel is a slog.Level with zap's names.
 type logLevel slog.Level
 
-// UnmarshalText implements encoding.TextUnmarshaler. zap's levels above error,
+// UnmarshalText implements encoding.TextUnmarshaler. Empty is info. zap's levels above error,
 // which end the program, all mean error here.
 func (l *logLevel) UnmarshalText(text []byte) error {
 	name := strings.ToLower(string(text))
 	switch name {
 	case "dpanic", "panic", "fatal":
 		name = "error"
+	case "":
+		name = "info"
+	case "warning":
+		name = "warn"
 	case "debug", "info", "warn", "error":
 	default:
 		return errors.New("expected debug, info, warn or error")
