@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock-telemetry/penstock/exporter/otlpexporter"
+	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 )
 
 // Keys and values that the Collector accepts are accepted, with a warning where they
@@ -84,6 +87,44 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}`, value))
 			if !strings.Contains(string(text), want) {
 				t.Errorf("%q: %q is missing in\n%s", value, want, text)
 			}
+		}
+	}
+}
+
+// What a variable contains reaches a component as it is: the value of an attribute as
+// text if it is in quotes, and a header with all its dollars.
+func TestVariablesReachComponents(t *testing.T) {
+	for content, unquoted := range map[string]any{
+		"0123": 83, "1.10": 1.1, "fe80::1": "fe80::1", "a: 1": map[string]any{"a": 1}, "2024-01-31": "2024-01-31", "a$$b": "a$$b",
+	} {
+		t.Setenv("V", content)
+		cfg, err := loadAll(`yaml:
+receivers: {nop: }
+processors:
+  resource:
+    attributes:
+      - key: a
+        action: insert
+        value: ${env:V}
+      - key: b
+        action: insert
+        value: "${env:V}"
+exporters:
+  otlp:
+    endpoint: localhost:4319
+    headers: {a: "${env:V}"}
+service:
+  pipelines: {traces: {receivers: [nop], processors: [resource], exporters: [otlp]}}
+`)
+		if err != nil {
+			t.Errorf("%s: %v", content, err)
+			continue
+		}
+		all := cfg.loaded.Components
+		attributes := all[1].Config.(*resourceprocessor.Config).Attributes
+		header := string(all[2].Config.(*otlpexporter.Config).Headers[0].Value)
+		if diff := cmp.Diff([]any{unquoted, content, content}, []any{attributes[0].Value, attributes[1].Value, header}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", content, diff)
 		}
 	}
 }

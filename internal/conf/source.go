@@ -61,7 +61,7 @@ func Load(o Options) (*Tree, error) {
 	if len(l.errs) > 0 {
 		return nil, l.errs.Err()
 	}
-	l.expand(root, 0, 0)
+	l.expand(root, origin{})
 	if err := l.errs.Err(); err != nil {
 		return nil, err
 	}
