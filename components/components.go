@@ -12,7 +12,9 @@ import (
 	"github.com/penstock-telemetry/penstock/exporter/otlphttpexporter"
 	"github.com/penstock-telemetry/penstock/extension/basicauthextension"
 	"github.com/penstock-telemetry/penstock/extension/bearertokenauthextension"
+	"github.com/penstock-telemetry/penstock/extension/headerssetterextension"
 	"github.com/penstock-telemetry/penstock/extension/healthcheckextension"
+	"github.com/penstock-telemetry/penstock/extension/oauth2clientextension"
 	"github.com/penstock-telemetry/penstock/extension/oidcextension"
 	"github.com/penstock-telemetry/penstock/extension/pprofextension"
 	"github.com/penstock-telemetry/penstock/extension/zpagesextension"
@@ -45,8 +47,10 @@ func Default() []component.Descriptor {
 
 		basicauthextension.Component(),
 		bearertokenauthextension.Component(),
+		headerssetterextension.Component(),
 		healthcheckextension.Component(),
 		memorylimiterprocessor.Extension(),
+		oauth2clientextension.Component(),
 		oidcextension.Component(),
 		pprofextension.Component(),
 		zpagesextension.Component(),

@@ -164,7 +164,10 @@ middlewares: [{id: x}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"auth", "middlewares"}, got.IgnoredKeys()); diff != "" {
+	if got.Auth == nil || got.Auth.Authenticator != "basicauth" {
+		t.Errorf("auth: %+v", got.Auth)
+	}
+	if diff := cmp.Diff([]string{"middlewares"}, got.IgnoredKeys()); diff != "" {
 		t.Error(diff)
 	}
 	if k := got.Keepalive; k == nil || *k != (GRPCKeepalive{30 * time.Second, 5 * time.Second, true}) {

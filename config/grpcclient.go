@@ -10,7 +10,8 @@ import (
 )
 
 // GRPCClient holds the settings of a gRPC client, with the Collector's keys.
-// Auth and Middlewares have no effect yet; see GRPCClient.IgnoredKeys.
+// Auth is for the component that has the client; Middlewares have no effect yet, see
+// GRPCClient.IgnoredKeys.
 type GRPCClient struct {
 	// Endpoint is in the format of ParseGRPCTarget.
 	Endpoint    string         `yaml:"endpoint"`
@@ -31,10 +32,10 @@ type GRPCClient struct {
 	// Authority replaces the endpoint's host in the requests.
 	Authority string `yaml:"authority"`
 	// UserAgent replaces the User-Agent header, if it is not empty.
-	UserAgent        string `yaml:"user_agent,omitempty"`
-	Auth             any    `yaml:"auth"`
-	Middlewares      any    `yaml:"middlewares"`
-	DialerMiddleware any    `yaml:"dialer_middleware,omitempty"`
+	UserAgent        string      `yaml:"user_agent,omitempty"`
+	Auth             *ClientAuth `yaml:"auth" config:"section"`
+	Middlewares      any         `yaml:"middlewares"`
+	DialerMiddleware any         `yaml:"dialer_middleware,omitempty"`
 }
 
 // GRPCKeepalive configures the pings that a client sends to an idle server.
@@ -98,7 +99,7 @@ func notNegative[N int | time.Duration](key string, n N) error {
 
 // IgnoredKeys returns the keys that are set and have no effect yet.
 func (c GRPCClient) IgnoredKeys() []string {
-	return given("auth", c.Auth, "middlewares", c.Middlewares, "dialer_middleware", c.DialerMiddleware)
+	return given("middlewares", c.Middlewares, "dialer_middleware", c.DialerMiddleware)
 }
 
 // given takes keys and values alternately, and returns the keys whose value is

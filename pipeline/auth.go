@@ -23,3 +23,14 @@ type Authenticator interface {
 	// all others refuse the request.
 	Authenticate(ctx context.Context, header func(name string) []string) (*Identity, error)
 }
+
+// ClientAuthenticator adds the credentials of an extension to the requests that an
+// exporter sends. It must be safe for concurrent use.
+type ClientAuthenticator interface {
+	// AddCredentials changes the headers of one request. headers has those that the
+	// exporter would send, by name in lower case; the map is the caller's own. client is
+	// where the batch came from, nil if it was made in this process. After an error the
+	// request is not sent; Classify understands it, so that one without a kind is
+	// retried.
+	AddCredentials(ctx context.Context, client *Client, headers map[string]string) error
+}

@@ -77,8 +77,22 @@ func (c Config) Validate() error {
 
 // Warnings returns what the configuration asks for and does not get.
 func (c Config) Warnings() []string {
-	return sending.Ignored(c.SendingQueue, c.RetryOnFailure, c.IgnoredKeys())
+	return append(sending.Ignored(c.SendingQueue, c.RetryOnFailure, c.IgnoredKeys()), sending.AuthWarnings(c.Auth, c.plaintext())...)
 }
+
+// plaintext reports whether one of the endpoints has no TLS.
+func (c Config) plaintext() bool {
+	endpoints := c.endpoints()
+	for _, s := range otlp.Signals() {
+		if u, err := otlpclient.SignalURL(c.Endpoint, endpoints[s], s); err == nil && u != nil && u.Scheme == "http" {
+			return true
+		}
+	}
+	return false
+}
+
+// Needs implements component.Needer.
+func (c Config) Needs() []component.Need { return sending.Needs(c.Auth) }
 
 // Exporter is a component.Exporter and pipeline.Named.
 type Exporter struct{ *exporter }
@@ -108,5 +122,6 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Headers = e.UseAuth(set, cfg.Auth, cfg.Headers)
 	return &Exporter{e}, nil
 }
