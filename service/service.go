@@ -199,6 +199,10 @@ func (s *Service) stop(ctx context.Context) error {
 	return errors.Join(err, s.process.unmeasure())
 }
 
+// Logger returns the log of the service: Options.Logger, or the one that the
+// configuration asks for.
+func (s *Service) Logger() *slog.Logger { return s.process.log.Logger }
+
 // Run starts the service, waits for ctx to end, and shuts down within
 // Options.DrainWithin.
 func (s *Service) Run(ctx context.Context) error {

@@ -272,7 +272,7 @@ var endpoint = regexp.MustCompile(`"endpoint":"([^"]*)"`)
 // it listens.
 func (p *program) address(t *testing.T, server string) string {
 	t.Helper()
-	p.wait(t, "everything is ready", 1)
+	p.wait(t, "Everything is ready", 1)
 	for line := range strings.Lines(p.output()) {
 		if m := endpoint.FindStringSubmatch(line); m != nil && strings.Contains(line, server) {
 			return m[1]

@@ -77,7 +77,7 @@ func (c *TracesConfig) Validate() error {
 // and that have no effect yet.
 func (c *Config) Ineffective() []config.Value {
 	all := []ignoredKey{
-		c.Logs.ErrorOutputPaths, c.Logs.Sampling, c.Logs.Processors, c.Metrics.Views,
+		c.Logs.ErrorOutputPaths, c.Logs.Processors, c.Metrics.Views,
 		c.Traces.Propagators, c.Traces.Processors, c.Traces.Sampler, c.Traces.Limits, c.Resource.detectors,
 	}
 	for _, r := range c.Metrics.Readers {

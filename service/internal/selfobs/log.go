@@ -38,13 +38,13 @@ func NewLogging(cfg LogsConfig, res *sdkresource.Resource, opts Outputs) *Loggin
 	out := l.outputs(cfg.OutputPaths, opts)
 	onTerminal := isTerminal(out)
 	var h slog.Handler
-	if cfg.Encoding == "console" || cfg.Encoding == "" && onTerminal {
+	if cfg.Encoding != "json" {
 		if onTerminal {
 			l.terminal, l.colours = out, wantsColours()
 		}
 		h = newConsoleHandler(out, cfg.Level, onTerminal, l.colours)
 	} else {
-		h = slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.Level})
+		h = newJSONHandler(out, cfg)
 		if !cfg.DisableZapResource {
 			h = h.WithAttrs([]slog.Attr{resourceAttr(res)})
 		}
@@ -54,7 +54,11 @@ func NewLogging(cfg LogsConfig, res *sdkresource.Resource, opts Outputs) *Loggin
 		fields = append(fields, slog.Any(key, value))
 	}
 	slices.SortFunc(fields, func(a, b slog.Attr) int { return strings.Compare(a.Key, b.Key) })
-	l.Logger = slog.New(h.WithAttrs(fields))
+	h = h.WithAttrs(fields)
+	if cfg.Sampling != nil {
+		h = newSampler(*cfg.Sampling, h)
+	}
+	l.Logger = slog.New(h)
 	return l
 }
 
