@@ -22,6 +22,8 @@ type LogsConfig struct {
 
 	// DisableCaller leaves the key "caller" out of JSON logs.
 	DisableCaller bool `yaml:"disable_caller,omitempty"`
+	// Processors send the lines of the log as OTLP, too.
+	Processors []ProcessorConfig `yaml:"processors,omitempty"`
 	// Sampling drops lines that repeat; nil drops none.
 	Sampling *SamplingConfig `yaml:"sampling,omitempty" config:"section"`
 
@@ -31,7 +33,6 @@ type LogsConfig struct {
 	DisableStacktrace bool `yaml:"disable_stacktrace,omitempty"`
 
 	ErrorOutputPaths ignoredKey `yaml:"error_output_paths,omitempty"`
-	Processors       ignoredKey `yaml:"processors,omitempty"`
 }
 
 // Validate checks the section "logs".
