@@ -39,6 +39,7 @@ func Default() []component.Descriptor {
 
 		debugexporter.Component(),
 		fileexporter.Component(),
+		debugexporter.LoggingComponent(),
 		nopexporter.Component(),
 		otlpexporter.Component(),
 		otlphttpexporter.Component(),

@@ -39,7 +39,7 @@ func DefaultConfig() Config {
 
 // Validate checks the configuration without opening files or connections.
 func (c Config) Validate() error {
-	err := c.GRPCClient.Validate()
+	err := errors.Join(c.GRPCClient.Validate(), sending.CheckRetry(c.RetryOnFailure))
 	if c.Timeout < 0 {
 		err = errors.Join(err, config.Atf("timeout", "timeout %s is negative", c.Timeout))
 	}

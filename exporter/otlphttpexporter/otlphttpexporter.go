@@ -53,7 +53,7 @@ func (c Config) endpoints() otlpclient.Endpoints {
 
 // Validate checks the configuration without opening files or connections.
 func (c Config) Validate() error {
-	problems := []error{c.HTTPClient.Validate()}
+	problems := []error{c.HTTPClient.Validate(), sending.CheckRetry(c.RetryOnFailure)}
 	some := c.Endpoint != ""
 	endpoints := c.endpoints()
 	for _, s := range otlp.Signals() {

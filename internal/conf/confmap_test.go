@@ -239,5 +239,6 @@ func testOptions(env, files map[string]string) Options {
 			}
 			return nil, errors.New("open " + path + ": no such file")
 		},
+		Fetch: func(url string) ([]byte, error) { return nil, errors.New("get " + url + ": no network") },
 	}
 }

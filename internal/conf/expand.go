@@ -166,7 +166,7 @@ func (l *loader) parseContent(at mark, ref string, c content, level int) *Node {
 	p := &parser{src: at.src, at: &at, from: sourceOf(ref), depth: level, nodes: &l.nodes}
 	inFile := isFileRef(ref)
 	if inFile {
-		p.src, p.at, p.from = l.source(strings.TrimSuffix(ref[len("${file:"):], "}")), nil, ""
+		p.src, p.at, p.from = l.source(config.RedactURLs(strings.TrimPrefix(ref[2:len(ref)-1], "file:"))), nil, ""
 	}
 	value, _ := p.parse([]byte(c.text))
 	if p.full {
@@ -191,7 +191,11 @@ func (l *loader) parseContent(at mark, ref string, c content, level int) *Node {
 	return value
 }
 
-func isFileRef(ref string) bool { return strings.HasPrefix(ref, "${file:") }
+// isFileRef reports whether a reference is to a file or a URL, whose text has lines of its
+// own.
+func isFileRef(ref string) bool {
+	return strings.HasPrefix(ref, "${file:") || strings.HasPrefix(ref, "${http:") || strings.HasPrefix(ref, "${https:")
+}
 
 // resolve returns the content of a reference such as "${env:HOME}".
 func (l *loader) resolve(at mark, ref string) (content, error) {
@@ -204,7 +208,7 @@ func (l *loader) resolve(at mark, ref string) (content, error) {
 	case strings.HasPrefix(opaque, "-") && isEnvName(strings.TrimSuffix(uri, ":"+opaque)):
 		return content{}, fmt.Errorf("expand %s: a default needs env: before the name, as in ${env:%s}", shorten(ref), uri)
 	case !ok || len(scheme) < 2:
-		return content{}, fmt.Errorf("expand %s: no scheme (env, file or yaml) before the colon", shorten(ref))
+		return content{}, fmt.Errorf("expand %s: no scheme (env, file, http, https or yaml) before the colon", shorten(ref))
 	case strings.Contains(opaque, "$"):
 		return content{}, fmt.Errorf(`expand %s: "$" is not allowed inside`, shorten(ref))
 	}
@@ -212,8 +216,8 @@ func (l *loader) resolve(at mark, ref string) (content, error) {
 	switch {
 	case err == nil:
 		return c, nil
-	case scheme == "file":
-		return content{}, fmt.Errorf("expand %s: %w", shorten(ref), err)
+	case scheme == "file" || isFileRef(ref):
+		return content{}, fmt.Errorf("expand %s: %w", shorten(sourceOf(ref)), err)
 	}
 	return content{}, fmt.Errorf(`expand %s: %w; for a literal "${" write "$${"`, shorten(ref), err)
 }
@@ -221,6 +225,9 @@ func (l *loader) resolve(at mark, ref string) (content, error) {
 // sourceOf returns a reference as shown in errors: without the default, which
 // may be a secret.
 func sourceOf(ref string) string {
+	if isFileRef(ref) {
+		return config.RedactURLs(ref)
+	}
 	if name, _, ok := strings.Cut(ref, ":-"); ok {
 		return name + "}"
 	}

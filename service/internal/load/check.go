@@ -36,6 +36,10 @@ func (l *loader) checkPipelines(section *conf.Node) {
 		if p.broken {
 			continue
 		}
+		if len(p.Receivers) == 0 && len(p.Exporters) == 0 {
+			l.problems.Add(p.node.KeyErrorf("expected at least one receiver and one exporter, as in {receivers: [otlp], exporters: [debug]}"))
+			continue
+		}
 		if len(p.Receivers) == 0 {
 			l.problems.Add(p.node.KeyErrorf("expected at least one receiver, as in receivers: [otlp]"))
 		}

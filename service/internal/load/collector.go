@@ -64,6 +64,27 @@ type notHereError struct {
 }
 
 func (e notHereError) Error() string {
+	if instead := replacement(e.kind, e.typ); instead != "" {
+		return fmt.Sprintf("the %s type %q was removed from the OpenTelemetry Collector: %s", e.kind, e.typ, instead)
+	}
 	return fmt.Sprintf("the %s type %q of the OpenTelemetry Collector is not available here yet (available: %s)",
 		e.kind, e.typ, strings.Join(e.known, ", "))
+}
+
+// replacement returns what to use instead of a type that the Collector no longer has; ""
+// for others.
+func replacement(k component.Kind, typ string) string {
+	const takesOTLP = "use the exporter otlp, the destination accepts OTLP"
+	return map[string]string{
+		"exporter jaeger":          takesOTLP,
+		"exporter opencensus":      takesOTLP,
+		"receiver opencensus":      "use the receiver otlp",
+		"exporter loki":            "use the exporter otlphttp with an endpoint such as http://loki:3100/otlp",
+		"exporter sapm":            "use the exporter otlphttp",
+		"receiver sapm":            "use the receiver otlp",
+		"processor queued_retry":   "use sending_queue and retry_on_failure of the exporter",
+		"processor spanmetrics":    "use the connector spanmetrics",
+		"processor routing":        "use the connector routing",
+		"extension memory_ballast": "remove it, the processor memory_limiter is enough",
+	}[string(k)+" "+typ]
 }

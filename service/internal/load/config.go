@@ -121,7 +121,7 @@ func Load(s Sources, components []component.Descriptor) (*Config, error) {
 		opts.Sources = []string{builtInName}
 		opts.ReadFile = func(string) ([]byte, error) { return []byte(builtInText), nil }
 	}
-	l := &loader{catalog: c, cfg: &Config{BuiltIn: len(s.URIs) == 0}, byID: map[component.Kind]map[string]*Component{}, sources: opts.Sources}
+	l := &loader{catalog: c, cfg: &Config{BuiltIn: len(s.URIs) == 0}, byID: map[component.Kind]map[string]*Component{}, sources: opts.Sources, undefinedExtensions: map[string]bool{}}
 	l.checkVariables(s.URIs)
 	tree, err := conf.Load(opts)
 	l.problems.Add(err)
@@ -151,7 +151,8 @@ type loader struct {
 	problems conf.Errors
 	warnings conf.Errors // sorted and printed like problems
 
-	extensionsUnclear bool // service.extensions could not be read completely
+	extensionsUnclear   bool            // service.extensions could not be read completely
+	undefinedExtensions map[string]bool // ids in service.extensions that are not defined, which is reported
 }
 
 // refusal returns the error of a Load that found problems.

@@ -54,6 +54,8 @@ func (l *loader) checkNeed(need component.Need) error {
 	notFound := fmt.Sprintf("failed to resolve %s %q: %[1]s not found", noun, need.ID)
 	c := l.byID[component.KindExtension][need.ID]
 	switch {
+	case c == nil && l.undefinedExtensions[need.ID]:
+		return nil // reported in service.extensions
 	case c == nil:
 		var known []string
 		for id, other := range l.byID[component.KindExtension] {

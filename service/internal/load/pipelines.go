@@ -118,6 +118,9 @@ func (l *loader) resolve(id string, at *conf.Node, kinds []component.Kind) *Comp
 		}
 	}
 	l.problems.Add(at.Errorf("undefined %s %q%s", kinds[0], id, suggest.Known(id, defined)))
+	if kinds[0] == component.KindExtension {
+		l.undefinedExtensions[id] = true
+	}
 	l.useMeant(id, kinds)
 	return nil
 }
