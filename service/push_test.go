@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -268,3 +269,55 @@ func TestPushConfigErrors(t *testing.T) {
 }
 
 func random() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
+
+// Metrics are pushed again and again, not only at the end.
+func TestOwnMetricsArePushedAtIntervals(t *testing.T) {
+	t.Parallel()
+	backend := testkit.NewBackend(t, testkit.BackendConfig{})
+	cfg, err := loadAll(fmt.Sprintf(`yaml:
+receivers: {nop: }
+exporters: {nop: }
+service:
+  telemetry: {metrics: {readers: [{periodic: {interval: 1, exporter: {otlp: {endpoint: %q}}}}]}}
+  pipelines: {logs: {receivers: [nop], exporters: [nop]}}
+`, backend.HTTPEndpoint()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(cfg, builtins())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	backend.WaitArrived(t, 3)
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A service whose second destination cannot be opened starts nothing.
+func TestPushCannotStart(t *testing.T) {
+	t.Parallel()
+	for _, section := range []string{
+		"logs: {output_paths: [], processors: [{batch: {exporter: {console: }}}, {batch: {exporter: {otlp: {endpoint: 'https://h:1', certificate: /missing}}}}]}",
+		"traces: {processors: [{batch: {exporter: {console: }}}, {batch: {exporter: {otlp: {protocol: grpc, endpoint: 'https://h:1', certificate: /missing}}}}]}",
+		"metrics: {readers: [{periodic: {exporter: {console: }}}, {periodic: {exporter: {otlp: {endpoint: 'https://h:1', certificate: /missing}}}}]}",
+	} {
+		cfg, err := loadAll("yaml:{receivers: {nop: }, exporters: {nop: }, service: {telemetry: {" + section + "}, pipelines: {logs: {receivers: [nop], exporters: [nop]}}}}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		opts := builtins()
+		opts.Stderr, opts.Stdout = io.Discard, io.Discard
+		s, err := New(cfg, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, _, _ := strings.Cut(section, ":")
+		if err := s.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "service.telemetry."+name) || !strings.Contains(err.Error(), "/missing") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}

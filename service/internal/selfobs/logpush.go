@@ -2,6 +2,7 @@ package selfobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,14 +36,20 @@ func (p *logPush) open() error {
 	if p == nil {
 		return nil
 	}
-	opts := []sdklog.LoggerProviderOption{sdklog.WithResource(p.res)}
+	var all []*push.Destination // before a processor starts its goroutine
 	for i := range p.cfg {
-		c := &p.cfg[i]
-		to, err := c.exporter().Open(otlp.Logs, fmt.Sprintf("service.telemetry.logs.processors[%d]", i), p.local, p.stdout)
+		to, err := p.cfg[i].exporter().Open(otlp.Logs, fmt.Sprintf("service.telemetry.logs.processors[%d]", i), p.local, p.stdout)
 		if err != nil {
+			for _, opened := range all {
+				err = errors.Join(err, opened.Close())
+			}
 			return err
 		}
-		opts = append(opts, sdklog.WithProcessor(c.logProcessor(&push.Logs{To: to, Resource: p.res})))
+		all = append(all, to)
+	}
+	opts := []sdklog.LoggerProviderOption{sdklog.WithResource(p.res)}
+	for i, to := range all {
+		opts = append(opts, sdklog.WithProcessor(p.cfg[i].logProcessor(&push.Logs{To: to, Resource: p.res})))
 	}
 	p.sdk = sdklog.NewLoggerProvider(opts...)
 	l := p.sdk.Logger("github.com/penstock-telemetry/penstock/service")
