@@ -266,7 +266,7 @@ func (p *program) wait(t *testing.T, text string, n int) {
 	testkit.Eventually(t, fmt.Sprintf("%d times %q", n, text), func() bool { return strings.Count(p.output(), text) >= n })
 }
 
-var endpoint = regexp.MustCompile(`"endpoint":"([^"]*)"`)
+var endpoint = regexp.MustCompile(`endpoint=(\S+)`)
 
 // address waits until a server was started, which the log tells, and returns where
 // it listens.
