@@ -11,6 +11,11 @@ type (
 	// an error with its position when the configuration is loaded.
 	Needer interface{ Needs() []Need }
 
+	// Provider returns what an extension provides to other components, for one that has
+	// several roles, or whose role depends on its configuration. It replaces
+	// Descriptor.Role.
+	Provider interface{ Provides() []Role }
+
 	// Listener returns the addresses that the component will listen on.
 	// Conflicting addresses are an error when the configuration is loaded.
 	Listener interface{ Listens() []Listen }

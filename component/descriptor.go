@@ -53,8 +53,8 @@ func AllSignals(level string) Stability {
 // configuration, its settings and its constructor. Each component package
 // exports one, and service.Options has the list that a service uses.
 //
-// The decoded configuration may implement Warner, Needer, Listener, Writer and
-// MemoryLimiter.
+// The decoded configuration may implement Warner, Needer, Provider, Listener, Writer
+// and MemoryLimiter.
 type Descriptor struct {
 	Kind Kind
 	// Type is the part of a component's id before the slash: "otlp" in "otlp/2".
@@ -62,7 +62,8 @@ type Descriptor struct {
 	// Aliases are other names for Type.
 	Aliases   []string
 	Stability Stability
-	// Role is what an extension provides to other components; empty if nothing.
+	// Role is what an extension provides to other components; empty if nothing. A
+	// configuration that implements Provider replaces it.
 	Role Role
 
 	// DefaultConfig returns a pointer to a new configuration with its defaults. A

@@ -5,8 +5,12 @@ type Role string
 
 // The roles. Their texts are used in the Collector's errors.
 const (
-	// RoleAuthenticator extensions authenticate requests.
+	// RoleAuthenticator extensions authenticate incoming requests; see
+	// pipeline.Authenticator.
 	RoleAuthenticator Role = "authenticator"
+	// RoleClientAuthenticator extensions add credentials to outgoing requests; see
+	// pipeline.ClientAuthenticator.
+	RoleClientAuthenticator Role = "client authenticator"
 	// RoleMiddleware extensions are named in a list "middlewares".
 	RoleMiddleware Role = "middleware"
 )

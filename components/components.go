@@ -12,13 +12,16 @@ import (
 	"github.com/penstock-telemetry/penstock/exporter/otlphttpexporter"
 	"github.com/penstock-telemetry/penstock/extension/basicauthextension"
 	"github.com/penstock-telemetry/penstock/extension/bearertokenauthextension"
+	"github.com/penstock-telemetry/penstock/extension/headerssetterextension"
 	"github.com/penstock-telemetry/penstock/extension/healthcheckextension"
+	"github.com/penstock-telemetry/penstock/extension/oauth2clientextension"
 	"github.com/penstock-telemetry/penstock/extension/oidcextension"
 	"github.com/penstock-telemetry/penstock/extension/pprofextension"
 	"github.com/penstock-telemetry/penstock/extension/zpagesextension"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
+	"github.com/penstock-telemetry/penstock/receiver/nopreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/pprofreceiver"
 )
@@ -27,6 +30,7 @@ import (
 func Default() []component.Descriptor {
 	return []component.Descriptor{
 		collectionagentreceiver.Component(),
+		nopreceiver.Component(),
 		otlpreceiver.Component(),
 		pprofreceiver.Component(),
 
@@ -35,6 +39,7 @@ func Default() []component.Descriptor {
 
 		debugexporter.Component(),
 		fileexporter.Component(),
+		debugexporter.LoggingComponent(),
 		nopexporter.Component(),
 		otlpexporter.Component(),
 		otlphttpexporter.Component(),
@@ -43,8 +48,10 @@ func Default() []component.Descriptor {
 
 		basicauthextension.Component(),
 		bearertokenauthextension.Component(),
+		headerssetterextension.Component(),
 		healthcheckextension.Component(),
 		memorylimiterprocessor.Extension(),
+		oauth2clientextension.Component(),
 		oidcextension.Component(),
 		pprofextension.Component(),
 		zpagesextension.Component(),

@@ -37,6 +37,8 @@ func TestParseGRPCTarget(t *testing.T) {
 		"unix-abstract:otel":       {Address: "unix-abstract:otel"},
 		"passthrough:///host:4317": {Address: "passthrough:///host:4317"},
 		"dns:4317":                 {Address: "dns:///dns:4317"}, // a host with that name
+		":4317":                    {Address: "dns:///localhost:4317"},
+		"http://:4317":             {Address: "dns:///localhost:4317", Plaintext: true},
 	} {
 		if got, err := ParseGRPCTarget(endpoint); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v, want %+v", endpoint, got, err, want)
@@ -46,7 +48,8 @@ func TestParseGRPCTarget(t *testing.T) {
 		"":                      "expected host:port",
 		"host":                  "the port is missing",
 		"http://host":           "the port is missing",
-		":4317":                 "the host is missing",
+		":":                     "the host is missing",
+		":0":                    `invalid port "0"`,
 		"host:":                 `invalid port ""`,
 		"host:otlp":             `invalid port "otlp"`,
 		"host:70000":            `invalid port "70000"`,
@@ -74,12 +77,15 @@ func TestParseHTTPEndpoint(t *testing.T) {
 			t.Errorf("%s: got %v, %v", endpoint, u, err)
 		}
 	}
+	if u, err := ParseHTTPEndpoint("http://:4318/base"); err != nil || u.String() != "http://localhost:4318/base" {
+		t.Errorf("without a host: got %v, %v", u, err)
+	}
 	for endpoint, want := range map[string]string{
 		"":                              "no endpoint is set",
 		"host:4318":                     "is not a URL",
 		"/v1/traces":                    "is not a URL",
 		"http://":                       "the host is missing",
-		"http://:4318":                  "the host is missing",
+		"http://:0":                     "the host is missing",
 		"grpc://host:4317":              `unknown scheme "grpc"`,
 		"http://host:99999":             `invalid port "99999"`,
 		"http://host:0":                 `invalid port "0"`,
@@ -158,7 +164,10 @@ middlewares: [{id: x}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"auth", "middlewares"}, got.IgnoredKeys()); diff != "" {
+	if got.Auth == nil || got.Auth.Authenticator != "basicauth" {
+		t.Errorf("auth: %+v", got.Auth)
+	}
+	if diff := cmp.Diff([]string{"middlewares"}, got.IgnoredKeys()); diff != "" {
 		t.Error(diff)
 	}
 	if k := got.Keepalive; k == nil || *k != (GRPCKeepalive{30 * time.Second, 5 * time.Second, true}) {

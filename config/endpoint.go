@@ -69,6 +69,9 @@ func ParseGRPCTarget(endpoint string) (GRPCTarget, error) {
 	if strings.Contains(hostPort, "/") {
 		return t, fmt.Errorf("endpoint %q: a gRPC endpoint has no path: expected host:port (for OTLP over HTTP use the otlphttp exporter)", RedactURLs(endpoint))
 	}
+	if strings.HasPrefix(hostPort, ":") && isPort(hostPort[1:]) { // this machine, as for net.Dial
+		hostPort = "localhost" + hostPort
+	}
 	if err := checkHostPort(hostPort); err != nil {
 		return t, fmt.Errorf("endpoint %q: %w", RedactURLs(endpoint), err)
 	}
@@ -123,6 +126,9 @@ func ParseHTTPEndpoint(endpoint string) (*url.URL, error) {
 		return nil, errors.New("no endpoint is set: " + want)
 	}
 	u, err := url.Parse(endpoint)
+	if err == nil && u.Hostname() == "" && validPort(u.Port()) { // this machine, as for net.Dial
+		u.Host = "localhost:" + u.Port()
+	}
 	switch {
 	case err != nil || u.Opaque != "" || u.Scheme == "":
 		// The parser's error quotes the URL, which may contain a password.

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // GRPCClient holds the settings of a gRPC client, with the Collector's keys.
-// Auth and Middlewares have no effect yet; see GRPCClient.IgnoredKeys.
+// Auth is for the component that has the client; Middlewares have no effect yet, see
+// GRPCClient.IgnoredKeys.
 type GRPCClient struct {
 	// Endpoint is in the format of ParseGRPCTarget.
 	Endpoint    string         `yaml:"endpoint"`
@@ -27,9 +30,12 @@ type GRPCClient struct {
 	ReadBufferSize  int `yaml:"read_buffer_size"`
 	WriteBufferSize int `yaml:"write_buffer_size"`
 	// Authority replaces the endpoint's host in the requests.
-	Authority   string `yaml:"authority"`
-	Auth        any    `yaml:"auth"`
-	Middlewares any    `yaml:"middlewares"`
+	Authority string `yaml:"authority"`
+	// UserAgent replaces the User-Agent header, if it is not empty.
+	UserAgent        string      `yaml:"user_agent,omitempty"`
+	Auth             *ClientAuth `yaml:"auth" config:"section"`
+	Middlewares      any         `yaml:"middlewares"`
+	DialerMiddleware any         `yaml:"dialer_middleware,omitempty"`
 }
 
 // GRPCKeepalive configures the pings that a client sends to an idle server.
@@ -57,6 +63,9 @@ func (c GRPCClient) Validate() error {
 		At("headers", errors.Join(c.Headers.Validate(), c.Headers.reservedByGRPC())),
 		At("read_buffer_size", notNegative("read_buffer_size", c.ReadBufferSize)),
 		At("write_buffer_size", notNegative("write_buffer_size", c.WriteBufferSize)),
+	}
+	if !httpguts.ValidHeaderFieldValue(c.UserAgent) {
+		problems = append(problems, Atf("user_agent", "expected text without control characters"))
 	}
 	switch c.BalancerName {
 	case "", "round_robin", "pick_first":
@@ -90,7 +99,7 @@ func notNegative[N int | time.Duration](key string, n N) error {
 
 // IgnoredKeys returns the keys that are set and have no effect yet.
 func (c GRPCClient) IgnoredKeys() []string {
-	return given("auth", c.Auth, "middlewares", c.Middlewares)
+	return given("middlewares", c.Middlewares, "dialer_middleware", c.DialerMiddleware)
 }
 
 // given takes keys and values alternately, and returns the keys whose value is

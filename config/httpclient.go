@@ -9,7 +9,8 @@ import (
 )
 
 // HTTPClient holds the settings of an HTTP client, with the Collector's keys.
-// Auth and Middlewares have no effect yet; see HTTPClient.IgnoredKeys.
+// Auth is for the component that has the client; Middlewares have no effect yet, see
+// HTTPClient.IgnoredKeys.
 type HTTPClient struct {
 	// Endpoint is the base URL, in the format of ParseHTTPEndpoint. It may be
 	// empty if the URLs are configured elsewhere.
@@ -46,8 +47,9 @@ type HTTPClient struct {
 	// 15s.
 	HTTP2PingTimeout time.Duration `yaml:"http2_ping_timeout"`
 	Cookies          *Cookies      `yaml:"cookies" config:"section"`
-	Auth             any           `yaml:"auth"`
+	Auth             *ClientAuth   `yaml:"auth" config:"section"`
 	Middlewares      any           `yaml:"middlewares"`
+	DialerMiddleware any           `yaml:"dialer_middleware,omitempty"`
 }
 
 // Cookies enables a cookie jar: cookies are stored and sent back.
@@ -194,5 +196,5 @@ func ParseProxyURL(proxy string) (*url.URL, error) {
 
 // IgnoredKeys returns the keys that are set and have no effect yet.
 func (c HTTPClient) IgnoredKeys() []string {
-	return given("auth", c.Auth, "middlewares", c.Middlewares)
+	return given("middlewares", c.Middlewares, "dialer_middleware", c.DialerMiddleware)
 }

@@ -29,6 +29,7 @@ type WebServer struct {
 	IdleTimeout           Ignored `yaml:"idle_timeout,omitempty"`
 	IncludeMetadata       Ignored `yaml:"include_metadata,omitempty"`
 	KeepAlivesEnabled     Ignored `yaml:"keep_alives_enabled,omitempty"`
+	Keepalive             Ignored `yaml:"keepalive,omitempty"`
 	MaxRequestBodySize    Ignored `yaml:"max_request_body_size,omitempty"`
 	ReadHeaderTimeout     Ignored `yaml:"read_header_timeout,omitempty"`
 	ReadTimeout           Ignored `yaml:"read_timeout,omitempty"`
@@ -63,7 +64,7 @@ func (c *WebServer) Validate() error {
 func (c *WebServer) Warnings() []string {
 	var all []string
 	for _, i := range []*Ignored{
-		&c.CORS, &c.CompressionAlgorithms, &c.IdleTimeout, &c.IncludeMetadata, &c.KeepAlivesEnabled, &c.MaxRequestBodySize,
+		&c.CORS, &c.CompressionAlgorithms, &c.IdleTimeout, &c.IncludeMetadata, &c.KeepAlivesEnabled, &c.Keepalive, &c.MaxRequestBodySize,
 		&c.ReadHeaderTimeout, &c.ReadTimeout, &c.ResponseHeaders, &c.WriteTimeout,
 	} {
 		if i.Written() {

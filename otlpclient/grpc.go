@@ -118,7 +118,7 @@ func dialOptions(cfg config.GRPCClient) []grpc.DialOption {
 		grpc.WithDefaultCallOptions(call...),
 		grpc.WithDisableRetry(), // the caller of Send retries
 		grpc.WithMaxHeaderListSize(maxHeaderBytes),
-		grpc.WithUserAgent(userAgent(cfg.Headers)),
+		grpc.WithUserAgent(grpcUserAgent(cfg)),
 	}
 	if cfg.ReadBufferSize > 0 {
 		opts = append(opts, grpc.WithReadBufferSize(cfg.ReadBufferSize))

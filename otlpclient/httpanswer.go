@@ -26,6 +26,8 @@ func readAnswer(resp *http.Response) (Answer, *Error) {
 		return Answer{Warning: fmt.Errorf("read the answer: %w", err)}, nil
 	case len(body) == 0:
 		return Answer{}, nil
+	case kind == jsonContentType && resp.Request.Header.Get("Content-Type") == kind:
+		return settleJSON(body), nil
 	case kind != contentType:
 		return Answer{Warning: fmt.Errorf("the answer's content type is %q, expected %s", printable([]byte(kind)), contentType)}, nil
 	}

@@ -21,3 +21,11 @@ func userAgent(h config.Headers) string {
 	}
 	return "penstock/" + Version()
 }
+
+// grpcUserAgent is userAgent with the key user_agent, which a header overrides.
+func grpcUserAgent(cfg config.GRPCClient) string {
+	if cfg.Headers.Get("user-agent") == "" && cfg.UserAgent != "" {
+		return cfg.UserAgent
+	}
+	return userAgent(cfg.Headers)
+}

@@ -31,3 +31,14 @@ type Challenger interface {
 	// 9110, section 11.6.1), such as `Basic realm="OTLP"`; empty if there is none.
 	Challenge() string
 }
+
+// ClientAuthenticator adds the credentials of an extension to the requests that an
+// exporter sends. It must be safe for concurrent use.
+type ClientAuthenticator interface {
+	// AddCredentials changes the headers of one request. headers has those that the
+	// exporter would send, by name in lower case; the map is the caller's own. client is
+	// where the batch came from, nil if it was made in this process. After an error the
+	// request is not sent; Classify understands it, so that one without a kind is
+	// retried.
+	AddCredentials(ctx context.Context, client *Client, headers map[string]string) error
+}

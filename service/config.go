@@ -60,6 +60,23 @@ func (c *Config) Warnings() []string { return c.loaded.Warnings() }
 // the result.
 func (c *Config) YAML() ([]byte, error) { return c.loaded.YAML() }
 
+// A FeatureGate is one of the Collector's feature gates. It cannot be changed here.
+type FeatureGate struct {
+	ID string
+	// Enabled says that what it is about exists here.
+	Enabled     bool
+	Description string
+}
+
+// FeatureGates returns the Collector's feature gates that are accepted.
+func FeatureGates() []FeatureGate {
+	var all []FeatureGate
+	for _, g := range load.Features() {
+		all = append(all, FeatureGate(g))
+	}
+	return all
+}
+
 // CheckFeatureGates reads a list of feature gates as the Collector does,
 // "+service.profilesSupport,-other", and returns a warning for each that is not
 // known. No feature gate changes anything yet.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -75,6 +76,7 @@ type Service struct {
 type process struct {
 	log     *selfobs.Logging
 	metrics *selfobs.Metrics
+	traces  *selfobs.Traces
 	memory  *memory
 	// unmeasure ends the measurement of memory, which refers to the budget.
 	unmeasure func() error
@@ -91,7 +93,7 @@ func New(cfg *Config, opts Options) (*Service, error) {
 		return nil, err
 	}
 	settings := component.Settings{
-		Logger: s.process.log.Logger, Meter: s.process.metrics.Provider, Tracer: opts.Tracer, Memory: s.process.memory.budget, Host: host{s},
+		Logger: s.process.log.Logger, Meter: s.process.metrics.Provider, Tracer: s.process.traces.Provider, Memory: s.process.memory.budget, Host: host{s},
 		MetricsLevel: s.metricsLevel(),
 	}.OrDefaults()
 	var err error
@@ -119,7 +121,8 @@ func (s *Service) newProcess() error {
 	t := &s.cfg.Telemetry
 	res := t.Resource.Build(s.opts.Version, selfobs.NewInstanceID())
 	p := &s.process
-	p.log = selfobs.NewLogging(t.Logs, res, selfobs.Outputs{Logger: s.opts.Logger, Stderr: s.opts.Stderr, Stdout: s.opts.Stdout})
+	p.log = selfobs.NewLogging(t.Logs, res, s.outputs())
+	p.traces = selfobs.NewTraces(t.Traces, res, s.opts.Tracer)
 	measured := selfobs.MetricsOptions{Given: s.opts.Meter, Ready: s.isReady, Pages: s.cfg.HasExtension("zpages")}
 	for _, at := range s.cfg.MetricsListeners {
 		measured.Endpoints = append(measured.Endpoints, selfobs.Endpoint{Address: at.Address, Path: at.Path, Written: at.Written})
@@ -133,6 +136,15 @@ func (s *Service) newProcess() error {
 	}
 	p.unmeasure, err = selfobs.MeasureAdmission(p.metrics.Provider, p.memory.budget)
 	return err
+}
+
+// outputs returns what replaces the log and the outputs of the process.
+func (s *Service) outputs() selfobs.Outputs {
+	o := selfobs.Outputs{Logger: s.opts.Logger, Stderr: s.opts.Stderr, Stdout: s.opts.Stdout}
+	if o.Stdout == nil {
+		o.Stdout = os.Stdout
+	}
+	return o
 }
 
 // Start starts everything, extensions first and receivers last, and returns when
@@ -162,7 +174,8 @@ func (s *Service) start(ctx context.Context) error {
 		p.log.Warn(text)
 	}
 	p.memory.apply()
-	if err := p.metrics.Start(p.log.Logger); err != nil {
+	stdout := s.outputs().Stdout
+	if err := errors.Join(p.metrics.Start(p.log.Local(), stdout), p.traces.Start(p.log.Local(), stdout)); err != nil {
 		return err
 	}
 	if err := s.graph.Start(ctx); err != nil {
@@ -195,9 +208,14 @@ func (s *Service) stop(ctx context.Context) error {
 	s.ready.Store(false)
 	err := s.graph.Shutdown(ctx)
 	err = errors.Join(err, graph.Within(ctx, "shut down the metrics endpoint", s.process.metrics.Shutdown))
+	err = errors.Join(err, graph.Within(ctx, "send the last spans", s.process.traces.Shutdown))
 	s.process.memory.restore()
 	return errors.Join(err, s.process.unmeasure())
 }
+
+// Logger returns the log of the service: Options.Logger, or the one that the
+// configuration asks for.
+func (s *Service) Logger() *slog.Logger { return s.process.log.Logger }
 
 // Run starts the service, waits for ctx to end, and shuts down within
 // Options.DrainWithin.

@@ -64,7 +64,7 @@ func listComponents(version string) componentList {
 		section := sections[t.Kind]
 		*section = append(*section, componentEntry{t.Type, t.Aliases, from, stability(t)})
 	}
-	for _, scheme := range []string{"env", "file", "yaml"} {
+	for _, scheme := range []string{"env", "file", "http", "https", "yaml"} {
 		l.Providers = append(l.Providers, provider{scheme, from})
 	}
 	return l

@@ -41,13 +41,18 @@ stalls.
 Requests are built once from --seed. Ids and times are patched before they are sent.
 With --deterministic the times are fixed, so that each run sends the same bytes.
 
+The variables OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL, _HEADERS, _COMPRESSION,
+_TIMEOUT, _INSECURE, _CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY apply to flags
+that are not given.
+
 The exit code is 1 if nothing was acknowledged.`,
 		Example: `  penstock loadgen --signal all --duration 30s
   penstock loadgen --signal profiles --protocol http --rate 5000 --batch 50
   penstock loadgen --endpoint gateway.example.com:4317 --header "authorization=Bearer ..." --json`,
 		// Errors of the flags are errors of the command line, which Args returns.
 		Args: func(cmd *cobra.Command, args []string) error {
-			return errors.Join(cobra.NoArgs(cmd, args), f.complete(cmd.Flags().Changed))
+			env := f.applyOTELEnv(newOTELEnv(cmd.Flags()))
+			return errors.Join(cobra.NoArgs(cmd, args), env, f.complete(cmd.Flags().Changed))
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}

@@ -53,6 +53,10 @@ A program can be CPU profiled by one client at a time.
 Values that a process counts from its start (allocations, contentions) are sent as the
 difference to the previous fetch; with --once, unchanged.
 
+The variables OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL, _HEADERS, _COMPRESSION, _INSECURE,
+_CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY, OTEL_SERVICE_NAME and
+OTEL_RESOURCE_ATTRIBUTES apply to flags that are not given.
+
 Ctrl-C ends the command after all fetched profiles are sent, or after --stop-within.
 The exit code is 1 if a profile was not sent or, with --once, not fetched. Without
 --once, a target that has not responded is not an error: it may start later.`,
@@ -60,7 +64,8 @@ The exit code is 1 if a profile was not sent or, with --once, not fetched. Witho
   penstock report --to http://localhost:4318 --service-name shop --once 'profiles/*.pb.gz'
   penstock report --to gateway.example.com:4317 --profiles cpu,heap --interval 1m shop:6060 cart:6060`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			return errors.Join(cobra.MinimumNArgs(1)(cmd, args), f.complete(args, cmd.Flags().Changed))
+			env := f.applyOTELEnv(newOTELEnv(cmd.Flags()))
+			return errors.Join(cobra.MinimumNArgs(1)(cmd, args), env, f.complete(args, cmd.Flags().Changed))
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}

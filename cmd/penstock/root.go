@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/penstock-telemetry/penstock/internal/suggest"
+	"github.com/penstock-telemetry/penstock/internal/version"
 	"github.com/penstock-telemetry/penstock/service"
 )
 
@@ -45,10 +47,12 @@ Exit codes: 0 success, 1 failure at run time, 2 invalid command line,
 		RunE:             a.serve,
 
 		SuggestionsMinimumDistance: 2,
+		Version:                    version.Read().String(),
 	}
+	root.SetFlagErrorFunc(guessFlag)
 	a.sourceFlags(root.Flags())
 	a.serveFlags(root.Flags())
-	root.AddCommand(a.runCommand(), a.validateCommand(), a.printConfigCommand(), a.componentsCommand(), newLoadgenCommand(), newConvertCommand(), newReportCommand(), newReplayCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.validateCommand(), a.printConfigCommand(), a.componentsCommand(), a.featureGateCommand(), newLoadgenCommand(), newConvertCommand(), newReportCommand(), newReplayCommand(), a.versionCommand())
 	return root
 }
 
@@ -66,9 +70,23 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q%s", args[0], hint)
 }
 
+// guessFlag adds the flag that is probably meant to the error about an unknown one.
+func guessFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) < 2 {
+		return err
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	if near := suggest.Nearest(unknown.GetSpecifiedName(), known); near != "" {
+		return fmt.Errorf("%w, did you mean --%s?", err, near)
+	}
+	return err
+}
+
 // sourceFlags adds the flags of the commands that read a configuration.
 func (a *app) sourceFlags(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&a.sources.URIs, "config", nil, "`source` of configuration: a file, file:PATH, env:NAME or yaml:TEXT; repeated ones are merged in order")
+	flags.StringArrayVar(&a.sources.URIs, "config", nil, "`source` of configuration: a file, file:PATH, env:NAME, yaml:TEXT, or a URL with http: or https:; repeated ones are merged in order")
 	flags.StringArrayVar(&a.sources.Set, "set", nil, "`key=value` to set in the configuration, such as exporters.otlp.timeout=2s; may be repeated")
 	flags.StringSliceVar(&a.featureGates, "feature-gates", nil, "`list` of feature gates of the Collector, such as +service.profilesSupport; accepted without effect")
 }

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"log/slog"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +22,7 @@ func (a *app) runCommand() *cobra.Command {
 		Short: "Run the pipelines (the default command)",
 		Long: `Run the pipelines of the configuration until SIGINT or SIGTERM. The first signal
 stops the receivers and waits for requests in flight, up to --drain-within. The
-second signal exits at once.`,
+second signal exits at once. SIGHUP is logged; nothing is reloaded.`,
 		Args: cobra.NoArgs,
 		RunE: a.serve,
 	}
@@ -50,5 +54,24 @@ func (a *app) serve(cmd *cobra.Command, _ []string) error {
 		a.warn(cfg.Warnings()) // otherwise Start logs them
 		return err
 	}
+	defer logHangups(svc.Logger())()
 	return svc.Run(cmd.Context())
+}
+
+// logHangups logs each SIGHUP until stop is called. Without it the signal would end the
+// process without draining; the Collector reloads its configuration.
+func logHangups(log *slog.Logger) (stop func()) {
+	signals, ended := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		defer close(ended)
+		for range signals {
+			log.Warn("received SIGHUP: nothing was reloaded, which is not there yet; restart penstock for a changed configuration")
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-ended
+	}
 }

@@ -26,7 +26,7 @@ const relay = `
 receivers: {otlp: {protocols: {grpc: {endpoint: "localhost:0"}}}}
 exporters: {otlp: {endpoint: "%s", tls: {insecure: true}, timeout: 0s}}
 service:
-  telemetry: {metrics: {level: none}}
+  telemetry: {metrics: {level: none}, logs: {encoding: json}}
   pipelines: {logs: {receivers: [otlp], exporters: [otlp]}}
 `
 
@@ -66,7 +66,7 @@ func startChild(t *testing.T, args ...string) *child {
 		t.Fatal(err)
 	}
 	c.address = line.Endpoint
-	c.await(t, "everything is ready")
+	c.await(t, "Everything is ready")
 	return c
 }
 
@@ -134,6 +134,28 @@ func (c *child) exit(t *testing.T) int {
 	}
 	_ = c.cmd.Wait() // the error is in the exit code
 	return c.cmd.ProcessState.ExitCode()
+}
+
+// SIGHUP is logged and changes nothing: a request in flight is finished, and later
+// signals drain.
+func TestHangupIsLogged(t *testing.T) {
+	c := startChild(t)
+	sent := c.send(t)
+	for range 2 {
+		c.signal(t, syscall.SIGHUP)
+		if line := c.await(t, "received SIGHUP"); !strings.Contains(line, `"level":"warn"`) || !strings.Contains(line, "nothing was reloaded") {
+			t.Errorf("logged %s", line)
+		}
+	}
+	close(c.release)
+	if err := <-sent; err != nil {
+		t.Errorf("the request in flight: %v", err)
+	}
+	c.signal(t, syscall.SIGTERM)
+	c.await(t, "shut down; no request is left in progress")
+	if code := c.exit(t); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
 }
 
 // After the first signal the request in flight is finished: the client gets a success,

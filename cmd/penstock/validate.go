@@ -31,6 +31,10 @@ func (a *app) validate(*cobra.Command, []string) error {
 	if _, err := service.New(cfg, a.options()); err != nil {
 		return err
 	}
-	fmt.Fprintln(a.stdout, "The configuration is valid.")
+	text := "The configuration is valid."
+	if len(a.sources.URIs) == 0 {
+		text = "The built-in configuration is valid; no --config was given."
+	}
+	fmt.Fprintln(a.stdout, text)
 	return nil
 }

@@ -57,6 +57,9 @@ func DefaultConfig() Config {
 // Validate checks the configuration without opening files.
 func (c *Config) Validate() error {
 	var errs []error
+	if c.Verbosity == "" {
+		c.Verbosity = Basic // a key without a value
+	}
 	if v := c.Verbosity.lower(); v != Basic && v != Normal && v != Detailed {
 		errs = append(errs, config.Atf("verbosity", "unknown verbosity %q, expected basic, normal or detailed", c.Verbosity))
 	}

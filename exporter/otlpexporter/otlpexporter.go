@@ -39,7 +39,7 @@ func DefaultConfig() Config {
 
 // Validate checks the configuration without opening files or connections.
 func (c Config) Validate() error {
-	err := c.GRPCClient.Validate()
+	err := errors.Join(c.GRPCClient.Validate(), sending.CheckRetry(c.RetryOnFailure))
 	if c.Timeout < 0 {
 		err = errors.Join(err, config.Atf("timeout", "timeout %s is negative", c.Timeout))
 	}
@@ -48,8 +48,13 @@ func (c Config) Validate() error {
 
 // Warnings returns what the configuration asks for and does not get.
 func (c Config) Warnings() []string {
-	return sending.Ignored(c.SendingQueue, c.RetryOnFailure, c.IgnoredKeys())
+	target, err := config.ParseGRPCTarget(c.Endpoint)
+	plaintext := err == nil && !target.Encrypted && (target.Plaintext || c.TLS.Insecure)
+	return append(sending.Ignored(c.SendingQueue, c.RetryOnFailure, c.IgnoredKeys()), sending.AuthWarnings(c.Auth, plaintext)...)
 }
+
+// Needs implements component.Needer.
+func (c Config) Needs() []component.Need { return sending.Needs(c.Auth) }
 
 // Exporter is a component.Exporter and pipeline.Named.
 type Exporter struct{ *exporter }
@@ -76,5 +81,6 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Headers = e.UseAuth(set, cfg.Auth, cfg.Headers)
 	return &Exporter{e}, nil
 }

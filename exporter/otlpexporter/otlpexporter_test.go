@@ -300,8 +300,11 @@ sending_queue: {enabled: true, num_consumers: 2, queue_size: 10, storage: file_s
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := cfg.Warnings(); len(got) != 3 {
+	if got := cfg.Warnings(); len(got) != 2 {
 		t.Errorf("warnings: %q", got)
+	}
+	if got := cfg.Needs(); len(got) != 1 || got[0].ID != "nop" || got[0].Role != component.RoleClientAuthenticator {
+		t.Errorf("needs %+v", got)
 	}
 }
 

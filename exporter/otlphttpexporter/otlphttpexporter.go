@@ -1,12 +1,12 @@
 // Package otlphttpexporter sends batches to a destination that speaks OTLP/HTTP
-// with protobuf. In a configuration it is called otlphttp or otlp_http.
+// with protobuf, or with JSON (encoding: json). In a configuration it is called otlphttp or otlp_http.
 //
 //	exporters:
 //	  otlphttp:
 //	    endpoint: https://backend:4318           # /v1/traces and so on are added
 //	    logs_endpoint: https://logs/otlp/v1/logs # taken as it is
 //
-// A batch's bytes go out as they came in. Nothing is kept here: a failure goes back
+// A batch's bytes go out as they came in, unless they are encoded as JSON. Nothing is kept here: a failure goes back
 // through the pipeline to the client.
 package otlphttpexporter
 
@@ -32,7 +32,7 @@ type Config struct {
 	MetricsEndpoint  string `yaml:"metrics_endpoint"`
 	LogsEndpoint     string `yaml:"logs_endpoint"`
 	ProfilesEndpoint string `yaml:"profiles_endpoint"`
-	// Encoding is proto.
+	// Encoding is proto or json.
 	Encoding string `yaml:"encoding"`
 	// SendingQueue and RetryOnFailure are read as they are and have no effect
 	// yet; see Warnings.
@@ -54,7 +54,7 @@ func (c Config) endpoints() otlpclient.Endpoints {
 
 // Validate checks the configuration without opening files or connections.
 func (c Config) Validate() error {
-	problems := []error{c.HTTPClient.Validate()}
+	problems := []error{c.HTTPClient.Validate(), sending.CheckRetry(c.RetryOnFailure)}
 	some := c.Endpoint != ""
 	endpoints := c.endpoints()
 	for _, s := range otlp.Signals() {
@@ -69,18 +69,16 @@ func (c Config) Validate() error {
 		problems = append(problems, errors.New("no endpoint is set: expected endpoint, or that of a signal such as traces_endpoint"))
 	}
 	switch c.Encoding {
-	case "", "proto":
-	case "json":
-		problems = append(problems, config.Atf("encoding", "encoding json is not there yet, it follows in a later version: expected proto"))
+	case "", "proto", "json":
 	default:
-		problems = append(problems, config.At("encoding", fmt.Errorf("unknown encoding %q: expected proto", c.Encoding)))
+		problems = append(problems, config.At("encoding", fmt.Errorf("unknown encoding %q: expected proto or json", c.Encoding)))
 	}
 	return errors.Join(problems...)
 }
 
 // Warnings returns what the configuration asks for and does not get.
 func (c Config) Warnings() []string {
-	all := sending.Ignored(c.SendingQueue, c.RetryOnFailure, c.IgnoredKeys())
+	all := append(sending.Ignored(c.SendingQueue, c.RetryOnFailure, c.IgnoredKeys()), sending.AuthWarnings(c.Auth, c.plaintext())...)
 	for _, s := range otlp.Signals() {
 		if path := s.Spec().Path; strings.HasSuffix(strings.TrimSuffix(c.Endpoint, "/"), path) {
 			all = append(all, fmt.Sprintf("endpoint ends in %s, and the path of each signal is added to it: expected the URL without that, or %s_endpoint", path, s))
@@ -88,6 +86,20 @@ func (c Config) Warnings() []string {
 	}
 	return all
 }
+
+// plaintext reports whether one of the endpoints has no TLS.
+func (c Config) plaintext() bool {
+	endpoints := c.endpoints()
+	for _, s := range otlp.Signals() {
+		if u, err := otlpclient.SignalURL(c.Endpoint, endpoints[s], s); err == nil && u != nil && u.Scheme == "http" {
+			return true
+		}
+	}
+	return false
+}
+
+// Needs implements component.Needer.
+func (c Config) Needs() []component.Need { return sending.Needs(c.Auth) }
 
 // Exporter is a component.Exporter and pipeline.Named.
 type Exporter struct{ *exporter }
@@ -122,10 +134,14 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 		if err != nil {
 			return nil, err // not client: a nil *HTTP would not be a nil Sender
 		}
+		if cfg.Encoding == "json" {
+			return jsonSender{client}, nil
+		}
 		return client, nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	cfg.Headers = e.UseAuth(set, cfg.Auth, cfg.Headers)
 	return &Exporter{e}, nil
 }

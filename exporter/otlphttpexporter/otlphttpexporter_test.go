@@ -238,7 +238,6 @@ func TestRefusesConfig(t *testing.T) {
 		"timeout: 1s":                             "no endpoint is set: expected endpoint, or that of a signal",
 		"endpoint: host:4318":                     ":1:11: endpoint: the endpoint is not a URL",
 		"traces_endpoint: host/x":                 ":1:18: traces_endpoint: the endpoint is not a URL",
-		"endpoint: http://h\nencoding: json":      ":2:11: encoding: encoding json is not there yet",
 		"endpoint: http://h\nencoding: xml":       `:2:11: encoding: unknown encoding "xml"`,
 		"endpoint: http://h\ntrace_endpoint: x":   `did you mean "traces_endpoint"`,
 		"endpoint: http://h\ncompression: brotli": ":2:14: compression: unknown compression",

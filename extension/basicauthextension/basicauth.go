@@ -39,16 +39,19 @@ var (
 	errInvalid      = errors.New("invalid credentials")
 	errTooMany      = errors.New("too many passwords are being checked; try again")
 	errNotRead      = errors.New("the htpasswd file has not been read yet; try again")
+	errNoUsers      = errors.New("the extension has no users: it is for outgoing requests")
 	errInterruption = errors.New("the request ended before its password was checked")
 )
 
-// Extension is a pipeline.Authenticator.
+// Extension is a pipeline.Authenticator, or with client_auth a
+// pipeline.ClientAuthenticator.
 type Extension struct {
-	cfg  Config
-	life lifecycle.Cycle
-	file *watched.File[*table] // nil without a file
-	only *table                // without a file
-	key  [sha256.Size]byte     // random, from New: digests are not valid in another process
+	cfg    Config
+	client *client // nil without client_auth
+	life   lifecycle.Cycle
+	file   *watched.File[*table] // nil without a file
+	only   *table                // without a file
+	key    [sha256.Size]byte     // random, from New: digests are not valid in another process
 
 	slots   chan struct{} // one element for each password being hashed
 	waiting atomic.Int32
@@ -59,6 +62,9 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	set = set.OrDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("extension %q: %w", set.ID, err)
+	}
+	if cfg.ClientAuth != nil {
+		return &Extension{cfg: cfg, client: newClient(*cfg.ClientAuth, set.Logger)}, nil
 	}
 	// Compute two hashes at a time if that leaves processors for other work.
 	e := &Extension{cfg: cfg, slots: make(chan struct{}, min(2, max(1, runtime.GOMAXPROCS(0)/2)))}
@@ -92,6 +98,9 @@ func (c *Config) Warnings() []string {
 // Start reads the file. A second call returns the same result.
 func (e *Extension) Start(context.Context) error {
 	return e.life.Start(func(*lifecycle.Undo) error {
+		if e.client != nil {
+			return e.client.load()
+		}
 		if e.file == nil {
 			return nil
 		}
@@ -109,6 +118,9 @@ func (e *Extension) Shutdown(context.Context) error {
 
 // Authenticate implements pipeline.Authenticator.
 func (e *Extension) Authenticate(ctx context.Context, header func(string) []string) (*pipeline.Identity, error) {
+	if e.client != nil {
+		return nil, errNoUsers
+	}
 	name, password, err := credentials(header)
 	if err != nil {
 		return nil, err

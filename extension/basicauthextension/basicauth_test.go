@@ -167,7 +167,10 @@ func TestConfigIsChecked(t *testing.T) {
 		{"{htpasswd: {inline: 'ann:$$argon2id$$" + canary + "'}}", "unknown kind of hash"},
 		{"{htpasswd: {inline: 'ann:{SSHA}" + canary + "'}}", "malformed SSHA hash"},
 		{"{htpasswd: {inline: 'ann:{SHA}" + canary + "'}}", "malformed SHA hash"},
-		{"{htpasswd: {inline: 'a:b'}, client_auth: {username: x, password: " + canary + "}}", "client_auth is not supported"},
+		{"{htpasswd: {inline: 'a:b'}, client_auth: {username: x, password: " + canary + "}}", "client_auth: only one of `htpasswd` or `client_auth` can be specified"},
+		{"{client_auth: {password: " + canary + "}}", "client_auth.username: expected username or username_file, found neither"},
+		{"{client_auth: {username: 'a:b', password: " + canary + "}}", "client_auth.username: expected a name without colons"},
+		{"{client_auth: {username: x, password: " + canary + "}}", "<nil>"},
 		{"{htpasswd: {inline: 'a:b'}, client_auth: }", "<nil>"},
 		{"{htpasswd: {inline: 'a:b', fle: x}}", `unknown key, did you mean "file"?`},
 	} {

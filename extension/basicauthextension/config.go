@@ -3,16 +3,54 @@ package basicauthextension
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 )
 
 // Config is the extension's section of a configuration, with the keys of the
 // OpenTelemetry Collector and their meaning.
 type Config struct {
-	// Htpasswd has the users and their passwords.
-	Htpasswd   *HtpasswdConfig `yaml:"htpasswd" config:"section"`
-	ClientAuth clientAuth      `yaml:"client_auth,omitempty"`
+	// Htpasswd has the users and their passwords, for receivers.
+	Htpasswd *HtpasswdConfig `yaml:"htpasswd" config:"section"`
+	// ClientAuth has the credentials of outgoing requests, for exporters. Only one of
+	// the two may be set.
+	ClientAuth *ClientConfig `yaml:"client_auth,omitempty" config:"section"`
+}
+
+// ClientConfig has a user and a password. Files are read again when they have
+// changed; the spaces around their contents are ignored. A file takes precedence.
+type ClientConfig struct {
+	Username     string        `yaml:"username"`
+	UsernameFile string        `yaml:"username_file,omitempty"`
+	Password     config.Secret `yaml:"password"`
+	PasswordFile string        `yaml:"password_file,omitempty"`
+}
+
+// Validate checks the section "client_auth".
+func (c *ClientConfig) Validate() error {
+	if c.Username == "" && c.UsernameFile == "" {
+		return config.Atf("username", "expected username or username_file, found neither")
+	}
+	return config.At("username", checkUser(c.Username))
+}
+
+// checkUser returns an error for a name that cannot be sent (RFC 7617, section 2).
+func checkUser(name string) error {
+	if strings.Contains(name, ":") || strings.ContainsFunc(name, unicode.IsControl) {
+		return errors.New("expected a name without colons and control characters")
+	}
+	return nil
+}
+
+// Provides implements component.Provider.
+func (c *Config) Provides() []component.Role {
+	if c.ClientAuth != nil {
+		return []component.Role{component.RoleClientAuthenticator}
+	}
+	return []component.Role{component.RoleAuthenticator}
 }
 
 // HtpasswdConfig holds lines "user:hash", in the format of Apache's htpasswd.
@@ -36,21 +74,15 @@ func DefaultConfig() Config { return Config{} }
 // Validate checks the section.
 func (c *Config) Validate() error {
 	h := c.Htpasswd
+	switch {
+	case h != nil && c.ClientAuth != nil:
+		return config.Atf("client_auth", "only one of `htpasswd` or `client_auth` can be specified")
+	case c.ClientAuth != nil:
+		return nil
+	}
 	if h == nil || h.File == "" && h.Inline == "" {
-		return errors.New("no credential source provided: expected htpasswd.file, htpasswd.inline or both")
+		return errors.New("no credential source provided: expected htpasswd.file, htpasswd.inline or both, or client_auth")
 	}
 	_, err := parse(nil, []byte(h.Inline))
 	return config.At("htpasswd.inline", err)
-}
-
-// clientAuth is the sending side of the Collector's extension.
-type clientAuth struct{}
-
-// DecodeConfig implements config.Decoder.
-func (clientAuth) DecodeConfig(v config.Value) error {
-	if v.Kind() == config.Null {
-		return nil
-	}
-	return errors.New("client_auth is not supported: the extension only authenticates incoming requests, " +
-		"and does not add credentials to outgoing ones; set the headers of the exporter instead")
 }

@@ -24,6 +24,7 @@ const maxTokens = 10_000
 
 var (
 	errWrong   = errors.New("provided authorization does not match expected scheme or token")
+	errNoToken = errors.New("the token file has no token")
 	errNotRead = errors.New("the token file has not been read yet; try again")
 )
 
@@ -31,14 +32,14 @@ var (
 // comparison reveals nothing, not even a length.
 type digest [sha256.Size]byte
 
-// Extension is a pipeline.Authenticator.
+// Extension is a pipeline.Authenticator and a pipeline.ClientAuthenticator.
 type Extension struct {
 	cfg    Config
 	life   lifecycle.Cycle
 	log    *slog.Logger
-	header string                  // in lower case
-	file   *watched.File[[]digest] // nil without a file
-	only   []digest                // without a file
+	header string                // in lower case
+	file   *watched.File[tokens] // nil without a file
+	only   tokens                // without a file
 
 	// equal is subtle.ConstantTimeCompare; tests count its calls.
 	equal func(x, y []byte) int
@@ -56,32 +57,44 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	case cfg.Filename != "":
 		e.file = watched.New(cfg.Filename, e.log, parse)
 	case cfg.Token != "":
-		e.only = digests([]config.Secret{cfg.Token})
+		e.only = tokensOf([]config.Secret{cfg.Token})
 	default:
-		e.only = digests(cfg.Tokens)
+		e.only = tokensOf(cfg.Tokens)
 	}
 	return e, nil
 }
 
-func digests(tokens []config.Secret) []digest {
-	var all []digest
-	for _, t := range tokens {
-		all = append(all, sha256.Sum256([]byte(strings.TrimSpace(string(t)))))
+// tokens are those that are accepted, and the first of them, which is sent.
+type tokens struct {
+	accepted []digest
+	first    config.Secret
+}
+
+func (t *tokens) add(token string) {
+	if len(t.accepted) == 0 {
+		t.first = config.Secret(token)
+	}
+	t.accepted = append(t.accepted, sha256.Sum256([]byte(token)))
+}
+
+func tokensOf(list []config.Secret) (all tokens) {
+	for _, t := range list {
+		all.add(strings.TrimSpace(string(t)))
 	}
 	return all
 }
 
 // parse returns the first word of each line. A line that starts with # is a
 // comment, unlike in the Collector, where "#" would be a token.
-func parse(content []byte) ([]digest, error) {
-	all := []digest{}
+func parse(content []byte) (tokens, error) {
+	all := tokens{}
 	for line := range strings.Lines(string(content)) {
 		words := strings.Fields(line)
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
-		if all = append(all, sha256.Sum256([]byte(words[0]))); len(all) > maxTokens {
-			return nil, fmt.Errorf("expected at most %d tokens, found more", maxTokens)
+		if all.add(words[0]); len(all.accepted) > maxTokens {
+			return tokens{}, fmt.Errorf("expected at most %d tokens, found more", maxTokens)
 		}
 	}
 	return all, nil
@@ -137,18 +150,38 @@ func (e *Extension) Authenticate(_ context.Context, header func(string) []string
 	if !ok {
 		return nil, errWrong
 	}
-	known := e.only
-	if e.file != nil {
-		read := e.file.Get()
-		if read == nil {
-			return nil, &pipeline.Error{Kind: pipeline.Retryable, RetryAfter: time.Second, Err: errNotRead}
-		}
-		known = *read
+	known, err := e.tokens()
+	if err != nil {
+		return nil, err
 	}
-	if place := e.find(known, sha256.Sum256([]byte(token))); place > 0 {
+	if place := e.find(known.accepted, sha256.Sum256([]byte(token))); place > 0 {
 		return &pipeline.Identity{Subject: fmt.Sprint("token ", place)}, nil
 	}
 	return nil, errWrong
+}
+
+// tokens returns the current ones.
+func (e *Extension) tokens() (tokens, error) {
+	if e.file == nil {
+		return e.only, nil
+	}
+	if read := e.file.Get(); read != nil {
+		return *read, nil
+	}
+	return tokens{}, &pipeline.Error{Kind: pipeline.Retryable, RetryAfter: time.Second, Err: errNotRead}
+}
+
+// AddCredentials implements pipeline.ClientAuthenticator: it sends the first token.
+func (e *Extension) AddCredentials(_ context.Context, _ *pipeline.Client, headers map[string]string) error {
+	known, err := e.tokens()
+	switch {
+	case err != nil:
+		return err
+	case known.first == "":
+		return &pipeline.Error{Kind: pipeline.Retryable, RetryAfter: time.Second, Err: errNoToken}
+	}
+	headers[e.header] = strings.TrimPrefix(e.cfg.Scheme+" ", " ") + string(known.first)
+	return nil
 }
 
 // find returns the position of d in known, from 1, or 0 if it is not there. It

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"golang.org/x/net/http/httpguts"
 )
@@ -70,6 +71,11 @@ func (c *Config) Validate() error {
 		errs = append(errs, config.Atf("scheme", "expected one word such as Bearer, found %q", c.Scheme))
 	}
 	return errors.Join(append(errs, c.validateRetry())...)
+}
+
+// Provides implements component.Provider.
+func (c *Config) Provides() []component.Role {
+	return []component.Role{component.RoleAuthenticator, component.RoleClientAuthenticator}
 }
 
 func (c *Config) validateRetry() error {

@@ -505,7 +505,7 @@ func TestFileIsReadOnce(t *testing.T) {
 	t.Parallel()
 	reads := 0
 	tree, err := Load(Options{
-		Sources: []string{"yaml:{a: '${file:x}', b: '${file:./x}', c: '<${file:x}>'}"},
+		Sources: []string{"yaml:a: ${file:x}\nb: ${file:./x}\nc: <${file:x}>"},
 		ReadFile: func(string) ([]byte, error) {
 			reads++
 			return fmt.Append(nil, reads), nil

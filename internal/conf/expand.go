@@ -23,36 +23,52 @@ var (
 	errTextTooLong       = errors.New("expansion takes too many steps or writes more than 32 MiB of text")
 )
 
-// expand replaces ${...} and $$ in the values below n. level is n's depth in the tree,
-// chain the number of ${...} that n's text came through.
-func (l *loader) expand(n *Node, level, chain int) {
+// An origin says where a text that is expanded comes from.
+type origin struct {
+	level int // its depth in the tree
+	chain int // the number of ${...} that it came through
+	// content is set for the content of a variable, which is taken as it is: only in the
+	// text of a configuration $$ stands for a dollar. ${...} is expanded in both.
+	content bool
+}
+
+func (o origin) below() origin {
+	o.level++
+	return o
+}
+
+// expand replaces ${...} and $$ in the values below n.
+func (l *loader) expand(n *Node, from origin) {
 	if l.full || len(l.errs) >= maxErrors {
 		return
 	}
 	switch n.kind {
 	case String:
 		if strings.Contains(n.text, "$") {
-			l.expandString(n, level, chain, true)
+			l.expandString(n, from, true)
 		}
 	case Map, List:
 		for _, c := range n.children {
-			l.expand(c, level+1, chain)
+			l.expand(c, from.below())
 		}
 	}
 }
 
 // expandString follows the Collector: the first innermost ${...} is replaced until none is left.
 // If typed is set, a value that consists of one ${...} gets the type of its content.
-func (l *loader) expandString(n *Node, level, chain int, typed bool) {
-	if chain == 0 && hasOpenBrace(n.text) {
+func (l *loader) expandString(n *Node, from origin, typed bool) {
+	if from.chain == 0 && hasOpenBrace(n.text) {
 		l.failAt(n, errors.New(`"${" without "}"; for a literal "${" write "$${"`))
 		return
 	}
 	text := n.text
+	if from.content {
+		text = protect(text)
+	}
 	for range maxExpansions {
 		ref := findRef(text)
 		if ref == "" {
-			n.text = unescape(text)
+			n.text = unprotect(unescape(text))
 			return
 		}
 		c, err := l.resolve(n.at, ref)
@@ -64,20 +80,43 @@ func (l *loader) expandString(n *Node, level, chain int, typed bool) {
 			return
 		}
 		if ref != text || !typed {
-			text = strings.ReplaceAll(text, ref, c.text)
+			text = strings.ReplaceAll(text, ref, protect(c.text))
 			continue
 		}
 		n.from = sourceOf(ref)
-		value := l.parseContent(n.at, ref, c, level)
+		value := l.parseContent(n.at, ref, c, from.level)
 		if value.kind != String {
+			n.quoted = n.quoted && !strings.HasPrefix(ref, "${yaml:") // which often needs the quotes
 			n.become(value)
-			l.expandTyped(n, level, chain+1)
+			l.expandTyped(n, origin{from.level, from.chain + 1, !isFileRef(ref)})
 			return
 		}
-		text, n.hint = value.text, value.hint
+		text, n.hint = protect(value.text), value.hint
 	}
 	l.failAt(n, errTooManyExpansions)
 }
+
+// protected stands for a dollar of a content. A variable cannot contain the zero bytes,
+// and a YAML text only valid UTF-8.
+const protected = "\x00\xff\x00"
+
+// protect replaces the dollars of a content, except those that begin a ${...}.
+func protect(content string) string {
+	if !strings.Contains(content, "$") {
+		return content
+	}
+	var b strings.Builder
+	for i := range len(content) {
+		if content[i] != '$' || strings.HasPrefix(content[i:], "${") && !isEscaped(content, i) {
+			b.WriteByte(content[i])
+		} else {
+			b.WriteString(protected)
+		}
+	}
+	return b.String()
+}
+
+func unprotect(text string) string { return strings.ReplaceAll(text, protected, "$") }
 
 // spend counts the bytes that a step writes, before it writes them.
 func (l *loader) spend(n int) error {
@@ -96,13 +135,13 @@ func (l *loader) failAt(n *Node, err error) {
 
 // expandTyped continues inside a list or map that came from ${...}, and in its
 // text.
-func (l *loader) expandTyped(n *Node, level, chain int) {
-	if chain > maxChain {
+func (l *loader) expandTyped(n *Node, from origin) {
+	if from.chain > maxChain {
 		l.full = true
 		l.failAt(n, errChainTooLong)
 		return
 	}
-	l.expand(n, level, chain)
+	l.expand(n, from)
 	if n.original == nil || !strings.Contains(*n.original, "$") {
 		return
 	}
@@ -110,7 +149,8 @@ func (l *loader) expandTyped(n *Node, level, chain int) {
 	// none.
 	errs, asText := l.errs, &Node{kind: String, text: *n.original, at: n.at}
 	l.errs, n.original = nil, nil
-	if l.expandString(asText, level, chain, false); len(l.errs) == 0 {
+	from.content = true
+	if l.expandString(asText, from, false); len(l.errs) == 0 {
 		n.original = &asText.text
 	}
 	l.errs = errs
@@ -124,9 +164,9 @@ func (l *loader) parseContent(at mark, ref string, c content, level int) *Node {
 		return verbatim
 	}
 	p := &parser{src: at.src, at: &at, from: sourceOf(ref), depth: level, nodes: &l.nodes}
-	inFile := strings.HasPrefix(ref, "${file:")
+	inFile := isFileRef(ref)
 	if inFile {
-		p.src, p.at, p.from = l.source(strings.TrimSuffix(ref[len("${file:"):], "}")), nil, ""
+		p.src, p.at, p.from = l.source(config.RedactURLs(strings.TrimPrefix(ref[2:len(ref)-1], "file:"))), nil, ""
 	}
 	value, _ := p.parse([]byte(c.text))
 	if p.full {
@@ -151,6 +191,12 @@ func (l *loader) parseContent(at mark, ref string, c content, level int) *Node {
 	return value
 }
 
+// isFileRef reports whether a reference is to a file or a URL, whose text has lines of its
+// own.
+func isFileRef(ref string) bool {
+	return strings.HasPrefix(ref, "${file:") || strings.HasPrefix(ref, "${http:") || strings.HasPrefix(ref, "${https:")
+}
+
 // resolve returns the content of a reference such as "${env:HOME}".
 func (l *loader) resolve(at mark, ref string) (content, error) {
 	uri := ref[2 : len(ref)-1]
@@ -162,7 +208,7 @@ func (l *loader) resolve(at mark, ref string) (content, error) {
 	case strings.HasPrefix(opaque, "-") && isEnvName(strings.TrimSuffix(uri, ":"+opaque)):
 		return content{}, fmt.Errorf("expand %s: a default needs env: before the name, as in ${env:%s}", shorten(ref), uri)
 	case !ok || len(scheme) < 2:
-		return content{}, fmt.Errorf("expand %s: no scheme (env, file or yaml) before the colon", shorten(ref))
+		return content{}, fmt.Errorf("expand %s: no scheme (env, file, http, https or yaml) before the colon", shorten(ref))
 	case strings.Contains(opaque, "$"):
 		return content{}, fmt.Errorf(`expand %s: "$" is not allowed inside`, shorten(ref))
 	}
@@ -170,8 +216,8 @@ func (l *loader) resolve(at mark, ref string) (content, error) {
 	switch {
 	case err == nil:
 		return c, nil
-	case scheme == "file":
-		return content{}, fmt.Errorf("expand %s: %w", shorten(ref), err)
+	case scheme == "file" || isFileRef(ref):
+		return content{}, fmt.Errorf("expand %s: %w", shorten(sourceOf(ref)), err)
 	}
 	return content{}, fmt.Errorf(`expand %s: %w; for a literal "${" write "$${"`, shorten(ref), err)
 }
@@ -179,6 +225,9 @@ func (l *loader) resolve(at mark, ref string) (content, error) {
 // sourceOf returns a reference as shown in errors: without the default, which
 // may be a secret.
 func sourceOf(ref string) string {
+	if isFileRef(ref) {
+		return config.RedactURLs(ref)
+	}
 	if name, _, ok := strings.Cut(ref, ":-"); ok {
 		return name + "}"
 	}

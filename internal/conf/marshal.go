@@ -36,6 +36,9 @@ func (n *Node) MarshalYAML() (any, error) { return n.yaml(), nil }
 
 func (n *Node) yaml() *yaml.Node {
 	y := &yaml.Node{Kind: yaml.ScalarNode, Tag: tagOf(n.Kind())}
+	if n.Kind() < List && n != nil && n.quoted && n.original != nil {
+		return textNode(*n.original)
+	}
 	switch n.Kind() {
 	case Null:
 		y.Value = "null"

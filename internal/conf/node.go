@@ -37,6 +37,7 @@ type Node struct {
 	kind     Kind
 	text     string  // of a scalar, as written (0x1F stays 0x1F)
 	original *string // the text of ${...} if its content is not a string; for text fields
+	quoted   bool    // written in quotes or as a block: the value is text, whatever it looks like
 	from     string  // "${env:X}" if the whole value comes from there
 	hint     string  // why the content of ${...} is used as a string
 	children []*Node
@@ -210,9 +211,23 @@ func (n *Node) KeyErrorf(format string, args ...any) error {
 	return &Error{Pos: n.KeyPos(), Path: n.Path(), Err: fmt.Errorf(format, args...)}
 }
 
-// Raw returns the value as plain Go data: nil, bool, int, int64, uint64, float64, time.Time,
-// string, []any or map[string]any.
+// Raw returns the value as plain Go data: nil, bool, int, int64, uint64, float64, string, []any
+// or map[string]any. A ${...} in quotes is a string, and so is a date: configurations have no
+// type for it.
 func (n *Node) Raw() any {
+	switch {
+	case n == nil:
+		return nil
+	case n.quoted && n.original != nil:
+		return *n.original
+	case n.kind == Timestamp:
+		return n.text
+	}
+	return n.typed()
+}
+
+// typed is Raw without regard to quotes around the whole value.
+func (n *Node) typed() any {
 	switch n.Kind() {
 	case Null:
 		return nil
@@ -259,7 +274,7 @@ func (n *Node) adopt(children []*Node) {
 
 // become replaces the node's value; its place in the tree does not change.
 func (n *Node) become(value *Node) {
-	n.kind, n.text, n.original, n.hint, n.at = value.kind, value.text, value.original, value.hint, value.at
+	n.kind, n.text, n.original, n.hint, n.at = value.kind, value.text, value.original, value.hint, value.at // quoted stays
 	n.adopt(value.children)
 }
 

@@ -120,6 +120,7 @@ func (p *parser) alias(y *yaml.Node, depth int) *Node {
 
 func (p *parser) scalar(n *Node, y *yaml.Node) {
 	n.text = y.Value
+	n.quoted = y.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
 	switch y.ShortTag() {
 	case "!!null":
 		n.text = ""

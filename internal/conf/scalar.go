@@ -44,7 +44,7 @@ func (d *decoder) scalar(n *Node, v reflect.Value) {
 // quotes.
 func (n *Node) plain() any {
 	if n.kind != String || n.text == "" {
-		return n.Raw()
+		return n.typed()
 	}
 	var v any
 	y := yaml.Node{Kind: yaml.ScalarNode, Value: n.text}

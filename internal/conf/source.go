@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // Options are the sources to load.
 type Options struct {
-	// Sources are merged in their Order: "path", "file:path", "env:NAME", "env:NAME:-default" or
-	// "yaml:text". They are the Collector's --config.
+	// Sources are merged in their Order: "path", "file:path", "env:NAME", "env:NAME:-default",
+	// "yaml:text", or a URL with http: or https:. They are the Collector's --config.
 	Sources []string
 	// Set holds key=value assignments, merged after the sources. Dots or :: separate the parts
 	// of the key; the value is YAML.
@@ -20,6 +22,7 @@ type Options struct {
 
 	LookupEnv func(name string) (value string, ok bool) // nil means os.LookupEnv
 	ReadFile  func(path string) ([]byte, error)         // nil means reading from disk, at most 4 MiB
+	Fetch     func(url string) ([]byte, error)          // nil means with HTTP, at most 4 MiB in 30 s
 }
 
 // A Tree is a loaded configuration: merged and expanded.
@@ -44,12 +47,15 @@ func (w Warning) String() string { return w.Pos.String() + ": " + w.Text }
 
 // Load reads, merges and expands a configuration. Its error is an [Errors] with all problems found.
 func Load(o Options) (*Tree, error) {
-	l := &loader{lookupEnv: o.LookupEnv, readFile: o.ReadFile, nodes: maxNodes, textBytes: maxTextBytes, files: map[string][]byte{}}
+	l := &loader{lookupEnv: o.LookupEnv, readFile: o.ReadFile, fetch: o.Fetch, nodes: maxNodes, textBytes: maxTextBytes, files: map[string][]byte{}}
 	if l.lookupEnv == nil {
 		l.lookupEnv = os.LookupEnv
 	}
 	if l.readFile == nil {
 		l.readFile = readFile
+	}
+	if l.fetch == nil {
+		l.fetch = fetch
 	}
 	root := &Node{kind: Map}
 	for _, uri := range o.Sources {
@@ -61,7 +67,7 @@ func Load(o Options) (*Tree, error) {
 	if len(l.errs) > 0 {
 		return nil, l.errs.Err()
 	}
-	l.expand(root, 0, 0)
+	l.expand(root, origin{})
 	if err := l.errs.Err(); err != nil {
 		return nil, err
 	}
@@ -72,7 +78,8 @@ func Load(o Options) (*Tree, error) {
 type loader struct {
 	lookupEnv func(string) (string, bool)
 	readFile  func(string) ([]byte, error)
-	files     map[string][]byte // each file is read once, so that all references see the same contents
+	fetch     func(string) ([]byte, error)
+	files     map[string][]byte // each file and URL is read once, so that all references see the same contents
 	sources   int
 	nodes     int  // number that is left; see maxNodes
 	textBytes int  // number that is left; see maxTextBytes
@@ -158,18 +165,24 @@ func (l *loader) retrieve(at mark, scheme, opaque string) (content, error) {
 	case "env":
 		return l.environment(at, opaque)
 	case "file":
-		path := filepath.Clean(opaque)
-		text, ok := l.files[path]
-		if !ok {
-			var err error
-			if text, err = l.readFile(path); err != nil {
-				return content{}, err
-			}
-			l.files[path] = text
-		}
-		return content{text: string(text)}, nil
+		return l.once(filepath.Clean(opaque), l.readFile)
+	case "http", "https":
+		return l.once(scheme+":"+opaque, l.fetch)
 	}
-	return content{}, fmt.Errorf("unknown scheme %q (known: env, file, yaml)", scheme)
+	return content{}, fmt.Errorf("unknown scheme %q (known: env, file, http, https, yaml)", scheme)
+}
+
+// once returns what read returns for name, and does not read it again.
+func (l *loader) once(name string, read func(string) ([]byte, error)) (content, error) {
+	text, ok := l.files[name]
+	if !ok {
+		var err error
+		if text, err = read(name); err != nil {
+			return content{}, err
+		}
+		l.files[name] = text
+	}
+	return content{text: string(text)}, nil
 }
 
 func (l *loader) environment(at mark, opaque string) (content, error) {
@@ -219,6 +232,8 @@ func sourceName(scheme, opaque string) string {
 	case "env":
 		name, _, _ := strings.Cut(opaque, ":-")
 		return "env:" + name
+	case "http", "https":
+		return config.RedactURLs(scheme + ":" + opaque)
 	}
 	key, _, _ := strings.Cut(opaque, "\n")
 	key, _, _ = strings.Cut(key, ": ")
@@ -226,8 +241,11 @@ func sourceName(scheme, opaque string) string {
 }
 
 func uriForError(scheme, uri string) string {
-	if scheme == "file" {
+	switch scheme {
+	case "file":
 		return "the file"
+	case "http", "https":
+		return "the URL"
 	}
 	name, _, _ := strings.Cut(uri, ":-")
 	return shorten(name)

@@ -26,6 +26,11 @@ func Known(got string, known []string) string {
 	return text + " (known: " + strings.Join(known, ", ") + ")"
 }
 
+// Nearest returns the known name that got is most likely a misspelling of, or "".
+func Nearest(got string, known []string) string {
+	return nearest(got, slices.Sorted(slices.Values(known)))
+}
+
 // nearest returns the known name that got is most likely a misspelling of, or "".
 func nearest(got string, known []string) string {
 	const maxRunes = 64 // longer names are not typed by hand

@@ -266,13 +266,13 @@ func (p *program) wait(t *testing.T, text string, n int) {
 	testkit.Eventually(t, fmt.Sprintf("%d times %q", n, text), func() bool { return strings.Count(p.output(), text) >= n })
 }
 
-var endpoint = regexp.MustCompile(`"endpoint":"([^"]*)"`)
+var endpoint = regexp.MustCompile(`endpoint=(\S+)`)
 
 // address waits until a server was started, which the log tells, and returns where
 // it listens.
 func (p *program) address(t *testing.T, server string) string {
 	t.Helper()
-	p.wait(t, "everything is ready", 1)
+	p.wait(t, "Everything is ready", 1)
 	for line := range strings.Lines(p.output()) {
 		if m := endpoint.FindStringSubmatch(line); m != nil && strings.Contains(line, server) {
 			return m[1]

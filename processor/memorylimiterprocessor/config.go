@@ -32,6 +32,8 @@ type Config struct {
 	MinGCIntervalWhenHardLimited time.Duration `yaml:"min_gc_interval_when_hard_limited,omitempty"`
 	MaxGCIntervalWhenSoftLimited time.Duration `yaml:"max_gc_interval_when_soft_limited,omitempty"`
 	MaxGCIntervalWhenHardLimited time.Duration `yaml:"max_gc_interval_when_hard_limited,omitempty"`
+	// GarbageCollector is the Collector's newer section for them.
+	GarbageCollector config.Ignored `yaml:"garbage_collector,omitempty"`
 }
 
 // DefaultConfig returns the configuration of an empty section. It is not valid,
@@ -78,6 +80,7 @@ func (c *Config) Warnings() []string {
 		{c.MinGCIntervalWhenHardLimited != 0, "min_gc_interval_when_hard_limited", noGC},
 		{c.MaxGCIntervalWhenSoftLimited != 0, "max_gc_interval_when_soft_limited", noGC},
 		{c.MaxGCIntervalWhenHardLimited != 0, "max_gc_interval_when_hard_limited", noGC},
+		{c.GarbageCollector.Written(), "garbage_collector", noGC},
 	} {
 		if w.set {
 			all = append(all, fmt.Sprintf("%s has no effect: %s", w.key, w.why))

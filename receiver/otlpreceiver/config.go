@@ -368,8 +368,9 @@ func (c *HTTPConfig) checkKeepalive() error {
 	return nil
 }
 
-// Validate checks the section "grpc".
+// Validate checks the section "grpc". An endpoint without a value is the default.
 func (c *GRPCConfig) Validate() error {
+	c.defaultEndpoint(DefaultGRPCConfig().Endpoint)
 	return errors.Join(
 		c.ServerConfig.validate(),
 		checkRange("max_recv_msg_size_mib", c.MaxRecvMsgSizeMiB, math.MaxInt32>>20),
@@ -378,8 +379,17 @@ func (c *GRPCConfig) Validate() error {
 	)
 }
 
-// Validate checks the section "http".
+// defaultEndpoint replaces an endpoint without a value (null, or ""). A socket has no
+// default path.
+func (c *ServerConfig) defaultEndpoint(endpoint string) {
+	if c.Transport != "unix" {
+		c.Endpoint = cmp.Or(c.Endpoint, endpoint)
+	}
+}
+
+// Validate checks the section "http". An endpoint without a value is the default.
 func (c *HTTPConfig) Validate() error {
+	c.defaultEndpoint(DefaultHTTPConfig().Endpoint)
 	var tooLarge error
 	if c.MaxRequestBodySize > math.MaxInt32 {
 		tooLarge = config.Atf("max_request_body_size", "expected at most %d, found %d", math.MaxInt32, c.MaxRequestBodySize)

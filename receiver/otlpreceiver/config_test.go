@@ -171,7 +171,7 @@ func TestConfigErrors(t *testing.T) {
 		"protocols: {http: {max_connection_age: -1s}}":                                                  "protocols.http.max_connection_age: expected 0 or more",
 		"protocols: {grpc: {endpoint: 'h:1', tls: {cert_pem: c, key_pem: k}}, http: {endpoint: 'h:1'}}": "grpc and http share the port h:1, so tls must be the same in both",
 		"protocols: {grpc: {endpoint: localhost}}":                                                      `protocols.grpc.endpoint: endpoint "localhost": the port is missing: expected host:port`,
-		"protocols: {http: {endpoint: ''}}":                                                             `protocols.http.endpoint: no endpoint is set: expected host:port`,
+		"protocols: {http: {endpoint: '', transport: unix}}":                                            `protocols.http.endpoint: no endpoint is set: expected the path of a socket`,
 		"protocols: {http: {transport: unix, endpoint: ''}}":                                            "protocols.http.endpoint: no endpoint is set: expected the path of a socket",
 		"protocols: {grpc: {transport: udp}}":                                                           `protocols.grpc.transport: unknown transport "udp" (known: tcp, tcp4, tcp6, unix)`,
 		"protocols: {grpc: {max_recv_msg_size_mib: -1}}":                                                "protocols.grpc.max_recv_msg_size_mib: expected 0 to 2047, found -1",

@@ -236,6 +236,9 @@ func (c *Config) check() error {
 func (c *Config) Warnings() []string {
 	var all []string
 	add := func(at string, h config.HTTPClient) {
+		if h.Auth != nil {
+			all = append(all, at+"auth has no effect")
+		}
 		for _, key := range h.IgnoredKeys() {
 			all = append(all, at+key+" has no effect")
 		}

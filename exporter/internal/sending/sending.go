@@ -46,6 +46,7 @@ type Exporter struct {
 	logger *slog.Logger
 	life   *lifecycle.Cycle
 	share  share
+	auth   *auth // nil: no extension adds credentials
 
 	remarks, failures         lograte.Limiter
 	remarkEvery, failureEvery time.Duration
@@ -79,6 +80,9 @@ func (e *Exporter) Capabilities() pipeline.Capabilities { return pipeline.Capabi
 // starts also while its destination is down.
 func (e *Exporter) Start(context.Context) error {
 	return e.life.Start(func(*lifecycle.Undo) error {
+		if err := e.auth.find(); err != nil {
+			return err
+		}
 		sender, err := e.open()
 		if err != nil {
 			return err
@@ -157,12 +161,18 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 
 // send sends the batch unless the destination has its share of the memory budget.
 func (e *Exporter) send(ctx context.Context, sender otlpclient.Sender, b *pipeline.Batch) (otlpclient.Answer, error) {
+	headers, err := e.auth.headersFor(ctx, b)
+	if err != nil {
+		kind := pipeline.Classify(err)
+		return otlpclient.Answer{}, &pipeline.Error{Kind: kind.Kind, RetryAfter: kind.RetryAfter, Err: fmt.Errorf("exporter %q: %w", e.id, err)}
+	}
 	n := int64(cap(b.Bytes()))
 	if err := e.share.take(n); err != nil {
 		return otlpclient.Answer{}, &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: retryAfter(),
 			Err: fmt.Errorf("exporter %q: %w", e.id, err)}
 	}
 	r := otlpclient.RequestOf(b)
+	r.Headers = headers
 	release := r.Done
 	r.Done = func() { e.share.giveBack(n); release() }
 	return sender.Send(ctx, r)

@@ -29,7 +29,7 @@ var floors = [][]string{
 	5:  {"delivery", "receiver/internal/conns"},
 	6:  {"exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/frontend", "receiver/internal/held"},
 	7:  {"reporter", "receiver/internal/grpcserver"},
-	8:  {"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen"},
+	8:  {"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen", "service/internal/push"},
 	9:  {"components", "service/internal/selfobs"},
 	10: {"service/internal/load"},
 	11: {"service/internal/graph"},

@@ -10,20 +10,33 @@ import (
 // A catalog lists the component types that a configuration can use.
 type catalog []component.Descriptor
 
-// find returns the type with the name or alias typ, and all names of its kind.
+// find returns the type with the name or alias typ, and the names of its kind
+// that are not deprecated.
 func (c catalog) find(k component.Kind, typ string) (found component.Descriptor, known []string) {
 	for _, d := range c {
 		if d.Kind != k {
 			continue
 		}
 		for _, name := range d.Names() {
-			known = append(known, name)
+			if !deprecated(d) {
+				known = append(known, name)
+			}
 			if name == typ {
 				found = d
 			}
 		}
 	}
 	return found, known
+}
+
+// deprecated reports whether a type works, and is not to be suggested.
+func deprecated(d component.Descriptor) bool {
+	for _, level := range d.Stability {
+		if level == "Deprecated" {
+			return true
+		}
+	}
+	return false
 }
 
 // check rejects invalid descriptors, and names that two types share.

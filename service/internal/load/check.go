@@ -1,6 +1,8 @@
 package load
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -16,7 +18,7 @@ func (l *loader) check(root *conf.Node) {
 	l.checkSignals()
 	l.checkConnectors()
 	l.checkNeeds()
-	l.checkUnused()
+	l.warnUnused()
 	l.checkCycles()
 	l.checkListeners()
 	l.checkFiles()
@@ -32,6 +34,10 @@ func (l *loader) checkPipelines(section *conf.Node) {
 	}
 	for _, p := range l.cfg.Pipelines {
 		if p.broken {
+			continue
+		}
+		if len(p.Receivers) == 0 && len(p.Exporters) == 0 {
+			l.problems.Add(p.node.KeyErrorf("expected at least one receiver and one exporter, as in {receivers: [otlp], exporters: [debug]}"))
 			continue
 		}
 		if len(p.Receivers) == 0 {
@@ -89,13 +95,13 @@ func (l *loader) checkConnectors() {
 			continue
 		}
 		for _, r := range p.Exporters {
-			if e := (end{r.Target, p.Signal}); r.IsConnector() && !read[e] {
+			if e := (end{r.Target, p.Signal}); r.IsConnector() && !r.Target.broken && !read[e] {
 				read[e] = true // report it once
 				l.problems.Add(r.node.Errorf("the connector %q has no output: no %s pipeline has it among its receivers", r.ID, p.Signal))
 			}
 		}
 		for _, r := range p.Receivers {
-			if e := (end{r.Target, p.Signal}); r.IsConnector() && !fed[e] {
+			if e := (end{r.Target, p.Signal}); r.IsConnector() && !r.Target.broken && !fed[e] {
 				fed[e] = true
 				l.problems.Add(r.node.Errorf("the connector %q has no input: no %s pipeline has it among its exporters", r.ID, p.Signal))
 			}
@@ -105,15 +111,34 @@ func (l *loader) checkConnectors() {
 
 func (r Ref) IsConnector() bool { return r.Target != nil && r.Target.Kind == component.KindConnector }
 
-// checkUnused finds components that are defined but not used.
-func (l *loader) checkUnused() {
+// setUnusedApart moves the components that are not used to Config.Unused. Their own
+// settings have been checked; what they would need, listen on or write is not.
+func (l *loader) setUnusedApart() {
+	var used []*Component
 	for _, c := range l.cfg.Components {
+		if !c.used {
+			l.cfg.Unused = append(l.cfg.Unused, c)
+			continue
+		}
+		l.problems.Add(c.notHere)
+		used = append(used, c)
+	}
+	l.cfg.Components = used
+}
+
+// warnUnused warns about components that are defined but not used. checkNeeds has
+// found those that are named and not enabled.
+func (l *loader) warnUnused() {
+	for _, c := range l.cfg.Unused {
 		switch {
-		case c.used || c.broken:
+		case c.used:
+		case c.notHere != nil:
+			l.warnAt(c.node, fmt.Sprintf("%v; it is not used, so it is ignored", errors.Unwrap(c.notHere)))
+		case c.broken:
 		case c.Kind == component.KindExtension:
-			l.problems.Add(c.node.KeyErrorf("the extension is not used: add it to service.extensions, or remove it here"))
+			l.warnAt(c.node, "the extension is not used: it is not listed in service.extensions")
 		default:
-			l.problems.Add(c.node.KeyErrorf("the %s is not used: add it to a pipeline under service.pipelines, or remove it here", c.Kind))
+			l.warnAt(c.node, fmt.Sprintf("the %s is not used: no pipeline under service.pipelines names it", c.Kind))
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/penstock-telemetry/penstock/component"
@@ -39,7 +40,8 @@ type Sources struct {
 // afterwards.
 type Config struct {
 	Telemetry  selfobs.Config
-	Components []*Component // in source order, kind by kind
+	Components []*Component // those that are used, in source order, kind by kind
+	Unused     []*Component // those that no pipeline and no list names; they are not created
 	Extensions []*Component // those that service.extensions lists
 	Pipelines  []*Pipeline
 	// MetricsListeners are the listeners of service.telemetry.metrics, one for
@@ -119,7 +121,7 @@ func Load(s Sources, components []component.Descriptor) (*Config, error) {
 		opts.Sources = []string{builtInName}
 		opts.ReadFile = func(string) ([]byte, error) { return []byte(builtInText), nil }
 	}
-	l := &loader{catalog: c, cfg: &Config{BuiltIn: len(s.URIs) == 0}, byID: map[component.Kind]map[string]*Component{}, sources: opts.Sources}
+	l := &loader{catalog: c, cfg: &Config{BuiltIn: len(s.URIs) == 0}, byID: map[component.Kind]map[string]*Component{}, sources: opts.Sources, undefinedExtensions: map[string]bool{}}
 	l.checkVariables(s.URIs)
 	tree, err := conf.Load(opts)
 	l.problems.Add(err)
@@ -130,6 +132,7 @@ func Load(s Sources, components []component.Descriptor) (*Config, error) {
 		l.warnings.Add(&conf.Error{Pos: w.Pos, Err: errors.New(w.Text)})
 	}
 	l.read(tree.Root())
+	l.setUnusedApart()
 	l.check(tree.Root())
 	l.checkMemory()
 	if len(l.problems) > 0 {
@@ -148,7 +151,8 @@ type loader struct {
 	problems conf.Errors
 	warnings conf.Errors // sorted and printed like problems
 
-	extensionsUnclear bool // service.extensions could not be read completely
+	extensionsUnclear   bool            // service.extensions could not be read completely
+	undefinedExtensions map[string]bool // ids in service.extensions that are not defined, which is reported
 }
 
 // refusal returns the error of a Load that found problems.
@@ -211,9 +215,10 @@ type Component struct {
 	Descriptor component.Descriptor
 	Config     any
 
-	node   *conf.Node
-	broken bool // it has an error of its own; references to it are not errors for that reason
-	used   bool
+	node    *conf.Node
+	broken  bool // it has an error of its own; references to it are not errors for that reason
+	used    bool
+	notHere error // its type is one of the Collector's that the service does not have
 }
 
 // Errorf returns an error at the component's place in the configuration.
@@ -245,6 +250,10 @@ func (l *loader) component(c *Component) error {
 	}
 	var known []string
 	if c.Descriptor, known = l.find(c.Kind, typ); c.Descriptor.Type == "" {
+		if isCollectorType(c.Kind, typ) {
+			c.notHere = c.node.KeyErrorf("%w", notHereError{c.Kind, typ, slices.Sorted(slices.Values(known))})
+			return nil
+		}
 		return c.node.KeyErrorf("unknown %s type %q%s", c.Kind, typ, suggest.Known(typ, known))
 	}
 	c.Config = c.Descriptor.DefaultConfig()

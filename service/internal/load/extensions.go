@@ -47,13 +47,19 @@ func (l *loader) checkNeeds() {
 }
 
 func (l *loader) checkNeed(need component.Need) error {
-	notFound := fmt.Sprintf("failed to resolve %s %q: %[1]s not found", need.Role, need.ID)
+	side, noun := "server", string(need.Role)
+	if need.Role == component.RoleClientAuthenticator {
+		side, noun = "client", string(component.RoleAuthenticator)
+	}
+	notFound := fmt.Sprintf("failed to resolve %s %q: %[1]s not found", noun, need.ID)
 	c := l.byID[component.KindExtension][need.ID]
 	switch {
+	case c == nil && l.undefinedExtensions[need.ID]:
+		return nil // reported in service.extensions
 	case c == nil:
 		var known []string
 		for id, other := range l.byID[component.KindExtension] {
-			if other.Descriptor.Role == need.Role {
+			if other.provides(need.Role) {
 				known = append(known, id)
 			}
 		}
@@ -61,17 +67,34 @@ func (l *loader) checkNeed(need component.Need) error {
 		return errors.New(notFound + suggest.Known(need.ID, known))
 	case c.broken:
 		return nil
-	case c.Descriptor.Role != need.Role:
-		text := "requested authenticator is not a server authenticator"
-		if need.Role != component.RoleAuthenticator {
-			text = fmt.Sprintf("requested %s is not a server %[1]s", need.Role)
-		}
-		return fmt.Errorf("%s: %q is of type %s", text, need.ID, c.Descriptor.Type)
+	case !c.provides(need.Role):
+		return fmt.Errorf("requested %s is not a %s %[1]s: %[3]q is of type %[4]s%[5]s", noun, side, need.ID, c.Descriptor.Type, c.roles())
 	case !slices.Contains(l.cfg.Extensions, c) && !l.extensionsUnclear:
 		c.used = true // it must not be reported as unused as well
 		return fmt.Errorf("%s: it is defined at %s, but not listed in service.extensions", notFound, c.node.KeyPos())
 	}
 	return nil
+}
+
+// provides reports whether an extension has a role.
+func (c *Component) provides(r component.Role) bool {
+	if p, ok := c.Config.(component.Provider); ok {
+		return slices.Contains(p.Provides(), r)
+	}
+	return c.Descriptor.Role == r
+}
+
+// roles returns the end of an error about an extension whose role depends on its
+// configuration.
+func (c *Component) roles() string {
+	p, ok := c.Config.(component.Provider)
+	if !ok || len(p.Provides()) == 0 {
+		return ""
+	}
+	return map[component.Role]string{
+		component.RoleAuthenticator:       ", with settings for incoming requests",
+		component.RoleClientAuthenticator: ", with settings for outgoing requests",
+	}[p.Provides()[0]]
 }
 
 // nearest follows keys down from n as far as nodes exist. It returns the last

@@ -6,19 +6,35 @@ import (
 	"strings"
 )
 
-// FeatureGates returns the Collector's feature gates that have no effect here:
-// what they enable is always on, or does not exist.
-func FeatureGates() []string {
-	return []string{
-		"confmap.enableMergeAppendOption",
-		"pdata.useProtoPooling",
-		"receiverhelper.newReceiverMetrics",
-		"service.AllowNoPipelines",
-		"service.partialReload",
-		"service.partialReloadReceivers",
-		"service.profilesSupport",
-		"telemetry.newPipelineTelemetry",
+// A FeatureGate is one of the Collector's feature gates. It cannot be changed here.
+type FeatureGate struct {
+	ID          string
+	Enabled     bool // what it is about exists here
+	Description string
+}
+
+// Features returns the Collector's feature gates that have no effect here: what they
+// enable is always on, or does not exist.
+func Features() []FeatureGate {
+	return []FeatureGate{
+		{"confmap.enableMergeAppendOption", false, "lists of several sources are appended; here the last list is used"},
+		{"pdata.useProtoPooling", true, "memory of requests is used again"},
+		{"receiverhelper.newReceiverMetrics", true, "failures of pipelines are counted apart from refused requests"},
+		{"service.AllowNoPipelines", false, "a configuration without pipelines is valid"},
+		{"service.partialReload", false, "a changed configuration replaces only what differs"},
+		{"service.partialReloadReceivers", false, "the same for receivers"},
+		{"service.profilesSupport", true, "pipelines of profiles"},
+		{"telemetry.newPipelineTelemetry", true, "processors are measured by the pipeline"},
 	}
+}
+
+// FeatureGates returns the ids of Features.
+func FeatureGates() []string {
+	var ids []string
+	for _, g := range Features() {
+		ids = append(ids, g.ID)
+	}
+	return ids
 }
 
 // CheckFeatureGates reads a list of feature gates as the Collector does,

@@ -79,13 +79,23 @@ func (l *loader) refs(p *Pipeline, list *conf.Node, kinds ...component.Kind) []R
 	var refs []Ref
 	for i, id := range ids {
 		if seen[id] {
-			l.problems.Add(nodes[i].Errorf("%q is listed twice", id))
+			l.listedTwice(id, nodes[i], kinds[0])
 			continue
 		}
 		seen[id] = true
 		refs = append(refs, Ref{ID: id, node: nodes[i], Target: l.resolve(id, nodes[i], kinds)})
 	}
 	return refs
+}
+
+// listedTwice reports an id that a list contains already. As in the Collector, only
+// a processor cannot be repeated; the others are used once.
+func (l *loader) listedTwice(id string, at *conf.Node, k component.Kind) {
+	if k == component.KindProcessor {
+		l.problems.Add(at.Errorf("%q is listed twice", id))
+		return
+	}
+	l.warnings.Add(at.Errorf("%q is listed twice; it is used once", id))
 }
 
 // resolve finds the component that id names.
@@ -108,6 +118,9 @@ func (l *loader) resolve(id string, at *conf.Node, kinds []component.Kind) *Comp
 		}
 	}
 	l.problems.Add(at.Errorf("undefined %s %q%s", kinds[0], id, suggest.Known(id, defined)))
+	if kinds[0] == component.KindExtension {
+		l.undefinedExtensions[id] = true
+	}
 	l.useMeant(id, kinds)
 	return nil
 }

@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 
@@ -17,8 +18,8 @@ func (c *Config) YAML() ([]byte, error) {
 	top := mapping{}
 	for _, k := range component.Kinds() {
 		section := mapping{}
-		for _, comp := range c.Components {
-			if comp.Kind != k {
+		for _, comp := range c.all() {
+			if comp.Kind != k || comp.notHere != nil {
 				continue
 			}
 			n, err := section.add(comp.ID, comp.Config)
@@ -39,6 +40,13 @@ func (c *Config) YAML() ([]byte, error) {
 	all := top.node()
 	redactURLs(all)
 	return conf.Marshal(all)
+}
+
+// all returns the components, used or not, in source order.
+func (c *Config) all() []*Component {
+	all := slices.Concat(c.Components, c.Unused)
+	slices.SortStableFunc(all, func(a, b *Component) int { return config.ComparePos(a.node.KeyPos(), b.node.KeyPos()) })
+	return all
 }
 
 // redactURLs hides the secrets of URLs in all texts: any setting may be one, also a

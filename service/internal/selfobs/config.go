@@ -20,7 +20,7 @@ func DefaultConfig() Config {
 	return Config{
 		Logs:    LogsConfig{OutputPaths: []string{"stderr"}},
 		Metrics: MetricsConfig{Level: "normal", Readers: []ReaderConfig{{Pull: defaultPull()}}},
-		Traces:  TracesConfig{Level: "none"},
+		Traces:  TracesConfig{Level: "basic"},
 	}
 }
 
@@ -54,14 +54,15 @@ func (a ignoredKey) isSet() bool {
 	return false
 }
 
-// TracesConfig is accepted and has no effect: penstock's own spans are not
-// exported yet.
+// TracesConfig sends the spans of requests as OTLP.
 type TracesConfig struct {
-	Level       string     `yaml:"level"`
-	Propagators ignoredKey `yaml:"propagators,omitempty"`
-	Processors  ignoredKey `yaml:"processors,omitempty"`
-	Sampler     ignoredKey `yaml:"sampler,omitempty"`
-	Limits      ignoredKey `yaml:"limits,omitempty"`
+	// Level is none, or any other for all spans.
+	Level      string            `yaml:"level"`
+	Processors []ProcessorConfig `yaml:"processors,omitempty"`
+	// Sampler is by default parent_based with always_on.
+	Sampler     *SamplerConfig `yaml:"sampler,omitempty"`
+	Propagators ignoredKey     `yaml:"propagators,omitempty"`
+	Limits      ignoredKey     `yaml:"limits,omitempty"`
 }
 
 // Validate checks the section "traces".
@@ -77,11 +78,11 @@ func (c *TracesConfig) Validate() error {
 // and that have no effect yet.
 func (c *Config) Ineffective() []config.Value {
 	all := []ignoredKey{
-		c.Logs.ErrorOutputPaths, c.Logs.Sampling, c.Logs.Processors, c.Metrics.Views,
-		c.Traces.Propagators, c.Traces.Processors, c.Traces.Sampler, c.Traces.Limits, c.Resource.detectors,
+		c.Logs.ErrorOutputPaths, c.Metrics.Views,
+		c.Traces.Propagators, c.Traces.Limits, c.Resource.detectors,
 	}
 	for _, r := range c.Metrics.Readers {
-		all = append(all, r.Periodic, r.Producers)
+		all = append(all, r.Producers)
 	}
 	var values []config.Value
 	for _, a := range all {

@@ -12,7 +12,7 @@ import (
 // LogsConfig configures penstock's own log: level, encoding and outputs.
 type LogsConfig struct {
 	Level logLevel `yaml:"level"`
-	// Encoding is console or json. Empty is console on a terminal, else json.
+	// Encoding is console or json. Empty is console.
 	Encoding string `yaml:"encoding,omitempty"`
 	// OutputPaths are files, stdout or stderr.
 	OutputPaths   []string       `yaml:"output_paths"`
@@ -20,15 +20,19 @@ type LogsConfig struct {
 	// DisableZapResource leaves the resource out of JSON logs.
 	DisableZapResource bool `yaml:"disable_zap_resource,omitempty"`
 
-	// These configure callers and stack traces in the log. penstock's log has
-	// neither, so they have no effect.
+	// DisableCaller leaves the key "caller" out of JSON logs.
+	DisableCaller bool `yaml:"disable_caller,omitempty"`
+	// Processors send the lines of the log as OTLP, too.
+	Processors []ProcessorConfig `yaml:"processors,omitempty"`
+	// Sampling drops lines that repeat; nil drops none.
+	Sampling *SamplingConfig `yaml:"sampling,omitempty" config:"section"`
+
+	// These configure stack traces in the log. penstock's log has none, so they have no
+	// effect.
 	Development       bool `yaml:"development,omitempty"`
-	DisableCaller     bool `yaml:"disable_caller,omitempty"`
 	DisableStacktrace bool `yaml:"disable_stacktrace,omitempty"`
 
 	ErrorOutputPaths ignoredKey `yaml:"error_output_paths,omitempty"`
-	Sampling         ignoredKey `yaml:"sampling,omitempty"`
-	Processors       ignoredKey `yaml:"processors,omitempty"`
 }
 
 // Validate checks the section "logs".
@@ -46,13 +50,17 @@ func (c *LogsConfig) Validate() error {
 // logLevel is a slog.Level with zap's names.
 type logLevel slog.Level
 
-// UnmarshalText implements encoding.TextUnmarshaler. zap's levels above error,
+// UnmarshalText implements encoding.TextUnmarshaler. Empty is info. zap's levels above error,
 // which end the program, all mean error here.
 func (l *logLevel) UnmarshalText(text []byte) error {
 	name := strings.ToLower(string(text))
 	switch name {
 	case "dpanic", "panic", "fatal":
 		name = "error"
+	case "":
+		name = "info"
+	case "warning":
+		name = "warn"
 	case "debug", "info", "warn", "error":
 	default:
 		return errors.New("expected debug, info, warn or error")

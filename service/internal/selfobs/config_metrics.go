@@ -54,17 +54,18 @@ func splitHostPort(address string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// ReaderConfig is one way to export metrics: pull is a Prometheus endpoint.
+// ReaderConfig is one way to export metrics: pull is a Prometheus endpoint, periodic
+// sends OTLP.
 type ReaderConfig struct {
-	Pull      *PullConfig `yaml:"pull,omitempty"`
-	Periodic  ignoredKey  `yaml:"periodic,omitempty"`
-	Producers ignoredKey  `yaml:"producers,omitempty"`
+	Pull      *PullConfig     `yaml:"pull,omitempty"`
+	Periodic  *PeriodicConfig `yaml:"periodic,omitempty"`
+	Producers ignoredKey      `yaml:"producers,omitempty"`
 }
 
 // Validate checks one of "readers".
 func (c *ReaderConfig) Validate() error {
-	if c.Pull == nil && c.Periodic.IsZero() {
-		return errors.New("expected pull or periodic")
+	if (c.Pull == nil) == (c.Periodic == nil) {
+		return errors.New("expected one of pull and periodic")
 	}
 	return nil
 }

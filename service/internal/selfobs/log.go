@@ -17,6 +17,7 @@ import (
 type Logging struct {
 	*slog.Logger
 	files    []*logFile
+	push     *logPush  // nil: nothing is sent
 	terminal io.Writer // the log's output if that is a terminal, else nil
 	colours  bool
 }
@@ -26,6 +27,14 @@ type Outputs struct {
 	// Logger takes all log lines; LogsConfig has no effect then.
 	Logger         *slog.Logger
 	Stderr, Stdout io.Writer
+}
+
+// stdout is where the console exporter writes.
+func (o Outputs) stdout() io.Writer {
+	if o.Stdout != nil {
+		return o.Stdout
+	}
+	return os.Stdout
 }
 
 // NewLogging creates the log that the configuration asks for. It opens no
@@ -38,13 +47,13 @@ func NewLogging(cfg LogsConfig, res *sdkresource.Resource, opts Outputs) *Loggin
 	out := l.outputs(cfg.OutputPaths, opts)
 	onTerminal := isTerminal(out)
 	var h slog.Handler
-	if cfg.Encoding == "console" || cfg.Encoding == "" && onTerminal {
+	if cfg.Encoding != "json" {
 		if onTerminal {
 			l.terminal, l.colours = out, wantsColours()
 		}
 		h = newConsoleHandler(out, cfg.Level, onTerminal, l.colours)
 	} else {
-		h = slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.Level})
+		h = newJSONHandler(out, cfg)
 		if !cfg.DisableZapResource {
 			h = h.WithAttrs([]slog.Attr{resourceAttr(res)})
 		}
@@ -54,7 +63,15 @@ func NewLogging(cfg LogsConfig, res *sdkresource.Resource, opts Outputs) *Loggin
 		fields = append(fields, slog.Any(key, value))
 	}
 	slices.SortFunc(fields, func(a, b slog.Attr) int { return strings.Compare(a.Key, b.Key) })
-	l.Logger = slog.New(h.WithAttrs(fields))
+	h = h.WithAttrs(fields)
+	if len(cfg.Processors) > 0 {
+		l.push = &logPush{cfg: cfg.Processors, res: res, local: slog.New(h), stdout: opts.stdout()}
+		h = &tee{Handler: h, to: l.push}
+	}
+	if cfg.Sampling != nil {
+		h = newSampler(*cfg.Sampling, h)
+	}
+	l.Logger = slog.New(h)
 	return l
 }
 
@@ -98,19 +115,27 @@ func isTerminal(w io.Writer) bool {
 // wantsColours follows no-color.org.
 func wantsColours() bool { return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" }
 
-// Open opens the files of the log.
+// Local returns the log without what sends its lines, for failures to send.
+func (l *Logging) Local() *slog.Logger {
+	if l.push != nil {
+		return l.push.local
+	}
+	return l.Logger
+}
+
+// Open opens the files of the log, and starts to send its lines.
 func (l *Logging) Open() error {
 	for _, f := range l.files {
 		if err := f.open(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return l.push.open()
 }
 
-// Close closes the files of the log.
+// Close sends the last lines, and closes the files of the log.
 func (l *Logging) Close() error {
-	var errs []error
+	errs := []error{l.push.close()}
 	for _, f := range l.files {
 		errs = append(errs, f.close())
 	}

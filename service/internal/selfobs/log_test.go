@@ -16,7 +16,10 @@ import (
 )
 
 // timestamps differ from run to run.
-var timestamps = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)|\d\d:\d\d:\d\d\.\d{3}`)
+var timestamps = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:?\d\d)|\d\d:\d\d:\d\d\.\d{3}`)
+
+// callers are where this file logs.
+var callers = regexp.MustCompile(`selfobs/log_test\.go:\d+`)
 
 // decode reads the section service.telemetry.
 func decode(t *testing.T, yaml string) Config {
@@ -45,7 +48,7 @@ func logged(t *testing.T, yaml string) string {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return timestamps.ReplaceAllString(out.String(), "TIME")
+	return callers.ReplaceAllString(timestamps.ReplaceAllString(out.String(), "TIME"), "CALLER")
 }
 
 func TestLogFormats(t *testing.T) {
@@ -61,11 +64,12 @@ TIME  INFO   started  a=x b=2 endpoint=localhost:1 text="two words"
 TIME  WARN   weak  a=x b=2 receiver=otlp tls.version=1
 TIME  ERROR  failed  a=x b=2 error="connection refused"
 `,
-		"{level: ERROR}":     `{"time":"TIME","level":"ERROR","msg":"failed",` + resource + `,"error":"connection refused"}` + "\n",
-		"{level: fatal}":     `{"time":"TIME","level":"ERROR","msg":"failed",` + resource + `,"error":"connection refused"}` + "\n",
-		"{output_paths: []}": "",
-		"{disable_zap_resource: true, encoding: json, level: warn}": `{"time":"TIME","level":"WARN","msg":"weak","receiver":"otlp","tls":{"version":1}}
-{"time":"TIME","level":"ERROR","msg":"failed","error":"connection refused"}
+		"{level: ERROR}":                                       `TIME  ERROR  failed  error="connection refused"` + "\n",
+		"{level: fatal, encoding: json}":                       `{"ts":"TIME","level":"error","caller":"CALLER","msg":"failed",` + resource + `,"error":"connection refused"}` + "\n",
+		"{level: fatal, encoding: json, disable_caller: true}": `{"ts":"TIME","level":"error","msg":"failed",` + resource + `,"error":"connection refused"}` + "\n",
+		"{output_paths: []}":                                   "",
+		"{disable_zap_resource: true, encoding: json, level: warn}": `{"ts":"TIME","level":"warn","caller":"CALLER","msg":"weak","receiver":"otlp","tls":{"version":1}}
+{"ts":"TIME","level":"error","caller":"CALLER","msg":"failed","error":"connection refused"}
 `,
 	} {
 		if diff := cmp.Diff(want, logged(t, yaml)); diff != "" {
@@ -131,7 +135,7 @@ var someSummary = Summary{
 func TestSummaryOnTerminal(t *testing.T) {
 	t.Parallel()
 	const want = `
-penstock v1 is ready.
+penstock v1: Everything is ready. Begin running and processing data.
 
   receives  OTLP/gRPC          127.0.0.1:4317          traces, logs
   receives  OTLP/HTTP          http://127.0.0.1:4318   traces
@@ -159,7 +163,7 @@ func TestSummaryAsLogLines(t *testing.T) {
 	const want = `TIME  INFO   pipeline  pipeline=traces path="otlp, otlp/2 → resource → debug"
 TIME  INFO   pipeline  pipeline=logs/front path="otlp → debug, file"
 TIME  INFO   metrics of penstock itself  url=http://127.0.0.1:8888/metrics
-TIME  INFO   everything is ready  version=v1 configuration="the built-in one, since none was given; penstock print-config shows it"
+TIME  INFO   Everything is ready. Begin running and processing data.  version=v1 configuration="the built-in one, since none was given; penstock print-config shows it"
 `
 	var out bytes.Buffer
 	(&Logging{Logger: slog.New(newConsoleHandler(&out, slog.LevelInfo, false, false))}).Announce(someSummary)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path"
 
@@ -16,19 +17,30 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/service/internal/push"
 )
 
 // Metrics holds the metrics that penstock records of itself, and the endpoints
 // that serve them.
 //
 //	components ─► provider ─┬─ reader ─► registry ─► admin server localhost:8888/metrics
-//	process    ─►           └─ reader ─► registry ─► admin server
+//	process    ─►           └─ reader ─► push.Metrics ─► OTLP
 type Metrics struct {
 	// Provider creates the instruments of the service and its components.
 	Provider metric.MeterProvider
 	sdk      *sdkmetric.MeterProvider // nil if no metrics are recorded here
 	servers  []*adminServer
 	pages    *sdkmetric.ManualReader // for zpages; nil without that extension
+	pushed   []pushed
+}
+
+// pushed is a periodic reader.
+type pushed struct {
+	*push.Metrics
+	cfg  *PeriodicConfig
+	name string
 }
 
 // MetricsOptions are the arguments of NewMetrics that are not in the
@@ -58,8 +70,11 @@ func NewMetrics(cfg MetricsConfig, res *sdkresource.Resource, o MetricsOptions) 
 		sdkmetric.WithResource(res),
 		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter), // the endpoint does not serve exemplars
 	}
-	for _, r := range cfg.Readers {
-		if r.Pull == nil {
+	for i, r := range cfg.Readers {
+		if c := r.Periodic; c != nil {
+			p := push.NewMetrics(&c.Exporter, millis(c.IntervalMillis), millis(c.TimeoutMillis))
+			opts = append(opts, sdkmetric.WithReader(p.Reader))
+			m.pushed = append(m.pushed, pushed{p, c, fmt.Sprintf("service.telemetry.metrics.readers[%d]", i)})
 			continue
 		}
 		at := o.Endpoints[len(m.servers)]
@@ -117,8 +132,15 @@ func matches(patterns []string, name string) bool {
 	return false
 }
 
-// Start starts the servers.
-func (m *Metrics) Start(log *slog.Logger) error {
+// Start starts the servers, and to push.
+func (m *Metrics) Start(log *slog.Logger, stdout io.Writer) error {
+	for _, p := range m.pushed {
+		to, err := p.cfg.Exporter.Open(otlp.Metrics, p.name, log, stdout)
+		if err != nil {
+			return err
+		}
+		p.Metrics.Start(to)
+	}
 	for _, s := range m.servers {
 		if err := s.start(log); err != nil {
 			return err
@@ -133,6 +155,9 @@ func (m *Metrics) Shutdown(ctx context.Context) error {
 	var errs []error
 	for _, s := range m.servers {
 		errs = append(errs, s.shutdown(ctx))
+	}
+	for _, p := range m.pushed {
+		errs = append(errs, p.Shutdown(ctx))
 	}
 	if m.sdk != nil {
 		errs = append(errs, m.sdk.Shutdown(ctx))

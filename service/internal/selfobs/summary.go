@@ -33,6 +33,9 @@ func (m *Memory) line() string {
 	return fmt.Sprintf("requests in flight %s; limit %s; GOMEMLIMIT %s", m.InFlight, m.Limit, m.GoLimit)
 }
 
+// readyText is the Collector's line, for which scripts and tests wait.
+const readyText = "Everything is ready. Begin running and processing data."
+
 // Announce writes the summary: as a block on a terminal, else line by line to the
 // log, where the receivers have logged their addresses already.
 func (l *Logging) Announce(s Summary) {
@@ -53,7 +56,7 @@ func (l *Logging) Announce(s Summary) {
 	if s.BuiltIn {
 		attrs = append(attrs, slog.String("configuration", "the built-in one, since none was given; penstock print-config shows it"))
 	}
-	l.Info("everything is ready", attrs...)
+	l.Info(readyText, attrs...)
 }
 
 // block is the summary in columns.
@@ -65,7 +68,7 @@ func (s Summary) block(colours bool) string {
 		}
 		return text
 	}
-	fmt.Fprintf(&b, "\n%s\n\n", title(strings.TrimSpace("penstock "+s.Version)+" is ready."))
+	fmt.Fprintf(&b, "\n%s\n\n", title(strings.TrimSpace("penstock "+s.Version)+": "+readyText))
 	var rows [][]string
 	for _, a := range s.Listening {
 		does := "serves"
