@@ -73,7 +73,7 @@ func requestsOf(ctx context.Context, p *profile.Profile, resource libpf.Attribut
 	if err := r.Start(ctx); err != nil {
 		return nil, err
 	}
-	reportErr := r.ReportPprof(p, reporter.PprofMeta{})
+	reportErr := r.ReportPprof(ctx, p, reporter.PprofMeta{})
 	if err := r.Shutdown(ctx); err != nil {
 		return nil, err
 	}

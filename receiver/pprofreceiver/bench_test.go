@@ -2,6 +2,7 @@ package pprofreceiver
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 
 type nowhere struct{}
 
-func (nowhere) ReportPprof(*profile.Profile, reporter.PprofMeta) error { return nil }
+func (nowhere) ReportPprof(context.Context, *profile.Profile, reporter.PprofMeta) error { return nil }
 
 // BenchmarkHeap is what a heap profile of 2000 stacks of 24 frames costs, from
 // bytes to the sink; bytes/baseline is what is remembered of it.

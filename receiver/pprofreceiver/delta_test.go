@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
+	"github.com/penstock-telemetry/penstock/reporter"
 )
 
 // feed hands an engine profiles as if they had been fetched, one each second.
@@ -206,6 +207,24 @@ func TestRefusedDifferencesAreNotOfferedAgain(t *testing.T) {
 	r.feed(t, last)
 	if got := r.sink.sum().total("contentions"); got != 2 {
 		t.Errorf("%d contentions reported, want the 2 since the refusal", got)
+	}
+}
+
+// What is refused whole stays for the next difference.
+func TestDifferencesThatAreRefusedWholeComeLater(t *testing.T) {
+	t.Parallel()
+	at := func(second int, n int64) *profile.Profile {
+		return makeProfile(lockTypes, noon.Add(time.Duration(second)*time.Second), program, 0, simple("a", n, n))
+	}
+	r := feed(t, one("localhost:1", "mutex"), at(0, 1))
+	r.sink.fail = &reporter.RefusedError{Err: errors.New("no room")}
+	if err := r.feedOne(at(1, 2)); causeOf(err) != causeSink {
+		t.Errorf("got %v, want the cause %s", err, causeSink)
+	}
+	r.sink.fail = nil
+	r.feed(t, at(2, 4))
+	if got := r.sink.sum().total("contentions"); got != 3 {
+		t.Errorf("%d contentions reported, want the 3 since the first fetch", got)
 	}
 }
 

@@ -48,6 +48,9 @@ type Engine struct {
 	remembering                                  sync.Mutex    // held while it changes
 	baselines                                    *held.Account // of it
 
+	handing context.Context // of calls of the sink; ends when Shutdown has no more time
+	giveUp  context.CancelFunc
+
 	life     lifecycle.Cycle
 	cancel   context.CancelCauseFunc        // of all fetches; set by begin, as what follows
 	observed map[string]*obsreport.Receiver // by transport
@@ -98,6 +101,7 @@ func NewEngine(cfg Config, set component.Settings, sink Sink) (*Engine, error) {
 		cfg: cfg, set: set.OrDefaults(), sink: sink, failures: map[string]int64{}, observed: map[string]*obsreport.Receiver{},
 		places: make(chan struct{}, cfg.MaxConcurrency), parsing: make(chan struct{}, parsers),
 	}
+	e.handing, e.giveUp = context.WithCancel(context.Background())
 	e.baselines = held.New(held.Config{Budget: e.set.Memory, Client: "receiver " + e.set.ID + " baselines", Bytes: e.baselineBytes.Load})
 	sources, _ := e.cfg.sources() // check has looked at it
 	clients := map[*config.HTTPClient]*http.Client{}
@@ -176,7 +180,10 @@ func (e *Engine) RunOnce(ctx context.Context) error {
 	if own == nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { e.cancel(errStopped) })()
+	defer context.AfterFunc(ctx, func() {
+		e.cancel(errStopped)
+		e.giveUp()
+	})()
 	var all sync.WaitGroup
 	for _, t := range e.targets {
 		for _, jobs := range t.loops() {
@@ -191,11 +198,14 @@ func (e *Engine) RunOnce(ctx context.Context) error {
 }
 
 // Shutdown aborts the fetches and waits for the loops to end. Profiles that have
-// been parsed are still passed to the sink. It may be called twice.
-func (e *Engine) Shutdown(context.Context) error {
+// been parsed are still passed to the sink, which may wait until ctx ends. It may be
+// called twice.
+func (e *Engine) Shutdown(ctx context.Context) error {
 	return e.life.Shutdown(func() error {
+		defer e.giveUp()
+		defer context.AfterFunc(ctx, e.giveUp)()
 		e.cancel(errStopped)
-		e.running.Wait() // a parser ends by itself; all else ends by the context
+		e.running.Wait() // a parser ends by itself; all else ends by the contexts
 		e.baselines.Close()
 		for _, c := range e.clients {
 			c.CloseIdleConnections()

@@ -16,6 +16,7 @@ import (
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -246,5 +247,46 @@ func TestShutdownIsQuick(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "abandoned at the deadline") {
 		t.Errorf("got %v, want what is lost", err)
+	}
+}
+
+// A profile that is larger than what the reporter may hold passes through it.
+func TestALargeFileArrivesWhole(t *testing.T) {
+	t.Parallel()
+	const stacks = 200_000
+	p := makeProfile([]string{"alloc_objects", "alloc_space"}, noon, program, 0, simple("f", 1, 1))
+	for i := range 1000 {
+		l := *p.Location[0]
+		l.ID, l.Address = uint64(i+2), l.Address+uint64(i+1)
+		p.Location = append(p.Location, &l)
+	}
+	at := p.Location
+	for i := range stacks - 1 {
+		p.Sample = append(p.Sample, &profile.Sample{Location: []*profile.Location{at[i%1000], at[i/1000], at[(i+7)%1000]}, Value: []int64{1, 2}})
+	}
+	cfg := DefaultConfig()
+	cfg.Files = []string{filepath.Join(t.TempDir(), "*")}
+	writeProfile(t, filepath.Join(filepath.Dir(cfg.Files[0]), "large.pb.gz"), p)
+	sink := &testkit.Sink{}
+	r, err := New(cfg, component.Settings{ID: "pprof/test", Memory: admission.New(admission.Config{Bytes: 512 << 20})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.Register(otlp.Profiles, sink), r.Start(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "the file was read", func() bool { return r.Stats().Fetches > 0 })
+	if err := r.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Stats(); s.Numbers != 2*stacks || s.Refused != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	items := 0
+	for _, b := range sink.Received(otlp.Profiles) {
+		items += b.Items
+	}
+	if items != 2*stacks {
+		t.Errorf("%d samples arrived, want %d", items, 2*stacks)
 	}
 }

@@ -378,7 +378,7 @@ type slowSink struct {
 	now, most int
 }
 
-func (s *slowSink) ReportPprof(*profile.Profile, reporter.PprofMeta) error {
+func (s *slowSink) ReportPprof(context.Context, *profile.Profile, reporter.PprofMeta) error {
 	s.mu.Lock()
 	s.now++
 	s.most = max(s.most, s.now)

@@ -2,6 +2,7 @@ package pprofreceiver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -13,10 +14,11 @@ import (
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
-// A Sink takes profiles: reporter.OTLPReporter is one. It does not keep p. When
-// it returns an error it may have taken a part; the profile is not offered again.
+// A Sink takes profiles: reporter.OTLPReporter is one. It does not keep p. It may wait
+// for room until ctx ends. A *reporter.RefusedError says that it has taken nothing; with
+// other errors it may have taken a part, and the profile is not offered again.
 type Sink interface {
-	ReportPprof(p *profile.Profile, m reporter.PprofMeta) error
+	ReportPprof(ctx context.Context, p *profile.Profile, m reporter.PprofMeta) error
 }
 
 // maxSkew is the maximum difference between the clocks of a target and of this
@@ -97,12 +99,16 @@ func (e *Engine) deliverSince(n *counts, j *jobState, a *answer, cumulative []in
 			before = nil
 		}
 	}
+	var err error
+	if report {
+		err = e.hand(n, a, cumulative, r.since(before), start, lasted)
+	}
+	if refused := (*reporter.RefusedError)(nil); errors.As(err, &refused) {
+		return err // what there was before stays, so that the next difference has all of it
+	}
 	j.read = true
 	room := e.remember(j, r.now)
-	if !report {
-		return room
-	}
-	if err := e.hand(n, a, cumulative, r.since(before), start, lasted); err != nil {
+	if err != nil {
 		return err
 	}
 	return room
@@ -172,7 +178,7 @@ func (e *Engine) hand(n *counts, a *answer, columns []int, samples []*profile.Sa
 		Comments: p.Comments, DocURL: p.DocURL, DropFrames: p.DropFrames, KeepFrames: p.KeepFrames,
 		TimeNanos: start.UnixNano(), DurationNanos: int64(lasted), PeriodType: p.PeriodType, Period: p.Period,
 	}
-	err := e.sink.ReportPprof(out, reporter.PprofMeta{
+	err := e.sink.ReportPprof(e.handing, out, reporter.PprofMeta{
 		Resource: withExecutable(a.resource, p), Types: types, Start: start, Duration: lasted, Attributes: a.attributes,
 	})
 	if err != nil {
