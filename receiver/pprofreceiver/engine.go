@@ -17,6 +17,7 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
+	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/receiver/internal/held"
@@ -43,10 +44,11 @@ type Engine struct {
 	places  chan struct{} // one element for each answer being read
 	parsing chan struct{} // one element for each profile being parsed
 
-	fetches, numbers, refused, restarts, skipped atomic.Int64
-	baselineBytes                                atomic.Int64
-	remembering                                  sync.Mutex    // held while it changes
-	baselines                                    *held.Account // of it
+	fetches, numbers, refused, skipped atomic.Int64
+	restarts, switches                 atomic.Int64
+	baselineBytes                      atomic.Int64
+	remembering                        sync.Mutex    // held while it changes
+	baselines                          *held.Account // of it
 
 	handing context.Context // of calls of the sink; ends when Shutdown has no more time
 	giveUp  context.CancelFunc
@@ -66,13 +68,25 @@ type target struct {
 	http   *http.Client
 	health *health
 	jobs   []*jobState
+
+	restarted, switched lograte.Limiter // of log lines
 }
 
 // jobState is touched by the one loop that it belongs to.
 type jobState struct {
 	*job
-	before *baseline // nil: none yet
-	read   bool      // there was one once
+	of     *target
+	before *baseline   // nil: none yet
+	others []*baseline // of other processes behind the same address, the oldest first
+	read   bool        // there was one once
+}
+
+// known returns all baselines.
+func (j *jobState) known() []*baseline {
+	if j.before == nil {
+		return nil
+	}
+	return append([]*baseline{j.before}, j.others...)
 }
 
 // Stats is what an engine has done.
@@ -84,8 +98,9 @@ type Stats struct {
 	// Numbers were handed to the sink (samples times sample types, without
 	// zeros), Refused were not taken by it.
 	Numbers, Refused int64
-	// Restarts of targets were noticed.
-	Restarts int64
+	// Restarts of targets were noticed. Switches is how often the answer was that of
+	// another process behind the same address than the one before.
+	Restarts, Switches int64
 	// Skipped rounds were left out since the one before had not ended.
 	Skipped int64
 	// BaselineBytes is what is remembered of cumulative profiles, about.
@@ -118,7 +133,7 @@ func NewEngine(cfg Config, set component.Settings, sink Sink) (*Engine, error) {
 		}
 		t := &target{source: s, http: client, health: newHealth(e.set.Logger, s.name, ofTargets)}
 		for i := range s.jobs {
-			t.jobs = append(t.jobs, &jobState{job: &s.jobs[i]})
+			t.jobs = append(t.jobs, &jobState{job: &s.jobs[i], of: t})
 		}
 		e.targets = append(e.targets, t)
 	}
@@ -224,7 +239,7 @@ func (e *Engine) Stats() Stats {
 	defer e.mu.Unlock()
 	return Stats{
 		Fetches: e.fetches.Load(), Failures: maps.Clone(e.failures), Numbers: e.numbers.Load(), Refused: e.refused.Load(),
-		Restarts: e.restarts.Load(), Skipped: e.skipped.Load(), BaselineBytes: e.baselineBytes.Load(),
+		Restarts: e.restarts.Load(), Switches: e.switches.Load(), Skipped: e.skipped.Load(), BaselineBytes: e.baselineBytes.Load(),
 	}
 }
 

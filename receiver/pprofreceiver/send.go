@@ -1,10 +1,13 @@
 package pprofreceiver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,61 +80,107 @@ func (e *Engine) deliver(j *jobState, a *answer) (n counts, err error) {
 
 // deliverSince reports what accumulated since the fetch before.
 func (e *Engine) deliverSince(n *counts, j *jobState, a *answer, cumulative []int) error {
-	before := j.before
-	r := read(a.p, cumulative, before)
+	r := read(a.p, cumulative, j.known()...)
 	if r.overflow {
 		return &failure{causeNotPprof, fmt.Errorf("%s counts below 0, or beyond the largest number", a.p.SampleType[cumulative[0]].Type)}
 	}
+	if len(r.now.stacks) == 0 && j.before != nil {
+		return nil // a profile without samples decides nothing
+	}
 	r.now.when, r.now.asked = a.when(), a.asked
-	start, lasted := a.when(), a.lasted()
-	report := j.read || e.cfg.CountFrom == FromProcessStart
-	if before == nil && j.read {
-		report = false // there was no room for the baseline: counting starts again
-	}
-	if before != nil {
-		start = before.when
-		if lasted = r.now.when.Sub(start); lasted <= 0 { // the target's clock was set back
-			lasted = max(a.asked.Sub(before.asked), 1)
-			start = r.now.when.Add(-lasted)
-		}
-		if r.restarted(before) {
-			e.restarts.Add(1)
-			before = nil
-		}
-	}
+	before := r.predecessor(j.before, j.others)
+	// Without a baseline that there was once counting starts again: there was no room.
+	report := e.cfg.CountFrom == FromProcessStart && !j.read || j.before != nil
 	var err error
 	if report {
+		start, lasted := r.window(cmp.Or(before, j.before), a)
 		err = e.hand(n, a, cumulative, r.since(before), start, lasted)
 	}
 	if refused := (*reporter.RefusedError)(nil); errors.As(err, &refused) {
-		return err // what there was before stays, so that the next difference has all of it
+		return err // the baseline stays, so that the next difference has all of it
 	}
 	j.read = true
-	room := e.remember(j, r.now)
+	e.noteProcess(j, before)
+	if before != nil {
+		r.now.keepHighest(before)
+	}
+	room := e.remember(j, before, r.now)
 	if err != nil {
 		return err
 	}
 	return room
 }
 
-// remember makes b the baseline of a job, if there is room for it.
-func (e *Engine) remember(j *jobState, b *baseline) error {
+// window is the time that a difference is about: since the fetch before.
+func (r *reading) window(before *baseline, a *answer) (start time.Time, lasted time.Duration) {
+	if before == nil {
+		return a.when(), a.lasted()
+	}
+	start = before.when
+	if lasted = r.now.when.Sub(start); lasted <= 0 { // the target's clock was set back
+		lasted = max(a.asked.Sub(before.asked), 1)
+		start = r.now.when.Add(-lasted)
+	}
+	return start, lasted
+}
+
+// processesEvery is how often restarts are logged at most, for each target.
+const processesEvery = time.Minute
+
+// noteProcess counts and logs that another process has answered than the one before.
+// before is the baseline of the one that has.
+func (e *Engine) noteProcess(j *jobState, before *baseline) {
+	count, limit, text := &e.restarts, &j.of.restarted, "a pprof target was restarted: what it has counted since is reported (logged at most once in "
+	switch {
+	case j.before == nil || j.before == before:
+		return
+	case before != nil:
+		count, limit, text = &e.switches, &j.of.switched, "several processes answer as one pprof target, each is compared with itself: expected an address for each (logged at most once in "
+	}
+	count.Add(1)
+	if times, ok := limit.Allow(processesEvery); ok {
+		e.set.Logger.Info(text+processesEvery.String()+")",
+			slog.String("target", j.of.name), slog.String("profile", j.kind), slog.Int64("times", times))
+	}
+}
+
+// remember makes b the baseline of a job instead of before, which it goes on from, if
+// there is room for it. Those of other processes have what room is left.
+func (e *Engine) remember(j *jobState, before, b *baseline) error {
 	e.remembering.Lock()
 	defer e.remembering.Unlock()
-	old := 0
-	if j.before != nil {
-		old = j.before.bytes
+	old := j.baselineBytes()
+	others := j.known()
+	others = slices.DeleteFunc(others, func(o *baseline) bool {
+		o.idle++
+		return o == before || o.idle > maxIdle
+	})
+	slices.SortFunc(others, func(x, y *baseline) int { return cmp.Compare(x.idle, y.idle) })
+	others = others[:min(len(others), maxOthers)]
+	b.idle = 0
+	j.before, j.others = b, others
+	err := e.roomToRemember(j.baselineBytes() - old)
+	if err != nil && len(others) > 0 {
+		j.others = nil
+		err = e.roomToRemember(j.baselineBytes() - old)
 	}
-	j.before = b
-	err := e.roomToRemember(b.bytes - old)
 	if err != nil {
-		j.before, b = nil, &baseline{}
+		j.before, j.others = nil, nil
 	}
-	e.baselineBytes.Add(int64(b.bytes - old))
-	if b.bytes < old {
+	change := j.baselineBytes() - old
+	e.baselineBytes.Add(int64(change))
+	if change < 0 {
 		e.baselines.Settle()
 	}
 	return err
+}
+
+// baselineBytes is what a job remembers.
+func (j *jobState) baselineBytes() (n int) {
+	for _, b := range j.known() {
+		n += b.bytes
+	}
+	return n
 }
 
 // roomToRemember makes room for n bytes more of baselines.
