@@ -7,9 +7,9 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// Processes are told apart by their main mapping, and by what they have counted: that
+// Processes are distinguished by their main mapping, and by what they have counted: that
 // never decreases, and no stack disappears. A few that do so all the same (profiles are
-// scaled and cut) are no restart: their highest values are remembered, so that nothing is
+// scaled and cut) are not a restart: their highest values are remembered, so that nothing is
 // reported twice.
 //
 //	fetch ─► which baseline does it go on from?

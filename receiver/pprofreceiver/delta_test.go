@@ -128,7 +128,7 @@ func TestRestartsBeginAnew(t *testing.T) {
 	}
 }
 
-// A stack that shrinks or vanishes is no restart: what was reported once is not
+// A stack that shrinks or vanishes is not a restart: what was reported once is not
 // reported again, for that stack neither, and when it is back.
 func TestOneStackThatShrinks(t *testing.T) {
 	t.Parallel()
