@@ -27,7 +27,7 @@ type baseline struct {
 	stacks    map[string][]int64
 	highest   map[string][]int64 // of stacks that have less than before, or are gone
 	bytes     int                // about what all of it takes in memory
-	idle      int // fetches that did not go on from it
+	idle      int                // fetches that did not go on from it
 }
 
 // Overheads of an entry of a map and the strings and slices in it, in bytes.

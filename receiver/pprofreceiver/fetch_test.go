@@ -372,7 +372,7 @@ func TestAPlaceOutlivesItsBody(t *testing.T) {
 	} {
 		places := make(chan struct{}, 1)
 		var taken []int
-		data, release, err := readAnswer(t.Context(), func() {}, closing{body, places, &taken}, places, 100, nil)
+		data, release, err := readAnswer(t.Context(), &paced{ReadCloser: closing{body, places, &taken}, within: time.Hour, late: func() {}}, places, 100, nil)
 		if good := name == "whole"; (err == nil) != good || good != (string(data) == "profile") || good != (len(places) == 1) {
 			t.Errorf("%s: %q, %v, %d places are taken", name, data, err, len(places))
 		}
