@@ -191,6 +191,53 @@ func TestSeveralProcessesAtOneAddress(t *testing.T) {
 	}
 }
 
+// What a process has made the difference of itself is reported as it comes, however it
+// is asked for. What net/http/pprof subtracts of what is in use is not reported: it may
+// be below 0.
+func TestDifferencesOfTheProcessAreReportedAsTheyCome(t *testing.T) {
+	t.Parallel()
+	targets := func(yaml string) Config {
+		cfg, err := decode(t, yaml)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	delta := func(second int) *profile.Profile { return heapAt(second, simple("a", 40, 400, -7, -70)) }
+	for name, c := range map[string]struct {
+		cfg   Config
+		jobs  int
+		inUse int64
+	}{
+		"godeltaprof's URL":  {targets(`targets: ["http://localhost:1/debug/pprof/delta_heap"]`), 1, -3 * 7},
+		"godeltaprof's path": {targets(`{targets: [localhost:1], profiles: {cpu: false, goroutine: false, mutex: false, block: false, allocs: false, heap: {path: delta_heap}}}`), 1, -3 * 7},
+		"one path for both":  {targets(`{targets: [localhost:1], profiles: {cpu: false, goroutine: false, mutex: false, block: false, allocs: {path: delta_heap}, heap: {path: delta_heap}}}`), 1, -3 * 7},
+		"two paths":          {targets(`{targets: [localhost:1], profiles: {cpu: false, goroutine: false, mutex: false, block: false, allocs: {path: delta_heap}}}`), 2, -3 * 7},
+		"seconds of heap":    {targets(`targets: ["http://localhost:1/debug/pprof/heap?seconds=5"]`), 1, 0},
+		"seconds of allocs":  {targets(`targets: ["http://localhost:1/debug/pprof/allocs?seconds=5"]`), 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, c.cfg)
+			if n := len(r.targets[0].jobs); n != c.jobs {
+				t.Fatalf("%d jobs, want %d", n, c.jobs)
+			}
+			for second := range 3 {
+				for _, j := range r.targets[0].jobs {
+					at := noon.Add(time.Duration(second) * time.Second)
+					if _, err := r.deliver(j, &answer{p: delta(second), asked: at, done: at}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			sum := r.sink.sum()
+			if sum.total("alloc_objects") != 120 || sum.total("alloc_space") != 1200 || sum.total("inuse_objects") != c.inUse {
+				t.Errorf("reported %v, want 120 objects of 1200 bytes, and %d in use", sum, c.inUse)
+			}
+		})
+	}
+}
+
 // The process is identified by its main mapping even if no location refers to
 // it.
 func TestAnotherBuildIsAnotherProcess(t *testing.T) {

@@ -78,6 +78,15 @@ func accumulates(sampleType string) bool {
 	return false
 }
 
+// momentary reports whether a sample type is what a process has at a moment.
+func momentary(sampleType string) bool {
+	switch sampleType {
+	case "inuse_objects", "inuse_space", "goroutine", "threadcreate":
+		return true
+	}
+	return false
+}
+
 // Profile is one kind of profile in a configuration.
 type Profile struct {
 	Enabled bool `yaml:"enabled"`

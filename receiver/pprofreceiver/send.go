@@ -58,24 +58,32 @@ func (a *answer) lasted() time.Duration {
 // counts is how many numbers a profile held, by what became of them.
 type counts struct{ taken, refused int }
 
-// deliver reports what a fetch brought: what is there now as it is, what
-// accumulates as the difference to the fetch before.
+// deliver reports what a fetch brought: what is there now and what a window has as it
+// is, what accumulates as the difference to the fetch before.
 func (e *Engine) deliver(j *jobState, a *answer) (n counts, err error) {
-	var gauges, cumulative []int
-	for i, t := range a.p.SampleType {
-		if accumulates(t.Type) && !j.window {
-			cumulative = append(cumulative, i)
-		} else {
-			gauges = append(gauges, i)
-		}
+	asIs, cumulative := j.columns(a.p)
+	if len(asIs) > 0 {
+		err = e.hand(&n, a, asIs, a.p.Sample, a.when(), a.lasted())
 	}
-	if len(gauges) > 0 && j.take != takeCumulative {
-		err = e.hand(&n, a, gauges, a.p.Sample, a.when(), a.lasted())
-	}
-	if len(cumulative) > 0 && j.take != takeGauges && err == nil {
+	if len(cumulative) > 0 && err == nil {
 		err = e.deliverSince(&n, j, a, cumulative)
 	}
 	return n, err
+}
+
+// columns returns the indices of the sample types that a job reports.
+func (j *job) columns(p *profile.Profile) (asIs, cumulative []int) {
+	for i, t := range p.SampleType {
+		switch counts := accumulates(t.Type); {
+		case counts && j.take == takeGauges, !counts && j.take == takeCumulative:
+		case j.changes && momentary(t.Type): // how much more or less, not how much
+		case counts && !j.window:
+			cumulative = append(cumulative, i)
+		default:
+			asIs = append(asIs, i)
+		}
+	}
+	return asIs, cumulative
 }
 
 // deliverSince reports what accumulated since the fetch before.

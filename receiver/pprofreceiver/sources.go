@@ -31,9 +31,10 @@ type job struct {
 	timed bool
 	wait  time.Duration
 	// window: the answer is about a window also where its types accumulate, for
-	// the process has taken the difference itself (?seconds=, delta_heap).
-	window bool
-	take   take
+	// the process has taken the difference itself (?seconds=, delta_heap). changes:
+	// it has done so with what is there at the moment, too (?seconds=).
+	window, changes bool
+	take            take
 	// attributes are on each sample.
 	attributes libpf.Attributes
 }
@@ -110,7 +111,7 @@ func (c *Config) source(t *Target) (source, error) {
 			return s, fmt.Errorf("%s is one profile already: expected no path_prefix and no profiles beside it", config.RedactURL(u))
 		}
 		s.jobs = []job{exactJob(u)}
-		return s, s.checkTimeout()
+		return s, errors.Join(s.checkChanges(), s.checkTimeout())
 	case prefix != "" && t.PathPrefix != "":
 		return s, fmt.Errorf("%s has a path: expected no path_prefix beside it", config.RedactURL(u))
 	case prefix == "":
@@ -134,7 +135,7 @@ func (c *Config) exactSource(h *config.HTTPClient, interval, delay time.Duration
 		name: u.Host, interval: interval, delay: delay, client: h,
 		resource: c.resource(u, "", nil), jobs: []job{exactJob(u)},
 	}
-	return s, s.checkTimeout()
+	return s, errors.Join(s.checkChanges(), s.checkTimeout())
 }
 
 // parseTarget reads host:port, or a URL. A password in it is not repeated.
@@ -161,17 +162,21 @@ func namesProfile(u *url.URL) bool {
 
 // measuresDelta knows the paths of godeltaprof: delta_heap and so on.
 func measuresDelta(u *url.URL) bool {
-	return strings.HasPrefix(u.Path[strings.LastIndexByte(u.Path, '/')+1:], "delta_")
+	return strings.HasPrefix(path.Base(u.Path), deltaPrefix)
 }
+
+const deltaPrefix = "delta_"
 
 // exactJob fetches a URL as it is.
 func exactJob(u *url.URL) job {
 	asked := u.Query().Get("seconds")
 	seconds, _ := strconv.Atoi(asked)
-	j := job{kind: u.Path, url: u, window: asked != "" || measuresDelta(u), timed: seconds > 0}
+	j := job{kind: u.Path, url: u, window: asked != "" || measuresDelta(u), changes: asked != "", timed: seconds > 0}
+	if i, known := kindByPath(strings.Replace(u.Path, "/"+deltaPrefix, "/", 1)); known {
+		j.attributes = kinds[i].attributes()
+	}
 	if i, known := kindByPath(u.Path); known {
 		j.kind, j.timed = kinds[i].name, j.timed || kinds[i].timed
-		j.attributes = kinds[i].attributes()
 		if kinds[i].timed && seconds <= 0 {
 			seconds = goCPUSeconds
 		}
@@ -188,8 +193,9 @@ func (s *source) addJobs(u *url.URL, prefix string, profiles Profiles) error {
 	both := heap.Enabled && allocs.Enabled
 	for i, k := range kinds {
 		p := profiles[k.name]
-		// One fetch of heap does for both, unless they are said to be elsewhere.
-		if !p.Enabled || i == allocsKind && both && heap.Path == "" && allocs.Path == "" {
+		// One fetch of heap does for both, unless they are said to be elsewhere. Some
+		// that measure differences (godeltaprof) begin the next with each fetch.
+		if !p.Enabled || i == allocsKind && both && heap.Path == allocs.Path {
 			continue
 		}
 		j := job{kind: k.name, timed: k.timed, take: takeAll, attributes: k.attributes()}
@@ -199,7 +205,7 @@ func (s *source) addJobs(u *url.URL, prefix string, profiles Profiles) error {
 		}
 		at := *u
 		at.Path, at.RawPath = path.Join("/", prefix, last), ""
-		j.url = &at
+		j.url, j.window = &at, measuresDelta(&at)
 		switch {
 		case k.timed:
 			seconds, err := s.cpuSeconds(p.Seconds)
@@ -210,7 +216,7 @@ func (s *source) addJobs(u *url.URL, prefix string, profiles Profiles) error {
 			at.RawQuery = "seconds=" + strconv.Itoa(seconds)
 		case i == allocsKind:
 			j.take = takeCumulative
-		case i == heapKind && both && (heap.Path != "" || allocs.Path != ""):
+		case i == heapKind && both && heap.Path != allocs.Path:
 			j.take = takeGauges
 		}
 		s.jobs = append(s.jobs, j)
@@ -232,6 +238,17 @@ func (s *source) cpuSeconds(asked int) (int, error) {
 		seconds = min(seconds, int(s.client.Timeout/time.Second)-1)
 	}
 	return max(seconds, 1), nil
+}
+
+// checkChanges refuses to ask for what a process has at the moment as a window: net/http/pprof
+// answers with differences, which are below 0 where there is less.
+func (s *source) checkChanges() error {
+	for _, j := range s.jobs {
+		if j.changes && momentary(j.kind) {
+			return fmt.Errorf("%s is what the process has at that moment: expected no seconds in %s", j.kind, config.RedactURL(j.url))
+		}
+	}
+	return nil
 }
 
 // checkTimeout refuses a timeout that no fetch of a timed profile could meet.
