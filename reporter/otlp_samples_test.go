@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penstock-telemetry/penstock/internal/pprofconv"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -344,6 +345,38 @@ func TestOTLPInvalidText(t *testing.T) {
 		"avalue", "label", "labelvalue", "exefile", "exebuild", "metafunction", "metafile", "fallback", "countcomm", "countpod", "countcontainer"} {
 		if !strings.Contains(text.String(), good+suffix+`"`) {
 			t.Errorf("%q is not there", good+suffix)
+		}
+	}
+}
+
+// An event that is years ahead does not make its Profile years long. It is in the window.
+func TestWrongTimesDoNotStretchAProfile(t *testing.T) {
+	t.Parallel()
+	sink := &testkit.Sink{}
+	r, err := NewOTLP(OTLPConfig{Consumer: sink})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	for _, at := range []time.Time{begun, begun.Add(-time.Hour), begun.AddDate(89, 0, 0)} {
+		err := r.ReportTraceEvent(&samples.Trace{Frames: loadStack(1)}, &samples.TraceEventMeta{Timestamp: at.UnixNano(), Origin: samples.CPU(20)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Stop()
+	for _, request := range sink.Requests(otlp.Profiles) {
+		testkit.CheckProfiles(t, request)
+		list, err := pprofconv.ToPprof(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := list[0].Profile
+		if got := time.Duration(p.DurationNanos); got < time.Hour || got > 2*time.Hour || p.Sample[0].Value[0] != 3 {
+			t.Errorf("%d samples in %s from %s, want 3 in an hour", p.Sample[0].Value[0], got, time.Unix(0, p.TimeNanos))
 		}
 	}
 }

@@ -22,7 +22,8 @@ type PprofMeta struct {
 	// Types are the sample types to report; nil is all of them.
 	Types []string
 	// Start and Duration are when the samples were taken, if the profile does not
-	// say. Zero is unknown, and the reporting interval takes their place.
+	// say. Zero is unknown, and the reporting interval takes their place. A Start of
+	// time.Unix(0, 0) remains unknown in what is sent.
 	Start    time.Time
 	Duration time.Duration
 	// Attributes are on each sample. A label of the sample with the same key wins.

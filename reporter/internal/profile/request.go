@@ -310,10 +310,7 @@ func (r *requests) keyValue(b otlp.KeyValueBuilder, a libpf.Attribute) {
 func (r *requests) header(g *group) {
 	b, o := r.profile, &g.origin
 	r.valueType(b.SetSampleType(), o.SampleType)
-	start, duration := g.start, g.end-g.start
-	if o.Shape == samples.Totals && o.Start.UnixNano() > 0 {
-		start, duration = uint64(o.Start.UnixNano()), uint64(max(o.Duration, 0))
-	}
+	start, duration := g.time()
 	b.SetTimeUnixNano(start)
 	b.SetDurationNano(duration)
 	if o.PeriodType != (samples.ValueType{}) {
@@ -321,6 +318,21 @@ func (r *requests) header(g *group) {
 	}
 	b.SetPeriod(o.Period)
 	b.AddAttributeIndices(r.set(r.dict.set(o.Attributes))...)
+}
+
+// time returns when a Profile begins and how long it is. Of Totals whose time is unknown
+// the duration may be known: they end with the window.
+func (g *group) time() (start, duration uint64) {
+	o := &g.origin
+	known := max(o.Duration, 0)
+	switch {
+	case o.Shape != samples.Totals:
+	case !o.Start.IsZero() && o.Start.UnixNano() >= 0:
+		return uint64(o.Start.UnixNano()), uint64(known)
+	case known > 0 && uint64(known) < g.end:
+		return g.end - uint64(known), uint64(known)
+	}
+	return g.start, g.end - g.start
 }
 
 func (r *requests) valueType(b otlp.ValueTypeBuilder, v samples.ValueType) {

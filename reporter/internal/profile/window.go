@@ -318,6 +318,11 @@ func (p *layoutBuilder) sortEvents() {
 	p.bounds()
 }
 
+// maxAhead is how far after the window an event may be: clocks differ. What is farther
+// ahead has a wrong time, and is put at the end of the window: a Profile contains the
+// times of its samples, and must not become years long.
+const maxAhead = uint64(24 * time.Hour)
+
 // bounds gives each group the time of the window, widened to its own events. Totals
 // have no times.
 func (p *layoutBuilder) bounds() {
@@ -329,7 +334,12 @@ func (p *layoutBuilder) bounds() {
 		if g.origin.Shape == samples.Totals {
 			continue
 		}
-		for _, t := range p.times[p.first[i]:p.first[i+1]] {
+		times := p.times[p.first[i]:p.first[i+1]]
+		for k, t := range times {
+			if t > uint64(p.w.end) && t-uint64(p.w.end) > maxAhead {
+				t = uint64(p.w.end)
+				times[k] = t
+			}
 			g.start = min(g.start, t)
 			if t >= g.end {
 				g.end = t + 1
