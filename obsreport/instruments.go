@@ -126,6 +126,7 @@ const (
 	itemsDelivered
 	itemsDropped
 	itemsHeld
+	samplesWithoutStack
 	itemsIncoming
 	itemsOutgoing
 	processorDuration
@@ -199,6 +200,9 @@ var instruments = [...]instrument{
 		note: "The series of a reason exists from its first drop on."},
 	itemsHeld: {name: "otelcol_receiver_held_%s", kind: upDown, attributes: ofHeld,
 		text: "Number of reported %s that are being collected, or wait for the pipeline."},
+	samplesWithoutStack: {name: "otelcol_receiver_without_stack_profile_samples", kind: observed, unit: "{sample}", attributes: ofHeld,
+		text: "Number of profile samples that were sent without a stack.",
+		note: "Of `collectionagent`: the frames of the stack did not come within two report intervals, or were evicted. Of `pprof`: the profile has none."},
 	itemsIncoming: {name: "otelcol_processor_incoming_items", unit: "{item}", attributes: ofProcessors, collector: byCollector,
 		text: "Number of items passed to the processor."},
 	itemsOutgoing: {name: "otelcol_processor_outgoing_items", unit: "{item}", attributes: ofProcessors, collector: byCollector,

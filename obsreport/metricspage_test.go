@@ -43,7 +43,7 @@ var sections = []section{
 		[]int{itemsIncoming, itemsOutgoing, processorDuration}},
 	{"Items and attempts of the exporters", "Items are counted once, when their request is not sent again: a request that is accepted after a retry did not fail, and " +
 		"one whose error is returned to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts}},
-	{"Items held by receivers", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld}},
+	{"Items held by receivers", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld, samplesWithoutStack}},
 }
 
 // expand returns the rows of the table for each signal.
@@ -235,6 +235,9 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 	if _, err := NewHeldItems("pprof", mp, func(otlp.Signal) HeldStats {
 		return HeldStats{Delivered: 1, Held: 1, Dropped: map[string]int64{"refused": 1}}
 	}, signals[:]...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewWithoutStack("pprof", mp, func() int64 { return 1 }); err != nil {
 		t.Fatal(err)
 	}
 	p, err := NewProcessor("resource/2", mp, true)

@@ -46,6 +46,10 @@ func (r *OTLPReporter) ReportTraceEvent(trace *samples.Trace, meta *samples.Trac
 // this information. Nothing of trace is kept.
 func (r *OTLPReporter) ReportFramesForTrace(trace *libpf.Trace) { r.join.Trace(trace) }
 
+// KnowsTrace reports whether the frames of a trace are there: they were reported, and not
+// evicted since.
+func (r *OTLPReporter) KnowsTrace(hash libpf.TraceHash) bool { return r.join.Has(hash) }
+
 // ReportCountForTrace accepts a hash of a trace with a corresponding count and
 // caches this information. Frames and symbols may come later: a sample waits for
 // them for up to two intervals.
