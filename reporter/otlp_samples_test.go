@@ -112,14 +112,14 @@ func TestOTLPProcessesStayApart(t *testing.T) {
 	})
 	var got []string
 	for _, s := range list {
-		got = append(got, fmt.Sprint(s.Resource, " ", s.Attributes, " ", s.Values))
+		got = append(got, fmt.Sprint(s.Resource, " ", s.Attributes, " ", s.Values, len(s.Times)))
 	}
 	slices.Sort(got)
-	want := []string{
-		`k8s.container.name="c"[] k8s.pod.name="p"[] thread.name="a"[] [5 5]`,
-		`k8s.container.name="c"[] k8s.pod.name="p"[] thread.name="b"[] [5 5]`,
-		`k8s.container.name="c"[] k8s.pod.name="q"[] thread.name="a"[] [5 5]`,
-		`k8s.container.name="d"[] k8s.pod.name="p"[] thread.name="a"[] [5 5]`,
+	want := []string{ // a time for each of the 5 and 5
+		`k8s.container.name="c"[] k8s.pod.name="p"[] thread.name="a"[] [] 10`,
+		`k8s.container.name="c"[] k8s.pod.name="p"[] thread.name="b"[] [] 10`,
+		`k8s.container.name="c"[] k8s.pod.name="q"[] thread.name="a"[] [] 10`,
+		`k8s.container.name="d"[] k8s.pod.name="p"[] thread.name="a"[] [] 10`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("documented API (-want +got):\n%s", diff)
@@ -209,12 +209,12 @@ func TestOTLPLateSymbols(t *testing.T) {
 	got := map[string]string{}
 	for _, s := range testkit.ProfileSamples(t, sink.Requests(otlp.Profiles)...) {
 		if !strings.Contains(s.Stack, "flush") {
-			got[s.Attributes] = fmt.Sprint(s.Stack, s.Values)
+			got[s.Attributes] = fmt.Sprint(s.Stack, s.Values, len(s.Times))
 		}
 	}
 	want := map[string]string{
-		`thread.name="lost"[]`:    "[]",
-		`thread.name="python3"[]`: "0x0 late() late.py from 10:12.0 {profile.frame.type=\"cpython\"[]}\n[3]",
+		`thread.name="lost"[]`:    "[] 1",
+		`thread.name="python3"[]`: "0x0 late() late.py from 10:12.0 {profile.frame.type=\"cpython\"[]}\n[] 3",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
