@@ -39,6 +39,7 @@ func reported(t *testing.T, cfg OTLPConfig, report func(r *OTLPReporter)) []test
 	requests := sink.Requests(otlp.Profiles)
 	for _, request := range requests {
 		testkit.CheckProfiles(t, request)
+		testkit.CheckBackends(t, request)
 	}
 	return testkit.ProfileSamples(t, requests...)
 }
@@ -335,6 +336,7 @@ func TestOTLPInvalidText(t *testing.T) {
 		text.WriteString(fmt.Sprint(m))
 	}
 	testkit.CheckProfiles(t, sink.Requests(otlp.Profiles)[0])
+	testkit.CheckBackends(t, sink.Requests(otlp.Profiles)[0])
 	if !utf8.ValidString(text.String()) {
 		t.Error("the messages are not UTF-8")
 	}
@@ -370,6 +372,7 @@ func TestWrongTimesDoNotStretchAProfile(t *testing.T) {
 	r.Stop()
 	for _, request := range sink.Requests(otlp.Profiles) {
 		testkit.CheckProfiles(t, request)
+		testkit.CheckBackends(t, request)
 		list, err := pprofconv.ToPprof(request)
 		if err != nil {
 			t.Fatal(err)

@@ -56,6 +56,7 @@ func viaOTLP(t *testing.T, p *profile.Profile, m PprofMeta) (list []pprofconv.Na
 	t.Helper()
 	for _, request := range sent(t, p, m) {
 		testkit.CheckProfiles(t, request)
+		testkit.CheckBackends(t, request)
 		some, err := pprofconv.ToPprof(request)
 		if err != nil {
 			t.Fatal(err)

@@ -42,7 +42,7 @@ func BenchmarkHeap(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		_, err := e.parsed(b.Context(), packed.Bytes(), nil, func(a *answer) (counts, error) {
+		_, err := e.parsed(b.Context(), packed.Bytes(), nil, false, func(a *answer) (counts, error) {
 			a.asked, a.done = time.Now(), time.Now()
 			return e.deliver(e.targets[0].jobs[0], a)
 		})

@@ -137,9 +137,9 @@ func TestWrongConfigurations(t *testing.T) {
 		`{targets: ["h:1"], count_from: birth}`:                                "expected first_fetch or process_start",
 		`{targets: ["h:1"], self: {}}`:                                         "self is not supported",
 		`{targets: ["h:1"], server: {endpoint: ":1"}}`:                         "server is not supported",
-		`files: ["[a"]`:     "files: \"[a\" is not a pattern",
-		`files: ["a/**/b"]`: "** is not supported",
-		`remote: {}`:        "remote.endpoint: expected the URL of a profile",
+		`files: ["[a"]`:      "files: \"[a\" is not a pattern",
+		`files: ["a/b**/c"]`: "expected ** to be a folder of its own",
+		`remote: {}`:         "remote.endpoint: expected the URL of a profile",
 		`targets: ["http://h/debug/pprof/goroutine?seconds=9"]`:                     "goroutine is what the process has at that moment: expected no seconds",
 		`remote: {endpoint: "http://h/debug/pprof/profile?seconds=9", timeout: 9s}`: "remote.endpoint: the timeout is 9s",
 		`remote: {endpoint: "http://h/x", tls: {min_version: "9"}}`:                 "remote.tls.min_version",
@@ -190,6 +190,30 @@ func TestResources(t *testing.T) {
 	} {
 		if got := sources[i].resource; got != want {
 			t.Errorf("target %d: got %q, want %q", i, slices.Collect(got.All()), slices.Collect(want.All()))
+		}
+	}
+}
+
+// Programs behind one gateway are distinguished by the path of their profiles.
+func TestResourcesOfOneGateway(t *testing.T) {
+	t.Parallel()
+	cfg, err := decode(t, `targets: [gateway:80, "http://gateway/cart/debug/pprof", "http://gateway/shop/debug/pprof/heap", {endpoint: "gateway:80", path_prefix: /debug/pprof/}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := cfg.sources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"gateway:80", "gateway:80/cart/debug/pprof", "gateway:80/shop/debug/pprof", "gateway:80"} {
+		var got string
+		for a := range sources[i].resource.All() {
+			if a.Key == "service.instance.id" {
+				got = string(a.Value[2:])
+			}
+		}
+		if got != want {
+			t.Errorf("target %d: service.instance.id %q, want %q", i, got, want)
 		}
 	}
 }

@@ -285,15 +285,15 @@ func (e *Engine) measured(ctx context.Context, transport string, run func(contex
 }
 
 // parsed calls f with the profile that data holds, while it holds a place to
-// parse.
-func (e *Engine) parsed(ctx context.Context, data []byte, r *room, f func(*answer) (counts, error)) (counts, error) {
+// parse. legacy also takes the formats from before protobuf.
+func (e *Engine) parsed(ctx context.Context, data []byte, r *room, legacy bool, f func(*answer) (counts, error)) (counts, error) {
 	select {
 	case e.parsing <- struct{}{}:
 		defer func() { <-e.parsing }()
 	case <-ctx.Done():
 		return counts{}, transportFailure(ctx, fmt.Errorf("wait for others to be parsed: %w", ctx.Err()))
 	}
-	p, err := parse(data, e.cfg.MaxProfileBytes, r)
+	p, err := parse(data, e.cfg.MaxProfileBytes, r, legacy)
 	if err != nil {
 		return counts{}, err
 	}

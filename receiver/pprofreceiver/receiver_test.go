@@ -29,6 +29,7 @@ var _ pipeline.Component = (*Receiver)(nil)
 func sent(t *testing.T, request []byte, into totals, resources map[string]bool) {
 	t.Helper()
 	testkit.CheckProfiles(t, request)
+	testkit.CheckBackends(t, request)
 	m := &colprofiles.ExportProfilesServiceRequest{}
 	if err := proto.Unmarshal(request, m); err != nil {
 		t.Fatal(err)

@@ -60,8 +60,8 @@ func (e *Engine) fetchJob(ctx context.Context, t *target, j *jobState) (counts, 
 	asked := time.Now()
 	return t.fetch(ctx, e, j.job, func(body []byte, r *room) (counts, error) {
 		done := time.Now()
-		return e.parsed(ctx, body, r, func(a *answer) (counts, error) {
-			a.resource, a.attributes, a.asked, a.done = t.resource, j.attributes, asked, done
+		return e.parsed(ctx, body, r, false, func(a *answer) (counts, error) {
+			a.resource, a.attributes, a.named, a.asked, a.done = t.resource, j.attributes, j.named, asked, done
 			return e.deliver(j, a)
 		})
 	})

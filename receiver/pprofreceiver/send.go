@@ -33,6 +33,8 @@ type answer struct {
 	p *profile.Profile
 	// resource is the target's, attributes are on each sample.
 	resource, attributes libpf.Attributes
+	// named is mutex or block, which have the same sample types.
+	named string
 	// asked and done are when the fetch began and ended, by our clock.
 	asked, done time.Time
 }
@@ -233,7 +235,7 @@ func (e *Engine) hand(n *counts, a *answer, columns []int, samples []*profile.Sa
 		SampleType: p.SampleType, DefaultSampleType: p.DefaultSampleType, Sample: kept,
 		Mapping: p.Mapping, Location: p.Location, Function: p.Function,
 		Comments: p.Comments, DocURL: p.DocURL, DropFrames: p.DropFrames, KeepFrames: p.KeepFrames,
-		TimeNanos: start.UnixNano(), DurationNanos: int64(lasted), PeriodType: p.PeriodType, Period: p.Period,
+		TimeNanos: start.UnixNano(), DurationNanos: int64(lasted), PeriodType: periodTypeOf(a.named, p), Period: p.Period,
 	}
 	err := e.sink.ReportPprof(e.handing, out, reporter.PprofMeta{
 		Resource: withExecutable(a.resource, p), Types: types, Start: start, Duration: lasted, Attributes: a.attributes,

@@ -35,8 +35,9 @@ type job struct {
 	// it has done so with what is there at the moment, too (?seconds=).
 	window, changes bool
 	take            take
-	// attributes are on each sample.
+	// attributes are on each sample; named is the kind that they name.
 	attributes libpf.Attributes
+	named      string
 }
 
 // take is which sample types of a profile are reported.
@@ -89,7 +90,6 @@ func (c *Config) source(t *Target) (source, error) {
 	}
 	s := source{
 		name: u.Host, interval: c.CollectionInterval, delay: c.InitialDelay, client: &c.HTTP,
-		resource: c.resource(u, t.ServiceName, t.Attributes),
 	}
 	if t.CollectionInterval != 0 {
 		s.interval = t.CollectionInterval
@@ -111,6 +111,7 @@ func (c *Config) source(t *Target) (source, error) {
 			return s, fmt.Errorf("%s is one profile already: expected no path_prefix and no profiles beside it", config.RedactURL(u))
 		}
 		s.jobs = []job{exactJob(u)}
+		s.resource = c.resource(u, path.Dir(u.Path), t.ServiceName, t.Attributes)
 		return s, errors.Join(s.checkChanges(), s.checkTimeout())
 	case prefix != "" && t.PathPrefix != "":
 		return s, fmt.Errorf("%s has a path: expected no path_prefix beside it", config.RedactURL(u))
@@ -119,6 +120,7 @@ func (c *Config) source(t *Target) (source, error) {
 			prefix = c.PathPrefix
 		}
 	}
+	s.resource = c.resource(u, prefix, t.ServiceName, t.Attributes)
 	if err := s.addJobs(u, prefix, profiles); err != nil {
 		return s, err
 	}
@@ -133,7 +135,7 @@ func (c *Config) exactSource(h *config.HTTPClient, interval, delay time.Duration
 	}
 	s := source{
 		name: u.Host, interval: interval, delay: delay, client: h,
-		resource: c.resource(u, "", nil), jobs: []job{exactJob(u)},
+		resource: c.resource(u, path.Dir(u.Path), "", nil), jobs: []job{exactJob(u)},
 	}
 	return s, errors.Join(s.checkChanges(), s.checkTimeout())
 }
@@ -173,7 +175,7 @@ func exactJob(u *url.URL) job {
 	seconds, _ := strconv.Atoi(asked)
 	j := job{kind: u.Path, url: u, window: asked != "" || measuresDelta(u), changes: asked != "", timed: seconds > 0}
 	if i, known := kindByPath(strings.Replace(u.Path, "/"+deltaPrefix, "/", 1)); known {
-		j.attributes = kinds[i].attributes()
+		j.attributes, j.named = kinds[i].attributes(), kinds[i].ambiguous()
 	}
 	if i, known := kindByPath(u.Path); known {
 		j.kind, j.timed = kinds[i].name, j.timed || kinds[i].timed
@@ -198,7 +200,7 @@ func (s *source) addJobs(u *url.URL, prefix string, profiles Profiles) error {
 		if !p.Enabled || i == allocsKind && both && heap.Path == allocs.Path {
 			continue
 		}
-		j := job{kind: k.name, timed: k.timed, take: takeAll, attributes: k.attributes()}
+		j := job{kind: k.name, timed: k.timed, take: takeAll, attributes: k.attributes(), named: k.ambiguous()}
 		last := k.path
 		if p.Path != "" {
 			last = p.Path
@@ -269,15 +271,23 @@ func (s *source) timeout(j *job) time.Duration {
 }
 
 // resource describes a target as OpenTelemetry's compatibility specification for
-// Prometheus does: there is no service.name unless one is configured.
-func (c *Config) resource(u *url.URL, name string, own map[string]string) libpf.Attributes {
+// Prometheus does: there is no service.name unless one is configured. Programs behind one
+// gateway differ by the path of their profiles, which is in the instance's id unless it is
+// net/http/pprof's own.
+func (c *Config) resource(u *url.URL, prefix, name string, own map[string]string) libpf.Attributes {
 	port := portOf(u)
+	instance := net.JoinHostPort(u.Hostname(), port)
+	prefix = path.Join("/", prefix)
 	number, _ := strconv.ParseInt(port, 10, 64) // ParseHTTPEndpoint has looked at it
 	list := []libpf.Attribute{
-		libpf.StringAttr("service.instance.id", net.JoinHostPort(u.Hostname(), port)),
+		libpf.StringAttr("service.instance.id", instance),
 		libpf.StringAttr("server.address", u.Hostname()),
 		libpf.IntAttr("server.port", number),
 		libpf.StringAttr("url.scheme", u.Scheme),
+	}
+	if prefix != defaultPrefix {
+		list[0] = libpf.StringAttr("service.instance.id", instance+prefix)
+		list = append(list, libpf.StringAttr("url.path", prefix))
 	}
 	return libpf.NewAttributes(append(list, c.commonAttributes(name, own)...)...)
 }
