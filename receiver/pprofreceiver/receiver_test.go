@@ -291,3 +291,58 @@ func TestALargeFileArrivesWhole(t *testing.T) {
 		t.Errorf("%d samples arrived, want %d", items, 2*stacks)
 	}
 }
+
+// Backends name and distinguish the profiles of a target as their users know them.
+func TestNamesAtBackends(t *testing.T) {
+	t.Parallel()
+	value := func(typ, unit string) *profile.ValueType { return &profile.ValueType{Type: typ, Unit: unit} }
+	withPeriod := func(p *profile.Profile, period *profile.ValueType) *profile.Profile {
+		p.PeriodType, p.Period = period, 1
+		return p
+	}
+	locks := withPeriod(makeProfile(lockTypes, noon, program, 0, simple("wait", 1, 1)), value("contentions", "count"))
+	mux := http.NewServeMux()
+	for path, p := range map[string]*profile.Profile{
+		"profile": withPeriod(makeProfile([]string{"samples"}, noon, program, 0, simple("spin", 7)), value("cpu", "nanoseconds")),
+		"heap":    withPeriod(heapAt(0, simple("a", 10, 100, 1, 10)), value("space", "bytes")),
+		"mutex":   locks, "block": locks,
+		"goroutine": withPeriod(makeProfile([]string{"goroutine"}, noon, program, 0, simple("g", 3)), value("goroutine", "count")),
+	} {
+		mux.Handle("/debug/pprof/"+path, &script{left: []*profile.Profile{p}})
+	}
+	cfg := one(serve(t, mux), "heap")
+	cfg.Profiles, cfg.CountFrom, cfg.CollectionInterval = DefaultProfiles(), FromProcessStart, 2*time.Second
+	sink := &testkit.Sink{}
+	r := newReceiver(t, cfg, sink)
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "all are fetched", func() bool { return r.Stats().Fetches >= 5 })
+	if err := r.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	names, atParca := map[string]bool{}, map[string]bool{}
+	for _, request := range sink.Requests(otlp.Profiles) {
+		m := &colprofiles.ExportProfilesServiceRequest{}
+		if err := proto.Unmarshal(request, m); err != nil {
+			t.Fatal(err)
+		}
+		for _, rp := range m.ResourceProfiles {
+			for _, sp := range rp.ScopeProfiles {
+				for _, p := range sp.Profiles {
+					name := testkit.NameAtPyroscope(m.Dictionary, p)
+					names[name] = true
+					atParca[name+" "+m.Dictionary.StringTable[p.SampleType.TypeStrindex]] = true
+				}
+			}
+		}
+	}
+	for _, want := range []string{"process_cpu", "memory", "mutex", "block", "goroutines"} {
+		if !names[want] {
+			t.Errorf("%s is not among %v", want, names)
+		}
+	}
+	if len(names) != 5 || len(atParca) != 1+4+2+2+1 {
+		t.Errorf("names %v, types %v", names, atParca)
+	}
+}
