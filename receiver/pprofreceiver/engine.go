@@ -45,7 +45,7 @@ type Engine struct {
 	parsing chan struct{} // one element for each profile being parsed
 
 	fetches, numbers, refused, skipped atomic.Int64
-	restarts, switches                 atomic.Int64
+	restarts, switches, withoutStack   atomic.Int64
 	baselineBytes                      atomic.Int64
 	remembering                        sync.Mutex    // held while it changes
 	baselines                          *held.Account // of it
@@ -56,6 +56,8 @@ type Engine struct {
 	life     lifecycle.Cycle
 	cancel   context.CancelCauseFunc        // of all fetches; set by begin, as what follows
 	observed map[string]*obsreport.Receiver // by transport
+	measures *obsreport.PprofTargets
+	stacks   *obsreport.WithoutStack
 	running  sync.WaitGroup
 
 	mu       sync.Mutex
@@ -156,9 +158,40 @@ func (e *Engine) begin(undo *lifecycle.Undo) (context.Context, error) {
 		undo.Add(r.Close)
 		e.observed[transport] = r
 	}
+	var err error
+	if e.measures, err = obsreport.NewPprofTargets(e.set.ID, e.set.Meter, e.forMetrics); err != nil {
+		return nil, err
+	}
+	undo.Add(e.measures.Close)
+	if e.stacks, err = obsreport.NewWithoutStack(e.set.ID, e.set.Meter, e.withoutStack.Load); err != nil {
+		return nil, err
+	}
+	undo.Add(e.stacks.Close)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	e.cancel = cancel
 	return ctx, nil
+}
+
+// forMetrics returns the targets. Those with the same name are one.
+func (e *Engine) forMetrics() []obsreport.PprofTarget {
+	var all []obsreport.PprofTarget
+	at := map[string]int{}
+	add := func(name string, h *health) {
+		i, ok := at[name]
+		if !ok {
+			i = len(all)
+			at[name] = i
+			all = append(all, obsreport.PprofTarget{Name: name, Up: true, Fetches: map[string]int64{}})
+		}
+		h.addTo(&all[i])
+	}
+	for _, t := range e.targets {
+		add(t.instance, t.health)
+	}
+	if e.files != nil {
+		add(e.files.health.name, e.files.health)
+	}
+	return all
 }
 
 // Start begins the rounds and returns. A second call returns what the first did.
@@ -225,7 +258,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 		for _, c := range e.clients {
 			c.CloseIdleConnections()
 		}
-		var errs []error
+		errs := []error{e.measures.Close(), e.stacks.Close()}
 		for _, r := range e.observed {
 			errs = append(errs, r.Close())
 		}
@@ -276,10 +309,12 @@ func (e *Engine) ended(h *health, kind string, n counts, err error) {
 		slog.String("target", h.name), slog.String("profile", kind), slog.String("cause", string(why)), slog.Any("error", err))
 }
 
-// measured runs one fetch as a request of the receiver's.
-func (e *Engine) measured(ctx context.Context, transport string, run func(context.Context) (counts, error)) (counts, error) {
+// measured runs one fetch of a kind of profile as a request of the receiver's.
+func (e *Engine) measured(ctx context.Context, transport, kind string, run func(context.Context) (counts, error)) (counts, error) {
 	ctx, op := e.observed[transport].Start(ctx, otlp.Profiles)
+	begun := time.Now()
 	n, err := run(ctx)
+	e.measures.Fetched(ctx, kind, time.Since(begun))
 	op.End("protobuf", obsreport.Outcome{Accepted: n.taken, Refused: n.refused}, err)
 	return n, err
 }

@@ -64,7 +64,7 @@ func (f *fileReader) poll(ctx context.Context) {
 		if f.seen[path] == version {
 			continue
 		}
-		n, err := f.engine.measured(ctx, "file", func(ctx context.Context) (counts, error) { return f.read(ctx, path, version) })
+		n, err := f.engine.measured(ctx, "file", "file", func(ctx context.Context) (counts, error) { return f.read(ctx, path, version) })
 		if err != nil && causeOf(err) == causeStopped {
 			return
 		}
@@ -117,6 +117,7 @@ func (f *fileReader) read(ctx context.Context, path string, v fileVersion) (coun
 	if err := errors.Join(err, file.Close()); err != nil {
 		return counts{}, asFailure(causeFile, fmt.Errorf("read the file: %w", err))
 	}
+	f.health.fetched(len(data))
 	return f.engine.parsed(ctx, data, r, true, func(a *answer) (n counts, err error) {
 		a.resource = libpf.NewAttributes(libpf.StringAttr("file.path", path), libpf.StringAttr("file.name", filepath.Base(path))).
 			With(slices.Collect(f.resource.All())...)

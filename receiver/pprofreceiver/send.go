@@ -148,6 +148,9 @@ func (e *Engine) noteProcess(j *jobState, before *baseline) {
 		count, limit, text = &e.switches, &j.of.switched, "several processes answer as one pprof target, each is compared with itself: expected an address for each (logged at most once in "
 	}
 	count.Add(1)
+	if before == nil {
+		j.of.health.restarted()
+	}
 	if times, ok := limit.Allow(processesEvery); ok {
 		e.set.Logger.Info(text+processesEvery.String()+")",
 			slog.String("target", j.of.name), slog.String("profile", j.kind), slog.Int64("times", times))
@@ -210,7 +213,7 @@ func (e *Engine) roomToRemember(n int) error {
 func (e *Engine) hand(n *counts, a *answer, columns []int, samples []*profile.Sample, start time.Time, lasted time.Duration) error {
 	p := a.p
 	var kept []*profile.Sample
-	values := 0
+	values, stackless := 0, 0
 	for _, s := range samples {
 		has := 0
 		for _, c := range columns {
@@ -221,6 +224,9 @@ func (e *Engine) hand(n *counts, a *answer, columns []int, samples []*profile.Sa
 		if has > 0 {
 			kept = append(kept, s)
 			values += has
+			if len(s.Location) == 0 {
+				stackless += has
+			}
 		}
 	}
 	if len(kept) == 0 {
@@ -245,6 +251,7 @@ func (e *Engine) hand(n *counts, a *answer, columns []int, samples []*profile.Sa
 		return &failure{causeSink, fmt.Errorf("report the profile: %w", err)}
 	}
 	n.taken += values
+	e.withoutStack.Add(int64(stackless))
 	return nil
 }
 

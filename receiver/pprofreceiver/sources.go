@@ -17,6 +17,7 @@ import (
 // A source is a target with all that the configuration says of it.
 type source struct {
 	name            string // for messages: host:port
+	instance        string // service.instance.id
 	resource        libpf.Attributes
 	interval, delay time.Duration
 	client          *config.HTTPClient
@@ -111,7 +112,7 @@ func (c *Config) source(t *Target) (source, error) {
 			return s, fmt.Errorf("%s is one profile already: expected no path_prefix and no profiles beside it", config.RedactURL(u))
 		}
 		s.jobs = []job{exactJob(u)}
-		s.resource = c.resource(u, path.Dir(u.Path), t.ServiceName, t.Attributes)
+		s.instance, s.resource = instanceOf(u, path.Dir(u.Path)), c.resource(u, path.Dir(u.Path), t.ServiceName, t.Attributes)
 		return s, errors.Join(s.checkChanges(), s.checkTimeout())
 	case prefix != "" && t.PathPrefix != "":
 		return s, fmt.Errorf("%s has a path: expected no path_prefix beside it", config.RedactURL(u))
@@ -120,7 +121,7 @@ func (c *Config) source(t *Target) (source, error) {
 			prefix = c.PathPrefix
 		}
 	}
-	s.resource = c.resource(u, prefix, t.ServiceName, t.Attributes)
+	s.instance, s.resource = instanceOf(u, prefix), c.resource(u, prefix, t.ServiceName, t.Attributes)
 	if err := s.addJobs(u, prefix, profiles); err != nil {
 		return s, err
 	}
@@ -135,7 +136,7 @@ func (c *Config) exactSource(h *config.HTTPClient, interval, delay time.Duration
 	}
 	s := source{
 		name: u.Host, interval: interval, delay: delay, client: h,
-		resource: c.resource(u, path.Dir(u.Path), "", nil), jobs: []job{exactJob(u)},
+		instance: instanceOf(u, path.Dir(u.Path)), resource: c.resource(u, path.Dir(u.Path), "", nil), jobs: []job{exactJob(u)},
 	}
 	return s, errors.Join(s.checkChanges(), s.checkTimeout())
 }
@@ -276,20 +277,26 @@ func (s *source) timeout(j *job) time.Duration {
 // net/http/pprof's own.
 func (c *Config) resource(u *url.URL, prefix, name string, own map[string]string) libpf.Attributes {
 	port := portOf(u)
-	instance := net.JoinHostPort(u.Hostname(), port)
-	prefix = path.Join("/", prefix)
 	number, _ := strconv.ParseInt(port, 10, 64) // ParseHTTPEndpoint has looked at it
 	list := []libpf.Attribute{
-		libpf.StringAttr("service.instance.id", instance),
+		libpf.StringAttr("service.instance.id", instanceOf(u, prefix)),
 		libpf.StringAttr("server.address", u.Hostname()),
 		libpf.IntAttr("server.port", number),
 		libpf.StringAttr("url.scheme", u.Scheme),
 	}
-	if prefix != defaultPrefix {
-		list[0] = libpf.StringAttr("service.instance.id", instance+prefix)
+	if prefix = path.Join("/", prefix); prefix != defaultPrefix {
 		list = append(list, libpf.StringAttr("url.path", prefix))
 	}
 	return libpf.NewAttributes(append(list, c.commonAttributes(name, own)...)...)
+}
+
+// instanceOf is host:port, with the path of the profiles unless it is the default.
+func instanceOf(u *url.URL, prefix string) string {
+	instance := net.JoinHostPort(u.Hostname(), portOf(u))
+	if prefix = path.Join("/", prefix); prefix != defaultPrefix {
+		instance += prefix
+	}
+	return instance
 }
 
 // commonAttributes are those that the configuration gives, the last one of a key
