@@ -89,6 +89,7 @@ type Queue struct {
 	sending                 bool       // head is with Next: it cannot be taken away
 	rest                    []*Request // oldest first
 	heldBytes, heldRequests int
+	less                    chan struct{} // closed when heldBytes shrinks; nil: nobody waits
 	signals                 [otlp.Profiles + 1]signalState
 }
 
@@ -200,6 +201,27 @@ func (q *Queue) signal() {
 	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+// AtMost reports whether no more than bytes are held. If more are, less is closed when
+// some of them have left.
+func (q *Queue) AtMost(bytes int64) (is bool, less <-chan struct{}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if int64(q.heldBytes) <= bytes {
+		return true, nil
+	}
+	if q.less == nil {
+		q.less = make(chan struct{})
+	}
+	return false, q.less
+}
+
+// HeldBytes is what is held of all signals.
+func (q *Queue) HeldBytes() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return int64(q.heldBytes)
 }
 
 // Shutdown sends what is held, with short waits between attempts, until all is settled

@@ -61,6 +61,10 @@ func (q *Queue) leave(r *Request, lost int64, why Reason, cause error) {
 	s.HeldRequests--
 	q.heldBytes -= r.size()
 	q.heldRequests--
+	if q.less != nil {
+		close(q.less)
+		q.less = nil
+	}
 	s.Delivered += r.Items - lost
 	s.Dropped[why] += lost
 	if lost > 0 {

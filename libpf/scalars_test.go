@@ -97,3 +97,10 @@ func TestUnixTime32FromJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestNowAsUInt32(t *testing.T) {
+	before := time.Now().Unix()
+	if now := int64(libpf.NowAsUInt32()); now < before || now > time.Now().Unix() {
+		t.Errorf("got %d, want %d", now, before)
+	}
+}

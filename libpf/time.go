@@ -16,6 +16,10 @@ import (
 // both. As a key of a map it still is this number in quotes.
 type UnixTime32 uint32
 
+// NowAsUInt32 returns the current time in seconds since the Unix epoch, as
+// ReportMetrics takes it.
+func NowAsUInt32() uint32 { return uint32(time.Now().Unix()) }
+
 // Time returns the time in UTC.
 func (t UnixTime32) Time() time.Time { return time.Unix(int64(t), 0).UTC() }
 

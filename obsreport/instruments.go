@@ -84,6 +84,9 @@ var (
 	attrReason    = attr{key: "reason", values: reasonNames[1:], text: "Of refused requests."}
 	attrDropped   = attr{key: "reason", text: "`window_full`, `pending_full`, `too_large`: a limit was exceeded. `refused`, `rejected`: the pipeline refused it permanently. `stopped`: it could not be sent before the shutdown deadline. `invalid`, `unknown_metric`, `ignored`: see [reporter](reporter.md)."}
 	attrConn      = attr{key: "reason", values: connReasonNames[:], text: "Of refused connections."}
+	attrTarget    = attr{key: "target", text: "the target's `host:port`, with the path of its profiles if that is not `/debug/pprof`; `files` for all files"}
+	attrProfile   = attr{key: "profile", text: "`cpu`, `heap`, `allocs`, `goroutine`, `mutex`, `block`, `threadcreate`; the path for any other URL; `file`"}
+	attrFetch     = attr{key: "outcome", text: "`success`, or the cause of the failure: `refused`, `timeout`, `transport`, `not_found`, `denied`, `busy`, `status`, `redirect`, `not_pprof`, `too_large`, `memory`, `file`, `no_room`, `not_taken`."}
 	attrMethod    = attr{key: "http.request.method", values: methodNames[:]}
 	attrStatus    = attr{key: "http.response.status_code", text: "a number; absent if the request was interrupted"}
 	attrRoute     = attr{key: "http.route", text: "the path of a signal as configured; absent for any other path"}
@@ -131,6 +134,12 @@ const (
 	itemsDelivered
 	itemsDropped
 	itemsHeld
+	samplesWithoutStack
+	pprofUp
+	pprofFetches
+	pprofBytes
+	pprofDuration
+	pprofRestarts
 	itemsIncoming
 	itemsOutgoing
 	processorDuration
@@ -150,6 +159,7 @@ var (
 	ofHTTP        = []*attr{&attrReceiver, &attrMethod, &attrStatus, &attrRoute}
 	ofRPC         = []*attr{&attrReceiver, &attrSystem, &attrRPC, &attrCode}
 	ofHeld        = []*attr{&attrReceiver}
+	ofTargets     = []*attr{&attrReceiver, &attrTarget}
 	ofExporters   = []*attr{&attrExporter}
 	ofSenders     = []*attr{&attrExporter, &attrAddress, &attrPort}
 	ofProcessors  = []*attr{&attrProcessor, &attrOtel}
@@ -209,6 +219,22 @@ var instruments = [...]instrument{
 		note: "The series of a reason exists from its first drop on."},
 	itemsHeld: {name: "otelcol_receiver_held_%s", kind: upDown, attributes: ofHeld,
 		text: "Number of reported %s that are being collected, or wait for the pipeline."},
+	samplesWithoutStack: {name: "otelcol_receiver_without_stack_profile_samples", kind: observed, unit: "{sample}", attributes: ofHeld,
+		text: "Number of profile samples that were sent without a stack.",
+		note: "Of `collectionagent`: the frames of the stack did not come within two report intervals, or were evicted. Of `pprof`: the profile has none."},
+	pprofUp: {name: "otelcol_receiver_pprof_target_up", kind: upDown, unit: "{target}", attributes: ofTargets,
+		text: "1 if the last fetch of the target brought a profile, otherwise 0."},
+	pprofFetches: {name: "otelcol_receiver_pprof_fetches", kind: observed, unit: "{fetch}", attributes: append(ofTargets[:2:2], &attrFetch),
+		text: "Number of fetches of profiles, by outcome.",
+		note: "The series of an outcome exists from its first fetch on."},
+	pprofBytes: {name: "otelcol_receiver_pprof_fetched_bytes", kind: observed, unit: "By", attributes: ofTargets,
+		text: "Size of the fetched profiles, as they came."},
+	pprofDuration: {name: "otelcol_receiver_pprof_fetch_duration", kind: seconds, unit: "s", attributes: []*attr{&attrReceiver, &attrProfile},
+		text: "Duration of fetches, until the profile was handed on, or the fetch failed.",
+		note: "A CPU profile includes the time that is measured."},
+	pprofRestarts: {name: "otelcol_receiver_pprof_restarts", kind: observed, unit: "{restart}", attributes: ofTargets,
+		text: "Number of restarts of the process that were noticed.",
+		note: "Each cumulative profile of the target notices it: a restart counts once for each of heap, mutex and block."},
 	itemsIncoming: {name: "otelcol_processor_incoming_items", unit: "{item}", attributes: ofProcessors, collector: byCollector,
 		text: "Number of items passed to the processor."},
 	itemsOutgoing: {name: "otelcol_processor_outgoing_items", unit: "{item}", attributes: ofProcessors, collector: byCollector,

@@ -43,7 +43,8 @@ var sections = []section{
 		[]int{itemsIncoming, itemsOutgoing, processorDuration}},
 	{"Items and attempts of the exporters", "Items are counted once, when their request is not sent again: a request that is accepted after a retry did not fail, and " +
 		"one whose error is returned to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts, requestsInFlight}},
-	{"Items held by receivers", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld}},
+	{"Items held by receivers", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld, samplesWithoutStack}},
+	{"Targets of receivers.pprof", "", []int{pprofUp, pprofFetches, pprofBytes, pprofDuration, pprofRestarts}},
 }
 
 // expand returns the rows of the table for each signal.
@@ -113,7 +114,7 @@ The series of a counter exist from the first request of their signal and format 
 	}
 	p.WriteString("\n## Attributes\n\n| attribute | values |\n|---|---|\n")
 	for _, a := range []*attr{
-		&attrReceiver, &attrProcessor, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReason, &attrConn, &attrDropped,
+		&attrReceiver, &attrProcessor, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReason, &attrConn, &attrDropped, &attrTarget, &attrProfile, &attrFetch,
 		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode, &attrAddress, &attrPort, &attrDataType,
 	} {
 		if !used[a] {
@@ -238,6 +239,16 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 	}, signals[:]...); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := NewWithoutStack("pprof", mp, func() int64 { return 1 }); err != nil {
+		t.Fatal(err)
+	}
+	targets, err := NewPprofTargets("pprof", mp, func() []PprofTarget {
+		return []PprofTarget{{Name: "localhost:6060", Up: true, Fetches: map[string]int64{"success": 1}, Bytes: 1, Restarts: 1}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets.Fetched(ctx, "heap", time.Millisecond)
 	p, err := NewProcessor("resource/2", mp, true)
 	if err != nil {
 		t.Fatal(err)

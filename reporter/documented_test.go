@@ -182,6 +182,7 @@ func checkArrived(t *testing.T, requests [][]byte) {
 	total := int64(0)
 	for _, request := range requests {
 		testkit.CheckProfiles(t, request)
+		testkit.CheckBackends(t, request)
 		for _, s := range testkit.ProfileSamples(t, request) {
 			if got := s.Resource + s.Stack + s.Attributes; got != want {
 				t.Errorf("unexpected sample:\n%s", got)

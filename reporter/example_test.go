@@ -78,7 +78,7 @@ func ExampleOTLPReporter_ReportPprof() {
 		Sample:     []*pprof.Sample{{Location: []*pprof.Location{at}, Value: []int64{4096}}},
 		Location:   []*pprof.Location{at}, Function: []*pprof.Function{work},
 	}
-	if err := r.ReportPprof(p, reporter.PprofMeta{}); err != nil {
+	if err := r.ReportPprof(context.Background(), p, reporter.PprofMeta{}); err != nil {
 		fmt.Println(err)
 	}
 	r.Stop()

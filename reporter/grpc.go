@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/config"
@@ -26,7 +27,9 @@ import (
 //
 // No Report call waits. What cannot be sent yet stays: one batch of each type that
 // is being sent, and the queue behind it. A queue that is full overwrites its
-// oldest entries and counts them; nothing else is lost while the agent is away.
+// oldest entries and counts them; nothing else is lost while the agent is away. An agent
+// that was restarted asks for the stacks that it does not have: as many of each type stay
+// here as its queue holds, and are sent again.
 // Text longer than 64 KiB is cut, what is not UTF-8 in it becomes U+FFFD.
 type GRPCReporter struct {
 	traces      *lane[libpf.Trace, *collectionagentv1.TraceFrames]
@@ -37,11 +40,13 @@ type GRPCReporter struct {
 	hosts       *lane[HostMetadata, *collectionagentv1.HostMetadata]
 	metrics     *lane[metricsEntry, *collectionagentv1.MetricValues]
 
-	sender  *sender
-	traffic otlpclient.Traffic
-	times   Times
-	log     *slog.Logger
-	hangUp  func() error // closes the connection
+	facts     *facts
+	sentAgain atomic.Uint64 // stacks
+	sender    *sender
+	traffic   otlpclient.Traffic
+	times     Times
+	log       *slog.Logger
+	hangUp    func() error // closes the connection
 
 	ctx      context.Context // ends when the time of Stop is over
 	cancel   context.CancelFunc
@@ -93,12 +98,14 @@ func newGRPCReporter(c *Config, log *slog.Logger) (*GRPCReporter, error) {
 	if err := r.setupLanes(c); err != nil {
 		return nil, err
 	}
+	r.facts = newFacts(c)
 	instance := make([]byte, collectionagentv1.IDBytes)
 	_, _ = rand.Read(instance) // never fails
 	first, long := pauses(c.Times)
 	r.sender = &sender{
 		target: c.CollAgentAddr, log: log, stopping: r.stopping, instance: instance, maxBytes: c.maxMessageBytes(),
 		timeout: c.Times.GRPCOperationTimeout(), authDelay: c.Times.GRPCAuthErrorDelay(), firstPause: first, longPause: long,
+		answered: r.facts.answered,
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
@@ -187,13 +194,14 @@ func (r *GRPCReporter) run() {
 	for {
 		select {
 		case <-events.C:
-			r.flush(r.eventLanes())
+			r.flushEvents(r.ctx)
 			events.Reset(jitter(r.times.ReportInterval()))
 		case <-metrics.C:
 			r.flush([]flusher{r.metrics})
 			metrics.Reset(jitter(r.times.ReportMetricsInterval()))
 		case <-r.stopping:
 			r.flush(r.allLanes())
+			r.sendAgain()
 			return
 		}
 	}

@@ -17,6 +17,8 @@ type GRPCStats struct {
 	HostMetadata, Metrics, FallbackSymbols                       QueueStats
 	// AuthErrors is how often the agent refused our credentials.
 	AuthErrors uint64
+	// SentAgain is how many stacks the agent asked for and got again.
+	SentAgain uint64
 }
 
 // ReportFramesForTrace implements the TraceReporter interface.
@@ -25,9 +27,11 @@ func (r *GRPCReporter) ReportFramesForTrace(trace *libpf.Trace) {
 		r.traces.begin()(false)
 		return
 	}
-	r.traces.put(libpf.Trace{ // the caller may use its slices again
+	t := libpf.Trace{ // the caller may use its slices again
 		Files: slices.Clone(trace.Files), Linenos: slices.Clone(trace.Linenos), FrameTypes: slices.Clone(trace.FrameTypes), Hash: trace.Hash,
-	})
+	}
+	r.facts.trace(t)
+	r.traces.put(t)
 }
 
 // ReportCountForTrace implements the TraceReporter interface.
@@ -40,26 +44,33 @@ func (r *GRPCReporter) ReportCountForTrace(traceHash libpf.TraceHash, timestamp 
 
 // ReportFallbackSymbol implements the SymbolReporter interface.
 func (r *GRPCReporter) ReportFallbackSymbol(frameID libpf.FrameID, symbol string) {
-	r.symbols.put(symbolEntry{frameID, symbol})
+	e := symbolEntry{frameID, symbol}
+	r.facts.symbol(e)
+	r.symbols.put(e)
 }
 
 // ExecutableMetadata implements the SymbolReporter interface. It does not wait,
 // so ctx has no effect.
 func (r *GRPCReporter) ExecutableMetadata(_ context.Context, fileID libpf.FileID, fileName, buildID string) {
-	r.executables.put(executableEntry{fileID, fileName, buildID})
+	e := executableEntry{fileID, fileName, buildID}
+	r.facts.executable(e)
+	r.executables.put(e)
 }
 
 // FrameMetadata implements the SymbolReporter interface.
 func (r *GRPCReporter) FrameMetadata(fileID libpf.FileID, addressOrLine libpf.AddressOrLineno,
 	lineNumber libpf.SourceLineno, functionOffset uint32, functionName, filePath string) {
-	r.frames.put(libpf.FrameMetadata{
+	m := libpf.FrameMetadata{
 		FileID: fileID, AddressOrLine: addressOrLine, LineNumber: lineNumber,
 		FunctionOffset: functionOffset, FunctionName: functionName, Filename: filePath,
-	})
+	}
+	r.facts.frame(m)
+	r.frames.put(m)
 }
 
 // ReportHostMetadata implements the HostMetadataReporter interface.
 func (r *GRPCReporter) ReportHostMetadata(metadataMap map[string]string) {
+	r.facts.hostMetadata(metadataMap)
 	r.hosts.put(hostMetadata(metadataMap))
 }
 
@@ -73,6 +84,7 @@ func hostMetadata(m map[string]string) HostMetadata {
 // good is not asked again.
 func (r *GRPCReporter) ReportHostMetadataBlocking(ctx context.Context, metadataMap map[string]string,
 	maxRetries int, waitRetry time.Duration) error {
+	r.facts.hostMetadata(metadataMap)
 	end := r.hosts.begin()
 	err := r.sendHost(ctx, wireHost(hostMetadata(metadataMap)), maxRetries, waitRetry)
 	end(err == nil)
@@ -135,6 +147,6 @@ func (r *GRPCReporter) Stats() GRPCStats {
 	return GRPCStats{
 		CountsForTraces: r.counts.account(), ExeMetadata: r.executables.account(), FrameMetadata: r.frames.account(),
 		FramesForTraces: r.traces.account(), HostMetadata: r.hosts.account(), Metrics: r.metrics.account(),
-		FallbackSymbols: r.symbols.account(), AuthErrors: r.sender.authErrors.Load(),
+		FallbackSymbols: r.symbols.account(), AuthErrors: r.sender.authErrors.Load(), SentAgain: r.sentAgain.Load(),
 	}
 }

@@ -30,6 +30,14 @@ func (r *ring[T]) push(v T) (overwrote bool) {
 	return false
 }
 
+// oldest returns the entry that the next push evicts, if the ring is full.
+func (r *ring[T]) oldest() (v T, full bool) {
+	if r.n < r.max || r.n == 0 {
+		return v, false
+	}
+	return r.items[r.head], true
+}
+
 func (r *ring[T]) grow() {
 	larger := make([]T, min(r.max, max(firstRingEntries, 2*len(r.items))))
 	r.copyTo(larger)

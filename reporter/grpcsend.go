@@ -51,6 +51,7 @@ type sender struct {
 	timeout, authDelay    time.Duration
 	firstPause, longPause time.Duration
 
+	answered func(*collectionagentv1.ReportResponse) // gets each answer
 	instance []byte
 	sequence atomic.Uint64
 	maxBytes int // of a request
@@ -111,9 +112,11 @@ func (s *sender) number(r *collectionagentv1.ReportRequest) {
 func (s *sender) exchange(ctx context.Context, r *collectionagentv1.ReportRequest) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	if _, err := s.client.Report(ctx, r); err != nil {
+	answer, err := s.client.Report(ctx, r)
+	if err != nil {
 		return fmt.Errorf("report to the collection agent %s: %w", s.target, err)
 	}
+	s.answered(answer)
 	return nil
 }
 

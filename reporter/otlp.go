@@ -51,8 +51,12 @@ type OTLPReporter struct {
 	withoutSt int64
 	tooLarge  int64
 
-	invalid atomic.Int64
-	drops   lograte.Limiter
+	windowBytes atomic.Int64 // of the window that is being written
+	windows     atomic.Int64 // that were written
+
+	invalid  atomic.Int64
+	cutShort atomic.Int64 // values of profiles that were not taken to their end
+	drops    lograte.Limiter
 
 	deltas deltas
 }
@@ -180,8 +184,15 @@ func (r *OTLPReporter) report(final bool) {
 	defer r.logDrops(final)
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	now := time.Now()
-	out := r.store.Take(now).Write(profile.Options{
+	r.write(final)
+}
+
+// write is called with writing held.
+func (r *OTLPReporter) write(final bool) {
+	r.windowBytes.Store(int64(r.store.Bytes()))
+	defer r.windowBytes.Store(0)
+	defer r.windows.Add(1)
+	out := r.store.Take(time.Now()).Write(profile.Options{
 		MaxRequestBytes: r.cfg.MaxRequestBytes,
 		ScopeName:       r.cfg.Name, ScopeVersion: r.cfg.Version,
 		Base:    r.base(),
@@ -203,6 +214,13 @@ func (r *OTLPReporter) request(q profile.Request) delivery.Request {
 		to.Units = q.Profiles
 	}
 	return to
+}
+
+// stopping reports whether Shutdown was called.
+func (r *OTLPReporter) stopping() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended
 }
 
 // maxWait is how many intervals a sample waits for frames and symbols.

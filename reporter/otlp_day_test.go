@@ -64,20 +64,34 @@ func (c *destination) answer(_ context.Context, b *pipeline.Batch) error {
 	return nil
 }
 
-// countTimes counts the events in a request, without its dictionary.
-func countTimes(request []byte) (n int64) {
+// countTimes returns how many events there are in a request. One that counts n has its
+// time n times, and the line of its leaf is n (count).
+func countTimes(request []byte) (events int64) {
+	dict := otlp.DictionaryOf(otlp.Profiles, request)
 	for rp := range otlp.ExportProfilesServiceRequest(request).ResourceProfiles().All() {
 		for sp := range rp.ScopeProfiles().All() {
 			for p := range sp.Profiles().All() {
 				for s := range p.Samples().All() {
-					for range s.TimestampsUnixNano().All() {
-						n++
+					times := int64(s.TimestampsUnixNano().Len())
+					if counts := s.Values().Len(); counts == 0 {
+						times /= leafLine(dict, s)
 					}
+					events += times
 				}
 			}
 		}
 	}
-	return n
+	return events
+}
+
+// leafLine returns the line of a sample's leaf; 1 if it has no stack.
+func leafLine(dict *otlp.Dictionary, s otlp.Sample) int64 {
+	for l := range dict.Stack(s.StackIndex()).LocationIndices().All() {
+		for line := range dict.Location(l).Lines().All() {
+			return max(line.Line(), 1) // samples with a line of 0 count 1
+		}
+	}
+	return 1
 }
 
 func (c *destination) set(out bool) {

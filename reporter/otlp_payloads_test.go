@@ -37,6 +37,7 @@ func TestOTLPSameAsTheEBPFProfiler(t *testing.T) {
 
 func sameAsTheProfiler(t *testing.T, payload []byte) {
 	testkit.CheckProfiles(t, payload)
+	testkit.CheckBackends(t, payload)
 	p := &reporting{ExportProfilesServiceRequest: &colprofiles.ExportProfilesServiceRequest{}, t: t}
 	if err := proto.Unmarshal(payload, p.ExportProfilesServiceRequest); err != nil {
 		t.Fatal(err)
@@ -63,6 +64,7 @@ func sameAsTheProfiler(t *testing.T, payload []byte) {
 	}
 	ours := requests[0]
 	testkit.CheckProfiles(t, ours)
+	testkit.CheckBackends(t, ours)
 	// Which entries of the dictionary have a number of one byte differs from run to
 	// run, with the hash of stacks: up to 1 % were seen, in both directions.
 	if len(ours) > len(payload)+len(payload)/50 {

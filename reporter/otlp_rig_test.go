@@ -3,6 +3,7 @@ package reporter
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -113,11 +114,12 @@ func (s *tally) take(t testing.TB, request []byte) {
 
 func (s *tally) clone() *tally { c := *s; return &c }
 
-// eventTimes returns the times of all events in a request.
+// eventTimes returns the times of all events in a request. An event that counts n may have
+// its time n times.
 func eventTimes(t testing.TB, request []byte) (times []uint64) {
 	t.Helper()
 	for _, s := range testkit.ProfileSamples(t, request) {
-		times = append(times, s.Times...)
+		times = append(times, slices.Compact(s.Times)...)
 	}
 	return times
 }

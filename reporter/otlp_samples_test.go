@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penstock-telemetry/penstock/internal/pprofconv"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -38,6 +39,7 @@ func reported(t *testing.T, cfg OTLPConfig, report func(r *OTLPReporter)) []test
 	requests := sink.Requests(otlp.Profiles)
 	for _, request := range requests {
 		testkit.CheckProfiles(t, request)
+		testkit.CheckBackends(t, request)
 	}
 	return testkit.ProfileSamples(t, requests...)
 }
@@ -111,14 +113,14 @@ func TestOTLPProcessesStayApart(t *testing.T) {
 	})
 	var got []string
 	for _, s := range list {
-		got = append(got, fmt.Sprint(s.Resource, " ", s.Attributes, " ", s.Values))
+		got = append(got, fmt.Sprint(s.Resource, " ", s.Attributes, " ", s.Values, len(s.Times)))
 	}
 	slices.Sort(got)
-	want := []string{
-		`k8s.container.name="c"[] k8s.pod.name="p"[] thread.name="a"[] [5 5]`,
-		`k8s.container.name="c"[] k8s.pod.name="p"[] thread.name="b"[] [5 5]`,
-		`k8s.container.name="c"[] k8s.pod.name="q"[] thread.name="a"[] [5 5]`,
-		`k8s.container.name="d"[] k8s.pod.name="p"[] thread.name="a"[] [5 5]`,
+	want := []string{ // a time for each of the 5 and 5
+		`k8s.container.name="c"[] k8s.pod.name="p"[] thread.name="a"[] [] 10`,
+		`k8s.container.name="c"[] k8s.pod.name="p"[] thread.name="b"[] [] 10`,
+		`k8s.container.name="c"[] k8s.pod.name="q"[] thread.name="a"[] [] 10`,
+		`k8s.container.name="d"[] k8s.pod.name="p"[] thread.name="a"[] [] 10`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("documented API (-want +got):\n%s", diff)
@@ -208,12 +210,12 @@ func TestOTLPLateSymbols(t *testing.T) {
 	got := map[string]string{}
 	for _, s := range testkit.ProfileSamples(t, sink.Requests(otlp.Profiles)...) {
 		if !strings.Contains(s.Stack, "flush") {
-			got[s.Attributes] = fmt.Sprint(s.Stack, s.Values)
+			got[s.Attributes] = fmt.Sprint(s.Stack, s.Values, len(s.Times))
 		}
 	}
 	want := map[string]string{
-		`thread.name="lost"[]`:    "[]",
-		`thread.name="python3"[]`: "0x0 late() late.py from 10:12.0 {profile.frame.type=\"cpython\"[]}\n[3]",
+		`thread.name="lost"[]`:    "[] 1",
+		`thread.name="python3"[]`: "0x0 late() late.py from 10:12.0 {profile.frame.type=\"cpython\"[]}\n[] 3",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -334,6 +336,7 @@ func TestOTLPInvalidText(t *testing.T) {
 		text.WriteString(fmt.Sprint(m))
 	}
 	testkit.CheckProfiles(t, sink.Requests(otlp.Profiles)[0])
+	testkit.CheckBackends(t, sink.Requests(otlp.Profiles)[0])
 	if !utf8.ValidString(text.String()) {
 		t.Error("the messages are not UTF-8")
 	}
@@ -344,6 +347,39 @@ func TestOTLPInvalidText(t *testing.T) {
 		"avalue", "label", "labelvalue", "exefile", "exebuild", "metafunction", "metafile", "fallback", "countcomm", "countpod", "countcontainer"} {
 		if !strings.Contains(text.String(), good+suffix+`"`) {
 			t.Errorf("%q is not there", good+suffix)
+		}
+	}
+}
+
+// An event that is years ahead does not make its Profile years long. It is in the window.
+func TestWrongTimesDoNotStretchAProfile(t *testing.T) {
+	t.Parallel()
+	sink := &testkit.Sink{}
+	r, err := NewOTLP(OTLPConfig{Consumer: sink})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	for _, at := range []time.Time{begun, begun.Add(-time.Hour), begun.AddDate(89, 0, 0)} {
+		err := r.ReportTraceEvent(&samples.Trace{Frames: loadStack(1)}, &samples.TraceEventMeta{Timestamp: at.UnixNano(), Origin: samples.CPU(20)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Stop()
+	for _, request := range sink.Requests(otlp.Profiles) {
+		testkit.CheckProfiles(t, request)
+		testkit.CheckBackends(t, request)
+		list, err := pprofconv.ToPprof(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := list[0].Profile
+		if got := time.Duration(p.DurationNanos); got < time.Hour || got > 2*time.Hour || p.Sample[0].Value[0] != 3 {
+			t.Errorf("%d samples in %s from %s, want 3 in an hour", p.Sample[0].Value[0], got, time.Unix(0, p.TimeNanos))
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/libpf"
-	"github.com/penstock-telemetry/penstock/reporter/internal/profile"
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
 
@@ -25,12 +24,7 @@ const maxFrames = 1 << 16
 // error tells what is wrong with the sample; what is dropped for other reasons is
 // counted. The slice of frames is not kept; see package samples for the rest.
 func (r *OTLPReporter) ReportTraceEvent(trace *samples.Trace, meta *samples.TraceEventMeta) error {
-	_, err := r.event(trace, meta)
-	return err
-}
-
-// event is ReportTraceEvent that also reports whether the sample was kept.
-func (r *OTLPReporter) event(trace *samples.Trace, meta *samples.TraceEventMeta) (taken profile.Taken, err error) {
+	var err error
 	switch {
 	case trace == nil || meta == nil:
 		err = errNoTrace
@@ -41,15 +35,20 @@ func (r *OTLPReporter) event(trace *samples.Trace, meta *samples.TraceEventMeta)
 	case len(trace.Frames) > maxFrames:
 		err = errDeepTrace
 	default:
-		return r.store.Event(trace.Frames, trace.CustomLabels, meta), nil
+		r.store.Event(trace.Frames, trace.CustomLabels, meta)
+		return nil
 	}
 	r.invalid.Add(1)
-	return taken, err
+	return err
 }
 
 // ReportFramesForTrace accepts a trace with the corresponding frames and caches
 // this information. Nothing of trace is kept.
 func (r *OTLPReporter) ReportFramesForTrace(trace *libpf.Trace) { r.join.Trace(trace) }
+
+// KnowsTrace reports whether the frames of a trace are there: they were reported, and not
+// evicted since.
+func (r *OTLPReporter) KnowsTrace(hash libpf.TraceHash) bool { return r.join.Has(hash) }
 
 // ReportCountForTrace accepts a hash of a trace with a corresponding count and
 // caches this information. Frames and symbols may come later: a sample waits for

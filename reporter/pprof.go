@@ -1,8 +1,7 @@
 package reporter
 
 import (
-	"errors"
-	"fmt"
+	"context"
 	"math"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/penstock-telemetry/penstock/internal/pprofconv"
 	"github.com/penstock-telemetry/penstock/libpf"
-	window "github.com/penstock-telemetry/penstock/reporter/internal/profile"
 	"github.com/penstock-telemetry/penstock/reporter/samples"
 )
 
@@ -24,7 +22,8 @@ type PprofMeta struct {
 	// Types are the sample types to report; nil is all of them.
 	Types []string
 	// Start and Duration are when the samples were taken, if the profile does not
-	// say. Zero is unknown, and the reporting interval takes their place.
+	// say. Zero is unknown, and the reporting interval takes their place. A Start of
+	// time.Unix(0, 0) remains unknown in what is sent.
 	Start    time.Time
 	Duration time.Duration
 	// Attributes are on each sample. A label of the sample with the same key wins.
@@ -42,42 +41,63 @@ type PprofMeta struct {
 // there are several values becomes a list. Labels trace_id and span_id, of 32 and
 // 16 hex digits, become the sample's link.
 //
-// A profile that is not valid (profile.CheckValid) is refused whole. After other
-// errors, part of it may have been reported. So it is with an error that says how
-// many values were dropped, for want of room (OTLPConfig.MaxWindowBytes) or since
-// the reporter is stopped: the sums that arrive are then too small by them.
-func (r *OTLPReporter) ReportPprof(p *profile.Profile, m PprofMeta) error {
-	dropped := 0
-	err := eachPprofEvent(p, &m, func(t *samples.Trace, e *samples.TraceEventMeta) error {
-		taken, err := r.event(t, e)
-		if err == nil && taken != window.Kept {
-			dropped++
-		}
-		return err
-	})
-	if err == nil && dropped > 0 {
-		err = fmt.Errorf("reporting a pprof profile: %d values were dropped: there was no room for them, or the reporter is stopped", dropped)
-	}
-	return err
-}
-
-// eachPprofEvent translates a profile. What report is given is reused after it
-// returns.
-func eachPprofEvent(p *profile.Profile, m *PprofMeta, report func(*samples.Trace, *samples.TraceEventMeta) error) error {
-	if p == nil {
-		return errors.New("reporting a pprof profile: there is none")
-	}
-	if err := p.CheckValid(); err != nil {
-		return fmt.Errorf("reporting a pprof profile: it is not valid: %w", err)
-	}
-	origins, err := pprofOrigins(p, m)
+// It waits while the window is written or the destination is behind, so that nothing
+// is dropped for want of room. A *RefusedError says that nothing of the profile was
+// taken: it is not valid (profile.CheckValid), a sample does not fit into a request, the
+// reporter is stopped, or the destination has taken nothing for ten seconds. If ctx ends
+// or the reporter is stopped in the middle, the error says how many values were dropped.
+func (r *OTLPReporter) ReportPprof(ctx context.Context, p *profile.Profile, m PprofMeta) error {
+	origins, err := pprofOrigins(p, &m)
 	if err != nil {
 		return err
 	}
+	room, err := r.roomFor(p, &m)
+	if err == nil && r.stopping() {
+		err = errReporterStopped
+	}
+	if err == nil {
+		err = room.begin(ctx)
+	}
+	if err != nil {
+		return asRefused(err)
+	}
+	all, taken := countValues(p, origins), int64(0)
+	err = eachPprofEvent(p, &m, origins, func(t *samples.Trace, e *samples.TraceEventMeta) error {
+		err := room.add(ctx, t, e)
+		if err == nil {
+			taken++
+		}
+		return err
+	})
+	switch {
+	case err == nil:
+		return nil
+	case taken == 0:
+		return asRefused(err)
+	}
+	r.cutShort.Add(all - taken)
+	return errPprofCut(all-taken, all, err)
+}
+
+// countValues returns how many events a profile is.
+func countValues(p *profile.Profile, origins []*samples.Origin) (n int64) {
+	for _, s := range p.Sample {
+		for t, origin := range origins {
+			if origin != nil && s.Value[t] != 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// eachPprofEvent translates a profile, up to the first error. What report is given is
+// reused after it returns.
+func eachPprofEvent(p *profile.Profile, m *PprofMeta, origins []*samples.Origin, report func(*samples.Trace, *samples.TraceEventMeta) error) error {
 	frames := newPprofFrames(p)
 	trace := &samples.Trace{}
 	meta := &samples.TraceEventMeta{Resource: m.Resource, NoThread: true, Timestamp: time.Now().UnixNano()}
-	for i, s := range p.Sample {
+	for _, s := range p.Sample {
 		trace.Frames = frames.stack(trace.Frames[:0], s)
 		pprofLabels(meta, m.Attributes, s)
 		for t, origin := range origins {
@@ -86,16 +106,22 @@ func eachPprofEvent(p *profile.Profile, m *PprofMeta, report func(*samples.Trace
 			}
 			meta.Origin, meta.Value = origin, s.Value[t]
 			if err := report(trace, meta); err != nil {
-				return fmt.Errorf("reporting sample %d of %d of a pprof profile (%s): %w", i+1, len(p.Sample), origin.SampleType.Type, err)
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// pprofOrigins returns an origin for each sample type that is wanted, nil for
-// the others.
+// pprofOrigins checks a profile, and returns an origin for each sample type that is
+// wanted, nil for the others.
 func pprofOrigins(p *profile.Profile, m *PprofMeta) ([]*samples.Origin, error) {
+	if p == nil {
+		return nil, refusedPprof("there is none")
+	}
+	if err := p.CheckValid(); err != nil {
+		return nil, refusedPprof("it is not valid: %w", err)
+	}
 	start, duration := m.Start, m.Duration
 	if p.TimeNanos > 0 {
 		start = time.Unix(0, p.TimeNanos)
@@ -107,7 +133,7 @@ func pprofOrigins(p *profile.Profile, m *PprofMeta) ([]*samples.Origin, error) {
 	var names []string
 	for i, t := range p.SampleType {
 		if t == nil { // CheckValid does not look
-			return nil, fmt.Errorf("reporting a pprof profile: it is not valid: sample type %d is nil", i)
+			return nil, refusedPprof("it is not valid: sample type %d is nil", i)
 		}
 		names = append(names, t.Type)
 		if m.Types != nil && !slices.Contains(m.Types, t.Type) {
@@ -125,7 +151,7 @@ func pprofOrigins(p *profile.Profile, m *PprofMeta) ([]*samples.Origin, error) {
 	}
 	for _, want := range m.Types {
 		if !slices.Contains(names, want) {
-			return nil, fmt.Errorf("reporting a pprof profile: it has no sample type %q, but %s", want, strings.Join(names, ", "))
+			return nil, refusedPprof("it has no sample type %q, but %s", want, strings.Join(names, ", "))
 		}
 	}
 	return origins, nil

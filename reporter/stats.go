@@ -30,7 +30,8 @@ const (
 	// success). It says how many Profiles it rejected, not how many samples: the
 	// number of samples is an estimate.
 	DropRejected DropReason = "rejected"
-	// DropStopped: it was reported after Stop, or there was no time to send it.
+	// DropStopped: it was reported after Stop, or there was no time to send it, or it
+	// is the rest of a profile whose ReportPprof was stopped by its context.
 	DropStopped DropReason = "stopped"
 	// DropUnknownMetric: MetricDefinitions does not have the id.
 	DropUnknownMetric DropReason = "unknown_metric"
@@ -146,10 +147,10 @@ func (r *OTLPReporter) LimitCache(maxBytes int) {
 }
 
 func (r *OTLPReporter) samplesFlow(a delivery.Stats) Flow {
-	invalid, c := r.invalid.Load(), r.store.Counts()
-	f := Flow{Reported: c.Reported + invalid, Acknowledged: a.Delivered, Held: c.Held + a.Held}
+	invalid, cut, c := r.invalid.Load(), r.cutShort.Load(), r.store.Counts()
+	f := Flow{Reported: c.Reported + invalid + cut, Acknowledged: a.Delivered, Held: c.Held + a.Held}
 	f.Dropped = drops(a, map[DropReason]int64{
-		DropInvalid: invalid, DropWindowFull: c.Full, DropTooLarge: r.tooLarge, DropStopped: c.Closed,
+		DropInvalid: invalid, DropWindowFull: c.Full, DropTooLarge: r.tooLarge, DropStopped: c.Closed + cut,
 	})
 	return f
 }

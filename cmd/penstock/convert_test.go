@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -17,6 +19,7 @@ import (
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/reporter"
 )
 
 // realProfiles is a request of a real profiler, with three processes.
@@ -175,6 +178,111 @@ func TestAmount(t *testing.T) {
 	} {
 		if got := amount(c.n, c.unit); got != want {
 			t.Errorf("%d %s: got %s, want %s", c.n, c.unit, got, want)
+		}
+	}
+}
+
+// convertArgs runs convert and returns what it writes.
+func convertArgs(t *testing.T, in []byte, args ...string) []byte {
+	t.Helper()
+	cmd := newConvertCommand()
+	var out, stderr bytes.Buffer
+	cmd.SetIn(bytes.NewReader(in))
+	cmd.SetOut(&out)
+	cmd.SetErr(&stderr)
+	cmd.SetArgs(args)
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		t.Fatalf("%q: %v, %s", args, err, &stderr)
+	}
+	return out.Bytes()
+}
+
+// manySamples is a pprof profile of n stacks, without a time, that took ten seconds.
+func manySamples(t *testing.T, n int) []byte {
+	t.Helper()
+	p := &profile.Profile{
+		SampleType: []*profile.ValueType{{Type: "alloc_objects", Unit: "count"}, {Type: "alloc_space", Unit: "bytes"}},
+		PeriodType: &profile.ValueType{Type: "space", Unit: "bytes"}, Period: 1, DurationNanos: 10_000_000_000,
+	}
+	for i := range 400 {
+		f := &profile.Function{ID: uint64(i + 1), Name: fmt.Sprintf("function%d", i)}
+		p.Function = append(p.Function, f)
+		p.Location = append(p.Location, &profile.Location{ID: f.ID, Address: uint64(i + 1), Line: []profile.Line{{Function: f, Line: 1}}})
+	}
+	for i := range n {
+		s := &profile.Sample{Location: []*profile.Location{p.Location[i%400], p.Location[i/400%400]}, Value: []int64{1, int64(i % 3)}}
+		if i%2 == 0 {
+			s.Label = map[string][]string{"b": {"x"}, "a": {fmt.Sprint(i % 4)}}
+		}
+		p.Sample = append(p.Sample, s)
+	}
+	var b bytes.Buffer
+	if err := p.WriteUncompressed(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// The same input gives the same output, and what is unknown remains unknown.
+func TestConvertIsRepeatable(t *testing.T) {
+	t.Parallel()
+	in := manySamples(t, 3000)
+	first := convertArgs(t, in, "--to", "otlp")
+	for range 3 {
+		if again := convertArgs(t, in, "--to", "otlp"); !bytes.Equal(first, again) {
+			t.Fatal("the output differs from run to run")
+		}
+	}
+	p, err := profile.ParseData(convertArgs(t, first, "--to", "pprof"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.TimeNanos != 0 || p.DurationNanos != 10_000_000_000 {
+		t.Errorf("at %d for %d ns: the time was unknown, and the duration 10 s", p.TimeNanos, p.DurationNanos)
+	}
+}
+
+// What came in several requests is one profile after --merge.
+func TestConvertMergesRequests(t *testing.T) {
+	t.Parallel()
+	p, err := profile.ParseData(manySamples(t, 50_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	requests, err := reporter.ConvertPprof(t.Context(), p, reporter.PprofMeta{}, reporter.OTLPConfig{MaxRequestBytes: 400_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(requests) < 3 {
+		t.Fatalf("%d requests, want several", len(requests))
+	}
+	merged, err := profile.ParseData(convertArgs(t, otlpFile(requests, formatOTLP).bytes, "--merge", "--to", "pprof"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := make([]int64, len(merged.SampleType))
+	for _, s := range merged.Sample {
+		for i, v := range s.Value {
+			sums[i] += v
+		}
+	}
+	if typesOf(merged) != typesOf(p) || sums[0] != 50_000 || sums[1] != 49_999 || merged.DurationNanos != p.DurationNanos {
+		t.Errorf("%s: %v, want 50000 and 49999 of %s", typesOf(merged), sums, typesOf(p))
+	}
+}
+
+// CPU profiles of gperftools are recognized.
+func TestConvertRecognizesLegacyProfiles(t *testing.T) {
+	t.Parallel()
+	var cpu []byte
+	for _, word := range []uint64{0, 3, 0, 10_000, 0, 5, 2, 0x401000, 0x402000, 0, 1, 0} {
+		cpu = binary.LittleEndian.AppendUint64(cpu, word)
+	}
+	heap := []byte("heap profile: 1: 100 [2: 200] @ heap/524288\n1: 100 [2: 200] @ 0x401000 0x402000\n")
+	for name, in := range map[string][]byte{"CPU": cpu, "CPU, gzip": zipped(t, cpu), "heap": heap} {
+		out := convertArgs(t, in, "--to", "otlp")
+		if _, err := otlp.Check(otlp.Profiles, out); err != nil || len(out) == 0 {
+			t.Errorf("%s: %d bytes, %v", name, len(out), err)
 		}
 	}
 }

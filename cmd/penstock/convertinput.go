@@ -65,11 +65,14 @@ func readBounded(r io.Reader) ([]byte, error) {
 
 // recognize tries the formats that the first byte allows. JSON begins with a brace. No
 // message begins with a byte below 8, which would be field 0, but a record length of four
-// bytes does. A pprof profile is never valid OTLP, since its sample types are not valid
+// bytes does, and a CPU profile of gperftools. A pprof profile is never valid OTLP, since its sample types are not valid
 // resources, and OTLP is never a valid pprof profile.
 func recognize(data []byte) (*convertInput, error) {
 	if bytes.TrimLeft(data, " \t\r\n")[0] == '{' {
 		return parseInput(data, formatOTLPJSON)
+	}
+	if pprofconv.IsLegacyCPU(data) {
+		return parseInput(data, formatPprof)
 	}
 	in, notOTLP := parseInput(data, formatOTLP)
 	if notOTLP == nil || data[0] < 8 {

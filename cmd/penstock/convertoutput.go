@@ -5,9 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"math"
-	"sync"
-	"time"
 
 	"github.com/google/pprof/profile"
 
@@ -15,7 +12,6 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/version"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
@@ -61,45 +57,14 @@ func otlpFile(requests [][]byte, format string) convertOutput {
 // requestsOf converts a pprof profile to requests, with the reporter: to one, unless it
 // is too large.
 func requestsOf(ctx context.Context, p *profile.Profile, resource libpf.Attributes) ([][]byte, error) {
-	var kept requestCopies
-	r, err := reporter.NewOTLP(reporter.OTLPConfig{
-		Consumer: &kept, Resource: resource, Version: version.Get(),
-		ReportInterval:  24 * time.Hour, // Shutdown sends the report
-		MaxRequestBytes: maxConvertBytes, MaxWindowBytes: math.MaxInt32, MaxPendingBytes: math.MaxInt32,
+	requests, err := reporter.ConvertPprof(ctx, p, reporter.PprofMeta{}, reporter.OTLPConfig{
+		Resource: resource, Name: "penstock", Version: version.Get(), MaxRequestBytes: maxConvertBytes,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := r.Start(ctx); err != nil {
-		return nil, err
-	}
-	reportErr := r.ReportPprof(p, reporter.PprofMeta{})
-	if err := r.Shutdown(ctx); err != nil {
-		return nil, err
-	}
-	if reportErr != nil {
-		return nil, reportErr
-	}
-	if s := r.Stats().Samples; s.Acknowledged != s.Reported {
-		return nil, fmt.Errorf("%d of %d values dropped: %v", s.Reported-s.Acknowledged, s.Reported, s.Dropped)
-	}
-	if len(kept.requests) == 0 {
+	if len(requests) == 0 {
 		return nil, fmt.Errorf("all %s are 0", count(len(p.Sample), "sample"))
 	}
-	return kept.requests, nil
-}
-
-// requestCopies keeps copies of the requests.
-type requestCopies struct {
-	mu       sync.Mutex
-	requests [][]byte
-}
-
-func (*requestCopies) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
-
-func (k *requestCopies) Consume(_ context.Context, b *pipeline.Batch) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.requests = append(k.requests, bytes.Clone(b.Bytes()))
-	return nil
+	return requests, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -130,7 +129,7 @@ func (f *reportFlags) complete(args []string, changed func(flag string) bool) er
 			f.cfg.Targets = append(f.cfg.Targets, pprofreceiver.Target{Endpoint: arg})
 		default:
 			f.cfg.Files = append(f.cfg.Files, arg)
-			if found, err := filepath.Glob(arg); f.once && err == nil && len(found) == 0 {
+			if f.once && len(pprofreceiver.MatchFiles(arg)) == 0 {
 				problems = append(problems, fmt.Errorf("no file matches %q (--once does not wait for files)", arg))
 			}
 		}

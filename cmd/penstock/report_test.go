@@ -94,6 +94,7 @@ func TestReportOnce(t *testing.T) {
 			text := ""
 			for _, request := range b.Requests(otlp.Profiles) {
 				testkit.CheckProfiles(t, request)
+				testkit.CheckBackends(t, request)
 				text += string(request)
 			}
 			for _, want := range []string{"main.spin", "inuse_space", "goroutine", "shop", "env", "service.instance.id", target} {
@@ -238,6 +239,7 @@ func TestReportTellsMutexFromBlock(t *testing.T) {
 	var text []byte
 	for _, request := range b.Requests(otlp.Profiles) {
 		testkit.CheckProfiles(t, request)
+		testkit.CheckBackends(t, request)
 		text = append(otlp.AppendJSON(text, otlp.Profiles, request), '\n')
 	}
 	for _, merge := range []bool{false, true} {

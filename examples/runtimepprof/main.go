@@ -57,7 +57,7 @@ func run(to string, runFor, window time.Duration) error {
 		if err != nil {
 			return err
 		}
-		if err := rep.ReportPprof(p, reporter.PprofMeta{Resource: libpf.NewAttributes(
+		if err := rep.ReportPprof(context.WithoutCancel(ctx), p, reporter.PprofMeta{Resource: libpf.NewAttributes(
 			libpf.StringAttr("service.name", "runtimepprof"), libpf.IntAttr("process.pid", int64(os.Getpid())),
 		)}); err != nil {
 			return err

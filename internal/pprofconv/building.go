@@ -19,7 +19,6 @@ type building struct {
 	tables
 
 	columns []column
-	has     map[columnID]bool
 	rows    map[string]*profile.Sample // by stack, link and attributes
 	scratch []int32
 	key     []byte
@@ -31,15 +30,16 @@ type column struct {
 	order int
 }
 
-type columnID struct {
-	typ, unit string
-	order     int
+// hasType reports whether a column is there already. A pprof file may have a sample
+// type twice: its order tells them apart.
+func (b *building) hasType(c *column) bool {
+	return slices.ContainsFunc(b.columns, func(has column) bool {
+		return has.ValueType == c.ValueType && (has.order == c.order || has.order < 0 || c.order < 0)
+	})
 }
 
-func (c *column) id() columnID { return columnID{c.Type, c.Unit, c.order} }
-
 func newBuilding(c *converter, g *otlp.Group) *building {
-	b := &building{c: c, p: &profile.Profile{}, has: map[columnID]bool{}, rows: map[string]*profile.Sample{}}
+	b := &building{c: c, p: &profile.Profile{}, rows: map[string]*profile.Sample{}}
 	b.tables = newTables(c, b.p)
 	b.named = Named{
 		Profile: b.p, Name: nameOf(c.resourceLabels), resource: c.resourceLabels,
@@ -68,7 +68,6 @@ func nanos(v uint64) int64 {
 func (b *building) samples(col column, list otlp.List[otlp.Sample]) bool {
 	at := len(b.columns)
 	b.columns = append(b.columns, col)
-	b.has[col.id()] = true
 	for s := range list.All() {
 		f := s.Decode()
 		value, ok := valueOf(&f)
@@ -165,6 +164,7 @@ func (b *building) finish() {
 	for _, i := range order {
 		t := b.columns[i].ValueType
 		b.p.SampleType = append(b.p.SampleType, &t)
+		b.named.orders = append(b.named.orders, b.columns[i].order)
 	}
 	b.tables.finish(b.named.resource)
 }

@@ -17,6 +17,7 @@ type Named struct {
 	Scope, ScopeVersion string
 
 	resource []label
+	orders   []int // of the sample types in the pprof file; -1: unknown
 }
 
 // maxReferences bounds the size of the result: how often the samples of a request refer
@@ -146,7 +147,7 @@ func (c *converter) add(g *otlp.Group, key profileKey, h headers, p *otlp.Profil
 	key.attributes = attributes
 	col := column{c.valueType(p.SampleType), h.order}
 	b := c.latest[key]
-	if b == nil || b.has[col.id()] {
+	if b == nil || b.hasType(&col) {
 		b = newBuilding(c, g)
 		b.headers(&h, p, period)
 		c.latest[key], c.all = b, append(c.all, b)

@@ -1,8 +1,11 @@
 package pprofconv
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -39,6 +42,7 @@ func (c *converter) scopeHeaders(scope otlp.InstrumentationScope) (h headers) {
 // equal for all Profiles of one pprof profile.
 func (c *converter) profileHeaders(h *headers, attributes otlp.Varints[int32]) string {
 	var same []int32
+	var numbered []numberedComment
 	for i := range attributes.All() {
 		kv := c.dict.Attribute(i).Decode()
 		v := kv.Value.Resolve(c.dict)
@@ -50,12 +54,7 @@ func (c *converter) profileHeaders(h *headers, attributes otlp.Varints[int32]) s
 			}
 			continue // differs between them
 		case AttrComment:
-			h.comments = nil
-			for e := range v.Array() {
-				var text string
-				c.copyText(&text, e)
-				h.comments = append(h.comments, text)
-			}
+			h.comments = c.comments(v)
 		case AttrDocURL:
 			c.copyText(&h.docURL, v)
 		case AttrDropFrames:
@@ -64,8 +63,16 @@ func (c *converter) profileHeaders(h *headers, attributes otlp.Varints[int32]) s
 			c.copyText(&h.keepFrames, v)
 		case AttrDefaultSampleType:
 			c.copyText(&h.defaultSampleType, v)
+		default:
+			if n, ok := commentNumber(c.text(kv.KeyStrindex)); ok {
+				numbered = append(numbered, numberedComment{n, c.comments(v)})
+			}
 		}
 		same = append(same, i)
+	}
+	slices.SortStableFunc(numbered, func(a, b numberedComment) int { return cmp.Compare(a.number, b.number) })
+	for _, n := range numbered {
+		h.comments = append(h.comments, n.texts...)
 	}
 	slices.Sort(same)
 	var key []byte
@@ -73,6 +80,37 @@ func (c *converter) profileHeaders(h *headers, attributes otlp.Varints[int32]) s
 		key = binary.AppendVarint(key, int64(i))
 	}
 	return string(key)
+}
+
+// numberedComment is an attribute pprof.profile.comment.0 and so on: the Collector's
+// translator writes each comment as one of its own.
+type numberedComment struct {
+	number uint64
+	texts  []string
+}
+
+func commentNumber(key string) (n uint64, ok bool) {
+	digits, ok := strings.CutPrefix(key, AttrComment+".")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	return n, err == nil
+}
+
+// comments reads a list of texts, or one text.
+func (c *converter) comments(v otlp.Value) (list []string) {
+	if v.Kind() == otlp.KindString {
+		var text string
+		c.copyText(&text, v)
+		return []string{text}
+	}
+	for e := range v.Array() {
+		var text string
+		c.copyText(&text, e)
+		list = append(list, text)
+	}
+	return list
 }
 
 func (c *converter) copyText(to *string, v otlp.Value) {

@@ -40,6 +40,7 @@ type agent struct {
 	obs        *obsreport.Receiver
 	rejections *obsreport.Rejections
 	held       *obsreport.HeldItems
+	stackless  *obsreport.WithoutStack
 	serving    sync.WaitGroup
 }
 
@@ -63,6 +64,10 @@ func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) (*agent, erro
 		return nil, err
 	}
 	undo.Add(a.held.Close)
+	if a.stackless, err = obsreport.NewWithoutStack(r.set.ID, r.set.Meter, a.sessions.withoutStack); err != nil {
+		return nil, err
+	}
+	undo.Add(a.stackless.Close)
 	return a, r.listen(ctx, a)
 }
 
@@ -115,7 +120,8 @@ func (c *Config) serverOptions() []grpc.ServerOption {
 	}
 }
 
-// report takes one request. It is frontend.Route.Handle. The response is empty.
+// report takes one request. It is frontend.Route.Handle. The response is empty unless
+// something is asked for.
 func (a *agent) report(ctx context.Context, r *frontend.Request, body *[]byte) ([]byte, *frontend.Refusal) {
 	defer bufpool.Put(body)
 	r.Bytes = len(*body)
@@ -126,11 +132,14 @@ func (a *agent) report(ctx context.Context, r *frontend.Request, body *[]byte) (
 	if err != nil {
 		return nil, refuseParse(err)
 	}
+	if err := r.Reserve(cap(*body) + collectionagentv1.ScratchBytes(len(*body)) + answerBytes(q)); err != nil {
+		return nil, frontend.RefuseOverload(err)
+	}
 	if !a.profiles && q.Len(collectionagentv1.Traces, collectionagentv1.Counts, collectionagentv1.Frames,
 		collectionagentv1.Executables, collectionagentv1.Symbols) > 0 {
 		return nil, frontend.Refuse(codes.Unimplemented, obsreport.ReasonNotFound, "no pipeline of profiles takes what this collection agent receives")
 	}
-	return nil, a.sessions.take(ctx, r.Sender(), q)
+	return a.sessions.take(ctx, r.Sender(), q)
 }
 
 // refuseParse is the refusal of a request that Parse does not take.

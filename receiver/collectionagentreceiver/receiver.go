@@ -147,6 +147,6 @@ func (r *Receiver) Shutdown(ctx context.Context) error {
 		a.drain(ctx)
 		err := a.sessions.shutdown(ctx)
 		a.rejections.Close()
-		return errors.Join(err, a.held.Close(), a.obs.Close())
+		return errors.Join(err, a.held.Close(), a.stackless.Close(), a.obs.Close())
 	})
 }

@@ -85,6 +85,7 @@ func (r *rig) end() {
 	}
 	for _, b := range r.sink.Requests(otlp.Profiles) {
 		testkit.CheckProfiles(r.t, b)
+		testkit.CheckBackends(r.t, b)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 	"github.com/penstock-telemetry/penstock/receiver/internal/held"
@@ -25,6 +26,7 @@ type session struct {
 	mu    sync.Mutex
 	seen  window
 	ended bool
+	begun bool // it has taken a request
 }
 
 // backlogRetry is the retry delay if the pipeline does not keep up.
@@ -54,6 +56,42 @@ func (s *session) take(ctx context.Context, q *collectionagentv1.Request, full b
 	s.seen.add(q.Sequence)
 	return nil, false
 }
+
+// answer asks for what a request that was taken needs and the session does not have.
+func (s *session) answer(q *collectionagentv1.Request) (answer []byte) {
+	s.mu.Lock()
+	lost := !s.begun && q.Sequence > 1
+	s.begun = true
+	s.mu.Unlock()
+	var e wire.Encoder
+	asked := map[libpf.TraceHash]bool{}
+	for entry := range q.Entries(collectionagentv1.Counts) {
+		c := entry.(*collectionagentv1.TraceCount)
+		if hash := traceHash(c.TraceHash); !s.reporter.KnowsTrace(hash) && !asked[hash] {
+			asked[hash] = true
+			e.Bytes(unknownTraces, c.TraceHash)
+		}
+		if len(asked) == collectionagentv1.MaxUnknownTraces {
+			break
+		}
+	}
+	if lost {
+		e.Varint(unknownInstance, 1)
+	}
+	return e.Buf
+}
+
+// answerBytes is the most that answer takes: for each hash an entry of a map, and its
+// place in a list that grows.
+func answerBytes(q *collectionagentv1.Request) int {
+	return 128 * min(q.Len(collectionagentv1.Counts), collectionagentv1.MaxUnknownTraces)
+}
+
+// The fields of ReportResponse.
+const (
+	unknownTraces   = 1
+	unknownInstance = 2
+)
 
 // settle gives memory back that is not held any more, unless a request is being taken,
 // which does so itself.

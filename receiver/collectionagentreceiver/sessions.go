@@ -49,7 +49,7 @@ type sessions struct {
 	mu     sync.Mutex
 	of     map[instance]*session
 	ending map[*session]bool // removed from of, not ended yet
-	past   reporter.Stats    // of those that have ended: Samples and Points
+	past   reporter.Stats    // of those that have ended: Samples, Points and WithoutStack
 	closed bool
 
 	stop    chan struct{}   // closed by shutdown
@@ -166,6 +166,7 @@ func (s *sessions) settle(one *session) {
 	defer s.mu.Unlock()
 	delete(s.ending, one)
 	s.past.Samples, s.past.Points = s.past.Samples.Plus(stats.Samples), s.past.Points.Plus(stats.Points)
+	s.past.WithoutStack += stats.WithoutStack
 	close(one.settled)
 }
 
@@ -182,17 +183,33 @@ func (s *sessions) flow(signal otlp.Signal) reporter.Flow {
 	return sum
 }
 
-// take hands a request of a sender to its session.
-func (s *sessions) take(ctx context.Context, from string, q *collectionagentv1.Request) *frontend.Refusal {
+// withoutStack is how many samples were sent without a stack.
+func (s *sessions) withoutStack() int64 {
+	s.mu.Lock()
+	sum := s.past.WithoutStack
+	all := slices.Collect(s.each())
+	s.mu.Unlock()
+	for _, one := range all {
+		stats := one.reporter.Stats()
+		sum += stats.WithoutStack
+	}
+	return sum
+}
+
+// take hands a request of a sender to its session, and returns the answer.
+func (s *sessions) take(ctx context.Context, from string, q *collectionagentv1.Request) ([]byte, *frontend.Refusal) {
 	one, refused := s.find(ctx, instance(q.InstanceID), from)
 	if refused != nil {
-		return refused
+		return nil, refused
 	}
 	refused, noRoom := one.take(ctx, q, s.full)
 	if noRoom {
 		s.relieve()
 	}
-	return refused
+	if refused != nil {
+		return nil, refused
+	}
+	return one.answer(q), nil
 }
 
 // relieve makes room in memory: the sessions pass on their samples without waiting for

@@ -15,8 +15,8 @@ import (
 // labels are, to the byte: function names, files, lines, addresses, mappings.
 // Ids and hashes have no part in it.
 //
-//	locations  "mapping address lines…" ──► number     kept from one baseline to the
-//	stacks     "numbers… labels…"       ──► values     next, so that keys compare
+//	locations  "mapping address lines…" ──► number     the same in all baselines of a
+//	stacks     "numbers… labels…"       ──► values     job, so that keys compare
 type baseline struct {
 	when      time.Time // of the profile, by the clock of its windows
 	asked     time.Time // by our clock
@@ -25,7 +25,9 @@ type baseline struct {
 	locations map[string]uint64
 	unused    uint64 // the next number
 	stacks    map[string][]int64
-	bytes     int // about what all of it takes in memory
+	highest   map[string][]int64 // of stacks that have less than before, or are gone
+	bytes     int                // about what all of it takes in memory
+	idle      int                // fetches that did not go on from it
 }
 
 // Overheads of an entry of a map and the strings and slices in it, in bytes.
@@ -44,21 +46,20 @@ type reading struct {
 	overflow bool
 }
 
-// read makes a baseline of p. Numbers of locations are taken from before, which
-// may be nil.
-func read(p *profile.Profile, columns []int, before *baseline) *reading {
+// read makes a baseline of p. Numbers of locations are those of the known baselines.
+func read(p *profile.Profile, columns []int, known ...*baseline) *reading {
 	r := &reading{p: p, columns: columns, keys: make([]string, len(p.Sample)), now: &baseline{
 		process:   processOf(p),
 		locations: make(map[string]uint64, len(p.Location)),
 		stacks:    make(map[string][]int64, len(p.Sample)),
 	}}
-	if before != nil {
-		r.now.unused = before.unused
+	for _, b := range known {
+		r.now.unused = max(r.now.unused, b.unused)
 	}
 	for _, c := range columns {
 		r.now.columns = append(r.now.columns, p.SampleType[c].Type+"/"+p.SampleType[c].Unit)
 	}
-	numbers := r.numberLocations(before)
+	numbers := r.numberLocations(known)
 	var key []byte
 	for i, s := range p.Sample {
 		key = appendStack(key[:0], s, numbers)
@@ -68,27 +69,31 @@ func read(p *profile.Profile, columns []int, before *baseline) *reading {
 }
 
 // numberLocations gives equal locations equal numbers, across profiles.
-func (r *reading) numberLocations(before *baseline) map[*profile.Location]uint64 {
+func (r *reading) numberLocations(known []*baseline) map[*profile.Location]uint64 {
 	numbers := make(map[*profile.Location]uint64, len(r.p.Location))
 	var content []byte
 	for _, l := range r.p.Location {
 		content = appendLocation(content[:0], l)
 		n, ok := r.now.locations[string(content)]
 		if !ok {
-			known := false
-			if before != nil {
-				n, known = before.locations[string(content)]
-			}
-			if !known {
-				n = r.now.unused
-				r.now.unused++
-			}
+			n = r.now.numberOf(content, known)
 			r.now.locations[string(content)] = n
 			r.now.bytes += len(content) + locationOverhead
 		}
 		numbers[l] = n
 	}
 	return numbers
+}
+
+// numberOf returns the number of a location, a new one if no baseline knows it.
+func (b *baseline) numberOf(content []byte, known []*baseline) uint64 {
+	for _, k := range known {
+		if n, ok := k.locations[string(content)]; ok {
+			return n
+		}
+	}
+	b.unused++
+	return b.unused - 1
 }
 
 // add sums up: a profile may hold a stack several times.

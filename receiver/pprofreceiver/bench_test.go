@@ -2,6 +2,7 @@ package pprofreceiver
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 
 type nowhere struct{}
 
-func (nowhere) ReportPprof(*profile.Profile, reporter.PprofMeta) error { return nil }
+func (nowhere) ReportPprof(context.Context, *profile.Profile, reporter.PprofMeta) error { return nil }
 
 // BenchmarkHeap is what a heap profile of 2000 stacks of 24 frames costs, from
 // bytes to the sink; bytes/baseline is what is remembered of it.
@@ -41,7 +42,7 @@ func BenchmarkHeap(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		_, err := e.parsed(b.Context(), packed.Bytes(), nil, func(a *answer) (counts, error) {
+		_, err := e.parsed(b.Context(), packed.Bytes(), nil, false, func(a *answer) (counts, error) {
 			a.asked, a.done = time.Now(), time.Now()
 			return e.deliver(e.targets[0].jobs[0], a)
 		})

@@ -15,9 +15,9 @@ import (
 type Config struct {
 	// Targets are the processes to profile.
 	Targets []Target `yaml:"targets,omitempty"`
-	// Files are patterns (path/filepath.Match) of profiles to read. Each file is
-	// read once, and again when its size or time has changed. Their numbers are
-	// taken as they are, cumulative ones too.
+	// Files are patterns (path/filepath.Match, with ** for any number of folders) of
+	// profiles to read. Each file is read once, and again when its size or time has
+	// changed. Their numbers are taken as they are, cumulative ones too.
 	Files []string `yaml:"files,omitempty"`
 
 	// CollectionInterval is the time from one round of fetches to the next. A
@@ -134,6 +134,7 @@ func (unsupported) IsZero() bool { return true }
 // The defaults. Fifteen seconds is what Prometheus and Pyroscope users are used
 // to; the CPU profile covers all but the last of them.
 const (
+	defaultPrefix           = "/debug/pprof"
 	defaultInterval         = 15 * time.Second
 	defaultMaxProfileBytes  = 32 << 20
 	defaultMaxConcurrency   = 16
@@ -149,7 +150,7 @@ func DefaultConfig() Config {
 	return Config{
 		CollectionInterval: defaultInterval,
 		Profiles:           DefaultProfiles(),
-		PathPrefix:         "/debug/pprof",
+		PathPrefix:         defaultPrefix,
 		CountFrom:          FromFirstFetch,
 		MaxProfileBytes:    defaultMaxProfileBytes,
 		MaxConcurrency:     defaultMaxConcurrency,
@@ -277,8 +278,10 @@ func checkPattern(pattern string) error {
 	if _, err := filepath.Match(pattern, ""); err != nil {
 		return fmt.Errorf("%q is not a pattern: %w", pattern, err)
 	}
-	if strings.Contains(pattern, "**") {
-		return fmt.Errorf("%q: ** is not supported: expected one * for each folder", pattern)
+	for _, part := range strings.Split(filepath.ToSlash(pattern), "/") {
+		if strings.Contains(part, "**") && part != "**" {
+			return fmt.Errorf("%q: expected ** to be a folder of its own, as in profiles/**/*.pb.gz", pattern)
+		}
 	}
 	return nil
 }

@@ -65,10 +65,14 @@ func TestConfigurations(t *testing.T) {
 		"a path in the URL":    {`{targets: ["http://shop:1/a/b/"], profiles: [mutex]}`, []string{"mutex http://shop:1/a/b/mutex every 15s within 10s"}},
 		"a profile in the URL": {`targets: ["http://shop:1/debug/pprof/allocs"]`, []string{"allocs http://shop:1/debug/pprof/allocs every 15s within 10s accumulating only"}},
 		"godeltaprof":          {`targets: ["http://shop:1/debug/pprof/delta_heap"]`, []string{"/debug/pprof/delta_heap http://shop:1/debug/pprof/delta_heap every 15s within 10s as a window"}},
-		"a delta":              {`targets: ["http://shop:1/debug/pprof/mutex?seconds=5"]`, []string{"mutex http://shop:1/debug/pprof/mutex?seconds=5 every 15s within 15s as a window"}},
-		"no prefix":            {`{targets: [localhost:6060], profiles: [mutex], path_prefix: /}`, []string{"mutex http://localhost:6060/mutex every 15s within 10s"}},
-		"the default prefix":   {`{targets: [localhost:6060], profiles: [mutex], path_prefix: p}`, []string{"mutex http://localhost:6060/p/mutex every 15s within 10s"}},
-		"files":                {`files: ["a/*.pb.gz", b]`, []string{"files a/*.pb.gz every 15s", "files b every 15s"}},
+		"godeltaprof by path": {`{targets: [localhost:6060], profiles: {cpu: false, goroutine: false, allocs: false, heap: {path: delta_heap}, mutex: {path: delta_mutex}, block: false}}`,
+			[]string{"heap " + at + "delta_heap every 15s within 10s as a window", "mutex " + at + "delta_mutex every 15s within 10s as a window"}},
+		"godeltaprof for both": {`{targets: [localhost:6060], profiles: {cpu: false, goroutine: false, heap: true, allocs: {path: delta_heap}, mutex: false, block: false}}`,
+			[]string{"heap " + at + "heap every 15s within 10s gauges only", "allocs " + at + "delta_heap every 15s within 10s as a window accumulating only"}},
+		"a delta":            {`targets: ["http://shop:1/debug/pprof/mutex?seconds=5"]`, []string{"mutex http://shop:1/debug/pprof/mutex?seconds=5 every 15s within 15s as a window"}},
+		"no prefix":          {`{targets: [localhost:6060], profiles: [mutex], path_prefix: /}`, []string{"mutex http://localhost:6060/mutex every 15s within 10s"}},
+		"the default prefix": {`{targets: [localhost:6060], profiles: [mutex], path_prefix: p}`, []string{"mutex http://localhost:6060/p/mutex every 15s within 10s"}},
+		"files":              {`files: ["a/*.pb.gz", b]`, []string{"files a/*.pb.gz every 15s", "files b every 15s"}},
 
 		"the Collector's remote": {`remote: {endpoint: "http://127.0.0.1:6060/debug/pprof/profile?seconds=5", collection_interval: 30s, initial_delay: 3s, timeout: 60s}`,
 			[]string{"cpu http://127.0.0.1:6060/debug/pprof/profile?seconds=5 every 30s within 1m0s as a window"}},
@@ -133,9 +137,10 @@ func TestWrongConfigurations(t *testing.T) {
 		`{targets: ["h:1"], count_from: birth}`:                                "expected first_fetch or process_start",
 		`{targets: ["h:1"], self: {}}`:                                         "self is not supported",
 		`{targets: ["h:1"], server: {endpoint: ":1"}}`:                         "server is not supported",
-		`files: ["[a"]`:     "files: \"[a\" is not a pattern",
-		`files: ["a/**/b"]`: "** is not supported",
-		`remote: {}`:        "remote.endpoint: expected the URL of a profile",
+		`files: ["[a"]`:      "files: \"[a\" is not a pattern",
+		`files: ["a/b**/c"]`: "expected ** to be a folder of its own",
+		`remote: {}`:         "remote.endpoint: expected the URL of a profile",
+		`targets: ["http://h/debug/pprof/goroutine?seconds=9"]`:                     "goroutine is what the process has at that moment: expected no seconds",
 		`remote: {endpoint: "http://h/debug/pprof/profile?seconds=9", timeout: 9s}`: "remote.endpoint: the timeout is 9s",
 		`remote: {endpoint: "http://h/x", tls: {min_version: "9"}}`:                 "remote.tls.min_version",
 		`file: {}`: "file.include: expected a pattern",
@@ -185,6 +190,30 @@ func TestResources(t *testing.T) {
 	} {
 		if got := sources[i].resource; got != want {
 			t.Errorf("target %d: got %q, want %q", i, slices.Collect(got.All()), slices.Collect(want.All()))
+		}
+	}
+}
+
+// Programs behind one gateway are distinguished by the path of their profiles.
+func TestResourcesOfOneGateway(t *testing.T) {
+	t.Parallel()
+	cfg, err := decode(t, `targets: [gateway:80, "http://gateway/cart/debug/pprof", "http://gateway/shop/debug/pprof/heap", {endpoint: "gateway:80", path_prefix: /debug/pprof/}]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := cfg.sources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"gateway:80", "gateway:80/cart/debug/pprof", "gateway:80/shop/debug/pprof", "gateway:80"} {
+		var got string
+		for a := range sources[i].resource.All() {
+			if a.Key == "service.instance.id" {
+				got = string(a.Value[2:])
+			}
+		}
+		if got != want {
+			t.Errorf("target %d: service.instance.id %q, want %q", i, got, want)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
+	"github.com/penstock-telemetry/penstock/reporter"
 )
 
 // feed hands an engine profiles as if they had been fetched, one each second.
@@ -104,13 +105,12 @@ func TestRestartsBeginAnew(t *testing.T) {
 	moved.Start, rebuilt.BuildID = 0x500000, "other"
 	before := []stack{simple("a", 10, 100), simple("b", 1, 1)}
 	for name, after := range map[string]*profile.Profile{
-		"a stack has less":      makeProfile(lockTypes, noon, program, 0, simple("a", 9, 200), simple("b", 1, 1)),
-		"a stack is gone":       makeProfile(lockTypes, noon, program, 0, simple("a", 10, 100)),
+		"all stacks have less":  makeProfile(lockTypes, noon, program, 0, simple("a", 9, 200), simple("b", 1, 0)),
+		"two stacks are gone":   makeProfile(lockTypes, noon, program, 0, simple("c", 10, 100)),
 		"at another address":    makeProfile(lockTypes, noon, moved, 0, simple("a", 11, 100), simple("b", 1, 1)),
 		"another build":         makeProfile(lockTypes, noon, rebuilt, 0, simple("a", 11, 100), simple("b", 1, 1)),
 		"other types":           makeProfile([]string{"contentions", "alloc_objects"}, noon, program, 0, simple("a", 11, 100), simple("b", 1, 1)),
-		"all of it is gone":     makeProfile(lockTypes, noon, program, 0),
-		"a stack has less time": makeProfile(lockTypes, noon, program, 0, simple("a", 10, 99), simple("b", 1, 1)),
+		"stacks have less time": makeProfile(lockTypes, noon, program, 0, simple("a", 10, 99), simple("b", 1, 0)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -124,6 +124,116 @@ func TestRestartsBeginAnew(t *testing.T) {
 			again.TimeNanos += int64(15 * time.Second)
 			r.feed(t, again)
 			sameTotals(t, "after the next fetch", r.sink.sum(), totalsOf(after))
+		})
+	}
+}
+
+// A stack that shrinks or vanishes is not a restart: what was reported once is not
+// reported again, for that stack neither, and when it is back.
+func TestOneStackThatShrinks(t *testing.T) {
+	t.Parallel()
+	large := func(values ...int64) stack { return simple("a", values...) }
+	at := func(second int, stacks ...stack) *profile.Profile {
+		return makeProfile(lockTypes, noon.Add(time.Duration(second)*time.Second), program, 0, stacks...)
+	}
+	for name, list := range map[string][]*profile.Profile{
+		"shrinks":      {at(1, large(999_999, 1), simple("b", 2, 2)), at(2, large(1_000_000, 1), simple("b", 4, 2)), at(3, large(1_000_010, 1), simple("b", 4, 2))},
+		"vanishes":     {at(1, simple("b", 2, 2)), at(2, simple("b", 4, 2)), at(3, large(1_000_010, 1), simple("b", 4, 2))},
+		"all vanishes": {at(1), at(2), at(3, large(1_000_010, 1), simple("b", 4, 2))},
+		"again and again": {at(1, large(1_000_000, 1)), at(2, simple("b", 2, 2)), at(3, large(1_000_003, 1)), at(4, simple("b", 4, 2)),
+			at(5, large(1_000_010, 1)), at(6, simple("b", 4, 2)), at(7, large(1_000_010, 1), simple("b", 4, 2))},
+		"two, one after the other": {at(1, large(1_000_010, 1)), at(2, simple("b", 2, 2)), at(3, large(1_000_010, 1), simple("b", 4, 2))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := feed(t, one("localhost:1", "mutex"), at(0, large(1_000_000, 1), simple("b", 2, 2)))
+			r.feed(t, list...)
+			if got := r.sink.sum().total("contentions"); got != 10+2 {
+				t.Errorf("%d contentions reported, want 12", got)
+			}
+			if n := r.Stats(); n.Restarts+n.Switches != 0 {
+				t.Errorf("stats %+v, want no restarts", n)
+			}
+		})
+	}
+}
+
+// Processes that answer in turn at one address are each compared with themselves.
+func TestSeveralProcessesAtOneAddress(t *testing.T) {
+	t.Parallel()
+	for name, order := range map[string]string{"in turn": "ABABABABABABAB", "in any order": "ABBABAAABBBABB", "three": "ABCCABACBABCCA"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			counts := map[rune]int64{'A': 2_000_000, 'B': 30_000, 'C': 400}
+			r := newRig(t, one("localhost:1", "mutex"))
+			want, seen := int64(0), map[rune]int64{}
+			for i, who := range order {
+				n := counts[who]
+				counts[who] += 100
+				r.feed(t, makeProfile(lockTypes, noon.Add(time.Duration(i)*time.Second), program, 0,
+					simple("a", n, 0), simple("b", n/2, 0), simple("c", n/4, 0)))
+				now := n + n/2 + n/4
+				if i > 0 { // the first time a process answers it may have been restarted
+					want += now - seen[who]
+				}
+				seen[who] = now
+			}
+			if got := r.sink.sum().total("contentions"); got != want {
+				t.Errorf("%d contentions reported, want %d", got, want)
+			}
+			if n := r.Stats(); int(n.Restarts) != len(seen)-1 || n.Switches == 0 {
+				t.Errorf("stats %+v, want %d processes taken for restarted, and switches", n, len(seen)-1)
+			}
+			if !strings.Contains(r.log.String(), "several processes answer as one pprof target") || !strings.Contains(r.log.String(), "a pprof target was restarted") {
+				t.Errorf("the log does not say so: %s", r.log)
+			}
+		})
+	}
+}
+
+// What a process has made the difference of itself is reported as it comes, however it
+// is asked for. What net/http/pprof subtracts of what is in use is not reported: it may
+// be below 0.
+func TestDifferencesOfTheProcessAreReportedAsTheyCome(t *testing.T) {
+	t.Parallel()
+	targets := func(yaml string) Config {
+		cfg, err := decode(t, yaml)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	delta := func(second int) *profile.Profile { return heapAt(second, simple("a", 40, 400, -7, -70)) }
+	for name, c := range map[string]struct {
+		cfg   Config
+		jobs  int
+		inUse int64
+	}{
+		"godeltaprof's URL":  {targets(`targets: ["http://localhost:1/debug/pprof/delta_heap"]`), 1, -3 * 7},
+		"godeltaprof's path": {targets(`{targets: [localhost:1], profiles: {cpu: false, goroutine: false, mutex: false, block: false, allocs: false, heap: {path: delta_heap}}}`), 1, -3 * 7},
+		"one path for both":  {targets(`{targets: [localhost:1], profiles: {cpu: false, goroutine: false, mutex: false, block: false, allocs: {path: delta_heap}, heap: {path: delta_heap}}}`), 1, -3 * 7},
+		"two paths":          {targets(`{targets: [localhost:1], profiles: {cpu: false, goroutine: false, mutex: false, block: false, allocs: {path: delta_heap}}}`), 2, -3 * 7},
+		"seconds of heap":    {targets(`targets: ["http://localhost:1/debug/pprof/heap?seconds=5"]`), 1, 0},
+		"seconds of allocs":  {targets(`targets: ["http://localhost:1/debug/pprof/allocs?seconds=5"]`), 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, c.cfg)
+			if n := len(r.targets[0].jobs); n != c.jobs {
+				t.Fatalf("%d jobs, want %d", n, c.jobs)
+			}
+			for second := range 3 {
+				for _, j := range r.targets[0].jobs {
+					at := noon.Add(time.Duration(second) * time.Second)
+					if _, err := r.deliver(j, &answer{p: delta(second), asked: at, done: at}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			sum := r.sink.sum()
+			if sum.total("alloc_objects") != 120 || sum.total("alloc_space") != 1200 || sum.total("inuse_objects") != c.inUse {
+				t.Errorf("reported %v, want 120 objects of 1200 bytes, and %d in use", sum, c.inUse)
+			}
 		})
 	}
 }
@@ -209,6 +319,24 @@ func TestRefusedDifferencesAreNotOfferedAgain(t *testing.T) {
 	}
 }
 
+// What is refused whole stays for the next difference.
+func TestDifferencesThatAreRefusedWholeComeLater(t *testing.T) {
+	t.Parallel()
+	at := func(second int, n int64) *profile.Profile {
+		return makeProfile(lockTypes, noon.Add(time.Duration(second)*time.Second), program, 0, simple("a", n, n))
+	}
+	r := feed(t, one("localhost:1", "mutex"), at(0, 1))
+	r.sink.fail = &reporter.RefusedError{Err: errors.New("no room")}
+	if err := r.feedOne(at(1, 2)); causeOf(err) != causeSink {
+		t.Errorf("got %v, want the cause %s", err, causeSink)
+	}
+	r.sink.fail = nil
+	r.feed(t, at(2, 4))
+	if got := r.sink.sum().total("contentions"); got != 3 {
+		t.Errorf("%d contentions reported, want the 3 since the first fetch", got)
+	}
+}
+
 func TestImpossibleNumbersAreRefused(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, one("localhost:1", "mutex"))
@@ -289,6 +417,10 @@ type world struct {
 	second int
 	want   totals
 	stacks []stack
+
+	lives   int
+	begun   bool   // there was a fetch
+	highest totals // of this life; nil: none seen
 }
 
 func newWorld(rng func(n int) int) *world {
@@ -324,14 +456,20 @@ func (w *world) work() {
 
 // restart ends a life. What the last fetch did not see is lost.
 func (w *world) restart() {
+	w.lives++
 	w.now = life{program, map[int][2]int64{}}
-	w.now.process.Start = 0x100000 * uint64(1+w.rng(3)) // may be where it was
+	w.now.process.Start = 0x10000000 * uint64(w.lives)
+	w.highest = nil
 }
 
 // fetch is what the process answers now, in any order, with stacks in pieces.
 func (w *world) fetch() *profile.Profile {
 	var list []stack
+	hidden := w.rng(2 * len(w.stacks)) // one stack may be missing
 	for i, v := range w.now.values {
+		if i == hidden {
+			continue
+		}
 		pieces := [][2]int64{v}
 		if w.rng(3) == 0 {
 			a, b := int64(w.rng(int(v[0])+1)), int64(w.rng(int(v[1])+1))
@@ -351,30 +489,27 @@ func (w *world) fetch() *profile.Profile {
 	return makeProfile(lockTypes, noon.Add(time.Duration(w.second)*time.Second), w.now.process, uint64(w.rng(1000)), list...)
 }
 
-// oracle adds the difference to what should be reported, in the simplest way
-// there is.
-func (w *world) oracle(last, p *profile.Profile) {
-	if last == nil {
-		return
-	}
-	had, has := totalsOf(last), totalsOf(p)
-	anew := last.Mapping[0].Start != p.Mapping[0].Start
-	for key, v := range had {
-		anew = anew || has[key] < v
-	}
-	for key, v := range has {
-		if !anew {
-			v -= had[key]
+// oracle adds to what should be reported: of each life, the highest values that were
+// seen, less those that the very first fetch had.
+func (w *world) oracle(p *profile.Profile) {
+	has := totalsOf(p)
+	if w.highest == nil {
+		w.highest = totals{}
+		if !w.begun {
+			w.highest = maps.Clone(has)
 		}
-		if v != 0 {
-			w.want[key] += v
+	}
+	w.begun = true
+	for key, v := range has {
+		if had := w.highest[key]; v > had {
+			w.want[key] += v - had
+			w.highest[key] = v
 		}
 	}
 }
 
 func (w *world) live(t testing.TB, steps int) {
 	r := newRig(t, one("localhost:1", "mutex"))
-	var last *profile.Profile
 	for range steps {
 		switch w.rng(8) {
 		case 0:
@@ -384,8 +519,7 @@ func (w *world) live(t testing.TB, steps int) {
 		}
 		w.work()
 		p := w.fetch()
-		w.oracle(last, p)
-		last = p
+		w.oracle(p)
 		r.feed(t, p)
 	}
 	sameTotals(t, "sum of what was reported", r.sink.sum(), w.want)

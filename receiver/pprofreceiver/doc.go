@@ -16,8 +16,8 @@
 // difference between the last fetch and the first, whatever failed in between,
 // including restarts of the process.
 //
-// The one trap: a profile is handed to the sink once. Its baseline is replaced
-// whatever the sink says, for what it refused it may have taken in part.
+// The one trap: a profile is handed to the sink once. Its baseline is replaced unless
+// the sink refused it whole: of what failed otherwise it may have taken a part.
 //
 // The package's files in order: config.go, kinds.go and sources.go say what to fetch;
 // engine.go and round.go when; fetch.go and unpack.go how; delta.go, baseline.go and

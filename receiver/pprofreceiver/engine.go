@@ -17,6 +17,7 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
+	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/receiver/internal/held"
@@ -43,14 +44,20 @@ type Engine struct {
 	places  chan struct{} // one element for each answer being read
 	parsing chan struct{} // one element for each profile being parsed
 
-	fetches, numbers, refused, restarts, skipped atomic.Int64
-	baselineBytes                                atomic.Int64
-	remembering                                  sync.Mutex    // held while it changes
-	baselines                                    *held.Account // of it
+	fetches, numbers, refused, skipped atomic.Int64
+	restarts, switches, withoutStack   atomic.Int64
+	baselineBytes                      atomic.Int64
+	remembering                        sync.Mutex    // held while it changes
+	baselines                          *held.Account // of it
+
+	handing context.Context // of calls of the sink; ends when Shutdown has no more time
+	giveUp  context.CancelFunc
 
 	life     lifecycle.Cycle
 	cancel   context.CancelCauseFunc        // of all fetches; set by begin, as what follows
 	observed map[string]*obsreport.Receiver // by transport
+	measures *obsreport.PprofTargets
+	stacks   *obsreport.WithoutStack
 	running  sync.WaitGroup
 
 	mu       sync.Mutex
@@ -63,13 +70,25 @@ type target struct {
 	http   *http.Client
 	health *health
 	jobs   []*jobState
+
+	restarted, switched lograte.Limiter // of log lines
 }
 
 // jobState is touched by the one loop that it belongs to.
 type jobState struct {
 	*job
-	before *baseline // nil: none yet
-	read   bool      // there was one once
+	of     *target
+	before *baseline   // nil: none yet
+	others []*baseline // of other processes behind the same address, the oldest first
+	read   bool        // there was one once
+}
+
+// known returns all baselines.
+func (j *jobState) known() []*baseline {
+	if j.before == nil {
+		return nil
+	}
+	return append([]*baseline{j.before}, j.others...)
 }
 
 // Stats is what an engine has done.
@@ -81,8 +100,9 @@ type Stats struct {
 	// Numbers were handed to the sink (samples times sample types, without
 	// zeros), Refused were not taken by it.
 	Numbers, Refused int64
-	// Restarts of targets were noticed.
-	Restarts int64
+	// Restarts of targets were noticed. Switches is how often the answer was that of
+	// another process behind the same address than the one before.
+	Restarts, Switches int64
 	// Skipped rounds were left out since the one before had not ended.
 	Skipped int64
 	// BaselineBytes is what is remembered of cumulative profiles, about.
@@ -98,6 +118,7 @@ func NewEngine(cfg Config, set component.Settings, sink Sink) (*Engine, error) {
 		cfg: cfg, set: set.OrDefaults(), sink: sink, failures: map[string]int64{}, observed: map[string]*obsreport.Receiver{},
 		places: make(chan struct{}, cfg.MaxConcurrency), parsing: make(chan struct{}, parsers),
 	}
+	e.handing, e.giveUp = context.WithCancel(context.Background())
 	e.baselines = held.New(held.Config{Budget: e.set.Memory, Client: "receiver " + e.set.ID + " baselines", Bytes: e.baselineBytes.Load})
 	sources, _ := e.cfg.sources() // check has looked at it
 	clients := map[*config.HTTPClient]*http.Client{}
@@ -114,7 +135,7 @@ func NewEngine(cfg Config, set component.Settings, sink Sink) (*Engine, error) {
 		}
 		t := &target{source: s, http: client, health: newHealth(e.set.Logger, s.name, ofTargets)}
 		for i := range s.jobs {
-			t.jobs = append(t.jobs, &jobState{job: &s.jobs[i]})
+			t.jobs = append(t.jobs, &jobState{job: &s.jobs[i], of: t})
 		}
 		e.targets = append(e.targets, t)
 	}
@@ -137,9 +158,40 @@ func (e *Engine) begin(undo *lifecycle.Undo) (context.Context, error) {
 		undo.Add(r.Close)
 		e.observed[transport] = r
 	}
+	var err error
+	if e.measures, err = obsreport.NewPprofTargets(e.set.ID, e.set.Meter, e.forMetrics); err != nil {
+		return nil, err
+	}
+	undo.Add(e.measures.Close)
+	if e.stacks, err = obsreport.NewWithoutStack(e.set.ID, e.set.Meter, e.withoutStack.Load); err != nil {
+		return nil, err
+	}
+	undo.Add(e.stacks.Close)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	e.cancel = cancel
 	return ctx, nil
+}
+
+// forMetrics returns the targets. Those with the same name are one.
+func (e *Engine) forMetrics() []obsreport.PprofTarget {
+	var all []obsreport.PprofTarget
+	at := map[string]int{}
+	add := func(name string, h *health) {
+		i, ok := at[name]
+		if !ok {
+			i = len(all)
+			at[name] = i
+			all = append(all, obsreport.PprofTarget{Name: name, Up: true, Fetches: map[string]int64{}})
+		}
+		h.addTo(&all[i])
+	}
+	for _, t := range e.targets {
+		add(t.instance, t.health)
+	}
+	if e.files != nil {
+		add(e.files.health.name, e.files.health)
+	}
+	return all
 }
 
 // Start begins the rounds and returns. A second call returns what the first did.
@@ -176,7 +228,10 @@ func (e *Engine) RunOnce(ctx context.Context) error {
 	if own == nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { e.cancel(errStopped) })()
+	defer context.AfterFunc(ctx, func() {
+		e.cancel(errStopped)
+		e.giveUp()
+	})()
 	var all sync.WaitGroup
 	for _, t := range e.targets {
 		for _, jobs := range t.loops() {
@@ -191,16 +246,19 @@ func (e *Engine) RunOnce(ctx context.Context) error {
 }
 
 // Shutdown aborts the fetches and waits for the loops to end. Profiles that have
-// been parsed are still passed to the sink. It may be called twice.
-func (e *Engine) Shutdown(context.Context) error {
+// been parsed are still passed to the sink, which may wait until ctx ends. It may be
+// called twice.
+func (e *Engine) Shutdown(ctx context.Context) error {
 	return e.life.Shutdown(func() error {
+		defer e.giveUp()
+		defer context.AfterFunc(ctx, e.giveUp)()
 		e.cancel(errStopped)
-		e.running.Wait() // a parser ends by itself; all else ends by the context
+		e.running.Wait() // a parser ends by itself; all else ends by the contexts
 		e.baselines.Close()
 		for _, c := range e.clients {
 			c.CloseIdleConnections()
 		}
-		var errs []error
+		errs := []error{e.measures.Close(), e.stacks.Close()}
 		for _, r := range e.observed {
 			errs = append(errs, r.Close())
 		}
@@ -214,7 +272,7 @@ func (e *Engine) Stats() Stats {
 	defer e.mu.Unlock()
 	return Stats{
 		Fetches: e.fetches.Load(), Failures: maps.Clone(e.failures), Numbers: e.numbers.Load(), Refused: e.refused.Load(),
-		Restarts: e.restarts.Load(), Skipped: e.skipped.Load(), BaselineBytes: e.baselineBytes.Load(),
+		Restarts: e.restarts.Load(), Switches: e.switches.Load(), Skipped: e.skipped.Load(), BaselineBytes: e.baselineBytes.Load(),
 	}
 }
 
@@ -251,24 +309,26 @@ func (e *Engine) ended(h *health, kind string, n counts, err error) {
 		slog.String("target", h.name), slog.String("profile", kind), slog.String("cause", string(why)), slog.Any("error", err))
 }
 
-// measured runs one fetch as a request of the receiver's.
-func (e *Engine) measured(ctx context.Context, transport string, run func(context.Context) (counts, error)) (counts, error) {
+// measured runs one fetch of a kind of profile as a request of the receiver's.
+func (e *Engine) measured(ctx context.Context, transport, kind string, run func(context.Context) (counts, error)) (counts, error) {
 	ctx, op := e.observed[transport].Start(ctx, otlp.Profiles)
+	begun := time.Now()
 	n, err := run(ctx)
+	e.measures.Fetched(ctx, kind, time.Since(begun))
 	op.End("protobuf", obsreport.Outcome{Accepted: n.taken, Refused: n.refused}, err)
 	return n, err
 }
 
 // parsed calls f with the profile that data holds, while it holds a place to
-// parse.
-func (e *Engine) parsed(ctx context.Context, data []byte, r *room, f func(*answer) (counts, error)) (counts, error) {
+// parse. legacy also takes the formats from before protobuf.
+func (e *Engine) parsed(ctx context.Context, data []byte, r *room, legacy bool, f func(*answer) (counts, error)) (counts, error) {
 	select {
 	case e.parsing <- struct{}{}:
 		defer func() { <-e.parsing }()
 	case <-ctx.Done():
 		return counts{}, transportFailure(ctx, fmt.Errorf("wait for others to be parsed: %w", ctx.Err()))
 	}
-	p, err := parse(data, e.cfg.MaxProfileBytes, r)
+	p, err := parse(data, e.cfg.MaxProfileBytes, r, legacy)
 	if err != nil {
 		return counts{}, err
 	}

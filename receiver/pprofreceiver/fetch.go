@@ -1,6 +1,7 @@
 package pprofreceiver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,10 @@ const (
 	userAgent      = "penstock"
 	maxRedirects   = 3
 	maxHeaderBytes = 64 << 10
-	// bodyWithin is how long an answer may take once it has begun, while it holds
-	// one of the engine's places for reading.
-	bodyWithin = 10 * time.Second
+	// stalledAfter is how long a body that has begun may take for each paceBytes,
+	// beyond the seconds that are measured: it holds one of the engine's places.
+	stalledAfter = 10 * time.Second
+	paceBytes    = 32 << 10
 	// maxComplaint is how much is read of an error response.
 	maxComplaint = 512
 )
@@ -64,8 +66,9 @@ func portOf(u *url.URL) string {
 }
 
 // fetch asks for a profile and calls use with the body, as it came. Waiting for
-// the answer costs nothing; to have its bytes in memory takes one of places, and a
-// part of the memory budget.
+// the answer, and for the first byte of its body, which a server or a proxy may send
+// long after the head, costs nothing; to have its bytes in memory takes one of places,
+// and a part of the memory budget.
 func (t *target) fetch(ctx context.Context, e *Engine, j *job, use func(body []byte, r *room) (counts, error)) (counts, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout(j))
 	defer cancel()
@@ -88,13 +91,15 @@ func (t *target) fetch(ctx context.Context, e *Engine, j *job, use func(body []b
 		defer resp.Body.Close()
 		return counts{}, refusal(resp)
 	}
+	whole := awaitFirst(resp.Body)
 	r, err := e.newRoom(ctx, t.name)
 	if err != nil {
 		_ = resp.Body.Close()
 		return counts{}, err
 	}
 	defer r.close()
-	body, release, err := readAnswer(ctx, cancel, resp.Body, e.places, e.cfg.MaxProfileBytes, r)
+	pace := &paced{ReadCloser: whole, within: j.wait + stalledAfter, late: cancel}
+	body, release, err := readAnswer(ctx, pace, e.places, e.cfg.MaxProfileBytes, r)
 	if err != nil {
 		return counts{}, err
 	}
@@ -102,10 +107,59 @@ func (t *target) fetch(ctx context.Context, e *Engine, j *job, use func(body []b
 	return use(body, r)
 }
 
+// awaitFirst waits for the first byte of a body, and returns the body with it.
+func awaitFirst(body io.ReadCloser) io.ReadCloser {
+	first := make([]byte, 1)
+	n, err := body.Read(first)
+	var rest io.Reader = body
+	if err != nil {
+		rest = failing{err}
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(first[:n]), rest), body}
+}
+
+// failing is a body that had an error.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// paced is a body that must bring paceBytes within a time, again and again.
+type paced struct {
+	io.ReadCloser
+	within time.Duration
+	late   func() // ends the fetch
+	timer  *time.Timer
+	n      int // bytes since the timer was set
+}
+
+// begin starts the time.
+func (p *paced) begin() { p.timer = time.AfterFunc(p.within, p.late) }
+
+// end returns why the body was cut off, or err.
+func (p *paced) end(err error) error {
+	if inTime := p.timer.Stop(); err == nil || inTime {
+		return err
+	}
+	// The timer has run: the error is its doing.
+	return &failure{causeTimeout, fmt.Errorf("the body brought less than %d bytes in %s", paceBytes, p.within)}
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	n, err := p.ReadCloser.Read(b)
+	if p.n += n; p.n >= paceBytes && p.timer.Stop() {
+		p.n = 0
+		p.timer.Reset(p.within)
+	}
+	return n, err
+}
+
 // readAnswer reads body, which belongs to it. It takes one of places, which release
 // gives back when the bytes are no longer in use, after it has closed the body: an
-// answer counts until nothing of it is left. cancel ends the fetch.
-func readAnswer(ctx context.Context, cancel func(), body io.ReadCloser, places chan struct{}, maxBytes int, r *room) (data []byte, release func(), err error) {
+// answer counts until nothing of it is left.
+func readAnswer(ctx context.Context, body *paced, places chan struct{}, maxBytes int, r *room) (data []byte, release func(), err error) {
 	select {
 	case places <- struct{}{}:
 	case <-ctx.Done():
@@ -116,12 +170,10 @@ func readAnswer(ctx context.Context, cancel func(), body io.ReadCloser, places c
 		_ = body.Close() // what matters was read
 		<-places
 	}
-	late := time.AfterFunc(bodyWithin, cancel)
+	body.begin()
 	data, err = readAll(body, maxBytes, r)
-	if inTime := late.Stop(); err == nil {
+	if err = body.end(err); err == nil {
 		return data, release, nil
-	} else if !inTime { // the timer has run: cancel was its doing
-		err = &failure{causeTimeout, fmt.Errorf("the answer took more than %s after its head", bodyWithin)}
 	}
 	release()
 	return nil, nil, transportFailure(ctx, fmt.Errorf("read the profile: %w", err))

@@ -195,7 +195,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for name, data := range map[string][]byte{"zeros": bomb, "samples": messages, "labels": labels} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := parse(data, 1<<20, nil)
+		_, err := parse(data, 1<<20, nil, false)
 		runtime.ReadMemStats(&after)
 		if causeOf(err) != causeTooLarge {
 			t.Errorf("%s: got %v, want the cause %s", name, err, causeTooLarge)
@@ -213,7 +213,7 @@ func TestBadBytesDoNotPanic(t *testing.T) {
 		for _, bit := range []byte{1, 0x80, 0xff} {
 			bad := bytes.Clone(good)
 			bad[i] ^= bit
-			if _, err := parse(bad, 1<<20, nil); err != nil && causeOf(err) != causeNotPprof && causeOf(err) != causeTooLarge {
+			if _, err := parse(bad, 1<<20, nil, false); err != nil && causeOf(err) != causeNotPprof && causeOf(err) != causeTooLarge {
 				t.Errorf("byte %d: %v has the cause %s", i, err, causeOf(err))
 			}
 		}
@@ -224,7 +224,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(plainProfile(f))
 	f.Add(packed(f, 2, plainProfile(f)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := parse(data, 1<<16, nil)
+		_, _ = parse(data, 1<<16, nil, true) // it must return
+		p, err := parse(data, 1<<16, nil, false)
 		if (p == nil) == (err == nil) {
 			t.Fatal("neither a profile nor an error, or both")
 		}
@@ -246,11 +247,11 @@ func FuzzParse(f *testing.F) {
 func TestLayersOfCompression(t *testing.T) {
 	t.Parallel()
 	for layers := range 3 {
-		if _, err := parse(packed(t, layers, plainProfile(t)), 1<<20, nil); err != nil {
+		if _, err := parse(packed(t, layers, plainProfile(t)), 1<<20, nil, false); err != nil {
 			t.Errorf("%d layers: %v", layers, err)
 		}
 	}
-	if _, err := parse(packed(t, 3, plainProfile(t)), 1<<20, nil); causeOf(err) != causeNotPprof {
+	if _, err := parse(packed(t, 3, plainProfile(t)), 1<<20, nil, false); causeOf(err) != causeNotPprof {
 		t.Errorf("three layers: got %v", err)
 	}
 }
@@ -372,7 +373,7 @@ func TestAPlaceOutlivesItsBody(t *testing.T) {
 	} {
 		places := make(chan struct{}, 1)
 		var taken []int
-		data, release, err := readAnswer(t.Context(), func() {}, closing{body, places, &taken}, places, 100, nil)
+		data, release, err := readAnswer(t.Context(), &paced{ReadCloser: closing{body, places, &taken}, within: time.Hour, late: func() {}}, places, 100, nil)
 		if good := name == "whole"; (err == nil) != good || good != (string(data) == "profile") || good != (len(places) == 1) {
 			t.Errorf("%s: %q, %v, %d places are taken", name, data, err, len(places))
 		}

@@ -64,7 +64,7 @@ func (f *fileReader) poll(ctx context.Context) {
 		if f.seen[path] == version {
 			continue
 		}
-		n, err := f.engine.measured(ctx, "file", func(ctx context.Context) (counts, error) { return f.read(ctx, path, version) })
+		n, err := f.engine.measured(ctx, "file", "file", func(ctx context.Context) (counts, error) { return f.read(ctx, path, version) })
 		if err != nil && causeOf(err) == causeStopped {
 			return
 		}
@@ -82,7 +82,7 @@ func (f *fileReader) poll(ctx context.Context) {
 func (f *fileReader) matches() []string {
 	var all []string
 	for _, pattern := range f.patterns {
-		found, _ := filepath.Glob(pattern) // Validate has looked at the pattern
+		found := MatchFiles(pattern)
 		all = append(all, found...)
 	}
 	slices.Sort(all)
@@ -117,8 +117,10 @@ func (f *fileReader) read(ctx context.Context, path string, v fileVersion) (coun
 	if err := errors.Join(err, file.Close()); err != nil {
 		return counts{}, asFailure(causeFile, fmt.Errorf("read the file: %w", err))
 	}
-	return f.engine.parsed(ctx, data, r, func(a *answer) (n counts, err error) {
-		a.resource = f.resource
+	f.health.fetched(len(data))
+	return f.engine.parsed(ctx, data, r, true, func(a *answer) (n counts, err error) {
+		a.resource = libpf.NewAttributes(libpf.StringAttr("file.path", path), libpf.StringAttr("file.name", filepath.Base(path))).
+			With(slices.Collect(f.resource.All())...)
 		err = f.engine.hand(&n, a, allColumns(a), a.p.Sample, fileTime(a, v), fileLasted(a))
 		return n, err
 	})

@@ -1,9 +1,12 @@
 package pprofreceiver
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,5 +160,88 @@ func TestFilesAreBounded(t *testing.T) {
 	}
 	if lines := r.log.Lines(""); len(lines) != 1 || !strings.Contains(lines[0], "too many files") {
 		t.Errorf("log %q", lines)
+	}
+}
+
+// ** stands for any number of folders.
+func TestMatchFiles(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for _, name := range []string{"a.pb.gz", "x/a.pb.gz", "x/y/a.pb.gz", "x/y/b.txt", "z/x/y/c.pb.gz"} {
+		path := filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for pattern, want := range map[string][]string{
+		"**/*.pb.gz":     {"a.pb.gz", "x/a.pb.gz", "x/y/a.pb.gz", "z/x/y/c.pb.gz"},
+		"x/**/*.pb.gz":   {"x/a.pb.gz", "x/y/a.pb.gz"},
+		"**/y/*":         {"x/y/a.pb.gz", "x/y/b.txt", "z/x/y/c.pb.gz"},
+		"**/x/**/c.*":    {"z/x/y/c.pb.gz"},
+		"x/**":           {"x/a.pb.gz", "x/y/a.pb.gz", "x/y/b.txt"},
+		"*/a.pb.gz":      {"x/a.pb.gz"},
+		"none/**/*":      nil,
+		"**/nothing.txt": nil,
+	} {
+		var got []string
+		for _, path := range MatchFiles(filepath.Join(root, pattern)) {
+			name, err := filepath.Rel(root, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, filepath.ToSlash(name))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", pattern, got, want)
+		}
+	}
+}
+
+// Files may have the formats from before protobuf, and their name is in the resource.
+func TestLegacyFiles(t *testing.T) {
+	t.Parallel()
+	var cpu []byte
+	for _, word := range []uint64{0, 3, 0, 10_000, 0, 5, 2, 0x401000, 0x402000, 0, 1, 0} {
+		cpu = binary.LittleEndian.AppendUint64(cpu, word)
+	}
+	for name, c := range map[string]struct {
+		data []byte
+		typ  string
+		want int64
+	}{
+		"cpu.prof":      {cpu, "samples", 5},
+		"heap.txt":      {[]byte("heap profile: 1: 100 [2: 200] @ heap/1\n1: 100 [2: 200] @ 0x401000 0x402000\n"), "inuse_space", 100},
+		"goroutine.txt": {[]byte("goroutine profile: total 7\n7 @ 0x401000 0x402000\n"), "goroutine", 7},
+		"lock.txt":      {[]byte("--- contentionz 1 ---\ncycles/second=1000000000\nsampling period=1\nms since reset=1\n100 3 @ 0x401000 0x402000\n"), "contentions", 3},
+	} {
+		cfg := DefaultConfig()
+		cfg.Files = []string{filepath.Join(t.TempDir(), name)}
+		if err := os.WriteFile(cfg.Files[0], c.data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := newRig(t, cfg)
+		r.rounds(1)
+		if got := r.sink.sum().total(c.typ); got != c.want || len(r.Stats().Failures) > 0 {
+			t.Errorf("%s: %d %s, want %d; %+v, %v", name, got, c.typ, c.want, r.Stats(), r.Status())
+			continue
+		}
+		meta := r.sink.calls()[0].meta
+		if text := string(meta.Resource); !strings.Contains(text, "file.name") || !strings.Contains(text, "file.path") || !strings.Contains(text, cfg.Files[0]) {
+			t.Errorf("%s: resource %q", name, meta.Resource)
+		}
+	}
+}
+
+// Text that is not one of the formats is refused, and targets may not answer with any.
+func TestLegacyIsForFilesAlone(t *testing.T) {
+	t.Parallel()
+	text := []byte("goroutine profile: total 7\n7 @ 0x401000 0x402000\n")
+	if _, err := parse(text, 1<<20, nil, false); causeOf(err) != causeNotPprof {
+		t.Errorf("of a target: %v", err)
+	}
+	for _, bad := range []string{"goroutine profile: total 7\n7 @ nonsense\n--", "heap profile: 1: 100", "heap profile: \n\x00"} {
+		if p, err := parse([]byte(bad), 1<<20, nil, true); err == nil && len(p.Sample) > 0 {
+			t.Errorf("%q passes with %d samples", bad, len(p.Sample))
+		}
 	}
 }

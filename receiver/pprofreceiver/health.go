@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/penstock-telemetry/penstock/obsreport"
 )
 
 // health logs the problems of a target: once when they begin, for each cause, and
@@ -21,6 +23,10 @@ type health struct {
 	since   time.Time          // when the first of them began to fail
 	failed  int                // fetches since then
 	status  TargetStatus
+	// What metrics have beside it.
+	up              bool             // the last fetch brought a profile
+	outcomes        map[string]int64 // fetches, by cause; "success"
+	bytes, restarts int64
 }
 
 type trouble struct {
@@ -61,7 +67,7 @@ type TargetStatus struct {
 }
 
 func newHealth(log *slog.Logger, name string, words *wording) *health {
-	return &health{log: log, name: name, words: words, failing: map[string]trouble{}}
+	return &health{log: log, name: name, words: words, failing: map[string]trouble{}, outcomes: map[string]int64{}}
 }
 
 // note takes the outcome of a fetch.
@@ -73,6 +79,12 @@ func (h *health) note(kind string, n counts, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.status.Fetches++
+	outcome := "success"
+	if err != nil {
+		outcome = string(why)
+	}
+	h.outcomes[outcome]++
+	h.up = err == nil
 	h.status.Numbers += int64(n.taken)
 	if err == nil {
 		h.status.Last = time.Now()
@@ -107,6 +119,32 @@ func (h *health) succeeded(kind string) {
 	}
 	h.log.LogAttrs(context.Background(), slog.LevelInfo, h.words.back,
 		slog.String("target", h.name), slog.Duration("after", time.Since(h.since).Round(time.Millisecond)), slog.Int("failed_fetches", h.failed))
+}
+
+// fetched counts the bytes of a profile.
+func (h *health) fetched(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.bytes += int64(n)
+}
+
+// restarted counts a restart.
+func (h *health) restarted() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.restarts++
+}
+
+// addTo adds the target to what metrics have of its name.
+func (h *health) addTo(t *obsreport.PprofTarget) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t.Up = t.Up && h.up
+	t.Bytes += h.bytes
+	t.Restarts += h.restarts
+	for outcome, n := range h.outcomes {
+		t.Fetches[outcome] += n
+	}
 }
 
 // forget takes back a kind that is not fetched any more.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/pprof/profile"
+
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/suggest"
 	"github.com/penstock-telemetry/penstock/libpf"
@@ -52,6 +54,14 @@ func (k *kind) attributes() libpf.Attributes {
 	return libpf.NewAttributes(libpf.StringAttr(attrProfile, k.name))
 }
 
+// ambiguous returns the name of a kind whose sample types another kind has as well.
+func (k *kind) ambiguous() string {
+	if !k.named {
+		return ""
+	}
+	return k.name
+}
+
 // kindNames returns the names, for messages.
 func kindNames() []string {
 	var names []string
@@ -73,6 +83,36 @@ func kindByPath(path string) (int, bool) {
 func accumulates(sampleType string) bool {
 	switch sampleType {
 	case "alloc_objects", "alloc_space", "contentions", "delay":
+		return true
+	}
+	return false
+}
+
+// periodTypeOf returns the period type of what is reported, by which backends name and
+// distinguish profiles (OTLP has no field for a name): memory, mutex, block and
+// goroutines instead of Go's space, contentions and goroutine. Those of others stay.
+func periodTypeOf(kind string, p *profile.Profile) *profile.ValueType {
+	t := p.PeriodType
+	if t == nil {
+		return nil
+	}
+	switch *t {
+	case profile.ValueType{Type: "space", Unit: "bytes"}:
+		return &profile.ValueType{Type: "memory", Unit: t.Unit}
+	case profile.ValueType{Type: "goroutine", Unit: "count"}:
+		return &profile.ValueType{Type: "goroutines", Unit: t.Unit}
+	case profile.ValueType{Type: "contentions", Unit: "count"}:
+		if kind != "" {
+			return &profile.ValueType{Type: kind, Unit: t.Unit}
+		}
+	}
+	return t
+}
+
+// momentary reports whether a sample type is what a process has at a moment.
+func momentary(sampleType string) bool {
+	switch sampleType {
+	case "inuse_objects", "inuse_space", "goroutine", "threadcreate":
 		return true
 	}
 	return false

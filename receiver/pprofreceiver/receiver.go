@@ -78,8 +78,13 @@ func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) error {
 	if r.next == nil {
 		return errors.New("its profiles have no consumer: expected a pipeline of profiles")
 	}
-	next := &held.Consumer{Next: r.next, Budget: r.set.Memory, Client: "receiver " + r.set.ID}
-	rep, err := reporter.NewOTLP(reporter.OTLPConfig{Consumer: next, Logger: r.set.Logger, Name: "penstock/pprofreceiver"})
+	// Requests have a share of their own: a profile that waits for them to be passed on
+	// keeps its own memory meanwhile.
+	next := &held.Consumer{Next: r.next, Budget: r.set.Memory, Client: "receiver " + r.set.ID + " requests"}
+	rep, err := reporter.NewOTLP(reporter.OTLPConfig{
+		Consumer: next, Logger: r.set.Logger, Name: "penstock/pprofreceiver",
+		MaxWindowBytes: maxWindowBytes, MaxPendingBytes: maxPendingBytes,
+	})
 	if err != nil {
 		return err
 	}
@@ -116,7 +121,7 @@ func admitTo(a *held.Account) func(*profile.Profile) (done func(), err error) {
 	return func(p *profile.Profile) (func(), error) {
 		one.Lock()
 		// The wait has the bound of the budget.
-		if err := a.Reserve(context.Background(), reportedBytes(p)); err != nil {
+		if err := a.Reserve(context.Background(), min(reportedBytes(p), maxReportedBytes)); err != nil {
 			one.Unlock()
 			return nil, err
 		}

@@ -16,6 +16,7 @@ import (
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -28,6 +29,7 @@ var _ pipeline.Component = (*Receiver)(nil)
 func sent(t *testing.T, request []byte, into totals, resources map[string]bool) {
 	t.Helper()
 	testkit.CheckProfiles(t, request)
+	testkit.CheckBackends(t, request)
 	m := &colprofiles.ExportProfilesServiceRequest{}
 	if err := proto.Unmarshal(request, m); err != nil {
 		t.Fatal(err)
@@ -246,5 +248,101 @@ func TestShutdownIsQuick(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "abandoned at the deadline") {
 		t.Errorf("got %v, want what is lost", err)
+	}
+}
+
+// A profile that is larger than what the reporter may hold passes through it.
+func TestALargeFileArrivesWhole(t *testing.T) {
+	t.Parallel()
+	const stacks = 200_000
+	p := makeProfile([]string{"alloc_objects", "alloc_space"}, noon, program, 0, simple("f", 1, 1))
+	for i := range 1000 {
+		l := *p.Location[0]
+		l.ID, l.Address = uint64(i+2), l.Address+uint64(i+1)
+		p.Location = append(p.Location, &l)
+	}
+	at := p.Location
+	for i := range stacks - 1 {
+		p.Sample = append(p.Sample, &profile.Sample{Location: []*profile.Location{at[i%1000], at[i/1000], at[(i+7)%1000]}, Value: []int64{1, 2}})
+	}
+	cfg := DefaultConfig()
+	cfg.Files = []string{filepath.Join(t.TempDir(), "*")}
+	writeProfile(t, filepath.Join(filepath.Dir(cfg.Files[0]), "large.pb.gz"), p)
+	sink := &testkit.Sink{}
+	r, err := New(cfg, component.Settings{ID: "pprof/test", Memory: admission.New(admission.Config{Bytes: 512 << 20})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.Register(otlp.Profiles, sink), r.Start(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "the file was read", func() bool { return r.Stats().Fetches > 0 })
+	if err := r.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Stats(); s.Numbers != 2*stacks || s.Refused != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	items := 0
+	for _, b := range sink.Received(otlp.Profiles) {
+		items += b.Items
+	}
+	if items != 2*stacks {
+		t.Errorf("%d samples arrived, want %d", items, 2*stacks)
+	}
+}
+
+// Backends name and distinguish the profiles of a target as their users know them.
+func TestNamesAtBackends(t *testing.T) {
+	t.Parallel()
+	value := func(typ, unit string) *profile.ValueType { return &profile.ValueType{Type: typ, Unit: unit} }
+	withPeriod := func(p *profile.Profile, period *profile.ValueType) *profile.Profile {
+		p.PeriodType, p.Period = period, 1
+		return p
+	}
+	locks := withPeriod(makeProfile(lockTypes, noon, program, 0, simple("wait", 1, 1)), value("contentions", "count"))
+	mux := http.NewServeMux()
+	for path, p := range map[string]*profile.Profile{
+		"profile": withPeriod(makeProfile([]string{"samples"}, noon, program, 0, simple("spin", 7)), value("cpu", "nanoseconds")),
+		"heap":    withPeriod(heapAt(0, simple("a", 10, 100, 1, 10)), value("space", "bytes")),
+		"mutex":   locks, "block": locks,
+		"goroutine": withPeriod(makeProfile([]string{"goroutine"}, noon, program, 0, simple("g", 3)), value("goroutine", "count")),
+	} {
+		mux.Handle("/debug/pprof/"+path, &script{left: []*profile.Profile{p}})
+	}
+	cfg := one(serve(t, mux), "heap")
+	cfg.Profiles, cfg.CountFrom, cfg.CollectionInterval = DefaultProfiles(), FromProcessStart, 2*time.Second
+	sink := &testkit.Sink{}
+	r := newReceiver(t, cfg, sink)
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "all are fetched", func() bool { return r.Stats().Fetches >= 5 })
+	if err := r.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	names, atParca := map[string]bool{}, map[string]bool{}
+	for _, request := range sink.Requests(otlp.Profiles) {
+		m := &colprofiles.ExportProfilesServiceRequest{}
+		if err := proto.Unmarshal(request, m); err != nil {
+			t.Fatal(err)
+		}
+		for _, rp := range m.ResourceProfiles {
+			for _, sp := range rp.ScopeProfiles {
+				for _, p := range sp.Profiles {
+					name := testkit.NameAtPyroscope(m.Dictionary, p)
+					names[name] = true
+					atParca[name+" "+m.Dictionary.StringTable[p.SampleType.TypeStrindex]] = true
+				}
+			}
+		}
+	}
+	for _, want := range []string{"process_cpu", "memory", "mutex", "block", "goroutines"} {
+		if !names[want] {
+			t.Errorf("%s is not among %v", want, names)
+		}
+	}
+	if len(names) != 5 || len(atParca) != 1+4+2+2+1 {
+		t.Errorf("names %v, types %v", names, atParca)
 	}
 }

@@ -39,7 +39,7 @@ type recorder struct {
 	fail error
 }
 
-func (r *recorder) ReportPprof(p *profile.Profile, m reporter.PprofMeta) error {
+func (r *recorder) ReportPprof(_ context.Context, p *profile.Profile, m reporter.PprofMeta) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.fail != nil {
@@ -107,7 +107,7 @@ func textOf(s *profile.Sample) string {
 // totalsOf is what a profile holds.
 func totalsOf(p *profile.Profile, prefixes ...string) totals {
 	r := &recorder{}
-	if err := r.ReportPprof(p, reporter.PprofMeta{}); err != nil {
+	if err := r.ReportPprof(context.Background(), p, reporter.PprofMeta{}); err != nil {
 		panic(err)
 	}
 	return r.sum(prefixes...)

@@ -41,7 +41,7 @@ func (e *Engine) round(ctx context.Context, t *target, r *rotation) {
 	for i := range r.jobs {
 		at := (r.first + i) % len(r.jobs)
 		j := r.jobs[at]
-		n, err := e.measured(ctx, "http", func(ctx context.Context) (counts, error) { return e.fetchJob(ctx, t, j) })
+		n, err := e.measured(ctx, "http", j.kind, func(ctx context.Context) (counts, error) { return e.fetchJob(ctx, t, j) })
 		e.ended(t.health, j.kind, n, err)
 		if err == nil {
 			continue
@@ -60,8 +60,9 @@ func (e *Engine) fetchJob(ctx context.Context, t *target, j *jobState) (counts, 
 	asked := time.Now()
 	return t.fetch(ctx, e, j.job, func(body []byte, r *room) (counts, error) {
 		done := time.Now()
-		return e.parsed(ctx, body, r, func(a *answer) (counts, error) {
-			a.resource, a.attributes, a.asked, a.done = t.resource, j.attributes, asked, done
+		t.health.fetched(len(body))
+		return e.parsed(ctx, body, r, false, func(a *answer) (counts, error) {
+			a.resource, a.attributes, a.named, a.asked, a.done = t.resource, j.attributes, j.named, asked, done
 			return e.deliver(j, a)
 		})
 	})

@@ -28,15 +28,16 @@ type network struct {
 	// reading is how many bodies are being read.
 	reading, mostReading int
 	total, most          int
-	// slow is how long a host takes to answer, and slowBody to give its body.
-	slow, slowBody map[string]time.Duration
-	body           []byte
+	// slow is how long a host takes to answer, lateBody to begin its body after the
+	// head, and slowBody to give it after the first byte.
+	slow, lateBody, slowBody map[string]time.Duration
+	body                     []byte
 }
 
 func newNetwork(t testing.TB) *network {
 	return &network{
 		began: time.Now(), asked: map[string][]time.Duration{}, active: map[string]int{},
-		slow: map[string]time.Duration{}, slowBody: map[string]time.Duration{}, body: plainProfile(t),
+		slow: map[string]time.Duration{}, slowBody: map[string]time.Duration{}, lateBody: map[string]time.Duration{}, body: plainProfile(t),
 	}
 }
 
@@ -62,7 +63,7 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 		n.done(at)
 		return nil, req.Context().Err()
 	}
-	return &http.Response{StatusCode: http.StatusOK, Body: &slowBody{n: n, at: at, ctx: req.Context(), wait: n.slowBody[req.URL.Host], rest: bytes.NewReader(n.body)}}, nil
+	return &http.Response{StatusCode: http.StatusOK, Body: &slowBody{n: n, at: at, ctx: req.Context(), late: n.lateBody[req.URL.Host], wait: n.slowBody[req.URL.Host], rest: bytes.NewReader(n.body)}}, nil
 }
 
 func (n *network) done(at string) {
@@ -76,12 +77,23 @@ type slowBody struct {
 	n     *network
 	at    string
 	ctx   context.Context
+	late  time.Duration
 	wait  time.Duration
 	rest  io.Reader
+	first bool
 	began bool
 }
 
 func (b *slowBody) Read(p []byte) (int, error) {
+	if !b.first {
+		b.first = true
+		select {
+		case <-time.After(b.late):
+		case <-b.ctx.Done():
+			return 0, b.ctx.Err()
+		}
+		return b.rest.Read(p[:1])
+	}
 	if !b.began {
 		b.began = true
 		b.n.mu.Lock()
@@ -372,13 +384,30 @@ func TestTricklersAreCutOff(t *testing.T) {
 	})
 }
 
+// A body may begin as late as the timeout allows, after a head that was sent early, and
+// then be slow, as long as it makes progress.
+func TestBodiesMayBeginLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		cfg := manyTargets(2, "heap", "cpu")
+		cfg.CollectionInterval, cfg.MaxConcurrency, cfg.HTTP.Timeout = 2*time.Minute, 1, 90*time.Second
+		cfg.Profiles["cpu"], cfg.CountFrom = Profile{Enabled: true, Seconds: 30}, FromProcessStart
+		n.lateBody["t0:1"], n.slowBody["t0:1"] = 40*time.Second, 9*time.Second
+		s := n.run(t, cfg, 119*time.Second)
+		if len(s.Failures) != 0 || s.Fetches < 4 || s.Numbers == 0 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
 // slowSink takes its time, and counts who is there.
 type slowSink struct {
 	mu        sync.Mutex
 	now, most int
 }
 
-func (s *slowSink) ReportPprof(*profile.Profile, reporter.PprofMeta) error {
+func (s *slowSink) ReportPprof(context.Context, *profile.Profile, reporter.PprofMeta) error {
 	s.mu.Lock()
 	s.now++
 	s.most = max(s.most, s.now)

@@ -1,9 +1,13 @@
 package pprofreceiver
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,10 +17,11 @@ import (
 	"github.com/penstock-telemetry/penstock/reporter"
 )
 
-// A Sink takes profiles: reporter.OTLPReporter is one. It does not keep p. When
-// it returns an error it may have taken a part; the profile is not offered again.
+// A Sink takes profiles: reporter.OTLPReporter is one. It does not keep p. It may wait
+// for room until ctx ends. A *reporter.RefusedError says that it has taken nothing; with
+// other errors it may have taken a part, and the profile is not offered again.
 type Sink interface {
-	ReportPprof(p *profile.Profile, m reporter.PprofMeta) error
+	ReportPprof(ctx context.Context, p *profile.Profile, m reporter.PprofMeta) error
 }
 
 // maxSkew is the maximum difference between the clocks of a target and of this
@@ -28,6 +33,8 @@ type answer struct {
 	p *profile.Profile
 	// resource is the target's, attributes are on each sample.
 	resource, attributes libpf.Attributes
+	// named is mutex or block, which have the same sample types.
+	named string
 	// asked and done are when the fetch began and ended, by our clock.
 	asked, done time.Time
 }
@@ -53,79 +60,140 @@ func (a *answer) lasted() time.Duration {
 // counts is how many numbers a profile held, by what became of them.
 type counts struct{ taken, refused int }
 
-// deliver reports what a fetch brought: what is there now as it is, what
-// accumulates as the difference to the fetch before.
+// deliver reports what a fetch brought: what is there now and what a window has as it
+// is, what accumulates as the difference to the fetch before.
 func (e *Engine) deliver(j *jobState, a *answer) (n counts, err error) {
-	var gauges, cumulative []int
-	for i, t := range a.p.SampleType {
-		if accumulates(t.Type) && !j.window {
-			cumulative = append(cumulative, i)
-		} else {
-			gauges = append(gauges, i)
-		}
+	asIs, cumulative := j.columns(a.p)
+	if len(asIs) > 0 {
+		err = e.hand(&n, a, asIs, a.p.Sample, a.when(), a.lasted())
 	}
-	if len(gauges) > 0 && j.take != takeCumulative {
-		err = e.hand(&n, a, gauges, a.p.Sample, a.when(), a.lasted())
-	}
-	if len(cumulative) > 0 && j.take != takeGauges && err == nil {
+	if len(cumulative) > 0 && err == nil {
 		err = e.deliverSince(&n, j, a, cumulative)
 	}
 	return n, err
 }
 
+// columns returns the indices of the sample types that a job reports.
+func (j *job) columns(p *profile.Profile) (asIs, cumulative []int) {
+	for i, t := range p.SampleType {
+		switch counts := accumulates(t.Type); {
+		case counts && j.take == takeGauges, !counts && j.take == takeCumulative:
+		case j.changes && momentary(t.Type): // how much more or less, not how much
+		case counts && !j.window:
+			cumulative = append(cumulative, i)
+		default:
+			asIs = append(asIs, i)
+		}
+	}
+	return asIs, cumulative
+}
+
 // deliverSince reports what accumulated since the fetch before.
 func (e *Engine) deliverSince(n *counts, j *jobState, a *answer, cumulative []int) error {
-	before := j.before
-	r := read(a.p, cumulative, before)
+	r := read(a.p, cumulative, j.known()...)
 	if r.overflow {
 		return &failure{causeNotPprof, fmt.Errorf("%s counts below 0, or beyond the largest number", a.p.SampleType[cumulative[0]].Type)}
 	}
-	r.now.when, r.now.asked = a.when(), a.asked
-	start, lasted := a.when(), a.lasted()
-	report := j.read || e.cfg.CountFrom == FromProcessStart
-	if before == nil && j.read {
-		report = false // there was no room for the baseline: counting starts again
+	if len(r.now.stacks) == 0 && j.before != nil {
+		return nil // a profile without samples decides nothing
 	}
-	if before != nil {
-		start = before.when
-		if lasted = r.now.when.Sub(start); lasted <= 0 { // the target's clock was set back
-			lasted = max(a.asked.Sub(before.asked), 1)
-			start = r.now.when.Add(-lasted)
-		}
-		if r.restarted(before) {
-			e.restarts.Add(1)
-			before = nil
-		}
+	r.now.when, r.now.asked = a.when(), a.asked
+	before := r.predecessor(j.before, j.others)
+	// Without a baseline that there was once counting starts again: there was no room.
+	report := e.cfg.CountFrom == FromProcessStart && !j.read || j.before != nil
+	var err error
+	if report {
+		start, lasted := r.window(cmp.Or(before, j.before), a)
+		err = e.hand(n, a, cumulative, r.since(before), start, lasted)
+	}
+	if refused := (*reporter.RefusedError)(nil); errors.As(err, &refused) {
+		return err // the baseline stays, so that the next difference has all of it
 	}
 	j.read = true
-	room := e.remember(j, r.now)
-	if !report {
-		return room
+	e.noteProcess(j, before)
+	if before != nil {
+		r.now.keepHighest(before)
 	}
-	if err := e.hand(n, a, cumulative, r.since(before), start, lasted); err != nil {
+	room := e.remember(j, before, r.now)
+	if err != nil {
 		return err
 	}
 	return room
 }
 
-// remember makes b the baseline of a job, if there is room for it.
-func (e *Engine) remember(j *jobState, b *baseline) error {
+// window is the time that a difference is about: since the fetch before.
+func (r *reading) window(before *baseline, a *answer) (start time.Time, lasted time.Duration) {
+	if before == nil {
+		return a.when(), a.lasted()
+	}
+	start = before.when
+	if lasted = r.now.when.Sub(start); lasted <= 0 { // the target's clock was set back
+		lasted = max(a.asked.Sub(before.asked), 1)
+		start = r.now.when.Add(-lasted)
+	}
+	return start, lasted
+}
+
+// processesEvery is how often restarts are logged at most, for each target.
+const processesEvery = time.Minute
+
+// noteProcess counts and logs that another process has answered than the one before.
+// before is the baseline of the one that has.
+func (e *Engine) noteProcess(j *jobState, before *baseline) {
+	count, limit, text := &e.restarts, &j.of.restarted, "a pprof target was restarted: what it has counted since is reported (logged at most once in "
+	switch {
+	case j.before == nil || j.before == before:
+		return
+	case before != nil:
+		count, limit, text = &e.switches, &j.of.switched, "several processes answer as one pprof target, each is compared with itself: expected an address for each (logged at most once in "
+	}
+	count.Add(1)
+	if before == nil {
+		j.of.health.restarted()
+	}
+	if times, ok := limit.Allow(processesEvery); ok {
+		e.set.Logger.Info(text+processesEvery.String()+")",
+			slog.String("target", j.of.name), slog.String("profile", j.kind), slog.Int64("times", times))
+	}
+}
+
+// remember makes b the baseline of a job instead of before, which it goes on from, if
+// there is room for it. Those of other processes have what room is left.
+func (e *Engine) remember(j *jobState, before, b *baseline) error {
 	e.remembering.Lock()
 	defer e.remembering.Unlock()
-	old := 0
-	if j.before != nil {
-		old = j.before.bytes
+	old := j.baselineBytes()
+	others := j.known()
+	others = slices.DeleteFunc(others, func(o *baseline) bool {
+		o.idle++
+		return o == before || o.idle > maxIdle
+	})
+	slices.SortFunc(others, func(x, y *baseline) int { return cmp.Compare(x.idle, y.idle) })
+	others = others[:min(len(others), maxOthers)]
+	b.idle = 0
+	j.before, j.others = b, others
+	err := e.roomToRemember(j.baselineBytes() - old)
+	if err != nil && len(others) > 0 {
+		j.others = nil
+		err = e.roomToRemember(j.baselineBytes() - old)
 	}
-	j.before = b
-	err := e.roomToRemember(b.bytes - old)
 	if err != nil {
-		j.before, b = nil, &baseline{}
+		j.before, j.others = nil, nil
 	}
-	e.baselineBytes.Add(int64(b.bytes - old))
-	if b.bytes < old {
+	change := j.baselineBytes() - old
+	e.baselineBytes.Add(int64(change))
+	if change < 0 {
 		e.baselines.Settle()
 	}
 	return err
+}
+
+// baselineBytes is what a job remembers.
+func (j *jobState) baselineBytes() (n int) {
+	for _, b := range j.known() {
+		n += b.bytes
+	}
+	return n
 }
 
 // roomToRemember makes room for n bytes more of baselines.
@@ -145,7 +213,7 @@ func (e *Engine) roomToRemember(n int) error {
 func (e *Engine) hand(n *counts, a *answer, columns []int, samples []*profile.Sample, start time.Time, lasted time.Duration) error {
 	p := a.p
 	var kept []*profile.Sample
-	values := 0
+	values, stackless := 0, 0
 	for _, s := range samples {
 		has := 0
 		for _, c := range columns {
@@ -156,6 +224,9 @@ func (e *Engine) hand(n *counts, a *answer, columns []int, samples []*profile.Sa
 		if has > 0 {
 			kept = append(kept, s)
 			values += has
+			if len(s.Location) == 0 {
+				stackless += has
+			}
 		}
 	}
 	if len(kept) == 0 {
@@ -170,9 +241,9 @@ func (e *Engine) hand(n *counts, a *answer, columns []int, samples []*profile.Sa
 		SampleType: p.SampleType, DefaultSampleType: p.DefaultSampleType, Sample: kept,
 		Mapping: p.Mapping, Location: p.Location, Function: p.Function,
 		Comments: p.Comments, DocURL: p.DocURL, DropFrames: p.DropFrames, KeepFrames: p.KeepFrames,
-		TimeNanos: start.UnixNano(), DurationNanos: int64(lasted), PeriodType: p.PeriodType, Period: p.Period,
+		TimeNanos: start.UnixNano(), DurationNanos: int64(lasted), PeriodType: periodTypeOf(a.named, p), Period: p.Period,
 	}
-	err := e.sink.ReportPprof(out, reporter.PprofMeta{
+	err := e.sink.ReportPprof(e.handing, out, reporter.PprofMeta{
 		Resource: withExecutable(a.resource, p), Types: types, Start: start, Duration: lasted, Attributes: a.attributes,
 	})
 	if err != nil {
@@ -180,6 +251,7 @@ func (e *Engine) hand(n *counts, a *answer, columns []int, samples []*profile.Sa
 		return &failure{causeSink, fmt.Errorf("report the profile: %w", err)}
 	}
 	n.taken += values
+	e.withoutStack.Add(int64(stackless))
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 // A source is a target with all that the configuration says of it.
 type source struct {
 	name            string // for messages: host:port
+	instance        string // service.instance.id
 	resource        libpf.Attributes
 	interval, delay time.Duration
 	client          *config.HTTPClient
@@ -31,11 +32,13 @@ type job struct {
 	timed bool
 	wait  time.Duration
 	// window: the answer is about a window also where its types accumulate, for
-	// the process has taken the difference itself (?seconds=, delta_heap).
-	window bool
-	take   take
-	// attributes are on each sample.
+	// the process has taken the difference itself (?seconds=, delta_heap). changes:
+	// it has done so with what is there at the moment, too (?seconds=).
+	window, changes bool
+	take            take
+	// attributes are on each sample; named is the kind that they name.
 	attributes libpf.Attributes
+	named      string
 }
 
 // take is which sample types of a profile are reported.
@@ -88,7 +91,6 @@ func (c *Config) source(t *Target) (source, error) {
 	}
 	s := source{
 		name: u.Host, interval: c.CollectionInterval, delay: c.InitialDelay, client: &c.HTTP,
-		resource: c.resource(u, t.ServiceName, t.Attributes),
 	}
 	if t.CollectionInterval != 0 {
 		s.interval = t.CollectionInterval
@@ -110,7 +112,8 @@ func (c *Config) source(t *Target) (source, error) {
 			return s, fmt.Errorf("%s is one profile already: expected no path_prefix and no profiles beside it", config.RedactURL(u))
 		}
 		s.jobs = []job{exactJob(u)}
-		return s, s.checkTimeout()
+		s.instance, s.resource = instanceOf(u, path.Dir(u.Path)), c.resource(u, path.Dir(u.Path), t.ServiceName, t.Attributes)
+		return s, errors.Join(s.checkChanges(), s.checkTimeout())
 	case prefix != "" && t.PathPrefix != "":
 		return s, fmt.Errorf("%s has a path: expected no path_prefix beside it", config.RedactURL(u))
 	case prefix == "":
@@ -118,6 +121,7 @@ func (c *Config) source(t *Target) (source, error) {
 			prefix = c.PathPrefix
 		}
 	}
+	s.instance, s.resource = instanceOf(u, prefix), c.resource(u, prefix, t.ServiceName, t.Attributes)
 	if err := s.addJobs(u, prefix, profiles); err != nil {
 		return s, err
 	}
@@ -132,9 +136,9 @@ func (c *Config) exactSource(h *config.HTTPClient, interval, delay time.Duration
 	}
 	s := source{
 		name: u.Host, interval: interval, delay: delay, client: h,
-		resource: c.resource(u, "", nil), jobs: []job{exactJob(u)},
+		instance: instanceOf(u, path.Dir(u.Path)), resource: c.resource(u, path.Dir(u.Path), "", nil), jobs: []job{exactJob(u)},
 	}
-	return s, s.checkTimeout()
+	return s, errors.Join(s.checkChanges(), s.checkTimeout())
 }
 
 // parseTarget reads host:port, or a URL. A password in it is not repeated.
@@ -161,17 +165,21 @@ func namesProfile(u *url.URL) bool {
 
 // measuresDelta knows the paths of godeltaprof: delta_heap and so on.
 func measuresDelta(u *url.URL) bool {
-	return strings.HasPrefix(u.Path[strings.LastIndexByte(u.Path, '/')+1:], "delta_")
+	return strings.HasPrefix(path.Base(u.Path), deltaPrefix)
 }
+
+const deltaPrefix = "delta_"
 
 // exactJob fetches a URL as it is.
 func exactJob(u *url.URL) job {
 	asked := u.Query().Get("seconds")
 	seconds, _ := strconv.Atoi(asked)
-	j := job{kind: u.Path, url: u, window: asked != "" || measuresDelta(u), timed: seconds > 0}
+	j := job{kind: u.Path, url: u, window: asked != "" || measuresDelta(u), changes: asked != "", timed: seconds > 0}
+	if i, known := kindByPath(strings.Replace(u.Path, "/"+deltaPrefix, "/", 1)); known {
+		j.attributes, j.named = kinds[i].attributes(), kinds[i].ambiguous()
+	}
 	if i, known := kindByPath(u.Path); known {
 		j.kind, j.timed = kinds[i].name, j.timed || kinds[i].timed
-		j.attributes = kinds[i].attributes()
 		if kinds[i].timed && seconds <= 0 {
 			seconds = goCPUSeconds
 		}
@@ -188,18 +196,19 @@ func (s *source) addJobs(u *url.URL, prefix string, profiles Profiles) error {
 	both := heap.Enabled && allocs.Enabled
 	for i, k := range kinds {
 		p := profiles[k.name]
-		// One fetch of heap does for both, unless they are said to be elsewhere.
-		if !p.Enabled || i == allocsKind && both && heap.Path == "" && allocs.Path == "" {
+		// One fetch of heap does for both, unless they are said to be elsewhere. Some
+		// that measure differences (godeltaprof) begin the next with each fetch.
+		if !p.Enabled || i == allocsKind && both && heap.Path == allocs.Path {
 			continue
 		}
-		j := job{kind: k.name, timed: k.timed, take: takeAll, attributes: k.attributes()}
+		j := job{kind: k.name, timed: k.timed, take: takeAll, attributes: k.attributes(), named: k.ambiguous()}
 		last := k.path
 		if p.Path != "" {
 			last = p.Path
 		}
 		at := *u
 		at.Path, at.RawPath = path.Join("/", prefix, last), ""
-		j.url = &at
+		j.url, j.window = &at, measuresDelta(&at)
 		switch {
 		case k.timed:
 			seconds, err := s.cpuSeconds(p.Seconds)
@@ -210,7 +219,7 @@ func (s *source) addJobs(u *url.URL, prefix string, profiles Profiles) error {
 			at.RawQuery = "seconds=" + strconv.Itoa(seconds)
 		case i == allocsKind:
 			j.take = takeCumulative
-		case i == heapKind && both && (heap.Path != "" || allocs.Path != ""):
+		case i == heapKind && both && heap.Path != allocs.Path:
 			j.take = takeGauges
 		}
 		s.jobs = append(s.jobs, j)
@@ -234,6 +243,17 @@ func (s *source) cpuSeconds(asked int) (int, error) {
 	return max(seconds, 1), nil
 }
 
+// checkChanges refuses to ask for what a process has at the moment as a window: net/http/pprof
+// answers with differences, which are below 0 where there is less.
+func (s *source) checkChanges() error {
+	for _, j := range s.jobs {
+		if j.changes && momentary(j.kind) {
+			return fmt.Errorf("%s is what the process has at that moment: expected no seconds in %s", j.kind, config.RedactURL(j.url))
+		}
+	}
+	return nil
+}
+
 // checkTimeout refuses a timeout that no fetch of a timed profile could meet.
 func (s *source) checkTimeout() error {
 	for _, j := range s.jobs {
@@ -252,17 +272,31 @@ func (s *source) timeout(j *job) time.Duration {
 }
 
 // resource describes a target as OpenTelemetry's compatibility specification for
-// Prometheus does: there is no service.name unless one is configured.
-func (c *Config) resource(u *url.URL, name string, own map[string]string) libpf.Attributes {
+// Prometheus does: there is no service.name unless one is configured. Programs behind one
+// gateway differ by the path of their profiles, which is in the instance's id unless it is
+// net/http/pprof's own.
+func (c *Config) resource(u *url.URL, prefix, name string, own map[string]string) libpf.Attributes {
 	port := portOf(u)
 	number, _ := strconv.ParseInt(port, 10, 64) // ParseHTTPEndpoint has looked at it
 	list := []libpf.Attribute{
-		libpf.StringAttr("service.instance.id", net.JoinHostPort(u.Hostname(), port)),
+		libpf.StringAttr("service.instance.id", instanceOf(u, prefix)),
 		libpf.StringAttr("server.address", u.Hostname()),
 		libpf.IntAttr("server.port", number),
 		libpf.StringAttr("url.scheme", u.Scheme),
 	}
+	if prefix = path.Join("/", prefix); prefix != defaultPrefix {
+		list = append(list, libpf.StringAttr("url.path", prefix))
+	}
 	return libpf.NewAttributes(append(list, c.commonAttributes(name, own)...)...)
+}
+
+// instanceOf is host:port, with the path of the profiles unless it is the default.
+func instanceOf(u *url.URL, prefix string) string {
+	instance := net.JoinHostPort(u.Hostname(), portOf(u))
+	if prefix = path.Join("/", prefix); prefix != defaultPrefix {
+		instance += prefix
+	}
+	return instance
 }
 
 // commonAttributes are those that the configuration gives, the last one of a key

@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/internal/pprofconv"
 )
 
 // maxLayers of gzip are undone: pprof's own, and that of a proxy.
@@ -85,8 +86,8 @@ func readAll(from io.Reader, max int, r *room) ([]byte, error) {
 }
 
 // parse makes a profile of bytes that were not checked yet. It holds no more
-// than maxBytes of them decompressed.
-func parse(data []byte, maxBytes int, r *room) (p *profile.Profile, err error) {
+// than maxBytes of them decompressed. legacy also takes the formats from before protobuf.
+func parse(data []byte, maxBytes int, r *room, legacy bool) (p *profile.Profile, err error) {
 	for layer := 0; bytes.HasPrefix(data, []byte{0x1f, 0x8b}) && layer < maxLayers; layer++ {
 		z, err := gzip.NewReader(bytes.NewReader(data))
 		if err == nil {
@@ -96,14 +97,18 @@ func parse(data []byte, maxBytes int, r *room) (p *profile.Profile, err error) {
 			return nil, asFailure(causeNotPprof, fmt.Errorf("decompress the profile: %w", err))
 		}
 	}
+	read := profile.ParseUncompressed
 	tree, err := weigh(data)
+	if legacy && isLegacy(data) {
+		tree, err, read = legacyWeight*len(data), nil, profile.ParseData
+	}
 	if err != nil {
 		return nil, err
 	}
 	if err := allowed("parsed", tree, maxBytes, r); err != nil {
 		return nil, err
 	}
-	if p, err = parseTree(data); err != nil {
+	if p, err = parseTree(data, read); err != nil {
 		return nil, err
 	}
 	r.keep(tree)
@@ -118,7 +123,28 @@ func allowed(doing string, n, maxBytes int, r *room) error {
 	return r.reserve(n)
 }
 
-func parseTree(data []byte) (p *profile.Profile, err error) {
+// legacyWeight is what the parser takes of memory for a byte of a legacy format: the
+// shortest line of text, of about 20 bytes, is a sample with a location.
+const legacyWeight = 64
+
+// isLegacy recognizes the formats of gperftools and of Go before protobuf: text of heap,
+// contention, thread and goroutine profiles, and binary CPU profiles. Protobuf of a
+// profile begins with a message (a byte of 0x0a), which is the end of a line in text.
+func isLegacy(data []byte) bool {
+	if pprofconv.IsLegacyCPU(data) {
+		return true
+	}
+	line, _, _ := bytes.Cut(data[:min(len(data), 256)], []byte("\n"))
+	for _, begins := range []string{"heap profile:", "--- contention", "--- mutex", "--- heap", "--- growth", "--- threadz", "--- Thread", "heap_v2/", "growth:", "fragmentation:"} {
+		if bytes.HasPrefix(line, []byte(begins)) {
+			return true
+		}
+	}
+	kind, rest, ok := bytes.Cut(line, []byte(" profile: total "))
+	return ok && len(kind) > 0 && len(rest) > 0 // "goroutine profile: total 7"
+}
+
+func parseTree(data []byte, read func([]byte) (*profile.Profile, error)) (p *profile.Profile, err error) {
 	defer func() {
 		// A parser that meets what its authors did not think of must not take the
 		// process with it.
@@ -126,7 +152,7 @@ func parseTree(data []byte) (p *profile.Profile, err error) {
 			p, err = nil, &failure{causeNotPprof, fmt.Errorf("parse the profile: the parser gave up: %v", r)}
 		}
 	}()
-	p, err = profile.ParseUncompressed(data)
+	p, err = read(data)
 	if err == nil {
 		err = p.CheckValid()
 	}

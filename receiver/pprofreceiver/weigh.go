@@ -217,6 +217,18 @@ const (
 	reportedFixed  = 640 << 10 // parts of the log
 )
 
+// The reporter's bounds. A window is half of maxWindowBytes. A profile that is larger
+// waits for the window to be written, and for the requests to be passed on.
+const (
+	maxWindowBytes  = 32 << 20
+	maxPendingBytes = 64 << 20
+)
+
+// maxReportedBytes is the most that the reporter holds, however large the profile is: six
+// times the window (itself, and what it is made into), 32 bytes for each event of 12 in
+// its log, and what is pending.
+const maxReportedBytes = maxWindowBytes/2*(6+3) + maxPendingBytes
+
 // reportedBytes returns an upper bound of what a reporter holds more with a profile.
 func reportedBytes(p *profile.Profile) int {
 	n := reportedFixed

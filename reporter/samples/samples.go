@@ -86,8 +86,9 @@ type Origin struct {
 	Period     int64
 	Shape      Shape
 	// Start and Duration are the time that Totals were collected in; a Duration of 0
-	// is a moment. A Start that is zero, or before 1970, is unknown: the reporting
-	// interval takes the place of both.
+	// is a moment. A Start that is zero, or before 1970, is unknown: then the time is
+	// the Duration up to the end of the reporting interval, or that interval. A Start of
+	// 1970 (time.Unix(0, 0)) is written as it is, which means unknown.
 	Start    time.Time
 	Duration time.Duration
 	// Attributes are of the Profile.

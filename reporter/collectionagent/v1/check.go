@@ -29,6 +29,8 @@ const (
 	MaxMetricValues = 8192
 	// SequenceWindow is how many numbers of an instance an agent remembers.
 	SequenceWindow = 1024
+	// MaxUnknownTraces is how many traces an answer asks for.
+	MaxUnknownTraces = 16384
 )
 
 // Fault is a rule that a message breaks.

@@ -12,7 +12,11 @@
 // same sequence number. The agent answers OK to a number that it has seen and
 // ignores the contents. It remembers the last 1024 numbers of an instance; a
 // number further behind the highest is refused. An agent that was restarted
-// remembers nothing, neither numbers nor stacks.
+// remembers nothing, neither numbers nor stacks: it asks for what it needs
+// (ReportResponse), and the reporter sends that again, in requests of their own,
+// with what it knows of the frames. Until then, and if the reporter does not know
+// it any more, samples wait for two report intervals of the agent, and then have
+// no stack.
 //
 // Answers beside OK:
 //
@@ -167,11 +171,17 @@ func (x *ReportRequest) GetMetrics() []*MetricValues {
 	return nil
 }
 
-// ReportResponse is empty: the status OK is the answer.
+// ReportResponse is usually empty: the status OK is the answer.
 type ReportResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hashes of traces that counts in the request name, and whose frames the
+	// agent does not have: 16 bytes each, at most 16384, each once.
+	UnknownTraces [][]byte `protobuf:"bytes,1,rep,name=unknown_traces,json=unknownTraces,proto3" json:"unknown_traces,omitempty"`
+	// The agent did not know the instance before this request, whose number is not
+	// the first: it has no host metadata either.
+	UnknownInstance bool `protobuf:"varint,2,opt,name=unknown_instance,json=unknownInstance,proto3" json:"unknown_instance,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ReportResponse) Reset() {
@@ -202,6 +212,20 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
 	return file_reporter_collectionagent_v1_collectionagent_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ReportResponse) GetUnknownTraces() [][]byte {
+	if x != nil {
+		return x.UnknownTraces
+	}
+	return nil
+}
+
+func (x *ReportResponse) GetUnknownInstance() bool {
+	if x != nil {
+		return x.UnknownInstance
+	}
+	return false
 }
 
 // TraceFrames is a stack, leaf first: three parallel lists, of at most 8192 frames.
@@ -706,8 +730,10 @@ const file_reporter_collectionagent_v1_collectionagent_proto_rawDesc = "" +
 	"\vexecutables\x18\x06 \x03(\v2/.penstock.collectionagent.v1.ExecutableMetadataR\vexecutables\x12E\n" +
 	"\asymbols\x18\a \x03(\v2+.penstock.collectionagent.v1.FallbackSymbolR\asymbols\x12?\n" +
 	"\x05hosts\x18\b \x03(\v2).penstock.collectionagent.v1.HostMetadataR\x05hosts\x12C\n" +
-	"\ametrics\x18\t \x03(\v2).penstock.collectionagent.v1.MetricValuesR\ametrics\"\x10\n" +
-	"\x0eReportResponse\"p\n" +
+	"\ametrics\x18\t \x03(\v2).penstock.collectionagent.v1.MetricValuesR\ametrics\"b\n" +
+	"\x0eReportResponse\x12%\n" +
+	"\x0eunknown_traces\x18\x01 \x03(\fR\runknownTraces\x12)\n" +
+	"\x10unknown_instance\x18\x02 \x01(\bR\x0funknownInstance\"p\n" +
 	"\vTraceFrames\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\fR\x04hash\x12\x19\n" +
 	"\bfile_ids\x18\x02 \x01(\fR\afileIds\x12\x1c\n" +

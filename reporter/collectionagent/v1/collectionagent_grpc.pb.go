@@ -12,7 +12,11 @@
 // same sequence number. The agent answers OK to a number that it has seen and
 // ignores the contents. It remembers the last 1024 numbers of an instance; a
 // number further behind the highest is refused. An agent that was restarted
-// remembers nothing, neither numbers nor stacks.
+// remembers nothing, neither numbers nor stacks: it asks for what it needs
+// (ReportResponse), and the reporter sends that again, in requests of their own,
+// with what it knows of the frames. Until then, and if the reporter does not know
+// it any more, samples wait for two report intervals of the agent, and then have
+// no stack.
 //
 // Answers beside OK:
 //

@@ -162,3 +162,10 @@ func (j *Join) resolveFile(x *file) {
 	}
 	x.epoch = j.epoch
 }
+
+// Has reports whether the frames of a stack are known. It counts as use.
+func (j *Join) Has(h libpf.TraceHash) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.stacks.get(h) != nil
+}

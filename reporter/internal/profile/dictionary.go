@@ -189,18 +189,15 @@ func (d *dictionary) location(f libpf.Frame) int32 {
 	return d.locations.of(d.seed, l)
 }
 
-// frameSet is the attributes of a frame: its type, unless they name one.
+// frameSet is the attributes of a frame: its type, unless they name one. An unknown type
+// is written too: some backends refuse a location without one.
 func (d *dictionary) frameSet(f *libpf.Frame) int32 {
 	if f.Attributes == "" {
 		if set, ok := d.types[f.Type]; ok {
 			return set
 		}
 	}
-	attributes := f.Attributes
-	if f.Type != libpf.UnknownFrame {
-		attributes = libpf.NewAttributes(libpf.StringAttr(keyFrameType, f.Type.Attribute())).With(slices.Collect(f.Attributes.All())...)
-	}
-	set := d.set(attributes)
+	set := d.set(libpf.NewAttributes(libpf.StringAttr(keyFrameType, f.Type.Attribute())).With(slices.Collect(f.Attributes.All())...))
 	if f.Attributes == "" {
 		d.types[f.Type] = set
 	}

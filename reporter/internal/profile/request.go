@@ -99,6 +99,7 @@ type requests struct {
 	written          int // samples
 	tooLarge         int
 	scratch, setIDs  []int32
+	repeats          []uint64
 }
 
 type assignment struct {
@@ -167,7 +168,7 @@ func (r *requests) add(i int32) {
 	for from, to := r.first[i], r.first[i+1]; from < to; {
 		r.close(r.samples[i].group)
 		// Times alone that are too many need not be tried.
-		if r.groups[r.samples[i].group].origin.Shape == samples.Totals || 8*int(to-from) <= r.o.MaxRequestBytes {
+		if r.groups[r.samples[i].group].shape == samples.Totals || 8*int(to-from) <= r.o.MaxRequestBytes {
 			before := r.mark()
 			r.sample(i, from, to)
 			if r.size() <= r.o.MaxRequestBytes {
@@ -197,7 +198,7 @@ func (r *requests) add(i int32) {
 // fitting returns how many of a sample's events fit into a request of their own.
 func (r *requests) fitting(i int32, from, to uint32) uint32 {
 	g := &r.groups[r.samples[i].group]
-	if g.origin.Shape == samples.Totals {
+	if g.shape == samples.Totals {
 		return 0 // all events are one number
 	}
 	before := r.mark()
@@ -209,8 +210,11 @@ func (r *requests) fitting(i int32, from, to uint32) uint32 {
 	}
 	room = max(room-2*4, 0) // the lists' lengths grow
 	each := 8
-	if g.withValues() {
+	switch {
+	case g.shape == samples.TimestampsAndValues:
 		each += binary.MaxVarintLen64
+	case g.valued:
+		each *= int(r.o.maxRepeats())
 	}
 	return min(to-from, 1+uint32(room/each))
 }
@@ -226,11 +230,13 @@ func (r *requests) sample(i int32, from, to uint32) {
 	b.AddAttributeIndices(r.set(s.set)...)
 	b.SetLinkIndex(r.link(s.link))
 	switch times := r.times[from:to]; {
-	case g.origin.Shape == samples.Totals:
+	case g.shape == samples.Totals:
 		b.AddValues(r.total(from, to))
-	case g.withValues():
+	case g.shape == samples.TimestampsAndValues:
 		r.addValues(b, from, to)
 		b.AddTimestampsUnixNano(times...)
+	case g.valued:
+		b.AddTimestampsUnixNano(r.repeated(from, to)...)
 	default:
 		b.AddTimestampsUnixNano(times...)
 	}
@@ -258,6 +264,18 @@ func (r *requests) addValues(b otlp.SampleBuilder, from, to uint32) {
 		ones[i] = 1
 	}
 	b.AddValues(ones...)
+}
+
+// repeated returns the time of each event as often as it counts.
+func (r *requests) repeated(from, to uint32) []uint64 {
+	list := r.repeats[:0]
+	for i := from; i < to; i++ {
+		for range r.values[i] {
+			list = append(list, r.times[i])
+		}
+	}
+	r.repeats = list
+	return list
 }
 
 // openGroup begins the messages around a sample.
@@ -310,17 +328,27 @@ func (r *requests) keyValue(b otlp.KeyValueBuilder, a libpf.Attribute) {
 func (r *requests) header(g *group) {
 	b, o := r.profile, &g.origin
 	r.valueType(b.SetSampleType(), o.SampleType)
-	start, duration := g.start, g.end-g.start
-	if o.Shape == samples.Totals && o.Start.UnixNano() > 0 {
-		start, duration = uint64(o.Start.UnixNano()), uint64(max(o.Duration, 0))
-	}
+	start, duration := g.time()
 	b.SetTimeUnixNano(start)
 	b.SetDurationNano(duration)
-	if o.PeriodType != (samples.ValueType{}) {
-		r.valueType(b.SetPeriodType(), o.PeriodType)
-	}
+	r.valueType(b.SetPeriodType(), o.PeriodType) // also if it is empty: some backends refuse a Profile without
 	b.SetPeriod(o.Period)
 	b.AddAttributeIndices(r.set(r.dict.set(o.Attributes))...)
+}
+
+// time returns when a Profile begins and how long it is. Of Totals whose time is unknown
+// the duration may be known: they end with the window.
+func (g *group) time() (start, duration uint64) {
+	o := &g.origin
+	known := max(o.Duration, 0)
+	switch {
+	case o.Shape != samples.Totals:
+	case !o.Start.IsZero() && o.Start.UnixNano() >= 0:
+		return uint64(o.Start.UnixNano()), uint64(known)
+	case known > 0 && uint64(known) < g.end:
+		return g.end - uint64(known), uint64(known)
+	}
+	return g.start, g.end - g.start
 }
 
 func (r *requests) valueType(b otlp.ValueTypeBuilder, v samples.ValueType) {

@@ -82,21 +82,32 @@ type stackKey struct {
 	trace  libpf.TraceHash
 	byHash bool
 	since  int64 // when a stack that waits for its frames was first counted, Unix ns; 0: now
+	offer  bool  // it counts only if it is kept
 }
 
 // Event takes one sample with its frames.
 func (s *Store) Event(frames libpf.Frames, labels map[string]string, m *samples.TraceEventMeta) Taken {
+	return s.event(stackKey{frames: frames}, labels, m)
+}
+
+// Offer is Event for a caller that offers again what was not kept: only what is kept
+// is counted.
+func (s *Store) Offer(frames libpf.Frames, labels map[string]string, m *samples.TraceEventMeta) Taken {
+	return s.event(stackKey{frames: frames, offer: true}, labels, m)
+}
+
+func (s *Store) event(k stackKey, labels map[string]string, m *samples.TraceEventMeta) Taken {
 	var hash uint64
 	if s.cfg.HashStack != nil {
-		hash = s.cfg.HashStack(frames)
+		hash = s.cfg.HashStack(k.frames)
 	} else {
-		hash = hashFrames(s.seed, frames)
+		hash = hashFrames(s.seed, k.frames)
 	}
 	value := m.Value
 	if m.Origin.Shape == samples.Timestamps {
 		value = 1
 	}
-	return s.add(stackKey{frames: frames}, hash, labels, m, uint64(m.Timestamp), value)
+	return s.add(k, hash, labels, m, uint64(m.Timestamp), value)
 }
 
 // Count takes count samples of a stack whose frames are asked for when the window
@@ -113,31 +124,44 @@ func (s *Store) add(k stackKey, stackHash uint64, labels map[string]string, m *s
 	metaHash := hashMeta(s.seed, m, labels)
 	hash := mix(stackHash, metaHash)
 	sh := s.lock(stackHash >> (64 - shardBits))
-	if k.since == 0 {
-		sh.counts.Reported++
-	}
 	if sh.closed {
-		sh.counts.Closed++
-		sh.mu.Unlock()
-		return Closed
+		return sh.refuse(&k, Closed)
 	}
 	t := sh.t
 	grown := 0
 	i, known := t.samples.find(hash, func(i uint32) bool { return t.isSample(i, &k, m, labels) })
 	if (!known || t.log.atEnd(value != 1)) && s.full() {
-		sh.counts.Full++
-		sh.mu.Unlock()
-		return Full
+		return sh.refuse(&k, Full)
 	}
 	if !known {
 		i, grown = t.newSample(&s.frames, hash, stackHash, metaHash, &k, m, labels)
 	}
 	grown += t.log.add(&s.chunks, i, time, value)
+	if k.since == 0 {
+		sh.counts.Reported++
+	}
 	sh.mu.Unlock()
 	if grown > 0 {
 		s.charge(grown)
 	}
 	return Kept
+}
+
+// refuse counts a sample that is not kept, and unlocks the shard.
+func (sh *shard) refuse(k *stackKey, why Taken) Taken {
+	defer sh.mu.Unlock()
+	if k.offer {
+		return why
+	}
+	if k.since == 0 {
+		sh.counts.Reported++
+	}
+	if why == Closed {
+		sh.counts.Closed++
+	} else {
+		sh.counts.Full++
+	}
+	return why
 }
 
 // lock locks shard i, or the one beside it if that one is locked: a stack that

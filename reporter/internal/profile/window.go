@@ -41,13 +41,47 @@ const noStack = -1
 type group struct {
 	resource int32
 	origin   samples.Origin
-	valued   bool // some event counts other than 1
+	valued   bool          // some event counts other than 1
+	shape    samples.Shape // as it is written
 	// start and end are the window, and all of the group's events; Unix ns.
 	start, end uint64
 }
 
-// withValues reports whether events have a number beside their time.
-func (g *group) withValues() bool { return g.valued || g.origin.Shape == samples.TimestampsAndValues }
+// A Profile of Timestamps in which an event counts n has its time n times: some backends
+// refuse a sample of several numbers. That is as large as if each had been reported by
+// itself, so it is bounded: an event may count up to maxRepeats, and up to one of
+// repeatsDivisor parts of a request; all of a Profile up to what a request has room for.
+// Beyond that, and for an event that counts 0, the numbers are beside the times.
+const (
+	maxRepeats     = 4096
+	repeatsDivisor = 128
+)
+
+func (o *Options) maxRepeats() int64 { return int64(min(maxRepeats, o.MaxRequestBytes/repeatsDivisor)) }
+
+// settle sets how the samples of groups are written.
+func (p *layoutBuilder) settle() {
+	counts := make([]int64, len(p.groups))
+	for i := range p.groups {
+		p.groups[i].shape = p.groups[i].origin.Shape
+	}
+	if p.values == nil {
+		return
+	}
+	for i, s := range p.samples {
+		g := &p.groups[s.group]
+		if g.shape != samples.Timestamps {
+			continue
+		}
+		for _, v := range p.values[p.first[i]:p.first[i+1]] {
+			counts[s.group] += v
+			if v < 1 || v > p.o.maxRepeats() || counts[s.group] > int64(p.o.MaxRequestBytes/8) {
+				g.shape = samples.TimestampsAndValues
+				break
+			}
+		}
+	}
+}
 
 // layout is a window in the order and the shape in which it will be written.
 type layout struct {
@@ -115,6 +149,7 @@ func (w *Window) layout(o *Options) *layoutBuilder {
 		p.merge(i, t)
 	}
 	p.sortEvents()
+	p.settle()
 	p.sortSamples()
 	return p
 }
@@ -318,6 +353,11 @@ func (p *layoutBuilder) sortEvents() {
 	p.bounds()
 }
 
+// maxAhead is how far after the window an event may be: clocks differ. What is farther
+// ahead has a wrong time, and is put at the end of the window: a Profile contains the
+// times of its samples, and must not become years long.
+const maxAhead = uint64(24 * time.Hour)
+
 // bounds gives each group the time of the window, widened to its own events. Totals
 // have no times.
 func (p *layoutBuilder) bounds() {
@@ -329,7 +369,12 @@ func (p *layoutBuilder) bounds() {
 		if g.origin.Shape == samples.Totals {
 			continue
 		}
-		for _, t := range p.times[p.first[i]:p.first[i+1]] {
+		times := p.times[p.first[i]:p.first[i+1]]
+		for k, t := range times {
+			if t > uint64(p.w.end) && t-uint64(p.w.end) > maxAhead {
+				t = uint64(p.w.end)
+				times[k] = t
+			}
 			g.start = min(g.start, t)
 			if t >= g.end {
 				g.end = t + 1
