@@ -834,9 +834,9 @@ func TestDecodeJSONEndsWithItsContext(t *testing.T) {
 // The first key that is not known is reported, with what would be.
 func TestUnknownField(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"resourceLogs":[{}]}`:                           "",
-		`{"resourceSpans":[{}]}`:                          `"resourceSpans" [resourceLogs]`,
-		`{ "a\u0062" : 1, "b":2}`:                         `"a\u0062" [resourceLogs]`,
+		`{"resourceLogs":[{}]}`:                            "",
+		`{"resourceSpans":[{}]}`:                           `"resourceSpans" [resourceLogs]`,
+		`{ "a\u0062" : 1, "b":2}`:                          `"a\u0062" [resourceLogs]`,
 		`{"resourceLogs":[{"scopeLog":[{}],"other":"x"}]}`: `"scopeLog" [resource scopeLogs schemaUrl]`,
 	} {
 		_, u, err := DecodeJSONContext(t.Context(), make([]byte, 0, 100), Logs, []byte(text))

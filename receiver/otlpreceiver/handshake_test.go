@@ -39,7 +39,9 @@ func TestFailedHandshakes(t *testing.T) {
 		_, _ = io.WriteString(plain, "POST /v1/traces HTTP/1.1\r\n\r\n")
 		_, _ = io.ReadAll(plain)
 		_ = plain.Close()
-		count := func() int64 { return r.metric("otelcol_receiver_refused_connections", "transport="+transport, "reason=handshake") }
+		count := func() int64 {
+			return r.metric("otelcol_receiver_refused_connections", "transport="+transport, "reason=handshake")
+		}
 		r.waitFor(func() bool { return count() >= 2 })
 		if n := count(); n != 2 {
 			t.Errorf("%s: %d handshakes are counted, want 2", transport, n)

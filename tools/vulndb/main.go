@@ -95,8 +95,8 @@ type vuln struct {
 
 // report is what the index needs of a report in the OSV format.
 type report struct {
-	ID        string
-	Affected  []struct {
+	ID       string
+	Affected []struct {
 		Package struct{ Name string }
 		Ranges  []struct {
 			Events []struct{ Fixed string }
