@@ -62,7 +62,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Validate checks the section "otlp".
+// Validate checks the section "otlp", and moves HeadersList to Headers.
 func (c *OTLPConfig) Validate() error {
 	var errs []error
 	if c.Protocol != "" && !slices.Contains(protocols(), c.Protocol) {
@@ -83,7 +83,10 @@ func (c *OTLPConfig) Validate() error {
 	if !slices.Contains([]string{"", explicitBuckets, exponentialBuckets}, c.DefaultHistogramAggregation) {
 		errs = append(errs, config.Atf("default_histogram_aggregation", "expected %s or %s, found %q", explicitBuckets, exponentialBuckets, c.DefaultHistogramAggregation))
 	}
-	_, err := c.headers()
+	all, err := c.headers()
+	if err == nil {
+		c.Headers, c.HeadersList = all, "" // a printed configuration shows their names
+	}
 	return errors.Join(append(errs, config.At("headers_list", err))...)
 }
 
