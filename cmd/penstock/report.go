@@ -199,10 +199,10 @@ func (f *reportFlags) run(cmd *cobra.Command) error {
 		}
 	}
 	err = f.untilEnd(cmd.Context(), engine, show, screen.refresh(f.interval))
-	err = errors.Join(err, engine.Shutdown(context.Background()))
 	// The context of the command has ended already, so Shutdown needs a new one.
 	ctx, cancel := context.WithTimeout(context.Background(), f.to.StopTimeout)
 	defer cancel()
+	err = errors.Join(err, engine.Shutdown(ctx))
 	stopped := rep.Shutdown(ctx)
 	screen.clear()
 	return errors.Join(err, f.summary(cmd, engine, rep.Stats().Samples, stopped))
