@@ -69,8 +69,8 @@ func textsOf(err error) []string {
 // builtInName is the name of the built-in default in errors.
 const builtInName = "built-in"
 
-// builtInText is the configuration without a file: it shows all data that
-// arrives.
+// builtInText is the configuration without a file: it shows what arrives, and of more
+// than five requests of a signal in a second every five hundredth.
 const builtInText = `receivers:
   otlp:
     protocols:
@@ -78,6 +78,9 @@ const builtInText = `receivers:
       http:
 exporters:
   debug:
+    verbosity: normal
+    sampling_initial: 5
+    sampling_thereafter: 500
 service:
   pipelines:
     traces:
