@@ -18,7 +18,7 @@ const patient = 45 * time.Second
 // because it is one, and not because nothing follows it: idle connections are not
 // bounded.
 const (
-	fastGRPC  = ", keepalive: {server_parameters: {max_connection_idle: 1s}}"
+	fastGRPC  = ", min_body_rate_kib: 64, keepalive: {server_parameters: {max_connection_idle: 1s}}"
 	fastHTTP  = ", read_header_timeout: 3s, read_timeout: 5s, write_timeout: 10s, idle_timeout: 5s"
 	floodGRPC = ", max_concurrent_streams: 20" // an HTTP port has 250, the default of net/http
 	floodHTTP = ", idle_timeout: 1h"
