@@ -119,8 +119,10 @@ func TestTimeoutsAreNotAbuse(t *testing.T) {
 					all.Wait()
 				}
 				good()
-				if n := r.metric("otelcol_receiver_refused_connections", "reason=abuse"); n > 0 || dials.Load() != 1 {
-					t.Errorf("%d connections were closed for abuse, the client needed %d", n, dials.Load())
+				// A connection that the receiver closes is counted, whatever the reason. That the
+				// client dialled again says less: it does so for reasons of its own, too.
+				if n := r.metric("otelcol_receiver_refused_connections"); n > 0 {
+					t.Errorf("%d connections were closed, the client needed %d: %s", n, dials.Load(), r.logs.String())
 				}
 			})
 		}

@@ -176,7 +176,7 @@ func TestCompressionAlgorithms(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := newRig(t, cfg)
-			for _, encoding := range append(all, "identity", "GZIP", "x-gzip") {
+			for _, encoding := range slices.Concat(all, []string{"identity", "GZIP", "x-gzip"}) {
 				coding := map[string]string{"identity": "", "GZIP": "gzip", "x-gzip": "gzip"}[encoding]
 				if coding == "" && encoding != "identity" {
 					coding = encoding
