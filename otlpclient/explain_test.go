@@ -2,6 +2,7 @@ package otlpclient
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -38,10 +39,8 @@ func TestErrorsSayTheCause(t *testing.T) {
 		"gRPC to HTTP/1":          {grpc(plain, true), "seems to speak HTTP/1 here"},
 		"gRPC to a port with TLS": {grpc(closes, true), "seems to expect TLS"},
 		"gRPC with TLS to plain":  {grpc(plain, false), "expected tls.insecure: true"},
-		"gRPC to an unknown host": {grpc("nowhere.invalid:4317", true), "cannot be resolved"},
 		"HTTP to gRPC":            {newHTTP(t, "http://"+h2, nil), "a port for gRPC needs an exporter for gRPC"},
 		"HTTP with TLS to plain":  {newHTTP(t, "https://"+plain, nil), "http://"},
-		"HTTP to an unknown host": {newHTTP(t, "http://nowhere.invalid:4318", nil), "nowhere.invalid"},
 	} {
 		_, err := send(t, tt.sender, otlp.Traces, text(100))
 		if e := asError(t, err); !e.Retryable || !strings.Contains(err.Error(), tt.want) {
@@ -78,5 +77,19 @@ func TestProxyStatusesAreRetryable(t *testing.T) {
 		if e := classifyHTTP(status, "", time.Now()); e.Retryable != want {
 			t.Errorf("%d: retryable is %t", status, e.Retryable)
 		}
+	}
+}
+
+// The errors of gRPC for a host that cannot be resolved do not say so.
+func TestUnresolvableHostIsExplained(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"no children to pick from", "name resolver error: produced zero addresses"} {
+		cause := errors.New(text)
+		if err := explained(cause); !errors.Is(err, cause) || !strings.Contains(err.Error(), "the name of the host cannot be resolved") {
+			t.Error(err)
+		}
+	}
+	if err := errors.New("something else"); explained(err) != err {
+		t.Error("another error was changed")
 	}
 }
