@@ -144,10 +144,16 @@ func (r *replay) sendFile(ctx context.Context, name string, signal otlp.Signal) 
 		return err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil {
-		r.file, r.size = name, info.Size()
+	info, err := file.Stat()
+	if err != nil {
+		return err
 	}
-	requests, err := fileexporter.NewRequests(file, signal, maxReplayBytes)
+	r.file, r.size = name, info.Size()
+	src := io.Reader(file)
+	if info.Mode().IsRegular() {
+		src = io.LimitReader(file, r.size) // the server may append to the same file
+	}
+	requests, err := fileexporter.NewRequests(src, signal, maxReplayBytes)
 	if err != nil {
 		return err
 	}
