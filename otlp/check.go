@@ -263,11 +263,8 @@ func (w *walk) run(msg uint8) (items int, err error) {
 		}
 		inner := depth
 		switch e.op {
-		case opBytes:
-			i = next
-			continue
-		case opID:
-			if n != int(e.arg) && n != 0 {
+		case opBytes, opID:
+			if e.op == opID && n != int(e.arg) && n != 0 {
 				return 0, w.fail(start, top, msg, &idError{n, int(e.arg)})
 			}
 			i = next

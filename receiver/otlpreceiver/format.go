@@ -1,6 +1,7 @@
 package otlpreceiver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -77,7 +78,9 @@ func (j *jsonReader) toWire(ctx context.Context, r *frontend.Request, body *[]by
 		out, unknown, err := otlp.DecodeJSONContext(ctx, (*buf)[:0:room], s, text)
 		if err == nil {
 			j.learn(s, len(text), len(out))
-			r.Notice = noticeOf(s, text, out, unknown)
+			if unknown.End > 0 {
+				r.Notice = noticeOf(s, text, unknown)
+			}
 			*buf = out
 			return buf, nil
 		}
@@ -114,21 +117,19 @@ func (j *jsonReader) learn(s otlp.Signal, text, wire int) {
 	}
 }
 
-// noticeOf returns the message for the client of a request in JSON that has no items and a
-// field that is not known, such as that of another signal.
-func noticeOf(s otlp.Signal, text, request []byte, u otlp.UnknownField) string {
-	if u.End == 0 {
-		return ""
+// noticeOf returns what to say about a request in JSON without items that has a field
+// that is not known, such as that of another signal.
+func noticeOf(s otlp.Signal, text []byte, u otlp.UnknownField) func() string {
+	const most = 100 // of a key, which outlives the text
+	key := bytes.Trim(u.Key(text), `"`)
+	name, other := string(key[:min(len(key), most)]), u.Signal(text)
+	return func() string {
+		notice := "the request has no items of " + s.String() + "; the field " + frontend.Quote(name) + " is not known"
+		if other.Valid() {
+			return notice + ": it is one of " + other.String() + ", which are sent to " + other.Spec().Path
+		}
+		return notice + suggest.Known(name, u.Known())
 	}
-	if items, err := otlp.Check(s, request); err != nil || items > 0 {
-		return ""
-	}
-	key := strings.Trim(string(u.Key(text)), `"`)
-	notice := "the request has no items of " + s.String() + "; the field " + frontend.Quote(key) + " is not known"
-	if other := u.Signal(text); other.Valid() {
-		return notice + ": it is one of " + other.String() + ", which are sent to " + other.Spec().Path
-	}
-	return notice + suggest.Known(key, u.Known())
 }
 
 // formatFor finds the format of a Content-Type. known is false if it is the one

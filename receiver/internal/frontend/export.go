@@ -42,16 +42,16 @@ func (r *Request) export(ctx context.Context, body *[]byte) ([]byte, *Refusal) {
 // success of which nothing is rejected is a warning (OTLP specification, "Partial
 // Success").
 func (r *Request) notice(ctx context.Context) []byte {
-	if r.Notice == "" {
+	if r.Notice == nil || r.items > 0 {
 		return nil
 	}
-	f := r.front
+	f, text := r.front, clip(r.Notice())
 	f.Obs.Unrecognized(ctx, r.Route.Signal, r.Format)
 	if f.unrecognized.First(r.Peer.Host) {
 		f.Log.LogAttrs(ctx, slog.LevelWarn, "accepted a request without items, logged once for each client",
-			slog.String("client", r.Peer.Host), slog.String("signal", r.Route.Signal.String()), slog.String("error", clip(r.Notice)))
+			slog.String("client", r.Peer.Host), slog.String("signal", r.Route.Signal.String()), slog.String("error", text))
 	}
-	return otlp.AppendPartialSuccess(nil, 0, clip(r.Notice))
+	return otlp.AppendPartialSuccess(nil, 0, text)
 }
 
 // deliver checks the bytes, calls the consumer and says what became of the
@@ -112,9 +112,15 @@ func (r *Request) batch(body *[]byte) (*pipeline.Batch, error) {
 	return b, nil
 }
 
+// maxGuessBytes bounds the work for a request that is refused anyway.
+const maxGuessBytes = 1 << 20
+
 // otherSignal returns the signal of which request is valid, 0 if there is none or more
-// than one.
+// than one, or if it is too large to try.
 func otherSignal(s otlp.Signal, request []byte) (found otlp.Signal) {
+	if len(request) > maxGuessBytes {
+		return 0
+	}
 	for _, other := range otlp.Signals() {
 		if other == s {
 			continue

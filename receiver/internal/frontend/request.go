@@ -51,9 +51,9 @@ type Request struct {
 	WireBytes, Bytes int
 	// BodyRead says that the body was read to its end.
 	BodyRead bool
-	// Notice is what the client gets to read with the success of a request that has
-	// nothing in it that is known, empty otherwise.
-	Notice string
+	// Notice returns what the client gets to read with the success of a request that
+	// turns out to have no items; nil if there is nothing to say.
+	Notice func() string
 
 	ticket *admission.Ticket
 	ahead  int // bytes that a transport may have read before it is asked for them

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
@@ -195,11 +196,7 @@ func writeHistogram[N int64 | float64](m otlp.MetricBuilder, d metricdata.Histog
 	h := m.SetHistogram()
 	for _, p := range d.DataPoints {
 		b := h.AddDataPoints()
-		writeSet(b, p.Attributes)
-		b.SetStartTimeUnixNano(nanos(p.StartTime))
-		b.SetTimeUnixNano(nanos(p.Time))
-		b.SetCount(p.Count)
-		b.SetSum(float64(p.Sum))
+		writeTotals(b, p.Attributes, p.StartTime, p.Time, p.Count, float64(p.Sum))
 		b.AddBucketCounts(p.BucketCounts...)
 		b.AddExplicitBounds(p.Bounds...)
 		writeExtrema(b, p.Min, p.Max)
@@ -213,11 +210,7 @@ func writeExponential[N int64 | float64](m otlp.MetricBuilder, d metricdata.Expo
 	h := m.SetExponentialHistogram()
 	for _, p := range d.DataPoints {
 		b := h.AddDataPoints()
-		writeSet(b, p.Attributes)
-		b.SetStartTimeUnixNano(nanos(p.StartTime))
-		b.SetTimeUnixNano(nanos(p.Time))
-		b.SetCount(p.Count)
-		b.SetSum(float64(p.Sum))
+		writeTotals(b, p.Attributes, p.StartTime, p.Time, p.Count, float64(p.Sum))
 		b.SetScale(p.Scale)
 		b.SetZeroCount(p.ZeroCount)
 		b.SetZeroThreshold(p.ZeroThreshold)
@@ -228,6 +221,21 @@ func writeExponential[N int64 | float64](m otlp.MetricBuilder, d metricdata.Expo
 	}
 	h.SetAggregationTemporality(temporalityOf(d.Temporality))
 	h.Close()
+}
+
+// writeTotals writes what the points of both kinds of histograms have.
+func writeTotals(b interface {
+	hasAttributes
+	SetStartTimeUnixNano(uint64)
+	SetTimeUnixNano(uint64)
+	SetCount(uint64)
+	SetSum(float64)
+}, set attribute.Set, start, end time.Time, count uint64, sum float64) {
+	writeSet(b, set)
+	b.SetStartTimeUnixNano(nanos(start))
+	b.SetTimeUnixNano(nanos(end))
+	b.SetCount(count)
+	b.SetSum(sum)
 }
 
 func writeBuckets(b otlp.ExponentialHistogramDataPointBucketsBuilder, from metricdata.ExponentialBucket) {
