@@ -10,7 +10,7 @@ const (
 	LevelNone     Level = iota - 2 // nothing
 	LevelBasic                     // the same as LevelNormal
 	LevelNormal                    // what costs little
-	LevelDetailed                  // durations inside a pipeline, too
+	LevelDetailed                  // durations and sizes, and the formats of requests, too
 )
 
 var levelNames = [...]string{"none", "basic", "normal", "detailed"}

@@ -233,19 +233,18 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// say prints a line about a request.
-func (r *replay) say(format string, args ...any) {
-	if !r.quiet {
-		fmt.Fprintf(r.out, "\r\033[K"[:r.clear()]+format+"\n", args...)
-	}
-}
+// clearLine erases the progress on a terminal.
+const clearLine = "\r\033[K"
 
-// clear is how much of the sequence that clears a line is written.
-func (r *replay) clear() int {
-	if r.onTerminal() {
-		return len("\r\033[K")
+// say prints a line about a request, in place of the progress.
+func (r *replay) say(format string, args ...any) {
+	if r.quiet {
+		return
 	}
-	return 0
+	if r.onTerminal() {
+		fmt.Fprint(r.out, clearLine)
+	}
+	fmt.Fprintf(r.out, format+"\n", args...)
 }
 
 func (r *replay) onTerminal() bool {
@@ -271,5 +270,5 @@ func (r *replay) progress(end bool) {
 	if r.size > 0 {
 		percent = 100 * float64(r.read) / float64(r.size)
 	}
-	fmt.Fprintf(r.out, "\r\033[K%s %3.0f %%  %s", r.file, percent, line)
+	fmt.Fprintf(r.out, clearLine+"%s %3.0f %%  %s", r.file, percent, line)
 }

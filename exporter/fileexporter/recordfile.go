@@ -41,6 +41,7 @@ type recordFile struct {
 	now      func() time.Time
 
 	f       file              // nil if it must be opened
+	ours    fs.FileInfo       // which file f is
 	regular bool              // a regular file, which can be truncated and renamed
 	size    int64             // bytes of f in complete records
 	torn    bool              // after size there is an incomplete record
@@ -90,6 +91,7 @@ func (r *recordFile) reopen(empty bool) error {
 	r.f, r.size, r.torn = f, 0, false
 	info, err := f.Stat()
 	if err == nil {
+		r.ours = info
 		if r.regular = info.Mode().IsRegular(); r.regular && info.Size() > 0 {
 			err = r.repair(info.Size())
 		}
@@ -198,12 +200,8 @@ func (r *recordFile) follow() error {
 	if r.f == nil || !r.regular {
 		return nil
 	}
-	ours, err := r.f.Stat()
-	if err != nil {
-		return fmt.Errorf("look at %s: %w", r.path, err)
-	}
 	switch at, err := r.stat(r.path); {
-	case err == nil && os.SameFile(ours, at):
+	case err == nil && os.SameFile(r.ours, at):
 		if at.Size() < r.size && !r.torn {
 			r.size = at.Size() // it was truncated, as logrotate does with copytruncate
 		}

@@ -15,8 +15,9 @@ import (
 // they are served.
 type MetricsConfig struct {
 	// Level is none, basic, normal or detailed. Basic and normal record the same
-	// metrics; detailed adds the durations of processors, for which it runs them
-	// one by one instead of several in one pass.
+	// metrics; detailed adds the durations and sizes of requests, the format of items,
+	// and the durations of processors, for which it runs them one by one instead of
+	// several in one pass.
 	Level string `yaml:"level"`
 	// Address is the Collector's older key for one Prometheus endpoint. It
 	// replaces the default reader.
