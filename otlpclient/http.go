@@ -29,9 +29,10 @@ type Endpoints map[otlp.Signal]string
 
 // HTTP sends over HTTP/1.1, and HTTP/2 where TLS agrees on it.
 type HTTP struct {
-	// transport is used without an http.Client, which follows redirects: the data and
-	// the secrets in the headers would be sent to a place that is not configured. (An
-	// http.Client that does not follow redirects leaves a body open.)
+	// transport is used without an http.Client, which follows redirects anywhere: the
+	// data and the secrets in the headers would be sent to a place that is not
+	// configured. Send follows those within the host. (An http.Client that does not
+	// follow redirects leaves a body open.)
 	transport  *http.Transport
 	conns      *connections
 	jar        http.CookieJar // nil: none
