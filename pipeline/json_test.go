@@ -24,7 +24,11 @@ func TestJSONEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("gone")
 	cancel(gone)
-	if buf, err := b.JSON(ctx); !errors.Is(err, gone) {
-		t.Errorf("%v, %v", buf, err)
+	buf, err := b.JSON(ctx)
+	if err == nil {
+		buf.Release()
+	}
+	if !errors.Is(err, gone) {
+		t.Errorf("%v, want the cause of the context", err)
 	}
 }
