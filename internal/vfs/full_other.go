@@ -1,0 +1,7 @@
+//go:build !windows
+
+package vfs
+
+import "syscall"
+
+var errFull error = syscall.ENOSPC

@@ -1,0 +1,15 @@
+//go:build !linux && !darwin && !freebsd && !windows
+
+package vfs
+
+import (
+	"errors"
+	"math"
+	"os"
+)
+
+func lock(*os.File) error { return errors.ErrUnsupported }
+
+func syncDir(d *os.File) error { return d.Sync() }
+
+func free(string) (int64, error) { return math.MaxInt64, nil }
