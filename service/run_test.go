@@ -325,13 +325,15 @@ service:
   pipelines: {traces: {receivers: [otlp], exporters: [nop]}}
   telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {port: 0, %s}}}}]}}
 `
-	for settings, want := range map[string]string{
-		"without_type_suffix: false, without_units: false":           "otelcol_process_uptime_seconds_total ",
-		"without_type_suffix: false":                                 "otelcol_process_uptime_total ",
-		"without_units: false":                                       "otelcol_process_uptime_seconds ",
-		"without_scope_info: false":                                  `otelcol_process_uptime{otel_scope_name="github.com/penstock-telemetry/penstock/service"`,
-		`with_resource_constant_labels: {included: [service.n*]}`:    `otelcol_process_uptime{service_name="penstock"} `,
-		`with_resource_constant_labels: {excluded: ["service.*e*"]}`: "otelcol_process_uptime ",
+	const uptime, allocated = "otelcol_process_uptime_seconds_total ", "otelcol_process_runtime_total_alloc_bytes_total "
+	for settings, wants := range map[string][]string{
+		"without_type_suffix: false, without_units: false":           {uptime, allocated},
+		"without_type_suffix: false":                                 {uptime, allocated}, // one of them alone is without effect in the Collector
+		"without_units: false":                                       {uptime, allocated},
+		"without_type_suffix: true":                                  {"otelcol_process_uptime ", "otelcol_process_runtime_total_alloc_bytes "},
+		"without_scope_info: false":                                  {`otelcol_process_uptime{otel_scope_name="github.com/penstock-telemetry/penstock/service"`},
+		`with_resource_constant_labels: {included: [service.n*]}`:    {`otelcol_process_uptime{service_name="penstock"} `},
+		`with_resource_constant_labels: {excluded: ["service.*e*"]}`: {"otelcol_process_uptime "},
 	} {
 		cfg, err := loadAll("yaml:" + fmt.Sprintf(yaml, settings))
 		if err != nil {
@@ -345,8 +347,10 @@ service:
 			t.Fatal(err)
 		}
 		_, page := (&rig{metrics: strings.TrimSuffix(s.process.metrics.URLs()[0], "/metrics")}).get(t, "/metrics")
-		if !strings.Contains(page, "\n"+want) {
-			t.Errorf("%s: no line begins with %q in\n%s", settings, want, page)
+		for _, want := range wants {
+			if !strings.Contains(page, "\n"+want) {
+				t.Errorf("%s: no line begins with %q", settings, want)
+			}
 		}
 		if err := s.Shutdown(t.Context()); err != nil {
 			t.Error(err)

@@ -95,19 +95,14 @@ func NewMetrics(cfg MetricsConfig, res *sdkresource.Resource, o MetricsOptions) 
 	return m, measureProcess(m.sdk)
 }
 
-// prometheusOptions translate names as the Collector does.
+// prometheusOptions translate names as the Collector does: dots stay, for scrapers that
+// ask for them, and one of the two flags alone changes nothing.
 func prometheusOptions(c PrometheusConfig, registry prometheus.Registerer) []otelprom.Option {
-	opts := []otelprom.Option{otelprom.WithRegisterer(registry)}
-	switch {
-	case c.WithoutTypeSuffix && c.WithoutUnits:
-		opts = append(opts, otelprom.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes))
-	case c.WithoutTypeSuffix:
-		//lint:ignore SA1019 half of that strategy has no other name
-		opts = append(opts, otelprom.WithoutCounterSuffixes())
-	case c.WithoutUnits:
-		//lint:ignore SA1019 as above
-		opts = append(opts, otelprom.WithoutUnits())
+	strategy := otlptranslator.NoUTF8EscapingWithSuffixes
+	if c.WithoutTypeSuffix && c.WithoutUnits {
+		strategy = otlptranslator.NoTranslation
 	}
+	opts := []otelprom.Option{otelprom.WithRegisterer(registry), otelprom.WithTranslationStrategy(strategy)}
 	if c.WithoutScopeInfo {
 		opts = append(opts, otelprom.WithoutScopeInfo())
 	}
