@@ -74,7 +74,7 @@ func TestReceiverAllocates(t *testing.T) {
 func TestExporterAllocates(t *testing.T) {
 	ctx := t.Context()
 	for name, mp := range map[string]metric.MeterProvider{"sdk": measuring(), "noop": metricnoop.NewMeterProvider()} {
-		e, err := NewExporter("otlp", mp, "")
+		e, err := NewExporter("otlp", mp, true, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestNoopMeterCostsNothing(t *testing.T) {
 	r := newSilent(t, "http", metricnoop.NewMeterProvider())
 	r.receive(t.Context(), Request{Signal: otlp.Traces, Format: "json", Method: "POST", Status: 200}, Outcome{Accepted: 1}, nil)
 	r.InvalidUTF8(t.Context(), otlp.Traces, "json")
-	if r.requests.cells[otlp.Traces][formatJSON].Load() != nil || len(*r.server.sets.Load()) > 0 {
+	if r.requests.cells[otlp.Traces][formatJSON].Load() != nil || r.server.sets.len() > 0 {
 		t.Error("attributes were created for a meter that does nothing")
 	}
 }

@@ -297,7 +297,7 @@ func TestMetricsHaveTheCollectorsNames(t *testing.T) {
 		`otelcol_receiver_accepted_spans{receiver="otlp",transport="grpc"} 7`,
 		`otelcol_receiver_accepted_profile_samples{receiver="otlp",transport="http"} 7`,
 		`otelcol_receiver_refused_log_records{receiver="otlp",transport="http"} 0`,
-		`otelcol_exporter_sent_metric_points{exporter="otlphttp",server_address="127.0.0.1",server_port="` + portOf(t, backend.HTTPEndpoint()) + `"} 14`,
+		`otelcol_exporter_sent_metric_points{exporter="otlphttp",server_address="127.0.0.1",server_port="` + portOf(t, backend.HTTPEndpoint()) + `",url_path="/v1/metrics"} 14`,
 		`otelcol_processor_incoming_items{otel_signal="logs",processor="resource"} 14`,
 		`otelcol_processor_outgoing_items{otel_signal="profiles",processor="resource"} 14`,
 		`service_name="penstock",service_version="v1.2.3",team="water"} 1`,

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 
+	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/service/internal/push"
 )
@@ -67,6 +68,7 @@ func NewMetrics(cfg MetricsConfig, res *sdkresource.Resource, o MetricsOptions) 
 	}
 	m := &Metrics{}
 	opts := []sdkmetric.Option{
+		sdkmetric.WithView(levelViews(cfg.Level)...),
 		sdkmetric.WithResource(res),
 		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter), // the endpoint does not serve exemplars
 	}
@@ -93,6 +95,14 @@ func NewMetrics(cfg MetricsConfig, res *sdkresource.Resource, o MetricsOptions) 
 	m.sdk = sdkmetric.NewMeterProvider(opts...)
 	m.Provider = m.sdk
 	return m, measureProcess(m.sdk)
+}
+
+// levelViews drop what a level does not record.
+func levelViews(level string) (views []sdkmetric.View) {
+	for _, name := range obsreport.NotAt(level) {
+		views = append(views, sdkmetric.NewView(sdkmetric.Instrument{Name: name}, sdkmetric.Stream{Aggregation: sdkmetric.AggregationDrop{}}))
+	}
+	return views
 }
 
 // prometheusOptions translate names as the Collector does: dots stay, for scrapers that
