@@ -44,6 +44,12 @@ func startLogging(t *testing.T, log *slog.Logger, yaml string, set ...string) *r
 	if err != nil {
 		t.Fatal(err)
 	}
+	return runRig(t, cfg, log)
+}
+
+// runRig runs cfg until the end of the test.
+func runRig(t *testing.T, cfg *Config, log *slog.Logger) *rig {
+	t.Helper()
 	s, err := New(cfg, Options{Version: "v1.2.3", Logger: log})
 	if err != nil {
 		t.Fatal(err)
