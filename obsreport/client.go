@@ -34,7 +34,7 @@ type Call struct {
 	Code uint32
 	// URL is the target of a call over HTTP; nil means that the call is one of gRPC.
 	URL *url.URL
-	// Status, 0 without a response, and Protocol are those of the response.
+	// Status is 0 without a response. Protocol is HTTP's, such as HTTP/1.1.
 	Status   int
 	Protocol string
 	// RequestBytes is the size of the body, 0 if it was not sent whole.

@@ -285,7 +285,7 @@ func (c *HTTP) roundTrip(s otlp.Signal, req *http.Request) (*http.Response, erro
 	if c.called == nil {
 		return c.transport.RoundTrip(req)
 	}
-	call := Call{Signal: s, URL: req.URL}
+	call := Call{Signal: s, URL: req.URL, Protocol: req.Proto}
 	var whole atomic.Bool // net/http calls WroteRequest in a goroutine of its own
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GetConn:      func(string) { whole.Store(false) }, // once for each attempt of net/http

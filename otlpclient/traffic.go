@@ -49,7 +49,7 @@ type Call struct {
 	// URL is where a request over HTTP was sent; nil means gRPC.
 	URL *url.URL
 	// HTTPStatus is 0 if no response came. Protocol is that of the response, such as
-	// HTTP/1.1.
+	// HTTP/1.1; without one, that of the request.
 	HTTPStatus int
 	Protocol   string
 	// RequestBytes is the size of the body of an HTTP request, 0 if it was not sent whole

@@ -83,8 +83,10 @@ func (r *results) print(w io.Writer) {
 		fmt.Fprintf(w, "| %s | %s | %s | %d | %d | %d | %d |\n", c.level, c.suffixText(), c.scraper(), r.rows[c]["Collector"], r.rows[c]["penstock"],
 			r.count("Collector", c), r.count("penstock", c))
 	}
-	fmt.Fprint(w, "\n| metric | queries | Collector | penstock | reason |\n|---|---|---|---|---|\n")
-	for _, row := range r.byMetric() {
+	fmt.Fprint(w, "\nIn a name, * is each of spans, metric_points and log_records.\n\n| metric | queries | Collector | penstock | reason |\n|---|---|---|---|---|\n")
+	rows := r.byMetric()
+	slices.SortStableFunc(rows, func(a, b metricRow) int { return strings.Compare(a.metric, b.metric) })
+	for _, row := range rows {
 		collector, penstock := r.describe("Collector", row.of), r.describe("penstock", row.of)
 		fmt.Fprintf(w, "| `%s` | %d | %s | %s | %s |\n", row.metric, len(row.of), collector, penstock, reason(row.metric, collector, penstock))
 	}
@@ -116,10 +118,13 @@ type metricRow struct {
 	of     []query
 }
 
+// items are the names of what is counted, which are one row.
+var items = strings.NewReplacer("spans", "*", "metric_points", "*", "log_records", "*")
+
 // byMetric groups the queries by the metrics that they read.
 func (r *results) byMetric() (rows []metricRow) {
 	for _, q := range r.queries {
-		key := strings.Join(q.metrics(), "`, `")
+		key := items.Replace(strings.Join(q.metrics(), "`, `"))
 		i := slices.IndexFunc(rows, func(row metricRow) bool { return row.metric == key })
 		if i < 0 {
 			i, rows = len(rows), append(rows, metricRow{metric: key})
@@ -133,9 +138,15 @@ var levels = []string{"basic", "normal", "detailed"}
 
 // describe says under which conditions a program has data for queries.
 func (r *results) describe(program string, queries []query) string {
-	var texts []string
+	count := map[string]int{}
 	for _, q := range queries {
-		if text := conditions(r.data[program][q]); !slices.Contains(texts, text) {
+		count[conditions(r.data[program][q])]++
+	}
+	var texts []string
+	for _, text := range slices.Sorted(maps.Keys(count)) {
+		if len(count) > 1 {
+			texts = append(texts, fmt.Sprintf("%d: %s", count[text], text))
+		} else {
 			texts = append(texts, text)
 		}
 	}
@@ -181,32 +192,37 @@ func conditions(of map[condition]bool) string {
 	return text
 }
 
-// reasons why there is no data, by a part of the metric's name.
+// reasons why there is no data, by a part of the metrics' names.
 var reasons = []struct{ part, text string }{
 	{"not a valid query", "two queries in one, in the dashboard"},
-	{"queue", "no sending queue yet"},
+	{"exporter_queue", "no sending queue yet"},
+	{"exporter_enqueue", "no sending queue yet; in the Collector, only after a queue was full"},
 	{"processor_batch", "no processor `batch` yet; not in this configuration"},
 	{"processor_filter", "no processor `filter` yet; not in this configuration"},
 	{"otelsvc_k8s", "no processor `k8s_attributes`; not in this configuration"},
-	{"responses_per_rpc", "removed from the semantic conventions"},
-	{"rpc_grpc_status_code", "removed from the semantic conventions"},
-	{"rpc_client_request_size", "removed from the semantic conventions"},
-	{"rpc_server_request_size", "removed from the semantic conventions; penstock records it"},
-	{"_duration", "the name before version 1.23 of the semantic conventions"},
-	{"otelcol_processor_accepted", "the name before version 0.110 of the Collector"},
-	{"otelcol_processor_refused", "the name before version 0.110 of the Collector"},
-	{"otelcol_processor_dropped", "the name before version 0.110 of the Collector"},
-	{"accepted_", "a name with any processor's type"},
+	{"responses_per_rpc", olderName},
+	{"rpc_client_request_size", "no longer recorded"},
+	{"rpc_server_request_size", "no longer recorded by the Collector"},
+	{"rpc_server_duration", olderName},
+	{"rpc_client_duration", olderName},
+	{"http_server_duration", olderName},
+	{"http_client_duration", olderName},
+	{"otelcol_processor_dropped", olderName},
+	{"otelcol_processor_accepted", "one of the queries has an older name; the other any processor's"},
+	{"otelcol_processor_refused", "one of the queries has an older name; the other any processor's, which the Collector has only after a refusal"},
+	{"send_failed", "in the Collector, and here at level detailed, only after a failure"},
 }
 
+const olderName = "an older name: both have others"
+
 func reason(metric, collector, penstock string) string {
-	if collector == penstock && collector == "data" {
+	if collector == penstock && !strings.Contains(collector, "–") {
 		return ""
 	}
 	for _, r := range reasons {
-		if strings.Contains(metric, r.part) && (collector == "–" || penstock == "–") {
+		if strings.Contains(metric, r.part) {
 			return r.text
 		}
 	}
-	return ""
+	return "?"
 }
