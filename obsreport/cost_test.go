@@ -3,6 +3,7 @@ package obsreport
 import (
 	"context"
 	"errors"
+	"net/url"
 	"testing"
 	"time"
 
@@ -84,6 +85,23 @@ func TestExporterAllocates(t *testing.T) {
 			e.Sent(ctx, otlp.Logs, 10, partial)
 		}); n > 0 {
 			t.Errorf("%s: %v allocations a request, want none", name, n)
+		}
+	}
+}
+
+func TestClientAllocates(t *testing.T) {
+	ctx := t.Context()
+	u := &url.URL{Scheme: "http", Host: "gateway:4318", Path: "/v1/logs"}
+	for name, mp := range map[string]metric.MeterProvider{"sdk": measuring(), "noop": metricnoop.NewMeterProvider()} {
+		c, err := NewClient("otlp", mp, to("gateway:4317"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := testing.AllocsPerRun(100, func() {
+			c.Called(ctx, Call{Signal: otlp.Logs, Code: 14})
+			c.Called(ctx, Call{Signal: otlp.Logs, URL: u, Status: 200, Protocol: "HTTP/1.1"})
+		}); n > 0 {
+			t.Errorf("%s: %v allocations for two calls, want none", name, n)
 		}
 	}
 }
