@@ -8,9 +8,9 @@ type Level int8
 // The levels.
 const (
 	LevelNone     Level = iota - 2 // nothing
-	LevelBasic                     // the same as LevelNormal
-	LevelNormal                    // what costs little
-	LevelDetailed                  // durations and sizes, and the formats of requests, too
+	LevelBasic                     // the items of receivers, processors and exporters
+	LevelNormal                    // requests and attempts, too
+	LevelDetailed                  // durations and sizes, formats and causes, too
 )
 
 var levelNames = [...]string{"none", "basic", "normal", "detailed"}

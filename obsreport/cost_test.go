@@ -3,6 +3,7 @@ package obsreport
 import (
 	"context"
 	"errors"
+	"net/url"
 	"testing"
 	"time"
 
@@ -74,7 +75,7 @@ func TestReceiverAllocates(t *testing.T) {
 func TestExporterAllocates(t *testing.T) {
 	ctx := t.Context()
 	for name, mp := range map[string]metric.MeterProvider{"sdk": measuring(), "noop": metricnoop.NewMeterProvider()} {
-		e, err := NewExporter("otlp", mp, "")
+		e, err := NewExporter("otlp", mp, true, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,12 +89,29 @@ func TestExporterAllocates(t *testing.T) {
 	}
 }
 
+func TestClientAllocates(t *testing.T) {
+	ctx := t.Context()
+	u := &url.URL{Scheme: "http", Host: "gateway:4318", Path: "/v1/logs"}
+	for name, mp := range map[string]metric.MeterProvider{"sdk": measuring(), "noop": metricnoop.NewMeterProvider()} {
+		c, err := NewClient("otlp", mp, to("gateway:4317"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := testing.AllocsPerRun(100, func() {
+			c.Called(ctx, Call{Signal: otlp.Logs, Code: 14})
+			c.Called(ctx, Call{Signal: otlp.Logs, URL: u, Status: 200, Protocol: "HTTP/1.1"})
+		}); n > 0 {
+			t.Errorf("%s: %v allocations for two calls, want none", name, n)
+		}
+	}
+}
+
 // With a meter that does nothing, no sets of attributes are created.
 func TestNoopMeterCostsNothing(t *testing.T) {
 	r := newSilent(t, "http", metricnoop.NewMeterProvider())
 	r.receive(t.Context(), Request{Signal: otlp.Traces, Format: "json", Method: "POST", Status: 200}, Outcome{Accepted: 1}, nil)
 	r.InvalidUTF8(t.Context(), otlp.Traces, "json")
-	if r.requests.cells[otlp.Traces][formatJSON].Load() != nil || len(*r.server.sets.Load()) > 0 {
+	if r.requests.cells[otlp.Traces][formatJSON].Load() != nil || r.server.sets.len() > 0 {
 		t.Error("attributes were created for a meter that does nothing")
 	}
 }

@@ -1,7 +1,9 @@
 package obsreport
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,7 +19,7 @@ func TestExporterCounts(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			b := bench{reader: sdkmetric.NewManualReader()}
-			e, err := NewExporter("otlp/2", sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)), "")
+			e, err := NewExporter("otlp/2", sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)), false, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -35,12 +37,12 @@ func TestExporterCounts(t *testing.T) {
 			e.Attempt(t.Context(), s, &pipeline.Error{Kind: pipeline.Overloaded, Err: cause})
 			e.Attempt(t.Context(), s, &pipeline.Error{Kind: pipeline.Retryable, Err: cause})
 			e.Attempt(t.Context(), s, nil)
-			e.Outcome(t.Context(), s, 100, 0)
-			e.Outcome(t.Context(), s, 1000, 1000) // never sent
+			e.Outcome(t.Context(), s, 100, 0, nil)
+			e.Outcome(t.Context(), s, 1000, 1000, nil) // never sent
 			row := func(text string, n int64) recorded {
 				return recorded{"counter", want.unit, text, map[string]int64{"exporter=otlp/2": n}}
 			}
-			of := func(result string) string { return "exporter=otlp/2,result=" + result + ",signal=" + s.String() }
+			of := func(result string) string { return "exporter=otlp/2,result=" + result }
 			if diff := cmp.Diff(map[string]recorded{
 				"otelcol_exporter_sent_" + want.item:        row("Number of "+want.noun+" successfully sent to destination.", 5+3+100),
 				"otelcol_exporter_send_failed_" + want.item: row("Number of "+want.noun+" that were not accepted when their request was settled.", 2+7+11+1000),
@@ -54,7 +56,52 @@ func TestExporterCounts(t *testing.T) {
 	}
 }
 
-// Items have the host and port of the destination.
+// to returns one destination for all signals.
+func to(destination string) func(otlp.Signal) string {
+	return func(otlp.Signal) string { return destination }
+}
+
+// At level detailed, items that failed are counted by the cause, as in the Collector's
+// exporterhelper, and attempts by the signal.
+func TestExporterCauses(t *testing.T) {
+	t.Parallel()
+	b := bench{reader: sdkmetric.NewManualReader()}
+	e, err := NewExporter("otlp", sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)), true, to("gateway:4317"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Sent(t.Context(), otlp.Logs, 1, nil)
+	if got := b.collect(t)["otelcol_exporter_send_failed_log_records"].Values; len(got) != 0 {
+		t.Errorf("%v before the first failure", got)
+	}
+	want, n := map[string]int64{}, 1
+	for cause, tags := range map[*pipeline.Error]string{
+		{Kind: pipeline.Retryable, Code: 14}:                                          "error.permanent=false,error.type=Unavailable",
+		{Kind: pipeline.Permanent, Code: 3}:                                           "error.permanent=true,error.type=InvalidArgument",
+		{Kind: pipeline.Permanent, Code: 12}:                                          "error.permanent=true,error.type=Unimplemented",
+		{Kind: pipeline.Retryable, Code: 1}:                                           "error.permanent=false,error.type=Canceled",
+		{Kind: pipeline.Retryable, Code: 4}:                                           "error.permanent=false,error.type=DeadlineExceeded",
+		{Kind: pipeline.Retryable, Code: 4, Err: context.DeadlineExceeded}:            "error.permanent=false,error.type=Deadline_Exceeded",
+		{Kind: pipeline.Retryable, Err: fmt.Errorf("send: %w", context.Canceled)}:     "error.permanent=false,error.type=Canceled",
+		{Kind: pipeline.Retryable, Err: fmt.Errorf("exporter: %w", ErrShutDown)}:      "error.permanent=false,error.type=Shutdown",
+		{Kind: pipeline.Retryable, Err: errors.New("anything")}:                       "error.permanent=false,error.type=_OTHER",
+		{Kind: pipeline.Permanent, Code: 77}:                                          "error.permanent=true,error.type=_OTHER",
+		{Kind: pipeline.Partial, Rejected: 1 << 40, Err: errors.New("not all of it")}: "error.permanent=true,error.type=_OTHER",
+	} {
+		e.Sent(t.Context(), otlp.Logs, n, cause)
+		want[tags+",exporter=otlp,server.address=gateway,server.port=4317"] += int64(n)
+		n *= 2
+	}
+	got := b.collect(t)
+	if diff := cmp.Diff(want, got["otelcol_exporter_send_failed_log_records"].Values); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if n := got["otelcol_exporter_send_attempts"].Values["exporter=otlp,result=success,signal=logs"]; n != 1 {
+		t.Errorf("%d attempts for logs", n)
+	}
+}
+
+// Items have the host, port and path of the destination.
 func TestExporterDestination(t *testing.T) {
 	t.Parallel()
 	for destination, want := range map[string]string{
@@ -62,14 +109,14 @@ func TestExporterDestination(t *testing.T) {
 		"gateway:4317":                   "exporter=otlp,server.address=gateway,server.port=4317",
 		"[::1]:4317":                     "exporter=otlp,server.address=::1,server.port=4317",
 		"dns:///gateway.example:4317":    "exporter=otlp,server.address=gateway.example,server.port=4317",
-		"http://user:secret@gateway/x":   "exporter=otlp,server.address=gateway,server.port=80",
-		"https://gateway.example/v1/x?y": "exporter=otlp,server.address=gateway.example,server.port=443",
+		"http://user:secret@gateway/x":   "exporter=otlp,server.address=gateway,server.port=80,url.path=/x",
+		"https://gateway.example/v1/x?y": "exporter=otlp,server.address=gateway.example,server.port=443,url.path=/v1/x",
 		"https://[::1]:4318":             "exporter=otlp,server.address=::1,server.port=4318",
 		"unix:///run/otlp.sock":          "exporter=otlp,server.address=/run/otlp.sock",
 		"gateway":                        "exporter=otlp,server.address=gateway",
 	} {
 		b := bench{reader: sdkmetric.NewManualReader()}
-		e, err := NewExporter("otlp", sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)), destination)
+		e, err := NewExporter("otlp", sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)), false, to(destination))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +135,7 @@ func TestExporterDestination(t *testing.T) {
 func TestExporterInFlight(t *testing.T) {
 	t.Parallel()
 	b := bench{reader: sdkmetric.NewManualReader()}
-	e, err := NewExporter("otlp", sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)), "")
+	e, err := NewExporter("otlp", sdkmetric.NewMeterProvider(sdkmetric.WithReader(b.reader)), false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

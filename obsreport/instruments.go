@@ -3,6 +3,7 @@ package obsreport
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -21,6 +22,7 @@ type instrument struct {
 	text       string
 	attributes []*attr
 	collector  string // empty: penstock only; else the source of the metric in the Collector
+	from       level  // the lowest level that has it
 	note       string // only for docs/metrics.md
 }
 
@@ -37,6 +39,36 @@ func (i instrument) of(s otlp.Signal) instrument {
 
 // noun returns the name of a signal's items in prose: "metric points".
 func noun(s otlp.Signal) string { return strings.ReplaceAll(s.Spec().Item, "_", " ") }
+
+// level is a value of service.telemetry.metrics.level.
+type level uint8
+
+const (
+	fromBasic level = iota
+	fromNormal
+	fromDetailed
+)
+
+var levelNames = [...]string{"basic", "normal", "detailed"}
+
+// NotAt returns the names of the instruments that a level ("basic", "normal",
+// "detailed") does not have, for the views of a meter provider.
+func NotAt(name string) (names []string) {
+	at := slices.Index(levelNames[:], name)
+	for i := range instruments {
+		in := &instruments[i]
+		switch {
+		case int(in.from) <= at:
+		case !in.perSignal():
+			names = append(names, in.name)
+		default:
+			for _, s := range otlp.Signals() {
+				names = append(names, in.of(s).name)
+			}
+		}
+	}
+	return names
+}
 
 // kind is the kind of an instrument.
 type kind uint8
@@ -63,9 +95,11 @@ var (
 
 // attr is an attribute and, for docs/metrics.md, its values.
 type attr struct {
-	key    attribute.Key
-	values []string // all values; empty: see text
-	text   string
+	key      attribute.Key
+	values   []string // all values; empty: see text
+	text     string
+	optional bool // only some of the series have it
+	detailed bool // only at level detailed
 }
 
 var (
@@ -75,10 +109,19 @@ var (
 	attrExporter  = attr{key: "exporter", text: "the exporter's id in the configuration, such as `otlphttp`"}
 	attrAddress   = attr{key: "server.address", text: "the host of the destination, or the path of its socket; only of exporters that send to one"}
 	attrPort      = attr{key: "server.port", text: "the port of the destination; only of exporters that send to one"}
+	attrPath      = attr{key: "url.path", text: "the path of the destination; only of exporters over HTTP"}
+	attrErrorType = attr{key: "error.type", optional: true, text: "Of items of exporters, only at level detailed: `Canceled`, `Deadline_Exceeded`, `Shutdown`, or the gRPC code, such as `Unavailable`, also of destinations over HTTP; `_OTHER` for any other cause. " +
+		"Of calls over gRPC: the code if it is an error. Of calls over HTTP: the type of the error in Go, such as `net.OpError`, if there was no response."}
+	attrPermanent = attr{key: "error.permanent", detailed: true, text: "`true` if the same items would be refused again"}
+	attrLocal     = attr{key: "server.address", text: "the address of this machine at which the request has arrived, never the client's `Host` header; absent for a unix socket"}
+	attrLocalPort = attr{key: "server.port", text: "the port of that address"}
+	attrNetwork   = attr{key: "network.protocol.name", values: []string{"http"}}
+	attrVersion   = attr{key: "network.protocol.version", values: versionNames[1:]}
+	attrScheme    = attr{key: "url.scheme", values: []string{"http", "https"}}
 	attrDataType  = attr{key: "data_type", values: signalNames()[1:]}
 	attrTransport = attr{key: "transport", values: []string{"grpc", "http"}}
-	attrFormat    = attr{key: "format", values: formatNames[:], text: "The encoding of the body; `unknown` also if the request was refused before it was known. Of items only at level detailed."}
-	attrSignal    = attr{key: "signal", values: signalNames(), text: "`unknown` if the request is for none that is received."}
+	attrFormat    = attr{key: "format", values: formatNames[:], detailed: true, text: "The encoding of the body; `unknown` also if the request was refused before it was known."}
+	attrSignal    = attr{key: "signal", values: signalNames(), detailed: true, text: "`unknown` if the request is for none that is received."}
 	attrOutcome   = attr{key: "outcome", values: outcomeNames[:], text: "`failure` is an internal error, or a client that disconnected or was too slow; a partial success is a success."}
 	attrResult    = attr{key: "result", values: attemptNames[:], text: "Of attempts. `retryable` and `overloaded`: the request should be sent again, for `overloaded` after a delay; `permanent`: it should not be sent again; `partial`: some items were rejected, all others accepted."}
 	attrReason    = attr{key: "reason", values: reasonNames[1:], text: "Of refused requests."}
@@ -88,7 +131,7 @@ var (
 	attrProfile   = attr{key: "profile", text: "`cpu`, `heap`, `allocs`, `goroutine`, `mutex`, `block`, `threadcreate`; the path for any other URL; `file`"}
 	attrFetch     = attr{key: "outcome", text: "`success`, or the cause of the failure: `refused`, `timeout`, `transport`, `not_found`, `denied`, `busy`, `status`, `redirect`, `not_pprof`, `too_large`, `memory`, `file`, `no_room`, `not_taken`."}
 	attrMethod    = attr{key: "http.request.method", values: methodNames[:]}
-	attrStatus    = attr{key: "http.response.status_code", text: "a number; absent if the request was interrupted"}
+	attrStatus    = attr{key: "http.response.status_code", optional: true, text: "a number; absent if the request was interrupted"}
 	attrRoute     = attr{key: "http.route", text: "the path of a signal as configured; absent for any other path"}
 	attrSystem    = attr{key: "rpc.system.name", values: []string{"grpc"}}
 	attrRPC       = attr{key: "rpc.method", text: "the full method of a signal, such as `opentelemetry.proto.collector.trace.v1.TraceService/Export`; `_OTHER` for any other"}
@@ -125,8 +168,12 @@ const (
 	connectionsRefused
 	httpDuration
 	httpSize
+	httpResponseSize
 	rpcDuration
 	rpcSize
+	httpClientDuration
+	httpClientSize
+	rpcClientDuration
 	itemsSent
 	itemsSendFailed
 	sendAttempts
@@ -156,12 +203,14 @@ var (
 	ofItems       = []*attr{&attrReceiver, &attrTransport, &attrFormat}
 	ofRequests    = []*attr{&attrReceiver, &attrTransport, &attrFormat, &attrSignal}
 	ofConnections = []*attr{&attrReceiver, &attrTransport}
-	ofHTTP        = []*attr{&attrReceiver, &attrMethod, &attrStatus, &attrRoute}
-	ofRPC         = []*attr{&attrReceiver, &attrSystem, &attrRPC, &attrCode}
+	ofHTTP        = []*attr{&attrReceiver, &attrMethod, &attrStatus, &attrRoute, &attrNetwork, &attrVersion, &attrScheme, &attrLocal, &attrLocalPort}
+	ofRPC         = []*attr{&attrReceiver, &attrSystem, &attrRPC, &attrCode, &attrErrorType}
+	ofHTTPClients = []*attr{&attrMethod, &attrStatus, &attrErrorType, &attrNetwork, &attrVersion, &attrScheme, &attrAddress, &attrPort}
+	ofRPCClients  = []*attr{&attrSystem, &attrRPC, &attrCode, &attrErrorType, &attrAddress, &attrPort}
 	ofHeld        = []*attr{&attrReceiver}
 	ofTargets     = []*attr{&attrReceiver, &attrTarget}
 	ofExporters   = []*attr{&attrExporter}
-	ofSenders     = []*attr{&attrExporter, &attrAddress, &attrPort}
+	ofSenders     = []*attr{&attrExporter, &attrAddress, &attrPort, &attrPath}
 	ofProcessors  = []*attr{&attrProcessor, &attrOtel}
 )
 
@@ -173,40 +222,53 @@ var instruments = [...]instrument{
 		text: "Number of %s that could not be pushed into the pipeline."},
 	itemsFailed: {name: "otelcol_receiver_failed_%s", attributes: ofItems, collector: byCollector,
 		text: "The number of %s that failed to be processed by the receiver due to internal errors."},
-	requestsDone: {name: "otelcol_receiver_requests", unit: "{request}", attributes: append(ofRequests[:4:4], &attrOutcome), collector: byCollector,
+	requestsDone: {name: "otelcol_receiver_requests", unit: "{request}", attributes: append(ofRequests[:4:4], &attrOutcome), collector: byCollector, from: fromNormal,
 		text: "The number of requests performed.",
-		note: "Each request that reached the server, once. In the Collector it needs a feature gate, and has no `format` and `signal`."},
-	requestsRefused: {name: "otelcol_receiver_refused_requests", unit: "{request}", attributes: append(ofRequests[:4:4], &attrReason),
+		note: "Each request that reached the server, once. In the Collector it needs a feature gate."},
+	requestsRefused: {name: "otelcol_receiver_refused_requests", unit: "{request}", attributes: append(ofRequests[:4:4], &attrReason), from: fromNormal,
 		text: "Number of requests that did not succeed, by reason.",
 		note: "The sum over all reasons is the number of requests whose outcome is not success. The series of a reason exists from its first request on."},
-	requestsInvalidUTF8: {name: "otelcol_receiver_invalid_utf8_requests", unit: "{request}", attributes: ofRequests,
+	requestsInvalidUTF8: {name: "otelcol_receiver_invalid_utf8_requests", unit: "{request}", attributes: ofRequests, from: fromNormal,
 		text: "Number of requests accepted with strings that are not valid UTF-8."},
-	requestsUnrecognized: {name: "otelcol_receiver_unrecognized_requests", unit: "{request}", attributes: ofRequests,
+	requestsUnrecognized: {name: "otelcol_receiver_unrecognized_requests", unit: "{request}", attributes: ofRequests, from: fromNormal,
 		text: "Number of requests accepted in JSON that have no items and fields that are not known."},
 	requestsActive: {name: "otelcol_receiver_active_requests", kind: upDown, unit: "{request}", attributes: ofConnections,
 		text: "Number of requests that are being received or processed."},
 	connectionsActive: {name: "otelcol_receiver_active_connections", kind: upDown, unit: "{connection}", attributes: ofConnections,
 		text: "Number of open connections."},
-	connectionsRefused: {name: "otelcol_receiver_refused_connections", unit: "{connection}", attributes: append(ofConnections[:2:2], &attrConn),
+	connectionsRefused: {name: "otelcol_receiver_refused_connections", unit: "{connection}", attributes: append(ofConnections[:2:2], &attrConn), from: fromNormal,
 		text: "Number of connections refused or closed by the receiver, by reason.",
 		note: "The series of all reasons exist from the first connection on."},
-	httpDuration: {name: "http.server.request.duration", kind: seconds, unit: "s", attributes: ofHTTP, collector: byOtelhttp,
+	httpDuration: {name: "http.server.request.duration", kind: seconds, unit: "s", attributes: ofHTTP, collector: byOtelhttp, from: fromDetailed,
 		text: "Duration of HTTP server requests.",
-		note: "From the head of the request to the end of the response. In the Collector without `receiver` and `http.route`, but with the server's address and the protocol's version."},
-	httpSize: {name: "http.server.request.body.size", kind: size, unit: "By", attributes: ofHTTP, collector: byOtelhttp,
+		note: "From the head of the request to the end of the response. In the Collector without `receiver`, and `server.address` and `server.port` are those of the client's `Host` header."},
+	httpSize: {name: "http.server.request.body.size", kind: size, unit: "By", attributes: ofHTTP, collector: byOtelhttp, from: fromDetailed,
 		text: "Size of HTTP server request bodies.",
 		note: "The compressed size. A request refused before its body was read is not counted."},
-	rpcDuration: {name: "rpc.server.call.duration", kind: seconds, unit: "s", attributes: ofRPC, collector: byOtelgrpc,
+	httpResponseSize: {name: "http.server.response.body.size", kind: size, unit: "By", attributes: ofHTTP, collector: byOtelhttp, from: fromDetailed,
+		text: "Size of HTTP server response bodies.",
+		note: "A request that was interrupted is not counted."},
+	rpcDuration: {name: "rpc.server.call.duration", kind: seconds, unit: "s", attributes: ofRPC, collector: byOtelgrpc, from: fromDetailed,
 		text: "Measures the duration of an incoming Remote Procedure Call (RPC).",
 		note: "In the Collector without `receiver`, and with any method that a client sends."},
-	rpcSize: {name: "rpc.server.request.size", kind: size, unit: "By", attributes: ofRPC, collector: "Collector (otelgrpc before semantic conventions 1.40)",
+	rpcSize: {name: "rpc.server.request.size", kind: size, unit: "By", attributes: ofRPC, collector: "Collector (otelgrpc before semantic conventions 1.40)", from: fromDetailed,
 		text: "Measures the size of RPC request messages (uncompressed).",
 		note: "The conventions removed it because of streams, which OTLP does not have. A request refused before it was read is not counted."},
+	httpClientDuration: {name: "http.client.request.duration", kind: seconds, unit: "s", attributes: ofHTTPClients, collector: byOtelhttp, from: fromDetailed,
+		text: "Duration of HTTP client requests.",
+		note: "From the begin of an attempt to the head of the response."},
+	httpClientSize: {name: "http.client.request.body.size", kind: size, unit: "By", attributes: ofHTTPClients, collector: byOtelhttp, from: fromDetailed,
+		text: "Size of HTTP client request bodies.",
+		note: "The compressed size; 0 if the body was not sent whole before the response, or the error, came."},
+	rpcClientDuration: {name: "rpc.client.call.duration", kind: seconds, unit: "s", attributes: ofRPCClients, collector: byOtelgrpc, from: fromDetailed,
+		text: "Measures the duration of an outgoing Remote Procedure Call (RPC).",
+		note: "`server.address` is the configured one; in the Collector it is the IP address of the connection, and absent without one."},
 	itemsSent: {name: "otelcol_exporter_sent_%s", attributes: ofSenders, collector: byCollector,
 		text: "Number of %s successfully sent to destination."},
-	itemsSendFailed: {name: "otelcol_exporter_send_failed_%s", attributes: ofSenders, collector: byCollector,
-		text: "Number of %s that were not accepted when their request was settled."},
-	sendAttempts: {name: "otelcol_exporter_send_attempts", unit: "{attempt}", attributes: append(ofExporters[:1:1], &attrSignal, &attrResult),
+	itemsSendFailed: {name: "otelcol_exporter_send_failed_%s", attributes: append(ofSenders[:4:4], &attrErrorType, &attrPermanent), collector: byCollector,
+		text: "Number of %s that were not accepted when their request was settled.",
+		note: "At level detailed the series of a cause exists from its first failure on."},
+	sendAttempts: {name: "otelcol_exporter_send_attempts", unit: "{attempt}", attributes: append(ofExporters[:1:1], &attrSignal, &attrResult), from: fromNormal,
 		text: "Number of attempts to send a request, by result.",
 		note: "A request that is retried counts each time."},
 	requestsInFlight: {name: "otelcol_exporter_in_flight_requests", kind: upDown, unit: "{request}", attributes: []*attr{&attrExporter, &attrDataType}, collector: byCollector,
@@ -224,15 +286,15 @@ var instruments = [...]instrument{
 		note: "Of `collectionagent`: the frames of the stack did not come within two report intervals, or were evicted. Of `pprof`: the profile has none."},
 	pprofUp: {name: "otelcol_receiver_pprof_target_up", kind: upDown, unit: "{target}", attributes: ofTargets,
 		text: "1 if the last fetch of the target brought a profile, otherwise 0."},
-	pprofFetches: {name: "otelcol_receiver_pprof_fetches", kind: observed, unit: "{fetch}", attributes: append(ofTargets[:2:2], &attrFetch),
+	pprofFetches: {name: "otelcol_receiver_pprof_fetches", kind: observed, unit: "{fetch}", attributes: append(ofTargets[:2:2], &attrFetch), from: fromNormal,
 		text: "Number of fetches of profiles, by outcome.",
 		note: "The series of an outcome exists from its first fetch on."},
-	pprofBytes: {name: "otelcol_receiver_pprof_fetched_bytes", kind: observed, unit: "By", attributes: ofTargets,
+	pprofBytes: {name: "otelcol_receiver_pprof_fetched_bytes", kind: observed, unit: "By", attributes: ofTargets, from: fromNormal,
 		text: "Size of the fetched profiles, as they came."},
-	pprofDuration: {name: "otelcol_receiver_pprof_fetch_duration", kind: seconds, unit: "s", attributes: []*attr{&attrReceiver, &attrProfile},
+	pprofDuration: {name: "otelcol_receiver_pprof_fetch_duration", kind: seconds, unit: "s", attributes: []*attr{&attrReceiver, &attrProfile}, from: fromDetailed,
 		text: "Duration of fetches, until the profile was handed on, or the fetch failed.",
 		note: "A CPU profile includes the time that is measured."},
-	pprofRestarts: {name: "otelcol_receiver_pprof_restarts", kind: observed, unit: "{restart}", attributes: ofTargets,
+	pprofRestarts: {name: "otelcol_receiver_pprof_restarts", kind: observed, unit: "{restart}", attributes: ofTargets, from: fromNormal,
 		text: "Number of restarts of the process that were noticed.",
 		note: "Each cumulative profile of the target notices it: a restart counts once for each of heap, mutex and block."},
 	itemsIncoming: {name: "otelcol_processor_incoming_items", unit: "{item}", attributes: ofProcessors, collector: byCollector,
@@ -240,9 +302,9 @@ var instruments = [...]instrument{
 	itemsOutgoing: {name: "otelcol_processor_outgoing_items", unit: "{item}", attributes: ofProcessors, collector: byCollector,
 		text: "Number of items emitted from the processor.",
 		note: "Items of a refused batch are not counted."},
-	processorDuration: {name: "otelcol_processor_internal_duration", kind: seconds, unit: "s", attributes: ofProcessors, collector: byDetailed,
+	processorDuration: {name: "otelcol_processor_internal_duration", kind: seconds, unit: "s", attributes: ofProcessors, collector: byDetailed, from: fromDetailed,
 		text: "Duration of time taken to process a batch of telemetry data through the processor.",
-		note: "Only at level detailed. It is not measured for processors that hold data or send later."},
+		note: "It is not measured for processors that hold data or send later."},
 }
 
 // maker creates the instruments of one component and collects the errors.

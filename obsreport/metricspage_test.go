@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,13 +33,13 @@ type section struct {
 
 var sections = []section{
 	{"Items of the receivers", "Spans, data points, log records and samples, by outcome. The three add up to the received items. " +
-		"The Collector has no `format`, and here it is only at level detailed.",
+		"The Collector has no `format`.",
 		[]int{itemsAccepted, itemsRefused, itemsFailed}},
-	{"Requests of the receivers", "", []int{requestsDone, requestsRefused, requestsInvalidUTF8, requestsUnrecognized, requestsActive}},
+	{"Requests of the receivers", "The Collector has no `format` and no `signal`.", []int{requestsDone, requestsRefused, requestsInvalidUTF8, requestsUnrecognized, requestsActive}},
 	{"Connections of the receivers", "", []int{connectionsActive, connectionsRefused}},
-	{"Durations and sizes of requests", "Only at level detailed, as in the Collector. Named by the semantic conventions of OpenTelemetry, version 1.43. " +
-		fmt.Sprintf("A receiver has at most %d sets of attributes in each; further ones are counted with `otel.metric.overflow`.", maxServerSets),
-		[]int{httpDuration, httpSize, rpcDuration, rpcSize}},
+	{"Durations and sizes of requests", "Named by the semantic conventions of OpenTelemetry, version 1.43. " +
+		fmt.Sprintf("A receiver, and an exporter, has at most %d sets of attributes in each; further ones are counted with `otel.metric.overflow`.", maxSets),
+		[]int{httpDuration, httpSize, httpResponseSize, rpcDuration, rpcSize, httpClientDuration, httpClientSize, rpcClientDuration}},
 	{"Processors", "The items that each processor got and passed on; the difference was dropped, or refused with its request. A processor of " +
 		"several pipelines is counted once for all of them.",
 		[]int{itemsIncoming, itemsOutgoing, processorDuration}},
@@ -91,7 +93,11 @@ func renderPage(t *testing.T) string {
 
 The metrics of penstock itself. The names are the Collector's where it has the metric, so that dashboards and alerts
 continue to work. The name in Prometheus is that of the default endpoint, localhost:8888/metrics; a histogram has the suffixes ` + "`_bucket`, `_sum`\nand `_count`" + `. The flags ` + "`without_units` and `without_type_suffix`" + ` of an endpoint change these names, as in the
-Collector; dots in attributes become underscores, too. All attributes have a bounded number of values.
+Collector: unless both are set, names have the suffixes of unit and type. A scraper that asks for names in UTF-8, as Prometheus
+does from version 3.0 on, gets the dots of names and attributes instead of underscores. All attributes have a bounded number of values.
+
+The level of a metric is the lowest ` + "`service.telemetry.metrics.level`" + ` at which it is recorded; ` + "`none`" + ` records nothing. An embedding program
+that gives a meter provider of its own selects metrics with the views of that.
 
 The series of a counter exist from the first request of their signal and format on, at 0, unless stated otherwise.
 `)
@@ -101,21 +107,21 @@ The series of a counter exist from the first request of their signal and format 
 		if s.text != "" {
 			p.WriteString(s.text + "\n\n")
 		}
-		p.WriteString("| name | in Prometheus | kind | unit | attributes | meaning | also in |\n|---|---|---|---|---|---|---|\n")
+		p.WriteString("| name | in Prometheus | level | kind | unit | attributes | meaning | also in |\n|---|---|---|---|---|---|---|---|\n")
 		for _, in := range expand(s.rows...) {
 			var attributes []string
 			for _, a := range in.attributes {
 				used[a] = true
 				attributes = append(attributes, "`"+string(a.key)+"`")
 			}
-			fmt.Fprintf(&p, "| `%s` | `%s` | %s | `%s` | %s | %s | %s |\n", in.name, prometheusName(t, in.name), kindNames[in.kind], in.unit,
+			fmt.Fprintf(&p, "| `%s` | `%s` | %s | %s | `%s` | %s | %s | %s |\n", in.name, prometheusName(t, in.name), levelNames[in.from], kindNames[in.kind], in.unit,
 				strings.Join(attributes, ", "), strings.TrimSpace(in.text+" "+in.note), orDefault(in.collector, "penstock only"))
 		}
 	}
 	p.WriteString("\n## Attributes\n\n| attribute | values |\n|---|---|\n")
 	for _, a := range []*attr{
 		&attrReceiver, &attrProcessor, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReason, &attrConn, &attrDropped, &attrTarget, &attrProfile, &attrFetch,
-		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode, &attrAddress, &attrPort, &attrDataType,
+		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode, &attrNetwork, &attrVersion, &attrScheme, &attrErrorType, &attrPermanent, &attrAddress, &attrPort, &attrPath, &attrLocal, &attrLocalPort, &attrDataType,
 	} {
 		if !used[a] {
 			t.Errorf("no metric has the attribute %s", a.key)
@@ -131,7 +137,10 @@ The series of a counter exist from the first request of their signal and format 
 		if values != "" && a.text != "" {
 			values += ". "
 		}
-		fmt.Fprintf(&p, "| `%s` | %s%s |\n", a.key, values, a.text)
+		if a.detailed {
+			values += "Only at level detailed. "
+		}
+		fmt.Fprintf(&p, "| `%s` | %s |\n", a.key, strings.TrimSpace(values+a.text))
 	}
 	for a := range used {
 		t.Errorf("attribute %s is not on the page", a.key)
@@ -188,7 +197,7 @@ func TestMetricsPage(t *testing.T) {
 }
 
 // The names in the Collector, in full: from its metadata.yaml of receivers and
-// exporters, and from otelhttp and otelgrpc v0.70.
+// exporters, and from otelhttp and otelgrpc v0.72.
 func TestCollectorNames(t *testing.T) {
 	t.Parallel()
 	want := []string{
@@ -205,7 +214,8 @@ func TestCollectorNames(t *testing.T) {
 		"otelcol_receiver_refused_profile_samples", "otelcol_receiver_refused_spans",
 		"otelcol_receiver_requests",
 		"otelcol_processor_incoming_items", "otelcol_processor_outgoing_items", "otelcol_processor_internal_duration",
-		"http.server.request.body.size", "http.server.request.duration",
+		"http.server.request.body.size", "http.server.request.duration", "http.server.response.body.size",
+		"http.client.request.body.size", "http.client.request.duration", "rpc.client.call.duration",
 		"rpc.server.call.duration", "rpc.server.request.size",
 	}
 	var got []string
@@ -229,7 +239,8 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 		r := newSilent(t, transport, mp)
 		r.ConnOpened()
 		for _, s := range otlp.Signals() {
-			q := Request{Signal: s, Format: "json", Method: "POST", Route: s.Spec().Path, Status: 200, Reason: ReasonPipeline, WireBytes: 1, Bytes: 1}
+			q := Request{Signal: s, Format: "json", Method: "POST", Route: s.Spec().Path, Status: 200, Reason: ReasonPipeline, WireBytes: 1, Bytes: 1,
+				Protocol: "HTTP/1.1", Local: netip.MustParseAddrPort("127.0.0.1:4318")}
 			r.receive(ctx, q, Outcome{1, 1, 1}, nil)
 		}
 	}
@@ -256,10 +267,17 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 	for _, s := range otlp.Signals() {
 		p.Processed(ctx, s, 2, 1, time.Microsecond)
 	}
-	e, err := NewExporter("otlp", mp, "gateway:4317")
+	e, err := NewExporter("otlp", mp, true, to("http://gateway:4318/v1/x"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	client, err := NewClient("otlp", mp, to("gateway:4317"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := &url.URL{Scheme: "http", Host: "gateway:4318"}
+	client.Called(ctx, Call{Signal: otlp.Logs, URL: target, Status: 200, Protocol: "HTTP/2.0"})
+	client.Called(ctx, Call{Signal: otlp.Logs, Code: 14})
 	for _, s := range otlp.Signals() {
 		e.Begin(ctx, s)
 		e.Sent(ctx, s, 2, &pipeline.Error{Kind: pipeline.Partial, Rejected: 1})
@@ -290,7 +308,7 @@ func TestPageMatchesMetrics(t *testing.T) {
 				keys[key] = value
 			}
 			for _, a := range in.attributes {
-				if v, ok := keys[string(a.key)]; !ok || a.values != nil && !slices.Contains(a.values, v) {
+				if v, ok := keys[string(a.key)]; !ok && !a.optional || ok && a.values != nil && !slices.Contains(a.values, v) {
 					t.Errorf("%s{%s}: %s is %q, on the page one of %v", in.name, set, a.key, v, a.values)
 				}
 				delete(keys, string(a.key))

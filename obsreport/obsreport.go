@@ -8,6 +8,8 @@
 //	                     │                        │              duration and size (http.server.*, rpc.server.*)
 //	items                └─Start─ consumer ─ End ─┘           ─► accepted, refused, failed, and a span
 //	refusal    ──Rejections.Note──────────────────────────────► the log, at most once in 10 s for a client and reason
+//	export     ──Exporter.Begin ─ Sent ─ End──────────────────► in flight, attempts, sent, send_failed
+//	attempt    ──Client.Called────────────────────────────────► duration and size (http.client.*, rpc.client.*)
 //
 // Every instrument is a row of the table in instruments.go, and every attribute
 // has a bounded number of values: text that a client chooses is never a value.

@@ -51,8 +51,9 @@ type Outcome struct {
 // NewReceiver creates the instruments of the receiver with this id in the
 // configuration ("otlp/2") for one transport ("grpc", "http"). routes are the
 // HTTP paths that it serves; the default is the paths of the signals. If
-// detailed, it also records durations and sizes of requests, and the format of items,
-// as the Collector does at that level, or not at all. The caller must call Close.
+// detailed, it also records durations and sizes of requests, as the Collector does at that
+// level, and the format of items and the format and signal of requests. The caller must
+// call Close.
 func NewReceiver(id, transport string, tp trace.TracerProvider, mp metric.MeterProvider, detailed bool, routes ...string) (*Receiver, error) {
 	m := &maker{meter: mp.Meter(scope), owner: fmt.Sprintf("receiver %q", id)}
 	r := &Receiver{
@@ -62,7 +63,7 @@ func NewReceiver(id, transport string, tp trace.TracerProvider, mp metric.MeterP
 	for _, s := range otlp.Signals() {
 		r.rows[s].init(m, id, s, r.tags, detailed)
 	}
-	r.requests.init(m, r.tags)
+	r.requests.init(m, r.tags, detailed)
 	if detailed {
 		r.server.init(m, transport, r.tags[0], routes)
 	}

@@ -2,6 +2,7 @@ package obsreport
 
 import (
 	"context"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,15 @@ type Request struct {
 	Status int
 	// Method is the HTTP method. Unknown methods are counted as _OTHER.
 	Method string
+	// Protocol is the version of HTTP as in net/http's Request.Proto, and TLS says that
+	// the connection is encrypted.
+	Protocol string
+	TLS      bool
+	// Local is the address of this machine at which an HTTP request has arrived, the
+	// zero value if it has none.
+	Local netip.AddrPort
+	// ResponseBytes is the size of the body of an HTTP response.
+	ResponseBytes int
 	// Route is the path of an HTTP request, or the pattern that it matched. It is
 	// not recorded if it is not one of the receiver's routes.
 	Route string
@@ -71,6 +81,7 @@ func (c *requestCounters) countOdd(ctx context.Context, s otlp.Signal, format st
 // requestCounters count requests by signal and format.
 type requestCounters struct {
 	tags                                 []attribute.KeyValue
+	detailed                             bool // else all requests are in one cell
 	done, refused, invalid, unrecognized metric.Int64Counter
 	cells                                [otlp.Profiles + 1][formatCount]atomic.Pointer[requestCell] // row 0: signal unknown
 }
@@ -83,8 +94,8 @@ type requestCell struct {
 	reasons [reasonCount]series // not for ReasonNone
 }
 
-func (c *requestCounters) init(m *maker, tags []attribute.KeyValue) {
-	c.tags = tags
+func (c *requestCounters) init(m *maker, tags []attribute.KeyValue, detailed bool) {
+	c.tags, c.detailed = tags, detailed
 	c.done, c.refused, c.invalid = m.counter(requestsDone, 0), m.counter(requestsRefused, 0), m.counter(requestsInvalidUTF8, 0)
 	c.unrecognized = m.counter(requestsUnrecognized, 0)
 }
@@ -105,8 +116,11 @@ func (c *requestCounters) count(ctx context.Context, q *Request) {
 // cell returns the cell of s and f. Concurrent first calls may create two; only
 // one of them is kept.
 func (c *requestCounters) cell(s otlp.Signal, f format) *requestCell {
-	if !s.Valid() {
+	if !s.Valid() || !c.detailed {
 		s = 0
+	}
+	if !c.detailed {
+		f = 0
 	}
 	at := &c.cells[s][f]
 	if cell := at.Load(); cell != nil {
@@ -117,7 +131,10 @@ func (c *requestCounters) cell(s otlp.Signal, f format) *requestCell {
 }
 
 func (c *requestCounters) newCell(s otlp.Signal, f format) *requestCell {
-	tags := with(c.tags, attrFormat.key.String(formatNames[f]), attrSignal.key.String(signalName(s)))
+	tags := c.tags
+	if c.detailed {
+		tags = with(tags, attrFormat.key.String(formatNames[f]), attrSignal.key.String(signalName(s)))
+	}
 	cell := &requestCell{}
 	for _, name := range outcomeNames {
 		cell.series = append(cell.series, newSeries(c.done, with(tags, attrOutcome.key.String(name))...))

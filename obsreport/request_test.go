@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -153,15 +154,41 @@ func TestHTTPHistograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.q.Began, c.q.WireBytes = time.Now(), 7
+		c.q.Began, c.q.WireBytes, c.q.Protocol = time.Now(), 7, "HTTP/1.1"
+		c.q.Local = netip.MustParseAddrPort("[::1]:4318")
 		b.Begin()
 		b.Done(t.Context(), c.q)
 		got := b.collect(t)
-		want := map[string]int64{c.want + ",receiver=otlp": 1}
+		want := map[string]int64{c.want + ",network.protocol.name=http,network.protocol.version=1.1,receiver=otlp,server.address=::1,server.port=4318,url.scheme=http": 1}
 		for _, name := range []string{"http.server.request.duration", "http.server.request.body.size"} {
 			if diff := cmp.Diff(want, got[name].Values); diff != "" {
 				t.Errorf("%+v: %s (-want +got):\n%s", c.q, name, diff)
 			}
+		}
+		if c.q.Status == 0 {
+			want = nil // nothing was answered
+		}
+		if diff := cmp.Diff(want, got["http.server.response.body.size"].Values); diff != "" {
+			t.Errorf("%+v: response (-want +got):\n%s", c.q, diff)
+		}
+	}
+}
+
+// The version of the protocol is one of three, and a unix socket has no address.
+func TestHTTPProtocols(t *testing.T) {
+	t.Parallel()
+	for proto, want := range map[string]string{
+		"HTTP/1.0": "network.protocol.name=http,network.protocol.version=1.0",
+		"HTTP/2.0": "network.protocol.name=http,network.protocol.version=2.0",
+		"HTTP/7.3": "network.protocol.name=http",
+		"":         "network.protocol.name=http",
+	} {
+		b := newBench(t, "otlp", "http")
+		b.Begin()
+		b.Done(t.Context(), Request{Method: "POST", Status: 200, Protocol: proto, TLS: true, ResponseBytes: 5})
+		want := map[string]int64{"http.request.method=POST,http.response.status_code=200," + want + ",receiver=otlp,url.scheme=https": 1}
+		if diff := cmp.Diff(want, b.collect(t)["http.server.response.body.size"].Values); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", proto, diff)
 		}
 	}
 }
@@ -175,7 +202,7 @@ func TestDefaultRoutes(t *testing.T) {
 		for _, path := range append([]string{s.Spec().Path}, s.Spec().Aliases...) {
 			b.Begin()
 			b.Done(t.Context(), Request{Signal: s, Method: "POST", Route: path, Status: 200})
-			want["http.request.method=POST,http.response.status_code=200,http.route="+path+",receiver=otlp"] = 1
+			want["http.request.method=POST,http.response.status_code=200,http.route="+path+",network.protocol.name=http,receiver=otlp,url.scheme=http"] = 1
 		}
 	}
 	if diff := cmp.Diff(want, b.collect(t)["http.server.request.body.size"].Values); diff != "" {
@@ -203,7 +230,12 @@ func TestRPCHistograms(t *testing.T) {
 			}
 			b.Begin()
 			b.Done(t.Context(), Request{Signal: s, Format: "protobuf", Status: status, Bytes: 7, Began: time.Now()})
-			want["receiver=otlp,rpc.method="+method+",rpc.response.status_code="+code+",rpc.system.name=grpc"]++
+			failed := ""
+			switch code {
+			case "UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS":
+				failed = "error.type=" + code + ","
+			}
+			want[failed+"receiver=otlp,rpc.method="+method+",rpc.response.status_code="+code+",rpc.system.name=grpc"]++
 		}
 	}
 	got := b.collect(t)
@@ -284,8 +316,8 @@ func TestSeriesAreBounded(t *testing.T) {
 	}
 	got := b.collect(t)
 	sizes := got["http.server.request.body.size"].Values
-	if len(sizes) != maxServerSets {
-		t.Errorf("%d series, want %d", len(sizes), maxServerSets)
+	if len(sizes) != maxSets {
+		t.Errorf("%d series, want %d", len(sizes), maxSets)
 	}
 	total := int64(0)
 	for _, n := range sizes {
@@ -478,7 +510,7 @@ func TestErrorsNameTheMetricAndItsOwner(t *testing.T) {
 	if want := `create metric otelcol_receiver_requests of receiver "otlp/2": refused`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
-	_, err = NewExporter("otlp", brokenProvider{name: "otelcol_exporter_sent_spans"}, "")
+	_, err = NewExporter("otlp", brokenProvider{name: "otelcol_exporter_sent_spans"}, false, nil)
 	if want := `create metric otelcol_exporter_sent_spans of exporter "otlp": refused`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}

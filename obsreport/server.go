@@ -2,14 +2,14 @@ package obsreport
 
 import (
 	"context"
-	"maps"
+	"net/netip"
 	"slices"
-	"sync"
-	"sync/atomic"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -23,26 +23,39 @@ type serverHistograms struct {
 	routes   []string // of HTTP
 	duration metric.Float64Histogram
 	size     metric.Int64Histogram
+	response metric.Int64Histogram // of HTTP
 
-	sets atomic.Pointer[map[serverKey][]metric.RecordOption] // copied when one is added
-	mu   sync.Mutex                                          // held to add one
+	sets sets[serverKey]
 }
 
 // serverKey identifies a set of attributes. All fields have a bounded number of
-// values.
+// values: local is one of the addresses of this machine, not what the client calls it.
 type serverKey struct {
-	status int
-	method int // of HTTP, in methodNames
-	route  int // for HTTP, the index in routes plus one; for gRPC, the signal
+	status  int
+	method  int // of HTTP, in methodNames
+	route   int // for HTTP, the index in routes plus one; for gRPC, the signal
+	version int // of HTTP, in versionNames
+	tls     bool
+	local   netip.AddrPort
 }
-
-// maxServerSets is the maximum number of sets of attributes. A receiver
-// normally has some dozens; beyond the maximum requests are counted in one set.
-const maxServerSets = 256
 
 // The methods of the conventions; the last stands for all others.
 var methodNames = [...]string{
 	"POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "_OTHER",
+}
+
+// The versions of HTTP that a server has; the first stands for all others. Go's servers
+// and clients call version 2 "HTTP/2.0".
+var versionNames = [...]string{"", "1.0", "1.1", "2.0"}
+
+func versionOf(proto string) int {
+	return max(0, slices.Index(versionNames[:], strings.TrimPrefix(proto, "HTTP/")))
+}
+
+// serverErrors are the codes that are an error of a server, not of a client (semantic
+// conventions for gRPC, "span status of servers").
+var serverErrors = [len(codeNames)]bool{
+	codes.Unknown: true, codes.DeadlineExceeded: true, codes.Unimplemented: true, codes.Internal: true, codes.Unavailable: true, codes.DataLoss: true,
 }
 
 // codeNames are gRPC's codes as the conventions spell them.
@@ -64,9 +77,8 @@ func (h *serverHistograms) init(m *maker, transport string, receiver attribute.K
 	if h.grpc {
 		h.duration, h.size = m.seconds(rpcDuration), m.size(rpcSize)
 	} else {
-		h.duration, h.size = m.seconds(httpDuration), m.size(httpSize)
+		h.duration, h.size, h.response = m.seconds(httpDuration), m.size(httpSize), m.size(httpResponseSize)
 	}
-	h.sets.Store(&map[serverKey][]metric.RecordOption{})
 }
 
 func (h *serverHistograms) record(ctx context.Context, q *Request) {
@@ -81,15 +93,19 @@ func (h *serverHistograms) record(ctx context.Context, q *Request) {
 	if bytes == 0 && q.Reason != ReasonNone {
 		sized = false // refused before the body was read
 	}
-	if !timed && !sized {
+	answered := h.response != nil && q.Status != 0 && h.response.Enabled(ctx)
+	if !timed && !sized && !answered {
 		return
 	}
-	set := h.set(h.key(q))
+	set := h.sets.get(h.key(q), h.attributes, h.receiver)
 	if timed {
 		h.duration.Record(ctx, max(0, time.Since(q.Began).Seconds()), set...)
 	}
 	if sized {
 		h.size.Record(ctx, int64(bytes), set...)
+	}
+	if answered {
+		h.response.Record(ctx, int64(q.ResponseBytes), set...)
 	}
 }
 
@@ -104,7 +120,10 @@ func (h *serverHistograms) key(q *Request) serverKey {
 		}
 		return k
 	}
-	k := serverKey{status: q.Status, route: slices.Index(h.routes, q.Route) + 1}
+	k := serverKey{
+		status: q.Status, route: slices.Index(h.routes, q.Route) + 1,
+		version: versionOf(q.Protocol), tls: q.TLS, local: q.Local,
+	}
 	if k.status < 100 || k.status > 599 {
 		k.status = 0
 	}
@@ -114,48 +133,38 @@ func (h *serverHistograms) key(q *Request) serverKey {
 	return k
 }
 
-// set returns the attributes of k, which are created on first use.
-func (h *serverHistograms) set(k serverKey) []metric.RecordOption {
-	if set, ok := (*h.sets.Load())[k]; ok {
-		return set
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	sets := *h.sets.Load()
-	if set, ok := sets[k]; ok {
-		return set
-	}
-	attributes := h.attributes(k)
-	if len(sets) >= maxServerSets-1 {
-		k = serverKey{status: -1} // all other requests
-		if set, ok := sets[k]; ok {
-			return set
-		}
-		attributes = []attribute.KeyValue{h.receiver, attribute.Bool("otel.metric.overflow", true)} // the name that the SDK uses
-	}
-	set := []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}
-	sets = maps.Clone(sets)
-	sets[k] = set
-	h.sets.Store(&sets)
-	return set
-}
-
 func (h *serverHistograms) attributes(k serverKey) []attribute.KeyValue {
 	if h.grpc {
 		method := "_OTHER"
 		if s := otlp.Signal(k.route); s.Valid() {
 			method = s.Spec().Method[1:] // without the slash
 		}
-		return []attribute.KeyValue{
+		set := []attribute.KeyValue{
 			h.receiver, attrSystem.key.String("grpc"), attrRPC.key.String(method), attrCode.key.String(codeNames[k.status]),
 		}
+		if serverErrors[k.status] {
+			set = append(set, attrErrorType.key.String(codeNames[k.status]))
+		}
+		return set
 	}
-	set := []attribute.KeyValue{h.receiver, attrMethod.key.String(methodNames[k.method])}
+	set := append([]attribute.KeyValue{h.receiver, attrMethod.key.String(methodNames[k.method])}, protocolAttributes(k.version, k.tls)...)
+	if k.local.IsValid() {
+		set = append(set, attrLocal.key.String(k.local.Addr().String()), attrLocalPort.key.Int(int(k.local.Port())))
+	}
 	if k.status != 0 {
 		set = append(set, attrStatus.key.Int(k.status))
 	}
 	if k.route != 0 {
 		set = append(set, attrRoute.key.String(h.routes[k.route-1]))
+	}
+	return set
+}
+
+// protocolAttributes are those of HTTP's version and of the scheme.
+func protocolAttributes(version int, tls bool) []attribute.KeyValue {
+	set := []attribute.KeyValue{attrNetwork.key.String("http"), attrScheme.key.String(map[bool]string{true: "https", false: "http"}[tls])}
+	if version > 0 {
+		set = append(set, attrVersion.key.String(versionNames[version]))
 	}
 	return set
 }

@@ -30,6 +30,7 @@ type GRPC struct {
 	frames   *compressed // nil: requests are not compressed
 	endpoint string
 	timeout  time.Duration
+	called   func(context.Context, Call)    // nil: nothing is reported
 	metadata [otlp.Profiles + 1]metadata.MD // by signal; shared, not written to
 }
 
@@ -52,7 +53,8 @@ func NewGRPC(cfg config.GRPCClient, timeout time.Duration, opts ...Option) (*GRP
 		conns.userTimeout = max(timeout, deadPeerAfter)
 	}
 	dial := append(dialOptions(cfg), grpc.WithTransportCredentials(watchedCredentials{creds, conns}))
-	dial = append(dial, gather(opts).traffic.dialOptions()...)
+	chosen := gather(opts)
+	dial = append(dial, chosen.traffic.dialOptions()...)
 	frames, compression, err := newCompressed(cfg.Compression.Encoding())
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Endpoint, err)
@@ -62,7 +64,7 @@ func NewGRPC(cfg config.GRPCClient, timeout time.Duration, opts ...Option) (*GRP
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Endpoint, err)
 	}
-	c := &GRPC{conn: conn, conns: conns, frames: frames, endpoint: cfg.Endpoint, timeout: timeout}
+	c := &GRPC{conn: conn, conns: conns, frames: frames, endpoint: cfg.Endpoint, timeout: timeout, called: chosen.called}
 	for _, s := range otlp.Signals() {
 		c.metadata[s] = staticMetadata(s, cfg.Headers)
 	}
@@ -181,7 +183,11 @@ func (c *GRPC) Send(ctx context.Context, r Request) (Answer, error) {
 		}
 	}()
 	var body []byte
+	began := time.Now()
 	err = c.conn.Invoke(c.withMetadata(ctx, r), r.Signal.Spec().Method, out, &body, grpc.PerRPCCredentials(out))
+	if c.called != nil {
+		c.called(ctx, Call{Signal: r.Signal, Took: time.Since(began), Code: status.Code(err)})
+	}
 	if err != nil {
 		e := classifyGRPC(err)
 		e.Err = failed(r.Signal, c.endpoint, err)

@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptrace"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -39,7 +41,8 @@ type HTTP struct {
 	compressor bodyCompressor // nil: none
 	timeout    time.Duration
 	now        func() time.Time
-	traffic    *Traffic // nil: bytes are not counted
+	traffic    *Traffic                    // nil: bytes are not counted
+	called     func(context.Context, Call) // nil: nothing is reported
 	rows       [otlp.Profiles + 1]httpRow
 	closed     context.Context
 	close      context.CancelFunc
@@ -60,7 +63,7 @@ func NewHTTP(cfg config.HTTPClient, endpoints Endpoints, opts ...Option) (*HTTP,
 	}
 	cfg = cfg.Folded()
 	chosen := gather(opts)
-	c := &HTTP{timeout: cfg.Timeout, now: time.Now, traffic: chosen.traffic}
+	c := &HTTP{timeout: cfg.Timeout, now: time.Now, traffic: chosen.traffic, called: chosen.called}
 	c.closed, c.close = context.WithCancel(context.Background())
 	var err error
 	if c.compressor, err = chosen.bodyCompressor(cfg); err != nil {
@@ -179,7 +182,7 @@ func (c *HTTP) Send(ctx context.Context, r Request) (Answer, error) {
 // send makes one exchange.
 func (c *HTTP) send(ctx context.Context, row httpRow, r Request, p *payload) (Answer, *Error) {
 	ctx = c.traffic.watch(ctx, len(r.Bytes), len(p.bytes))
-	resp, err := c.exchange(row.request(ctx, r.Headers, p))
+	resp, err := c.exchange(r.Signal, row.request(ctx, r.Headers, p))
 	for hops := 0; err == nil; hops++ {
 		to := redirect(resp)
 		if to == nil || hops == maxRedirects {
@@ -187,7 +190,7 @@ func (c *HTTP) send(ctx context.Context, row httpRow, r Request, p *payload) (An
 		}
 		_ = resp.Body.Close()
 		row.url, row.host = to, ""
-		resp, err = c.exchange(row.request(ctx, r.Headers, p))
+		resp, err = c.exchange(r.Signal, row.request(ctx, r.Headers, p))
 	}
 	if err != nil {
 		return Answer{}, &Error{Retryable: true, Code: transportCode(err), Err: err}
@@ -264,16 +267,40 @@ func (row httpRow) request(ctx context.Context, more map[string]string, p *paylo
 	return req.WithContext(ctx)
 }
 
-func (c *HTTP) exchange(req *http.Request) (*http.Response, error) {
+func (c *HTTP) exchange(s otlp.Signal, req *http.Request) (*http.Response, error) {
 	if c.jar != nil {
 		for _, cookie := range c.jar.Cookies(req.URL) {
 			req.AddCookie(cookie)
 		}
 	}
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := c.roundTrip(s, req)
 	if err == nil && c.jar != nil {
 		c.jar.SetCookies(req.URL, resp.Cookies())
 	}
+	return resp, err
+}
+
+// roundTrip sends req and reports the call.
+func (c *HTTP) roundTrip(s otlp.Signal, req *http.Request) (*http.Response, error) {
+	if c.called == nil {
+		return c.transport.RoundTrip(req)
+	}
+	call := Call{Signal: s, URL: req.URL, Protocol: req.Proto}
+	var whole atomic.Bool // net/http calls WroteRequest in a goroutine of its own
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GetConn:      func(string) { whole.Store(false) }, // once for each attempt of net/http
+		WroteRequest: func(info httptrace.WroteRequestInfo) { whole.Store(info.Err == nil) },
+	}))
+	began := time.Now()
+	resp, err := c.transport.RoundTrip(req)
+	call.Took, call.Err = time.Since(began), err
+	if err == nil {
+		call.HTTPStatus, call.Protocol = resp.StatusCode, resp.Proto
+	}
+	if whole.Load() || call.HTTPStatus/100 == 2 { // over HTTP/2 the response may be seen first
+		call.RequestBytes = int(req.ContentLength)
+	}
+	c.called(req.Context(), call)
 	return resp, err
 }
 

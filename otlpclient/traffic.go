@@ -5,10 +5,15 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
+
+	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 // Traffic counts the bytes of requests and answers. Several clients may share
@@ -28,11 +33,37 @@ type Option func(*options)
 
 type options struct {
 	traffic     *Traffic // nil: nothing is counted
+	called      func(context.Context, Call)
 	compressors []Compressor
 }
 
 // WithTraffic makes a client count in t, which may be nil.
 func WithTraffic(t *Traffic) Option { return func(o *options) { o.traffic = t } }
+
+// A Call is one exchange of a client with its destination: each redirect is one.
+type Call struct {
+	Signal otlp.Signal
+	Took   time.Duration
+	// Code is the gRPC status.
+	Code codes.Code
+	// URL is where a request over HTTP was sent; nil means gRPC.
+	URL *url.URL
+	// HTTPStatus is 0 if no response came. Protocol is that of the response, such as
+	// HTTP/1.1; without one, that of the request.
+	HTTPStatus int
+	Protocol   string
+	// RequestBytes is the size of the body of an HTTP request, 0 if it was not sent whole
+	// before the response, or the error, came.
+	RequestBytes int
+	// Err is why no response came over HTTP.
+	Err error
+}
+
+// WithCalls makes a client report each of its calls to called, which must be safe for
+// concurrent use. nil reports nothing.
+func WithCalls(called func(context.Context, Call)) Option {
+	return func(o *options) { o.called = called }
+}
 
 func gather(opts []Option) (all options) {
 	for _, o := range opts {

@@ -44,6 +44,12 @@ func startLogging(t *testing.T, log *slog.Logger, yaml string, set ...string) *r
 	if err != nil {
 		t.Fatal(err)
 	}
+	return runRig(t, cfg, log)
+}
+
+// runRig runs cfg until the end of the test.
+func runRig(t *testing.T, cfg *Config, log *slog.Logger) *rig {
+	t.Helper()
 	s, err := New(cfg, Options{Version: "v1.2.3", Logger: log})
 	if err != nil {
 		t.Fatal(err)
@@ -297,7 +303,7 @@ func TestMetricsHaveTheCollectorsNames(t *testing.T) {
 		`otelcol_receiver_accepted_spans{receiver="otlp",transport="grpc"} 7`,
 		`otelcol_receiver_accepted_profile_samples{receiver="otlp",transport="http"} 7`,
 		`otelcol_receiver_refused_log_records{receiver="otlp",transport="http"} 0`,
-		`otelcol_exporter_sent_metric_points{exporter="otlphttp",server_address="127.0.0.1",server_port="` + portOf(t, backend.HTTPEndpoint()) + `"} 14`,
+		`otelcol_exporter_sent_metric_points{exporter="otlphttp",server_address="127.0.0.1",server_port="` + portOf(t, backend.HTTPEndpoint()) + `",url_path="/v1/metrics"} 14`,
 		`otelcol_processor_incoming_items{otel_signal="logs",processor="resource"} 14`,
 		`otelcol_processor_outgoing_items{otel_signal="profiles",processor="resource"} 14`,
 		`service_name="penstock",service_version="v1.2.3",team="water"} 1`,
@@ -325,13 +331,15 @@ service:
   pipelines: {traces: {receivers: [otlp], exporters: [nop]}}
   telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {port: 0, %s}}}}]}}
 `
-	for settings, want := range map[string]string{
-		"without_type_suffix: false, without_units: false":           "otelcol_process_uptime_seconds_total ",
-		"without_type_suffix: false":                                 "otelcol_process_uptime_total ",
-		"without_units: false":                                       "otelcol_process_uptime_seconds ",
-		"without_scope_info: false":                                  `otelcol_process_uptime{otel_scope_name="github.com/penstock-telemetry/penstock/service"`,
-		`with_resource_constant_labels: {included: [service.n*]}`:    `otelcol_process_uptime{service_name="penstock"} `,
-		`with_resource_constant_labels: {excluded: ["service.*e*"]}`: "otelcol_process_uptime ",
+	const uptime, allocated = "otelcol_process_uptime_seconds_total ", "otelcol_process_runtime_total_alloc_bytes_total "
+	for settings, wants := range map[string][]string{
+		"without_type_suffix: false, without_units: false":           {uptime, allocated},
+		"without_type_suffix: false":                                 {uptime, allocated}, // one of them alone is without effect in the Collector
+		"without_units: false":                                       {uptime, allocated},
+		"without_type_suffix: true":                                  {"otelcol_process_uptime ", "otelcol_process_runtime_total_alloc_bytes "},
+		"without_scope_info: false":                                  {`otelcol_process_uptime{otel_scope_name="github.com/penstock-telemetry/penstock/service"`},
+		`with_resource_constant_labels: {included: [service.n*]}`:    {`otelcol_process_uptime{service_name="penstock"} `},
+		`with_resource_constant_labels: {excluded: ["service.*e*"]}`: {"otelcol_process_uptime "},
 	} {
 		cfg, err := loadAll("yaml:" + fmt.Sprintf(yaml, settings))
 		if err != nil {
@@ -345,8 +353,10 @@ service:
 			t.Fatal(err)
 		}
 		_, page := (&rig{metrics: strings.TrimSuffix(s.process.metrics.URLs()[0], "/metrics")}).get(t, "/metrics")
-		if !strings.Contains(page, "\n"+want) {
-			t.Errorf("%s: no line begins with %q in\n%s", settings, want, page)
+		for _, want := range wants {
+			if !strings.Contains(page, "\n"+want) {
+				t.Errorf("%s: no line begins with %q", settings, want)
+			}
 		}
 		if err := s.Shutdown(t.Context()); err != nil {
 			t.Error(err)

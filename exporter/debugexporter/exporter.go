@@ -51,7 +51,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 		return nil, err
 	}
 	set = set.OrDefaults()
-	obs, err := obsreport.NewExporter(set.ID, set.Meter, "")
+	obs, err := obsreport.NewExporter(set.ID, set.Meter, set.MetricsLevel >= component.LevelDetailed, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +118,8 @@ func (e *Exporter) use(out *plainOutput) (before *plainOutput) {
 // Consume shows the batch, unless sampling skips it. The only error is that there is
 // no memory for the batch as JSON.
 func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
+	e.obs.Begin(ctx, b.Signal())
+	defer e.obs.End(ctx, b.Signal())
 	err := e.show(ctx, b)
 	refusal := pipeline.Classify(err)
 	e.obs.Sent(ctx, b.Signal(), b.Items(), refusal)

@@ -57,7 +57,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 		}
 	}
 	set = set.OrDefaults()
-	obs, err := obsreport.NewExporter(set.ID, set.Meter, "")
+	obs, err := obsreport.NewExporter(set.ID, set.Meter, set.MetricsLevel >= component.LevelDetailed, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -199,6 +199,8 @@ func (e *Exporter) flushRegularly(ctx context.Context) {
 // than the whole memory budget.
 func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	e.noteSignal(b)
+	e.obs.Begin(ctx, b.Signal())
+	defer e.obs.End(ctx, b.Signal())
 	err := e.write(ctx, b)
 	if err != nil {
 		refusal := *pipeline.Classify(err)

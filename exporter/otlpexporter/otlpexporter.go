@@ -17,6 +17,7 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/exporter/internal/sending"
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -71,8 +72,9 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e, err := sending.New(set, cfg.Endpoint, func() (otlpclient.Sender, error) {
-		client, err := otlpclient.NewGRPC(cfg.GRPCClient, cfg.Timeout)
+	destination := func(otlp.Signal) string { return cfg.Endpoint }
+	e, err := sending.New(set, destination, func(opts ...otlpclient.Option) (otlpclient.Sender, error) {
+		client, err := otlpclient.NewGRPC(cfg.GRPCClient, cfg.Timeout, opts...)
 		if err != nil {
 			return nil, err // not client: a nil *GRPC would not be a nil Sender
 		}

@@ -111,17 +111,13 @@ var (
 	_ pipeline.Named     = (*Exporter)(nil)
 )
 
-// destination returns the base URL, or the first one of a signal.
-func (c *Config) destination() string {
-	if c.Endpoint != "" {
-		return c.Endpoint
+// destination returns the URL of a signal, empty if it has none.
+func (c *Config) destination(s otlp.Signal) string {
+	u, err := otlpclient.SignalURL(c.Endpoint, c.endpoints()[s], s)
+	if err != nil || u == nil {
+		return ""
 	}
-	for _, s := range otlp.Signals() {
-		if own := c.endpoints()[s]; own != "" {
-			return own
-		}
-	}
-	return ""
+	return u.String()
 }
 
 // New returns an exporter that connects once it is started and given a batch.
@@ -129,8 +125,8 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e, err := sending.New(set, cfg.destination(), func() (otlpclient.Sender, error) {
-		client, err := otlpclient.NewHTTP(cfg.HTTPClient, cfg.endpoints(), otlpclient.WithCompressor(&lz4Compressor{}))
+	e, err := sending.New(set, cfg.destination, func(opts ...otlpclient.Option) (otlpclient.Sender, error) {
+		client, err := otlpclient.NewHTTP(cfg.HTTPClient, cfg.endpoints(), append(opts, otlpclient.WithCompressor(&lz4Compressor{}))...)
 		if err != nil {
 			return nil, err // not client: a nil *HTTP would not be a nil Sender
 		}

@@ -87,7 +87,7 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := &httpRequest{h: h, w: w, r: r, conn: conn}
-	q.Method, q.Path = r.Method, r.URL.Path
+	q.Method, q.Path, q.Protocol, q.TLS = r.Method, r.URL.Path, r.Proto, r.TLS != nil
 	if q.format, q.known = formatFor(h.formats, r.Header.Get("Content-Type")); q.known {
 		q.Format = q.format.name
 	}
@@ -318,7 +318,7 @@ func (q *httpRequest) reply(code int, body []byte) {
 	header.Set("Content-Type", q.format.mediaType)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	q.w.WriteHeader(code)
-	_, _ = q.w.Write(body) // the client may be gone
+	q.ResponseBytes, _ = q.w.Write(body) // the client may be gone
 }
 
 // connKey finds the connection in a request's context.

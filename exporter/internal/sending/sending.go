@@ -22,6 +22,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -35,14 +36,15 @@ const (
 // Errors of Consume outside of the exporter's life.
 var (
 	errNotStarted = errors.New("not started")
-	errShutDown   = errors.New("shut down")
+	errShutDown   = obsreport.ErrShutDown
 )
 
 // Exporter is a pipeline.Consumer and Component over a Sender.
 type Exporter struct {
 	id     string
-	open   func() (otlpclient.Sender, error)
+	open   func(...otlpclient.Option) (otlpclient.Sender, error)
 	obs    *obsreport.Exporter
+	calls  *obsreport.Client // nil: calls are not measured
 	logger *slog.Logger
 	life   *lifecycle.Cycle
 	share  share
@@ -57,15 +59,22 @@ type Exporter struct {
 	inFlight sync.WaitGroup
 }
 
-// New returns an exporter to a destination, which is an address or a URL. open is called
-// by the first Start.
-func New(set component.Settings, destination string, open func() (otlpclient.Sender, error)) (*Exporter, error) {
+// New returns an exporter. destination returns the address or the URL that a signal is
+// sent to. open is called by the first Start; it makes a client with the options.
+func New(set component.Settings, destination func(otlp.Signal) string, open func(...otlpclient.Option) (otlpclient.Sender, error)) (*Exporter, error) {
 	set = set.OrDefaults()
-	obs, err := obsreport.NewExporter(set.ID, set.Meter, destination)
+	detailed := set.MetricsLevel >= component.LevelDetailed
+	obs, err := obsreport.NewExporter(set.ID, set.Meter, detailed, destination)
 	if err != nil {
 		return nil, err
 	}
-	return &Exporter{id: set.ID, open: open, obs: obs, logger: set.Logger,
+	var calls *obsreport.Client
+	if detailed {
+		if calls, err = obsreport.NewClient(set.ID, set.Meter, destination); err != nil {
+			return nil, err
+		}
+	}
+	return &Exporter{id: set.ID, open: open, obs: obs, calls: calls, logger: set.Logger,
 		life: lifecycle.New(fmt.Sprintf("exporter %q", set.ID)), share: share{budget: set.Memory},
 		remarkEvery: remarkEvery, failureEvery: failureEvery}, nil
 }
@@ -83,7 +92,7 @@ func (e *Exporter) Start(context.Context) error {
 		if err := e.auth.find(); err != nil {
 			return err
 		}
-		sender, err := e.open()
+		sender, err := e.open(e.options()...)
 		if err != nil {
 			return err
 		}
@@ -92,6 +101,19 @@ func (e *Exporter) Start(context.Context) error {
 		e.sender = sender
 		return nil
 	})
+}
+
+// options makes a client report its calls.
+func (e *Exporter) options() []otlpclient.Option {
+	if e.calls == nil {
+		return nil
+	}
+	return []otlpclient.Option{otlpclient.WithCalls(func(ctx context.Context, c otlpclient.Call) {
+		e.calls.Called(ctx, obsreport.Call{
+			Signal: c.Signal, Took: c.Took, Code: uint32(c.Code), URL: c.URL, Status: c.HTTPStatus, Protocol: c.Protocol,
+			RequestBytes: c.RequestBytes, Err: c.Err,
+		})
+	})}
 }
 
 // Shutdown takes no more batches, waits for those in flight until ctx ends, and then
@@ -135,8 +157,9 @@ func (e *Exporter) begin() (otlpclient.Sender, error) {
 func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	sender, err := e.begin()
 	if err != nil {
-		e.obs.Outcome(ctx, b.Signal(), b.Items(), b.Items())
-		return &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("exporter %q: %w", e.id, err)}
+		refusal := &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("exporter %q: %w", e.id, err)}
+		e.obs.Outcome(ctx, b.Signal(), b.Items(), b.Items(), refusal)
+		return refusal
 	}
 	defer e.inFlight.Done()
 	e.obs.Begin(ctx, b.Signal())

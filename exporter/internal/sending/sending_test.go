@@ -65,10 +65,12 @@ func (s *scripted) Close() error {
 	return nil
 }
 
+func gateway(otlp.Signal) string { return "gateway:4317" }
+
 func newExporter(t *testing.T, s *scripted, set component.Settings) *Exporter {
 	t.Helper()
 	set.ID = "otlp/2"
-	e, err := New(set, "gateway:4317", func() (otlpclient.Sender, error) { return s, nil })
+	e, err := New(set, gateway, func(...otlpclient.Option) (otlpclient.Sender, error) { return s, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +179,7 @@ func TestLifecycle(t *testing.T) {
 	}
 	opened := 0
 	s := &scripted{}
-	e, err := New(component.Settings{ID: "otlp/2"}, "gateway:4317", func() (otlpclient.Sender, error) { opened++; return s, nil })
+	e, err := New(component.Settings{ID: "otlp/2"}, gateway, func(...otlpclient.Option) (otlpclient.Sender, error) { opened++; return s, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +208,7 @@ func TestLifecycle(t *testing.T) {
 		t.Errorf("started after the end: %v", err)
 	}
 
-	never, err := New(component.Settings{}, "gateway:4317", func() (otlpclient.Sender, error) { return s, nil })
+	never, err := New(component.Settings{}, gateway, func(...otlpclient.Option) (otlpclient.Sender, error) { return s, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +216,7 @@ func TestLifecycle(t *testing.T) {
 		t.Errorf("shut down without a start: %v", err)
 	}
 
-	broken, err := New(component.Settings{ID: "x"}, "gateway:4317", func() (otlpclient.Sender, error) { return nil, os.ErrNotExist })
+	broken, err := New(component.Settings{ID: "x"}, gateway, func(...otlpclient.Option) (otlpclient.Sender, error) { return nil, os.ErrNotExist })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func TestStuckDestinationLeavesRoom(t *testing.T) {
 		open := func(endpoint string, timeout time.Duration) *Exporter {
 			cfg := config.DefaultGRPCClient()
 			cfg.Endpoint, cfg.TLS.Insecure, cfg.Compression = endpoint, true, compression
-			e, err := New(component.Settings{Memory: budget}, "gateway:4317", func() (otlpclient.Sender, error) {
+			e, err := New(component.Settings{Memory: budget}, gateway, func(...otlpclient.Option) (otlpclient.Sender, error) {
 				return otlpclient.NewGRPC(cfg, timeout)
 			})
 			if err != nil {

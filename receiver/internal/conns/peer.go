@@ -18,6 +18,9 @@ type Peer struct {
 	Share string
 	// Addr is its address and port.
 	Addr string
+	// Local is the address of this machine that the client has connected to, the zero
+	// value for a unix socket.
+	Local netip.AddrPort
 	// Requests counts what came over the connection, for those who look at some of
 	// the requests only.
 	Requests atomic.Uint32
@@ -33,6 +36,9 @@ func (p *Peer) init(c net.Conn) {
 			p.Share = cmp.Or(unixShare(c), p.Share)
 		}
 		return
+	}
+	if to, err := netip.ParseAddrPort(c.LocalAddr().String()); err == nil {
+		p.Local = netip.AddrPortFrom(to.Addr().Unmap().WithZone(""), to.Port())
 	}
 	ip := ap.Addr().Unmap().WithZone("")
 	p.Host, p.Share = ip.String(), ip.String()

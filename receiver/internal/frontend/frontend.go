@@ -166,6 +166,7 @@ func (r *Request) handle(ctx context.Context, t Transport) (response []byte, ref
 func (r *Request) count(ctx context.Context, refused *Refusal, status int) {
 	done := obsreport.Request{
 		Format: r.Format, Began: r.Began, WireBytes: r.WireBytes, Bytes: r.Bytes, Status: status, Method: r.Method, Route: r.Path,
+		Protocol: r.Protocol, TLS: r.TLS, Local: r.Peer.Local, ResponseBytes: r.ResponseBytes,
 	}
 	if r.Route != nil {
 		done.Signal = r.Route.Signal

@@ -39,8 +39,11 @@ type Request struct {
 	Peer  *conns.Peer
 	// Format is "protobuf" or "json", empty if that is not known.
 	Format string
-	// Method and Path are HTTP's, for measurements.
-	Method, Path string
+	// Method, Path, Protocol and TLS are HTTP's, for measurements, and ResponseBytes is
+	// the size of the body of its response.
+	Method, Path, Protocol string
+	TLS                    bool
+	ResponseBytes          int
 	// Route is nil until it is known.
 	Route *Route
 	// Client is what consumers see of the sender.

@@ -14,10 +14,11 @@ import (
 // MetricsConfig configures which metrics penstock records of itself and where
 // they are served.
 type MetricsConfig struct {
-	// Level is none, basic, normal or detailed. Basic and normal record the same
-	// metrics; detailed adds the durations and sizes of requests, the format of items,
-	// and the durations of processors, for which it runs them one by one instead of
-	// several in one pass.
+	// Level is none, basic, normal or detailed. Each records what the Collector does, and
+	// normal adds the requests of receivers and the attempts of exporters. Detailed adds
+	// the durations and sizes of requests, their format, the causes of failures, and the
+	// durations of processors, for which it runs them one by one instead of several in one
+	// pass.
 	Level string `yaml:"level"`
 	// Address is the Collector's older key for one Prometheus endpoint. It
 	// replaces the default reader.

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 
+	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/service/internal/push"
 )
@@ -67,6 +68,7 @@ func NewMetrics(cfg MetricsConfig, res *sdkresource.Resource, o MetricsOptions) 
 	}
 	m := &Metrics{}
 	opts := []sdkmetric.Option{
+		sdkmetric.WithView(levelViews(cfg.Level)...),
 		sdkmetric.WithResource(res),
 		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter), // the endpoint does not serve exemplars
 	}
@@ -95,19 +97,22 @@ func NewMetrics(cfg MetricsConfig, res *sdkresource.Resource, o MetricsOptions) 
 	return m, measureProcess(m.sdk)
 }
 
-// prometheusOptions translate names as the Collector does.
-func prometheusOptions(c PrometheusConfig, registry prometheus.Registerer) []otelprom.Option {
-	opts := []otelprom.Option{otelprom.WithRegisterer(registry)}
-	switch {
-	case c.WithoutTypeSuffix && c.WithoutUnits:
-		opts = append(opts, otelprom.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes))
-	case c.WithoutTypeSuffix:
-		//lint:ignore SA1019 half of that strategy has no other name
-		opts = append(opts, otelprom.WithoutCounterSuffixes())
-	case c.WithoutUnits:
-		//lint:ignore SA1019 as above
-		opts = append(opts, otelprom.WithoutUnits())
+// levelViews drop what a level does not record.
+func levelViews(level string) (views []sdkmetric.View) {
+	for _, name := range obsreport.NotAt(level) {
+		views = append(views, sdkmetric.NewView(sdkmetric.Instrument{Name: name}, sdkmetric.Stream{Aggregation: sdkmetric.AggregationDrop{}}))
 	}
+	return views
+}
+
+// prometheusOptions translate names as the Collector does: dots stay, for scrapers that
+// ask for them, and one of the two flags alone changes nothing.
+func prometheusOptions(c PrometheusConfig, registry prometheus.Registerer) []otelprom.Option {
+	strategy := otlptranslator.NoUTF8EscapingWithSuffixes
+	if c.WithoutTypeSuffix && c.WithoutUnits {
+		strategy = otlptranslator.NoTranslation
+	}
+	opts := []otelprom.Option{otelprom.WithRegisterer(registry), otelprom.WithTranslationStrategy(strategy)}
 	if c.WithoutScopeInfo {
 		opts = append(opts, otelprom.WithoutScopeInfo())
 	}
