@@ -15,8 +15,8 @@ import (
 const (
 	// shownFrames is how many functions of a profile normal shows.
 	shownFrames = 5
-	// maxLeaves bounds the locations of a profile that are told apart: 0.5 MiB for each
-	// exporter, allocated when it shows its first profile. Samples of further
+	// maxLeaves bounds the locations of a profile that are added up separately: 0.5 MiB
+	// for each exporter, allocated when it shows its first profile. Samples of further
 	// locations are added up in one line.
 	maxLeaves = 1 << 14
 	slotBits  = 15 // twice as many slots as leaves
