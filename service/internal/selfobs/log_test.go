@@ -149,7 +149,7 @@ penstock v1: Everything is ready. Begin running and processing data.
 
   No configuration was given; this is the built-in one, which prints what it receives. Next steps:
 
-  try       penstock loadgen --signal all --rate 4
+  try       penstock loadgen --signal all --rate 20
   send      OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-program
   see more  penstock --set exporters.debug.verbosity=detailed
   see less  penstock --set exporters.debug.verbosity=basic
@@ -171,7 +171,7 @@ func TestNextSteps(t *testing.T) {
 	t.Parallel()
 	sum := someSummary
 	sum.Listening = []Listening{{"receiver", "OTLP/gRPC", "127.0.0.1:14317", "traces"}}
-	if got := sum.block(false); !strings.Contains(got, "  penstock loadgen --signal all --rate 4 --endpoint 127.0.0.1:14317\n") || strings.Contains(got, "OTEL_EXPORTER") {
+	if got := sum.block(false); !strings.Contains(got, "  penstock loadgen --signal all --rate 20 --endpoint 127.0.0.1:14317\n") || strings.Contains(got, "OTEL_EXPORTER") {
 		t.Errorf("got %s", got)
 	}
 	sum.BuiltIn = false

@@ -106,7 +106,7 @@ const docsURL = "https://github.com/penstock-telemetry/penstock/tree/main/docs"
 func (s Summary) nextSteps() (rows [][]string) {
 	add := func(does, how string) { rows = append(rows, []string{fmt.Sprintf("%-8s", does), how}) }
 	if to := s.address("OTLP/gRPC"); to != "" {
-		command := "penstock loadgen --signal all --rate 4"
+		command := "penstock loadgen --signal all --rate 20"
 		if !strings.HasSuffix(to, ":4317") {
 			command += " --endpoint " + to
 		}
