@@ -51,7 +51,7 @@ The exit code is 1 if nothing was acknowledged.`,
   penstock loadgen --endpoint gateway.example.com:4317 --header "authorization=Bearer ..." --json`,
 		// Errors of the flags are errors of the command line, which Args returns.
 		Args: func(cmd *cobra.Command, args []string) error {
-			env := f.applyOTELEnv(newOTELEnv(cmd.Flags()))
+			env := f.applyOTELEnv(newOTELEnv(cmd.Flags(), ""))
 			return errors.Join(cobra.NoArgs(cmd, args), env, f.complete(cmd.Flags().Changed))
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
