@@ -46,12 +46,17 @@ func (c OTLPConfig) withEnvironment() (OTLPConfig, error) {
 			c.Headers[p.Name] = p.Value
 		}
 	}
+	c, err := c.withResource(env)
+	return c, errors.Join(append(errs, err)...)
+}
+
+// withResource adds the attributes of the environment that Resource does not have.
+func (c OTLPConfig) withResource(env otelenv.Env) (OTLPConfig, error) {
 	pairs, err := env.Resource()
-	errs = append(errs, err)
 	list := make([]libpf.Attribute, 0, len(pairs))
 	for _, p := range pairs {
 		list = append(list, libpf.StringAttr(p.Name, p.Value))
 	}
 	c.Resource = libpf.NewAttributes(append(list, slices.Collect(c.Resource.All())...)...)
-	return c, errors.Join(errs...)
+	return c, err
 }
