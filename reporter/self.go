@@ -127,20 +127,21 @@ func (c SelfConfig) orDefaults() (SelfConfig, error) {
 	if out.collect == nil {
 		out.collect = &runtimeCollectors
 	}
-	var errs []error
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if out.Interval < minSelfInterval {
-		errs = append(errs, fmt.Errorf("Interval is %s: expected at least %s", out.Interval, minSelfInterval))
+		bad("Interval is %s: expected at least %s", out.Interval, minSelfInterval)
 	}
 	for i, name := range out.Profiles {
 		if _, known := deltaTypes[name]; !known && name != cpuProfile {
-			errs = append(errs, fmt.Errorf("Profiles[%d] is %q: expected cpu, heap, goroutine, mutex or block", i, name))
+			bad("Profiles[%d] is %q: expected cpu, heap, goroutine, mutex or block", i, name)
 		} else if slices.Contains(out.Profiles[:i], name) {
-			errs = append(errs, fmt.Errorf("Profiles[%d] is %q, which is there twice", i, name))
+			bad("Profiles[%d] is a duplicate: %q", i, name)
 		}
 	}
 	var err error
 	out.OTLPConfig, err = out.destination()
-	return out, errors.Join(append(errs, err)...)
+	return out, errors.Join(append(problems, err)...)
 }
 
 // destination completes the configuration of the reporter. A Consumer gets the resource of

@@ -266,7 +266,7 @@ func TestSelfConfig(t *testing.T) {
 		{SelfConfig{OTLPConfig: OTLPConfig{Consumer: &testkit.Sink{}, lookup: environment("SERVICE_NAME=shop EXPORTER_OTLP_ENDPOINT=https://c:1")}}, " insecure=false shop"},
 		{SelfConfig{Profiles: []string{"heap", "threadcreate", "heap"}, Interval: 1}, `Interval is 1ns: expected at least 1s
 Profiles[1] is "threadcreate": expected cpu, heap, goroutine, mutex or block
-Profiles[2] is "heap", which is there twice`},
+Profiles[2] is a duplicate: "heap"`},
 	} {
 		if c.cfg.lookup == nil {
 			c.cfg.lookup = environment("")

@@ -233,7 +233,7 @@ func TestMetricsAreConsistent(t *testing.T) {
 		grown := func(where string, attrs []*commonpb.KeyValue, values ...float64) {
 			where += fmt.Sprint(attrs)
 			if series[where] {
-				t.Errorf("request %d: %s is there twice", n, where)
+				t.Errorf("request %d: %s is a duplicate", n, where)
 			}
 			series[where] = true
 			for i, v := range values {

@@ -89,7 +89,7 @@ func NewSource(shape Shape) (*Source, error) {
 	for i := 0; i < number; i++ {
 		largest, before := 0, map[otlp.Signal]int{}
 		for k, signal := range shape.Signals {
-			// A signal that is there twice has other scenes the second time.
+			// A duplicate of a signal has scenes of its own.
 			t, err := newTemplate(shape, signal, i+before[signal]*maxTemplates, base)
 			if err != nil {
 				return nil, err
