@@ -2,7 +2,7 @@ package config
 
 // Unexported names for the tests in package config_test.
 var (
-	Hint           = hint
+	Hint           = ListenOptions{}.hint
 	RestrictSocket = restrictSocket
 	ErrServerPair  = errServerPair
 )

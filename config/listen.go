@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +30,9 @@ type ListenOptions struct {
 	// Collector: with the usual 022 only the server's own user can connect.
 	// 0o660 allows its group, 0o666 everybody.
 	SocketMode fs.FileMode
+	// Key is the key of Endpoint in the configuration, for errors; empty means that it
+	// is not known.
+	Key string
 }
 
 func transports() []string { return []string{"tcp", "tcp4", "tcp6", "unix"} }
@@ -101,7 +105,7 @@ func Listen(ctx context.Context, o ListenOptions) (net.Listener, error) {
 		l, err = new(net.ListenConfig).Listen(ctx, o.Transport, o.Endpoint)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s %s: %w%s", o.Transport, o.Endpoint, withoutAddress(err), hint(err))
+		return nil, fmt.Errorf("listen on %s %s: %w%s", o.Transport, o.Endpoint, withoutAddress(err), o.hint(err))
 	}
 	return l, nil
 }
@@ -115,11 +119,11 @@ func withoutAddress(err error) error {
 	return err
 }
 
-func hint(err error) string {
+func (o ListenOptions) hint(err error) string {
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return ": another process, or another receiver of this configuration, uses this address"
+		return ": another process, or another component of this configuration, uses this address" + o.whoListens(runtime.GOOS) + o.elsewhere()
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return ": this machine has no such address"
 	case errors.As(err, &dns):
@@ -129,6 +133,57 @@ func hint(err error) string {
 	}
 	return ""
 }
+
+// whoListens names the command of an operating system that shows the process that
+// listens there.
+func (o ListenOptions) whoListens(system string) string {
+	command := ""
+	_, port, err := net.SplitHostPort(o.Endpoint)
+	switch {
+	case o.Transport == "unix" && system == "linux":
+		command = "ss -lxp src " + shown(o.Endpoint)
+	case o.Transport == "unix":
+		command = "lsof " + shown(o.Endpoint)
+	case err != nil:
+		return ""
+	case system == "linux":
+		command = "ss -ltnp 'sport = :" + port + "'"
+	case system == "windows":
+		command = "netstat -ano | findstr :" + port
+	default:
+		command = "lsof -nP -iTCP:" + port + " -sTCP:LISTEN"
+	}
+	return " (" + command + " shows which process)"
+}
+
+// shown quotes a path that a shell would split.
+func shown(path string) string {
+	if strings.ContainsAny(path, " '\"$\\*?[](){}<>|&;`\t\n") {
+		return strconv.Quote(path)
+	}
+	return path
+}
+
+// elsewhere says how to listen on another address.
+func (o ListenOptions) elsewhere() string {
+	if o.Key == "" {
+		return ""
+	}
+	another := "host:port"
+	host, port, err := net.SplitHostPort(o.Endpoint)
+	if n, numeric := strconv.Atoi(port); o.Transport == "unix" {
+		another = "path"
+	} else if err == nil && numeric == nil && n > 0 && n <= maxPort-portDistance {
+		another = net.JoinHostPort(host, strconv.Itoa(n+portDistance))
+	}
+	return "; choose another address with " + o.Key + ", or --set " + o.Key + "=" + another
+}
+
+// The port that an error proposes is portDistance above the one in use: 14317 for 4317.
+const (
+	maxPort      = 1<<16 - 1
+	portDistance = 10_000
+)
 
 // probeWithin is the timeout for connecting to a socket that may be in use.
 const probeWithin = 2 * time.Second

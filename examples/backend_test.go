@@ -13,45 +13,91 @@ import (
 	"time"
 )
 
-// The backend's configuration runs as it is, except for addresses and the file, and
-// receives the profiles of an example.
-func TestBackend(t *testing.T) {
+// running is penstock with the configuration backend/penstock.yaml, except for addresses
+// and the file.
+type running struct {
+	penstock, grpc, http, kept string
+	program                    *exec.Cmd
+	output                     bytes.Buffer
+}
+
+func startBackend(t *testing.T) *running {
+	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("stops penstock with an interrupt, which Windows does not have")
 	}
 	dir := t.TempDir()
-	penstock, example := filepath.Join(dir, "penstock"), filepath.Join(dir, "embed")
-	for bin, pkg := range map[string]string{penstock: "../cmd/penstock", example: "./embed"} {
-		if out, err := exec.Command("go", "build", "-o", bin, pkg).CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-	}
-	grpc, http, kept := freeAddress(t), freeAddress(t), filepath.Join(dir, "profiles.json")
-	backend := exec.Command(penstock, "--config", "backend/penstock.yaml",
-		"--set", "receivers.otlp.protocols.grpc.endpoint="+grpc, "--set", "receivers.otlp.protocols.http.endpoint="+http,
-		"--set", "receivers.pprof.targets=["+freeAddress(t)+"]", "--set", "exporters.file.path="+kept,
+	r := &running{penstock: built(t, "../cmd/penstock"), grpc: freeAddress(t), http: freeAddress(t), kept: filepath.Join(dir, "profiles.json")}
+	r.program = exec.Command(r.penstock, "--config", "backend/penstock.yaml",
+		"--set", "receivers.otlp.protocols.grpc.endpoint="+r.grpc, "--set", "receivers.otlp.protocols.http.endpoint="+r.http,
+		"--set", "receivers.pprof.targets=["+freeAddress(t)+"]", "--set", "exporters.file.path="+r.kept,
 		"--set", "service.telemetry.metrics.level=none")
-	var output bytes.Buffer
-	backend.Stdout, backend.Stderr = &output, &output
-	if err := backend.Start(); err != nil {
+	r.program.Stdout, r.program.Stderr = &r.output, &r.output
+	if err := r.program.Start(); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(example, "-to", grpc, "-for", "1s").CombinedOutput()
-	if endErr := end(backend); endErr != nil {
+	return r
+}
+
+// built builds a program and returns its path.
+func built(t *testing.T, pkg string) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	if runtime.GOOS == "windows" {
+		bin += ".exe"
+	}
+	if out, err := exec.Command("go", "build", "-o", bin, pkg).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return bin
+}
+
+// The backend's configuration runs as it is and receives the profiles of an example.
+func TestBackend(t *testing.T) {
+	backend := startBackend(t)
+	out, err := exec.Command(built(t, "./embed"), "-to", backend.grpc, "-for", "1s").CombinedOutput()
+	if endErr := end(backend.program); endErr != nil {
 		t.Errorf("the backend: %v", endErr)
 	}
 	if err != nil || !strings.Contains(string(out), "acknowledged, dropped: map[]") {
-		t.Fatalf("%v\n%s\nbackend:\n%s", err, out, &output)
+		t.Fatalf("%v\n%s\nbackend:\n%s", err, out, &backend.output)
 	}
-	if found, err := os.ReadFile(kept); err != nil || !bytes.Contains(found, []byte(`"main.work"`)) {
+	if found, err := os.ReadFile(backend.kept); err != nil || !bytes.Contains(found, []byte(`"main.work"`)) {
 		t.Errorf("the profile is not in the file: %v, %d bytes", err, len(found))
 	}
-	if !strings.Contains(output.String(), "main.work") {
-		t.Errorf("the profile was not printed:\n%s", &output)
+	if !strings.Contains(backend.output.String(), "main.work") {
+		t.Errorf("the profile was not printed:\n%s", &backend.output)
 	}
-	list, err := exec.Command(penstock, "convert", kept, "--list").CombinedOutput()
+	list, err := exec.Command(backend.penstock, "convert", backend.kept, "--list").CombinedOutput()
 	if err != nil || !strings.Contains(string(list), "goroutines") {
 		t.Errorf("convert --list: %v\n%s", err, list)
+	}
+}
+
+// A program that profiles itself with one line sends CPU and heap profiles to penstock, to
+// where the environment says.
+func TestProfileSelf(t *testing.T) {
+	backend := startBackend(t)
+	program := built(t, "./profileself")
+	for service, environment := range map[string][]string{
+		"over-grpc": {"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + backend.grpc},
+		"over-http": {"OTEL_EXPORTER_OTLP_ENDPOINT=http://unused.invalid", "OTEL_EXPORTER_OTLP_PROFILES_PROTOCOL=http/protobuf",
+			"OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT=http://" + backend.http + "/v1development/profiles"},
+	} {
+		c := exec.Command(program, "-for", "1500ms")
+		c.Env = append(append(os.Environ(), environment...), "OTEL_SERVICE_NAME="+service, "OTEL_RESOURCE_ATTRIBUTES=team=checkout")
+		if out, err := c.CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "hashes\n") || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("%s: %v\n%s", service, err, out)
+		}
+	}
+	if err := end(backend.program); err != nil {
+		t.Errorf("the backend: %v", err)
+	}
+	kept, err := os.ReadFile(backend.kept)
+	for _, want := range []string{`"over-grpc"`, `"over-http"`, `"checkout"`, `"main.work"`, `"alloc_space"`, `"inuse_space"`, `"cpu"`} {
+		if err != nil || !bytes.Contains(kept, []byte(want)) {
+			t.Errorf("%s is not in the file: %v, %d bytes", want, err, len(kept))
+		}
 	}
 }
 

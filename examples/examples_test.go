@@ -3,8 +3,6 @@ package examples
 
 import (
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -26,14 +24,7 @@ func TestExamples(t *testing.T) {
 		for transport, endpoint := range map[string]string{"grpc": b.GRPCEndpoint(), "http": b.HTTPEndpoint()} {
 			t.Run(example.dir+" over "+transport, func(t *testing.T) {
 				before := len(b.Requests(otlp.Profiles))
-				bin := filepath.Join(t.TempDir(), "example")
-				if runtime.GOOS == "windows" {
-					bin += ".exe"
-				}
-				if out, err := exec.Command("go", "build", "-o", bin, "./"+example.dir).CombinedOutput(); err != nil {
-					t.Fatalf("%v\n%s", err, out)
-				}
-				out, err := exec.Command(bin, append([]string{"-to", endpoint, "-for", "1500ms"}, example.args...)...).CombinedOutput()
+				out, err := exec.Command(built(t, "./"+example.dir), append([]string{"-to", endpoint, "-for", "1500ms"}, example.args...)...).CombinedOutput()
 				if err != nil || !strings.Contains(string(out), "acknowledged, dropped: map[]") {
 					t.Fatalf("%v\n%s", err, out)
 				}

@@ -21,6 +21,9 @@
 // backend: no Report method blocks, and each kind of memory has its bound in
 // OTLPConfig.
 //
+// Without a Consumer, an OTLPReporter reads the OTEL_* environment variables for what its
+// configuration does not have. ProfileSelf profiles the process that calls it.
+//
 // An Origin is read when the window is written, so it must not be changed after the
 // call; see package samples.
 package reporter

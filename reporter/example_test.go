@@ -87,3 +87,27 @@ func ExampleOTLPReporter_ReportPprof() {
 	// a stack: times 0 values [4096]
 	// acknowledged 1
 }
+
+// A program profiles itself with one line: defer reporter.ProfileSelf(reporter.SelfConfig{})().
+// The profiles are sent to where OTEL_EXPORTER_OTLP_ENDPOINT says, or to localhost:4317, here
+// to a consumer in this program.
+func ExampleProfileSelf() {
+	sampleTypes := pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error {
+		dictionary := otlp.DictionaryOf(otlp.Profiles, b.Bytes())
+		for group := range otlp.Groups(b.Bytes()) {
+			for profile := range group.Items.All() {
+				fmt.Printf("profile of type %s\n", dictionary.String(otlp.Profile(profile).SampleType().TypeStrindex()))
+			}
+		}
+		return nil
+	})
+	stop := reporter.ProfileSelf(reporter.SelfConfig{
+		OTLPConfig:  reporter.OTLPConfig{Consumer: sampleTypes},
+		ServiceName: "shop", Profiles: []string{"goroutine"},
+	})
+	defer stop() // sends what is left
+	fmt.Println("the program does its work")
+	// Output:
+	// the program does its work
+	// profile of type goroutine
+}

@@ -94,6 +94,10 @@ func (r *OTLPReporter) watch(ctx context.Context) {
 
 // NewOTLP checks the configuration. Start starts the reporter.
 func NewOTLP(cfg OTLPConfig) (*OTLPReporter, error) {
+	cfg, err := cfg.withEnvironment()
+	if err != nil {
+		return nil, fmt.Errorf("set up the OTLP reporter: %w", err)
+	}
 	cfg = cfg.orDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("set up the OTLP reporter: %w", err)

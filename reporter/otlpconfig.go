@@ -11,16 +11,28 @@ import (
 
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/libpf"
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // OTLPConfig is what NewOTLP is given. The zero value of a field is its default.
-// Either Endpoint or Consumer must be set.
+// Either Endpoint or Consumer must be set, or the environment names an endpoint.
+//
+// Without a Consumer, fields that are not set have the values of the environment
+// variables of the OpenTelemetry specification: OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL,
+// _INSECURE, _HEADERS, _COMPRESSION, _TIMEOUT, _CERTIFICATE, _CLIENT_CERTIFICATE and
+// _CLIENT_KEY, or before those OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT and so on, and
+// OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
 type OTLPConfig struct {
 	// Endpoint is host:port for OTLP/gRPC, or a base URL for OTLP/HTTP if it
 	// begins with http:// or https://.
 	Endpoint string
+	// ProfilesURL is the URL of profiles over HTTP, used as it is. Empty is the path of
+	// profiles below Endpoint.
+	ProfilesURL string
+	// NoEnvironment does not read environment variables.
+	NoEnvironment bool
 	// Insecure sends over gRPC without TLS.
 	Insecure bool
 	// CAFile verifies the destination; empty is the system's roots. CertFile and
@@ -84,6 +96,7 @@ type OTLPConfig struct {
 
 	// For tests: a hash of stacks, and the waits between attempts to send.
 	hashStack                  func(libpf.Frames) uint64
+	lookup                     func(name string) string // of a variable
 	initialBackoff, maxBackoff time.Duration
 }
 
@@ -151,6 +164,9 @@ func (c OTLPConfig) validate() error {
 	if (c.Endpoint == "") == (c.Consumer == nil) {
 		bad("expected one of Endpoint and Consumer, found %s", map[bool]string{true: "neither", false: "both"}[c.Consumer == nil])
 	}
+	if c.ProfilesURL != "" && !c.overHTTP() {
+		bad("ProfilesURL needs an Endpoint that is a URL")
+	}
 	if c.SpoolDir != "" {
 		bad("SpoolDir %q needs the journal, which this version does not have: leave it empty, and unsent requests are kept in memory up to MaxPendingBytes", c.SpoolDir)
 	}
@@ -211,7 +227,11 @@ func (c OTLPConfig) sender(traffic *otlpclient.Traffic) (otlpclient.Sender, erro
 	if c.overHTTP() {
 		h := config.DefaultHTTPClient()
 		h.Endpoint, h.TLS, h.Headers, h.Compression, h.Timeout = c.Endpoint, files, headers, config.Compression(c.Compression), c.Timeout
-		return otlpclient.NewHTTP(h, nil, otlpclient.WithTraffic(traffic))
+		var urls otlpclient.Endpoints
+		if c.ProfilesURL != "" {
+			urls = otlpclient.Endpoints{otlp.Profiles: c.ProfilesURL}
+		}
+		return otlpclient.NewHTTP(h, urls, otlpclient.WithTraffic(traffic))
 	}
 	g := config.DefaultGRPCClient()
 	g.Endpoint, g.TLS, g.Headers, g.Compression = c.Endpoint, files, headers, config.Compression(c.Compression)

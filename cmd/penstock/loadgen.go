@@ -51,7 +51,7 @@ The exit code is 1 if nothing was acknowledged.`,
   penstock loadgen --endpoint gateway.example.com:4317 --header "authorization=Bearer ..." --json`,
 		// Errors of the flags are errors of the command line, which Args returns.
 		Args: func(cmd *cobra.Command, args []string) error {
-			env := f.applyOTELEnv(newOTELEnv(cmd.Flags()))
+			env := f.applyOTELEnv(newOTELEnv(cmd.Flags(), ""))
 			return errors.Join(cobra.NoArgs(cmd, args), env, f.complete(cmd.Flags().Changed))
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
@@ -73,7 +73,7 @@ func (f *loadgenFlags) bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.TLS.InsecureSkipVerify, "insecure-skip-verify", false, "do not verify the server's certificate")
 	flags.StringArrayVar(&f.headers, "header", nil, "`name=value` to send with each request; may be repeated")
 	flags.StringVar(&f.compression, "compression", "none", "none, gzip or zstd")
-	flags.IntVar(&f.BatchItems, "batch", f.BatchItems, "spans, data points, log records or samples in a request")
+	flags.IntVar(&f.BatchItems, "batch", f.BatchItems, "spans, data points, log records or samples in a request; by default fewer at a low --rate, so that each signal has a request a second")
 	flags.IntVar(&f.ItemBytes, "item-bytes", 0, "approximate size of an item in `bytes`; 0 means any size (100 to 800)")
 	flags.Float64Var(&f.ItemsPerSecond, "rate", 0, "`items` per second; 0 means as fast as possible")
 	flags.DurationVar(&f.Duration, "duration", f.Duration, "duration of the run; 0 means until interrupted, or until --requests are sent")
@@ -104,7 +104,18 @@ func (f *loadgenFlags) complete(changed func(flag string) bool) error {
 		f.Headers = append(f.Headers, config.Header{Name: strings.TrimSpace(name), Value: config.Secret(value)})
 	}
 	f.completeEndpoint(changed)
+	if !changed("batch") {
+		f.shrinkBatch()
+	}
 	return errors.Join(append(problems, f.Validate())...)
+}
+
+// shrinkBatch makes the batch so small that a low rate is a request of each signal a
+// second.
+func (f *loadgenFlags) shrinkBatch() {
+	if most := f.ItemsPerSecond / float64(max(len(f.Signals), 1)); f.ItemsPerSecond > 0 && most < float64(f.BatchItems) {
+		f.BatchItems = max(int(most), 1)
+	}
 }
 
 func signalsByName(names []string) (signals []otlp.Signal, problems []error) {

@@ -128,3 +128,27 @@ func TestLoadgenFlags(t *testing.T) {
 		}
 	}
 }
+
+// A low rate makes small requests, so that each signal has one a second.
+func TestLowRateShrinksTheBatch(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]int{
+		"":                            100,
+		"--rate 50":                   50,
+		"--rate 1000 --signal all":    100,
+		"--rate 20 --signal all":      5,
+		"--rate 0.5":                  1,
+		"--rate 20 --batch 30":        30,
+		"--rate 399.9 --signal all":   99,
+		"--rate 1 --signal all":       1,
+		"--rate 100 --signal metrics": 100,
+	} {
+		f := &loadgenFlags{Config: loadgen.DefaultConfig()}
+		cmd := newLoadgenCommand()
+		cmd.ResetFlags()
+		f.bind(cmd.Flags())
+		if err := errors.Join(cmd.ParseFlags(strings.Fields(args)), f.complete(cmd.Flags().Changed)); err != nil || f.BatchItems != want {
+			t.Errorf("%q: a batch of %d items, want %d; %v", args, f.BatchItems, want, err)
+		}
+	}
+}

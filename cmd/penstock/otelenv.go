@@ -3,32 +3,31 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/penstock-telemetry/penstock/internal/otelenv"
 )
 
 // otelEnv sets flags that the command line does not have from the variables of the
-// OpenTelemetry specification ("Environment Variable Specification", "OTLP exporter").
+// OpenTelemetry specification.
 type otelEnv struct {
-	flags  *pflag.FlagSet
-	lookup func(name string) string // "" for a variable that is not set, as specified
-	given  func(flag string) bool   // on the command line
-	errs   []error
+	otelenv.Env
+	flags *pflag.FlagSet
+	given func(flag string) bool // on the command line
+	errs  []error
 }
 
-func newOTELEnv(flags *pflag.FlagSet) *otelEnv {
+// newOTELEnv reads the variables of a signal before the general ones; "" is none.
+func newOTELEnv(flags *pflag.FlagSet, signal string) *otelEnv {
 	given := map[string]bool{}
 	flags.Visit(func(f *pflag.Flag) { given[f.Name] = true })
-	return &otelEnv{flags: flags, lookup: os.Getenv, given: func(flag string) bool { return given[flag] }}
+	return &otelEnv{Env: otelenv.Env{Signal: signal}, flags: flags, given: func(flag string) bool { return given[flag] }}
 }
 
 // set sets a flag to the value of a variable, after converting it.
-func (e *otelEnv) set(flag, name string, convert func(string) ([]string, error)) {
-	value := e.lookup(name)
+func (e *otelEnv) set(flag, value, name string, convert func(string) ([]string, error)) {
 	if value == "" || e.given(flag) {
 		return
 	}
@@ -40,35 +39,24 @@ func (e *otelEnv) set(flag, name string, convert func(string) ([]string, error))
 		err = errors.Join(err, e.flags.Set(flag, v))
 	}
 	if err != nil {
-		e.errs = append(e.errs, fmt.Errorf("the environment variable %s: %w", name, err))
+		e.errs = append(e.errs, otelenv.Wrong(name, err))
 	}
+}
+
+// exporter sets a flag to the value of a variable of the exporter.
+func (e *otelEnv) exporter(flag, key string, convert func(string) ([]string, error)) {
+	value, name := e.Exporter(key)
+	e.set(flag, value, name, convert)
 }
 
 // client sets what both commands have.
 func (e *otelEnv) client(headers string) {
-	e.set(headers, "OTEL_EXPORTER_OTLP_HEADERS", pairs)
-	e.set("compression", "OTEL_EXPORTER_OTLP_COMPRESSION", nil)
-	e.set("ca-file", "OTEL_EXPORTER_OTLP_CERTIFICATE", nil)
-	e.set("cert-file", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", nil)
-	e.set("key-file", "OTEL_EXPORTER_OTLP_CLIENT_KEY", nil)
-	e.set("insecure", "OTEL_EXPORTER_OTLP_INSECURE", nil)
-}
-
-// protocol returns grpc or http, "" if nothing says which.
-func (e *otelEnv) protocol() string {
-	switch p := e.lookup("OTEL_EXPORTER_OTLP_PROTOCOL"); p {
-	case "":
-	case "grpc":
-		return "grpc"
-	case "http/protobuf":
-		return "http"
-	default:
-		e.errs = append(e.errs, fmt.Errorf("the environment variable OTEL_EXPORTER_OTLP_PROTOCOL: expected grpc or http/protobuf, found %q", p))
-	}
-	if u, err := url.Parse(e.lookup("OTEL_EXPORTER_OTLP_ENDPOINT")); err == nil && u.Port() == "4318" {
-		return "http"
-	}
-	return ""
+	e.exporter(headers, "HEADERS", pairs)
+	e.exporter("compression", "COMPRESSION", nil)
+	e.exporter("ca-file", "CERTIFICATE", nil)
+	e.exporter("cert-file", "CLIENT_CERTIFICATE", nil)
+	e.exporter("key-file", "CLIENT_KEY", nil)
+	e.exporter("insecure", "INSECURE", nil)
 }
 
 // err returns what is wrong with the variables.
@@ -77,55 +65,57 @@ func (e *otelEnv) err() error { return errors.Join(e.errs...) }
 // applyOTELEnv sets the flags of loadgen.
 func (f *loadgenFlags) applyOTELEnv(e *otelEnv) error {
 	e.client("header")
-	if p := e.protocol(); p != "" && !e.given("protocol") {
-		f.Protocol = p
+	protocol, err := e.Protocol()
+	if err != nil {
+		e.errs = append(e.errs, err)
 	}
-	e.set("endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", nil)
-	e.set("timeout", "OTEL_EXPORTER_OTLP_TIMEOUT", milliseconds)
+	if protocol != "" && !e.given("protocol") {
+		f.Protocol = protocol
+	}
+	e.exporter("endpoint", "ENDPOINT", nil)
+	e.exporter("timeout", "TIMEOUT", milliseconds)
 	return e.err()
 }
 
-// applyOTELEnv sets the flags of report. A URL there means HTTP, so the scheme is removed
-// from an endpoint for gRPC.
+// applyOTELEnv sets the flags of report.
 func (f *reportFlags) applyOTELEnv(e *otelEnv) error {
 	e.client("headers")
-	overGRPC := e.protocol() != "http"
-	e.set("to", "OTEL_EXPORTER_OTLP_ENDPOINT", func(endpoint string) ([]string, error) {
-		scheme, rest, isURL := strings.Cut(endpoint, "://")
-		if !overGRPC || !isURL {
-			return []string{endpoint}, nil
+	f.to.NoEnvironment = true // flags that are given win
+	if to, err := e.Endpoint(); err != nil {
+		e.errs = append(e.errs, err)
+	} else if to.Address != "" && !e.given("to") {
+		e.errs = append(e.errs, e.flags.Set("to", to.Address))
+		f.to.ProfilesURL = to.SignalURL
+		if endpoint, _ := e.Exporter("ENDPOINT"); isURL(endpoint) && !isURL(to.Address) {
+			e.insecure(to.Insecure) // gRPC: the scheme says it
 		}
-		if !e.given("insecure") && e.lookup("OTEL_EXPORTER_OTLP_INSECURE") == "" {
-			e.errs = append(e.errs, e.flags.Set("insecure", fmt.Sprint(scheme == "http")))
-		}
-		return []string{strings.TrimSuffix(rest, "/")}, nil
-	})
-	e.set("service-name", "OTEL_SERVICE_NAME", nil)
-	e.set("attributes", "OTEL_RESOURCE_ATTRIBUTES", pairs)
+	}
+	e.set("service-name", e.Get("OTEL_SERVICE_NAME"), "OTEL_SERVICE_NAME", nil)
+	e.set("attributes", e.Get("OTEL_RESOURCE_ATTRIBUTES"), "OTEL_RESOURCE_ATTRIBUTES", pairs)
 	return e.err()
 }
 
-// pairs splits "a=b,c=d%20e", which is percent-encoded (W3C Baggage).
-func pairs(list string) ([]string, error) {
-	var all []string
-	for pair := range strings.SplitSeq(list, ",") {
-		name, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
-		if name == "" && !ok {
-			continue
-		}
-		value, err := url.PathUnescape(value)
-		if !ok || err != nil {
-			return nil, errors.New("expected name=value,name=value") // without the values, which may be secret
-		}
-		all = append(all, name+"="+value)
+func isURL(endpoint string) bool { return strings.Contains(endpoint, "://") }
+
+// insecure sets the flag to what the scheme of a URL says.
+func (e *otelEnv) insecure(is bool) {
+	if value, _ := e.Exporter("INSECURE"); value == "" && !e.given("insecure") {
+		e.errs = append(e.errs, e.flags.Set("insecure", fmt.Sprint(is)))
 	}
-	return all, nil
+}
+
+func pairs(list string) (all []string, err error) {
+	found, err := otelenv.Pairs(list)
+	for _, p := range found {
+		all = append(all, p.Name+"="+p.Value)
+	}
+	return all, err
 }
 
 func milliseconds(n string) ([]string, error) {
-	d, err := time.ParseDuration(n + "ms")
+	d, err := otelenv.Milliseconds(n)
 	if err != nil {
-		return nil, fmt.Errorf("expected milliseconds, found %q", n)
+		return nil, err
 	}
 	return []string{d.String()}, nil
 }

@@ -45,8 +45,8 @@ func TestLoadgenReadsOTELVariables(t *testing.T) {
 		if err := flags.Parse(strings.Fields(c.args)); err != nil {
 			t.Fatal(err)
 		}
-		e := newOTELEnv(flags)
-		e.lookup = env(c.env)
+		e := newOTELEnv(flags, "")
+		e.Lookup = env(c.env)
 		var headers []string
 		err := errors.Join(f.applyOTELEnv(e), f.complete(flags.Changed))
 		for _, h := range f.Headers {
@@ -71,6 +71,9 @@ func TestReportReadsOTELVariables(t *testing.T) {
 		{"EXPORTER_OTLP_ENDPOINT=http://c:4318", "", "http://c:4318 insecure=false gzip map[] service= map[]"},
 		{"EXPORTER_OTLP_ENDPOINT=http://c:4318", "--to d:4317", "d:4317 insecure=false gzip map[] service= map[]"},
 		{"SERVICE_NAME=shop RESOURCE_ATTRIBUTES=a=b,c=d EXPORTER_OTLP_HEADERS=x=y EXPORTER_OTLP_COMPRESSION=none", "", "localhost:4317 insecure=true none map[x:y] service=shop map[a:b c:d]"},
+		{"EXPORTER_OTLP_ENDPOINT=http://c:4317 EXPORTER_OTLP_PROFILES_ENDPOINT=http://d:4318/in EXPORTER_OTLP_PROFILES_HEADERS=a=b", "", "http://d:4318 http://d:4318/in insecure=false gzip map[a:b] service= map[]"},
+		{"EXPORTER_OTLP_PROFILES_ENDPOINT=http://d:4318/in", "--to http://e:4318", "http://e:4318 insecure=false gzip map[] service= map[]"},
+		{"EXPORTER_OTLP_PROTOCOL=http/protobuf", "", "http://localhost:4318 insecure=true gzip map[] service= map[]"},
 		{"SERVICE_NAME=shop", "--service-name cart", "localhost:4317 insecure=true gzip map[] service=cart map[]"},
 	} {
 		f := &reportFlags{}
@@ -79,13 +82,13 @@ func TestReportReadsOTELVariables(t *testing.T) {
 		if err := flags.Parse(strings.Fields(c.args)); err != nil {
 			t.Fatal(err)
 		}
-		e := newOTELEnv(flags)
-		e.lookup = env(c.env)
+		e := newOTELEnv(flags, "PROFILES")
+		e.Lookup = env(c.env)
 		if err := errors.Join(f.applyOTELEnv(e), f.complete([]string{"localhost:6060"}, flags.Changed)); err != nil {
 			t.Errorf("%s %s: %v", c.env, c.args, err)
 			continue
 		}
-		got := fmt.Sprintf("%s insecure=%t %s %v service=%s %v", f.to.Endpoint, f.to.Insecure, f.to.Compression, f.to.Headers, f.cfg.ServiceName, f.cfg.Attributes)
+		got := fmt.Sprintf("%s insecure=%t %s %v service=%s %v", strings.TrimSpace(f.to.Endpoint+" "+f.to.ProfilesURL), f.to.Insecure, f.to.Compression, f.to.Headers, f.cfg.ServiceName, f.cfg.Attributes)
 		if got != c.want {
 			t.Errorf("%s %s:\ngot  %s\nwant %s", c.env, c.args, got, c.want)
 		}

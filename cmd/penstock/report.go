@@ -54,7 +54,8 @@ difference to the previous fetch; with --once, unchanged.
 
 The variables OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL, _HEADERS, _COMPRESSION, _INSECURE,
 _CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY, OTEL_SERVICE_NAME and
-OTEL_RESOURCE_ATTRIBUTES apply to flags that are not given.
+OTEL_RESOURCE_ATTRIBUTES apply to flags that are not given. Those of profiles, such as
+OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT, apply before the general ones.
 
 Ctrl-C ends the command after all fetched profiles are sent, or after --stop-within.
 The exit code is 1 if a profile was not sent or, with --once, not fetched. Without
@@ -63,7 +64,7 @@ The exit code is 1 if a profile was not sent or, with --once, not fetched. Witho
   penstock report --to http://localhost:4318 --service-name shop --once 'profiles/*.pb.gz'
   penstock report --to gateway.example.com:4317 --profiles cpu,heap --interval 1m shop:6060 cart:6060`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			env := f.applyOTELEnv(newOTELEnv(cmd.Flags()))
+			env := f.applyOTELEnv(newOTELEnv(cmd.Flags(), "PROFILES"))
 			return errors.Join(cobra.MinimumNArgs(1)(cmd, args), env, f.complete(args, cmd.Flags().Changed))
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },

@@ -228,7 +228,8 @@ func TestTakenPort(t *testing.T) {
 		code = failed.ExitCode()
 	}
 	const want = `penstock: start receiver "otlp": protocols.grpc: listen on tcp `
-	if code != 1 || !strings.HasPrefix(string(out), want) || !strings.Contains(string(out), "address already in use") || strings.Count(string(out), "\n") != 1 {
+	if code != 1 || !strings.HasPrefix(string(out), want) || !strings.Contains(string(out), "address already in use") ||
+		!strings.Contains(string(out), "or --set receivers.otlp.protocols.grpc.endpoint=") || strings.Count(string(out), "\n") != 1 {
 		t.Errorf("exit code %d, want 1; it says\n%s", code, out)
 	}
 }

@@ -37,8 +37,8 @@ type Exporter struct {
 
 	// turn bounds the memory of texts: it has one element while one is made and
 	// shown. Other batches wait.
-	turn chan struct{}
-	text []byte // the memory of the last text; guarded by turn
+	turn   chan struct{}
+	memory memory // guarded by turn
 
 	life  *lifecycle.Cycle
 	mu    sync.RWMutex // held while a batch is shown
@@ -153,10 +153,7 @@ func (e *Exporter) show(ctx context.Context, b *pipeline.Batch) error {
 	}
 	r := &rows[b.Signal()]
 	counts := r.counts(ctx, b)
-	text := r.render(ctx, e.verbosity, b, e.limit, e.text)
-	if e.verbosity != Basic {
-		e.text = text
-	}
+	text := r.render(ctx, e.verbosity, b, e.limit, &e.memory)
 	if ctx.Err() != nil { // the text may end early
 		return fmt.Errorf("show a %s request: %w", b.Signal(), context.Cause(ctx))
 	}

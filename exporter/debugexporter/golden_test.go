@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/penstock-telemetry/penstock/component"
@@ -80,5 +81,27 @@ func TestGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		golden(t, "profiler."+string(v)+".txt", out.Bytes())
+	}
+}
+
+// A line of normal begins with the Collector's line, which testdata/collector has: scripts
+// search for it.
+func TestNormalBeginsAsTheCollectorDoes(t *testing.T) {
+	for _, s := range otlp.Signals() {
+		want, err := os.ReadFile(filepath.Join("testdata", "collector", s.String()+".txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Split(render(t, s, Normal, requests[s](plainWord), maxTextBytes), "\n")
+		for line := range strings.SplitSeq(strings.TrimSuffix(string(want), "\n"), "\n") {
+			for len(got) > 0 && strings.HasPrefix(got[0], "     -> ") {
+				got = got[1:]
+			}
+			if len(got) == 0 || !strings.HasPrefix(got[0], line) || got[0] != line && !strings.HasPrefix(got[0][len(line):], " [") {
+				t.Errorf("%s: no line begins with %q and ends, or goes on with details: %q", s, line, got)
+				break
+			}
+			got = got[1:]
+		}
 	}
 }

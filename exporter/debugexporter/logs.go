@@ -1,12 +1,26 @@
 package debugexporter
 
-import "github.com/penstock-telemetry/penstock/otlp"
+import (
+	"cmp"
+
+	"github.com/penstock-telemetry/penstock/otlp"
+)
 
 func normalLogRecord(p *printer, item []byte) {
 	f := otlp.LogRecord(item).Decode()
 	p.value(f.Body.Resolve(p.dict))
 	p.inline(" ", f.Attributes)
-	p.nl()
+	x := p.details()
+	x.time(cmp.Or(f.TimeUnixNano, f.ObservedTimeUnixNano))
+	if f.SeverityNumber != otlp.SeverityNumberUnspecified || len(f.SeverityText) > 0 {
+		x.add("severity").severity(f)
+	}
+	if len(f.EventName) > 0 {
+		x.add("event").str(f.EventName)
+	}
+	x.id("trace", f.TraceID)
+	x.id("span", f.SpanID)
+	x.end()
 }
 
 func detailedLogRecord(p *printer, item []byte) {

@@ -8,22 +8,31 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
+// series is what the points of a metric have in common.
+type series struct {
+	name, unit  []byte
+	temporality otlp.AggregationTemporality
+}
+
 // normalMetric prints a line for each data point:
 //
-//	http.server.duration{route=/cart} count=3 sum=0.5 le0.1=1 le1=2 0
+//	http.server.duration{route=/cart} count=3 sum=0.5 le0.1=1 le1=2 0 [time=… unit=s temporality=Delta]
 func normalMetric(p *printer, item []byte) {
 	m := otlp.Metric(item)
-	name := m.Name()
+	of := series{name: m.Name(), unit: m.Unit()}
 	if gauge, ok := m.Gauge(); ok {
-		p.normalNumbers(name, gauge.DataPoints())
+		p.normalNumbers(of, gauge.DataPoints())
 	} else if sum, ok := m.Sum(); ok {
-		p.normalNumbers(name, sum.DataPoints())
+		of.temporality = sum.AggregationTemporality()
+		p.normalNumbers(of, sum.DataPoints())
 	} else if h, ok := m.Histogram(); ok {
-		p.normalHistogram(name, h)
+		of.temporality = h.AggregationTemporality()
+		p.normalHistogram(of, h)
 	} else if h, ok := m.ExponentialHistogram(); ok {
-		p.normalExponential(name, h)
+		of.temporality = h.AggregationTemporality()
+		p.normalExponential(of, h)
 	} else if summary, ok := m.Summary(); ok {
-		p.normalSummary(name, summary)
+		p.normalSummary(of, summary)
 	}
 }
 
@@ -40,16 +49,29 @@ func (p *printer) point(name []byte, l otlp.List[otlp.KeyValue]) *text {
 	return p.s("} ")
 }
 
-func (p *printer) normalNumbers(name []byte, l otlp.List[otlp.NumberDataPoint]) {
+// endPoint ends the line of a data point.
+func (p *printer) endPoint(of series, at uint64) *text {
+	x := p.details()
+	x.time(at)
+	if len(of.unit) > 0 {
+		x.add("unit").str(of.unit)
+	}
+	if of.temporality != otlp.AggregationTemporalityUnspecified {
+		x.add("temporality").s(enumName(of.temporality.String(), "AGGREGATION_TEMPORALITY_"))
+	}
+	return x.end()
+}
+
+func (p *printer) normalNumbers(of series, l otlp.List[otlp.NumberDataPoint]) {
 	for point := range l.All() {
 		f := point.Decode()
-		p.point(name, f.Attributes)
+		p.point(of.name, f.Attributes)
 		if v, ok := point.AsInt(); ok {
 			p.int(v)
 		} else if v, ok := point.AsDouble(); ok {
 			p.short(v)
 		}
-		if p.nl().full {
+		if p.endPoint(of, f.TimeUnixNano).full {
 			return
 		}
 	}
@@ -73,13 +95,13 @@ type optional struct {
 	ok    bool
 }
 
-func (p *printer) normalHistogram(name []byte, h otlp.Histogram) {
+func (p *printer) normalHistogram(of series, h otlp.Histogram) {
 	for point := range h.DataPoints().All() {
 		f := point.Decode()
-		p.point(name, f.Attributes)
+		p.point(of.name, f.Attributes)
 		p.totals(f.Count, optional{f.Sum, f.HasSum}, optional{f.Min, f.HasMin}, optional{f.Max, f.HasMax})
 		p.normalBuckets(f)
-		if p.nl().full {
+		if p.endPoint(of, f.TimeUnixNano).full {
 			return
 		}
 	}
@@ -99,10 +121,10 @@ func (p *printer) normalBuckets(f otlp.HistogramDataPointFields) {
 	}
 }
 
-func (p *printer) normalExponential(name []byte, h otlp.ExponentialHistogram) {
+func (p *printer) normalExponential(of series, h otlp.ExponentialHistogram) {
 	for point := range h.DataPoints().All() {
 		f := point.Decode()
-		p.point(name, f.Attributes)
+		p.point(of.name, f.Attributes)
 		p.totals(f.Count, optional{f.Sum, f.HasSum}, optional{f.Min, f.HasMin}, optional{f.Max, f.HasMax})
 		for b := range exponentialBuckets(f) {
 			switch {
@@ -117,7 +139,7 @@ func (p *printer) normalExponential(name []byte, h otlp.ExponentialHistogram) {
 				break
 			}
 		}
-		if p.nl().full {
+		if p.endPoint(of, f.TimeUnixNano).full {
 			return
 		}
 	}
@@ -172,17 +194,17 @@ func exponentialBuckets(f otlp.ExponentialHistogramDataPointFields) iter.Seq[buc
 	}
 }
 
-func (p *printer) normalSummary(name []byte, summary otlp.Summary) {
+func (p *printer) normalSummary(of series, summary otlp.Summary) {
 	for point := range summary.DataPoints().All() {
 		f := point.Decode()
-		p.point(name, f.Attributes)
+		p.point(of.name, f.Attributes)
 		p.s("count=").uint(f.Count).s(" sum=").fixed(f.Sum)
 		for q := range f.QuantileValues.All() {
 			if p.s(" q").short(q.Quantile()).s("=").short(q.Value()).full {
 				break
 			}
 		}
-		if p.nl().full {
+		if p.endPoint(of, f.TimeUnixNano).full {
 			return
 		}
 	}

@@ -14,7 +14,16 @@ func normalProfile(p *printer, item []byte) {
 			return
 		}
 	}
-	p.nl()
+	x := p.details()
+	x.time(f.TimeUnixNano)
+	if f.DurationNano != 0 {
+		x.add("duration").duration(f.DurationNano)
+	}
+	if kind := f.SampleType.Decode(); kind != (otlp.ValueTypeFields{}) {
+		x.add("type").valueType(kind)
+	}
+	x.end()
+	p.topFrames(f)
 }
 
 // mappings prints the dictionary's executables and libraries, of which the
@@ -44,9 +53,9 @@ func detailedProfile(p *printer, item []byte) {
 	p.field("Start time").time(f.TimeUnixNano).nl()
 	p.field("DurationNano").uint(f.DurationNano).nl()
 	p.field("Sample type")
-	p.valueType(f.SampleType)
+	p.valueType(f.SampleType.Decode()).nl()
 	p.field("Period type")
-	p.valueType(f.PeriodType)
+	p.valueType(f.PeriodType.Decode()).nl()
 	p.field("Period").int(f.Period).nl()
 	p.field("Dropped attributes count").uint(uint64(f.DroppedAttributesCount)).nl()
 	if len(f.OriginalPayload) > 0 {
@@ -64,13 +73,12 @@ func detailedProfile(p *printer, item []byte) {
 	}
 }
 
-func (p *printer) valueType(v otlp.ValueType) {
-	f := v.Decode()
+func (p *printer) valueType(f otlp.ValueTypeFields) *text {
 	p.str(p.dict.String(f.TypeStrindex))
 	if unit := p.dict.String(f.UnitStrindex); len(unit) > 0 {
 		p.s(" (").str(unit).s(")")
 	}
-	p.nl()
+	return p.text
 }
 
 func (p *printer) sample(f otlp.SampleFields) {
@@ -170,7 +178,10 @@ func (p *printer) location(indent string, f otlp.LocationFields) {
 
 // frame prints a function with its file and line.
 func (p *printer) frame(l otlp.LineFields) {
-	f := look(p, p.dict.Function(l.FunctionIndex)).Decode()
+	p.function(look(p, p.dict.Function(l.FunctionIndex)).Decode(), l)
+}
+
+func (p *printer) function(f otlp.FunctionFields, l otlp.LineFields) {
 	name := p.dict.String(f.NameStrindex)
 	if len(name) == 0 {
 		name = p.dict.String(f.SystemNameStrindex)

@@ -53,10 +53,12 @@ var rows = [...]row{
 	},
 }
 
+// lookEvery is the number of empty scopes or samples after which the context is looked at.
+const lookEvery = 4096
+
 // groups is otlp.Groups that ends when ctx does. A request of 64 MiB can have millions
 // of empty ones.
 func groups(ctx context.Context, request []byte) iter.Seq[otlp.Group] {
-	const lookEvery = 4096
 	return func(yield func(otlp.Group) bool) {
 		n := 0
 		for g := range otlp.Groups(request) {
@@ -97,20 +99,31 @@ type printer struct {
 	// budget is how many more bytes of dictionary entries may be read. An entry
 	// is read for each reference to it, and a reference may be a single byte.
 	budget int
+	leaves *leafTable
+	done   func() bool // nobody waits for the text
 }
 
 // look subtracts the size of a dictionary entry from the budget, and returns
 // the entry.
 func look[T ~[]byte](p *printer, entry T) T {
-	if p.budget -= len(entry); p.budget < 0 {
-		p.full = true
-	}
+	p.spend(len(entry))
 	return entry
 }
 
-// render returns the text after the summary, in memory of buf if it is large enough.
-// It is empty for basic.
-func (r *row) render(ctx context.Context, v Verbosity, b *pipeline.Batch, limit int, buf []byte) []byte {
+func (p *printer) spend(n int) {
+	if p.budget -= n; p.budget < 0 {
+		p.full = true
+	}
+}
+
+// memory is what texts are made in, one after the other.
+type memory struct {
+	text   []byte // of the last text
+	leaves leafTable
+}
+
+// render returns the text after the summary, in memory of m. It is empty for basic.
+func (r *row) render(ctx context.Context, v Verbosity, b *pipeline.Batch, limit int, m *memory) []byte {
 	if v == Basic {
 		return nil
 	}
@@ -119,7 +132,10 @@ func (r *row) render(ctx context.Context, v Verbosity, b *pipeline.Batch, limit 
 		return fmt.Appendf(nil, "[no text: %v]\n", err)
 	}
 	defer index.Release()
-	p := &printer{&text{buf: buf[:0], limit: limit}, b.Bytes(), otlp.DictionaryOf(b.Signal(), b.Bytes()), lookPerByte * limit}
+	p := &printer{
+		text: &text{buf: m.text[:0], limit: limit}, request: b.Bytes(), dict: otlp.DictionaryOf(b.Signal(), b.Bytes()),
+		budget: lookPerByte * limit, leaves: &m.leaves, done: func() bool { return ctx.Err() != nil },
+	}
 	if v == Detailed && r.before != nil {
 		r.before(p)
 	}
@@ -151,6 +167,7 @@ func (r *row) render(ctx context.Context, v Verbosity, b *pipeline.Batch, limit 
 		}
 		p.buf = fmt.Appendf(p.buf, "\n[truncated after %d bytes: %d of %d %s are complete]\n", len(p.buf), shown, all, noun)
 	}
+	m.text = p.buf
 	return p.buf
 }
 

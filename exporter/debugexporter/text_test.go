@@ -17,7 +17,7 @@ var verbosities = []Verbosity{Basic, Normal, Detailed}
 
 func render(t testing.TB, s otlp.Signal, v Verbosity, request []byte, limit int) string {
 	t.Helper()
-	return string(rows[s].render(t.Context(), v, batchOf(t, s, request), limit, nil))
+	return string(rows[s].render(t.Context(), v, batchOf(t, s, request), limit, &memory{}))
 }
 
 // harmful returns an error for the first character of text that is neither a

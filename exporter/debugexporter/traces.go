@@ -10,7 +10,21 @@ func normalSpan(p *printer, item []byte) {
 	f := otlp.Span(item).Decode()
 	p.str(f.Name).s(" ").hex(f.TraceID).s(" ").hex(f.SpanID)
 	p.inline(" ", f.Attributes)
-	p.nl()
+	x := p.details()
+	x.time(f.StartTimeUnixNano)
+	if f.StartTimeUnixNano != 0 && f.EndTimeUnixNano != 0 {
+		x.add("duration").duration(f.EndTimeUnixNano - f.StartTimeUnixNano)
+	}
+	if f.Kind != otlp.SpanKindUnspecified {
+		x.add("kind").s(enumName(f.Kind.String(), "SPAN_KIND_"))
+	}
+	if status := f.Status.Decode(); status.Code != otlp.StatusCodeUnset || len(status.Message) > 0 {
+		x.add("status").status(status)
+	}
+	x.id("parent", f.ParentSpanID)
+	x.count("events", f.Events.Len())
+	x.count("links", f.Links.Len())
+	x.end()
 }
 
 func detailedSpan(p *printer, item []byte) {

@@ -90,7 +90,7 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	e := &Extension{host: set.Host, body: cfg.ResponseBody}
 	mux := http.NewServeMux()
 	mux.HandleFunc(cfg.Path, e.answer)
-	e.server = webserver.New(webserver.Options{Config: cfg.Server, Log: set.Logger, Handler: mux, OpenWhenPublic: true})
+	e.server = webserver.New(webserver.Options{ID: set.ID, Config: cfg.Server, Log: set.Logger, Handler: mux, OpenWhenPublic: true})
 	return e, nil
 }
 

@@ -99,7 +99,7 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	mux.HandleFunc("/debug/pprof/profile", bounded(pprof.Profile))
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", bounded(pprof.Trace))
-	return &Extension{cfg: cfg, server: webserver.New(webserver.Options{Config: cfg.Server, Log: set.Logger, Handler: mux})}, nil
+	return &Extension{cfg: cfg, server: webserver.New(webserver.Options{ID: set.ID, Config: cfg.Server, Log: set.Logger, Handler: mux})}, nil
 }
 
 // bounded refuses profiles that are too long.

@@ -82,7 +82,7 @@ func New(cfg Config, set component.Settings) (*Extension, error) {
 	for _, p := range pages() {
 		mux.HandleFunc(p.Path, func(w http.ResponseWriter, r *http.Request) { e.show(w, r, p) })
 	}
-	e.server = webserver.New(webserver.Options{Config: cfg.Server, Log: set.Logger, Handler: mux})
+	e.server = webserver.New(webserver.Options{ID: set.ID, Config: cfg.Server, Log: set.Logger, Handler: mux})
 	return e, nil
 }
 

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -37,15 +38,32 @@ type author struct {
 	now uint64
 	// strings, if not nil, is the string table to which keys and texts of attributes
 	// are added and refer.
-	strings *table
+	strings  *table
+	theScene *scene // nil before its first use
+	// growing are the increments of the fields that grow, in the order in which they are
+	// in the request.
+	growing []growth
 }
 
-// write returns the request that f writes. Equal arguments give equal bytes.
-func write(f func(*author), shape Shape, stream, now uint64) []byte {
+// write returns the request that f writes, and how it grows. Equal arguments give equal
+// results.
+func write(f func(*author), shape Shape, stream, now uint64) ([]byte, []growth) {
 	a := &author{shape: shape, stream: stream, now: now}
 	a.restart()
 	f(a)
-	return a.e.Buf
+	return a.e.Buf, a.growing
+}
+
+// growsBy says by how much the integers that were just written grow, growsByFloat the
+// same for a number.
+func (a *author) growsBy(deltas ...uint64) {
+	for _, d := range deltas {
+		a.growing = append(a.growing, growth{delta: d})
+	}
+}
+
+func (a *author) growsByFloat(delta float64) {
+	a.growing = append(a.growing, growth{isFloat: true, delta: math.Float64bits(delta)})
 }
 
 // restart discards what was written and resets the random numbers.
@@ -53,6 +71,7 @@ func (a *author) restart() {
 	a.Rand = rand.New(rand.NewPCG(a.shape.Seed, a.stream))
 	a.e.Buf = a.e.Buf[:0]
 	a.strings = nil
+	a.growing = a.growing[:0]
 }
 
 // layout distributes the items among one to three resources with one or two scopes each.

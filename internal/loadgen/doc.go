@@ -11,14 +11,17 @@
 // are
 //
 //   - the last 8 bytes of every trace, span and profile id, so that no two requests of a
-//     run have the same ids. Equal ids within a request stay equal, so that spans still
-//     have their parents;
+//     signal have the same ids. Equal ids within a round (a request of each signal)
+//     stay equal, so that spans still have their parents, and logs their spans;
 //   - the times of spans, events, data points, exemplars, log records, profiles and
 //     samples, all moved by the same amount, to the present. Start times of data points
-//     do not change, since the counters are cumulative. A deterministic Source does not
-//     change times.
+//     do not change if they are cumulative. A deterministic Source does not change times;
+//   - the values of cumulative counters and histograms, which grow each time that their
+//     template is used again.
 //
 // Everything else is unchanged: names and values repeat after all templates were used.
+// The templates with one index of all signals have one scene: instances of services, and
+// the spans of their requests.
 //
 // At a constant rate the model is open: each request has a time at which it is due, and
 // its latency is measured from this time, even if it is sent later. Thus the latency

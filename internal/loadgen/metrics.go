@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -9,16 +10,16 @@ import (
 
 func writeMetrics(a *author) {
 	request := otlp.AppendExportMetricsServiceRequest(&a.e)
-	for _, scopes := range a.layout() {
-		s := pick(a, services)
+	for i, scopes := range a.layout() {
+		h := a.scene().hosts[i]
 		rm := request.AddResourceMetrics()
 		r := rm.SetResource()
-		a.attributes(r, a.resource(s))
+		a.attributes(r, h.resource)
 		r.Close()
-		for _, points := range scopes {
+		for j, points := range scopes {
 			sm := rm.AddScopeMetrics()
 			scope := sm.SetScope()
-			scope.SetName(s.library)
+			scope.SetName(h.logger(j))
 			scope.SetVersion("0.62.0")
 			scope.Close()
 			a.metrics(sm, points)
@@ -104,6 +105,7 @@ func (a *author) sum(m otlp.MetricBuilder, p points, monotonic bool) {
 		b.SetTimeUnixNano(a.now)
 		if monotonic {
 			b.SetAsDouble(a.Float64() * 1e6)
+			a.growsByFloat(1 + a.Float64()*100)
 		} else {
 			b.SetAsInt(a.Int64N(200))
 		}
@@ -124,20 +126,21 @@ func (a *author) histogram(m otlp.MetricBuilder, p points) {
 		b := data.AddDataPoints()
 		b.SetStartTimeUnixNano(p.start)
 		b.SetTimeUnixNano(a.now)
-		counts := make([]uint64, len(durationBounds)+1)
-		var count uint64
-		var sum float64
+		counts, deltas := make([]uint64, len(durationBounds)+1), make([]uint64, len(durationBounds)+1)
 		for j := range durationBounds {
-			counts[j] = a.Uint64N(1000)
-			count += counts[j]
-			sum += float64(counts[j]) * durationBounds[j] * 0.8
+			counts[j], deltas[j] = 1+a.Uint64N(1000), a.Uint64N(10)
 		}
+		count, sum := totals(counts)
+		countDelta, sumDelta := totals(deltas)
 		b.SetCount(count)
+		a.growsBy(countDelta)
 		b.SetSum(sum)
+		a.growsByFloat(sumDelta)
 		b.AddBucketCounts(counts...)
+		a.growsBy(deltas...)
 		b.AddExplicitBounds(durationBounds...)
 		if a.oneIn(4) && a.roomy(60) {
-			a.exemplar(b.AddExemplars())
+			a.exemplar(b.AddExemplars(), a.Float64()*durationBounds[len(durationBounds)-1])
 		}
 		a.fit(begin, b, p.series(i))
 		b.Close()
@@ -145,39 +148,60 @@ func (a *author) histogram(m otlp.MetricBuilder, p points) {
 	data.Close()
 }
 
-func (a *author) exemplar(b otlp.ExemplarBuilder) {
+// totals returns the count and the sum of values in the buckets of durationBounds, which
+// are all at four fifths of the upper bound.
+func totals(counts []uint64) (count uint64, sum float64) {
+	for i, bound := range durationBounds {
+		count += counts[i]
+		sum += float64(counts[i]) * bound * 0.8
+	}
+	return count, sum
+}
+
+// exemplar writes an exemplar of a span.
+func (a *author) exemplar(b otlp.ExemplarBuilder, value float64) {
 	b.SetTimeUnixNano(a.now - a.between(0, 10*time.Second))
-	b.SetAsDouble(a.Float64() * 10)
-	b.SetSpanID(a.id(8))
-	b.SetTraceID(a.id(16))
+	b.SetAsDouble(value)
+	s := pick(a, a.scene().spans)
+	b.SetSpanID(s.id)
+	b.SetTraceID(s.trace)
 	b.Close()
 }
 
+const (
+	exponentialScale = 3
+	deltaInterval    = 10 * time.Second
+)
+
+// exponentialHistogram writes deltas: the counts of buckets are varints, which do not
+// grow in place.
 func (a *author) exponentialHistogram(m otlp.MetricBuilder, p points) {
 	data := m.SetExponentialHistogram()
-	data.SetAggregationTemporality(otlp.AggregationTemporalityCumulative)
+	data.SetAggregationTemporality(otlp.AggregationTemporalityDelta)
 	for i := range p.n {
 		begin := len(a.e.Buf)
 		b := data.AddDataPoints()
-		b.SetStartTimeUnixNano(p.start)
+		b.SetStartTimeUnixNano(a.now - uint64(deltaInterval))
 		b.SetTimeUnixNano(a.now)
 		counts := make([]uint64, 10+a.IntN(60))
 		zeros := a.Uint64N(10)
-		count := zeros
+		count, offset, sum := zeros, a.IntN(40)-60, 0.0
+		middle := func(j int) float64 { return math.Exp2((float64(offset+j) + 0.5) / (1 << exponentialScale)) }
 		for j := range counts {
 			counts[j] = a.Uint64N(200)
 			count += counts[j]
+			sum += float64(counts[j]) * middle(j)
 		}
 		b.SetCount(count)
-		b.SetSum(float64(count) * a.Float64())
-		b.SetScale(3)
+		b.SetSum(sum)
+		b.SetScale(exponentialScale)
 		b.SetZeroCount(zeros)
 		buckets := b.SetPositive()
-		buckets.SetOffset(int32(a.IntN(40)) - 60)
+		buckets.SetOffset(int32(offset))
 		buckets.AddBucketCounts(counts...)
 		buckets.Close()
 		if a.oneIn(4) && a.roomy(60) {
-			a.exemplar(b.AddExemplars())
+			a.exemplar(b.AddExemplars(), middle(a.IntN(len(counts))))
 		}
 		a.fit(begin, b, p.series(i))
 		b.Close()
@@ -192,15 +216,15 @@ func (a *author) summary(m otlp.MetricBuilder, p points) {
 		b := data.AddDataPoints()
 		b.SetStartTimeUnixNano(p.start)
 		b.SetTimeUnixNano(a.now)
-		count := a.Uint64N(1e6)
+		count, countDelta, median := 1+a.Uint64N(1e6), 1+a.Uint64N(100), (1+a.Float64())*0.02
 		b.SetCount(count)
-		b.SetSum(float64(count) * 0.02)
-		value := 0.0
-		for _, q := range []float64{0, 0.5, 0.9, 0.99, 1} {
-			value += a.Float64() * 0.05
+		a.growsBy(countDelta)
+		b.SetSum(float64(count) * median)
+		a.growsByFloat(float64(countDelta) * median)
+		for _, q := range []struct{ quantile, of float64 }{{0, 0.1}, {0.5, 1}, {0.9, 2}, {0.99, 5}, {1, 9}} {
 			v := b.AddQuantileValues()
-			v.SetQuantile(q)
-			v.SetValue(value)
+			v.SetQuantile(q.quantile)
+			v.SetValue(median * q.of)
 			v.Close()
 		}
 		a.fit(begin, b, p.series(i))

@@ -23,15 +23,15 @@ type pacer struct {
 }
 
 // newPacer returns a pacer for at most limit requests at a rate; 0 means as fast as
-// possible. If duration is not 0, no request is due at its end or later.
-func newPacer(start time.Time, requestsPerSecond float64, limit uint64, duration time.Duration) *pacer {
+// possible. A round is the number of signals. If duration is not 0, no request is due at its end or later.
+func newPacer(start time.Time, requestsPerSecond float64, round int, limit uint64, duration time.Duration) *pacer {
 	p := &pacer{limit: limit, paced: requestsPerSecond > 0}
 	p.more.L = &p.mu
 	if !p.paced {
 		p.released = limit
 		return p
 	}
-	p.schedule = newSchedule(start, requestsPerSecond)
+	p.schedule = newSchedule(start, requestsPerSecond, round)
 	if duration > 0 {
 		if n := p.schedule.requestsWithin(duration); n < limit {
 			p.limit, p.toTheEnd = n, true

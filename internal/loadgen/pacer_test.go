@@ -13,7 +13,7 @@ func TestScheduleKeepsTheRate(t *testing.T) {
 	t.Parallel()
 	start := time.Unix(1000, 0)
 	for _, rate := range []float64{0.1, 1, 3, 99.5, 1000, 1999, 2001, 3333, 10_000, 123_456, 1e6} {
-		s := newSchedule(start, rate)
+		s := newSchedule(start, rate, 1)
 		if got := s.due(0); got != start {
 			t.Errorf("%v/s: the first request is due at %s", rate, got)
 		}
@@ -44,8 +44,28 @@ func TestScheduleEnds(t *testing.T) {
 		{1, 2 * time.Second, 2}, {10, 600 * time.Millisecond, 6}, {10, 601 * time.Millisecond, 7}, {1, time.Millisecond, 1},
 		{3, time.Hour, 3 * 3600}, {10_000, time.Second, 10_000}, {0.1, 95 * time.Second, 10},
 	} {
-		if got := newSchedule(time.Now(), test.rate).requestsWithin(test.d); got != test.want {
+		if got := newSchedule(time.Now(), test.rate, 1).requestsWithin(test.d); got != test.want {
 			t.Errorf("%v/s within %s: %d requests, want %d", test.rate, test.d, got, test.want)
+		}
+	}
+}
+
+// At a low rate a burst has a request of each signal. The rate is the same.
+func TestScheduleOfRounds(t *testing.T) {
+	t.Parallel()
+	start := time.Unix(1000, 0)
+	for _, test := range []struct {
+		rate     float64
+		round    int
+		size     uint64
+		interval time.Duration
+	}{
+		{1, 4, 4, 4 * time.Second}, {0.04, 4, 4, 100 * time.Second}, {3.9, 4, 4, 4_000_000_000 * 10 / 39},
+		{4, 4, 1, 250 * time.Millisecond}, {0.5, 1, 1, 2 * time.Second}, {10_000, 4, 5, burstEvery},
+	} {
+		s := newSchedule(start, test.rate, test.round)
+		if got := time.Duration(s.interval); s.size != test.size || got != test.interval {
+			t.Errorf("%v/s of %d signals: %d every %s, want %d every %s", test.rate, test.round, s.size, got, test.size, test.interval)
 		}
 	}
 }
@@ -93,7 +113,7 @@ func TestPacerIsAccurateAndCheap(t *testing.T) {
 	var elapsed, cpu time.Duration
 	for range 8 {
 		before := processCPU()
-		taken, took := drain(context.Background(), t, newPacer(time.Now(), rate, n, 0), 4)
+		taken, took := drain(context.Background(), t, newPacer(time.Now(), rate, 1, n, 0), 4)
 		elapsed, cpu = took, processCPU()-before
 		if len(taken) != n {
 			t.Fatalf("%d requests, want %d", len(taken), n)
@@ -109,7 +129,7 @@ func TestPacerIsAccurateAndCheap(t *testing.T) {
 
 func TestPacerWithoutRateHandsOutAll(t *testing.T) {
 	t.Parallel()
-	taken, _ := drain(context.Background(), t, newPacer(time.Now(), 0, 1000, 0), 8)
+	taken, _ := drain(context.Background(), t, newPacer(time.Now(), 0, 1, 1000, 0), 8)
 	for n, ok := range taken {
 		if !ok {
 			t.Errorf("request %d is missing", n)
@@ -124,7 +144,7 @@ func TestPacerWithoutRateHandsOutAll(t *testing.T) {
 func TestPacerIsStopped(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := newPacer(time.Now(), 1.0/3600, math.MaxUint64, 0) // one an hour
+	p := newPacer(time.Now(), 1.0/3600, 1, math.MaxUint64, 0) // one an hour
 	go func() {
 		for p.takenNow() == 0 {
 			time.Sleep(time.Millisecond)

@@ -2,6 +2,8 @@ package loadgen
 
 import (
 	"encoding/binary"
+	"fmt"
+	"math"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
@@ -22,6 +24,7 @@ const (
 	patchInside patchKind = iota // only fields inside the message
 	patchID                      // the last 8 bytes
 	patchTime                    // fixed64, or a packed list of them
+	patchGrowth                  // fixed64 or double, or a packed list of them: it is cumulative
 )
 
 // patchBytes is the size of every patch.
@@ -32,6 +35,7 @@ func inside(in sites) site { return site{in: in} }
 var (
 	id   = site{patch: patchID}
 	when = site{patch: patchTime}
+	more = site{patch: patchGrowth}
 )
 
 // items returns the sites of a request from those of its items. The path to the items is
@@ -66,18 +70,31 @@ func metricSites() sites {
 		otlpfield.NumberDataPointTimeUnixNano: when,
 		otlpfield.NumberDataPointExemplars:    exemplar,
 	})
+	counter := inside(sites{
+		otlpfield.NumberDataPointTimeUnixNano: when,
+		otlpfield.NumberDataPointAsDouble:     more,
+		otlpfield.NumberDataPointExemplars:    exemplar,
+	})
 	histogram := inside(sites{
 		otlpfield.HistogramDataPointTimeUnixNano: when,
+		otlpfield.HistogramDataPointCount:        more,
+		otlpfield.HistogramDataPointSum:          more,
+		otlpfield.HistogramDataPointBucketCounts: more,
 		otlpfield.HistogramDataPointExemplars:    exemplar,
 	})
 	exponential := inside(sites{
-		otlpfield.ExponentialHistogramDataPointTimeUnixNano: when,
-		otlpfield.ExponentialHistogramDataPointExemplars:    exemplar,
+		otlpfield.ExponentialHistogramDataPointStartTimeUnixNano: when,
+		otlpfield.ExponentialHistogramDataPointTimeUnixNano:      when,
+		otlpfield.ExponentialHistogramDataPointExemplars:         exemplar,
 	})
-	summary := inside(sites{otlpfield.SummaryDataPointTimeUnixNano: when})
+	summary := inside(sites{
+		otlpfield.SummaryDataPointTimeUnixNano: when,
+		otlpfield.SummaryDataPointCount:        more,
+		otlpfield.SummaryDataPointSum:          more,
+	})
 	return items(sites{
 		otlpfield.MetricGauge:                inside(sites{otlpfield.GaugeDataPoints: number}),
-		otlpfield.MetricSum:                  inside(sites{otlpfield.SumDataPoints: number}),
+		otlpfield.MetricSum:                  inside(sites{otlpfield.SumDataPoints: counter}),
 		otlpfield.MetricHistogram:            inside(sites{otlpfield.HistogramDataPoints: histogram}),
 		otlpfield.MetricExponentialHistogram: inside(sites{otlpfield.ExponentialHistogramDataPoints: exponential}),
 		otlpfield.MetricSummary:              inside(sites{otlpfield.SummaryDataPoints: summary}),
@@ -105,7 +122,17 @@ func profileSites() sites {
 }
 
 // patches are the offsets in a request that are patched.
-type patches struct{ ids, times []uint32 }
+type patches struct {
+	ids, times []uint32
+	growing    []growth
+}
+
+// growth is a field that grows by the same each time that its request is sent.
+type growth struct {
+	at          uint32
+	isFloat     bool
+	base, delta uint64 // of a float, the bits
+}
 
 // find adds the offsets in message, which begins at offset base of the request.
 func (p *patches) find(s sites, message []byte, base int) {
@@ -117,13 +144,49 @@ func (p *patches) find(s sites, message []byte, base int) {
 			p.find(f.in, c.Bytes, base+c.End-len(c.Bytes))
 		case f.patch == patchID && len(c.Bytes) >= patchBytes:
 			p.ids = append(p.ids, uint32(base+c.End-patchBytes))
-		case f.patch == patchTime && c.Type == wire.TypeFixed64:
-			p.times = append(p.times, uint32(base+c.End-patchBytes))
 		case f.patch == patchTime:
-			for i := c.End - len(c.Bytes); i < c.End; i += patchBytes {
-				p.times = append(p.times, uint32(base+i))
+			p.times = append(p.times, offsets(&c, base)...)
+		case f.patch == patchGrowth:
+			for _, at := range offsets(&c, base) {
+				p.growing = append(p.growing, growth{at: at})
 			}
 		}
+	}
+}
+
+// offsets returns those of the elements of a fixed64 field, packed or not.
+func offsets(c *wire.Cursor, base int) (all []uint32) {
+	if c.Type == wire.TypeFixed64 {
+		return []uint32{uint32(base + c.End - patchBytes)}
+	}
+	for i := c.End - len(c.Bytes); i < c.End; i += patchBytes {
+		all = append(all, uint32(base+i))
+	}
+	return all
+}
+
+// begin sets the increments of the fields that grow, from what they are in request.
+func (p *patches) begin(request []byte, deltas []growth) error {
+	if len(deltas) != len(p.growing) {
+		return fmt.Errorf("%d fields grow, but %d increments are known", len(p.growing), len(deltas))
+	}
+	for i := range p.growing {
+		g := &p.growing[i]
+		g.isFloat, g.delta = deltas[i].isFloat, deltas[i].delta
+		g.base = binary.LittleEndian.Uint64(request[g.at:])
+	}
+	return nil
+}
+
+// grow sets the fields that grow to their values after a number of steps.
+func (p *patches) grow(request []byte, steps uint64) {
+	for i := range p.growing {
+		g := &p.growing[i]
+		value := g.base + steps*g.delta
+		if g.isFloat {
+			value = math.Float64bits(math.Float64frombits(g.base) + float64(steps)*math.Float64frombits(g.delta))
+		}
+		binary.LittleEndian.PutUint64(request[g.at:g.at+patchBytes], value)
 	}
 }
 
@@ -131,8 +194,8 @@ func (p *patches) find(s sites, message []byte, base int) {
 // zeros, which is invalid.
 const saltMask = 1<<56 - 1
 
-// salt returns the number that is mixed into the ids of request n. Multiplication by an
-// odd number is a bijection modulo 2^56: it is different for all requests of a run.
+// salt returns the number that is mixed into the ids of the requests of round n. Multiplication by an
+// odd number is a bijection modulo 2^56: it is different for all rounds of a run.
 func salt(n uint64) uint64 { return n * 0x9E3779B97F4A7C15 & saltMask }
 
 // mix flips the bits of change in all ids. A second call reverts the first.

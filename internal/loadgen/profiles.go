@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -40,18 +41,18 @@ func (w *profileWriter) write() {
 	}
 	payload := w.payloadBytes
 	request := otlp.AppendExportProfilesServiceRequest(&w.e)
-	for _, scopes := range w.layout() {
-		s := pick(w.author, services)
+	for i, scopes := range w.layout() {
+		h := w.scene().hosts[i]
 		rp := request.AddResourceProfiles()
 		r := rp.SetResource()
-		w.attributes(r, append(w.resource(s), attr{"process.executable.name", s.name}))
+		w.attributes(r, append(slices.Clip(h.resource), attr{"process.executable.name", h.name}))
 		r.Close()
 		for _, samples := range scopes {
 			sp := rp.AddScopeProfiles()
 			scope := sp.SetScope()
 			scope.SetName("penstock.loadgen")
 			scope.Close()
-			w.profile(sp, s, samples, payload)
+			w.profile(sp, h.service, samples, payload)
 			payload = 0
 			sp.SetSchemaURL(schemaURL)
 			sp.Close()
@@ -131,7 +132,8 @@ func (w *profileWriter) sample(to otlp.ProfileBuilder, k profileKind, stack int3
 		w.d.attribute("thread.id", 1000+thread),
 	)
 	if w.oneIn(8) {
-		b.SetLinkIndex(w.d.link(w.id(16), w.id(8)))
+		s := pick(w.author, w.scene().spans)
+		b.SetLinkIndex(w.d.link(s.trace, s.id))
 	}
 	events := 1
 	if k.times {

@@ -92,7 +92,7 @@ func (r *run) do(ctx context.Context, senders []otlpclient.Sender) (*Report, err
 	}
 	cpu := processCPU()
 	r.start = time.Now()
-	r.pacer = newPacer(r.start, r.cfg.requestsPerSecond(), limit, r.cfg.Duration)
+	r.pacer = newPacer(r.start, r.cfg.requestsPerSecond(), len(r.cfg.Signals), limit, r.cfg.Duration)
 
 	// At the end of starting no more requests are started, at the end of sending those
 	// in flight are canceled.

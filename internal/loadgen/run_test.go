@@ -215,6 +215,20 @@ func TestRunHasTheRequestsThatAreDue(t *testing.T) {
 	}
 }
 
+// A rate below one request a second sends all signals, at once.
+func TestLowRateReachesAllSignals(t *testing.T) {
+	t.Parallel()
+	b := testkit.NewBackend(t, testkit.BackendConfig{CountOnly: true})
+	c := configFor(b, GRPC)
+	c.Signals, c.Requests, c.Duration, c.ItemsPerSecond = all(), 0, 100*time.Millisecond, 0.1*float64(c.BatchItems)
+	r := mustRun(t, c)
+	for _, s := range all() {
+		if got := r.BySignal[s.String()]; got.RequestsSent != 1 {
+			t.Errorf("%d requests of %s were sent, want 1", got.RequestsSent, s)
+		}
+	}
+}
+
 func TestRunEndsAfterItsDuration(t *testing.T) {
 	t.Parallel()
 	b := testkit.NewBackend(t, testkit.BackendConfig{CountOnly: true})

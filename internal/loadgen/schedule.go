@@ -11,16 +11,20 @@ const burstEvery = 500 * time.Microsecond
 
 // schedule determines when requests are due: in bursts of a fixed size at a fixed
 // interval, beginning at once. At rates below one request per burstEvery, a burst is one
-// request.
+// request, and below one round a second it is a round: a request of each signal, so that
+// all signals arrive soon.
 type schedule struct {
 	start    time.Time
 	size     uint64  // requests in a burst
 	interval float64 // ns between two bursts
 }
 
-func newSchedule(start time.Time, requestsPerSecond float64) schedule {
+func newSchedule(start time.Time, requestsPerSecond float64, round int) schedule {
 	s := schedule{start: start}
 	s.size = uint64(math.Ceil(requestsPerSecond * burstEvery.Seconds()))
+	if requestsPerSecond < float64(round) {
+		s.size = uint64(round)
+	}
 	s.interval = float64(s.size) / requestsPerSecond * 1e9
 	return s
 }

@@ -54,7 +54,27 @@ func (s Shape) tooLarge(n int) error {
 // Source generates requests. It is safe for concurrent use.
 type Source struct {
 	fixed bool
-	pools [][]*template // in the order of Shape.Signals
+	// pools are in the order of Shape.Signals, and equally long. Templates with one index
+	// have the same scene. A round is a request of each signal, from those.
+	pools [][]*template
+
+	mu     sync.Mutex
+	rounds [64]round // the last ones, by number
+}
+
+// round is when a round began, for all of its requests: so the times of logs are within
+// those of their spans.
+type round struct{ number, nanos uint64 }
+
+// began returns when a round began: now, if this is its first request.
+func (s *Source) began(number, nanos uint64) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &s.rounds[number%uint64(len(s.rounds))]
+	if r.number != number+1 { // 0 is unused
+		*r = round{number + 1, nanos}
+	}
+	return r.nanos
 }
 
 // NewSource builds the templates.
@@ -64,31 +84,25 @@ func NewSource(shape Shape) (*Source, error) {
 	if !s.fixed {
 		base = time.Now()
 	}
-	for _, signal := range shape.Signals {
-		pool, err := newPool(shape, signal, base)
-		if err != nil {
-			return nil, err
-		}
-		s.pools = append(s.pools, pool)
-	}
-	return s, nil
-}
-
-// newPool builds the templates of one signal, as many as the size of the first allows.
-func newPool(shape Shape, signal otlp.Signal, base time.Time) (pool []*template, err error) {
+	s.pools = make([][]*template, len(shape.Signals))
 	number := maxTemplates
 	for i := 0; i < number; i++ {
-		t, err := newTemplate(shape, signal, i, base)
-		if err != nil {
-			return nil, err
+		largest, before := 0, map[otlp.Signal]int{}
+		for k, signal := range shape.Signals {
+			// A duplicate of a signal has scenes of its own.
+			t, err := newTemplate(shape, signal, i+before[signal]*maxTemplates, base)
+			if err != nil {
+				return nil, err
+			}
+			s.pools[k] = append(s.pools[k], t)
+			largest = max(largest, len(t.bytes))
+			before[signal]++
 		}
-		pool = append(pool, t)
-		if i == 0 {
-			fit := maxPoolBytes / len(shape.Signals) / len(t.bytes)
-			number = min(max(fit, 1), maxTemplates)
+		if i == 0 { // as many as the largest of the first allows
+			number = min(max(maxPoolBytes/len(shape.Signals)/largest, 1), maxTemplates)
 		}
 	}
-	return pool, nil
+	return s, nil
 }
 
 // template is a request that is patched and sent again and again.
@@ -101,13 +115,15 @@ type template struct {
 	inUse bool   // by a Request
 	bytes []byte // written under mu, while not in use
 	salt  uint64 // the current salt of the ids
+	steps uint64 // how often the request has grown
 	nanos uint64 // the current time, in nanoseconds since the Unix epoch
 }
 
 func newTemplate(shape Shape, signal otlp.Signal, i int, base time.Time) (*template, error) {
 	kind := kinds()[signal]
 	t := &template{signal: signal, nanos: uint64(base.UnixNano())}
-	t.bytes = write(kind.write, shape, uint64(signal)<<32|uint64(i), t.nanos)
+	var deltas []growth
+	t.bytes, deltas = write(kind.write, shape, uint64(signal)<<32|uint64(i), t.nanos)
 	if err := shape.tooLarge(len(t.bytes)); err != nil {
 		return nil, fmt.Errorf("%s: %w", signal, err)
 	}
@@ -116,6 +132,9 @@ func newTemplate(shape Shape, signal otlp.Signal, i int, base time.Time) (*templ
 		return nil, fmt.Errorf("check the generated request: %w", err)
 	}
 	t.find(kind.sites, t.bytes, 0)
+	if err := t.begin(t.bytes, deltas); err != nil {
+		return nil, fmt.Errorf("%s: %w", signal, err)
+	}
 	return t, nil
 }
 
@@ -125,6 +144,10 @@ func (s *Source) Take(n uint64, now time.Time) Request {
 	turn := n / uint64(len(s.pools))
 	t := pool[turn%uint64(len(pool))]
 	nanos := uint64(now.UnixNano())
+	if len(s.pools) > 1 {
+		nanos = s.began(turn, nanos)
+	}
+	steps := turn / uint64(len(pool))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s.fixed {
@@ -139,10 +162,13 @@ func (s *Source) Take(n uint64, now time.Time) Request {
 		t.inUse = true
 		request.home, request.Bytes = t, t.bytes
 	}
-	t.mix(request.Bytes, t.salt^salt(n))
+	t.mix(request.Bytes, t.salt^salt(turn))
 	t.move(request.Bytes, nanos-t.nanos)
+	if steps != t.steps {
+		t.grow(request.Bytes, steps)
+	}
 	if request.home != nil {
-		t.salt, t.nanos = salt(n), nanos
+		t.salt, t.nanos, t.steps = salt(turn), nanos, steps
 	}
 	return request
 }

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -202,6 +205,10 @@ func patchable(t *testing.T, s otlp.Signal, request []byte) (c contents) {
 	return c
 }
 
+// cumulative has the messages with values that grow. Among those of numbers are gauges,
+// which do not change.
+var cumulative = map[protoreflect.Name]bool{"NumberDataPoint": true, "HistogramDataPoint": true, "SummaryDataPoint": true}
+
 func (c *contents) collect(m protoreflect.Message) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
@@ -218,8 +225,13 @@ func (c *contents) collect(m protoreflect.Message) {
 			c.times = append(c.times, m.Get(fd).Uint())
 			m.Clear(fd)
 			continue
-		case "start_time_unix_nano": // of a span, not of a data point
-			if m.Descriptor().Name() == "Span" {
+		case "count", "sum", "bucket_counts", "as_double": // cumulative ones grow
+			if cumulative[m.Descriptor().Name()] {
+				m.Clear(fd)
+				continue
+			}
+		case "start_time_unix_nano": // of a span, not of a cumulative data point
+			if !cumulative[m.Descriptor().Name()] {
 				c.times = append(c.times, m.Get(fd).Uint())
 				m.Clear(fd)
 			}
@@ -243,7 +255,7 @@ func (c *contents) collect(m protoreflect.Message) {
 	}
 }
 
-// No two requests of a run share an id, and no id is invalid.
+// No two requests of a signal share an id, and no id is invalid.
 func TestIDsAreUnique(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -255,11 +267,12 @@ func TestIDsAreUnique(t *testing.T) {
 		for n := range test.n {
 			request := s.Take(n, time.Now())
 			for _, id := range patchable(t, request.Signal, request.Bytes).ids {
+				id = string(rune(request.Signal)) + id
 				if first, ok := owner[id]; ok && first != n {
 					t.Fatalf("id %x is in requests %d and %d", id, first, n)
 				}
 				owner[id] = n
-				if id == string(make([]byte, len(id))) {
+				if strings.Trim(id[1:], "\x00") == "" {
 					t.Fatalf("request %d has an id of zeros", n)
 				}
 			}
@@ -274,6 +287,23 @@ func TestIDsAreUnique(t *testing.T) {
 	}
 }
 
+// spansOf returns the spans of a request with their resources.
+func spansOf(m *coltrace.ExportTraceServiceRequest) (all []spanOf) {
+	for _, rs := range m.ResourceSpans {
+		for _, ss := range rs.ScopeSpans {
+			for _, sp := range ss.Spans {
+				all = append(all, spanOf{sp, rs.Resource})
+			}
+		}
+	}
+	return all
+}
+
+type spanOf struct {
+	*tracepb.Span
+	resource *resourcepb.Resource
+}
+
 // Spans still have their parents after patching.
 func TestParentsArePatchedWithTheirChildren(t *testing.T) {
 	t.Parallel()
@@ -285,16 +315,14 @@ func TestParentsArePatchedWithTheirChildren(t *testing.T) {
 			t.Fatal(err)
 		}
 		spans := map[string]string{} // span id to trace id
-		for _, rs := range m.ResourceSpans {
-			for _, ss := range rs.ScopeSpans {
-				for _, sp := range ss.Spans {
-					spans[string(sp.SpanId)] = string(sp.TraceId)
-					if p := string(sp.ParentSpanId); p != "" {
-						children++
-						if spans[p] != string(sp.TraceId) {
-							t.Errorf("request %d: span %x of trace %x has a parent %x in trace %x", n, sp.SpanId, sp.TraceId, p, spans[p])
-						}
-					}
+		for _, sp := range spansOf(&m) {
+			spans[string(sp.SpanId)] = string(sp.TraceId)
+		}
+		for _, sp := range spansOf(&m) {
+			if p := string(sp.ParentSpanId); p != "" {
+				children++
+				if spans[p] != string(sp.TraceId) {
+					t.Errorf("request %d: span %x of trace %x has a parent %x in trace %x", n, sp.SpanId, sp.TraceId, p, spans[p])
 				}
 			}
 		}

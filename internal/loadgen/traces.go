@@ -2,35 +2,22 @@ package loadgen
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// maxTraceSpans is the largest trace within one scope.
-const maxTraceSpans = 8
-
 func writeTraces(a *author) {
 	request := otlp.AppendExportTraceServiceRequest(&a.e)
-	for _, scopes := range a.layout() {
-		s := pick(a, services)
+	for _, h := range a.scene().hosts {
+		if len(h.spans) == 0 {
+			continue
+		}
 		rs := request.AddResourceSpans()
 		r := rs.SetResource()
-		a.attributes(r, a.resource(s))
+		a.attributes(r, h.resource)
 		r.Close()
-		for _, spans := range scopes {
-			ss := rs.AddScopeSpans()
-			scope := ss.SetScope()
-			scope.SetName(s.library)
-			scope.SetVersion("0.62.0")
-			scope.Close()
-			for spans > 0 {
-				n := min(spans, 1+a.IntN(maxTraceSpans))
-				a.trace(ss, n)
-				spans -= n
-			}
-			ss.SetSchemaURL(schemaURL)
-			ss.Close()
+		for _, kind := range []otlp.SpanKind{otlp.SpanKindServer, otlp.SpanKindClient} {
+			a.scopeSpans(rs, h, kind)
 		}
 		rs.SetSchemaURL(schemaURL)
 		rs.Close()
@@ -38,79 +25,113 @@ func writeTraces(a *author) {
 	request.Close()
 }
 
-// trace writes the span of a server and n-1 descendants, parents first.
-func (a *author) trace(to otlp.ScopeSpansBuilder, n int) {
-	traceID := a.id(16)
-	length := a.between(5*time.Millisecond, 2*time.Second)
-	start := a.now - length - a.between(0, 3*time.Second)
-	var ids [][]byte
-	for i := range n {
-		s := span{trace: traceID, id: a.id(8), start: start, end: start + length}
-		if i > 0 {
-			s.parent = pick(a, ids)
-			s.start += a.Uint64N(length / 2)
-			s.end = s.start + 1 + a.Uint64N(length/2)
+// scopeSpans writes the spans of a kind, which have one scope.
+func (a *author) scopeSpans(to otlp.ResourceSpansBuilder, h *host, kind otlp.SpanKind) {
+	some := false
+	var ss otlp.ScopeSpansBuilder
+	for _, s := range h.spans {
+		if s.kind != kind {
+			continue
 		}
-		ids = append(ids, s.id)
-		if i > 0 && !a.oneIn(3) {
-			a.databaseSpan(to, s)
-		} else {
-			a.serverSpan(to, s)
+		if !some {
+			some, ss = true, to.AddScopeSpans()
+			scope := ss.SetScope()
+			scope.SetName(h.scope(kind))
+			scope.SetVersion("0.62.0")
+			scope.Close()
 		}
+		a.span(ss, s)
+	}
+	if some {
+		ss.SetSchemaURL(schemaURL)
+		ss.Close()
 	}
 }
 
-// span is the position of a span in its trace.
-type span struct {
-	trace, id, parent []byte
-	start, end        uint64
+// scope is the name of the library that makes spans of a kind.
+func (h *host) scope(kind otlp.SpanKind) string {
+	if kind == otlp.SpanKindClient {
+		return h.library + "/client"
+	}
+	return h.library
 }
 
-func (a *author) serverSpan(to otlp.ScopeSpansBuilder, s span) {
-	method, route, code := pick(a, methods), pick(a, routes), pick(a, statuses)
+// The flags of spans (trace.proto, SpanFlags): sampled, and whether the parent is known to
+// be remote.
+const (
+	flagsLocal  = 0x101
+	flagsRemote = 0x301
+)
+
+func (a *author) span(to otlp.ScopeSpansBuilder, s *span) {
 	begin := len(a.e.Buf)
-	b := a.beginSpan(to, s, method+" "+route, otlp.SpanKindServer)
-	if code >= 500 {
-		status := b.SetStatus()
-		status.SetCode(otlp.StatusCodeError)
-		status.SetMessage(fmt.Sprintf("the server answered %d", code))
-		status.Close()
-		if a.roomy(400) {
-			event := b.AddEvents()
-			event.SetTimeUnixNano(s.end)
-			event.SetName("exception")
-			a.attributes(event, a.exception())
-			event.Close()
-		}
-	}
-	if a.roomy(100) && a.oneIn(8) {
-		link := b.AddLinks()
-		link.SetTraceID(a.id(16))
-		link.SetSpanID(a.id(8))
-		a.attributes(link, []attr{{"messaging.operation.type", "receive"}})
-		link.Close()
-	}
-	a.fit(begin, b, a.serverCall(method, route, code))
-	b.Close()
-}
-
-func (a *author) databaseSpan(to otlp.ScopeSpansBuilder, s span) {
-	system, table := pick(a, databases), pick(a, tables)
-	begin := len(a.e.Buf)
-	b := a.beginSpan(to, s, "query "+table, otlp.SpanKindClient)
-	a.fit(begin, b, a.databaseCall(system, table))
-	b.Close()
-}
-
-func (a *author) beginSpan(to otlp.ScopeSpansBuilder, s span, name string, kind otlp.SpanKind) otlp.SpanBuilder {
 	b := to.AddSpans()
 	b.SetTraceID(s.trace)
 	b.SetSpanID(s.id)
 	b.SetParentSpanID(s.parent)
-	b.SetFlags(0x101) // sampled; the parent is known not to be remote
-	b.SetName(name)
-	b.SetKind(kind)
+	flags := uint32(flagsLocal)
+	if s.kind == otlp.SpanKindServer && len(s.parent) > 0 {
+		flags = flagsRemote
+	}
+	b.SetFlags(flags)
+	b.SetName(s.name())
+	b.SetKind(s.kind)
 	b.SetStartTimeUnixNano(s.start)
 	b.SetEndTimeUnixNano(s.end)
-	return b
+	switch {
+	case s.call.table != "":
+		a.fit(begin, b, a.databaseCall(s.call.database, s.call.table))
+	case s.kind == otlp.SpanKindClient:
+		a.outcome(b, s, s.call.refused())
+		a.fit(begin, b, a.clientCall(s.call))
+	default:
+		a.outcome(b, s, s.call.failed())
+		a.cause(b, s)
+		a.fit(begin, b, a.serverCall(s.call))
+	}
+	b.Close()
+}
+
+func (s *span) name() string {
+	switch {
+	case s.call.table != "":
+		return "query " + s.call.table
+	case s.kind == otlp.SpanKindClient:
+		return s.call.method
+	}
+	return s.call.method + " " + s.call.route
+}
+
+// outcome writes the status of a span that failed; the server has an exception, too.
+func (a *author) outcome(b otlp.SpanBuilder, s *span, failed bool) {
+	if !failed {
+		return
+	}
+	status := b.SetStatus()
+	status.SetCode(otlp.StatusCodeError)
+	status.SetMessage(fmt.Sprintf("the server answered %d", s.call.status))
+	status.Close()
+	if s.kind == otlp.SpanKindServer && a.roomy(400) {
+		event := b.AddEvents()
+		event.SetTimeUnixNano(s.end)
+		event.SetName("exception")
+		a.attributes(event, a.exception())
+		event.Close()
+	}
+}
+
+// cause links some spans to one of another trace that caused them.
+func (a *author) cause(b otlp.SpanBuilder, s *span) {
+	if !a.roomy(100) || !a.oneIn(8) {
+		return
+	}
+	cause := pick(a, a.scene().spans)
+	if cause.start >= s.start || string(cause.trace) == string(s.trace) {
+		return
+	}
+	link := b.AddLinks()
+	link.SetTraceID(cause.trace)
+	link.SetSpanID(cause.id)
+	a.attributes(link, []attr{{"messaging.operation.type", "receive"}})
+	link.Close()
 }

@@ -86,19 +86,49 @@ func (a *author) resource(s service) []attr {
 	}
 }
 
-// serverCall describes an HTTP request as the server sees it.
-func (a *author) serverCall(method, route string, status int) []attr {
+// path returns a path of a route.
+func (a *author) path(route string) string {
+	return strings.ReplaceAll(route, "{id}", fmt.Sprint(1000+a.IntN(9000)))
+}
+
+// httpCall describes an HTTP request as both sides see it.
+func httpCall(c *call) []attr {
+	return []attr{{"http.request.method", c.method}, {"http.response.status_code", c.status}, {"http.route", c.route}, {"url.path", c.path}}
+}
+
+// clientCall describes an HTTP request as the client sees it.
+func (a *author) clientCall(c *call) []attr {
 	return []attr{
-		{"http.request.method", method},
-		{"http.response.status_code", status},
-		{"http.route", route},
-		{"url.path", strings.ReplaceAll(route, "{id}", fmt.Sprint(1000+a.IntN(9000)))},
-		{"url.scheme", "https"},
-		{"server.address", "shop.example.com"},
-		{"server.port", 443},
-		{"client.address", fmt.Sprintf("10.%d.%d.%d", a.IntN(256), a.IntN(256), 1+a.IntN(254))},
-		{"user_agent.original", pick(a, agents)},
-		{"network.protocol.version", pick(a, []string{"1.1", "2"})},
+		{"http.request.method", c.method},
+		{"http.response.status_code", c.status},
+		{"url.full", fmt.Sprintf("http://%s:%d%s", c.server.address, c.server.port, c.path)},
+		{"server.address", c.server.address},
+		{"server.port", c.server.port},
+		{"network.peer.address", c.server.ip},
+		{"network.peer.port", c.server.port},
+		{"network.protocol.version", "1.1"},
+		{"user_agent.original", c.client.library},
+		{"http.response.body.size", a.IntN(65536)},
+	}
+}
+
+// serverCall describes an HTTP request as the server sees it.
+func (a *author) serverCall(c *call) []attr {
+	from, agent, scheme, version := a.ip(), pick(a, agents), "https", pick(a, []string{"1.1", "2"})
+	if c.client != nil {
+		from, agent, scheme, version = c.client.ip, c.client.library, "http", "1.1"
+	}
+	return []attr{
+		{"http.request.method", c.method},
+		{"http.response.status_code", c.status},
+		{"http.route", c.route},
+		{"url.path", c.path},
+		{"url.scheme", scheme},
+		{"server.address", c.server.address},
+		{"server.port", c.server.port},
+		{"client.address", from},
+		{"user_agent.original", agent},
+		{"network.protocol.version", version},
 		{"http.request.body.size", a.IntN(4096)},
 		{"user.id", a.uuid()},
 	}

@@ -90,7 +90,9 @@ func (r *Receiver) listen(ctx context.Context, a *agent) error {
 	if secure != nil {
 		secure.NextProtos = []string{"h2"}
 	}
-	l, err := config.Listen(ctx, r.cfg.listenOptions())
+	at := r.cfg.listenOptions()
+	at.Key = "receivers." + r.set.ID + ".endpoint"
+	l, err := config.Listen(ctx, at)
 	if err != nil {
 		return err
 	}

@@ -164,7 +164,7 @@ func (r *Receiver) openGRPC(ctx context.Context, s *servers, c *GRPCConfig) erro
 	if err != nil {
 		return err
 	}
-	l, err := r.listen(ctx, &c.ServerConfig, f, r.pace.WriteStall)
+	l, err := r.listen(ctx, "grpc", &c.ServerConfig, f, r.pace.WriteStall)
 	if err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func (r *Receiver) openHTTP(ctx context.Context, s *servers, c *HTTPConfig, shar
 		h.grpc = &grpcserver.OverHTTP{Options: r.grpcOptions(shared, over)}
 		h.grpc.Pace = h.pace
 	}
-	l, err := r.listen(ctx, &c.ServerConfig, f, 0)
+	l, err := r.listen(ctx, "http", &c.ServerConfig, f, 0)
 	if err != nil {
 		return err
 	}
@@ -253,8 +253,10 @@ func (r *Receiver) route(s otlp.Signal) *frontend.Route {
 	return &frontend.Route{Signal: s, Next: r.consumers[s]}
 }
 
-func (r *Receiver) listen(ctx context.Context, c *ServerConfig, f *frontend.FrontEnd, writeTimeout time.Duration) (*conns.Listener, error) {
-	l, err := config.Listen(ctx, c.listenOptions())
+func (r *Receiver) listen(ctx context.Context, protocol string, c *ServerConfig, f *frontend.FrontEnd, writeTimeout time.Duration) (*conns.Listener, error) {
+	o := c.listenOptions()
+	o.Key = "receivers." + r.set.ID + ".protocols." + protocol + ".endpoint"
+	l, err := config.Listen(ctx, o)
 	if err != nil {
 		return nil, err
 	}

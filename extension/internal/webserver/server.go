@@ -45,6 +45,7 @@ const (
 
 // Options are the settings of a server.
 type Options struct {
+	ID      string // of the extension, for errors
 	Config  config.WebServer
 	Log     *slog.Logger
 	Handler http.Handler
@@ -53,6 +54,14 @@ type Options struct {
 	// OpenWhenPublic makes the server accept any host name if other machines can
 	// reach its endpoint, for pages that are not confidential.
 	OpenWhenPublic bool
+}
+
+// key returns the key of the endpoint in the configuration.
+func (o Options) key() string {
+	if o.ID == "" {
+		return ""
+	}
+	return "extensions." + o.ID + ".endpoint"
 }
 
 // Server is one listener. Its life cycle is New, Start, Shutdown.
@@ -94,7 +103,7 @@ func (s *Server) start(ctx context.Context) error {
 			return err
 		}
 	}
-	l, err := config.Listen(ctx, config.ListenOptions{Transport: s.opts.Config.Transport, Endpoint: s.opts.Config.Endpoint})
+	l, err := config.Listen(ctx, config.ListenOptions{Transport: s.opts.Config.Transport, Endpoint: s.opts.Config.Endpoint, Key: s.opts.key()})
 	if err != nil {
 		return err
 	}

@@ -147,7 +147,15 @@ penstock v1: Everything is ready. Begin running and processing data.
   metrics   http://127.0.0.1:8888/metrics
   health    http://127.0.0.1:8888/readyz
 
-  No configuration was given; this is the built-in one. See it with: penstock print-config
+  No configuration was given; this is the built-in one, which prints what it receives. Next steps:
+
+  try       penstock loadgen --signal all --rate 20
+  send      OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-program
+  see more  penstock --set exporters.debug.verbosity=detailed
+  see less  penstock --set exporters.debug.verbosity=basic
+  change    penstock print-config >penstock.yaml; penstock --config penstock.yaml
+  read      https://github.com/penstock-telemetry/penstock/tree/main/docs
+
   Press Ctrl-C to finish the requests in progress and exit.
 
 `
@@ -155,6 +163,20 @@ penstock v1: Everything is ready. Begin running and processing data.
 	(&Logging{terminal: &out}).Announce(someSummary)
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// The next steps name the addresses in use, and only a server without a configuration has them.
+func TestNextSteps(t *testing.T) {
+	t.Parallel()
+	sum := someSummary
+	sum.Listening = []Listening{{"receiver", "OTLP/gRPC", "127.0.0.1:14317", "traces"}}
+	if got := sum.block(false); !strings.Contains(got, "  penstock loadgen --signal all --rate 20 --endpoint 127.0.0.1:14317\n") || strings.Contains(got, "OTEL_EXPORTER") {
+		t.Errorf("got %s", got)
+	}
+	sum.BuiltIn = false
+	if got := sum.block(false); strings.Contains(got, "loadgen") || strings.Contains(got, docsURL) {
+		t.Errorf("with a configuration: %s", got)
 	}
 }
 

@@ -93,10 +93,43 @@ func (s Summary) block(colours bool) string {
 	}
 	writeColumns(&b, rows)
 	if s.BuiltIn {
-		b.WriteString("  No configuration was given; this is the built-in one. See it with: penstock print-config\n")
+		b.WriteString("  No configuration was given; this is the built-in one, which prints what it receives. Next steps:\n\n")
+		writeColumns(&b, s.nextSteps())
 	}
 	b.WriteString("  Press Ctrl-C to finish the requests in progress and exit.\n\n")
 	return b.String()
+}
+
+const docsURL = "https://github.com/penstock-telemetry/penstock/tree/main/docs"
+
+// nextSteps lists what to do with a server that was started without a configuration.
+func (s Summary) nextSteps() (rows [][]string) {
+	add := func(does, how string) { rows = append(rows, []string{fmt.Sprintf("%-8s", does), how}) }
+	if to := s.address("OTLP/gRPC"); to != "" {
+		command := "penstock loadgen --signal all --rate 20"
+		if !strings.HasSuffix(to, ":4317") {
+			command += " --endpoint " + to
+		}
+		add("try", command)
+	}
+	if to := s.address("OTLP/HTTP"); to != "" {
+		add("send", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_ENDPOINT="+to+" your-program")
+	}
+	add("see more", "penstock --set exporters.debug.verbosity=detailed")
+	add("see less", "penstock --set exporters.debug.verbosity=basic")
+	add("change", "penstock print-config >penstock.yaml; penstock --config penstock.yaml")
+	add("read", docsURL)
+	return rows
+}
+
+// address returns the first address of a protocol, "" if there is none.
+func (s Summary) address(protocol string) string {
+	for _, l := range s.Listening {
+		if l.Protocol == protocol {
+			return l.Address
+		}
+	}
+	return ""
 }
 
 // writeColumns pads the columns, and ends with an empty line.
