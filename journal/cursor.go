@@ -371,6 +371,11 @@ func (c *Cursor) readOnce(e Entry, buf []byte) error {
 // and that of the machine when SyncProgress has passed.
 func (c *Cursor) Ack(entries ...Entry) {
 	c.j.mu.Lock()
+	c.acknowledge(entries)
+}
+
+// acknowledge is Ack. The mutex is held, and released.
+func (c *Cursor) acknowledge(entries []Entry) {
 	full := len(c.gaps) >= maxGaps
 	for _, e := range entries {
 		c.pass(recordSpan(e.Record))

@@ -176,3 +176,16 @@ var live atomic.Int64
 // Live returns how many batches have not been released: zero when nothing is in
 // flight. Tests check it at their end.
 func Live() int64 { return live.Load() }
+
+// NewUncheckedPooledBatch is NewUncheckedBatch over the bytes of a buffer, whose memory
+// it takes over as NewPooledBatch does: for a request that was checked before it was
+// stored, and that a checksum protects.
+func NewUncheckedPooledBatch(s otlp.Signal, buf *Buffer, items int, client *Client) *Batch {
+	verifyDerived(s, buf.Bytes, items)
+	data, mem, charged := buf.takeOver()
+	b := newBatch(s, data, mem, items, client)
+	if buf.batch != nil {
+		b.join(buf.batch, charged)
+	}
+	return b
+}

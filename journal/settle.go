@@ -1,0 +1,39 @@
+package journal
+
+import (
+	"fmt"
+
+	"github.com/penstock-telemetry/penstock/journal/segment"
+)
+
+// Settle is SetState and Ack in one: after a restart either both have happened, or
+// neither has. It is as durable as Ack.
+func (c *Cursor) Settle(state []byte, entries ...Entry) error {
+	if len(state) > MaxCursorState {
+		return fmt.Errorf("set the state of cursor %q: it has %d bytes, expected at most %d", c.name, len(state), MaxCursorState)
+	}
+	c.j.mu.Lock()
+	c.state = append([]byte(nil), state...)
+	c.acknowledge(entries)
+	return nil
+}
+
+// Segment is the random id of the file that has the entry. Together with the sequence it
+// names the record for good.
+func (e Entry) Segment() uint64 { return e.seg.id }
+
+// Account is what is known of a cursor at one moment.
+type Account struct {
+	// Totals are those of all records since the journal began.
+	Totals segment.Totals
+	// Held is not acknowledged; Damaged and Dropped are as Lost returns them.
+	Held, Damaged, Dropped Held
+	State                  []byte
+}
+
+// Account returns it.
+func (c *Cursor) Account() Account {
+	c.j.mu.Lock()
+	defer c.j.mu.Unlock()
+	return Account{Totals: c.j.totals, Held: c.held(c.j.next, c.j.totals), Damaged: c.lost, Dropped: c.dropped, State: append([]byte(nil), c.state...)}
+}
