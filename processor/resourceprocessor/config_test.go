@@ -45,7 +45,7 @@ attributes:
 }
 
 func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
-	deep := strings.Repeat("[", 64) + "1" + strings.Repeat("]", 64)
+	deep := strings.Repeat("[", 50) + "1" + strings.Repeat("]", 50)
 	tests := map[string]string{
 		`{}`: "attributes: expected a list of actions",
 		`attributes: [{value: x, action: insert}]`:                                  "insert needs a key",
@@ -64,7 +64,7 @@ func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
 		`attributes: [{key: k, action: delete, value: 1}]`:                          "delete of \"k\" takes no value",
 		`attributes: [{key: k, action: delete, pattern: "("}]`:                      "pattern: ",
 		`attributes: [{key: k, action: insert, value: 18446744073709551615}]`:       "integer of 64 bits",
-		`attributes: [{key: k, action: insert, value: ` + deep + `}]`:               "nested deeper than 64",
+		`attributes: [{key: k, action: insert, value: ` + deep + `}]`:               "value of 102 nested messages, expected at most 100",
 		`attributes: [{key: k, action: update, default_value: [2024-01-01], x: 1}]`: "unknown key",
 	}
 	for text, want := range tests {
