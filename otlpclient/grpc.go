@@ -1,6 +1,7 @@
 package otlpclient
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -181,10 +182,13 @@ func (c *GRPC) Send(ctx context.Context, r Request) (Answer, error) {
 		}
 	}()
 	var body []byte
+	sent := len(out.bytes)
 	err = c.conn.Invoke(c.withMetadata(ctx, r), r.Signal.Spec().Method, out, &body, grpc.PerRPCCredentials(out))
 	if err != nil {
 		e := classifyGRPC(err)
-		e.Err = failed(r.Signal, c.endpoint, err)
+		e.Err = err
+		e.tooLarge(sent, cmp.Or(out.plain, sent))
+		e.Err = failed(r.Signal, c.endpoint, e.Err)
 		return Answer{}, e
 	}
 	return settle(body), nil
