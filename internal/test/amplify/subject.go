@@ -44,6 +44,10 @@ var variants = map[string][]variant{
 		{"copy and delete", actions(
 			resourceprocessor.Action{Key: "b", Action: "upsert", FromAttribute: "a"},
 			resourceprocessor.Action{Key: "a", Action: "delete"})},
+		{"transforms", actions(
+			resourceprocessor.Action{Key: "a", Action: "extract", Pattern: "(?P<b>.*)(?P<c>.*)"},
+			resourceprocessor.Action{Key: "a", Action: "convert", ConvertedType: "string"},
+			resourceprocessor.Action{Action: "hash", Pattern: "b|c"})},
 	},
 	"exporter nop": {{"", func(string, any) {}}},
 	"exporter debug": {
