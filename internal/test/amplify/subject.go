@@ -59,6 +59,12 @@ var variants = map[string][]variant{
 	"exporter file": {
 		{"json", fileOf("json", "")}, {"proto", fileOf("proto", "")},
 		{"json zstd", fileOf("json", "zstd")}, {"proto zstd", fileOf("proto", "zstd")},
+		{"group_by", func(dir string, config any) {
+			fileOf("json", "")(dir, config)
+			c := config.(*fileexporter.Config)
+			c.Path = filepath.Join(dir, "out*")
+			c.GroupBy = fileexporter.GroupBy{Enabled: true, ResourceAttribute: "a", MaxOpenFiles: 3}
+		}},
 	},
 }
 
