@@ -542,14 +542,14 @@ type DepthError struct {
 }
 
 func (e *DepthError) Error() string {
-	found := fmt.Sprint(e.Found)
+	const weights = " (an array has 2, a map 3)"
 	switch {
 	case e.Found == 0:
-		found = fmt.Sprintf("more than %d", e.Max)
+		return fmt.Sprintf("value of more than %d nested messages"+weights, e.Max)
 	case e.Found > MaxDepth:
-		found = fmt.Sprintf("more than %d", MaxDepth)
+		return fmt.Sprintf("value of more than %d nested messages, expected at most %d"+weights, MaxDepth, e.Max)
 	}
-	return fmt.Sprintf("value of %s nested messages, expected at most %d (an array has 2, a map 3)", found, e.Max)
+	return fmt.Sprintf("value of %d nested messages, expected at most %d"+weights, e.Found, e.Max)
 }
 
 // tooDeep returns the error of a field whose message b is nested too deep.
