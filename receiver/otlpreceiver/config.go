@@ -320,9 +320,10 @@ func (c *Config) OnePort() bool {
 
 // Validate checks what is about the whole; the sections check themselves.
 func (c *Config) Validate() error {
-	if err := checkRange("max_value_depth", c.MaxValueDepth, otlp.MaxDepth); err != nil {
-		return err
-	}
+	return errors.Join(checkRange("max_value_depth", c.MaxValueDepth, otlp.MaxDepth), c.validateProtocols())
+}
+
+func (c *Config) validateProtocols() error {
 	g, h := c.Protocols.GRPC, c.Protocols.HTTP
 	if g == nil && h == nil {
 		return errors.New("must specify at least one protocol when using the OTLP receiver")
