@@ -11,8 +11,8 @@ require (
 	github.com/klauspost/compress v1.20.4
 	github.com/penstock-telemetry/penstock v0.0.0
 	go.opentelemetry.io/collector/consumer/xconsumer v0.158.0
-	go.opentelemetry.io/collector/pdata v1.70.0
-	go.opentelemetry.io/collector/pdata/pprofile v0.164.0
+	go.opentelemetry.io/collector/pdata v1.71.0
+	go.opentelemetry.io/collector/pdata/pprofile v0.165.0
 	go.opentelemetry.io/ebpf-profiler v0.0.202633
 	golang.org/x/sync v0.25.0
 	google.golang.org/grpc v1.85.0
@@ -37,7 +37,7 @@ require (
 	github.com/rs/cors v1.11.1 // indirect
 	github.com/tg123/go-htpasswd v1.2.5 // indirect
 	go.opentelemetry.io/collector/consumer v1.64.0 // indirect
-	go.opentelemetry.io/collector/featuregate v1.70.0 // indirect
+	go.opentelemetry.io/collector/featuregate v1.71.0 // indirect
 	go.opentelemetry.io/otel v1.47.0 // indirect
 	go.opentelemetry.io/otel/metric v1.47.0 // indirect
 	go.opentelemetry.io/otel/trace v1.47.0 // indirect

@@ -22,7 +22,7 @@ import (
 type ListenOptions struct {
 	// Transport is tcp, tcp4, tcp6 or unix; empty means tcp.
 	Transport string
-	// Endpoint is host:port, or the path of a socket. A path that starts with @
+	// Endpoint is host:port (localhost is both loopback addresses), or the path of a socket. A path that starts with @
 	// is a name in Linux's abstract namespace, which is not a file.
 	Endpoint string
 	// SocketMode sets the permissions of a unix socket; clients need the
@@ -86,7 +86,8 @@ func checkServerHostPort(s string) error {
 	return nil
 }
 
-// Listen starts to listen. A stale unix socket, on which no process listens, is
+// Listen starts to listen. At localhost over tcp it listens on 127.0.0.1 and ::1, if
+// the machine has both, on one port. A stale unix socket, on which no process listens, is
 // replaced. A socket in use, or a file that is not a socket, is an error and is
 // not touched. The listener removes its socket when it is closed, unless the
 // socket has been replaced.
@@ -99,13 +100,16 @@ func Listen(ctx context.Context, o ListenOptions) (net.Listener, error) {
 	}
 	var l net.Listener
 	var err error
-	if o.Transport == "unix" && o.Endpoint[0] != '@' {
+	switch {
+	case o.Transport != "unix":
+		l, err = listenTCP(ctx, o.Transport, o.Endpoint)
+	case o.Endpoint[0] != '@':
 		l, err = listenSocket(ctx, o)
-	} else {
+	default:
 		l, err = new(net.ListenConfig).Listen(ctx, o.Transport, o.Endpoint)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s %s: %w%s", o.Transport, o.Endpoint, withoutAddress(err), o.hint(err))
+		return nil, fmt.Errorf("listen on %s %s: %w%s", o.Transport, addressOf(err, o.Endpoint), withoutAddress(err), o.hint(err))
 	}
 	return l, nil
 }
@@ -117,6 +121,17 @@ func withoutAddress(err error) error {
 		return op.Err
 	}
 	return err
+}
+
+// addressOf returns the address at which listening failed: that of localhost is one of
+// two.
+func addressOf(err error, endpoint string) string {
+	host, _, splitErr := net.SplitHostPort(endpoint)
+	var op *net.OpError
+	if splitErr == nil && LoopbackHosts("tcp", host) != nil && errors.As(err, &op) && op.Addr != nil {
+		return endpoint + " (" + op.Addr.String() + ")"
+	}
+	return endpoint
 }
 
 func (o ListenOptions) hint(err error) string {

@@ -246,8 +246,8 @@ func TestJSONVerdicts(t *testing.T) {
 		{valueText(`"arrayValue":{"values":[{}]},"arrayValue":{"values":[{}]}`), differ},
 
 		// Nesting.
-		{valueText(strings.Repeat(`"arrayValue":{"values":[{`, 63) + strings.Repeat(`}]}`, 63)), same},
-		{valueText(strings.Repeat(`"arrayValue":{"values":[{`, 64) + strings.Repeat(`}]}`, 64)), pdataOnly},
+		{valueText(strings.Repeat(`"arrayValue":{"values":[{`, 49) + strings.Repeat(`}]}`, 49)), same},
+		{valueText(strings.Repeat(`"arrayValue":{"values":[{`, 50) + strings.Repeat(`}]}`, 50)), pdataOnly},
 		{`{"x":` + strings.Repeat("[", 512) + strings.Repeat("]", 512) + `}`, same},
 		{`{"x":` + strings.Repeat("[", 513) + strings.Repeat("]", 513) + `}`, pdataOnly},
 	} {

@@ -10,15 +10,38 @@ import (
 )
 
 const (
-	// MaxDepth is how deep AnyValues may be nested in arrays and maps. A value
-	// directly below an attribute is at depth 1.
-	MaxDepth = 64
+	// DefaultDepth is how many messages of values (AnyValue, ArrayValue, KeyValueList,
+	// KeyValue) may be nested in each other: the limit of the Collector since 0.165.
+	// An array takes two of them and a map three, so that 49 arrays or 32 maps may be
+	// nested in an attribute, and 49 or 33 in the body of a log record.
+	DefaultDepth = 100
 
-	// maxFrames is the size of the stack of the walk. Only AnyValue can be nested
-	// in itself; each of its levels takes at most three frames (AnyValue,
-	// KeyValueList, KeyValue). The deepest path to the first AnyValue has seven.
-	maxFrames = 8 + 3*MaxDepth
+	// MaxDepth is the largest Limits.Depth.
+	MaxDepth = 192
+
+	// maxFrames is the size of the stack of the walk. Only messages of values can be
+	// nested in themselves. The deepest path to the first of them has seven messages.
+	maxFrames = 8 + MaxDepth
 )
+
+// Limits are what Check and DecodeJSON refuse although it is valid. The zero value
+// has the defaults.
+type Limits struct {
+	// Depth is how many messages of values may be nested in each other, from 1 to
+	// MaxDepth. 0 is DefaultDepth.
+	Depth int
+}
+
+// depth returns the number of messages of values that may be nested.
+func (l Limits) depth() uint8 {
+	if l.Depth <= 0 {
+		return DefaultDepth
+	}
+	return uint8(min(l.Depth, MaxDepth))
+}
+
+// valueMessages is the set of the messages of which values consist, as bits.
+const valueMessages uint64 = 1<<msgKeyValue | 1<<msgAnyValue | 1<<msgArrayValue | 1<<msgKeyValueList
 
 // tagEntry says how to process one tag of one message: tables[message][tag].
 type tagEntry struct {
@@ -45,15 +68,15 @@ const (
 	opPackedFixed64
 	opPackedFixed32
 	opPackedIndex
-	opMessage     // in a list, as those below
-	opItem        // a message that counts as an item
-	opKeyValue    // a message with a fast path
-	opAnyValue    // a message that can be nested in itself
-	opMetric      // a message with a oneof that holds its items
-	opOne         // not an op: the fields below are not lists, so their parts are merged
-	opOneMessage  // a message
-	opOneAnyValue // an AnyValue
-	opMetricData  // a member of the oneof of a Metric
+	opMessage    // in a list, as those below
+	opItem       // a message that counts as an item
+	opKeyValue   // one of valueMessages, with a fast path
+	opValue      // another of valueMessages
+	opMetric     // a message with a oneof that holds its items
+	opOne        // not an op: the fields below are not lists, so their parts are merged
+	opOneMessage // a message
+	opOneValue   // one of valueMessages
+	opMetricData // a member of the oneof of a Metric
 )
 
 // CheckError is the error of a request that Check rejects.
@@ -78,7 +101,7 @@ func (e *CheckError) Unwrap() error { return e.Err }
 //
 // It rejects invalid protobuf (encoding guide), known fields with the wrong wire
 // type, identifiers of traces, spans and profiles that have neither their length nor
-// none (trace.proto, profiles.proto), AnyValues nested deeper than MaxDepth, messages split into parts that
+// none (trace.proto, profiles.proto), values nested deeper than DefaultDepth, messages split into parts that
 // together are more than MaxSplitBytes, and in profiles an index outside its
 // dictionary table; index 0, "unset", is always valid. Strings that are not valid
 // UTF-8 are accepted. The error is a *CheckError, except for an invalid signal and
@@ -108,14 +131,23 @@ const MergeFactor = 3
 func MaxSplitBytes(n int) int { return n + 64<<10 }
 
 // Inspect is Check with more results.
-func Inspect(s Signal, request []byte) (Facts, error) {
+func Inspect(s Signal, request []byte) (Facts, error) { return Limits{}.Inspect(s, request) }
+
+// Check is the function Check with other limits than the defaults.
+func (l Limits) Check(s Signal, request []byte) (items int, err error) {
+	f, err := l.Inspect(s, request)
+	return f.Items, err
+}
+
+// Inspect is the function Inspect with other limits than the defaults.
+func (l Limits) Inspect(s Signal, request []byte) (Facts, error) {
 	if !s.Valid() {
 		return Facts{}, fmt.Errorf("check request: %s", s)
 	}
 	if len(request) > wire.MaxMessageBytes {
 		return Facts{}, fmt.Errorf("%s request: %d bytes exceed the maximum message size of %d bytes", s, len(request), wire.MaxMessageBytes)
 	}
-	w := walk{signal: s, request: request, maxSplit: MaxSplitBytes(len(request))}
+	w := walk{signal: s, request: request, maxDepth: l.depth(), maxSplit: MaxSplitBytes(len(request))}
 	if s.Spec().HasDictionary {
 		w.limits = tableSizes(request)
 	} else {
@@ -181,14 +213,15 @@ type frame struct {
 	begin, end int32
 	seen       uint16 // its message fields that are not lists, as bits by number
 	message    uint8
-	depth      uint8 // the number of AnyValues around it, including itself
+	room       uint8 // how many messages of values may be nested in it
 }
 
 type walk struct {
-	signal  Signal
-	request []byte
-	limits  limits
-	stack   [maxFrames]frame
+	signal   Signal
+	maxDepth uint8
+	request  []byte
+	limits   limits
+	stack    [maxFrames]frame
 
 	// For the current Metric: the number of items before it, and the tag of the
 	// member of its oneof that was seen last.
@@ -204,7 +237,7 @@ type walk struct {
 func (w *walk) run(msg uint8) (items int, err error) {
 	b := w.request
 	i, begin, end, top := 0, 0, len(b), 0
-	depth, seen := uint8(0), uint16(0)
+	room, seen := w.maxDepth, uint16(0)
 	tab := &tables[msg]
 	for {
 		if i >= end {
@@ -216,7 +249,7 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			}
 			top--
 			f := &w.stack[top]
-			begin, end, msg, depth, seen = int(f.begin), int(f.end), f.message, f.depth, f.seen
+			begin, end, msg, room, seen = int(f.begin), int(f.end), f.message, f.room, f.seen
 			tab = &tables[msg]
 			continue
 		}
@@ -261,7 +294,7 @@ func (w *walk) run(msg uint8) (items int, err error) {
 		if next > end {
 			return 0, w.fail(start, top, msg, wire.ErrTruncated)
 		}
-		inner := depth
+		inner := room
 		switch e.op {
 		case opBytes, opID:
 			if e.op == opID && n != int(e.arg) && n != 0 {
@@ -270,17 +303,20 @@ func (w *walk) run(msg uint8) (items int, err error) {
 			i = next
 			continue
 		case opKeyValue:
-			if depth < MaxDepth && plainKeyValue(b[i:next]) {
+			if room >= 2 && plainKeyValue(b[i:next]) {
 				// The next fields are probably attributes too.
 				i = plainKeyValues(b[:end], next, tag)
 				continue
 			}
+			if inner--; room == 0 {
+				return 0, w.tooDeep(b[i:next], start, top, msg, e.arg)
+			}
 		case opMessage, opOneMessage:
 		case opItem, opMetric, opMetricData:
 			items = w.count(e.op, tag, items)
-		case opAnyValue, opOneAnyValue:
-			if inner++; inner > MaxDepth {
-				return 0, w.fail(start, top, msg, errDepth)
+		case opValue, opOneValue:
+			if inner--; room == 0 {
+				return 0, w.tooDeep(b[i:next], start, top, msg, e.arg)
 			}
 		default:
 			if err := w.packed(e, b[i:next]); err != nil {
@@ -296,9 +332,9 @@ func (w *walk) run(msg uint8) (items int, err error) {
 				return 0, w.fail(start, top, msg, errSplit)
 			}
 		}
-		w.stack[top] = frame{begin: int32(begin), end: int32(end), seen: seen, message: msg, depth: depth}
+		w.stack[top] = frame{begin: int32(begin), end: int32(end), seen: seen, message: msg, room: room}
 		top++
-		begin, end, msg, depth, seen = i, next, e.arg, inner, 0
+		begin, end, msg, room, seen = i, next, e.arg, inner, 0
 		tab = &tables[msg]
 	}
 }
@@ -495,10 +531,47 @@ func (w *walk) index(table uint8, v uint64) error {
 // field has the number 0.
 const splitCounted = 1
 
-var (
-	errDepth = fmt.Errorf("attribute value nested deeper than %d levels", MaxDepth)
-	errSplit = errors.New("messages that are split into several parts are nested in each other")
-)
+var errSplit = errors.New("messages that are split into several parts are nested in each other")
+
+// DepthError is the error of a value that is nested too deep.
+type DepthError struct {
+	// Found is how many messages are nested in each other; more than MaxDepth is
+	// MaxDepth+1, 0 is unknown.
+	Found int
+	Max   int // Limits.Depth
+}
+
+func (e *DepthError) Error() string {
+	const weights = " (an array has 2, a map 3)"
+	switch {
+	case e.Found == 0:
+		return fmt.Sprintf("value of more than %d nested messages"+weights, e.Max)
+	case e.Found > MaxDepth:
+		return fmt.Sprintf("value of more than %d nested messages, expected at most %d"+weights, MaxDepth, e.Max)
+	}
+	return fmt.Sprintf("value of %d nested messages, expected at most %d"+weights, e.Found, e.Max)
+}
+
+// tooDeep returns the error of a field whose message b is nested too deep.
+func (w *walk) tooDeep(b []byte, start, top int, msg, nested uint8) error {
+	depth := int(w.maxDepth) + 1
+	return w.fail(start, top, msg, &DepthError{Found: depth - 1 + nesting(b, nested, MaxDepth+2-depth), Max: depth - 1})
+}
+
+// nesting returns how many messages of values are nested in each other in the message
+// b, including itself, up to most.
+func nesting(b []byte, msg uint8, most int) int {
+	deepest := 0
+	for c := (wire.Cursor{Buf: b}); deepest < most-1 && c.Next(); {
+		if c.Type != wire.TypeBytes || c.Num >= 32 {
+			continue
+		}
+		if e := tables[msg][c.Num<<3|uint32(wire.TypeBytes)]; e.op >= opMessage && valueMessages>>e.arg&1 != 0 {
+			deepest = max(deepest, nesting(c.Bytes, e.arg, most-1))
+		}
+	}
+	return 1 + deepest
+}
 
 // idError is the error of an identifier of n bytes in place of want.
 type idError struct{ n, want int }
@@ -531,11 +604,15 @@ func (e *indexError) Error() string {
 }
 
 // fail returns err as a CheckError with the path to the field of msg that begins
-// at start. The first top frames of the stack are in use.
+// at start. The first top frames of the stack are in use. The path of a value that is
+// nested too deep ends where it begins.
 func (w *walk) fail(start, top int, msg uint8, err error) error {
 	var path []string
 	for _, f := range w.stack[1:max(top, 1)] {
 		path = append(path, messageNames[f.message])
+		if _, deep := err.(*DepthError); deep && valueMessages>>f.message&1 != 0 {
+			return &CheckError{Signal: w.signal, Offset: start, Path: strings.Join(path, "."), Err: err}
+		}
 	}
 	path = append(path, messageNames[msg])
 	if num, _, _, tagErr := wire.Tag(w.request, start); tagErr == nil && num < 32 && fieldNames[msg][num] != "" {

@@ -26,7 +26,7 @@ func CountItems(s Signal, p Part, message []byte) int {
 	if own {
 		return 1
 	}
-	w := walk{signal: s, request: message, limits: noLimits, maxSplit: math.MaxInt}
+	w := walk{signal: s, request: message, maxDepth: MaxDepth, limits: noLimits, maxSplit: math.MaxInt}
 	items, err := w.run(counts)
 	if err != nil { // only of bytes that Check has not seen
 		return 0

@@ -45,10 +45,15 @@ func DecodeJSON(dst []byte, s Signal, text []byte) ([]byte, error) {
 // does: the costliest text of 64 MiB takes about a second. It also returns the first
 // field that is not known.
 func DecodeJSONContext(ctx context.Context, dst []byte, s Signal, text []byte) ([]byte, UnknownField, error) {
+	return Limits{}.DecodeJSON(ctx, dst, s, text)
+}
+
+// DecodeJSON is DecodeJSONContext with other limits than the defaults.
+func (l Limits) DecodeJSON(ctx context.Context, dst []byte, s Signal, text []byte) ([]byte, UnknownField, error) {
 	if !s.Valid() {
 		return dst, UnknownField{}, fmt.Errorf("decode JSON request: %s", s)
 	}
-	d := jsonDecoder{text: text, out: dst[:cap(dst)], n: len(dst), packedWidth: 1, ctx: ctx, lookAt: lookEvery}
+	d := jsonDecoder{maxDepth: l.depth(), text: text, out: dst[:cap(dst)], n: len(dst), packedWidth: 1, ctx: ctx, lookAt: lookEvery}
 	if ctx.Done() == nil {
 		d.lookAt = math.MaxInt
 	}
@@ -71,6 +76,8 @@ const failed = -1
 // jsonDecoder reads the text and writes the wire form. Its stack is an array, so
 // that deep nesting neither allocates nor recurses.
 type jsonDecoder struct {
+	maxDepth uint8 // Limits.Depth
+
 	text []byte
 	out  []byte // the output buffer; out[:n] is written
 	n    int
@@ -158,7 +165,7 @@ type jsonFrame struct {
 	field   uint8 // the last field, by position, from 1
 	list    bool  // the current position is in a list of messages, the value of field
 	width   uint8 // the bytes reserved for the length
-	depth   uint8 // the number of AnyValues around it, including itself
+	depth   uint8 // how many messages of values are around it, including itself
 }
 
 // jsonState is the position of the decoder between two steps.
@@ -294,7 +301,7 @@ func (d *jsonDecoder) element(i int, state jsonState) (int, jsonState) {
 		return i + 1, afterValue
 	}
 	f := &jsonMessages[fr.message][fr.field-1]
-	if f.arg == msgKeyValue && fr.depth < MaxDepth {
+	if f.arg == msgKeyValue && fr.depth+2 <= d.maxDepth {
 		if next := d.plainKeyValues(fr, f.tag, i); next != i {
 			return next, afterElement
 		}
@@ -323,9 +330,9 @@ func (d *jsonDecoder) nextElement(i int) (int, jsonState) {
 func (d *jsonDecoder) enter(f *jsonField, i int) (int, jsonState) {
 	parent := &d.stack[d.top]
 	depth := parent.depth
-	if f.arg == msgAnyValue {
-		if depth++; depth > MaxDepth {
-			return d.fail(i, errDepth), 0
+	if valueMessages>>f.arg&1 != 0 {
+		if depth++; depth > d.maxDepth {
+			return d.fail(i, &DepthError{Max: int(d.maxDepth)}), 0
 		}
 	}
 	if i == len(d.text) || d.text[i] != '{' {
@@ -398,12 +405,12 @@ func (d *jsonDecoder) leave(i int) (int, jsonState) {
 	return i, afterElement
 }
 
-// shallow is the number of levels of values within which the decoder moves a
-// message if the prediction of the size of its length was wrong. On deeper levels
+// shallow is how many messages of values may be nested around one that the decoder
+// moves if the prediction of the size of its length was wrong. On deeper levels
 // it reserves space for the longest possible length, and can write a length in more
 // bytes than necessary; otherwise large and deeply nested text would be moved once
 // for each level.
-const shallow = 4
+const shallow = 12
 
 // width returns how many bytes to reserve for the length of a message that begins
 // at i in the text: the first message of its type, or a deeply nested one.
@@ -505,11 +512,16 @@ func (d *jsonDecoder) expected(i int, what string) int {
 	return d.fail(i, fmt.Errorf("expected %s, found %q", what, d.text[i]))
 }
 
-// path returns the path of the current field.
+// path returns the path of the current field. That of a value that is nested too deep
+// ends where it begins.
 func (d *jsonDecoder) path() string {
 	var b strings.Builder
+	_, deep := d.err.(*DepthError)
 	for k := range d.top + 1 {
 		fr := &d.stack[k]
+		if deep && fr.depth > 0 {
+			break
+		}
 		if k == d.top && d.between && !fr.list || fr.field == 0 {
 			break
 		}

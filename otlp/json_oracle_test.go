@@ -66,11 +66,13 @@ func (o oracle) message(s Signal, text []byte) (proto.Message, error) {
 	return m, protojson.Unmarshal([]byte(out.String()), m)
 }
 
+var errTooDeep = errors.New("a value is nested too deep")
+
 // read adds a message to the tree; dec has read its opening brace.
 func (t *jsonTree) read(dec *json.Decoder, depth int) error {
-	if t.desc.Name() == "AnyValue" {
-		if depth++; depth > MaxDepth {
-			return errDepth
+	if ofValue(t.desc) {
+		if depth++; depth > DefaultDepth {
+			return errTooDeep
 		}
 	}
 	for {
@@ -175,8 +177,8 @@ func (n *jsonNode) readList(dec *json.Decoder, f protoreflect.FieldDescriptor, t
 		switch {
 		case err != nil || tok == json.Delim(']'):
 			return err
-		case tok == nil && f.Kind() == protoreflect.MessageKind && f.Message().Name() == "AnyValue" && depth == MaxDepth:
-			return errDepth
+		case tok == nil && f.Kind() == protoreflect.MessageKind && ofValue(f.Message()) && depth == DefaultDepth:
+			return errTooDeep
 		case tok == nil && f.Kind() == protoreflect.MessageKind:
 			e.tree = &jsonTree{desc: f.Message()}
 		case tok == nil && isStringField(f):

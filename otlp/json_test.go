@@ -129,8 +129,8 @@ func TestDecodeJSONTakes(t *testing.T) {
 		{"a message twice: they merge", Traces, spanJSON(`"status":{"code":1,"message":"m"},"status":{"code":0}`), span(msg(15, varint(3, 1), msg(2, []byte("m"))), msg(15, varint(3, 0)))},
 		{"two members of a oneof", Traces, valueJSON(`"intValue":1,"stringValue":"a"`), value(varint(3, 1), msg(1, []byte("a")))},
 		{"the largest growth", Metrics, pointJSON(`"explicitBounds":[0` + strings.Repeat(",0", 1000) + `]`), point(msg(7, make([]byte, 8008)))},
-		{"a deep array", Traces, valueJSON(deepJSON(MaxDepth, arrayOpen, arrayShut)), nil},
-		{"a deep map", Traces, valueJSON(deepJSON(MaxDepth, kvlistOpen, kvlistShut)), nil},
+		{"a deep array", Traces, valueJSON(deepJSON(50, arrayOpen, arrayShut)), nil},
+		{"a deep map", Traces, valueJSON(deepJSON(33, kvlistOpen, kvlistShut)), nil},
 		{"a deep unknown field", Traces, `{"x":` + strings.Repeat("[", maxUnknownDepth) + strings.Repeat("]", maxUnknownDepth) + `}`, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -207,10 +207,10 @@ func TestDecodeJSONRefuses(t *testing.T) {
 		{valueJSON(`"doubleValue":1e999`), `1e999}}]}]}]}]}`, inSpan + ".attributes[0].value.doubleValue", "out of range for a double"},
 		{valueJSON(`"doubleValue":"nan"`), `"nan"}}]}]}]}]}`, inSpan + ".attributes[0].value.doubleValue", "malformed"},
 		{valueJSON(`"bytesValue":"a"`), `"a"}}]}]}]}]}`, inSpan + ".attributes[0].value.bytesValue", "base64"},
-		{valueJSON(deepJSON(MaxDepth+1, arrayOpen, arrayShut)), `{"stringValue"`, "", "attribute value nested deeper than 64"},
-		{valueJSON(deepJSON(MaxDepth+1, kvlistOpen, kvlistShut)), `{"stringValue"`, "", "attribute value nested deeper than 64"},
-		{valueJSON(strings.Repeat(arrayOpen, MaxDepth-1) + `"arrayValue":{"values":[null]}` + strings.Repeat(arrayShut, MaxDepth-1)), "null]", "", "attribute value nested deeper than 64"},
-		{valueJSON(strings.Repeat(kvlistOpen, 100_000)), "", "", "attribute value nested deeper than 64"},
+		{valueJSON(deepJSON(51, arrayOpen, arrayShut)), `{"values":[{"stringValue"`, inSpan + ".attributes[0]", "value of more than 100 nested messages"},
+		{valueJSON(deepJSON(34, kvlistOpen, kvlistShut)), `{"stringValue"`, inSpan + ".attributes[0]", "value of more than 100 nested messages"},
+		{valueJSON(kvlistOpen + strings.Repeat(arrayOpen, 47) + `"arrayValue":{"values":[null]}` + strings.Repeat(arrayShut, 47) + kvlistShut), "null]", inSpan + ".attributes[0]", "value of more than 100 nested messages"},
+		{valueJSON(strings.Repeat(kvlistOpen, 100_000)), "", "", "value of more than 100 nested messages"},
 	} {
 		t.Run(c.text[:min(len(c.text), 100)], func(t *testing.T) {
 			_, err := decode(t, Traces, []byte(c.text))
@@ -501,7 +501,7 @@ func TestDecodeJSONStaysInItsRoom(t *testing.T) {
 	// Small messages, then one in which each length takes more bytes than predicted.
 	nested := func(s string) string {
 		return `{"scopeSpans":[{"spans":[{"events":[{"attributes":[{"value":{` +
-			strings.Repeat(kvlistOpen, shallow-1) + `"stringValue":"` + s + `"` + strings.Repeat(kvlistShut, shallow-1) + `}}]}]}]}]}`
+			strings.Repeat(kvlistOpen, shallow/3-1) + `"stringValue":"` + s + `"` + strings.Repeat(kvlistShut, shallow/3-1) + `}}]}]}]}]}`
 	}
 	requests := []request{
 		{Traces, []byte(valueJSON(`"bytesValue":"\u0041QID` + strings.Repeat("BAUG", 60) + `","stringValue":"` + strings.Repeat(`\n`, 200) + `"`))},
@@ -567,16 +567,17 @@ func TestJSONDoesNotAllocate(t *testing.T) {
 func TestLengthsOfDeepValues(t *testing.T) {
 	leaf := `"stringValue":"` + strings.Repeat("x", 200) + `"`
 	rest := `],"name":"` + strings.Repeat("y", 1<<20) + `"`
-	for _, depth := range []int{1, shallow, shallow + 1, MaxDepth} {
+	const level = shallow / 2 // an array and its element are two messages, an attribute and its value too
+	for _, depth := range []int{1, level, level + 1, DefaultDepth / 2} {
 		// A small value first, so that the predicted lengths of the large ones are wrong.
-		small := `{"value":{` + strings.Repeat(arrayOpen, shallow-1) + strings.Repeat(arrayShut, shallow-1) + `}},`
+		small := `{"value":{` + strings.Repeat(arrayOpen, level-1) + strings.Repeat(arrayShut, level-1) + `}},`
 		text := spanJSON(`"attributes":[` + small + `{"value":{` + strings.Repeat(arrayOpen, depth-1) + leaf + strings.Repeat(arrayShut, depth-1) + `}}` + rest)
 		got, err := decode(t, Traces, []byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
 		canon := canonical(t, official(t, Traces), got)
-		if padded := len(got) - len(canon); (padded > 0) != (depth > shallow) || padded > 8*depth {
+		if padded := len(got) - len(canon); (padded > 0) != (depth > level) || padded > 8*depth {
 			t.Errorf("depth %d: %d bytes more than needed", depth, padded)
 		}
 		if back := AppendJSON(nil, Traces, got); string(back) != text {

@@ -107,6 +107,7 @@ func (f faults) justified(err error) bool {
 	var typ *typeError
 	var index *indexError
 	var id *idError
+	var depth *DepthError
 	switch {
 	case errors.As(err, &id):
 		return f.id
@@ -114,17 +115,26 @@ func (f faults) justified(err error) bool {
 		return f.mistyped
 	case errors.As(err, &index):
 		return f.outside
-	case errors.Is(err, errDepth):
+	case errors.As(err, &depth):
 		return f.deep
 	}
 	return errors.Is(err, wire.ErrDepth)
 }
 
+// ofValue reports whether values consist of such messages.
+func ofValue(d protoreflect.MessageDescriptor) bool {
+	switch d.Name() {
+	case "KeyValue", "AnyValue", "ArrayValue", "KeyValueList":
+		return true
+	}
+	return false
+}
+
 func (f *faults) find(d protoreflect.MessageDescriptor, data []byte, sizes map[string]uint64, depth int) {
-	if d.Name() == "AnyValue" {
+	if ofValue(d) {
 		depth++
 	}
-	f.deep = f.deep || depth > MaxDepth
+	f.deep = f.deep || depth > DefaultDepth
 	for c := (wire.Cursor{Buf: data}); c.Next(); {
 		fd := d.Fields().ByNumber(protoreflect.FieldNumber(c.Num))
 		if fd == nil {

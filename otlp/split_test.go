@@ -30,7 +30,7 @@ func nestedSplits(levels int, leaf []byte) []byte {
 // may be as large together as the request, not many times as large.
 func TestSplitsInSplitsAreRefused(t *testing.T) {
 	leaf := bytes.Repeat([]byte("x"), 256<<10)
-	for levels, ok := range map[int]bool{0: true, 1: true, 2: false, 62: false} {
+	for levels, ok := range map[int]bool{0: true, 1: true, 2: false, 48: false} {
 		request := nestedSplits(levels, leaf)
 		f, err := Inspect(Logs, request)
 		var refused *CheckError
@@ -41,7 +41,7 @@ func TestSplitsInSplitsAreRefused(t *testing.T) {
 			t.Errorf("%d levels: %v", levels, err)
 		}
 	}
-	if _, err := Inspect(Logs, nestedSplits(62, leaf[:500])); err != nil {
+	if _, err := Inspect(Logs, nestedSplits(48, leaf[:500])); err != nil {
 		t.Errorf("a small request: %v", err)
 	}
 }

@@ -131,7 +131,7 @@ var tables = [numMessages][256]tagEntry{
 		15: {opBadType, 0},
 		16: {opBadType, 0},
 		17: {opBadType, 0},
-		18: {opOneAnyValue, msgAnyValue}, // value
+		18: {opOneValue, msgAnyValue}, // value
 		19: {opBadType, 0},
 		20: {opBadType, 0},
 		21: {opBadType, 0},
@@ -181,7 +181,7 @@ var tables = [numMessages][256]tagEntry{
 		39: {opBadType, 0},
 		40: {opBadType, 0},
 		41: {opBadType, 0},
-		42: {opOneMessage, msgArrayValue}, // array_value
+		42: {opOneValue, msgArrayValue}, // array_value
 		43: {opBadType, 0},
 		44: {opBadType, 0},
 		45: {opBadType, 0},
@@ -189,7 +189,7 @@ var tables = [numMessages][256]tagEntry{
 		47: {opBadType, 0},
 		48: {opBadType, 0},
 		49: {opBadType, 0},
-		50: {opOneMessage, msgKeyValueList}, // kvlist_value
+		50: {opOneValue, msgKeyValueList}, // kvlist_value
 		51: {opBadType, 0},
 		52: {opBadType, 0},
 		53: {opBadType, 0},
@@ -215,7 +215,7 @@ var tables = [numMessages][256]tagEntry{
 	msgArrayValue: {
 		8:  {opBadType, 0},
 		9:  {opBadType, 0},
-		10: {opAnyValue, msgAnyValue}, // values
+		10: {opValue, msgAnyValue}, // values
 		11: {opBadType, 0},
 		12: {opBadType, 0},
 		13: {opBadType, 0},
@@ -1279,7 +1279,7 @@ var tables = [numMessages][256]tagEntry{
 		31:  {opBadType, 0},
 		40:  {opBadType, 0},
 		41:  {opBadType, 0},
-		42:  {opOneAnyValue, msgAnyValue}, // body
+		42:  {opOneValue, msgAnyValue}, // body
 		43:  {opBadType, 0},
 		44:  {opBadType, 0},
 		45:  {opBadType, 0},
@@ -1777,7 +1777,7 @@ var tables = [numMessages][256]tagEntry{
 		15: {opBadType, 0},
 		16: {opBadType, 0},
 		17: {opBadType, 0},
-		18: {opOneAnyValue, msgAnyValue}, // value
+		18: {opOneValue, msgAnyValue}, // value
 		19: {opBadType, 0},
 		20: {opBadType, 0},
 		21: {opBadType, 0},

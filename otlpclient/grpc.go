@@ -1,6 +1,7 @@
 package otlpclient
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -183,14 +184,16 @@ func (c *GRPC) Send(ctx context.Context, r Request) (Answer, error) {
 		}
 	}()
 	var body []byte
-	began := time.Now()
+	began, sent := time.Now(), len(out.bytes)
 	err = c.conn.Invoke(c.withMetadata(ctx, r), r.Signal.Spec().Method, out, &body, grpc.PerRPCCredentials(out))
 	if c.called != nil {
 		c.called(ctx, Call{Signal: r.Signal, Took: time.Since(began), Code: status.Code(err)})
 	}
 	if err != nil {
 		e := classifyGRPC(err)
-		e.Err = failed(r.Signal, c.endpoint, err)
+		e.Err = err
+		e.tooLarge(sent, cmp.Or(out.plain, sent))
+		e.Err = failed(r.Signal, c.endpoint, e.Err)
 		return Answer{}, e
 	}
 	return settle(body), nil

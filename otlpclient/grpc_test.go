@@ -82,7 +82,8 @@ func startGRPC(t testing.TB, answer func(context.Context) ([]byte, error), opts 
 func serveGRPC(t testing.TB, lis net.Listener, answer func(context.Context) ([]byte, error), opts ...grpc.ServerOption) *grpcDest {
 	t.Helper()
 	d := &grpcDest{addr: lis.Addr().String(), arrivals: make(chan arrival, 100)}
-	opts = append(opts, grpc.ForceServerCodecV2(rawServerCodec{}), grpc.StatsHandler(headerTap{}), grpc.MaxRecvMsgSize(64<<20),
+	opts = append([]grpc.ServerOption{grpc.MaxRecvMsgSize(64 << 20)}, opts...)
+	opts = append(opts, grpc.ForceServerCodecV2(rawServerCodec{}), grpc.StatsHandler(headerTap{}),
 		grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
 			a := arrival{encoding: *s.Context().Value(tapKey{}).(*string)}
 			a.method, _ = grpc.MethodFromServerStream(s)

@@ -181,7 +181,8 @@ func (c *HTTP) Send(ctx context.Context, r Request) (Answer, error) {
 
 // send makes one exchange.
 func (c *HTTP) send(ctx context.Context, row httpRow, r Request, p *payload) (Answer, *Error) {
-	ctx = c.traffic.watch(ctx, len(r.Bytes), len(p.bytes))
+	sent, uncompressed := len(p.bytes), len(r.Bytes)
+	ctx = c.traffic.watch(ctx, uncompressed, sent)
 	resp, err := c.exchange(r.Signal, row.request(ctx, r.Headers, p))
 	for hops := 0; err == nil; hops++ {
 		to := redirect(resp)
@@ -202,6 +203,7 @@ func (c *HTTP) send(ctx context.Context, row httpRow, r Request, p *payload) (An
 	}
 	e := classifyHTTP(resp.StatusCode, resp.Header.Get("Retry-After"), c.now())
 	e.Err = refusal(resp)
+	e.tooLargeHTTP(sent, uncompressed)
 	return Answer{}, e
 }
 

@@ -78,6 +78,9 @@ func NewPass(plans ...Plan) *Pass {
 // Signal returns the signal of the present request.
 func (p *Pass) Signal() otlp.Signal { return p.signal }
 
+// Memory returns the memory of the present request, for editors that need much of it.
+func (p *Pass) Memory() Memory { return p.mem }
+
 // Key returns the key of an attribute of the present request, also if it is a
 // reference into the dictionary.
 func (p *Pass) Key(attribute otlp.KeyValue) []byte {

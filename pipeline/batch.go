@@ -46,7 +46,12 @@ var ErrShared = errors.New("pipeline: the batch is shared, its bytes must not be
 // NewBatch checks data as an export request of signal s and wraps it. data
 // belongs to the batch from then on. The caller holds the one reference.
 func NewBatch(s otlp.Signal, data []byte, client *Client) (*Batch, error) {
-	f, err := otlp.Inspect(s, data)
+	return NewBatchWithin(otlp.Limits{}, s, data, client)
+}
+
+// NewBatchWithin is NewBatch with other limits than the defaults.
+func NewBatchWithin(l otlp.Limits, s otlp.Signal, data []byte, client *Client) (*Batch, error) {
+	f, err := l.Inspect(s, data)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +73,12 @@ func NewUncheckedBatch(s otlp.Signal, data []byte, items int, client *Client) *B
 // is the caller's to release all the same; if the check fails it still has the
 // memory.
 func NewPooledBatch(s otlp.Signal, buf *Buffer, client *Client) (*Batch, error) {
-	f, err := otlp.Inspect(s, buf.Bytes)
+	return NewPooledBatchWithin(otlp.Limits{}, s, buf, client)
+}
+
+// NewPooledBatchWithin is NewPooledBatch with other limits than the defaults.
+func NewPooledBatchWithin(l otlp.Limits, s otlp.Signal, buf *Buffer, client *Client) (*Batch, error) {
+	f, err := l.Inspect(s, buf.Bytes)
 	if err != nil {
 		return nil, err
 	}

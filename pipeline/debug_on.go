@@ -72,7 +72,7 @@ func AliveBytes() (bytes, changed int64) {
 
 // verifyDerived holds a rewriting processor to its word.
 func verifyDerived(s otlp.Signal, data []byte, items int) {
-	n, err := otlp.Check(s, data)
+	n, err := otlp.Limits{Depth: otlp.MaxDepth}.Check(s, data)
 	if err != nil {
 		panic(fmt.Sprintf("pipeline: derived request is invalid: %v", err))
 	}

@@ -68,6 +68,15 @@ func (p *passes) get() *editPass {
 // put is not called after a panic, which may leave the editors in any state.
 func (p *passes) put(e *editPass) { p.idle.Put(e) }
 
+// ClientOf returns where the batch came from that a pass edits, nil if it was made in
+// this process, or if the pass is not part of a pipeline.
+func ClientOf(p *otlpedit.Pass) *Client {
+	if e, ok := p.Memory().(*editPass); ok {
+		return e.batch.Client()
+	}
+	return nil
+}
+
 // editPass is a Pass that writes to a buffer of the batch that it edits.
 type editPass struct {
 	*otlpedit.Pass

@@ -289,6 +289,21 @@ func TestSecretsOfExtensionsAreNotPrinted(t *testing.T) {
 	}
 }
 
+// localhost is both loopback addresses.
+func TestLocalhostClashes(t *testing.T) {
+	t.Parallel()
+	for other, clash := range map[string]bool{
+		"127.0.0.1:1777": true, "[::1]:1777": true, "[0:0:0:0:0:0:0:1]:1777": true, "LOCALHOST:1777": true, "0.0.0.0:1777": true,
+		"127.0.0.2:1777": false, "[::1]:1778": false, "example.com:1777": false,
+	} {
+		_, err := loadAll(`yaml:{extensions: {pprof: , zpages: {endpoint: "` + other + `"}}, receivers: {otlp: {protocols: {grpc: }}}, exporters: {nop: }, ` +
+			`service: {extensions: [pprof, zpages], pipelines: {logs: {receivers: [otlp], exporters: [nop]}}}}`)
+		if got := fmt.Sprint(err); strings.Contains(got, "is already used by") != clash || (err != nil) != clash {
+			t.Errorf("%s: %s", other, got)
+		}
+	}
+}
+
 // Load reports an address that two extensions want.
 func TestExtensionsWithSameAddress(t *testing.T) {
 	t.Parallel()

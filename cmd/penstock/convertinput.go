@@ -173,7 +173,7 @@ func (in *convertInput) addProtobuf(data []byte) error {
 
 // addRequest checks and adds a request.
 func (in *convertInput) addRequest(request []byte) error {
-	if _, err := otlp.Check(otlp.Profiles, request); err != nil {
+	if _, err := (otlp.Limits{Depth: otlp.MaxDepth}).Check(otlp.Profiles, request); err != nil {
 		if older := otlp.OlderProfiles(request); older != "" {
 			return fmt.Errorf("%s (%w)", older, err)
 		}

@@ -175,7 +175,7 @@ func (r *replay) sendFile(ctx context.Context, name string, signal otlp.Signal) 
 
 // send sends a request until it is settled. The error ends the command.
 func (r *replay) send(ctx context.Context, s otlp.Signal, wire []byte) error {
-	items, err := otlp.Check(s, wire)
+	items, err := otlp.Limits{Depth: otlp.MaxDepth}.Check(s, wire)
 	if err != nil {
 		return err
 	}

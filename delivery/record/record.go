@@ -98,7 +98,8 @@ func (r *Record) Batch() (*pipeline.Batch, error) {
 	if r.Codec != None {
 		return nil, fmt.Errorf("read a record of %s: its body is compressed (%s)", r.Signal, r.Codec)
 	}
-	b, err := pipeline.NewBatch(r.Signal, r.Body, r.Client)
+	// The receiver may have had another limit than the default.
+	b, err := pipeline.NewBatchWithin(otlp.Limits{Depth: otlp.MaxDepth}, r.Signal, r.Body, r.Client)
 	if err != nil {
 		return nil, fmt.Errorf("read a record of %s: %w", r.Signal, err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -382,4 +383,26 @@ func BenchmarkAppend(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A record is read with values as deep as any receiver may have accepted.
+func TestBatchOfDeepValues(t *testing.T) {
+	t.Parallel()
+	var value []byte
+	for range otlp.MaxDepth/2 - 1 {
+		value = wire.AppendBytes(nil, otlpfield.AnyValueArrayValue, wire.AppendBytes(nil, otlpfield.ArrayValueValues, value))
+	}
+	body := value
+	for _, num := range []uint32{otlpfield.LogRecordBody, otlpfield.ScopeXItems, otlpfield.ResourceXScopes, otlpfield.RequestResources} {
+		body = wire.AppendBytes(nil, num, body)
+	}
+	if _, err := otlp.Check(otlp.Logs, body); err == nil {
+		t.Fatal("the default limit accepts it")
+	}
+	r := Record{Signal: otlp.Logs, Items: 1, Body: body}
+	b, err := r.Batch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Release()
 }

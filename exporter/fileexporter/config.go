@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -34,9 +35,11 @@ type Config struct {
 	// FilePermissions of files that are created, in octal digits; empty means 0644.
 	FilePermissions string `yaml:"file_permissions"`
 
-	// GroupBy and Encoding are keys of the Collector; using them is an error.
-	GroupBy  GroupBy `yaml:"group_by"`
-	Encoding string  `yaml:"encoding"`
+	// GroupBy writes a file for each value of an attribute of resources.
+	GroupBy GroupBy `yaml:"group_by"`
+	// Encoding is a key of the Collector, the id of an extension of a kind that penstock
+	// does not have; using it is an error.
+	Encoding string `yaml:"encoding"`
 }
 
 // Rotation configures when a file is full and how long full files are kept.
@@ -63,12 +66,33 @@ type Compression struct {
 	Level int `yaml:"level"`
 }
 
-// GroupBy is the Collector's option to write a file for each value of an
-// attribute.
+// GroupBy says how a request is split into files. Path then has one "*", in the place
+// of which the value stands.
 type GroupBy struct {
-	Enabled           bool   `yaml:"enabled"`
+	Enabled bool `yaml:"enabled"`
+	// ResourceAttribute is the attribute whose value, a string, names the file. It may
+	// have several names with "/" between them, for directories below that of Path;
+	// they are created. Resources without it are rejected.
 	ResourceAttribute string `yaml:"resource_attribute"`
-	MaxOpenFiles      int    `yaml:"max_open_files"`
+	// MaxOpenFiles is how many files are open at a time.
+	MaxOpenFiles int `yaml:"max_open_files"`
+}
+
+func (g *GroupBy) validate(path string) error {
+	if !g.Enabled {
+		return nil
+	}
+	var errs []error
+	if strings.Count(path, "*") != 1 || path[0] == '*' {
+		errs = append(errs, config.Atf("path", `with group_by expected one "*", which is not at the beginning, such as "logs/*.json", found %q`, path))
+	}
+	if g.ResourceAttribute == "" {
+		errs = append(errs, config.Atf("group_by.resource_attribute", "expected the name of an attribute"))
+	}
+	if g.MaxOpenFiles < 1 {
+		errs = append(errs, config.Atf("group_by.max_open_files", "expected 1 or more, found %d", g.MaxOpenFiles))
+	}
+	return errors.Join(errs...)
 }
 
 const (
@@ -82,7 +106,9 @@ const (
 
 // DefaultConfig returns the Collector's defaults, except that flush_interval is
 // 0 instead of a second, so that records are not buffered by default.
-func DefaultConfig() Config { return Config{Format: formatJSON} }
+func DefaultConfig() Config {
+	return Config{Format: formatJSON, GroupBy: GroupBy{ResourceAttribute: "fileexporter.path_segment", MaxOpenFiles: 100}}
+}
 
 // Validate checks the configuration without accessing files.
 func (c *Config) Validate() error {
@@ -105,11 +131,11 @@ func (c *Config) Validate() error {
 	if c.FlushInterval < 0 {
 		fail("flush_interval", "%s is negative", c.FlushInterval)
 	}
-	if c.GroupBy.Enabled {
-		fail("group_by", "group_by is not supported; expected one exporter for each file")
+	if c.Path != "" {
+		errs = append(errs, c.GroupBy.validate(c.Path))
 	}
 	if c.Encoding != "" {
-		fail("encoding", `encoding extensions are not supported; expected format: json or proto`)
+		fail("encoding", "found %q, but penstock has no extension that encodes; expected format: json or proto instead", c.Encoding)
 	}
 	if _, err := c.directoryMode(); err != nil {
 		errs = append(errs, config.At("directory_permissions", err))
@@ -143,7 +169,7 @@ func (r *Rotation) maxFileBytes() int64 {
 
 func (c *Config) directoryMode() (fs.FileMode, error) {
 	text := c.DirectoryPermissions
-	if text != "" && !c.CreateDirectory {
+	if text != "" && !c.CreateDirectory && !c.GroupBy.Enabled {
 		return 0, errors.New("directory_permissions need create_directory: true")
 	}
 	if text == "" {

@@ -186,7 +186,7 @@ func (e encoding) contains(record *io.SectionReader) bool {
 		}
 		signals := otlp.Signals()
 		return record.Size() > maxCheckedBytes || slices.ContainsFunc(signals[:], func(s otlp.Signal) bool {
-			_, err := otlp.Check(s, b)
+			_, err := written.Check(s, b)
 			return err == nil
 		})
 	}

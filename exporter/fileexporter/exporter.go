@@ -35,8 +35,11 @@ type Exporter struct {
 	// turn is a lock that can be waited for with a deadline, since a write to a
 	// pipe may block forever. It has one element while it is locked.
 	turn chan struct{}
-	open bool        // the file may be written to; guarded by turn
-	file *recordFile // guarded by turn
+	open bool // the file may be written to; guarded by turn
+	// file or groups, which is nil without group_by, is out. They are guarded by turn.
+	file   *recordFile
+	groups *groups
+	out    output
 
 	life         *lifecycle.Cycle
 	stopFlushing context.CancelFunc // nil without a flush interval
@@ -44,6 +47,15 @@ type Exporter struct {
 	// abandoned reports that Shutdown has returned at its deadline: the holder of
 	// turn closes the file.
 	abandoned atomic.Bool
+}
+
+// output is where records go: a file, or one for each value of an attribute.
+type output interface {
+	start() error
+	// appendTo appends a record to the file at the path, which is Config.Path for one file.
+	appendTo(path string, record []byte) error
+	flush() error
+	close() error
 }
 
 // New returns an exporter that accesses no file before Start.
@@ -64,7 +76,13 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	e := &Exporter{
 		id: set.ID, cfg: cfg, log: set.Logger, obs: obs, turn: make(chan struct{}, 1), life: lifecycle.New(fmt.Sprintf("exporter %q", set.ID)),
 	}
-	e.file = newRecordFile(cfg, set.Logger)
+	if cfg.GroupBy.Enabled {
+		e.groups = newGroups(cfg, set.Logger)
+		e.out = e.groups
+	} else {
+		e.file = newRecordFile(cfg, set.Logger)
+		e.out = e.file
+	}
 	if cfg.Compression == compressionZstd {
 		if e.zstd, err = compress.NewZstd(cfg.zstdLevel()); err != nil {
 			return nil, fmt.Errorf("set up zstd: %w", err)
@@ -116,7 +134,7 @@ func (e *Exporter) close() error {
 		return nil
 	}
 	e.open = false
-	return e.file.close()
+	return e.out.close()
 }
 
 // Start opens the file.
@@ -126,7 +144,7 @@ func (e *Exporter) Start(ctx context.Context) error {
 			return err
 		}
 		defer e.unlock()
-		if e.cfg.CreateDirectory {
+		if e.cfg.CreateDirectory && e.groups == nil {
 			mode, err := e.cfg.directoryMode()
 			if err == nil {
 				err = os.MkdirAll(filepath.Dir(e.cfg.Path), mode)
@@ -135,7 +153,7 @@ func (e *Exporter) Start(ctx context.Context) error {
 				return fmt.Errorf("create the directory of %s: %w", e.cfg.Path, err)
 			}
 		}
-		if err := e.file.start(); err != nil {
+		if err := e.out.start(); err != nil {
 			return err
 		}
 		e.open = true
@@ -185,7 +203,7 @@ func (e *Exporter) flushRegularly(ctx context.Context) {
 		if e.lock(ctx) != nil {
 			return
 		}
-		err := e.file.flush()
+		err := e.out.flush()
 		e.unlock()
 		if err != nil && !failing {
 			e.log.Warn("writing the buffered records failed; they stay in memory", "error", err)
@@ -201,7 +219,12 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	e.noteSignal(b)
 	e.obs.Begin(ctx, b.Signal())
 	defer e.obs.End(ctx, b.Signal())
-	err := e.write(ctx, b)
+	var err error
+	if e.groups != nil {
+		err = e.writeGroups(ctx, b)
+	} else {
+		err = e.write(ctx, b, e.cfg.Path)
+	}
 	if err != nil {
 		refusal := *pipeline.Classify(err)
 		refusal.Err = fmt.Errorf("%s: %w", e.id, refusal.Err)
@@ -212,9 +235,9 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	return nil
 }
 
-// write encodes the batch and appends it. What it needs for that is charged to the
+// write encodes the batch and appends it to the file at path. What it needs for that is charged to the
 // batch.
-func (e *Exporter) write(ctx context.Context, b *pipeline.Batch) error {
+func (e *Exporter) write(ctx context.Context, b *pipeline.Batch, path string) error {
 	record := b.Bytes()
 	if e.cfg.Format == formatJSON {
 		text, err := b.JSON(ctx)
@@ -233,7 +256,7 @@ func (e *Exporter) write(ctx context.Context, b *pipeline.Batch) error {
 		packed.Bytes = e.zstd.EncodeAll(record, packed.Bytes)
 		record = packed.Bytes
 	}
-	if err := e.append(ctx, record); err != nil {
+	if err := e.append(ctx, path, record); err != nil {
 		return &pipeline.Error{Kind: pipeline.Retryable, Err: err}
 	}
 	return nil
@@ -241,7 +264,7 @@ func (e *Exporter) write(ctx context.Context, b *pipeline.Batch) error {
 
 var errNotRunning = errors.New("the exporter is not running")
 
-func (e *Exporter) append(ctx context.Context, record []byte) error {
+func (e *Exporter) append(ctx context.Context, path string, record []byte) error {
 	if err := e.lock(ctx); err != nil {
 		return err
 	}
@@ -249,7 +272,7 @@ func (e *Exporter) append(ctx context.Context, record []byte) error {
 	if !e.open {
 		return errNotRunning
 	}
-	return e.file.append(record)
+	return e.out.appendTo(path, record)
 }
 
 // noteSignal warns once if the file has records of several signals. In JSON the

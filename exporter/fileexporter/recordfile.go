@@ -160,6 +160,9 @@ func (r *recordFile) append(record []byte) error {
 	return r.write(before, record, r.framing.after)
 }
 
+// appendTo implements output: there is one path.
+func (r *recordFile) appendTo(_ string, record []byte) error { return r.append(record) }
+
 // makeRoom rotates the file and flushes the buffer if a record of n bytes
 // requires it.
 func (r *recordFile) makeRoom(n int) error {

@@ -100,6 +100,9 @@ func (r *Requests) line() (line []byte, err error) {
 	}
 }
 
+// written is what the exporter may have written: what any receiver accepts.
+var written = otlp.Limits{Depth: otlp.MaxDepth}
+
 func (r *Requests) decode(record []byte) (otlp.Signal, []byte, error) {
 	if len(record) == 0 || record[0] != '{' {
 		s, err := r.signalOf(record)
@@ -112,14 +115,14 @@ func (r *Requests) decode(record []byte) (otlp.Signal, []byte, error) {
 	if n := otlp.MaxWireBytes(len(record)); cap(r.wire) < n {
 		r.wire = make([]byte, 0, n)
 	}
-	wire, _, err := otlp.DecodeJSONContext(context.Background(), r.wire[:0], s, record)
+	wire, _, err := written.DecodeJSON(context.Background(), r.wire[:0], s, record)
 	return s, wire, err
 }
 
 // signalOfJSON returns the signal whose field the text begins with, 0 if there is none.
 func signalOfJSON(text []byte) otlp.Signal {
 	for _, s := range otlp.Signals() {
-		_, unknown, err := otlp.DecodeJSONContext(context.Background(), nil, s, text)
+		_, unknown, err := written.DecodeJSON(context.Background(), nil, s, text)
 		if unknown.End == 0 && (err == nil || errors.Is(err, otlp.ErrShortBuffer)) {
 			return s
 		}
@@ -133,12 +136,12 @@ func signalOfJSON(text []byte) otlp.Signal {
 // signalOf returns the signal of a request in protobuf.
 func (r *Requests) signalOf(request []byte) (otlp.Signal, error) {
 	if r.signal.Valid() {
-		_, err := otlp.Check(r.signal, request)
+		_, err := written.Check(r.signal, request)
 		return r.signal, err
 	}
 	var found []otlp.Signal
 	for _, s := range otlp.Signals() {
-		if items, err := otlp.Check(s, request); err == nil && items > 0 {
+		if items, err := written.Check(s, request); err == nil && items > 0 {
 			found = append(found, s)
 		}
 	}

@@ -2,6 +2,7 @@ package fileexporter
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -11,7 +12,9 @@ import (
 	"testing"
 
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
+	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // Whatever the exporter writes is read as the requests that were written, in order.
@@ -114,4 +117,33 @@ func FuzzRequests(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What is read may have values as deep as any receiver may have accepted.
+func TestRequestsReadsDeepValues(t *testing.T) {
+	t.Parallel()
+	value := wire.AppendBytes(nil, otlpfield.AnyValueStringValue, "leaf")
+	for range otlp.MaxDepth/2 - 1 {
+		value = wire.AppendBytes(nil, otlpfield.AnyValueArrayValue, wire.AppendBytes(nil, otlpfield.ArrayValueValues, value))
+	}
+	request := value
+	for _, num := range []uint32{otlpfield.LogRecordBody, otlpfield.ScopeXItems, otlpfield.ResourceXScopes, otlpfield.RequestResources} {
+		request = wire.AppendBytes(nil, num, request)
+	}
+	text := otlp.AppendJSON(nil, otlp.Logs, request)
+	for name, c := range map[string]struct {
+		file   []byte
+		signal otlp.Signal
+	}{
+		"json":  {append(text, '\n'), 0},
+		"proto": {append(binary.BigEndian.AppendUint32(nil, uint32(len(request))), request...), otlp.Logs},
+	} {
+		r, err := NewRequests(bytes.NewReader(c.file), c.signal, 64<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, got, err := r.Next(); err != nil || s != otlp.Logs || name == "proto" && !bytes.Equal(got, request) {
+			t.Errorf("%s: %s, %v", name, s, err)
+		}
+	}
 }

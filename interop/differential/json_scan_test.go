@@ -81,7 +81,7 @@ func scanJSON(text []byte) *jsonOddities {
 					l.key = "k" + at() // elements have their list's key
 				}
 				open = append(open, l)
-				o.deep = o.deep || len(open) > otlp.MaxDepth
+				o.deep = o.deep || len(open) > otlp.DefaultDepth
 				continue
 			}
 			open = open[:len(open)-1]

@@ -47,7 +47,7 @@ var jsonReasons = []jsonReason{
 		func(o *jsonOddities) bool { return o.base64 }},
 	{[]side{jsonMeaning}, "members of a oneof more than once: pdata keeps the last, penstock writes both, and protobuf merges a message that follows itself",
 		func(o *jsonOddities) bool { return o.oneof }},
-	{[]side{jsonPdataOnly}, "values nested deeper than 64, unknown fields deeper than 512: pdata has no limit, or another",
+	{[]side{jsonPdataOnly}, "values of more than 100 nested messages, unknown fields deeper than 512: pdata has no limit in JSON, or another",
 		func(o *jsonOddities) bool { return o.deep }},
 	{[]side{jsonPdataOnly, jsonPdataNot, jsonMeaning}, "references into the dictionary: penstock's Check refuses all that point outside, pdata those of attributes",
 		func(o *jsonOddities) bool { return o.reference }},

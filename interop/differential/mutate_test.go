@@ -49,7 +49,7 @@ func mutate(rng *rand.Rand, request []byte, o *oddities) []byte {
 			}
 		case 10: // a resource with values nested about as deep as they may be
 			if rng.IntN(8) == 0 {
-				b = append(b, nested(otlp.MaxDepth-2+rng.IntN(5))...)
+				b = append(b, nested(otlp.DefaultDepth/2-2+rng.IntN(5))...)
 			}
 		}
 	}

@@ -43,7 +43,7 @@ type reason struct {
 
 // pdataGroups is what comes of pdata's way of skipping a group: it stops behind
 // the first field inside that is not a group, and misses an end that is the last
-// byte of the message (ConsumeUnknown, pdata v1.70.0).
+// byte of the message (ConsumeUnknown, pdata v1.71.0).
 const pdataGroups = "a group in an unknown field: pdata takes what is in it for fields of the message around it, or misses its end"
 
 const pdata1000 = "field 1000 of a ResourceX: pdata still knows it as the items of 2021; nobody has sent it since"
@@ -55,7 +55,7 @@ var reasons = []reason{
 		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.mistyped }},
 	{officialOnly, "an id of the wrong length: the official module takes any bytes; pdata and penstock refuse it",
 		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.badID }},
-	{officialOnly, "values nested deeper than 64: the official module stops at 10,000 messages",
+	{officialOnly, "values of more than 100 nested messages: the official module stops at 10,000 messages",
 		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.deepValue }},
 	{officialOnly, "an index points outside its dictionary table: to the official module it is a number",
 		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.outside }},
@@ -69,8 +69,6 @@ var reasons = []reason{
 		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.wideNumber }},
 	{pdataOnly, "a group ended by another's end: pdata does not look at numbers in groups",
 		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.groupEnd }},
-	{pdataOnly, "values nested deeper than 64: pdata has no limit",
-		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.deepValue }},
 	{pdataOnly, "groups in an unknown field nested deeper than 64: pdata has no limit",
 		func(_ otlp.Signal, _ []byte, o *oddities) bool { return o.deepGroup }},
 	{pdataOnly, "an index points outside its dictionary table: pdata resolves only references of attributes",

@@ -20,7 +20,7 @@ type oddities struct {
 	group       bool // a group
 	deepGroup   bool // groups in an unknown field nested deeper than 64
 	mistyped    bool // a known field with a wire type that it cannot have
-	deepValue   bool // AnyValues nested deeper than otlp.MaxDepth
+	deepValue   bool // messages of values nested deeper than otlp.DefaultDepth
 	outside     bool // an index outside its dictionary table
 	badID       bool // a trace, span or profile id neither empty nor of its length
 	reference   bool // a string reference that pdata does not resolve: outside the table, or beside a key
@@ -177,10 +177,11 @@ func (o *oddities) skipGroup(b []byte, i int, open protowire.Number, depth int) 
 var ids = map[protoreflect.Name]int{"trace_id": 16, "span_id": 8, "parent_span_id": 8, "profile_id": 16}
 
 func (o *oddities) message(d protoreflect.MessageDescriptor, b []byte, base, depth int, t tables) {
-	if d.Name() == "AnyValue" {
+	switch d.Name() {
+	case "KeyValue", "AnyValue", "ArrayValue", "KeyValueList":
 		depth++
 	}
-	o.deepValue = o.deepValue || depth > otlp.MaxDepth
+	o.deepValue = o.deepValue || depth > otlp.DefaultDepth
 	oneofs := map[protoreflect.Name]int{}
 	names := map[protoreflect.Name]bool{}
 	o.fields(b, base, func(x field) {

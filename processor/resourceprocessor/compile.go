@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 // compiled is a configuration made ready: keys are numbers, values are bytes.
@@ -20,7 +21,13 @@ type compiled struct {
 	// reach is how many attributes of one key may come to be the first: one,
 	// and one more for each delete of it.
 	reach    []int
-	patterns []*regexp.Regexp
+	patterns []keyPattern
+}
+
+// keyPattern is the pattern of a delete or a hash.
+type keyPattern struct {
+	*regexp.Regexp
+	op operation
 }
 
 // step is one action.
@@ -31,8 +38,12 @@ type step struct {
 	// value and fallback are AnyValues: value (nil with from_attribute) and
 	// default_value.
 	value, fallback []byte
-	// matches says for each slot whether the delete's pattern matches its key.
+	// matches says for each slot whether the pattern of a delete or hash matches its key.
 	matches []bool
+	context string         // from_context
+	pattern *regexp.Regexp // of extract
+	groups  []int          // the slots of its groups
+	to      otlp.Kind      // of convert
 }
 
 const noSlot = -1
@@ -52,7 +63,14 @@ func compile(actions []Action) (*compiled, error) {
 		if err := errors.Join(errOp, errValue, errFallback, errPattern); err != nil {
 			return nil, err
 		}
-		s := step{op: op, slot: p.slot(a.Key), from: p.slot(a.FromAttribute), value: value, fallback: fallback}
+		s := step{op: op, slot: p.slot(a.Key), from: p.slot(a.FromAttribute), value: value, fallback: fallback,
+			context: a.FromContext, to: convertible[a.ConvertedType]}
+		if op == extract {
+			s.pattern, pattern = pattern, nil
+			for _, name := range s.pattern.SubexpNames()[1:] {
+				s.groups = append(s.groups, p.slot(name))
+			}
+		}
 		if op == remove && s.slot != noSlot {
 			p.reach[s.slot]++
 		}
@@ -92,7 +110,7 @@ func (p *compiled) compilePatterns(of []*regexp.Regexp) {
 		if pattern == nil {
 			continue
 		}
-		p.patterns = append(p.patterns, pattern)
+		p.patterns = append(p.patterns, keyPattern{pattern, p.steps[i].op})
 		p.steps[i].matches = make([]bool, len(p.names))
 		for slot, name := range p.names {
 			p.steps[i].matches[slot] = pattern.MatchString(name)
@@ -100,13 +118,18 @@ func (p *compiled) compilePatterns(of []*regexp.Regexp) {
 	}
 }
 
-// drops reports whether a key without a record is deleted by a pattern. It does
-// not matter which step does it, since no other step changes such a key.
-func (p *compiled) drops(key []byte) bool {
+// fate returns what patterns do to an attribute without a record: whether one deletes
+// it, else how many hash it. It does not matter which steps these are, since no other
+// step changes such an attribute.
+func (p *compiled) fate(key []byte) (deleted bool, hashes int) {
 	for _, pattern := range p.patterns {
-		if pattern.Match(key) {
-			return true
+		switch {
+		case !pattern.Match(key):
+		case pattern.op == remove:
+			return true, 0
+		default:
+			hashes++
 		}
 	}
-	return false
+	return false, hashes
 }

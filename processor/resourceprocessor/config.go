@@ -3,9 +3,11 @@ package resourceprocessor
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 // Config is the processor's configuration, with the Collector's keys.
@@ -20,7 +22,7 @@ type Config struct {
 type Action struct {
 	Key string `yaml:"key"`
 	// Action is insert (where the key is missing), update (where it is there),
-	// upsert (both) or delete; upper case is as good.
+	// upsert (both), delete, hash, extract or convert; upper case is as good.
 	Action string `yaml:"action"`
 	// Value is a string, a bool, a number, or a list or map of such.
 	Value any `yaml:"value"`
@@ -29,11 +31,15 @@ type Action struct {
 	FromAttribute string `yaml:"from_attribute"`
 	// DefaultValue is for resources that have no FromAttribute.
 	DefaultValue any `yaml:"default_value"`
-	// Pattern is a regular expression (RE2): delete takes all keys it matches.
+	// FromContext is what to take from the client of the request: client.address,
+	// metadata.NAME (a header that the receiver keeps, include_metadata) or auth.NAME (an
+	// attribute of the authenticated sender). Where there is none, nothing is done.
+	FromContext string `yaml:"from_context"`
+	// Pattern is a regular expression (RE2): delete and hash take all keys it matches;
+	// extract sets an attribute for each of its groups, which have names, from the
+	// string that it matches.
 	Pattern string `yaml:"pattern"`
-
-	// FromContext and ConvertedType are the Collector's, and refused.
-	FromContext   string `yaml:"from_context"`
+	// ConvertedType is string, int or double, for convert.
 	ConvertedType string `yaml:"converted_type"`
 }
 
@@ -57,12 +63,17 @@ const (
 	update
 	upsert
 	remove
+	hash
+	extract
+	convert
 )
 
-var (
-	operations = map[string]operation{"insert": insert, "update": update, "upsert": upsert, "delete": remove}
-	notYet     = map[string]bool{"hash": true, "extract": true, "convert": true}
-)
+var operations = map[string]operation{
+	"insert": insert, "update": update, "upsert": upsert, "delete": remove, "hash": hash, "extract": extract, "convert": convert,
+}
+
+// convertible are the types of converted_type.
+var convertible = map[string]otlp.Kind{"string": otlp.KindString, "int": otlp.KindInt, "double": otlp.KindDouble}
 
 // Validate checks one action.
 func (a *Action) Validate() error {
@@ -70,24 +81,42 @@ func (a *Action) Validate() error {
 	if err != nil {
 		return err
 	}
-	if op == remove {
-		return a.validateDelete()
+	switch op {
+	case remove, hash:
+		return errors.Join(a.validateKeys(), a.validateNoValue())
+	case extract:
+		return errors.Join(a.needsKey(), a.validateNoValue(), a.validateGroups())
+	case convert:
+		return errors.Join(a.needsKey(), a.validateNoValue(), a.takesNoPattern(), a.validateType())
 	}
-	var errs []error
+	return errors.Join(a.needsKey(), a.validateSource(), a.takesNoPattern())
+}
+
+func (a *Action) needsKey() error {
 	if a.Key == "" {
-		errs = append(errs, config.Atf("key", "%s needs a key", a.Action))
+		return config.Atf("key", "%s needs a key", a.Action)
 	}
+	return nil
+}
+
+func (a *Action) takesNoPattern() error {
+	if a.Pattern != "" {
+		return config.Atf("pattern", "%s takes no pattern, only delete, hash and extract do", a.Action)
+	}
+	return nil
+}
+
+// validateSource checks where the value of insert, update and upsert comes from.
+func (a *Action) validateSource() error {
+	var errs []error
 	if a.Value == nil && a.FromAttribute == "" && a.FromContext == "" && a.DefaultValue == nil {
-		errs = append(errs, config.Atf("action", "%s of %q needs one of value, from_attribute and default_value", a.Action, a.Key))
+		errs = append(errs, config.Atf("action", "%s of %q needs one of value, from_attribute, from_context and default_value", a.Action, a.Key))
 	}
 	if a.Value != nil && a.FromAttribute != "" {
 		errs = append(errs, config.Atf("from_attribute", "%s of %q has both a value and a from_attribute, expected one", a.Action, a.Key))
 	}
-	if a.FromContext != "" {
-		errs = append(errs, config.Atf("from_context", "from_context is not supported yet, expected value or from_attribute"))
-	}
-	if a.Pattern != "" {
-		errs = append(errs, config.Atf("pattern", "%s takes no pattern, only delete does", a.Action))
+	if a.FromContext != "" && (a.Value != nil || a.FromAttribute != "") {
+		errs = append(errs, config.Atf("from_context", "%s of %q has a value or a from_attribute beside from_context, expected one", a.Action, a.Key))
 	}
 	if a.ConvertedType != "" {
 		errs = append(errs, config.Atf("converted_type", "%s takes no converted_type", a.Action))
@@ -102,29 +131,55 @@ func (a *Action) Validate() error {
 }
 
 func (a *Action) operation() (operation, error) {
+	const known = "insert, update, upsert, delete, hash, extract or convert"
 	name := strings.ToLower(a.Action)
 	op, ok := operations[name]
 	switch {
 	case ok:
 		return op, nil
-	case notYet[name]:
-		return 0, config.Atf("action", "action %q is not supported yet, expected insert, update, upsert or delete", a.Action)
 	case name == "":
-		return 0, config.Atf("action", "the action is missing, expected insert, update, upsert or delete")
+		return 0, config.Atf("action", "the action is missing, expected "+known)
 	}
-	return 0, config.Atf("action", "unknown action %q, expected insert, update, upsert or delete", a.Action)
+	return 0, config.Atf("action", "unknown action %q, expected "+known, a.Action)
 }
 
-func (a *Action) validateDelete() error {
-	var errs []error
+// validateKeys checks what names the attributes of delete and hash.
+func (a *Action) validateKeys() error {
 	if a.Key == "" && a.Pattern == "" {
-		errs = append(errs, config.Atf("key", "delete needs a key, a pattern, or both"))
+		return config.Atf("key", "%s needs a key, a pattern, or both", strings.ToLower(a.Action))
 	}
-	if a.Value != nil || a.DefaultValue != nil || a.FromAttribute != "" || a.FromContext != "" || a.ConvertedType != "" {
-		errs = append(errs, config.Atf("action", "delete of %q takes no value, default_value, from_attribute, from_context or converted_type", a.Key))
+	_, err := regexp.Compile(a.Pattern)
+	return config.At("pattern", err)
+}
+
+// validateNoValue checks that there is no source of a value.
+func (a *Action) validateNoValue() error {
+	name := strings.ToLower(a.Action)
+	if a.Value != nil || a.DefaultValue != nil || a.FromAttribute != "" || a.FromContext != "" {
+		return config.Atf("action", "%s of %q takes no value, default_value, from_attribute or from_context", name, a.Key)
 	}
-	if _, err := regexp.Compile(a.Pattern); err != nil {
-		errs = append(errs, config.At("pattern", err))
+	if a.ConvertedType != "" && name != "convert" {
+		return config.Atf("converted_type", "%s takes no converted_type", name)
 	}
-	return errors.Join(errs...)
+	return nil
+}
+
+// validateGroups checks that extract has something to extract.
+func (a *Action) validateGroups() error {
+	re, err := regexp.Compile(a.Pattern)
+	if err != nil {
+		return config.At("pattern", err)
+	}
+	names := re.SubexpNames()[1:]
+	if len(names) == 0 || slices.Contains(names, "") {
+		return config.Atf("pattern", "extract needs a pattern in which all groups have names, such as (?P<name>.*), found %q", a.Pattern)
+	}
+	return nil
+}
+
+func (a *Action) validateType() error {
+	if _, ok := convertible[a.ConvertedType]; !ok {
+		return config.Atf("converted_type", "expected string, int or double, found %q", a.ConvertedType)
+	}
+	return nil
 }

@@ -45,26 +45,38 @@ attributes:
 }
 
 func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
-	deep := strings.Repeat("[", 64) + "1" + strings.Repeat("]", 64)
+	deep := strings.Repeat("[", 50) + "1" + strings.Repeat("]", 50)
 	tests := map[string]string{
 		`{}`: "attributes: expected a list of actions",
 		`attributes: [{value: x, action: insert}]`:                                  "insert needs a key",
 		`attributes: [{key: k, value: x}]`:                                          "the action is missing",
 		`attributes: [{key: k, value: x, action: put}]`:                             `unknown action "put"`,
-		`attributes: [{key: k, action: hash}]`:                                      `action "hash" is not supported yet`,
-		`attributes: [{key: k, action: extract, pattern: x}]`:                       `action "extract" is not supported yet`,
-		`attributes: [{key: k, action: convert, converted_type: int}]`:              `action "convert" is not supported yet`,
-		`attributes: [{key: k, action: insert}]`:                                    "needs one of value, from_attribute and default_value",
+		`attributes: [{action: hash}]`:                                              "hash needs a key, a pattern, or both",
+		`attributes: [{key: k, action: hash, value: 1}]`:                            `hash of "k" takes no value`,
+		`attributes: [{key: k, action: hash, converted_type: int}]`:                 "hash takes no converted_type",
+		`attributes: [{key: k, action: hash, pattern: "("}]`:                        "pattern: ",
+		`attributes: [{key: k, action: extract}]`:                                   "all groups have names",
+		`attributes: [{key: k, action: extract, pattern: "x"}]`:                     "all groups have names",
+		`attributes: [{key: k, action: extract, pattern: "(x)(?P<n>y)"}]`:           "all groups have names",
+		`attributes: [{key: k, action: extract, pattern: "(?P<n>y"}]`:               "pattern: ",
+		`attributes: [{action: extract, pattern: "(?P<n>y)"}]`:                      "extract needs a key",
+		`attributes: [{key: k, action: extract, pattern: "(?P<n>y)", value: 1}]`:    `extract of "k" takes no value`,
+		`attributes: [{key: k, action: convert}]`:                                   "converted_type: expected string, int or double",
+		`attributes: [{key: k, action: convert, converted_type: bool}]`:             `expected string, int or double, found "bool"`,
+		`attributes: [{action: convert, converted_type: int}]`:                      "convert needs a key",
+		`attributes: [{key: k, action: convert, converted_type: int, pattern: x}]`:  "convert takes no pattern",
+		`attributes: [{key: k, action: convert, converted_type: int, value: 1}]`:    `convert of "k" takes no value`,
+		`attributes: [{key: k, action: insert}]`:                                    "needs one of value, from_attribute, from_context and default_value",
 		`attributes: [{key: k, action: insert, value: null}]`:                       "needs one of value",
 		`attributes: [{key: k, action: upsert, value: 1, from_attribute: x}]`:       "both a value and a from_attribute",
-		`attributes: [{key: k, action: insert, from_context: metadata.x}]`:          "from_context is not supported yet",
+		`attributes: [{key: k, action: insert, from_context: auth.x, value: 1}]`:    "beside from_context",
 		`attributes: [{key: k, action: insert, value: 1, pattern: x}]`:              "insert takes no pattern",
 		`attributes: [{key: k, action: insert, value: 1, converted_type: int}]`:     "insert takes no converted_type",
 		`attributes: [{action: delete}]`:                                            "delete needs a key, a pattern, or both",
 		`attributes: [{key: k, action: delete, value: 1}]`:                          "delete of \"k\" takes no value",
 		`attributes: [{key: k, action: delete, pattern: "("}]`:                      "pattern: ",
 		`attributes: [{key: k, action: insert, value: 18446744073709551615}]`:       "integer of 64 bits",
-		`attributes: [{key: k, action: insert, value: ` + deep + `}]`:               "nested deeper than 64",
+		`attributes: [{key: k, action: insert, value: ` + deep + `}]`:               "value of 102 nested messages, expected at most 100",
 		`attributes: [{key: k, action: update, default_value: [2024-01-01], x: 1}]`: "unknown key",
 	}
 	for text, want := range tests {

@@ -7,6 +7,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 	"github.com/penstock-telemetry/penstock/otlpedit"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // editor applies the actions to one resource at a time:
@@ -20,8 +21,9 @@ type editor struct {
 	resource []byte
 	// lastEnd is where the last attribute ends; 0 if there is none.
 	lastEnd int
-	// dropped says that a pattern takes an attribute that has no record.
-	dropped  bool
+	// matched says that a pattern deletes or hashes an attribute that has no record.
+	matched  bool
+	arena    arena
 	seen     []int // records by slot
 	records  []record
 	original int // how many of records stand in resource; the rest is inserted
@@ -41,30 +43,35 @@ func newEditor(p *compiled) *editor { return &editor{actions: p, seen: make([]in
 // Edit implements otlpedit.Editor.
 func (e *editor) Edit(pass *otlpedit.Pass, _ otlpedit.Levels, resource []byte, w *otlpedit.Writer) (otlpedit.Verdict, error) {
 	e.pass = pass
-	if !e.edit(resource) {
-		return otlpedit.Keep, nil
+	changed, err := e.edit(resource)
+	if err != nil || !changed {
+		return otlpedit.Keep, err
 	}
-	e.appendTo(w)
-	return otlpedit.Replace, nil
+	return otlpedit.Replace, e.appendTo(w)
 }
 
 // End implements otlpedit.Editor.
 func (e *editor) End() {
 	e.pass, e.resource = nil, nil
+	if cap(e.arena.buf) > maxArenaBytes {
+		e.arena.buf = nil
+	}
 	clear(e.records[:cap(e.records)])
 }
 
 // edit applies the actions and reports whether the resource changes.
-func (e *editor) edit(resource []byte) bool {
-	e.resource, e.lastEnd, e.dropped = resource, 0, false
-	e.records = e.records[:0]
+func (e *editor) edit(resource []byte) (changed bool, err error) {
+	e.resource, e.lastEnd, e.matched = resource, 0, false
+	e.records, e.arena.buf = e.records[:0], e.arena.buf[:0]
 	clear(e.seen)
 	e.collect()
 	e.original = len(e.records)
 	for i := range e.actions.steps {
-		e.apply(&e.actions.steps[i])
+		if err := e.apply(&e.actions.steps[i]); err != nil {
+			return false, err
+		}
 	}
-	return e.changed()
+	return e.changed(), nil
 }
 
 func isAttribute(c *wire.Cursor) bool {
@@ -82,8 +89,8 @@ func (e *editor) collect() {
 		if slot, ok := e.actions.slots[string(key)]; ok && e.seen[slot] < e.actions.reach[slot] {
 			e.seen[slot]++
 			e.records = append(e.records, record{slot: slot, start: c.Start, value: f.Value, was: f.Value})
-		} else if e.actions.drops(key) {
-			e.dropped = true
+		} else if deleted, hashes := e.actions.fate(key); deleted || hashes > 0 {
+			e.matched = true
 		}
 	}
 }
@@ -98,34 +105,83 @@ func (e *editor) first(slot int) *record {
 	return nil
 }
 
-func (e *editor) apply(s *step) {
-	if s.op == remove {
+func (e *editor) apply(s *step) error {
+	switch s.op {
+	case remove:
 		e.remove(s)
-		return
+		return nil
+	case hash:
+		return e.hashMatching(s)
+	case extract:
+		return e.extract(s)
+	case convert:
+		return e.change(e.first(s.slot), func(value []byte) ([]byte, error) { return e.convert(value, s.to) })
 	}
-	value, ok := e.source(s)
-	if !ok {
-		return
+	value, ok, err := e.source(s)
+	if err != nil || !ok {
+		return err
 	}
 	switch r := e.first(s.slot); {
 	case r == nil && s.op != update:
-		e.records = append(e.records, record{slot: s.slot, value: value})
+		e.set(s.slot, value)
 	case r != nil && s.op != insert:
 		r.value = value
 	}
+	return nil
+}
+
+// set writes an attribute, a new one if there is none.
+func (e *editor) set(slot int, value []byte) {
+	if r := e.first(slot); r != nil {
+		r.value = value
+		return
+	}
+	e.records = append(e.records, record{slot: slot, value: value})
+}
+
+// change replaces the value of an attribute, if there is one.
+func (e *editor) change(r *record, to func(value []byte) ([]byte, error)) error {
+	if r == nil {
+		return nil
+	}
+	value, err := to(r.value)
+	if err == nil {
+		r.value = value
+	}
+	return err
+}
+
+func (e *editor) hashMatching(s *step) error {
+	if err := e.change(e.first(s.slot), e.hash); err != nil {
+		return err
+	}
+	for i := range e.records {
+		if r := &e.records[i]; s.matches != nil && s.matches[r.slot] && !r.deleted {
+			if err := e.change(r, e.hash); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // source returns the value that a step writes.
-func (e *editor) source(s *step) (value []byte, ok bool) {
+func (e *editor) source(s *step) (value []byte, ok bool, err error) {
 	if s.value != nil {
-		return s.value, true
+		return s.value, true, nil
 	}
 	if s.from != noSlot {
 		if r := e.first(s.from); r != nil {
-			return r.value, true
+			return r.value, true, nil
 		}
 	}
-	return s.fallback, s.fallback != nil
+	if s.context != "" {
+		if text, ok := fromContext(pipeline.ClientOf(e.pass), s.context); ok {
+			value, err := e.text([]byte(text))
+			return value, true, err
+		}
+	}
+	return s.fallback, s.fallback != nil, nil
 }
 
 func (e *editor) remove(s *step) {
@@ -145,7 +201,7 @@ func (e *editor) changed() bool {
 			return true
 		}
 	}
-	return e.dropped
+	return e.matched
 }
 
 // replaced reports whether an attribute that is kept has another value than at
@@ -155,7 +211,7 @@ func (r *record) replaced() bool {
 }
 
 // appendTo writes the edited resource. New attributes follow the last old one.
-func (e *editor) appendTo(w *otlpedit.Writer) {
+func (e *editor) appendTo(w *otlpedit.Writer) error {
 	if e.lastEnd == 0 {
 		e.appendInserted(w)
 	}
@@ -169,10 +225,14 @@ func (e *editor) appendTo(w *otlpedit.Writer) {
 			r = &e.records[next]
 			next++
 		}
-		if drop := e.drops(r, c.Bytes); drop || r != nil && r.replaced() {
+		drop, replaced, value, err := e.outcome(r, c.Bytes)
+		if err != nil {
+			return err
+		}
+		if drop || replaced {
 			w.Raw(e.resource[copied:c.Start])
 			if !drop {
-				w.AttributeWithValue(otlpfield.ResourceAttributes, c.Bytes, r.value)
+				w.AttributeWithValue(otlpfield.ResourceAttributes, c.Bytes, value)
 			}
 			copied = c.End
 		}
@@ -183,15 +243,27 @@ func (e *editor) appendTo(w *otlpedit.Writer) {
 		}
 	}
 	w.Raw(e.resource[copied:])
+	return nil
 }
 
-// drops reports whether an attribute is removed; r is its record, if it has
-// one.
-func (e *editor) drops(r *record, attribute []byte) bool {
+// outcome returns whether an attribute is removed, or else has another value; r is its
+// record, if it has one.
+func (e *editor) outcome(r *record, attribute []byte) (drop, replaced bool, value []byte, err error) {
 	if r != nil {
-		return r.deleted
+		return r.deleted, r.replaced(), r.value, nil
 	}
-	return e.dropped && e.actions.drops(e.pass.Key(attribute))
+	if !e.matched {
+		return false, false, nil, nil
+	}
+	f := otlp.KeyValue(attribute).Decode()
+	drop, hashes := e.actions.fate(e.pass.KeyOf(f))
+	if drop || hashes == 0 {
+		return drop, false, nil, nil
+	}
+	begin := len(e.arena.buf)
+	value, err = e.hashTimes(f.Value, hashes)
+	e.arena.buf = e.arena.buf[:min(begin, len(e.arena.buf))] // it is copied before the next one
+	return false, true, value, err
 }
 
 func (e *editor) appendInserted(w *otlpedit.Writer) {

@@ -77,6 +77,9 @@ func oracleAction(t testing.TB, attrs []*commonpb.KeyValue, a Action, table []st
 		}
 		return attrs
 	}
+	if op == "hash" || op == "extract" || op == "convert" {
+		return oracleTransform(attrs, a, op, at, key, table)
+	}
 	value := oracleValue(t, a.Value)
 	if from := find(a.FromAttribute); a.FromAttribute != "" && from >= 0 {
 		value = attrs[from].Value
@@ -200,6 +203,11 @@ var plans = [][]Action{
 	{{Key: "c", Action: "insert", FromAttribute: "never", DefaultValue: []any{"x", 1}}},
 	{{Key: "new", Action: "insert", Value: "x"}, {Key: "newer", Action: "insert", FromAttribute: "new"}, {Key: "new", Action: "delete"}},
 	{{Key: "new", Action: "insert", Value: "x"}, {Action: "delete", Pattern: "n"}, {Key: "new", Action: "update", Value: "y"}},
+	{{Key: "a", Action: "hash"}, {Key: "b", Action: "hash"}, {Key: "b", Action: "HASH"}},
+	{{Action: "hash", Pattern: "a|o"}, {Key: "b", Action: "delete"}, {Key: "b", Action: "hash", Pattern: "^b|^h"}, {Action: "delete", Pattern: "^k"}},
+	{{Key: "service.name", Action: "extract", Pattern: "^(?P<first>.)(?P<a>.*?)(?P<rest>x)?$"}, {Key: "first", Action: "hash"}},
+	{{Key: "a", Action: "convert", ConvertedType: "string"}, {Key: "b", Action: "convert", ConvertedType: "int"}, {Key: "service.name", Action: "convert", ConvertedType: "double"}},
+	{{Key: "n", Action: "insert", Value: "12"}, {Key: "n", Action: "convert", ConvertedType: "int"}, {Key: "n", Action: "convert", ConvertedType: "double"}, {Key: "n", Action: "convert", ConvertedType: "string"}},
 	{{Key: "a", Action: "update", Value: "1"}, {Key: "a", Action: "update", FromAttribute: "b"}, {Key: "b", Action: "update", FromAttribute: "a"}},
 }
 

@@ -318,8 +318,8 @@ func TestMemoryDoesNotFollowTheAttributes(t *testing.T) {
 		attributes = append(attributes, "a", "", "z", "")
 	}
 	resource := otlp.ResourceSpans(firstResourceX(traces(0, attributes...))).Resource()
-	if !e.edit(resource) {
-		t.Fatal("nothing was deleted")
+	if changed, err := e.edit(resource); !changed || err != nil {
+		t.Fatalf("nothing was deleted: %v", err)
 	}
 	if n := cap(e.records); n > 8 {
 		t.Errorf("%d records are held", n)

@@ -16,15 +16,18 @@ func encodeValue(v any) ([]byte, error) {
 		return nil, nil
 	}
 	e := otlp.Encoder{Buf: []byte{}}
-	if err := appendValue(otlp.AppendAnyValue(&e), v, 1); err != nil {
+	const attribute = 2 // messages: the KeyValue and its AnyValue
+	if err := appendValue(otlp.AppendAnyValue(&e), v, attribute); err != nil {
 		return nil, err
 	}
 	return e.Buf, nil
 }
 
+// appendValue writes v into b, which is the depth-th of the messages that are nested in
+// each other.
 func appendValue(b otlp.AnyValueBuilder, v any, depth int) error {
-	if depth > otlp.MaxDepth {
-		return fmt.Errorf("the value is nested deeper than %d", otlp.MaxDepth)
+	if depth > otlp.DefaultDepth {
+		return &otlp.DepthError{Found: depth, Max: otlp.DefaultDepth}
 	}
 	switch v := v.(type) {
 	case nil:
@@ -58,7 +61,7 @@ func appendList(b otlp.AnyValueBuilder, list []any, depth int) error {
 	defer array.Close()
 	for _, v := range list {
 		element := array.AddValues()
-		err := appendValue(element, v, depth+1)
+		err := appendValue(element, v, depth+2)
 		element.Close()
 		if err != nil {
 			return err
@@ -75,7 +78,7 @@ func appendMap(b otlp.AnyValueBuilder, m map[string]any, depth int) error {
 		kv := list.AddValues()
 		kv.SetKey(key)
 		value := kv.SetValue()
-		err := appendValue(value, m[key], depth+1)
+		err := appendValue(value, m[key], depth+3)
 		value.Close()
 		kv.Close()
 		if err != nil {

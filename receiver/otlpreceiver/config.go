@@ -22,7 +22,13 @@ type Config struct {
 	// them on as they are, repair puts U+FFFD in their place, reject refuses the
 	// request.
 	InvalidUTF8 TextPolicy `yaml:"invalid_utf8"`
+	// MaxValueDepth is how many messages of a value (AnyValue, ArrayValue,
+	// KeyValueList, KeyValue) may be nested in each other. 0 is otlp.DefaultDepth,
+	// the most is otlp.MaxDepth.
+	MaxValueDepth int `yaml:"max_value_depth"`
 }
+
+func (c *Config) limits() otlp.Limits { return otlp.Limits{Depth: c.MaxValueDepth} }
 
 // Protocols enables each server by the presence of its key: absent is off,
 // null or {} is on with defaults. If both have the same endpoint, they share the
@@ -231,7 +237,7 @@ const defaultMaxRequestBytes = 64 << 20
 // DefaultConfig returns a configuration in which both protocols are off and have
 // their defaults once their key is there.
 func DefaultConfig() Config {
-	return Config{InvalidUTF8: AcceptText}
+	return Config{InvalidUTF8: AcceptText, MaxValueDepth: otlp.DefaultDepth}
 }
 
 // DefaultGRPCConfig returns what an empty key "grpc" stands for. The read buffer
@@ -314,6 +320,10 @@ func (c *Config) OnePort() bool {
 
 // Validate checks what is about the whole; the sections check themselves.
 func (c *Config) Validate() error {
+	return errors.Join(checkRange("max_value_depth", c.MaxValueDepth, otlp.MaxDepth), c.validateProtocols())
+}
+
+func (c *Config) validateProtocols() error {
 	g, h := c.Protocols.GRPC, c.Protocols.HTTP
 	if g == nil && h == nil {
 		return errors.New("must specify at least one protocol when using the OTLP receiver")

@@ -35,14 +35,14 @@ type format struct {
 
 // formats returns all formats. The last one answers requests of an unknown
 // type (OTLP specification: JSON is readable without a schema).
-func formats() []*format {
+func formats(limits otlp.Limits) []*format {
 	return []*format{
 		{
 			name: "protobuf", mediaType: "application/x-protobuf", marshal: proto.Marshal,
 			response: func(_ otlp.Signal, wire []byte) []byte { return wire },
 		},
 		{
-			name: "json", mediaType: "application/json", marshal: protojson.Marshal, toWire: new(jsonReader).toWire,
+			name: "json", mediaType: "application/json", marshal: protojson.Marshal, toWire: (&jsonReader{limits: limits}).toWire,
 			response: func(s otlp.Signal, wire []byte) []byte { return otlp.AppendResponseJSON(nil, s, wire) },
 		},
 	}
@@ -52,8 +52,9 @@ func formats() []*format {
 // were in protobuf relative to their text, so that it asks for the room that the next
 // one probably needs.
 type jsonReader struct {
-	ratio [otlp.Profiles + 1]atomic.Uint32 // in parts of ratioOne
-	again atomic.Int64                     // how often the room was too small
+	limits otlp.Limits
+	ratio  [otlp.Profiles + 1]atomic.Uint32 // in parts of ratioOne
+	again  atomic.Int64                     // how often the room was too small
 }
 
 const (
@@ -75,7 +76,7 @@ func (j *jsonReader) toWire(ctx context.Context, r *frontend.Request, body *[]by
 			return nil, frontend.RefuseOverload(err)
 		}
 		room = min(cap(*buf), most) // it is charged as a whole
-		out, unknown, err := otlp.DecodeJSONContext(ctx, (*buf)[:0:room], s, text)
+		out, unknown, err := j.limits.DecodeJSON(ctx, (*buf)[:0:room], s, text)
 		if err == nil {
 			j.learn(s, len(text), len(out))
 			if unknown.End > 0 {

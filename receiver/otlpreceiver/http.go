@@ -56,7 +56,7 @@ func (r *Receiver) httpHandler(c *HTTPConfig, f *frontend.FrontEnd, paths map[st
 	pace := c.paceOf(&r.pace)
 	pace.Request = c.ReadTimeout
 	h := &httpHandler{
-		FrontEnd: f, pace: pace, formats: formats(), routes: map[string]*frontend.Route{}, codings: codings,
+		FrontEnd: f, pace: pace, formats: formats(f.Limits), routes: map[string]*frontend.Route{}, codings: codings,
 		maxRequestBytes: defaultMaxRequestBytes, maxAge: c.MaxConnectionAge,
 	}
 	for path, s := range paths {

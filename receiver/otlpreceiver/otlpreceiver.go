@@ -216,6 +216,7 @@ func (r *Receiver) frontEnd(s *servers, transport string, c *ServerConfig, paths
 		Transport: transport, Obs: obs, Rejections: r.rejections, InFlight: r.inFlight, Memory: r.set.Memory,
 		SenderHeader: strings.ToLower(c.SenderHeader),
 		AllMetadata:  c.IncludeMetadata.All, Metadata: c.IncludeMetadata.Names, Inspect: text.inspect,
+		Limits: r.cfg.limits(),
 		Tracer: r.set.Tracer, Log: r.set.Logger,
 	}
 	if a := c.Auth; a != nil {

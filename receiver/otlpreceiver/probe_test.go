@@ -16,7 +16,15 @@ import (
 // The gRPC port answers health checks, with a client of the official module.
 func TestGRPCHealth(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, testConfig())
+	for name, cfg := range map[string]Config{"two ports": testConfig(), "one port": onePortConfig("tcp", freePort(t), nil)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testHealth(t, newRig(t, cfg))
+		})
+	}
+}
+
+func testHealth(t *testing.T, r *rig) {
 	conn, err := grpc.NewClient(r.GRPCAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

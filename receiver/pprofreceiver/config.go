@@ -237,15 +237,15 @@ func (c *Config) check() error {
 func (c *Config) Warnings() []string {
 	var all []string
 	add := func(at string, h config.HTTPClient) {
-		if h.Auth != nil {
-			all = append(all, at+"auth has no effect")
-		}
 		for _, key := range h.IgnoredKeys() {
 			all = append(all, at+key+" has no effect")
 		}
 		if h.Compression != "" {
 			all = append(all, at+"compression has no effect: there is nothing to send")
 		}
+	}
+	if c.plaintextAuth() {
+		all = append(all, "auth: the credentials are sent without TLS")
 	}
 	add("", c.HTTP)
 	if r := c.Remote; r != nil {

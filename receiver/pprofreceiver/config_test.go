@@ -155,7 +155,7 @@ func TestWrongConfigurations(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	cfg, err := decode(t, `{targets: ["h:1"], auth: {authenticator: basicauth}, remote: {endpoint: "http://h/debug/pprof/heap", compression: gzip}}`)
-	if want := []string{"auth has no effect", "remote.compression has no effect: there is nothing to send"}; err != nil || !slices.Equal(cfg.Warnings(), want) {
+	if want := []string{"auth: the credentials are sent without TLS", "remote.compression has no effect: there is nothing to send"}; err != nil || !slices.Equal(cfg.Warnings(), want) {
 		t.Errorf("%v, got %q, want %q", err, cfg.Warnings(), want)
 	}
 }

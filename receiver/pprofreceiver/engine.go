@@ -20,6 +20,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/internal/held"
 )
 
@@ -68,6 +69,7 @@ type Engine struct {
 type target struct {
 	*source
 	http   *http.Client
+	auth   pipeline.ClientAuthenticator // nil: none
 	health *health
 	jobs   []*jobState
 
@@ -133,7 +135,11 @@ func NewEngine(cfg Config, set component.Settings, sink Sink) (*Engine, error) {
 			clients[s.client], client = made, made
 			e.clients = append(e.clients, made)
 		}
-		t := &target{source: s, http: client, health: newHealth(e.set.Logger, s.name, ofTargets)}
+		auth, err := authenticator(e.set, s.client.Auth)
+		if err != nil {
+			return nil, err
+		}
+		t := &target{source: s, http: client, auth: auth, health: newHealth(e.set.Logger, s.name, ofTargets)}
 		for i := range s.jobs {
 			t.jobs = append(t.jobs, &jobState{job: &s.jobs[i], of: t})
 		}

@@ -76,12 +76,8 @@ func (t *target) fetch(ctx context.Context, e *Engine, j *job, use func(body []b
 	if err != nil {
 		return counts{}, asFailure(causeTransport, err)
 	}
-	req.Header.Set("User-Agent", userAgent)
-	for _, h := range t.client.Headers {
-		if strings.EqualFold(h.Name, "Host") {
-			req.Host = string(h.Value)
-		}
-		req.Header.Set(h.Name, string(h.Value))
+	if err := t.setHeaders(ctx, req); err != nil {
+		return counts{}, err
 	}
 	resp, err := t.http.Do(req)
 	if err != nil {

@@ -3,6 +3,7 @@ package pprofreceiver
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,11 +15,14 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 func packed(t testing.TB, times int, data []byte) []byte {
@@ -274,6 +278,65 @@ func TestHeadersGoWithEachFetch(t *testing.T) {
 	}
 	if s := r.Status()[0]; s.Name != addr {
 		t.Errorf("the target is called %q", s.Name)
+	}
+}
+
+// authFunc is an extension that adds credentials.
+type authFunc func(headers map[string]string) error
+
+func (f authFunc) AddCredentials(_ context.Context, _ *pipeline.Client, headers map[string]string) error {
+	return f(headers)
+}
+
+// The credentials of an extension go with each fetch, beside the headers of the
+// settings and instead of the user of the URL.
+func TestCredentialsOfAnExtension(t *testing.T) {
+	t.Parallel()
+	seen := make(chan *http.Request, 1)
+	addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r
+		w.Write(plainProfile(t))
+	}))
+	cfg := one("http://user:secret@"+addr, "heap")
+	cfg.HTTP.Headers = config.Headers{{Name: "X-Token", Value: "t"}}
+	cfg.HTTP.Auth = &config.ClientAuth{Authenticator: "bearertokenauth"}
+	if needs := cfg.Needs(); len(needs) != 1 || needs[0] != (component.Need{Key: "auth.authenticator", ID: "bearertokenauth", Role: component.RoleClientAuthenticator}) {
+		t.Errorf("it needs %v", needs)
+	}
+	var broken atomic.Bool
+	set := settings()
+	set.Extension = func(id string) (any, bool) {
+		return authFunc(func(headers map[string]string) error {
+			if broken.Load() {
+				return errors.New("no token")
+			}
+			headers["authorization"] = "Bearer " + headers["x-token"]
+			return nil
+		}), id == "bearertokenauth"
+	}
+	r := newRigWith(t, cfg, set)
+	r.rounds(1)
+	if got := <-seen; got.Header.Get("Authorization") != "Bearer t" || got.Header.Get("X-Token") != "t" || got.UserAgent() != userAgent {
+		t.Errorf("the headers are %v", got.Header)
+	}
+	broken.Store(true)
+	r.rounds(1)
+	if text := strings.Join(r.log.Lines(""), "\n"); len(seen) > 0 || r.Stats().Failures[string(causeDenied)] != 1 || !strings.Contains(text, "no token") {
+		t.Errorf("without credentials: %d requests, %v, log: %s", len(seen), r.Stats().Failures, text)
+	}
+}
+
+// A program without such an extension does not fetch without credentials.
+func TestCredentialsAreRequired(t *testing.T) {
+	t.Parallel()
+	for want, found := range map[string]any{"authenticator not found": nil, "is not a client authenticator": struct{}{}} {
+		cfg := one("http://h", "heap")
+		cfg.HTTP.Auth = &config.ClientAuth{Authenticator: "basicauth"}
+		set := settings()
+		set.Extension = func(string) (any, bool) { return found, found != nil }
+		if _, err := NewEngine(cfg, set, &recorder{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }
 

@@ -14,7 +14,9 @@ var (
 		"Span": true, "LogRecord": true, "Sample": true, "NumberDataPoint": true,
 		"HistogramDataPoint": true, "ExponentialHistogramDataPoint": true, "SummaryDataPoint": true,
 	}
-	messageOps = map[string]string{"KeyValue": "opKeyValue", "AnyValue": "opAnyValue", "Metric": "opMetric"}
+	messageOps = map[string]string{"KeyValue": "opKeyValue", "AnyValue": "opValue", "Metric": "opMetric"}
+	// valueMessages are those of which values consist, except for KeyValue.
+	valueMessages = map[string]bool{"AnyValue": true, "ArrayValue": true, "KeyValueList": true}
 )
 
 // Row is one entry of a message's tag table as a Go literal.
@@ -59,8 +61,8 @@ func (f *field) op(m *message) (op, arg string) {
 	switch {
 	case f.IsMessage():
 		arg = "msg" + f.Type
-		if f.Type == "AnyValue" && !f.List {
-			return "opOneAnyValue", arg
+		if valueMessages[f.Type] && !f.List {
+			return "opOneValue", arg
 		}
 		if op, ok := messageOps[f.Type]; ok {
 			return op, arg

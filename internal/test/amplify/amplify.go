@@ -129,10 +129,11 @@ func dictionary(n int, table uint32) []byte {
 	return append(body, field(otlpfield.ExportProfilesServiceRequestDictionary, append(strings, repeat(n, field(table, nil))...))...)
 }
 
-// nested is log records with bodies that are lists in lists, as deep as is allowed.
+// nested is log records with bodies that are lists in lists, as deep as is allowed by
+// default.
 func nested(n int) []byte {
 	var value []byte
-	for range otlp.MaxDepth - 1 {
+	for range (otlp.DefaultDepth - 1) / 2 {
 		value = field(otlpfield.AnyValueArrayValue, field(otlpfield.ArrayValueValues, value))
 	}
 	return items(repeat(n, field(otlpfield.ScopeXItems, field(otlpfield.LogRecordBody, value))))

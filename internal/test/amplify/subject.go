@@ -44,6 +44,10 @@ var variants = map[string][]variant{
 		{"copy and delete", actions(
 			resourceprocessor.Action{Key: "b", Action: "upsert", FromAttribute: "a"},
 			resourceprocessor.Action{Key: "a", Action: "delete"})},
+		{"transforms", actions(
+			resourceprocessor.Action{Key: "a", Action: "extract", Pattern: "(?P<b>.*)(?P<c>.*)"},
+			resourceprocessor.Action{Key: "a", Action: "convert", ConvertedType: "string"},
+			resourceprocessor.Action{Action: "hash", Pattern: "b|c"})},
 	},
 	"exporter nop": {{"", func(string, any) {}}},
 	"exporter debug": {
@@ -55,6 +59,12 @@ var variants = map[string][]variant{
 	"exporter file": {
 		{"json", fileOf("json", "")}, {"proto", fileOf("proto", "")},
 		{"json zstd", fileOf("json", "zstd")}, {"proto zstd", fileOf("proto", "zstd")},
+		{"group_by", func(dir string, config any) {
+			fileOf("json", "")(dir, config)
+			c := config.(*fileexporter.Config)
+			c.Path = filepath.Join(dir, "out*")
+			c.GroupBy = fileexporter.GroupBy{Enabled: true, ResourceAttribute: "a", MaxOpenFiles: 3}
+		}},
 	},
 }
 

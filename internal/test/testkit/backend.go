@@ -176,7 +176,7 @@ func (b *Backend) receive(ctx context.Context, c Call, request []byte) Answer {
 	c.Length = len(request)
 	if !b.countOnly {
 		c.Bytes = bytes.Clone(request)
-		if items, err := otlp.Check(c.Signal, request); err == nil {
+		if items, err := (otlp.Limits{Depth: otlp.MaxDepth}).Check(c.Signal, request); err == nil {
 			c.Items = items
 		}
 	}

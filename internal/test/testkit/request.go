@@ -18,7 +18,7 @@ import (
 // profile ids have the right length, and that there is a key or a reference to one,
 // not both. Apart from that it is unusual, some requests in more ways than others:
 // messages empty or missing; several resources and scopes, with and without items;
-// values nested to otlp.MaxDepth; unknown fields in every message, of every wire
+// values nested to otlp.DefaultDepth; unknown fields in every message, of every wire
 // type; packed and unpacked lists, and lists in parts; singular fields twice and
 // messages in parts; members of a oneof that a later one replaces; fields in any
 // order, so that the dictionary of profiles comes before, after, or in parts; tags,
@@ -85,11 +85,23 @@ func (g *generator) oneIn(n int) bool { return g.rng.IntN(n) == 0 }
 // chunk is one field, tag included.
 type chunk = []byte
 
+// ofValue reports whether values consist of such messages.
+func ofValue(md protoreflect.MessageDescriptor) bool {
+	switch md.Name() {
+	case "KeyValue", "AnyValue", "ArrayValue", "KeyValueList":
+		return true
+	}
+	return false
+}
+
 // message returns the fields of a message of type md that holds items items,
-// below depth AnyValues.
+// below depth messages of values.
 func (g *generator) message(md protoreflect.MessageDescriptor, items, depth int) []chunk {
 	if md.Name() == "AnyValue" {
 		return g.anyValue(md, depth+1)
+	}
+	if ofValue(md) {
+		depth++
 	}
 	var lists [][]chunk
 	skip := g.eitherKey(md)

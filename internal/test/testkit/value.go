@@ -13,7 +13,8 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// anyValue writes a value at nesting depth depth.
+// anyValue writes a value that is the depth-th of the messages of values that are
+// nested in each other.
 func (g *generator) anyValue(md protoreflect.MessageDescriptor, depth int) []chunk {
 	if g.deepChain {
 		g.deepChain = false
@@ -25,7 +26,7 @@ func (g *generator) anyValue(md protoreflect.MessageDescriptor, depth int) []chu
 		fd := od.Fields().Get(i)
 		// Arrays and maps have two or three members, scalars have one: fewer arrays
 		// and maps keep the request small.
-		if fd.Message() == nil || depth < otlp.MaxDepth && g.oneIn(2) {
+		if fd.Message() == nil || depth+3 <= otlp.DefaultDepth && g.oneIn(2) {
 			members = append(members, fd)
 		}
 	}
@@ -45,15 +46,17 @@ func (g *generator) anyValue(md protoreflect.MessageDescriptor, depth int) []chu
 // chain nests arrays and maps down to the deepest level allowed.
 func (g *generator) chain(md protoreflect.MessageDescriptor, depth int) []chunk {
 	fields := md.Fields()
-	if depth == otlp.MaxDepth {
+	left := otlp.DefaultDepth - depth // 2 for an array, 3 for a map
+	if left < 2 {
 		return []chunk{g.scalar(fields.ByName("int_value"))}
 	}
-	inside := bytes.Join(g.chain(md, depth+1), nil)
-	if g.oneIn(2) {
+	if left == 2 || left == 4 || left != 3 && g.oneIn(2) {
+		inside := bytes.Join(g.chain(md, depth+2), nil)
 		array := fields.ByName("array_value")
 		values := array.Message().Fields().ByName("values")
 		return []chunk{g.wrap(array, g.wrap(values, inside))}
 	}
+	inside := bytes.Join(g.chain(md, depth+3), nil)
 	list := fields.ByName("kvlist_value")
 	values := list.Message().Fields().ByName("values")
 	return []chunk{g.wrap(list, g.wrap(values, g.wrap(values.Message().Fields().ByName("value"), inside)))}

@@ -95,7 +95,7 @@ func (r *Request) batch(body *[]byte) (*pipeline.Batch, error) {
 	client := r.Client // outlives the request
 	buf := pipeline.BufferOf(body)
 	defer buf.Release()
-	b, err := pipeline.NewPooledBatch(r.Route.Signal, buf, &client)
+	b, err := pipeline.NewPooledBatchWithin(r.front.Limits, r.Route.Signal, buf, &client)
 	if err != nil {
 		refused := RefuseData(err)
 		refused.Message += Guess(r.Format, buf.Bytes)

@@ -31,6 +31,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 )
@@ -82,6 +83,8 @@ type Options struct {
 	// (pipeline.Client.Metadata), names in lower case.
 	AllMetadata bool
 	Metadata    []string
+	// Limits are those of the requests' content.
+	Limits otlp.Limits
 	// Inspect looks at each batch before its consumer does and returns the one to
 	// go on with: b, or one in its place after a Release of b. If it fails, b stays
 	// the caller's. nil inspects nothing.

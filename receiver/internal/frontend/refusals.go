@@ -89,6 +89,10 @@ func RefuseData(err error) *Refusal {
 	r := &Refusal{Code: codes.InvalidArgument, Message: err.Error(), BadData: true, Reason: obsreport.ReasonDecode}
 	var ce *otlp.CheckError
 	var je *otlp.JSONError
+	var de *otlp.DepthError
+	if errors.As(err, &de) {
+		r.Message += "; the receiver's key max_value_depth sets the limit, which should be that of all destinations"
+	}
 	switch {
 	case errors.As(err, &ce):
 		r.Field = ce.Path

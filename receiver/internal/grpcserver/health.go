@@ -2,6 +2,8 @@ package grpcserver
 
 import (
 	"encoding/binary"
+	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
 const (
@@ -28,35 +31,41 @@ var serving = Response{1<<3 | byte(wire.TypeVarint), 1}
 // which clients have to expect Unimplemented. Probes need no credentials, take nothing
 // of the budget, and are not counted. A server that stops refuses connections.
 func registerHealth(s *grpc.Server, o *Options) {
-	services := map[string]bool{"": true}
-	for name := range o.Methods {
-		service, _, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
-		services[service] = true
-	}
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: healthService,
 		HandlerType: (*any)(nil),
 		Streams: []grpc.StreamDesc{
 			{StreamName: "Check", ClientStreams: true, Handler: func(_ any, stream grpc.ServerStream) error {
-				return checkHealth(stream, services)
+				return checkHealth(stream, o)
 			}},
 			{StreamName: "Watch", ServerStreams: true, Handler: func(any, grpc.ServerStream) error {
-				return status.Error(codes.Unimplemented, "Watch is not served, only Check")
+				return errNoWatch
 			}},
 		},
 	}, nil)
 }
 
-// checkHealth answers a HealthCheckRequest, whose first field is the name of a service.
-func checkHealth(stream grpc.ServerStream, services map[string]bool) error {
+var errNoWatch = status.Error(codes.Unimplemented, "Watch is not served, only Check")
+
+// checkHealth answers a HealthCheckRequest.
+func checkHealth(stream grpc.ServerStream, o *Options) error {
 	s, ok := grpc.ServerTransportStreamFromContext(stream.Context()).(messageStream)
 	if !ok {
 		return errNoMessageStream
 	}
 	late := time.AfterFunc(healthTimeout, func() { _ = s.WriteStatus(status.New(codes.DeadlineExceeded, "the request did not come in time")) })
 	defer late.Stop()
+	if err := readHealthCheck(s.ReadMessageHeader, o); err != nil {
+		return err
+	}
+	return stream.SendMsg(serving)
+}
+
+// readHealthCheck reads a HealthCheckRequest, whose first field is the name of a
+// service. Its error has a status. fill reads as many bytes as its argument has.
+func readHealthCheck(fill func([]byte) error, o *Options) error {
 	var header [5]byte
-	if err := s.ReadMessageHeader(header[:]); err != nil {
+	if err := fill(header[:]); err != nil {
 		return status.Error(codes.InvalidArgument, "no request message")
 	}
 	n := binary.BigEndian.Uint32(header[1:])
@@ -64,11 +73,54 @@ func checkHealth(stream grpc.ServerStream, services map[string]bool) error {
 		return status.Errorf(codes.InvalidArgument, "expected a request of at most %d bytes, not compressed", maxHealthBytes)
 	}
 	request := make([]byte, n)
-	if err := s.ReadMessageHeader(request); n > 0 && err != nil {
+	if n > 0 && fill(request) != nil {
 		return status.Error(codes.InvalidArgument, "the request message is cut short")
 	}
-	if name := wire.LastBytes(request, 1); !services[string(name)] {
+	if name := string(wire.LastBytes(request, 1)); !o.serves(name) {
 		return status.Errorf(codes.NotFound, "service %.200q is not known", name)
 	}
-	return stream.SendMsg(serving)
+	return nil
+}
+
+// serves reports whether the server has methods of a service; the empty name is the
+// server itself.
+func (o *Options) serves(service string) bool {
+	for name := range o.Methods {
+		if own, _, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/"); own == service {
+			return true
+		}
+	}
+	return service == ""
+}
+
+// health answers a call of the health service over net/http, and reports whether it is
+// one.
+func (h *OverHTTP) health(c *httpCall) bool {
+	method, found := strings.CutPrefix(c.Path, "/"+healthService+"/")
+	var err error
+	switch {
+	case found && method == "Check":
+		err = h.checkHealth(c)
+	case found && method == "Watch":
+		err = errNoWatch
+	default:
+		return false
+	}
+	if err == nil {
+		c.send(serving, nil)
+		return true
+	}
+	s := status.Convert(err)
+	c.send(nil, &frontend.Refusal{Code: s.Code(), Message: s.Message()})
+	return true
+}
+
+func (h *OverHTTP) checkHealth(c *httpCall) error {
+	if err := http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(healthTimeout)); err != nil {
+		return status.Error(codes.Internal, "set the time limit of the request: "+err.Error())
+	}
+	return readHealthCheck(func(p []byte) error {
+		_, err := io.ReadFull(c.r.Body, p)
+		return err
+	}, &h.Options)
 }

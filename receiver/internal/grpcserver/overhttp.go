@@ -57,6 +57,9 @@ func (h *OverHTTP) Serve(w http.ResponseWriter, r *http.Request, conn *conns.Con
 			frontend.Refuse(codes.DeadlineExceeded, obsreport.ReasonBrokenOff, "the client's grpc-timeout is 0"))
 		return
 	}
+	if h.health(c) {
+		return
+	}
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		c.ctx, cancel = context.WithTimeout(c.ctx, timeout)

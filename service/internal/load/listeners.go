@@ -3,9 +3,11 @@ package load
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/conf"
 )
 
@@ -67,19 +69,26 @@ func (a Listener) clashes(b Listener) bool {
 	if errA != nil || errB != nil || portA != portB || portA == "0" {
 		return false
 	}
-	return anyHost(hostA) || anyHost(hostB) || plainHost(hostA) == plainHost(hostB)
+	if anyHost(hostA) || anyHost(hostB) {
+		return true
+	}
+	hostsB := hosts(b.transport, hostB)
+	return slices.ContainsFunc(hosts(a.transport, hostA), func(host string) bool { return slices.Contains(hostsB, host) })
+}
+
+// hosts returns the addresses that a host stands for, or its name.
+func hosts(transport, host string) []string {
+	if loopback := config.LoopbackHosts(transport, host); loopback != nil {
+		return loopback
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return []string{ip.Unmap().String()}
+	}
+	return []string{strings.ToLower(host)}
 }
 
 // anyHost reports whether host stands for all addresses of the machine.
 func anyHost(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "" || err == nil && ip.IsUnspecified()
-}
-
-func plainHost(host string) string {
-	host = strings.ToLower(host)
-	if host == "localhost" {
-		return "127.0.0.1"
-	}
-	return host
 }

@@ -79,7 +79,7 @@ func answer(w http.ResponseWriter, code int, text string) {
 func (s *adminServer) start(log *slog.Logger) error {
 	l, err := config.Listen(context.Background(), config.ListenOptions{Endpoint: s.at.Address})
 	if err != nil {
-		return fmt.Errorf("listen for /metrics: %w; %s, or none with --set service.telemetry.metrics.level=none", err, s.addressHint())
+		return fmt.Errorf("serve /metrics: %w; %s, or none with --set service.telemetry.metrics.level=none", err, s.addressHint())
 	}
 	// Scrapers of other machines use any name, in particular that of a container.
 	s.bound, s.hosts = l, hostcheck.Of(l.Addr(), s.at.Address, nil, true)
