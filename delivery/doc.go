@@ -23,7 +23,11 @@
 // A request that failed may have arrived all the same, and is then sent a second
 // time: OTLP is delivered at least once.
 //
-// Not here yet, since nothing uses it: several requests in flight at a time (stats and
-// log are ready for it, the order of requests and the pace are not), and a queue on
-// disk. Package record is the format of a batch there.
+// # On disk
+//
+// A Log keeps batches in a journal before it says that they are kept, once for all of
+// its Destinations, and each of these sends them on from a cursor of its own: several
+// requests at a time, merged where they wait anyway, again after failures and restarts,
+// in halves where one of several is refused. Package record is the format of a batch
+// there. A Ledger has what became of each item, over restarts.
 package delivery

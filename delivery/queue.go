@@ -263,14 +263,17 @@ func (q *Queue) run() {
 	q.abandon()
 }
 
-// send passes a request on. A panic is its failure, which would happen again.
-func (q *Queue) send(r *Request) (err error) {
+// send passes a request on.
+func (q *Queue) send(r *Request) error { return safely(q.ctx, q.cfg.Next, r.Batch) }
+
+// safely calls Consume. A panic is a failure, which would happen again.
+func safely(ctx context.Context, next pipeline.Consumer, b *pipeline.Batch) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = pipeline.Permanently(&pipeline.PanicError{Value: p, Stack: debug.Stack()})
 		}
 	}()
-	return q.cfg.Next.Consume(q.ctx, r.Batch)
+	return next.Consume(ctx, b)
 }
 
 // await waits until there is something to send and it is time to. It returns false

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/penstock-telemetry/penstock/journal/segment"
@@ -16,6 +17,12 @@ func (c *Cursor) Settle(state []byte, entries ...Entry) error {
 	c.state = append([]byte(nil), state...)
 	c.acknowledge(entries)
 	return nil
+}
+
+// Poll is TryNext with something to wait for: if there is no record now, more is closed
+// when there may be one.
+func (c *Cursor) Poll(ctx context.Context) (e Entry, more <-chan struct{}, err error) {
+	return c.advanceTo(ctx)
 }
 
 // Segment is the random id of the file that has the entry. Together with the sequence it

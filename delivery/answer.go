@@ -1,0 +1,252 @@
+package delivery
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/journal"
+	"github.com/penstock-telemetry/penstock/otlpclient"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// note keeps in the journal that a job of several records is in flight, so that after a
+// restart the same records are sent as one request again.
+func (d *Destination) note(j *job) {
+	if len(j.entries) < 2 {
+		return
+	}
+	d.mu.Lock()
+	state := d.state()
+	d.mu.Unlock()
+	if err := d.cursor.SetState(state, false); err != nil {
+		d.cfg.Logger.Warn("what is in flight was not noted: after a restart it may be divided into other requests", slog.Any("error", err))
+	}
+}
+
+// state is the state of the cursor now. The mutex is held.
+func (d *Destination) state() []byte {
+	var spans []span
+	for j := range d.jobs {
+		if len(j.entries) > 1 {
+			spans = append(spans, span{j.first(), j.last()})
+		}
+	}
+	return fitState(d.tally, spans)
+}
+
+// settle does what the answer to a job asks for.
+func (d *Destination) settle(j *job, b *pipeline.Batch, err error) {
+	e := pipeline.Classify(err)
+	d.observe(b, e)
+	var tooLarge *otlpclient.TooLargeError
+	switch {
+	case e == nil:
+		d.delivered(j, 0)
+	case e.Kind == pipeline.Partial:
+		d.logAnswer(e)
+		d.delivered(j, uint64(max(e.Rejected, 0)))
+	case d.ctx.Err() != nil: // Shutdown has cut it off: the next process sends it
+		d.leave(j)
+	case e.Kind != pipeline.Permanent:
+		d.retry(j, e)
+	case concernsAll[codes.Code(e.Code)]:
+		d.later(j, e, true)
+	case errors.As(err, &tooLarge) && len(j.entries) > 1:
+		d.learnSize(tooLarge)
+		d.halve(j)
+	case len(j.entries) > 1:
+		d.halve(j)
+	default:
+		d.bury(j, e)
+	}
+}
+
+// observe measures an attempt. A Partial that rejects nothing is a success.
+func (d *Destination) observe(b *pipeline.Batch, e *pipeline.Error) {
+	if e != nil && e.Kind == pipeline.Partial && e.Rejected <= 0 {
+		e = nil
+	}
+	d.cfg.Observer.Attempt(d.ctx, b.Signal(), e)
+}
+
+// delivered ends a job that the destination took, but for rejected items.
+func (d *Destination) delivered(j *job, rejected uint64) {
+	items := j.items()
+	rejected = min(rejected, items)
+	d.cfg.Observer.Outcome(d.ctx, d.cfg.Signal, int(items), int(rejected))
+	d.mu.Lock()
+	d.tally.delivered += items - rejected
+	d.tally.rejected += rejected
+	d.pace.reset()
+	d.limit = min(d.limit+1, d.cfg.MaxInFlight)
+	d.outage.over(d.cfg.Logger, int64(len(d.jobs)))
+	d.acknowledge(j)
+}
+
+// acknowledge ends a job and keeps the counts. The mutex is held, and released.
+func (d *Destination) acknowledge(j *job) {
+	delete(d.jobs, j)
+	state := d.state()
+	// Under the mutex, so that a later state is not written before.
+	err := d.cursor.Settle(state, j.entries...)
+	d.mu.Unlock()
+	if err != nil {
+		d.cfg.Logger.Error("the counts of a destination were not kept", slog.Any("error", err))
+	}
+}
+
+// retry sends a job again later, unless it was tried for too long.
+func (d *Destination) retry(j *job, e *pipeline.Error) {
+	if d.cfg.GiveUpAfter > 0 && time.Since(j.begun) >= d.cfg.GiveUpAfter {
+		d.giveUp(j, e)
+		return
+	}
+	d.later(j, e, false)
+}
+
+// later makes a job wait. slow says that the destination takes nothing until someone
+// changes something: it is asked at the longest interval.
+func (d *Destination) later(j *job, e *pipeline.Error, slow bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.outage.failed(d.cfg.Logger, d.cfg.Signal, causeOf(e), int64(len(d.jobs)))
+	after := e.RetryAfter
+	if slow {
+		after = max(after, d.cfg.MaxBackoff)
+	}
+	if now := time.Now(); !now.Before(d.pace.notBefore) { // else another job has just failed for the same reason
+		d.pace.failed(now, after)
+	}
+	d.limit = max(1, d.limit/2)
+	d.retried++
+	d.retries = append(d.retries, j)
+}
+
+func causeOf(e *pipeline.Error) error {
+	if e.Err != nil {
+		return e.Err
+	}
+	return e
+}
+
+// halve sends the halves of a job on their own, at once.
+func (d *Destination) halve(j *job) {
+	a, b := j.halves()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.jobs, j)
+	d.jobs[a], d.jobs[b] = true, true
+	d.retries = append([]*job{a, b}, d.retries...)
+}
+
+// learnSize keeps the size of requests below what the destination has refused.
+func (d *Destination) learnSize(e *otlpclient.TooLargeError) {
+	size := e.Uncompressed / 2
+	if e.Limit > 0 && e.Limit < int64(e.Uncompressed) {
+		size = int(e.Limit)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sizeMax == 0 || size < d.sizeMax {
+		d.sizeMax = size
+		d.cfg.Logger.Warn("the destination does not accept requests of this size; smaller ones are sent from now on", slog.Int("bytes", size), slog.Any("error", e.Err))
+	}
+}
+
+// giveUp buries the records of a job, one by one.
+func (d *Destination) giveUp(j *job, e *pipeline.Error) {
+	for len(j.entries) > 1 {
+		one := &job{entries: j.entries[:1:1], begun: j.begun}
+		rest := &job{entries: j.entries[1:], begun: j.begun}
+		d.mu.Lock()
+		delete(d.jobs, j)
+		d.jobs[one], d.jobs[rest] = true, true
+		d.mu.Unlock()
+		d.bury(one, e)
+		j = rest
+	}
+	d.bury(j, e)
+}
+
+// bury ends a job of one record that is not sent any more: it goes to the dead letters.
+func (d *Destination) bury(j *job, e *pipeline.Error) {
+	items := j.items()
+	switch err := d.keepDead(j.entries[0], e); {
+	case isLost(err): // the cursor has counted it
+		d.end(j)
+		return
+	case err != nil:
+		d.later(j, pipeline.Classify(err), false)
+		return
+	}
+	d.cfg.Observer.Outcome(d.ctx, d.cfg.Signal, int(items), int(items))
+	if n, ok := d.warnings.Allow(warningEvery); ok {
+		d.cfg.Logger.Error("a request is not sent any more (logged at most once in "+warningEvery.String()+")",
+			slog.String("signal", d.cfg.Signal.String()), slog.Uint64("items", items), slog.Any("error", causeOf(e)), slog.Int64("requests", n))
+	}
+	d.mu.Lock()
+	d.tally.dead += items
+	d.acknowledge(j)
+}
+
+// keepDead hands a record to DeadLetters.
+func (d *Destination) keepDead(e journal.Entry, why *pipeline.Error) error {
+	if d.cfg.DeadLetters == nil {
+		return nil
+	}
+	ticket, err := d.cfg.Memory.Acquire(d.ctx, d.cfg.Name, bufpool.Class(int(e.Length)))
+	if err != nil {
+		return err
+	}
+	if ticket != nil {
+		defer ticket.Release()
+	}
+	buf := bufpool.Get(int(e.Length))
+	defer bufpool.Put(buf)
+	if err = d.cursor.Read(d.ctx, e, (*buf)[:e.Length]); err != nil {
+		return err
+	}
+	return d.cfg.DeadLetters(d.ctx, DeadLetter{Destination: d.cfg.Name, Record: (*buf)[:e.Length], Items: uint64(e.Units), Err: why})
+}
+
+// isLost reports whether a record is not in the journal any more.
+func isLost(err error) bool {
+	return errors.Is(err, journal.ErrDamaged) || errors.Is(err, journal.ErrDropped)
+}
+
+// leave forgets a job, whose records stay in the journal.
+func (d *Destination) leave(j *job) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.jobs, j)
+}
+
+// end is acknowledge for a job of which nothing is left to be sent.
+func (d *Destination) end(j *job) {
+	d.mu.Lock()
+	d.acknowledge(j)
+}
+
+// logAnswer logs what the destination says of a request that it took.
+func (d *Destination) logAnswer(e *pipeline.Error) {
+	if n, ok := d.warnings.Allow(warningEvery); ok {
+		d.cfg.Logger.Warn("the destination took the data with a warning (logged at most once in "+warningEvery.String()+")",
+			slog.String("signal", d.cfg.Signal.String()), slog.Int64("rejected", e.Rejected), slog.Any("warning", e.Err), slog.Int64("warnings", n))
+	}
+}
+
+// fitState leaves out spans that do not fit: their records may be divided in another way
+// after a restart.
+func fitState(t tally, spans []span) []byte {
+	for {
+		b := appendState(nil, t, sorted(spans))
+		if len(b) <= journal.MaxCursorState {
+			return b
+		}
+		spans = spans[:len(spans)/2]
+	}
+}

@@ -1,0 +1,309 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/internal/lograte"
+	"github.com/penstock-telemetry/penstock/journal"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// The defaults of DestinationConfig.
+const (
+	defaultMaxInFlight = 10
+	defaultMergeItems  = 8192
+	defaultMergeBytes  = 2 << 20
+	maxInFlight        = 32 // so that what is in flight fits into the state of the cursor
+)
+
+// DestinationConfig is what Log.Destination is given. The zero value of all but Name,
+// Signal and Next is its default.
+type DestinationConfig struct {
+	// Name is that of the cursor: the signal and the exporter.
+	Name   string
+	Signal otlp.Signal
+	// Next sends a batch, as Config.Next does; several at a time.
+	Next pipeline.Consumer
+	// From is where the cursor begins if it is new.
+	From journal.From
+	// MaxInFlight is how many requests are sent at a time at most, default 10, at most
+	// 32. While the destination fails it is one.
+	MaxInFlight int
+	// Timeout bounds an attempt. 0: not at all.
+	Timeout time.Duration
+	// InitialBackoff and MaxBackoff are as in Config.
+	InitialBackoff, MaxBackoff time.Duration
+	// GiveUpAfter is how long a request is tried before it goes to DeadLetters. 0:
+	// forever.
+	GiveUpAfter time.Duration
+	// Merge says how requests that wait are merged.
+	Merge Merge
+	// MaxHeldItems, MaxHeldRequests and MaxHeldBytes bound what waits for the
+	// destination: beyond, Log.Consume refuses. 0: the bound of the journal alone.
+	MaxHeldItems, MaxHeldRequests, MaxHeldBytes uint64
+	// DeadLetters keeps a request that is not sent any more. nil means that it has it,
+	// durably; until then the request stays. Without it, such requests are counted and
+	// logged only.
+	DeadLetters func(context.Context, DeadLetter) error
+	// Memory is the budget for requests that were read from the journal. nil: no bound.
+	Memory *admission.Budget
+	// Logger gets outages and refusals. nil is silence.
+	Logger *slog.Logger
+	// Observer measures; nil: nobody does.
+	Observer Observer
+}
+
+// Merge says how requests that follow each other are merged into one: those that wait
+// anyway, and without delay, unless MinItems and Wait ask for it. Only requests whose
+// records have the same metadata and identity are merged, of signals whose requests can
+// be concatenated.
+type Merge struct {
+	// MaxItems and MaxBytes bound a merged request, default 8192 and 2 MiB. A request
+	// that is larger by itself is sent as it is. MaxItems 1 merges nothing.
+	MaxItems, MaxBytes int
+	// MinItems is how many items a request waits for, for at most Wait.
+	MinItems int
+	Wait     time.Duration
+}
+
+// DeadLetter is a request that is not sent any more.
+type DeadLetter struct {
+	Destination string
+	Record      []byte // as package record has it; borrowed
+	Items       uint64
+	Err         error // why
+}
+
+func (c DestinationConfig) orDefaults() DestinationConfig {
+	queue := Config{InitialBackoff: c.InitialBackoff, MaxBackoff: c.MaxBackoff, Logger: c.Logger, Observer: c.Observer}.orDefaults()
+	c.InitialBackoff, c.MaxBackoff, c.Logger, c.Observer = queue.InitialBackoff, queue.MaxBackoff, queue.Logger, queue.Observer
+	if c.MaxInFlight <= 0 {
+		c.MaxInFlight = defaultMaxInFlight
+	}
+	c.MaxInFlight = min(c.MaxInFlight, maxInFlight)
+	if c.Merge.MaxItems <= 0 {
+		c.Merge.MaxItems = defaultMergeItems
+	}
+	if c.Merge.MaxBytes <= 0 {
+		c.Merge.MaxBytes = defaultMergeBytes
+	}
+	return c
+}
+
+// Destination sends what a Log has to one consumer.
+//
+//	cursor ─► dispatcher ─┬─► job: read, merge, send ─┬─► acknowledged
+//	          forms jobs  └─► job: …                  ├─► dead letter, acknowledged
+//	              ▲                                   │
+//	              └───────── later, or in halves ─────┘
+//
+// A job is one or several records that are sent as one request. A job that is to be sent
+// again holds no memory but its place. A job of several records that is refused for good
+// is halved until the record is found that is refused.
+type Destination struct {
+	cfg    DestinationConfig
+	cursor *journal.Cursor
+
+	ctx     context.Context // of jobs: ends when Shutdown has no more time
+	cancel  context.CancelFunc
+	stopped context.Context // of the dispatcher: ends when Shutdown is called
+	stop    context.CancelFunc
+	wake    chan struct{} // a job has ended
+	wg      sync.WaitGroup
+
+	// Of the dispatcher.
+	more     <-chan struct{} // closed when there may be another entry; nil: there may be
+	peeked   *journal.Entry
+	forming  *forming
+	restored []span // requests that an earlier process had in flight, in order
+
+	warnings lograte.Limiter
+
+	mu       sync.Mutex
+	started  bool
+	stopping bool
+	tally    tally
+	pace     pace
+	outage   outage
+	limit    int // requests at a time, at present
+	sizeMax  int // the largest request that the destination accepts, as it has said; 0: unknown
+	jobs     map[*job]bool
+	retries  []*job // of jobs, those that wait
+	retried  int64
+}
+
+// Destination adds a destination. It sends from Start on.
+func (l *Log) Destination(cfg DestinationConfig) (*Destination, error) {
+	cfg = cfg.orDefaults()
+	cursor, err := l.journal.Cursor(cfg.Name, cfg.From)
+	if err != nil {
+		return nil, err
+	}
+	d := &Destination{cfg: cfg, cursor: cursor, wake: make(chan struct{}, 1),
+		pace: newPace(cfg.InitialBackoff, cfg.MaxBackoff), limit: cfg.MaxInFlight, jobs: map[*job]bool{}}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	d.stopped, d.stop = context.WithCancel(d.ctx)
+	if err := d.restore(); err != nil {
+		return nil, fmt.Errorf("destination %q: %w", cfg.Name, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.destinations = append(l.destinations, d)
+	return d, nil
+}
+
+// restore reads the state of the cursor. One that cannot be read costs the counts, not
+// the data.
+func (d *Destination) restore() (err error) {
+	account := d.cursor.Account()
+	fresh := len(account.State) == 0
+	if d.tally, d.restored, err = parseState(account.State); err != nil {
+		d.cfg.Logger.Error("the counts of a destination are lost, and begin again", slog.Any("error", err))
+		fresh = true
+	}
+	if fresh {
+		d.tally.start = account.Totals.Units - account.Held.Units - account.Dropped.Units - account.Damaged.Units
+		return d.cursor.SetState(appendState(nil, d.tally, nil), true)
+	}
+	return nil
+}
+
+// admit returns an error if the destination has as much as it may.
+func (d *Destination) admit(b *pipeline.Batch) error {
+	c := &d.cfg
+	if c.MaxHeldItems == 0 && c.MaxHeldRequests == 0 && c.MaxHeldBytes == 0 {
+		return nil
+	}
+	held := d.cursor.Held()
+	switch {
+	case c.MaxHeldItems > 0 && held.Units+uint64(b.Items()) > c.MaxHeldItems:
+		return fmt.Errorf("the queue of %s is full: %d items, at most %d", c.Name, held.Units, c.MaxHeldItems)
+	case c.MaxHeldRequests > 0 && held.Records+1 > c.MaxHeldRequests:
+		return fmt.Errorf("the queue of %s is full: %d requests, at most %d", c.Name, held.Records, c.MaxHeldRequests)
+	case c.MaxHeldBytes > 0 && held.Bytes+uint64(len(b.Bytes())) > c.MaxHeldBytes:
+		return fmt.Errorf("the queue of %s is full: %d bytes, at most %d", c.Name, held.Bytes, c.MaxHeldBytes)
+	}
+	return nil
+}
+
+// Ledger returns the ledger at this moment.
+func (d *Destination) Ledger() Ledger {
+	a := d.cursor.Account()
+	t, _, _ := parseState(a.State) // this process has written it
+	return Ledger{Accepted: a.Totals.Units - t.start, Delivered: t.delivered, Rejected: t.rejected, DeadLettered: t.dead,
+		Dropped: a.Dropped.Units, Damaged: a.Damaged.Units, Held: a.Held.Units, HeldRequests: a.Held.Records, HeldBytes: a.Held.Bytes}
+}
+
+// Start begins to send. Shutdown joins what it starts.
+func (d *Destination) Start() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.started && !d.stopping {
+		d.started = true
+		d.wg.Go(d.dispatch)
+	}
+}
+
+// Shutdown begins nothing new, waits for what is being sent until ctx ends, and cuts
+// that off then. What was not delivered stays in the journal. When it returns nothing is
+// being sent. It may be called several times.
+func (d *Destination) Shutdown(ctx context.Context) error {
+	d.mu.Lock()
+	d.stopping = true
+	d.mu.Unlock()
+	d.stop()
+	joined := make(chan struct{})
+	go func() { d.wg.Wait(); close(joined) }()
+	var err error
+	select {
+	case <-joined:
+	case <-ctx.Done():
+		err = fmt.Errorf("destination %q: requests in flight were cut off; they stay in the journal: %w", d.cfg.Name, context.Cause(ctx))
+		d.cancel()
+		<-joined
+	}
+	d.cancel()
+	return err
+}
+
+// dispatch is the dispatcher: it starts jobs.
+func (d *Destination) dispatch() {
+	for {
+		j := d.nextJob()
+		if j == nil {
+			return
+		}
+		d.wg.Go(func() { d.run(j) })
+	}
+}
+
+// nextJob waits for a job that may be sent now. It returns nil at the end.
+func (d *Destination) nextJob() *job {
+	for d.stopped.Err() == nil {
+		j, wait, full := d.due()
+		busy := full || wait > 0
+		if j == nil && !busy {
+			j, wait = d.form(time.Now())
+		}
+		if j != nil {
+			return j
+		}
+		d.pause(busy, wait)
+	}
+	return nil
+}
+
+// due returns a job that is to be sent again now. Otherwise wait is how long nothing may
+// be sent, and full says that no further one may be at present.
+func (d *Destination) due() (j *job, wait time.Duration, full bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if inFlight := len(d.jobs) - len(d.retries); inFlight >= d.limit {
+		return nil, 0, true
+	}
+	if wait = time.Until(d.pace.notBefore); wait > 0 {
+		return nil, wait, false
+	}
+	if len(d.retries) == 0 {
+		return nil, 0, len(d.jobs) >= d.cfg.MaxInFlight
+	}
+	j = d.retries[0]
+	d.retries = slices.Delete(d.retries, 0, 1)
+	return j, 0, false
+}
+
+// pause waits for something to change, or for wait if that is above 0. busy says that
+// further entries do not matter now.
+func (d *Destination) pause(busy bool, wait time.Duration) {
+	more := d.more
+	if busy {
+		more = nil
+	}
+	var late <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-more:
+	case <-d.wake:
+	case <-late:
+	case <-d.stopped.Done():
+	}
+}
+
+// signal makes the dispatcher look again.
+func (d *Destination) signal() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}

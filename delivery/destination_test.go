@@ -1,0 +1,678 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	logs "go.opentelemetry.io/proto/otlp/logs/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/penstock-telemetry/penstock/delivery/record"
+	"github.com/penstock-telemetry/penstock/internal/vfs"
+	"github.com/penstock-telemetry/penstock/journal"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpclient"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// logRequest is a request with a log record for each body.
+func logRequest(bodies ...string) []byte {
+	scope := &logs.ScopeLogs{}
+	for _, b := range bodies {
+		scope.LogRecords = append(scope.LogRecords, &logs.LogRecord{Body: &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: b}}})
+	}
+	b, err := proto.Marshal(&collogs.ExportLogsServiceRequest{ResourceLogs: []*logs.ResourceLogs{{ScopeLogs: []*logs.ScopeLogs{scope}}}})
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// bodiesOf are the bodies of all log records of a request.
+func bodiesOf(request []byte) (bodies []string) {
+	var r collogs.ExportLogsServiceRequest
+	if err := proto.Unmarshal(request, &r); err != nil {
+		panic(err)
+	}
+	for _, rl := range r.ResourceLogs {
+		for _, sl := range rl.ScopeLogs {
+			for _, l := range sl.LogRecords {
+				bodies = append(bodies, l.Body.GetStringValue())
+			}
+		}
+	}
+	return bodies
+}
+
+// backend is a destination that keeps what it takes.
+type backend struct {
+	answer func(call int, bodies []string) error // nil: it takes everything
+
+	mu       sync.Mutex
+	calls    int
+	requests [][]byte // of all calls
+	clients  []*pipeline.Client
+	taken    map[string]int // body to how many times
+}
+
+func (d *backend) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+
+func (d *backend) Consume(ctx context.Context, b *pipeline.Batch) error {
+	bodies := bodiesOf(b.Bytes())
+	d.mu.Lock()
+	call, answer := d.calls, d.answer
+	d.calls++
+	d.requests, d.clients = append(d.requests, bytes.Clone(b.Bytes())), append(d.clients, b.Client())
+	d.mu.Unlock()
+	var err error
+	if answer != nil {
+		if err = answer(call, bodies); err == errHang {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+	}
+	if e := pipeline.Classify(err); e == nil || e.Kind == pipeline.Partial {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.taken == nil {
+			d.taken = map[string]int{}
+		}
+		for _, body := range bodies {
+			d.taken[body]++
+		}
+	}
+	return err
+}
+
+func (d *backend) respond(f func(call int, bodies []string) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answer = f
+}
+
+// has returns how many different bodies it has, and how many came again.
+func (d *backend) has() (different, again int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range d.taken {
+		different, again = different+1, again+n-1
+	}
+	return different, again
+}
+
+// sent returns all calls.
+func (d *backend) sent() (requests [][]byte, clients []*pipeline.Client) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.requests), slices.Clone(d.clients)
+}
+
+func (d *backend) callCount() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.calls
+}
+
+// sizes are how many records each call had.
+func (d *backend) sizes() (sizes []int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, r := range d.requests {
+		sizes = append(sizes, len(bodiesOf(r)))
+	}
+	return sizes
+}
+
+var errHang = errors.New("hang")
+
+// process is a process with a log and one destination.
+type process struct {
+	t    *testing.T
+	dir  string
+	j    *journal.Journal
+	log  *Log
+	dest *Destination
+
+	mu     sync.Mutex
+	buried []string // bodies
+}
+
+// dead are the bodies of the dead letters.
+func (p *process) dead() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.buried)
+}
+
+var dirs atomic.Int64
+
+// disk is a file system in memory, mounted while the test runs.
+func disk(t *testing.T, m *vfs.Mem) (dir string) {
+	dir = fmt.Sprintf("/delivery-test/%d", dirs.Add(1))
+	t.Cleanup(vfs.Mount(dir, m))
+	return dir
+}
+
+func open(t *testing.T, dir string, cfg DestinationConfig) *process {
+	t.Helper()
+	j, err := journal.Open(dir, journal.Options{MaxBytes: 4 << 20, ReserveBytes: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, dir: dir, j: j, log: NewLog(j, record.NewKeep([]string{"tenant"}, nil))}
+	cfg.Name, cfg.Signal = "logs/otlp", otlp.Logs
+	if cfg.DeadLetters == nil {
+		cfg.DeadLetters = p.keep
+	}
+	if p.dest, err = p.log.Destination(cfg); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *process) keep(_ context.Context, l DeadLetter) error {
+	r, err := record.Decode(l.Record)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.buried = append(p.buried, bodiesOf(r.Body)...)
+	return nil
+}
+
+// end ends the process in order.
+func (p *process) end() {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = p.dest.Shutdown(ctx) // what is cut off stays
+	if err := p.j.Close(); err != nil {
+		p.t.Error(err)
+	}
+}
+
+func (p *process) consume(tenant string, bodies ...string) error {
+	client := &pipeline.Client{Addr: "10.0.0.1:1"}
+	if tenant != "" {
+		client.Metadata = map[string][]string{"tenant": {tenant}}
+	}
+	b, err := pipeline.NewBatch(otlp.Logs, logRequest(bodies...), client)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer b.Release()
+	return p.log.Consume(context.Background(), b)
+}
+
+func (p *process) fill(from, to int) {
+	p.t.Helper()
+	for i := from; i < to; i++ {
+		if err := p.consume("", fmt.Sprint("body ", i)); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
+
+// balanced checks the ledger, and returns it.
+func (p *process) balanced() Ledger {
+	p.t.Helper()
+	l := p.dest.Ledger()
+	if sum := l.Delivered + l.Rejected + l.DeadLettered + l.Dropped + l.Damaged + l.Held; sum != l.Accepted {
+		p.t.Errorf("the ledger does not balance: %+v", l)
+	}
+	return l
+}
+
+// inFlight is how many records are being sent or wait to be sent again.
+func (p *process) inFlight() (n int) {
+	p.dest.mu.Lock()
+	defer p.dest.mu.Unlock()
+	for j := range p.dest.jobs {
+		n += len(j.entries)
+	}
+	return n
+}
+
+func permanent(code codes.Code) error {
+	return &pipeline.Error{Kind: pipeline.Permanent, Code: uint32(code), Err: errors.New("no")}
+}
+
+func TestEverythingIsDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, dir := &backend{}, disk(t, vfs.NewMem(16<<20))
+		p := open(t, dir, DestinationConfig{Next: b})
+		p.fill(0, 100)
+		p.dest.Start()
+		time.Sleep(time.Second)
+		if n, again := b.has(); n != 100 || again != 0 {
+			t.Errorf("%d delivered, %d again; want 100", n, again)
+		}
+		if sizes := b.sizes(); len(sizes) != 1 {
+			t.Errorf("requests of %v records, want one of 100", sizes)
+		}
+		if l := p.balanced(); l.Delivered != 100 || l.Held != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+		p.end()
+		p = open(t, dir, DestinationConfig{Next: b})
+		p.dest.Start()
+		p.fill(100, 150)
+		time.Sleep(time.Second)
+		if n, again := b.has(); n != 150 || again != 0 {
+			t.Errorf("after a restart: %d delivered, %d again; want 150", n, again)
+		}
+		if l := p.balanced(); l.Delivered != 150 || l.Accepted != 150 {
+			t.Errorf("ledger %+v", l)
+		}
+		p.end()
+	})
+}
+
+// A destination that is down for an hour, with a restart in between.
+func TestDownForAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		b, dir := &backend{}, disk(t, vfs.NewMem(16<<20))
+		b.respond(func(int, []string) error {
+			if time.Since(begin) < time.Hour {
+				return errDown
+			}
+			return nil
+		})
+		p := open(t, dir, DestinationConfig{Next: b})
+		p.dest.Start()
+		for i := range 60 {
+			p.fill(i*20, i*20+20)
+			time.Sleep(time.Minute)
+			if i == 30 {
+				p.end()
+				p = open(t, dir, DestinationConfig{Next: b})
+				p.dest.Start()
+			}
+			p.balanced()
+		}
+		time.Sleep(2 * time.Minute)
+		if n, again := b.has(); n != 1200 || again != 0 {
+			t.Errorf("%d delivered, %d again; want 1200", n, again)
+		}
+		if b.callCount() > 400 {
+			t.Errorf("%d attempts in an hour", b.callCount())
+		}
+		p.balanced()
+		p.end()
+	})
+}
+
+// One request of many that the destination refuses is found, and the others are
+// delivered once.
+func TestRefusedRequestIsFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, dir := &backend{}, disk(t, vfs.NewMem(16<<20))
+		b.respond(func(_ int, bodies []string) error {
+			if slices.Contains(bodies, "body 77") {
+				return permanent(codes.InvalidArgument)
+			}
+			return nil
+		})
+		p := open(t, dir, DestinationConfig{Next: b})
+		p.fill(0, 512)
+		p.dest.Start()
+		time.Sleep(time.Minute)
+		if n, again := b.has(); n != 511 || again != 0 {
+			t.Errorf("%d delivered, %d again; want 511", n, again)
+		}
+		if !slices.Equal(p.dead(), []string{"body 77"}) {
+			t.Errorf("dead letters %v", p.dead())
+		}
+		if b.callCount() > 2*9+4 {
+			t.Errorf("%d calls", b.callCount())
+		}
+		if l := p.balanced(); l.DeadLettered != 1 || l.Delivered != 511 {
+			t.Errorf("ledger %+v", l)
+		}
+		p.end()
+	})
+}
+
+// What concerns the destination as a whole holds everything.
+func TestRefusalOfTheSenderHolds(t *testing.T) {
+	for _, code := range []codes.Code{codes.Unauthenticated, codes.PermissionDenied, codes.Unimplemented} {
+		synctest.Test(t, func(t *testing.T) {
+			b, dir := &backend{}, disk(t, vfs.NewMem(16<<20))
+			b.respond(func(int, []string) error { return permanent(code) })
+			p := open(t, dir, DestinationConfig{Next: b})
+			p.dest.Start()
+			p.fill(0, 50)
+			time.Sleep(time.Hour)
+			if l := p.balanced(); l.Held != 50 || b.callCount() > 200 {
+				t.Errorf("%v: ledger %+v after %d calls", code, l, b.callCount())
+			}
+			b.respond(nil)
+			time.Sleep(2 * time.Minute)
+			if n, again := b.has(); n != 50 || again != 0 {
+				t.Errorf("%v: %d delivered, %d again", code, n, again)
+			}
+			p.end()
+		})
+	}
+}
+
+// A destination with a limit on the size gets smaller requests.
+func TestSmallerRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 1000
+		b, dir := &backend{}, disk(t, vfs.NewMem(16<<20))
+		b.respond(func(_ int, bodies []string) error {
+			if size := len(logRequest(bodies...)); size > limit {
+				return &otlpclient.Error{Code: codes.ResourceExhausted, Err: &otlpclient.TooLargeError{Sent: size, Uncompressed: size, Limit: limit, Err: errDown}}
+			}
+			return nil
+		})
+		p := open(t, dir, DestinationConfig{Next: b})
+		p.fill(0, 200)
+		p.dest.Start()
+		time.Sleep(time.Minute)
+		calls := b.callCount()
+		p.fill(200, 300)
+		time.Sleep(time.Minute)
+		if n, again := b.has(); n != 300 || again != 0 || len(p.dead()) != 0 {
+			t.Errorf("%d delivered, %d again, %d dead", n, again, len(p.dead()))
+		}
+		requests, _ := b.sent()
+		for _, r := range requests[calls:] {
+			if len(r) > limit {
+				t.Errorf("a request of %d bytes after the limit was known", len(r))
+			}
+		}
+		if err := p.consume("", strings.Repeat("x", 2*limit)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if l := p.balanced(); l.DeadLettered != 1 {
+			t.Errorf("a record that is too large by itself: %+v", l)
+		}
+		p.end()
+	})
+}
+
+func TestPartialSuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, dir := &backend{}, disk(t, vfs.NewMem(16<<20))
+		b.respond(func(int, []string) error { return &pipeline.Error{Kind: pipeline.Partial, Rejected: 3, Err: errDown} })
+		p := open(t, dir, DestinationConfig{Next: b})
+		p.fill(0, 10)
+		p.dest.Start()
+		time.Sleep(time.Minute)
+		if l := p.balanced(); l.Rejected != 3 || l.Delivered != 7 || b.callCount() != 1 {
+			t.Errorf("ledger %+v after %d calls", l, b.callCount())
+		}
+		p.end()
+	})
+}
+
+// What is given up is in the dead letters, and not before they have it.
+func TestGiveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, dir := &backend{}, disk(t, vfs.NewMem(16<<20))
+		b.respond(func(int, []string) error { return errDown })
+		var p *process
+		refusals := 3
+		p = open(t, dir, DestinationConfig{Next: b, GiveUpAfter: 5 * time.Minute, DeadLetters: func(ctx context.Context, l DeadLetter) error {
+			if refusals--; refusals >= 0 {
+				return errDown
+			}
+			return p.keep(ctx, l)
+		}})
+		p.fill(0, 10)
+		p.dest.Start()
+		time.Sleep(4 * time.Minute)
+		if l := p.balanced(); l.Held != 10 {
+			t.Errorf("too early: %+v", l)
+		}
+		time.Sleep(10 * time.Minute)
+		if l := p.balanced(); l.DeadLettered != 10 || len(p.dead()) != 10 {
+			t.Errorf("ledger %+v, %d dead letters", l, len(p.dead()))
+		}
+		p.end()
+	})
+}
+
+// Requests of different tenants are not merged, and the metadata that is kept arrives.
+func TestTenantsAreNotMixed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, dir := &backend{}, disk(t, vfs.NewMem(16<<20))
+		p := open(t, dir, DestinationConfig{Next: b})
+		for i := range 40 {
+			if err := p.consume([]string{"red", "blue", "blue"}[i%3], fmt.Sprint(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.dest.Start()
+		time.Sleep(time.Minute)
+		requests, clients := b.sent()
+		for i, r := range requests {
+			want := clients[i].Metadata["tenant"][0]
+			for _, body := range bodiesOf(r) {
+				var n int
+				fmt.Sscan(body, &n)
+				if got := []string{"red", "blue", "blue"}[n%3]; got != want {
+					t.Errorf("record %d of %s was sent as one of %s", n, got, want)
+				}
+			}
+		}
+		if n, again := b.has(); n != 40 || again != 0 {
+			t.Errorf("%d delivered, %d again", n, again)
+		}
+		p.end()
+	})
+}
+
+// A merged request waits for more, but not for longer than Wait.
+func TestMergeWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, dir := &backend{}, disk(t, vfs.NewMem(16<<20))
+		p := open(t, dir, DestinationConfig{Next: b, Merge: Merge{MinItems: 10, MaxItems: 15, Wait: 5 * time.Second}})
+		p.dest.Start()
+		for i := range 10 {
+			p.fill(i, i+1)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if sizes := b.sizes(); !slices.Equal(sizes, []int{10}) {
+			t.Errorf("requests of %v", sizes)
+		}
+		p.fill(10, 14)
+		time.Sleep(4 * time.Second)
+		if sizes := b.sizes(); len(sizes) != 1 {
+			t.Errorf("sent too early: %v", sizes)
+		}
+		time.Sleep(2 * time.Second)
+		if sizes := b.sizes(); !slices.Equal(sizes, []int{10, 4}) {
+			t.Errorf("requests of %v", sizes)
+		}
+		p.end()
+	})
+}
+
+// A bound of a destination refuses at the entrance, and what was taken is delivered.
+func TestBoundOfOneDestination(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, dir := &backend{}, disk(t, vfs.NewMem(16<<20))
+		b.respond(func(int, []string) error { return errDown })
+		p := open(t, dir, DestinationConfig{Next: b, MaxHeldRequests: 10})
+		p.dest.Start()
+		p.fill(0, 10)
+		var e *pipeline.Error
+		if err := p.consume("", "too much"); !errors.As(err, &e) || e.Kind != pipeline.Overloaded || e.RetryAfter == 0 {
+			t.Errorf("beyond the bound: %v", err)
+		}
+		b.respond(nil)
+		time.Sleep(time.Minute)
+		p.fill(10, 20)
+		time.Sleep(time.Minute)
+		if n, again := b.has(); n != 20 || again != 0 {
+			t.Errorf("%d delivered, %d again", n, again)
+		}
+		p.end()
+	})
+}
+
+// After a restart a request that was in flight is the same, to the byte.
+func TestSameRequestAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, m := &backend{}, vfs.NewMem(16<<20)
+		dir := disk(t, m)
+		b.respond(func(int, []string) error { return errHang })
+		p := open(t, dir, DestinationConfig{Next: b, MaxInFlight: 3, Merge: Merge{MaxItems: 20}})
+		p.fill(0, 47)
+		p.dest.Start()
+		time.Sleep(time.Second)
+		sent, _ := b.sent()
+		before := sortedStrings(sent)
+		image := m.Crash(vfs.KeepAll, rand.New(rand.NewPCG(1, 1)))
+		p.end()
+
+		again, dir2 := &backend{}, disk(t, image)
+		p = open(t, dir2, DestinationConfig{Next: again, MaxInFlight: 3, Merge: Merge{MaxItems: 30}}) // another bound
+		p.fill(47, 60)
+		p.dest.Start()
+		time.Sleep(time.Minute)
+		sent, _ = again.sent()
+		after := sortedStrings(sent)
+		for _, r := range before {
+			if !slices.Contains(after, r) {
+				t.Errorf("a request of %d records was not sent in the same way", len(bodiesOf([]byte(r))))
+			}
+		}
+		if n, more := again.has(); n != 60 || more != 0 {
+			t.Errorf("%d delivered, %d again", n, more)
+		}
+		p.balanced()
+		p.end()
+	})
+}
+
+func sortedStrings(list [][]byte) (s []string) {
+	for _, b := range list {
+		s = append(s, string(b))
+	}
+	slices.Sort(s)
+	return s
+}
+
+// Lives of a process: a destination that answers at random, ends of the process and
+// power cuts at random. What Consume has taken is delivered or in the dead letters; what
+// is delivered twice was in flight when a life ended.
+func TestLives(t *testing.T) {
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { lives(t, seed) })
+		})
+	}
+}
+
+func lives(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 9))
+	m := vfs.NewMem(16 << 20)
+	b := &backend{}
+	var mu sync.Mutex
+	random := rand.New(rand.NewPCG(seed, 10))
+	b.respond(func(_ int, bodies []string) error {
+		mu.Lock()
+		k, wait := random.IntN(12), random.IntN(300)
+		mu.Unlock()
+		time.Sleep(time.Duration(wait) * time.Millisecond)
+		for _, body := range bodies {
+			if strings.HasSuffix(body, "13") {
+				return permanent(codes.InvalidArgument)
+			}
+		}
+		switch k {
+		case 0, 1:
+			return errDown
+		case 2:
+			return &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: time.Second, Err: errDown}
+		case 3:
+			return permanent(codes.Unauthenticated)
+		}
+		return nil
+	})
+	taken, dead := map[string]bool{}, map[string]bool{}
+	cfg := func() DestinationConfig {
+		return DestinationConfig{Next: b, MaxInFlight: 1 + r.IntN(5), Merge: Merge{MaxItems: 1 + r.IntN(40)}, MaxBackoff: 2 * time.Second,
+			DeadLetters: func(_ context.Context, l DeadLetter) error {
+				rec, err := record.Decode(l.Record)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				for _, body := range bodiesOf(rec.Body) {
+					dead[body] = true
+				}
+				return nil
+			}}
+	}
+	n, inFlight := 0, 0
+	for life := range 6 {
+		dir := disk(t, m)
+		p := open(t, dir, cfg())
+		p.dest.Start()
+		for range r.IntN(60) {
+			body := fmt.Sprint("body ", n)
+			n++
+			if err := p.consume("", body); err != nil {
+				t.Fatal(err)
+			}
+			taken[body] = true
+			if r.IntN(3) == 0 {
+				time.Sleep(time.Duration(r.IntN(500)) * time.Millisecond)
+			}
+			p.balanced()
+		}
+		if life == 5 {
+			time.Sleep(10 * time.Minute)
+		}
+		synctest.Wait()
+		if r.IntN(2) == 0 {
+			p.end() // in order; what it cuts off may be delivered twice
+			inFlight += p.inFlight()
+			continue
+		}
+		inFlight += p.inFlight()
+		mode := []vfs.Mode{vfs.KeepAll, vfs.KeepAll, vfs.DropAll, vfs.Tear}[r.IntN(4)]
+		if mode != vfs.KeepAll {
+			inFlight += n // after a power cut, what was settled in the last second may be delivered twice
+		}
+		image := m.Crash(mode, r)
+		p.end()
+		m = image
+	}
+	for body := range taken {
+		b.mu.Lock()
+		delivered := b.taken[body] > 0
+		b.mu.Unlock()
+		if !delivered && !dead[body] {
+			t.Errorf("seed %d: %q was taken, and is neither delivered nor a dead letter", seed, body)
+		}
+		if delivered && strings.HasSuffix(body, "13") {
+			t.Errorf("seed %d: %q was refused, and counts as delivered", seed, body)
+		}
+	}
+	if _, again := b.has(); again > inFlight {
+		t.Errorf("seed %d: %d delivered again, %d were in flight", seed, again, inFlight)
+	}
+}

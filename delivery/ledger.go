@@ -1,0 +1,93 @@
+package delivery
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"slices"
+)
+
+// Ledger is what became of the items that a destination was to get, since its cursor
+// was made. It survives restarts. At every moment
+//
+//	Accepted == Delivered + Rejected + DeadLettered + Dropped + Damaged + Held
+type Ledger struct {
+	Accepted     uint64
+	Delivered    uint64 // the destination took them
+	Rejected     uint64 // the destination took the rest of their request (partial success)
+	DeadLettered uint64 // refused for good, or given up
+	Dropped      uint64 // by the bounds of the journal
+	Damaged      uint64 // could not be read any more
+	Held         uint64 // all others
+
+	HeldRequests, HeldBytes uint64
+}
+
+// tally is the part of the ledger that the cursor's state has.
+type tally struct {
+	start                     uint64 // units of the journal before the cursor was made
+	delivered, rejected, dead uint64
+}
+
+// span is a range of sequences that are, or were, sent as one request.
+type span struct{ first, last uint64 }
+
+// stateVersion is the first byte of a state:
+//
+//	version; units of the journal before the cursor; delivered, rejected, dead-lettered items; number of spans of requests in
+//	flight that have several records, and for each: first sequence, last minus first
+//
+// The numbers are varints.
+const stateVersion = 1
+
+var errState = errors.New("the state of the cursor is damaged")
+
+func appendState(b []byte, t tally, inFlight []span) []byte {
+	b = append(b, stateVersion)
+	for _, v := range [...]uint64{t.start, t.delivered, t.rejected, t.dead, uint64(len(inFlight))} {
+		b = binary.AppendUvarint(b, v)
+	}
+	for _, s := range inFlight {
+		b = binary.AppendUvarint(b, s.first)
+		b = binary.AppendUvarint(b, s.last-s.first)
+	}
+	return b
+}
+
+func parseState(b []byte) (t tally, inFlight []span, err error) {
+	if len(b) == 0 {
+		return t, nil, nil // a new cursor
+	}
+	if b[0] != stateVersion {
+		return t, nil, errState
+	}
+	b = b[1:]
+	next := func() (v uint64) {
+		v, n := binary.Uvarint(b)
+		if n <= 0 {
+			err = errState
+			b = nil
+			return 0
+		}
+		b = b[n:]
+		return v
+	}
+	t = tally{next(), next(), next(), next()}
+	for range min(next(), uint64(len(b))) {
+		s := span{first: next()}
+		s.last = s.first + next()
+		if s.last < s.first {
+			err = errState
+		}
+		inFlight = append(inFlight, s)
+	}
+	if err != nil || len(b) > 0 {
+		return tally{}, nil, errState
+	}
+	return t, inFlight, nil
+}
+
+func sorted(spans []span) []span {
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
+	return spans
+}

@@ -1,0 +1,85 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/delivery/record"
+	"github.com/penstock-telemetry/penstock/journal"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// fullRetry is when a sender is asked to retry after, while the log is full or the disk
+// fails.
+const fullRetry = time.Second
+
+// Log is the durable queue of a pipeline: what Consume takes is on disk, once for all
+// destinations, each of which has a cursor.
+//
+//	Consume ─► journal ─┬─► Destination "traces/otlp" ─► exporter
+//	  nil: on disk      └─► Destination "traces/otlp/2" ─► exporter
+//
+// Consume works also while no destination runs.
+type Log struct {
+	journal *journal.Journal
+	keep    record.Keep
+	headers sync.Pool
+
+	mu           sync.RWMutex
+	destinations []*Destination
+}
+
+// NewLog returns a Log on a journal, which stays the caller's to close. keep is what
+// records keep of their clients.
+func NewLog(j *journal.Journal, keep record.Keep) *Log {
+	return &Log{journal: j, keep: keep, headers: sync.Pool{New: func() any { return new([]byte) }}}
+}
+
+// Capabilities implements pipeline.Consumer: bytes are written as they are.
+func (l *Log) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+
+// Consume returns nil when the batch is on disk. If the queue of a destination has
+// reached its own bound, or the journal its, the error is Overloaded, and the batch is
+// kept for no destination.
+func (l *Log) Consume(ctx context.Context, b *pipeline.Batch) error {
+	if err := l.admit(b); err != nil {
+		return err
+	}
+	header := l.headers.Get().(*[]byte)
+	defer l.headers.Put(header)
+	r := record.Of(b)
+	var err error
+	if *header, err = record.AppendHeader((*header)[:0], &r, l.keep); err != nil {
+		return pipeline.Permanently(err)
+	}
+	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{*header, b.Bytes()}, Units: uint32(b.Items())})
+	return refusal(err)
+}
+
+// admit asks the bounds of the destinations.
+func (l *Log) admit(b *pipeline.Batch) error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, d := range l.destinations {
+		if err := d.admit(b); err != nil {
+			return &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: fullRetry, Err: err}
+		}
+	}
+	return nil
+}
+
+// refusal says what an error of the journal asks of the sender.
+func refusal(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, journal.ErrTooLarge):
+		return pipeline.Permanently(err)
+	case errors.Is(err, journal.ErrFull), errors.Is(err, journal.ErrUnavailable):
+		return &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: fullRetry, Err: fmt.Errorf("keep the request: %w", err)}
+	}
+	return &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("keep the request: %w", err)}
+}
