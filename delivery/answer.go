@@ -45,10 +45,10 @@ func (d *Destination) settle(j *job, b *pipeline.Batch, err error) {
 	var tooLarge *otlpclient.TooLargeError
 	switch {
 	case e == nil:
-		d.delivered(j, 0)
+		d.delivered(j, 0, nil)
 	case e.Kind == pipeline.Partial:
 		d.logAnswer(e)
-		d.delivered(j, uint64(max(e.Rejected, 0)))
+		d.delivered(j, uint64(max(e.Rejected, 0)), e)
 	case d.ctx.Err() != nil: // Shutdown has cut it off: the next process sends it
 		d.leave(j)
 	case e.Kind != pipeline.Permanent:
@@ -74,10 +74,10 @@ func (d *Destination) observe(b *pipeline.Batch, e *pipeline.Error) {
 }
 
 // delivered ends a job that the destination took, but for rejected items.
-func (d *Destination) delivered(j *job, rejected uint64) {
+func (d *Destination) delivered(j *job, rejected uint64, e *pipeline.Error) {
 	items := j.items()
 	rejected = min(rejected, items)
-	d.cfg.Observer.Outcome(d.ctx, d.cfg.Signal, int(items), int(rejected))
+	d.cfg.Observer.Outcome(d.ctx, d.cfg.Signal, int(items), int(rejected), e)
 	d.mu.Lock()
 	d.tally.delivered += items - rejected
 	d.tally.rejected += rejected
@@ -183,7 +183,7 @@ func (d *Destination) bury(j *job, e *pipeline.Error) {
 		d.later(j, pipeline.Classify(err), false)
 		return
 	}
-	d.cfg.Observer.Outcome(d.ctx, d.cfg.Signal, int(items), int(items))
+	d.cfg.Observer.Outcome(d.ctx, d.cfg.Signal, int(items), int(items), e)
 	if n, ok := d.warnings.Allow(warningEvery); ok {
 		d.cfg.Logger.Error("a request is not sent any more (logged at most once in "+warningEvery.String()+")",
 			slog.String("signal", d.cfg.Signal.String()), slog.Uint64("items", items), slog.Any("error", causeOf(e)), slog.Int64("requests", n))

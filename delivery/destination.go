@@ -62,8 +62,7 @@ type DestinationConfig struct {
 
 // Merge says how requests that follow each other are merged into one: those that wait
 // anyway, and without delay, unless MinItems and Wait ask for it. Only requests whose
-// records have the same metadata and identity are merged, of signals whose requests can
-// be concatenated.
+// records have the same metadata and identity are merged.
 type Merge struct {
 	// MaxItems and MaxBytes bound a merged request, default 8192 and 2 MiB. A request
 	// that is larger by itself is sent as it is. MaxItems 1 merges nothing.

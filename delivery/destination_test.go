@@ -15,12 +15,15 @@ import (
 	"time"
 
 	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	colprofiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	logs "go.opentelemetry.io/proto/otlp/logs/v1"
+	profiles "go.opentelemetry.io/proto/otlp/profiles/v1development"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-telemetry/penstock/delivery/record"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/internal/vfs"
 	"github.com/penstock-telemetry/penstock/journal"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -675,4 +678,75 @@ func lives(t *testing.T, seed uint64) {
 	if _, again := b.has(); again > inFlight {
 		t.Errorf("seed %d: %d delivered again, %d were in flight", seed, again, inFlight)
 	}
+}
+
+// Profiles are merged with one dictionary; those that cannot be are sent one by one.
+func TestProfilesAreMerged(t *testing.T) {
+	payloads := testkit.ProfilerPayloads(t)
+	odd, err := proto.Marshal(&colprofiles.ExportProfilesServiceRequest{Dictionary: &profiles.ProfilesDictionary{StringTable: []string{"not empty"}},
+		ResourceProfiles: []*profiles.ResourceProfiles{{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for _, with := range []int{0, 1} {
+			var mu sync.Mutex
+			calls, items, want := 0, 0, 0
+			next := pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error {
+				mu.Lock()
+				defer mu.Unlock()
+				n, err := otlp.Check(otlp.Profiles, b.Bytes())
+				if err != nil || n != b.Items() {
+					t.Errorf("%d items, %v; the batch says %d", n, err, b.Items())
+				}
+				calls, items = calls+1, items+n
+				return nil
+			})
+			j, err := journal.Open(disk(t, vfs.NewMem(16<<20)), journal.Options{MaxBytes: 8 << 20, ReserveBytes: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := NewLog(j, record.Keep{})
+			d, err := l.Destination(DestinationConfig{Name: "profiles/otlp", Signal: otlp.Profiles, Next: next, Merge: Merge{MaxItems: 1 << 20}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			requests := [][]byte{payloads["oncpu-010.binpb"], payloads["oncpu-011.binpb"], payloads["oncpu-013.binpb"], odd}[:3+with]
+			for _, r := range requests {
+				b, err := pipeline.NewBatch(otlp.Profiles, r, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want += b.Items()
+				if err := l.Consume(t.Context(), b); err != nil {
+					t.Fatal(err)
+				}
+				b.Release()
+			}
+			d.Start()
+			time.Sleep(time.Minute)
+			if items != want || calls != 1+2*with {
+				t.Errorf("%d of %d items in %d calls, want %d", items, want, calls, 1+2*with)
+			}
+			if err := errors.Join(d.Shutdown(t.Context()), j.Close()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// FuzzState: what is read is written in the same way.
+func FuzzState(f *testing.F) {
+	f.Add(appendState(nil, tally{1, 2, 3, 4}, []span{{5, 5}, {7, 900}}))
+	f.Add([]byte{stateVersion})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		tally, spans, err := parseState(b)
+		if err != nil || len(b) == 0 {
+			return
+		}
+		again, more, err := parseState(appendState(nil, tally, spans))
+		if err != nil || again != tally || !slices.Equal(more, spans) {
+			t.Fatalf("%v %v was read again as %v %v, %v", tally, spans, again, more, err)
+		}
+	})
 }

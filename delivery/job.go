@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-telemetry/penstock/delivery/record"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/journal"
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -60,7 +61,7 @@ func (d *Destination) form(at time.Time) (j *job, wait time.Duration) {
 		}
 		f = d.begin(e, at)
 	}
-	full := !d.cfg.Signal.Spec().Concatenable
+	full := false
 	for !full {
 		e, ok := d.take()
 		if !ok {
@@ -216,7 +217,11 @@ func (d *Destination) load(j *job) (b *pipeline.Batch, lost []journal.Entry, err
 	for _, e := range j.entries {
 		total, largest = total+int(e.Length), max(largest, int(e.Length))
 	}
-	ticket, err := d.cfg.Memory.Acquire(d.ctx, d.cfg.Name, bufpool.Class(total)+bufpool.Class(largest))
+	need := bufpool.Class(total) + bufpool.Class(largest)
+	if d.rewrites(j) {
+		need += mergeFactor * total
+	}
+	ticket, err := d.cfg.Memory.Acquire(d.ctx, d.cfg.Name, need)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read requests of %d bytes from the journal: %w", total, err)
 	}
@@ -228,8 +233,11 @@ func (d *Destination) load(j *job) (b *pipeline.Batch, lost []journal.Entry, err
 	}()
 	body := pipeline.NewBuffer(total)
 	defer body.Release()
-	m := merger{body: body}
+	m := merger{body: body, apart: d.rewrites(j)}
 	if lost, err = m.read(d, j, largest); err != nil || m.records == 0 {
+		return nil, lost, err
+	}
+	if err := m.join(d.cfg.Signal); err != nil {
 		return nil, lost, err
 	}
 	b = pipeline.NewUncheckedPooledBatch(d.cfg.Signal, body, m.items, m.client)
@@ -242,9 +250,20 @@ func (d *Destination) load(j *job) (b *pipeline.Batch, lost []journal.Entry, err
 	return b, lost, nil
 }
 
+// mergeFactor is how many times their size requests take that cannot be concatenated:
+// the copies, and what otlp.Merge needs for their dictionaries.
+const mergeFactor = 5
+
+// rewrites reports whether the records of a job have to be rewritten to be one request.
+func (d *Destination) rewrites(j *job) bool {
+	return len(j.entries) > 1 && !d.cfg.Signal.Spec().Concatenable
+}
+
 // merger joins the bodies of records.
 type merger struct {
 	body    *pipeline.Buffer
+	apart   bool     // body cannot be what they are concatenated to
+	bodies  [][]byte // if apart
 	items   int
 	records int
 	client  *pipeline.Client
@@ -287,10 +306,26 @@ func (m *merger) add(r *record.Record) bool {
 	case !sameOrigin(m.client, r.Client):
 		m.client = withoutOrigin(m.client)
 	}
-	m.body.Bytes = append(m.body.Bytes, r.Body...)
+	if m.apart {
+		m.bodies = append(m.bodies, slices.Clone(r.Body))
+	} else {
+		m.body.Bytes = append(m.body.Bytes, r.Body...)
+	}
 	m.items += r.Items
 	m.records++
 	return true
+}
+
+// join makes the bodies one.
+func (m *merger) join(s otlp.Signal) (err error) {
+	if !m.apart {
+		return nil
+	}
+	m.body.Bytes, err = otlp.Merge(s, m.body.Bytes, m.bodies...)
+	if errors.Is(err, otlp.ErrNotMerged) {
+		return errUnequal
+	}
+	return err
 }
 
 // sameMetadata compares what something downstream may use.

@@ -12,7 +12,7 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// fullRetry is when a sender is asked to retry after, while the log is full or the disk
+// fullRetry is the delay that senders are asked for while the log is full or the disk
 // fails.
 const fullRetry = time.Second
 

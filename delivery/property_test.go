@@ -49,7 +49,7 @@ func (w *erratic) Attempt(_ context.Context, _ otlp.Signal, refusal *pipeline.Er
 	}
 }
 
-func (w *erratic) Outcome(_ context.Context, _ otlp.Signal, items, failed int) {
+func (w *erratic) Outcome(_ context.Context, _ otlp.Signal, items, failed int, _ *pipeline.Error) {
 	w.outcomes.Add(1)
 	w.sent.Add(int64(items - failed))
 	w.failed.Add(int64(failed))

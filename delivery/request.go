@@ -64,12 +64,12 @@ type Observer interface {
 	// nil if the destination took it.
 	Attempt(ctx context.Context, s otlp.Signal, refusal *pipeline.Error)
 	// Outcome is called once for each request, when it is delivered or dropped.
-	// failed of its items were dropped.
-	Outcome(ctx context.Context, s otlp.Signal, items, failed int)
+	// failed of its items were dropped, because of refusal, which may be nil.
+	Outcome(ctx context.Context, s otlp.Signal, items, failed int, refusal *pipeline.Error)
 }
 
 // unobserved is the Observer where nobody measures.
 type unobserved struct{}
 
-func (unobserved) Attempt(context.Context, otlp.Signal, *pipeline.Error) {}
-func (unobserved) Outcome(context.Context, otlp.Signal, int, int)        {}
+func (unobserved) Attempt(context.Context, otlp.Signal, *pipeline.Error)           {}
+func (unobserved) Outcome(context.Context, otlp.Signal, int, int, *pipeline.Error) {}

@@ -306,7 +306,7 @@ func (a *attempts) Attempt(_ context.Context, _ otlp.Signal, refusal *pipeline.E
 	}
 }
 
-func (*attempts) Outcome(context.Context, otlp.Signal, int, int) {}
+func (*attempts) Outcome(context.Context, otlp.Signal, int, int, *pipeline.Error) {}
 
 // A destination that takes all and has something to say has not failed.
 func TestWarningIsNoFailedAttempt(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // Stats is what became of the items of one signal. At every moment
@@ -70,7 +71,7 @@ func (q *Queue) leave(r *Request, lost int64, why Reason, cause error) {
 	if lost > 0 {
 		state.drops[why].note(lost, cause)
 	}
-	q.cfg.Observer.Outcome(q.ctx, r.signal(), int(r.Items), int(lost))
+	q.cfg.Observer.Outcome(q.ctx, r.signal(), int(r.Items), int(lost), pipeline.Classify(cause))
 	r.Batch.Release()
 }
 
