@@ -93,6 +93,8 @@ func (d *Destination) acknowledge(j *job) {
 	state := d.state()
 	// Under the mutex, so that a later state is not written before.
 	err := d.cursor.Settle(state, j.entries...)
+	close(d.room)
+	d.room = make(chan struct{})
 	d.mu.Unlock()
 	if err != nil {
 		d.cfg.Logger.Error("the counts of a destination were not kept", slog.Any("error", err))

@@ -48,6 +48,8 @@ type DestinationConfig struct {
 	// MaxHeldItems, MaxHeldRequests and MaxHeldBytes bound what waits for the
 	// destination: beyond, Log.Consume refuses. 0: the bound of the journal alone.
 	MaxHeldItems, MaxHeldRequests, MaxHeldBytes uint64
+	// Block makes Log.Consume wait for room below these bounds instead of refusing.
+	Block bool
 	// DeadLetters keeps a request that is not sent any more. nil means that it has it,
 	// durably; until then the request stays. Without it, such requests are counted and
 	// logged only.
@@ -67,9 +69,10 @@ type Merge struct {
 	// MaxItems and MaxBytes bound a merged request, default 8192 and 2 MiB. A request
 	// that is larger by itself is sent as it is. MaxItems 1 merges nothing.
 	MaxItems, MaxBytes int
-	// MinItems is how many items a request waits for, for at most Wait.
-	MinItems int
-	Wait     time.Duration
+	// MinItems and MinBytes are what a request waits for, for at most Wait. 0: it does
+	// not.
+	MinItems, MinBytes int
+	Wait               time.Duration
 }
 
 // DeadLetter is a request that is not sent any more.
@@ -131,8 +134,9 @@ type Destination struct {
 	tally    tally
 	pace     pace
 	outage   outage
-	limit    int // requests at a time, at present
-	sizeMax  int // the largest request that the destination accepts, as it has said; 0: unknown
+	limit    int           // requests at a time, at present
+	sizeMax  int           // the largest request that the destination accepts, as it has said; 0: unknown
+	room     chan struct{} // closed when something was acknowledged
 	jobs     map[*job]bool
 	retries  []*job // of jobs, those that wait
 	retried  int64
@@ -146,7 +150,7 @@ func (l *Log) Destination(cfg DestinationConfig) (*Destination, error) {
 		return nil, err
 	}
 	d := &Destination{cfg: cfg, cursor: cursor, wake: make(chan struct{}, 1),
-		pace: newPace(cfg.InitialBackoff, cfg.MaxBackoff), limit: cfg.MaxInFlight, jobs: map[*job]bool{}}
+		pace: newPace(cfg.InitialBackoff, cfg.MaxBackoff), limit: cfg.MaxInFlight, room: make(chan struct{}), jobs: map[*job]bool{}}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.stopped, d.stop = context.WithCancel(d.ctx)
 	if err := d.restore(); err != nil {
@@ -174,8 +178,26 @@ func (d *Destination) restore() (err error) {
 	return nil
 }
 
-// admit returns an error if the destination has as much as it may.
-func (d *Destination) admit(b *pipeline.Batch) error {
+// admit returns an error if the destination has as much as it may, or waits.
+func (d *Destination) admit(ctx context.Context, b *pipeline.Batch) error {
+	for {
+		d.mu.Lock()
+		room := d.room
+		d.mu.Unlock()
+		err := d.full(b)
+		if err == nil || !d.cfg.Block {
+			return err
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", err, context.Cause(ctx))
+		}
+	}
+}
+
+// full returns an error if the destination has as much as it may.
+func (d *Destination) full(b *pipeline.Batch) error {
 	c := &d.cfg
 	if c.MaxHeldItems == 0 && c.MaxHeldRequests == 0 && c.MaxHeldBytes == 0 {
 		return nil

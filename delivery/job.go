@@ -75,7 +75,7 @@ func (d *Destination) form(at time.Time) (j *job, wait time.Duration) {
 		f.items, f.size = f.items+int(e.Units), f.size+int(e.Length)
 		full = e.Sequence == f.last
 	}
-	if wait = f.until.Sub(at); !full && wait > 0 && (f.last > f.job.last() || f.items < d.cfg.Merge.MinItems) {
+	if wait = f.until.Sub(at); !full && wait > 0 && (f.last > f.job.last() || f.items < d.cfg.Merge.MinItems || f.size < d.cfg.Merge.MinBytes) {
 		d.forming = f
 		return nil, wait
 	}
@@ -91,7 +91,7 @@ func (d *Destination) begin(e journal.Entry, at time.Time) *forming {
 	f := &forming{job: &job{entries: []journal.Entry{e}}, items: int(e.Units), size: int(e.Length), until: at}
 	if s, is := d.wasInFlight(e.Sequence); is {
 		f.last, f.until = s.last, at.Add(restoreWait)
-	} else if d.cfg.Merge.MinItems > 0 {
+	} else if d.cfg.Merge.MinItems > 0 || d.cfg.Merge.MinBytes > 0 {
 		f.until = at.Add(d.cfg.Merge.Wait)
 	}
 	return f

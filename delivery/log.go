@@ -29,7 +29,7 @@ type Log struct {
 	headers sync.Pool
 
 	mu           sync.RWMutex
-	destinations []*Destination
+	destinations []*Destination // appended to
 }
 
 // NewLog returns a Log on a journal, which stays the caller's to close. keep is what
@@ -45,7 +45,7 @@ func (l *Log) Capabilities() pipeline.Capabilities { return pipeline.Capabilitie
 // reached its own bound, or the journal its, the error is Overloaded, and the batch is
 // kept for no destination.
 func (l *Log) Consume(ctx context.Context, b *pipeline.Batch) error {
-	if err := l.admit(b); err != nil {
+	if err := l.admit(ctx, b); err != nil {
 		return err
 	}
 	header := l.headers.Get().(*[]byte)
@@ -60,11 +60,12 @@ func (l *Log) Consume(ctx context.Context, b *pipeline.Batch) error {
 }
 
 // admit asks the bounds of the destinations.
-func (l *Log) admit(b *pipeline.Batch) error {
+func (l *Log) admit(ctx context.Context, b *pipeline.Batch) error {
 	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for _, d := range l.destinations {
-		if err := d.admit(b); err != nil {
+	destinations := l.destinations
+	l.mu.RUnlock()
+	for _, d := range destinations {
+		if err := d.admit(ctx, b); err != nil {
 			return &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: fullRetry, Err: err}
 		}
 	}

@@ -6,8 +6,9 @@
 //	    endpoint: backend:4317
 //	    tls: {insecure: true}
 //
-// A batch's bytes go out as they came in. Nothing is kept here: a failure goes back
-// through the pipeline to the client.
+// A batch's bytes go out as they came in. A failure goes back through the
+// pipeline to the client, unless sending_queue names a storage: then a batch is on disk
+// before it is acknowledged, and is sent until the destination takes it.
 package otlpexporter
 
 import (
@@ -27,20 +28,20 @@ type Config struct {
 	config.GRPCClient `yaml:",inline"`
 	// Timeout is for one request from its start to its answer; 0 is none.
 	Timeout time.Duration `yaml:"timeout"`
-	// SendingQueue and RetryOnFailure are read as they are and have no effect
-	// yet; see Warnings.
-	SendingQueue   any `yaml:"sending_queue"`
-	RetryOnFailure any `yaml:"retry_on_failure"`
+	// SendingQueue keeps batches on disk if it names a storage; without one it and
+	// RetryOnFailure have no effect yet, see Warnings.
+	SendingQueue   *config.SendingQueue `yaml:"sending_queue" config:"section"`
+	RetryOnFailure config.Retry         `yaml:"retry_on_failure"`
 }
 
 // DefaultConfig returns the defaults, which are the Collector's: gzip, 5s.
 func DefaultConfig() Config {
-	return Config{GRPCClient: config.DefaultGRPCClient(), Timeout: 5 * time.Second}
+	return Config{GRPCClient: config.DefaultGRPCClient(), Timeout: 5 * time.Second, RetryOnFailure: config.DefaultRetry()}
 }
 
 // Validate checks the configuration without opening files or connections.
 func (c Config) Validate() error {
-	err := errors.Join(c.GRPCClient.Validate(), sending.CheckRetry(c.RetryOnFailure))
+	err := c.GRPCClient.Validate()
 	if c.Timeout < 0 {
 		err = errors.Join(err, config.Atf("timeout", "timeout %s is negative", c.Timeout))
 	}
@@ -55,7 +56,7 @@ func (c Config) Warnings() []string {
 }
 
 // Needs implements component.Needer.
-func (c Config) Needs() []component.Need { return sending.Needs(c.Auth) }
+func (c Config) Needs() []component.Need { return sending.Needs(c.Auth, c.SendingQueue) }
 
 // Exporter is a component.Exporter and pipeline.Named.
 type Exporter struct{ *exporter }
@@ -84,5 +85,6 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 		return nil, err
 	}
 	cfg.Headers = e.UseAuth(set, cfg.Auth, cfg.Headers)
+	e.UseQueue(cfg.SendingQueue, cfg.RetryOnFailure)
 	return &Exporter{e}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -300,10 +301,11 @@ sending_queue: {enabled: true, num_consumers: 2, queue_size: 10, storage: file_s
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := cfg.Warnings(); len(got) != 2 {
+	if got := cfg.Warnings(); len(got) != 0 {
 		t.Errorf("warnings: %q", got)
 	}
-	if got := cfg.Needs(); len(got) != 1 || got[0].ID != "nop" || got[0].Role != component.RoleClientAuthenticator {
+	want := []component.Need{{Key: "auth.authenticator", ID: "nop", Role: component.RoleClientAuthenticator}, {Key: "sending_queue.storage", ID: "file_storage/otc", Role: component.RoleStorage}}
+	if got := cfg.Needs(); !slices.Equal(got, want) {
 		t.Errorf("needs %+v", got)
 	}
 }

@@ -6,8 +6,9 @@
 //	    endpoint: https://backend:4318           # /v1/traces and so on are added
 //	    logs_endpoint: https://logs/otlp/v1/logs # taken as it is
 //
-// A batch's bytes go out as they came in, unless they are encoded as JSON. Nothing is kept here: a failure goes back
-// through the pipeline to the client.
+// A batch's bytes go out as they came in, unless they are encoded as JSON. A failure goes back through the
+// pipeline to the client, unless sending_queue names a storage: then a batch is on disk
+// before it is acknowledged, and is sent until the destination takes it.
 package otlphttpexporter
 
 import (
@@ -34,15 +35,15 @@ type Config struct {
 	ProfilesEndpoint string `yaml:"profiles_endpoint"`
 	// Encoding is proto or json.
 	Encoding string `yaml:"encoding"`
-	// SendingQueue and RetryOnFailure are read as they are and have no effect
-	// yet; see Warnings.
-	SendingQueue   any `yaml:"sending_queue"`
-	RetryOnFailure any `yaml:"retry_on_failure"`
+	// SendingQueue keeps batches on disk if it names a storage; without one it and
+	// RetryOnFailure have no effect yet, see Warnings.
+	SendingQueue   *config.SendingQueue `yaml:"sending_queue" config:"section"`
+	RetryOnFailure config.Retry         `yaml:"retry_on_failure"`
 }
 
 // DefaultConfig returns the defaults, which are the Collector's: gzip, 30s.
 func DefaultConfig() Config {
-	return Config{HTTPClient: config.DefaultHTTPClient(), Encoding: "proto"}
+	return Config{HTTPClient: config.DefaultHTTPClient(), Encoding: "proto", RetryOnFailure: config.DefaultRetry()}
 }
 
 func (c Config) endpoints() otlpclient.Endpoints {
@@ -54,7 +55,7 @@ func (c Config) endpoints() otlpclient.Endpoints {
 
 // Validate checks the configuration without opening files or connections.
 func (c Config) Validate() error {
-	problems := []error{c.HTTPClient.Validate(), sending.CheckRetry(c.RetryOnFailure)}
+	problems := []error{c.HTTPClient.Validate()}
 	some := c.Endpoint != ""
 	endpoints := c.endpoints()
 	for _, s := range otlp.Signals() {
@@ -99,7 +100,7 @@ func (c Config) plaintext() bool {
 }
 
 // Needs implements component.Needer.
-func (c Config) Needs() []component.Need { return sending.Needs(c.Auth) }
+func (c Config) Needs() []component.Need { return sending.Needs(c.Auth, c.SendingQueue) }
 
 // Exporter is a component.Exporter and pipeline.Named.
 type Exporter struct{ *exporter }
@@ -139,5 +140,6 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 		return nil, err
 	}
 	cfg.Headers = e.UseAuth(set, cfg.Auth, cfg.Headers)
+	e.UseQueue(cfg.SendingQueue, cfg.RetryOnFailure)
 	return &Exporter{e}, nil
 }

@@ -52,6 +52,28 @@ func (*Extension) Start(context.Context) error { return nil }
 // Shutdown does nothing.
 func (*Extension) Shutdown(context.Context) error { return nil }
 
+// UsedMetadata implements component.MetadataUser: what the extension reads of a request,
+// and those that additional_auth leads to.
+func (e *Extension) UsedMetadata() (metadata, attributes []string) {
+	for range maxAdditional {
+		for _, h := range e.cfg.Headers {
+			if h.FromContext != "" {
+				metadata = append(metadata, h.FromContext)
+			}
+			if h.FromAttribute != "" {
+				attributes = append(attributes, h.FromAttribute)
+			}
+		}
+		found, _ := e.lookUp(e.cfg.AdditionalAuth)
+		next, ok := found.(*Extension)
+		if !ok {
+			break
+		}
+		e = next
+	}
+	return metadata, attributes
+}
+
 // AddCredentials implements pipeline.ClientAuthenticator.
 func (e *Extension) AddCredentials(ctx context.Context, client *pipeline.Client, headers map[string]string) error {
 	if err := e.addAdditional(ctx, client, headers); err != nil {

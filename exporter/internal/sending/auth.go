@@ -41,12 +41,16 @@ func (e *Exporter) UseAuth(set component.Settings, settings *config.ClientAuth, 
 	return own
 }
 
-// Needs returns the extension that an exporter's section "auth" names.
-func Needs(settings *config.ClientAuth) []component.Need {
-	if settings == nil {
-		return nil
+// Needs returns the extensions that an exporter's sections "auth" and "sending_queue"
+// name.
+func Needs(auth *config.ClientAuth, queue *config.SendingQueue) (needs []component.Need) {
+	if auth != nil {
+		needs = append(needs, component.Need{Key: "auth.authenticator", ID: auth.Authenticator, Role: component.RoleClientAuthenticator})
 	}
-	return []component.Need{{Key: "auth.authenticator", ID: settings.Authenticator, Role: component.RoleClientAuthenticator}}
+	if queue != nil && queue.Storage != "" {
+		needs = append(needs, component.Need{Key: "sending_queue.storage", ID: queue.Storage, Role: component.RoleStorage})
+	}
+	return needs
 }
 
 // AuthWarnings warns about credentials that everybody on the network can read.

@@ -37,6 +37,8 @@ const (
 var (
 	errNotStarted = errors.New("not started")
 	errShutDown   = obsreport.ErrShutDown
+	// errNotSent is the class of these errors: no attempt was made.
+	errNotSent = errors.New("no attempt was made")
 )
 
 // Exporter is a pipeline.Consumer and Component over a Sender.
@@ -48,7 +50,8 @@ type Exporter struct {
 	logger *slog.Logger
 	life   *lifecycle.Cycle
 	share  share
-	auth   *auth // nil: no extension adds credentials
+	auth   *auth            // nil: no extension adds credentials
+	queue  *component.Queue // nil: there is none
 
 	remarks, failures         lograte.Limiter
 	remarkEvery, failureEvery time.Duration
@@ -155,32 +158,44 @@ func (e *Exporter) begin() (otlpclient.Sender, error) {
 
 // Consume sends the batch's bytes and waits for the answer.
 func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
+	err := e.attempt(ctx, b)
+	refusal := pipeline.Classify(err)
+	if errors.Is(err, errNotSent) {
+		e.obs.Outcome(ctx, b.Signal(), b.Items(), b.Items(), refusal)
+		return err
+	}
+	e.obs.Sent(ctx, b.Signal(), b.Items(), refusal)
+	if refusal != nil && refusal.Kind != pipeline.Partial {
+		e.logFailure(ctx, b, refusal)
+	}
+	return err
+}
+
+// attempt is Consume without counting and without logging failures.
+func (e *Exporter) attempt(ctx context.Context, b *pipeline.Batch) error {
 	sender, err := e.begin()
 	if err != nil {
-		refusal := &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("exporter %q: %w", e.id, err)}
-		e.obs.Outcome(ctx, b.Signal(), b.Items(), b.Items(), refusal)
-		return refusal
+		return &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("exporter %q: %w", e.id, notSent{err})}
 	}
 	defer e.inFlight.Done()
 	e.obs.Begin(ctx, b.Signal())
 	defer e.obs.End(ctx, b.Signal())
 	answer, err := e.send(ctx, sender, b)
-	refusal := pipeline.Classify(err)
-	if refusal == nil {
-		refusal = answer.Refusal(b.Items())
+	if err != nil {
+		return pipeline.Classify(err)
 	}
-	e.obs.Sent(ctx, b.Signal(), b.Items(), refusal)
-	switch {
-	case err != nil:
-		e.logFailure(ctx, b, refusal)
-		return refusal
-	case refusal != nil:
+	if refusal := answer.Refusal(b.Items()); refusal != nil {
 		refusal.Err = fmt.Errorf("exporter %q: %w", e.id, refusal.Err)
 		return refusal
 	}
 	e.logRemark(ctx, b, answer)
 	return nil
 }
+
+// notSent is an error outside of the exporter's life: it is errNotSent as well.
+type notSent struct{ error }
+
+func (n notSent) Unwrap() []error { return []error{n.error, errNotSent} }
 
 // send sends the batch unless the destination has its share of the memory budget.
 func (e *Exporter) send(ctx context.Context, sender otlpclient.Sender, b *pipeline.Batch) (otlpclient.Answer, error) {

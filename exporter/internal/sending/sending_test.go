@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -332,16 +333,30 @@ func TestFailuresAreLoggedNowAndThen(t *testing.T) {
 
 func TestIgnored(t *testing.T) {
 	t.Parallel()
-	for _, section := range []any{nil, map[string]any{"enabled": false}} {
-		if got := Ignored(section, section, nil); got != nil {
-			t.Errorf("%v: %q, want no warning", section, got)
+	plain, off, other := config.DefaultRetry(), config.Retry{}, config.DefaultRetry()
+	other.MaxInterval = time.Minute
+	queue, durable := &config.SendingQueue{}, &config.SendingQueue{Storage: "file_storage"}
+	for _, c := range []struct {
+		queue *config.SendingQueue
+		retry config.Retry
+		want  []string
+	}{
+		{nil, plain, nil},
+		{nil, off, nil},
+		{durable, other, nil},
+		{queue, other, []string{"sending_queue has no effect", "retry_on_failure has no effect"}},
+		{&config.SendingQueue{Storage: "s", WaitForResult: true}, plain, []string{"sending_queue.wait_for_result has no effect"}},
+	} {
+		got := Ignored(c.queue, c.retry, []string{"auth"})
+		want := append(c.want, "auth has no effect")
+		if len(got) != len(want) {
+			t.Errorf("%+v %+v: %q, want %q", c.queue, c.retry, got, want)
+			continue
 		}
-	}
-	for _, section := range []any{map[string]any{}, map[string]any{"enabled": true, "queue_size": 5}, "text"} {
-		got := Ignored(section, section, []string{"auth"})
-		if len(got) != 3 || !strings.HasPrefix(got[0], "sending_queue has no effect") ||
-			!strings.HasPrefix(got[1], "retry_on_failure has no effect") || !strings.HasPrefix(got[2], "auth has no effect") {
-			t.Errorf("%v: %q", section, got)
+		for i := range want {
+			if !strings.HasPrefix(got[i], want[i]) {
+				t.Errorf("%+v %+v: %q, want %q", c.queue, c.retry, got, want)
+			}
 		}
 	}
 }

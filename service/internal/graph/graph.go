@@ -57,6 +57,7 @@ type builder struct {
 	problems config.Errors
 
 	exporters  map[*load.Component]pipeline.Consumer
+	queueParts []part
 	processors []part
 	observers  map[*load.Component]*obsreport.Processor
 	entries    map[*load.Pipeline]pipeline.Consumer
@@ -84,6 +85,7 @@ func Build(cfg *load.Config, s component.Settings) (*Graph, error) {
 	for _, p := range cfg.Pipelines {
 		b.entry(p)
 	}
+	g.parts = append(g.parts, b.queueParts...)
 	g.parts = append(g.parts, b.processors...)
 	for _, c := range cfg.Components {
 		if c.Kind == component.KindReceiver {
@@ -156,14 +158,18 @@ func (b *builder) entry(p *load.Pipeline) pipeline.Consumer {
 		return c
 	}
 	var branches []branch
+	exporters := map[string]component.Exporter{}
 	for _, r := range p.Exporters {
+		if e, ok := b.exporters[r.Target].(component.Exporter); ok {
+			exporters[r.ID] = e
+		}
 		if r.IsConnector() {
 			branches = append(branches, branch{b.connector(r.Target, p), "connector " + r.ID})
 		} else {
 			branches = append(branches, branch{b.exporters[r.Target], "exporter " + r.ID})
 		}
 	}
-	next := b.processed(p, fanout(branches))
+	next := b.processed(p, fanout(b.queues(p, branches, exporters)))
 	b.entries[p] = next
 	return next
 }

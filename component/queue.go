@@ -1,0 +1,56 @@
+package component
+
+import (
+	"context"
+
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// RoleStorage extensions name a folder for what has to survive a restart; see Storage.
+const RoleStorage Role = "storage extension"
+
+// Storage is what an extension of RoleStorage implements.
+type Storage interface {
+	// Directory is a folder that exists once the extension has started.
+	Directory() string
+	// MaxBytes bounds each queue in it; 0 is the default.
+	MaxBytes() int64
+}
+
+// Queued is what an exporter implements whose batches may wait in a durable queue.
+type Queued interface {
+	// Queue returns nil if the configuration asks for none.
+	Queue() *Queue
+}
+
+// Queue is how the batches of an exporter wait.
+type Queue struct {
+	config.SendingQueue
+	Retry config.Retry
+	// Auth is the extension that adds credentials; empty: none.
+	Auth string
+	// Sender sends a batch once. It neither counts what becomes of the items, nor logs
+	// failures: the queue does.
+	Sender   pipeline.Consumer
+	Observer QueueObserver
+}
+
+// QueueObserver measures what a queue does.
+type QueueObserver interface {
+	// Attempt is called after each attempt to send a request. refusal is nil if the
+	// destination took it.
+	Attempt(ctx context.Context, s otlp.Signal, refusal *pipeline.Error)
+	// Outcome is called once for each request, when it is delivered or dropped. failed of
+	// its items were dropped, because of refusal, which may be nil.
+	Outcome(ctx context.Context, s otlp.Signal, items, failed int, refusal *pipeline.Error)
+}
+
+// MetadataUser is what an extension implements that adds credentials of the client of a
+// batch: a queue keeps them with the batch.
+type MetadataUser interface {
+	// UsedMetadata returns the request headers and the attributes of an identity that it
+	// reads.
+	UsedMetadata() (metadata, attributes []string)
+}
