@@ -119,6 +119,8 @@ var (
 	attrVersion   = attr{key: "network.protocol.version", values: versionNames[1:]}
 	attrScheme    = attr{key: "url.scheme", values: []string{"http", "https"}}
 	attrDataType  = attr{key: "data_type", values: signalNames()[1:]}
+	attrPipeline  = attr{key: "pipeline", text: "the pipeline's id in the configuration, such as `traces/2`"}
+	attrFate      = attr{key: "state", values: fates[:], text: "Of items of a queue. `rejected`: the destination took the rest of their request. `dead_lettered`: refused for good, or given up. `dropped`: by a bound of the storage. `damaged`: they could not be read any more."}
 	attrTransport = attr{key: "transport", values: []string{"grpc", "http"}}
 	attrFormat    = attr{key: "format", values: formatNames[:], detailed: true, text: "The encoding of the body; `unknown` also if the request was refused before it was known."}
 	attrSignal    = attr{key: "signal", values: signalNames(), detailed: true, text: "`unknown` if the request is for none that is received."}
@@ -178,6 +180,12 @@ const (
 	itemsSendFailed
 	sendAttempts
 	requestsInFlight
+	queueSize
+	queueCapacity
+	enqueueFailed
+	queueItems
+	queueHeld
+	queueHeldBytes
 	itemsDelivered
 	itemsDropped
 	itemsHeld
@@ -212,6 +220,7 @@ var (
 	ofExporters   = []*attr{&attrExporter}
 	ofSenders     = []*attr{&attrExporter, &attrAddress, &attrPort, &attrPath}
 	ofProcessors  = []*attr{&attrProcessor, &attrOtel}
+	ofQueues      = []*attr{&attrExporter, &attrDataType, &attrPipeline}
 )
 
 // instruments is the table.
@@ -273,6 +282,21 @@ var instruments = [...]instrument{
 		note: "A request that is retried counts each time."},
 	requestsInFlight: {name: "otelcol_exporter_in_flight_requests", kind: upDown, unit: "{request}", attributes: []*attr{&attrExporter, &attrDataType}, collector: byCollector,
 		text: "Number of requests that are being sent."},
+	queueSize: {name: "otelcol_exporter_queue_size", kind: upDown, unit: "{batch}", attributes: ofQueues, collector: byCollector,
+		text: "Current size of the retry queue.",
+		note: "In units of `sending_queue.sizer`, as in the Collector."},
+	queueCapacity: {name: "otelcol_exporter_queue_capacity", kind: upDown, unit: "{batch}", attributes: ofQueues, collector: byCollector,
+		text: "Fixed capacity of the retry queue.",
+		note: "`sending_queue.queue_size`; without that key there is no series, and the bound is that of the storage."},
+	enqueueFailed: {name: "otelcol_exporter_enqueue_failed_%s", attributes: ofExporters, collector: byCollector,
+		text: "Number of %s failed to be added to the sending queue."},
+	queueItems: {name: "otelcol_exporter_queue_items", kind: observed, unit: "{item}", attributes: append(ofQueues[:3:3], &attrFate),
+		text: "Number of items that the queue has taken, and what became of them. It goes on over restarts.",
+		note: "accepted = delivered + rejected + dead_lettered + dropped + damaged + `otelcol_exporter_queue_held_items`."},
+	queueHeld: {name: "otelcol_exporter_queue_held_items", kind: upDown, unit: "{item}", attributes: ofQueues,
+		text: "Number of items in the queue."},
+	queueHeldBytes: {name: "otelcol_exporter_queue_held_bytes", kind: upDown, unit: "By", attributes: ofQueues,
+		text: "Size of the requests in the queue, as they are on the disk."},
 	itemsDelivered: {name: "otelcol_receiver_delivered_%s", kind: observed, attributes: ofHeld,
 		text: "Number of reported %s that the pipeline accepted.",
 		note: "Of receivers that hold items for some time: `pprof`, `collectionagent`. It counts items as reported, before equal ones are added up."},

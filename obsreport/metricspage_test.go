@@ -45,6 +45,7 @@ var sections = []section{
 		[]int{itemsIncoming, itemsOutgoing, processorDuration}},
 	{"Items and attempts of the exporters", "Items are counted once, when their request is not sent again: a request that is accepted after a retry did not fail, and " +
 		"one whose error is returned to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts, requestsInFlight}},
+	{"Durable queues of the exporters", "Of exporters whose `sending_queue` names a storage.", []int{queueSize, queueCapacity, enqueueFailed, queueItems, queueHeld, queueHeldBytes}},
 	{"Items held by receivers", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld, samplesWithoutStack}},
 	{"Targets of receivers.pprof", "", []int{pprofUp, pprofFetches, pprofBytes, pprofDuration, pprofRestarts}},
 }
@@ -121,7 +122,7 @@ The series of a counter exist from the first request of their signal and format 
 	p.WriteString("\n## Attributes\n\n| attribute | values |\n|---|---|\n")
 	for _, a := range []*attr{
 		&attrReceiver, &attrProcessor, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReason, &attrConn, &attrDropped, &attrTarget, &attrProfile, &attrFetch,
-		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode, &attrNetwork, &attrVersion, &attrScheme, &attrErrorType, &attrPermanent, &attrAddress, &attrPort, &attrPath, &attrLocal, &attrLocalPort, &attrDataType,
+		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode, &attrNetwork, &attrVersion, &attrScheme, &attrErrorType, &attrPermanent, &attrAddress, &attrPort, &attrPath, &attrLocal, &attrLocalPort, &attrDataType, &attrPipeline, &attrFate,
 	} {
 		if !used[a] {
 			t.Errorf("no metric has the attribute %s", a.key)

@@ -17,6 +17,7 @@ import (
 	"github.com/penstock-telemetry/penstock/delivery/record"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/journal"
+	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
@@ -44,6 +45,7 @@ type queue struct {
 	journal      *journal.Journal
 	dead         *delivery.DeadLetters
 	destinations []*delivery.Destination
+	observed     []*obsreport.Queue
 }
 
 // queues takes the exporters of a pipeline that have a queue out of its branches, and
@@ -103,7 +105,13 @@ func (q *queue) Consume(ctx context.Context, b *pipeline.Batch) error {
 	if log == nil {
 		return &pipeline.Error{Kind: pipeline.Retryable, Err: errQueueStopped}
 	}
-	return log.Consume(ctx, b)
+	err := log.Consume(ctx, b)
+	if err != nil {
+		for _, o := range q.observed {
+			o.Refused(ctx, b.Items())
+		}
+	}
+	return err
 }
 
 // Start opens the journal and begins to send what is in it.
@@ -131,6 +139,9 @@ func (q *queue) Start(context.Context) error {
 				return err
 			}
 			q.destinations = append(q.destinations, d)
+			if err := q.observe(e, d, undo); err != nil {
+				return err
+			}
 		}
 		q.journal = j
 		q.reportOthers(j)
@@ -140,6 +151,25 @@ func (q *queue) Start(context.Context) error {
 		q.log.Store(log)
 		return nil
 	})
+}
+
+// observe measures what waits for an exporter.
+func (q *queue) observe(e queued, d *delivery.Destination, undo *lifecycle.Undo) error {
+	o, err := obsreport.NewQueue(e.id, q.pipeline.ID, q.pipeline.Signal, q.settings.OrDefaults().Meter, func() obsreport.QueueStats {
+		l := d.Ledger()
+		s := obsreport.QueueStats{Accepted: int64(l.Accepted), Delivered: int64(l.Delivered), Rejected: int64(l.Rejected), DeadLettered: int64(l.DeadLettered),
+			Dropped: int64(l.Dropped), Damaged: int64(l.Damaged), Held: int64(l.Held), HeldBytes: int64(l.HeldBytes)}
+		s.Size = map[string]int64{"requests": int64(l.HeldRequests), "items": s.Held, "bytes": s.HeldBytes}[e.Sizer]
+		if e.QueueSize != nil {
+			s.Capacity = *e.QueueSize
+		}
+		return s
+	})
+	if err == nil {
+		q.observed = append(q.observed, o)
+		undo.Add(o.Close)
+	}
+	return err
 }
 
 // fileName is an id as the name of a folder.
@@ -216,6 +246,9 @@ func (q *queue) Shutdown(ctx context.Context) error {
 	return q.life.Shutdown(func() error {
 		q.log.Store(nil)
 		var errs []error
+		for _, o := range q.observed {
+			errs = append(errs, o.Close())
+		}
 		for _, d := range q.destinations {
 			errs = append(errs, d.Shutdown(ctx))
 		}
