@@ -21,8 +21,9 @@ func (a *app) runCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Run the pipelines (the default command)",
 		Long: `Run the pipelines of the configuration until SIGINT or SIGTERM. The first signal
-stops the receivers and waits for requests in flight, up to --drain-within. The
-second signal exits at once. SIGHUP is logged; nothing is reloaded.`,
+stops the receivers and waits for requests in flight, up to --drain-within. A second
+signal, a second or more after the first, exits at once; one that comes earlier has no
+effect. SIGHUP is logged; nothing is reloaded.`,
 		Args: cobra.NoArgs,
 		RunE: a.serve,
 	}
