@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -13,8 +14,12 @@ import (
 
 	"github.com/penstock-telemetry/penstock/components"
 	"github.com/penstock-telemetry/penstock/internal/version"
+	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/service"
 )
+
+// defaultDrain is the default of --drain-within.
+const defaultDrain = 30 * time.Second
 
 func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -33,7 +38,7 @@ effect. SIGHUP is logged; nothing is reloaded.`,
 }
 
 func (a *app) serveFlags(flags *pflag.FlagSet) {
-	flags.DurationVar(&a.drainWithin, "drain-within", 30*time.Second, "how long to wait for requests in flight after the first signal")
+	flags.DurationVar(&a.drainWithin, "drain-within", defaultDrain, "how long to wait for requests in flight after the first signal")
 }
 
 // options returns the options of the service in a process of its own.
@@ -56,7 +61,7 @@ func (a *app) serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	defer logHangups(svc.Logger())()
-	return svc.Run(cmd.Context())
+	return pipeline.Run(cmd.Context(), cmp.Or(a.drainWithin, defaultDrain), newSupervised(svc))
 }
 
 // logHangups logs each SIGHUP until stop is called. Without it the signal would end the
