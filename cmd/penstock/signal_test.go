@@ -50,13 +50,27 @@ func startChild(t *testing.T, args ...string) *child {
 // startChildWith starts the command that command returns for the arguments of penstock.
 func startChildWith(t *testing.T, command func(args []string) *exec.Cmd, args ...string) *child {
 	t.Helper()
-	c := &child{backend: testkit.NewBackend(t, testkit.BackendConfig{}), lines: make(chan string, 1000), release: make(chan struct{})}
-	c.backend.Respond(func(testkit.Call) testkit.Answer {
-		<-c.release
+	backend, release := testkit.NewBackend(t, testkit.BackendConfig{}), make(chan struct{})
+	backend.Respond(func(testkit.Call) testkit.Answer {
+		<-release
 		return testkit.Answer{}
 	})
-	args = append([]string{"--config", "yaml:" + fmt.Sprintf(relay, c.backend.GRPCEndpoint())}, args...)
-	c.cmd = command(args)
+	args = append([]string{"--config", "yaml:" + fmt.Sprintf(relay, backend.GRPCEndpoint())}, args...)
+	c := runChild(t, command(args))
+	c.backend, c.release = backend, release
+	var line struct{ Endpoint string }
+	if err := json.Unmarshal([]byte(c.await(t, `"msg":"Starting GRPC server"`)), &line); err != nil {
+		t.Fatal(err)
+	}
+	c.address = line.Endpoint
+	c.await(t, "Everything is ready")
+	return c
+}
+
+// runChild starts a command and reads its log. It is killed at the end of the test.
+func runChild(t *testing.T, cmd *exec.Cmd) *child {
+	t.Helper()
+	c := &child{cmd: cmd, lines: make(chan string, 1000)}
 	stderr, err := c.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -69,12 +83,6 @@ func startChildWith(t *testing.T, command func(args []string) *exec.Cmd, args ..
 		_ = c.cmd.Process.Kill() // usually it has ended already
 		_ = c.cmd.Wait()
 	})
-	var line struct{ Endpoint string }
-	if err := json.Unmarshal([]byte(c.await(t, `"msg":"Starting GRPC server"`)), &line); err != nil {
-		t.Fatal(err)
-	}
-	c.address = line.Endpoint
-	c.await(t, "Everything is ready")
 	return c
 }
 
