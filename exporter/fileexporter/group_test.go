@@ -15,26 +15,26 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// gate is a file whose first write waits until it is opened.
-type gate struct {
+// heldFile is a file whose first write waits until free is closed.
+type heldFile struct {
 	file
 	writes *atomic.Int32
 	free   chan struct{}
 }
 
-func (f *gate) Write(p []byte) (int, error) {
+func (f *heldFile) Write(p []byte) (int, error) {
 	if f.writes.Add(1) == 1 {
 		<-f.free
 	}
 	return f.file.Write(p)
 }
 
-func gated(free chan struct{}, writes *atomic.Int32) func(*Exporter) {
+func held(free chan struct{}, writes *atomic.Int32) func(*Exporter) {
 	return func(e *Exporter) {
 		open := e.file.open
 		e.file.open = func(path string, flag int) (file, error) {
 			f, err := open(path, flag)
-			return &gate{f, writes, free}, err
+			return &heldFile{f, writes, free}, err
 		}
 	}
 }
@@ -57,7 +57,7 @@ func TestCallsShareAWrite(t *testing.T) {
 			free, writes, d := make(chan struct{}), atomic.Int32{}, &disk{room: 10 << 20}
 			cfg := protoConfig(filepath.Join(dir, "f"))
 			cfg.Acknowledge = c.acknowledge
-			e := start(t, cfg, d.seam, gated(free, &writes))
+			e := start(t, cfg, d.seam, held(free, &writes))
 			want := [][]byte{request(5, 'x')}
 			var calls sync.WaitGroup
 			call := func(r []byte) {
@@ -91,7 +91,7 @@ func TestDeadlineInTheQueue(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	synctest.Test(t, func(t *testing.T) {
 		free, writes := make(chan struct{}), atomic.Int32{}
-		e := start(t, protoConfig(path), gated(free, &writes))
+		e := start(t, protoConfig(path), held(free, &writes))
 		var calls sync.WaitGroup
 		calls.Go(func() { mustConsume(t, e, request(1, 'a')) })
 		synctest.Wait()
