@@ -67,6 +67,8 @@ func (l *loader) checkNeed(need component.Need) error {
 		return errors.New(notFound + suggest.Known(need.ID, known))
 	case c.broken:
 		return nil
+	case !c.provides(need.Role) && need.Role == component.RoleStorage:
+		return fmt.Errorf("requested extension is not a storage extension: %q is of type %s", need.ID, c.Descriptor.Type)
 	case !c.provides(need.Role):
 		return fmt.Errorf("requested %s is not a %s %[1]s: %[3]q is of type %[4]s%[5]s", noun, side, need.ID, c.Descriptor.Type, c.roles())
 	case !slices.Contains(l.cfg.Extensions, c) && !l.extensionsUnclear:
