@@ -13,6 +13,8 @@ const (
 	RoleClientAuthenticator Role = "client authenticator"
 	// RoleMiddleware extensions are named in a list "middlewares".
 	RoleMiddleware Role = "middleware"
+	// RoleStorage extensions name a directory for durable state; see Storage.
+	RoleStorage Role = "storage"
 )
 
 // A Need is a reference to an extension in a component's configuration. A

@@ -8,17 +8,6 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// RoleStorage extensions name a folder for what has to survive a restart; see Storage.
-const RoleStorage Role = "storage extension"
-
-// Storage is what an extension of RoleStorage implements.
-type Storage interface {
-	// Directory is a folder that exists once the extension has started.
-	Directory() string
-	// MaxBytes bounds each queue in it; 0 is the default.
-	MaxBytes() int64
-}
-
 // Queued is what an exporter implements whose batches may wait in a durable queue.
 type Queued interface {
 	// Queue returns nil if the configuration asks for none.

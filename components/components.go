@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-telemetry/penstock/exporter/otlphttpexporter"
 	"github.com/penstock-telemetry/penstock/extension/basicauthextension"
 	"github.com/penstock-telemetry/penstock/extension/bearertokenauthextension"
+	"github.com/penstock-telemetry/penstock/extension/filestorageextension"
 	"github.com/penstock-telemetry/penstock/extension/headerssetterextension"
 	"github.com/penstock-telemetry/penstock/extension/healthcheckextension"
 	"github.com/penstock-telemetry/penstock/extension/oauth2clientextension"
@@ -48,6 +49,7 @@ func Default() []component.Descriptor {
 
 		basicauthextension.Component(),
 		bearertokenauthextension.Component(),
+		filestorageextension.Component(),
 		headerssetterextension.Component(),
 		healthcheckextension.Component(),
 		memorylimiterprocessor.Extension(),

@@ -202,7 +202,9 @@ func TestMetricsPage(t *testing.T) {
 func TestCollectorNames(t *testing.T) {
 	t.Parallel()
 	want := []string{
-		"otelcol_exporter_in_flight_requests",
+		"otelcol_exporter_in_flight_requests", "otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity",
+		"otelcol_exporter_enqueue_failed_log_records", "otelcol_exporter_enqueue_failed_metric_points",
+		"otelcol_exporter_enqueue_failed_profile_samples", "otelcol_exporter_enqueue_failed_spans",
 		"otelcol_exporter_send_failed_log_records", "otelcol_exporter_send_failed_metric_points",
 		"otelcol_exporter_send_failed_profile_samples", "otelcol_exporter_send_failed_spans",
 		"otelcol_exporter_sent_log_records", "otelcol_exporter_sent_metric_points",
@@ -280,6 +282,11 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 	client.Called(ctx, Call{Signal: otlp.Logs, URL: target, Status: 200, Protocol: "HTTP/2.0"})
 	client.Called(ctx, Call{Signal: otlp.Logs, Code: 14})
 	for _, s := range otlp.Signals() {
+		q, err := NewQueue("otlp", "pipeline", s, mp, func() QueueStats { return QueueStats{Size: 1, Capacity: 2, Accepted: 1, Held: 1, HeldBytes: 1} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Refused(ctx, 1)
 		e.Begin(ctx, s)
 		e.Sent(ctx, s, 2, &pipeline.Error{Kind: pipeline.Partial, Rejected: 1})
 	}

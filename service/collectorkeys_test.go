@@ -32,6 +32,9 @@ func TestCollectorKeysAreAccepted(t *testing.T) {
 		{"processors.memory_limiter.garbage_collector={min_interval_when_soft_limited: 1s}", "processors.memory_limiter: " + noGC},
 		{"extensions.memory_limiter.garbage_collector={min_interval_when_soft_limited: 1s}", "extensions.memory_limiter: " + noGC},
 		{"extensions.health_check.keepalive={idle_timeout: 1s}", "extensions.health_check: " + short},
+		{"extensions.file_storage.timeout=10s", "extensions.file_storage: timeout has no effect: a directory that another process uses is an error immediately"},
+		{"extensions.file_storage.compaction={on_start: true, directory: /tmp}", "extensions.file_storage: compaction has no effect: files whose records were delivered are removed"},
+		{"exporters.file.flush_interval=1s", "exporters.file: flush_interval has no effect with acknowledge: written: a request is acknowledged when it is written, and requests do not wait for others"},
 		{"extensions.zpages.keepalive={enabled: false}", "extensions.zpages: " + short},
 	} {
 		cfg, err := LoadFrom(builtins(), Sources{URIs: []string{everyKey}, Set: []string{c.set}})
@@ -60,11 +63,11 @@ func TestCollectorKeysAreAccepted(t *testing.T) {
 const everyKey = `yaml:
 receivers: {otlp: {protocols: {grpc: , http: }}, nop: }
 processors: {memory_limiter: {check_interval: 1s, limit_mib: 1000}}
-exporters: {otlp: {endpoint: "localhost:4319"}, otlphttp: {endpoint: "http://localhost:4320"}, debug: }
-extensions: {health_check: , zpages: , memory_limiter: {check_interval: 1s, limit_mib: 1000}}
+exporters: {otlp: {endpoint: "localhost:4319"}, otlphttp: {endpoint: "http://localhost:4320"}, debug: , file: {path: x.json}}
+extensions: {file_storage: , health_check: , zpages: , memory_limiter: {check_interval: 1s, limit_mib: 1000}}
 service:
-  extensions: [health_check, zpages, memory_limiter]
-  pipelines: {traces: {receivers: [otlp, nop], processors: [memory_limiter], exporters: [otlp, otlphttp, debug]}}
+  extensions: [file_storage, health_check, zpages, memory_limiter]
+  pipelines: {traces: {receivers: [otlp, nop], processors: [memory_limiter], exporters: [otlp, otlphttp, debug, file]}}
 `
 
 // An endpoint without a value is the default of its protocol.

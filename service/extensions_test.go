@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/extension/filestorageextension"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -102,6 +103,54 @@ service:
 		if !strings.HasSuffix(got, want) || strings.Contains(got, "\n") {
 			t.Errorf("%s of [%s]:\ngot  %s\nwant %s", c.name, c.enabled, got, want)
 		}
+	}
+}
+
+// The same for a storage, of which an exporter has the directory after Start.
+func TestStorage(t *testing.T) {
+	t.Parallel()
+	opts := newFakes().options()
+	opts.Components = append(opts.Components, filestorageextension.Component())
+	const yaml = `yaml:
+receivers: {in: }
+exporters: {out: {storage: %s}}
+extensions: {file_storage/q: {directory: %q, max_size: 5}, auth/ok: }
+service:
+  extensions: [%s]
+  pipelines:
+    traces: {receivers: [in], exporters: [out]}
+`
+	dir := filepath.Join(t.TempDir(), "q")
+	for _, c := range []struct{ id, enabled, want string }{
+		{"auth/ok", "auth/ok, file_storage/q", `3:28: exporters.out.storage: requested extension is not a storage extension: "auth/ok" is of type auth`},
+		{"file_storage", "file_storage/q", `failed to resolve storage "file_storage": storage not found, did you mean "file_storage/q"? (known: file_storage/q)`},
+		{"file_storage/q", "auth/ok", `but not listed in service.extensions`},
+	} {
+		if _, err := Load(opts, fmt.Sprintf(yaml, c.id, dir, c.enabled)); err == nil || !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.id, err, c.want)
+		}
+	}
+	cfg, err := Load(opts, fmt.Sprintf(yaml, "file_storage/q", dir, "file_storage/q"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(cfg, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	found, _ := s.graph.Extension("file_storage/q")
+	storage, ok := found.(component.Storage)
+	if !ok || storage.Directory() != dir || storage.MaxBytes() != 5 {
+		t.Errorf("found %T", found)
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		t.Errorf("the directory: %v", err)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -32,6 +32,7 @@ type fakeConfig struct {
 	Mutates   bool   `yaml:"mutates"`
 	Listen    string `yaml:"listen"`
 	Auth      string `yaml:"auth"` // id of an authenticator
+	Storage   string `yaml:"storage"`
 }
 
 type fake struct {
@@ -77,10 +78,14 @@ func (c *fakeConfig) Listens() []component.Listen {
 
 // Needs implements component.Needer.
 func (c *fakeConfig) Needs() []component.Need {
-	if c.Auth == "" {
-		return nil
+	var all []component.Need
+	if c.Auth != "" {
+		all = append(all, component.Need{Key: "auth", ID: c.Auth, Role: component.RoleAuthenticator})
 	}
-	return []component.Need{{Key: "auth", ID: c.Auth, Role: component.RoleAuthenticator}}
+	if c.Storage != "" {
+		all = append(all, component.Need{Key: "storage", ID: c.Storage, Role: component.RoleStorage})
+	}
+	return all
 }
 
 func (f *fakes) make(s component.Settings, config any, next pipeline.Consumer) (*fake, error) {

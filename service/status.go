@@ -36,6 +36,14 @@ func (s *Service) readiness() (since time.Time, err error) {
 	return s.readySince, nil
 }
 
+// Healthy returns nil while all listeners accept data. It takes the locks of the memory
+// budget and of the receivers, so that it does not return if requests are stuck there.
+func (s *Service) Healthy() error {
+	_, err := s.readiness()
+	s.process.memory.budget.Stats()
+	return err
+}
+
 // status returns the data of component.Host.Status.
 func (s *Service) status(ctx context.Context) (component.Status, error) {
 	now := component.Status{Taken: time.Now(), Version: s.opts.Version, FeatureGates: load.FeatureGates()}

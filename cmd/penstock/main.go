@@ -17,13 +17,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
 	"github.com/penstock-telemetry/penstock/service"
@@ -77,30 +74,4 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// untilSignalled returns a context that ends at SIGINT or SIGTERM. A second signal exits
-// the process at once.
-func untilSignalled(stderr io.Writer) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	signals, done := make(chan os.Signal, 2), make(chan struct{})
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		for range 2 {
-			select {
-			case s := <-signals:
-				if ctx.Err() != nil {
-					fmt.Fprintln(stderr, "penstock: second signal: exit without draining")
-					os.Exit(exitFailure)
-				}
-				cancel(fmt.Errorf("received signal %q", s))
-			case <-done:
-				return
-			}
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(done)
-	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -13,16 +14,21 @@ import (
 
 	"github.com/penstock-telemetry/penstock/components"
 	"github.com/penstock-telemetry/penstock/internal/version"
+	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/service"
 )
+
+// defaultDrain is the default of --drain-within.
+const defaultDrain = 30 * time.Second
 
 func (a *app) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the pipelines (the default command)",
 		Long: `Run the pipelines of the configuration until SIGINT or SIGTERM. The first signal
-stops the receivers and waits for requests in flight, up to --drain-within. The
-second signal exits at once. SIGHUP is logged; nothing is reloaded.`,
+stops the receivers and waits for requests in flight, up to --drain-within. A second
+signal, a second or more after the first, exits at once; one that comes earlier has no
+effect. SIGHUP is logged; nothing is reloaded.`,
 		Args: cobra.NoArgs,
 		RunE: a.serve,
 	}
@@ -32,7 +38,7 @@ second signal exits at once. SIGHUP is logged; nothing is reloaded.`,
 }
 
 func (a *app) serveFlags(flags *pflag.FlagSet) {
-	flags.DurationVar(&a.drainWithin, "drain-within", 30*time.Second, "how long to wait for requests in flight after the first signal")
+	flags.DurationVar(&a.drainWithin, "drain-within", defaultDrain, "how long to wait for requests in flight after the first signal")
 }
 
 // options returns the options of the service in a process of its own.
@@ -55,7 +61,7 @@ func (a *app) serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	defer logHangups(svc.Logger())()
-	return svc.Run(cmd.Context())
+	return pipeline.Run(cmd.Context(), cmp.Or(a.drainWithin, defaultDrain), newSupervised(svc))
 }
 
 // logHangups logs each SIGHUP until stop is called. Without it the signal would end the

@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/config"
@@ -42,13 +44,33 @@ type child struct {
 
 func startChild(t *testing.T, args ...string) *child {
 	t.Helper()
-	c := &child{backend: testkit.NewBackend(t, testkit.BackendConfig{}), lines: make(chan string, 1000), release: make(chan struct{})}
-	c.backend.Respond(func(testkit.Call) testkit.Answer {
-		<-c.release
+	return startChildWith(t, func(args []string) *exec.Cmd { return exec.Command("penstock", args...) }, args...)
+}
+
+// startChildWith starts the command that command returns for the arguments of penstock.
+func startChildWith(t *testing.T, command func(args []string) *exec.Cmd, args ...string) *child {
+	t.Helper()
+	backend, release := testkit.NewBackend(t, testkit.BackendConfig{}), make(chan struct{})
+	backend.Respond(func(testkit.Call) testkit.Answer {
+		<-release
 		return testkit.Answer{}
 	})
-	args = append([]string{"--config", "yaml:" + fmt.Sprintf(relay, c.backend.GRPCEndpoint())}, args...)
-	c.cmd = exec.Command("penstock", args...)
+	args = append([]string{"--config", "yaml:" + fmt.Sprintf(relay, backend.GRPCEndpoint())}, args...)
+	c := runChild(t, command(args))
+	c.backend, c.release = backend, release
+	var line struct{ Endpoint string }
+	if err := json.Unmarshal([]byte(c.await(t, `"msg":"Starting GRPC server"`)), &line); err != nil {
+		t.Fatal(err)
+	}
+	c.address = line.Endpoint
+	c.await(t, "Everything is ready")
+	return c
+}
+
+// runChild starts a command and reads its log. It is killed at the end of the test.
+func runChild(t *testing.T, cmd *exec.Cmd) *child {
+	t.Helper()
+	c := &child{cmd: cmd, lines: make(chan string, 1000)}
 	stderr, err := c.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -61,12 +83,6 @@ func startChild(t *testing.T, args ...string) *child {
 		_ = c.cmd.Process.Kill() // usually it has ended already
 		_ = c.cmd.Wait()
 	})
-	var line struct{ Endpoint string }
-	if err := json.Unmarshal([]byte(c.await(t, `"msg":"Starting GRPC server"`)), &line); err != nil {
-		t.Fatal(err)
-	}
-	c.address = line.Endpoint
-	c.await(t, "Everything is ready")
 	return c
 }
 
@@ -185,7 +201,37 @@ func TestFirstSignalDrains(t *testing.T) {
 	}
 }
 
-// The second signal exits at once, although a request is in flight.
+// Two signals within a second are one: GNU timeout signals the process and then its group.
+// The request in flight is finished.
+func TestTwoSignalsAtOnceDrain(t *testing.T) {
+	t.Parallel()
+	c := startChild(t, "--drain-within", "1h")
+	answered := c.send(t)
+	c.signal(t, syscall.SIGTERM)
+	c.await(t, "shutting down")
+	c.signal(t, syscall.SIGTERM)
+	// A process that ends at the second signal does it in less than this.
+	for quiet, running := time.After(200*time.Millisecond), true; running; {
+		select {
+		case _, ok := <-c.lines:
+			if !ok {
+				t.Fatal("the second signal ended the process")
+			}
+		case <-quiet:
+			running = false
+		}
+	}
+	close(c.release)
+	if err := <-answered; err != nil {
+		t.Errorf("the request in flight failed: %v", err)
+	}
+	c.await(t, "shut down; no request is left in progress")
+	if code := c.exit(t); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+// A signal a second after the first exits at once, although a request is in flight.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	c := startChild(t, "--drain-within", "1h")
@@ -193,10 +239,84 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	c.send(t)
 	c.signal(t, os.Interrupt)
 	c.await(t, "shutting down")
-	c.signal(t, os.Interrupt)
+	ended := make(chan struct{})
+	var repeat sync.WaitGroup
+	repeat.Go(func() {
+		for tick := time.NewTicker(oneStop / 10); ; {
+			select {
+			case <-tick.C:
+				_ = c.cmd.Process.Signal(os.Interrupt) // it may have ended
+			case <-ended:
+				tick.Stop()
+				return
+			}
+		}
+	})
 	c.await(t, "penstock: second signal: exit without draining")
+	close(ended)
+	repeat.Wait()
 	if code := c.exit(t); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
+	}
+}
+
+func TestSecondStop(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		after []time.Duration // between signals
+		want  bool
+	}{
+		{nil, false},
+		{[]time.Duration{0}, false},
+		{[]time.Duration{5 * time.Millisecond, 5 * time.Millisecond, 5 * time.Millisecond}, false},
+		{[]time.Duration{oneStop - 1}, false},
+		{[]time.Duration{oneStop}, true},
+		{[]time.Duration{oneStop / 2, oneStop / 2}, true},
+		{[]time.Duration{time.Hour}, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			signals, done := make(chan os.Signal), make(chan struct{})
+			stopped := 0
+			result := make(chan bool, 1)
+			go func() { result <- awaitSecondStop(signals, done, func(error) { stopped++ }) }()
+			signals <- os.Interrupt
+			for _, d := range c.after {
+				time.Sleep(d)
+				signals <- os.Interrupt
+				synctest.Wait()
+			}
+			if !c.want {
+				close(done)
+			}
+			if got := <-result; got != c.want || stopped != 1 {
+				t.Errorf("after %v: %t, want %t; stopped %d times", c.after, got, c.want, stopped)
+			}
+		})
+	}
+}
+
+// GNU timeout signals the process and then its group: an acknowledged record is kept,
+// and the drain ends by itself.
+func TestStoppedByTimeout(t *testing.T) {
+	t.Parallel()
+	timeout, err := exec.LookPath("timeout")
+	if err != nil {
+		t.Skip("there is no program timeout")
+	}
+	c := startChildWith(t, func(args []string) *exec.Cmd {
+		return exec.Command(timeout, append([]string{"--signal", "TERM", "3600", "penstock"}, args...)...)
+	}, "--drain-within", "1h")
+	answered := c.send(t)
+	c.signal(t, syscall.SIGTERM) // timeout passes it on, and signals its group
+	c.await(t, "shutting down")
+	close(c.release)
+	if err := <-answered; err != nil {
+		t.Errorf("the request in flight failed: %v", err)
+	}
+	c.await(t, "shut down; no request is left in progress")
+	c.exit(t)
+	if got := c.backend.Items(otlp.Logs); got != 5 {
+		t.Errorf("%d log records arrived, want 5", got)
 	}
 }
 

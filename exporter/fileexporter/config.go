@@ -1,7 +1,9 @@
 package fileexporter
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strconv"
 	"strings"
@@ -22,8 +24,11 @@ type Config struct {
 	Append bool `yaml:"append"`
 	// Rotation is nil for a single file that is not rotated.
 	Rotation *Rotation `yaml:"rotation"`
-	// FlushInterval is how long records may be buffered in memory. 0, the
-	// default, means that each one is written before Consume returns.
+	// Acknowledge is when Consume returns nil: when the record is "written", the
+	// default, "synced" or "buffered".
+	Acknowledge string `yaml:"acknowledge"`
+	// FlushInterval is how long records may be buffered in memory with Acknowledge
+	// buffered; 0 means a second. Otherwise it has no effect.
 	FlushInterval time.Duration `yaml:"flush_interval"`
 	// Compression is "" or "zstd". Each record is compressed separately.
 	Compression       string      `yaml:"compression"`
@@ -96,6 +101,15 @@ func (g *GroupBy) validate(path string) error {
 }
 
 const (
+	// The operating system has the record: it survives the end of the process.
+	acknowledgeWritten = "written"
+	// The disk has it: it survives the end of the machine.
+	acknowledgeSynced = "synced"
+	// The memory of the process has it.
+	acknowledgeBuffered = "buffered"
+
+	defaultFlushInterval = time.Second
+
 	formatJSON      = "json"
 	formatProto     = "proto"
 	compressionZstd = "zstd"
@@ -104,11 +118,21 @@ const (
 	defaultFileMode = 0o644 // as in the Collector
 )
 
-// DefaultConfig returns the Collector's defaults, except that flush_interval is
-// 0 instead of a second, so that records are not buffered by default.
+// DefaultConfig returns the Collector's defaults, except that records are written
+// before they are acknowledged.
 func DefaultConfig() Config {
-	return Config{Format: formatJSON, GroupBy: GroupBy{ResourceAttribute: "fileexporter.path_segment", MaxOpenFiles: 100}}
+	return Config{Format: formatJSON, Acknowledge: acknowledgeWritten, GroupBy: GroupBy{ResourceAttribute: "fileexporter.path_segment", MaxOpenFiles: 100}}
 }
+
+// Warnings returns the settings that have no effect.
+func (c *Config) Warnings() []string {
+	if c.FlushInterval > 0 && !c.buffered() {
+		return []string{fmt.Sprintf("flush_interval has no effect with acknowledge: %s: a request is acknowledged when it is %[1]s, and requests do not wait for others", cmp.Or(c.Acknowledge, acknowledgeWritten))}
+	}
+	return nil
+}
+
+func (c *Config) buffered() bool { return c.Acknowledge == acknowledgeBuffered }
 
 // Validate checks the configuration without accessing files.
 func (c *Config) Validate() error {
@@ -127,6 +151,11 @@ func (c *Config) Validate() error {
 	}
 	if l := c.CompressionParams.Level; l < 0 || l > maxZstdLevel {
 		fail("compression_params.level", "level %d is not between 1 and %d", l, maxZstdLevel)
+	}
+	switch c.Acknowledge {
+	case acknowledgeWritten, acknowledgeSynced, acknowledgeBuffered, "":
+	default:
+		fail("acknowledge", `unknown value %q, expected "written", "synced" or "buffered"`, c.Acknowledge)
 	}
 	if c.FlushInterval < 0 {
 		fail("flush_interval", "%s is negative", c.FlushInterval)

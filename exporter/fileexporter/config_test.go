@@ -58,6 +58,7 @@ func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
 		`{format: proto}`:                                                                 "path: the path of the file to write is missing",
 		`{path: x, format: xml}`:                                                          `unknown format "xml"`,
 		`{path: x, format: proto, compression: gzip}`:                                     `unknown compression "gzip"`,
+		`{path: x, format: proto, acknowledge: sent}`:                                     `unknown value "sent"`,
 		`{path: x, format: proto, flush_interval: -1s}`:                                   "flush_interval: -1s is negative",
 		`{path: x, format: proto, encoding: otlp}`:                                        `encoding: found "otlp", but penstock has no extension that encodes`,
 		`{path: x, group_by: {enabled: true}}`:                                            `path: with group_by expected one "*"`,
@@ -76,6 +77,25 @@ func TestConfigErrorsSayWhatIsWrong(t *testing.T) {
 		}
 		if _, err := New(cfg, component.Settings{}); err == nil {
 			t.Errorf("New with %s passed", text)
+		}
+	}
+}
+
+func TestFlushIntervalWithoutEffect(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{path: x}`:                                            "",
+		`{path: x, flush_interval: 0s}`:                        "",
+		`{path: x, flush_interval: 1s}`:                        "flush_interval has no effect with acknowledge: written",
+		`{path: x, flush_interval: 1s, acknowledge: synced}`:   "flush_interval has no effect with acknowledge: synced: a request is acknowledged when it is synced",
+		`{path: x, flush_interval: 1s, acknowledge: buffered}`: "",
+	} {
+		cfg, err := decode(t, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(cfg.Warnings(), "\n"); (got != "") != (want != "") || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
 }

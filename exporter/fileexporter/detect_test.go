@@ -301,14 +301,14 @@ func (r *countingReader) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// With a flush_interval the log says what a crash loses.
-func TestFlushIntervalSaysWhatIsLost(t *testing.T) {
+// With acknowledge: buffered the log says what a crash loses.
+func TestBufferedSaysWhatIsLost(t *testing.T) {
 	t.Parallel()
 	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
 	if log := write(t, cfg, otlp.Logs); log != "" {
-		t.Errorf("without a flush_interval: %s", log)
+		t.Errorf("not buffered: %s", log)
 	}
-	cfg.FlushInterval = 7e9
+	cfg.Acknowledge, cfg.FlushInterval = acknowledgeBuffered, 7e9
 	log := write(t, cfg, otlp.Logs)
 	for _, want := range []string{"level=WARN", "a crash of the process loses them", "at_most_bytes=1048576", "flush_interval=7s"} {
 		if !strings.Contains(log, want) {

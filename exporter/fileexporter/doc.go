@@ -22,8 +22,9 @@
 //	traces-2026-01-02T15-04-05.000.binpb.other   of another format; never deleted
 //
 // Consume returns nil when the operating system has the record: it survives a
-// crash of the process, but not of the machine. With a flush_interval it returns
-// nil when the record is in the memory of this process, at most 1 MiB of them.
+// crash of the process, but not of the machine. With acknowledge: synced the disk has
+// it; with acknowledge: buffered the memory of this process, at most 1 MiB of them.
+// Calls at the same time share writes and syncs; a call does not wait for others.
 //
 // The one trap: a record in protobuf does not contain its signal. To read the
 // file again, use one exporter for each signal.

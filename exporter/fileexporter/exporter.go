@@ -1,8 +1,8 @@
 package fileexporter
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/bits"
@@ -40,9 +40,11 @@ type Exporter struct {
 	file   *recordFile
 	groups *groups
 	out    output
+	// queue has the records of the calls that wait for turn, without group_by.
+	queue queue
 
 	life         *lifecycle.Cycle
-	stopFlushing context.CancelFunc // nil without a flush interval
+	stopFlushing context.CancelFunc // nil unless records are buffered
 	flushing     sync.WaitGroup
 	// abandoned reports that Shutdown has returned at its deadline: the holder of
 	// turn closes the file.
@@ -103,8 +105,12 @@ func (e *Exporter) lock(ctx context.Context) error {
 	case e.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("wait for a write to %s in progress: %w", e.cfg.Path, ctx.Err())
+		return e.waitError(ctx)
 	}
+}
+
+func (e *Exporter) waitError(ctx context.Context) error {
+	return fmt.Errorf("wait for a write to %s in progress: %w", e.cfg.Path, ctx.Err())
 }
 
 func (e *Exporter) unlock() {
@@ -157,12 +163,13 @@ func (e *Exporter) Start(ctx context.Context) error {
 			return err
 		}
 		e.open = true
-		if e.cfg.FlushInterval > 0 {
+		if e.cfg.buffered() {
 			ctx, cancel := context.WithCancel(context.Background())
 			e.stopFlushing = cancel
-			e.log.Warn("with a flush_interval records are acknowledged before they are written; a crash of the process loses them",
-				"path", e.cfg.Path, "at_most_bytes", maxPendingBytes, "flush_interval", e.cfg.FlushInterval)
-			e.flushing.Go(func() { e.flushRegularly(ctx) })
+			interval := cmp.Or(e.cfg.FlushInterval, defaultFlushInterval)
+			e.log.Warn("with acknowledge: buffered records are acknowledged before they are written; a crash of the process loses them",
+				"path", e.cfg.Path, "at_most_bytes", maxPendingBytes, "flush_interval", interval)
+			e.flushing.Go(func() { e.flushRegularly(ctx, interval) })
 		}
 		return nil
 	})
@@ -190,8 +197,8 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 // flushRegularly logs the first of consecutive failures. No data is lost by it:
 // the records stay in the buffer, and Consume returns errors when the buffer is
 // full.
-func (e *Exporter) flushRegularly(ctx context.Context) {
-	tick := time.NewTicker(e.cfg.FlushInterval)
+func (e *Exporter) flushRegularly(ctx context.Context, interval time.Duration) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	failing := false
 	for {
@@ -260,19 +267,6 @@ func (e *Exporter) write(ctx context.Context, b *pipeline.Batch, path string) er
 		return &pipeline.Error{Kind: pipeline.Retryable, Err: err}
 	}
 	return nil
-}
-
-var errNotRunning = errors.New("the exporter is not running")
-
-func (e *Exporter) append(ctx context.Context, path string, record []byte) error {
-	if err := e.lock(ctx); err != nil {
-		return err
-	}
-	defer e.unlock()
-	if !e.open {
-		return errNotRunning
-	}
-	return e.out.appendTo(path, record)
 }
 
 // noteSignal warns once if the file has records of several signals. In JSON the

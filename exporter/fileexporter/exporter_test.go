@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,9 +225,9 @@ func TestAppendOrTruncate(t *testing.T) {
 
 func TestConcurrentConsume(t *testing.T) {
 	t.Parallel()
-	for _, interval := range []time.Duration{0, time.Millisecond} {
+	for _, acknowledge := range []string{acknowledgeWritten, acknowledgeSynced, acknowledgeBuffered} {
 		cfg := protoConfig(filepath.Join(t.TempDir(), "f.pb"))
-		cfg.Rotation, cfg.FlushInterval = &Rotation{MaxMegabytes: 1}, interval
+		cfg.Rotation, cfg.Acknowledge, cfg.FlushInterval = &Rotation{MaxMegabytes: 1}, acknowledge, time.Millisecond
 		e := start(t, cfg)
 		var wg sync.WaitGroup
 		for w := range 8 {
@@ -265,7 +266,7 @@ func TestFlushInterval(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	synctest.Test(t, func(t *testing.T) {
 		cfg := protoConfig(path)
-		cfg.FlushInterval = time.Minute
+		cfg.Acknowledge, cfg.FlushInterval = acknowledgeBuffered, time.Minute
 		e := start(t, cfg)
 		in := [][]byte{request(10, 'a'), request(20, 'b'), request(30, 'c')}
 		mustConsume(t, e, in[:2]...)
@@ -295,7 +296,7 @@ func TestShutdownWaitsForTheFlusher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &disk{}
 		cfg := protoConfig(path)
-		cfg.FlushInterval = time.Minute
+		cfg.Acknowledge, cfg.FlushInterval = acknowledgeBuffered, time.Minute
 		e := start(t, cfg, d.seam, func(e *Exporter) { e.log = slog.New(slowLog{}) })
 		mustConsume(t, e, request(10, 'a'))
 		time.Sleep(time.Minute)
@@ -314,7 +315,7 @@ func TestShutdownWaitsForTheFlusher(t *testing.T) {
 func TestFlushBuffersAreBounded(t *testing.T) {
 	t.Parallel()
 	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
-	cfg.FlushInterval = time.Hour
+	cfg.Acknowledge, cfg.FlushInterval = acknowledgeBuffered, time.Hour
 	e := start(t, cfg)
 	var in [][]byte
 	for _, size := range []int{10, 600_000, 600_000, 20, 3_000_000, 30} {
@@ -332,7 +333,7 @@ func TestFlushBuffersAreBounded(t *testing.T) {
 func TestLifecycle(t *testing.T) {
 	t.Parallel()
 	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
-	cfg.FlushInterval = time.Hour
+	cfg.Acknowledge, cfg.FlushInterval = acknowledgeBuffered, time.Hour
 	e, err := New(cfg, component.Settings{ID: "file/x"})
 	if err != nil {
 		t.Fatal(err)
@@ -390,23 +391,48 @@ func TestMixedSignalsWarnOnce(t *testing.T) {
 
 func BenchmarkConsume(b *testing.B) {
 	for _, size := range []int{400, 400_000} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			cfg := protoConfig(filepath.Join(b.TempDir(), "f"))
-			cfg.Rotation = &Rotation{MaxMegabytes: 10, MaxBackups: 1}
-			e := start(b, cfg)
-			r := request(size, byte('a'+rand.Intn(26)))
+		b.Run(fmt.Sprint(size), func(b *testing.B) { benchmarkConsume(b, size, 1, func(*Config) {}) })
+	}
+}
+
+func benchmarkConsume(b *testing.B, size, clients int, change func(*Config)) {
+	cfg := protoConfig(filepath.Join(b.TempDir(), "f"))
+	cfg.Rotation = &Rotation{MaxMegabytes: 10, MaxBackups: 1}
+	change(&cfg)
+	e := start(b, cfg)
+	r := request(size, byte('a'+rand.Intn(26)))
+	b.SetBytes(int64(len(r)))
+	b.ReportAllocs()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var all sync.WaitGroup
+	b.ResetTimer()
+	for range clients {
+		all.Go(func() {
 			batch, err := pipeline.NewBatch(otlp.Traces, r, nil)
 			if err != nil {
-				b.Fatal(err)
+				b.Error(err)
+				return
 			}
 			defer batch.Release()
-			b.SetBytes(int64(len(r)))
-			b.ReportAllocs()
-			for b.Loop() {
+			for left.Add(-1) >= 0 {
 				if err := e.Consume(context.Background(), batch); err != nil {
-					b.Fatal(err)
+					b.Error(err)
+					return
 				}
 			}
 		})
+	}
+	all.Wait()
+}
+
+// Clients at the same time share writes, and with acknowledge: synced, syncs.
+func BenchmarkClients(b *testing.B) {
+	for _, clients := range []int{1, 8, 64} {
+		for _, acknowledge := range []string{acknowledgeWritten, acknowledgeSynced, acknowledgeBuffered} {
+			b.Run(fmt.Sprintf("%d/%s", clients, acknowledge), func(b *testing.B) {
+				benchmarkConsume(b, 400, clients, func(cfg *Config) { cfg.Acknowledge = acknowledge })
+			})
+		}
 	}
 }

@@ -27,6 +27,8 @@ type disk struct {
 	short    bool // return no error for an incomplete write, against io.Writer's contract
 	noCut    bool // Truncate fails
 	noOpen   bool
+	noSync   bool // Sync fails
+	syncs    int
 	failures int
 }
 
@@ -67,6 +69,14 @@ func (f *diskFile) Truncate(size int64) error {
 		return syscall.EIO
 	}
 	return f.file.Truncate(size)
+}
+
+func (f *diskFile) Sync() error {
+	f.disk.syncs++
+	if f.disk.noSync {
+		return syscall.EIO
+	}
+	return f.file.Sync()
 }
 
 // Length and bytes are written together, since another process may append to
@@ -167,7 +177,7 @@ func TestFullDiskWithFlushInterval(t *testing.T) {
 	t.Parallel()
 	d := &disk{room: 500}
 	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
-	cfg.FlushInterval = time.Hour
+	cfg.Acknowledge, cfg.FlushInterval = acknowledgeBuffered, time.Hour
 	e := start(t, cfg, d.seam)
 	var kept [][]byte
 	refused := 0
@@ -226,7 +236,7 @@ func TestShutdownReportsLostBytes(t *testing.T) {
 	t.Parallel()
 	d := &disk{}
 	cfg := protoConfig(filepath.Join(t.TempDir(), "f"))
-	cfg.FlushInterval = time.Hour
+	cfg.Acknowledge, cfg.FlushInterval = acknowledgeBuffered, time.Hour
 	e, err := New(cfg, component.Settings{ID: "file/x"})
 	if err != nil {
 		t.Fatal(err)

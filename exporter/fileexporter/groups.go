@@ -103,6 +103,9 @@ func (g *groups) appendTo(path string, record []byte) error {
 		return err
 	}
 	err = f.append(record)
+	if err == nil && !f.buffered {
+		err = f.flush()
+	}
 	if len(f.pending) == 0 && cap(f.pending) > maxKeptBytes {
 		f.pending = nil
 	}

@@ -7,13 +7,16 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/vfs"
 )
 
 const (
 	prefixBytes = 4
-	// maxPendingBytes is the maximum size of the buffer with a flush_interval, and
-	// the maximum size of a record that is copied to be written with one call.
+	// maxPendingBytes is the maximum size of the buffer, and of a record that is
+	// copied to be written with one call.
 	maxPendingBytes = 1 << 20
 )
 
@@ -24,6 +27,7 @@ type file interface {
 	io.ReaderAt
 	io.Closer
 	Truncate(size int64) error
+	Sync() error
 	Stat() (fs.FileInfo, error)
 }
 
@@ -31,8 +35,9 @@ type file interface {
 // use.
 type recordFile struct {
 	path     string
-	cont     bool // append to an existing file
-	buffered bool
+	cont     bool      // append to an existing file
+	buffered bool      // records stay in pending if they cannot be written
+	synced   bool      // write returns when the disk has the records
 	rotation *Rotation // nil means never
 	framing  framing
 	log      *slog.Logger
@@ -53,7 +58,7 @@ func newRecordFile(cfg Config, log *slog.Logger) *recordFile {
 	mode, _ := cfg.fileMode() // Validate has checked it
 	return &recordFile{
 		path: cfg.Path, cont: cfg.Append || cfg.Rotation != nil,
-		buffered: cfg.FlushInterval > 0, rotation: cfg.Rotation, framing: framingOf(&cfg), log: log,
+		buffered: cfg.buffered(), synced: cfg.Acknowledge == acknowledgeSynced, rotation: cfg.Rotation, framing: framingOf(&cfg), log: log,
 		open: func(path string, flag int) (file, error) { return os.OpenFile(path, flag, mode) },
 		stat: os.Stat,
 		now:  time.Now,
@@ -96,6 +101,9 @@ func (r *recordFile) reopen(empty bool) error {
 			err = r.repair(info.Size())
 		}
 	}
+	if err == nil {
+		err = r.syncEntry()
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("find the end of the last record in %s: %w", r.path, err), r.closeFile())
 	}
@@ -137,9 +145,10 @@ func (r *recordFile) startAnother(reason string) error {
 	return r.reopen(false)
 }
 
-// append writes one record, or buffers it. The record and its framing are
-// written with one call, so that another process that appends to the file writes
-// before or after it; a record that is too large to be copied needs two calls.
+// append adds one record to those that flush writes; a record that is too large to be
+// copied is written immediately. The records of one write, with their framing, are
+// written with one call, so that another process that appends to the file writes before
+// or after them; a record that is too large needs more calls.
 // Requests have at most 2^31-1 bytes, and zstd adds little in the worst case, so
 // the length always fits the prefix.
 func (r *recordFile) append(record []byte) error {
@@ -150,12 +159,7 @@ func (r *recordFile) append(record []byte) error {
 	}
 	if n <= maxPendingBytes {
 		r.pending = append(append(append(r.pending, before...), record...), r.framing.after...)
-		if r.buffered {
-			return nil
-		}
-		err := r.flush()
-		r.pending = r.pending[:0] // a record that was refused is not buffered
-		return err
+		return nil
 	}
 	return r.write(before, record, r.framing.after)
 }
@@ -163,14 +167,25 @@ func (r *recordFile) append(record []byte) error {
 // appendTo implements output: there is one path.
 func (r *recordFile) appendTo(_ string, record []byte) error { return r.append(record) }
 
+// fits reports whether append adds a record of n bytes without writing others.
+func (r *recordFile) fits(n int) bool {
+	n += r.framing.around
+	return len(r.pending)+n <= maxPendingBytes && !r.full(n)
+}
+
+// full reports whether the file has no room for n more bytes, and must be rotated.
+func (r *recordFile) full(n int) bool {
+	used := r.size + int64(len(r.pending))
+	return r.rotation != nil && r.regular && used > 0 && used+int64(n) > r.rotation.maxFileBytes()
+}
+
 // makeRoom rotates the file and flushes the buffer if a record of n bytes
 // requires it.
 func (r *recordFile) makeRoom(n int) error {
 	if err := r.ensureOpen(); err != nil {
 		return err
 	}
-	used := r.size + int64(len(r.pending))
-	full := r.rotation != nil && r.regular && used > 0 && used+int64(n) > r.rotation.maxFileBytes()
+	full := r.full(n)
 	if full || len(r.pending)+n > maxPendingBytes {
 		if err := r.flush(); err != nil {
 			return err
@@ -185,16 +200,17 @@ func (r *recordFile) makeRoom(n int) error {
 	return nil
 }
 
-// flush writes the buffered records. If that fails they stay in the buffer.
+// flush writes the pending records. If that fails, those that are buffered stay, and
+// others are refused.
 func (r *recordFile) flush() error {
 	if len(r.pending) == 0 {
 		return nil
 	}
-	if err := r.write(r.pending); err != nil {
-		return err
+	err := r.write(r.pending)
+	if err == nil || !r.buffered {
+		r.pending = r.pending[:0]
 	}
-	r.pending = r.pending[:0]
-	return nil
+	return err
 }
 
 // follow opens the file again if it is no longer the one at the path: another program
@@ -264,7 +280,38 @@ func (r *recordFile) writeParts(parts [][]byte) error {
 			return errors.Join(err, r.cutTorn())
 		}
 	}
+	if err := r.sync(); err != nil {
+		// What a later sync says of these records is not true on all systems.
+		r.torn = true
+		return errors.Join(err, r.cutTorn())
+	}
 	r.size += written
+	return nil
+}
+
+// sync makes what was written durable, if the configuration asks for it.
+func (r *recordFile) sync() error {
+	if !r.synced || !r.regular {
+		return nil
+	}
+	if err := r.f.Sync(); err != nil {
+		return fmt.Errorf("sync %s: %w", r.path, err)
+	}
+	return nil
+}
+
+// syncEntry makes durable that the file is in its folder.
+func (r *recordFile) syncEntry() error {
+	if !r.synced || !r.regular {
+		return nil
+	}
+	dir, err := vfs.At(filepath.Dir(r.path))
+	if err == nil {
+		err = errors.Join(dir.SyncDir("."), dir.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("sync the folder of %s: %w", r.path, err)
+	}
 	return nil
 }
 

@@ -68,7 +68,7 @@ func (l *loader) checkNeed(need component.Need) error {
 	case c.broken:
 		return nil
 	case !c.provides(need.Role) && need.Role == component.RoleStorage:
-		return fmt.Errorf("requested extension is not a %s: %q is of type %s", noun, need.ID, c.Descriptor.Type)
+		return fmt.Errorf("requested extension is not a storage extension: %q is of type %s", need.ID, c.Descriptor.Type)
 	case !c.provides(need.Role):
 		return fmt.Errorf("requested %s is not a %s %[1]s: %[3]q is of type %[4]s%[5]s", noun, side, need.ID, c.Descriptor.Type, c.roles())
 	case !slices.Contains(l.cfg.Extensions, c) && !l.extensionsUnclear:
