@@ -1,0 +1,239 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+
+	"github.com/penstock-telemetry/penstock/delivery"
+	"github.com/penstock-telemetry/penstock/delivery/record"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpclient"
+)
+
+// withQueues is the YAML of most users: a queue on disk and retries, over both
+// protocols.
+const withQueues = `
+receivers:
+  otlp: {protocols: {grpc: {endpoint: "localhost:0"}, http: {endpoint: "localhost:0"}}}
+processors:
+  memory_limiter: {check_interval: 1s, limit_mib: 256}
+exporters:
+  otlp:
+    endpoint: "%[1]s"
+    tls: {insecure: true}
+    retry_on_failure: {initial_interval: 20ms, max_interval: 100ms%[4]s}
+    sending_queue: {storage: file_storage%[5]s}
+  otlphttp:
+    endpoint: "%[2]s"
+    retry_on_failure: {initial_interval: 20ms, max_interval: 100ms}
+    sending_queue: {storage: file_storage}
+extensions:
+  file_storage: {directory: "%[3]s"}
+service:
+  extensions: [file_storage]
+  pipelines:
+    %[6]s: {receivers: [otlp], processors: [memory_limiter], exporters: [otlp, otlphttp]}
+    metrics: {receivers: [otlp], exporters: [otlp]}
+    logs: {receivers: [otlp], exporters: [otlphttp]}
+    profiles: {receivers: [otlp], exporters: [otlp]}
+`
+
+// queueRig is a service with queues that a test starts and stops by itself.
+type queueRig struct {
+	*rig
+	dir     string
+	backend *testkit.Backend
+}
+
+func startQueues(t *testing.T, dir string, b *testkit.Backend, retry, queue, traces string) *queueRig {
+	t.Helper()
+	cfg, err := LoadFrom(builtins(), Sources{URIs: []string{"yaml:" + fmt.Sprintf(withQueues, b.GRPCEndpoint(), b.HTTPEndpoint(), dir, retry, queue, traces)},
+		Set: []string{"service.telemetry.metrics.address=localhost:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &queueRig{runRig(t, cfg, (&testkit.Log{}).Logger()), dir, b}
+}
+
+func (q *queueRig) stop(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := q.Shutdown(ctx); err != nil {
+		t.Errorf("shut down: %v", err)
+	}
+}
+
+// send sends n requests of each signal, all of which must be acknowledged.
+func (q *queueRig) send(t *testing.T, n int) (items map[otlp.Signal]int) {
+	t.Helper()
+	items = map[otlp.Signal]int{}
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, client := range q.clients(t) {
+		for _, s := range otlp.Signals() {
+			for range n {
+				b := testkit.Request(r, s, 3)
+				count, err := otlp.Check(s, b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := client.Send(t.Context(), otlpclient.Request{Signal: s, Bytes: b}); err != nil {
+					t.Fatal(err)
+				}
+				items[s] += count
+			}
+		}
+	}
+	return items
+}
+
+// exporters is how many exporters each signal of withQueues has.
+var exporters = map[otlp.Signal]int{otlp.Traces: 2, otlp.Metrics: 1, otlp.Logs: 1, otlp.Profiles: 1}
+
+// While the backend is down requests are acknowledged, and a restart later everything is
+// delivered, to each exporter once.
+func TestQueuesSurviveARestart(t *testing.T) {
+	t.Parallel()
+	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	b.Respond(func(testkit.Call) testkit.Answer { return testkit.Answer{Code: codes.Unavailable} })
+	q := startQueues(t, dir, b, "", "", "traces")
+	items := q.send(t, 5)
+	q.stop(t)
+	b.Respond(nil)
+	q = startQueues(t, dir, b, "", "", "traces")
+	for s, n := range items {
+		b.Wait(t, s, n*exporters[s])
+	}
+	more := q.send(t, 2)
+	for s, n := range more {
+		b.Wait(t, s, (items[s]+n)*exporters[s])
+	}
+	q.stop(t)
+	for s := range items {
+		if got, want := b.Items(s), (items[s]+more[s])*exporters[s]; got != want {
+			t.Errorf("%s: %d items delivered, want %d", s, got, want)
+		}
+	}
+}
+
+// The metrics of the queue, by the Collector's names and ours.
+func TestQueueMetrics(t *testing.T) {
+	t.Parallel()
+	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	b.Respond(func(testkit.Call) testkit.Answer { return testkit.Answer{Code: codes.Unavailable} })
+	q := startQueues(t, dir, b, "", ", queue_size: 4", "traces")
+	r := rand.New(rand.NewPCG(3, 4))
+	client := q.clients(t)["grpc"]
+	request := testkit.Request(r, otlp.Metrics, 3)
+	n, _ := otlp.Check(otlp.Metrics, request)
+	for i := range 6 {
+		_, err := client.Send(t.Context(), otlpclient.Request{Signal: otlp.Metrics, Bytes: request})
+		if (err != nil) != (i >= 4) {
+			t.Errorf("request %d: %v", i, err)
+		}
+		if e, ok := err.(*otlpclient.Error); err != nil && (!ok || !e.Retryable || e.RetryAfter == 0) {
+			t.Errorf("request %d: %v, want one that asks to retry", i, err)
+		}
+	}
+	_, page := fetch(t, q.metrics+"/metrics")
+	for series, want := range map[string]int{
+		`otelcol_exporter_queue_size{data_type="metrics",exporter="otlp",`:                                     4,
+		`otelcol_exporter_queue_capacity{data_type="metrics",exporter="otlp",`:                                 4,
+		`otelcol_exporter_enqueue_failed_metric_points{exporter="otlp"`:                                        2 * n,
+		`otelcol_exporter_queue_held_items{data_type="metrics",exporter="otlp",`:                               4 * n,
+		`otelcol_exporter_queue_items{data_type="metrics",exporter="otlp",pipeline="metrics",state="accepted"`: 4 * n,
+	} {
+		if !hasSeries(page, series, want) {
+			t.Errorf("want %s…} %d; found %q", series, want, linesWith(page, strings.SplitN(series, "{", 2)[0]))
+		}
+	}
+	b.Respond(nil)
+	b.Wait(t, otlp.Metrics, 4*n)
+}
+
+func hasSeries(page, prefix string, value int) bool {
+	for _, line := range strings.Split(page, "\n") {
+		if strings.HasPrefix(line, prefix) && strings.HasSuffix(line, fmt.Sprintf("} %d", value)) {
+			return true
+		}
+	}
+	return false
+}
+
+func linesWith(page, name string) (lines []string) {
+	for _, line := range strings.Split(page, "\n") {
+		if strings.HasPrefix(line, name) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// What is refused for good, or given up, is in the dead letters; the rest goes on.
+func TestDeadLettersOfAQueue(t *testing.T) {
+	t.Parallel()
+	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	b.Respond(func(testkit.Call) testkit.Answer { return testkit.Answer{Code: codes.InvalidArgument, Message: "no"} })
+	q := startQueues(t, dir, b, "", "", "traces")
+	q.send(t, 1)
+	folder := filepath.Join(dir, "penstock", "dead-letters")
+	testkit.Eventually(t, "an answer to each request", func() bool { return len(b.Calls()) >= 10 })
+	q.stop(t)
+	letters := map[string]int{}
+	for s := range exporters {
+		d, err := delivery.OpenDeadLetters(filepath.Join(folder, s.String()), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = d.List(t.Context(), func(l delivery.StoredLetter) bool {
+			r, err := record.Decode(l.Record)
+			if err != nil || !strings.Contains(l.Reason, "no") || codes.Code(l.Code) != codes.InvalidArgument || l.Time.IsZero() || r.Signal != s {
+				t.Errorf("letter %+v, %v", l, err)
+			}
+			letters[l.Destination]++
+			return true
+		})
+		if err := errors.Join(err, d.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]int{"traces/otlp": 2, "traces/otlphttp": 2, "metrics/otlp": 2, "logs/otlphttp": 2, "profiles/otlp": 2}
+	if diff := cmp.Diff(want, letters); diff != "" {
+		t.Errorf("dead letters (-want +got):\n%s", diff)
+	}
+}
+
+// Two services cannot have the same queue.
+func TestQueueIsLocked(t *testing.T) {
+	t.Parallel()
+	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	q := startQueues(t, dir, b, "", "", "traces")
+	cfg, err := LoadFrom(builtins(), Sources{URIs: []string{"yaml:" + fmt.Sprintf(withQueues, b.GRPCEndpoint(), b.HTTPEndpoint(), dir, "", "", "traces")},
+		Set: []string{"service.telemetry.metrics.address=localhost:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(cfg, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Start(t.Context())
+	if want := fmt.Sprintf("by process %d", os.Getpid()); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a second service: %v, want an error with %q", err, want)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	q.stop(t)
+}
