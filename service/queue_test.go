@@ -127,6 +127,30 @@ func TestQueuesSurviveARestart(t *testing.T) {
 	}
 }
 
+// What waits in the queue of a pipeline is delivered when the pipeline has another name.
+func TestQueueOfARenamedPipeline(t *testing.T) {
+	t.Parallel()
+	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	b.Respond(func(testkit.Call) testkit.Answer { return testkit.Answer{Code: codes.Unavailable} })
+	q := startQueues(t, dir, b, "", "", "traces/before")
+	items := q.send(t, 3)
+	q.stop(t)
+	b.Respond(nil)
+	q = startQueues(t, dir, b, "", "", "traces/after")
+	for s, n := range items {
+		b.Wait(t, s, n*exporters[s])
+	}
+	q.stop(t)
+	q = startQueues(t, dir, b, "", "", "traces/after")
+	time.Sleep(50 * time.Millisecond) // nothing is delivered again
+	q.stop(t)
+	for s, n := range items {
+		if got, want := b.Items(s), n*exporters[s]; got != want {
+			t.Errorf("%s: %d items delivered, want %d", s, got, want)
+		}
+	}
+}
+
 // The metrics of the queue, by the Collector's names and ours.
 func TestQueueMetrics(t *testing.T) {
 	t.Parallel()

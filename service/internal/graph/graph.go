@@ -58,6 +58,7 @@ type builder struct {
 
 	exporters  map[*load.Component]pipeline.Consumer
 	queueParts []part
+	leftParts  []part // start after queueParts
 	processors []part
 	observers  map[*load.Component]*obsreport.Processor
 	entries    map[*load.Pipeline]pipeline.Consumer
@@ -85,7 +86,7 @@ func Build(cfg *load.Config, s component.Settings) (*Graph, error) {
 	for _, p := range cfg.Pipelines {
 		b.entry(p)
 	}
-	g.parts = append(g.parts, b.queueParts...)
+	g.parts = append(append(g.parts, b.queueParts...), b.leftParts...)
 	g.parts = append(g.parts, b.processors...)
 	for _, c := range cfg.Components {
 		if c.Kind == component.KindReceiver {

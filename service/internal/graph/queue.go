@@ -73,6 +73,7 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]comp
 	for _, q := range order {
 		direct = append(direct, branch{q, q.names()})
 		b.queueParts = append(b.queueParts, part{fmt.Sprintf("the queue of pipeline %q", p.ID), nil, q})
+		b.leftQueues(q)
 	}
 	return direct
 }
