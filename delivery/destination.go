@@ -40,6 +40,10 @@ type DestinationConfig struct {
 	Timeout time.Duration
 	// InitialBackoff and MaxBackoff are as in Config.
 	InitialBackoff, MaxBackoff time.Duration
+	// Multiplier is how much the mean of waits grows with each failure, 2 if it is below
+	// 1; Randomization is the part by which a wait differs from it at most, a half if nil.
+	Multiplier    float64
+	Randomization *float64
 	// GiveUpAfter is how long a request is tried before it goes to DeadLetters. 0:
 	// forever.
 	GiveUpAfter time.Duration
@@ -151,6 +155,12 @@ func (l *Log) Destination(cfg DestinationConfig) (*Destination, error) {
 	}
 	d := &Destination{cfg: cfg, cursor: cursor, wake: make(chan struct{}, 1),
 		pace: newPace(cfg.InitialBackoff, cfg.MaxBackoff), limit: cfg.MaxInFlight, room: make(chan struct{}), jobs: map[*job]bool{}}
+	if cfg.Multiplier >= 1 {
+		d.pace.factor = cfg.Multiplier
+	}
+	if cfg.Randomization != nil {
+		d.pace.spread = *cfg.Randomization
+	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.stopped, d.stop = context.WithCancel(d.ctx)
 	if err := d.restore(); err != nil {

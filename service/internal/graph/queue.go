@@ -197,7 +197,8 @@ func (q *queue) kept() record.Keep {
 func (q *queue) destination(e queued) delivery.DestinationConfig {
 	c := delivery.DestinationConfig{
 		Name: q.cursor(e.id), Signal: q.pipeline.Signal, Next: e.Sender, MaxInFlight: e.NumConsumers, From: journal.Oldest,
-		InitialBackoff: e.Retry.InitialInterval, MaxBackoff: e.Retry.MaxInterval, DeadLetters: q.dead.Add, Block: e.BlockOnOverflow,
+		InitialBackoff: e.Retry.InitialInterval, MaxBackoff: e.Retry.MaxInterval,
+		Multiplier: e.Retry.Multiplier, Randomization: &e.Retry.RandomizationFactor, DeadLetters: q.dead.Add, Block: e.BlockOnOverflow,
 		Memory: q.settings.Memory, Observer: e.Observer, Logger: q.settings.OrDefaults().Logger.With(slog.String("exporter", e.id)),
 	}
 	switch {
