@@ -39,7 +39,7 @@ var floors = [][]string{
 
 // aside are packages that nothing in the product imports: tools and helpers of
 // tests. They may import what they like.
-var aside = []string{"internal/test/amplify", "internal/test/badinput", "internal/test/badinput/run", "internal/test/testkit", "internal/test/tlstest", "internal/test/hostile", "internal/test/floors", "internal/test/host"}
+var aside = []string{"internal/test/amplify", "internal/test/badinput", "internal/test/badinput/run", "internal/test/testkit", "internal/test/tlstest", "internal/test/hostile", "internal/test/floors", "internal/test/host", "internal/test/kills"}
 
 func floorOf(pkg string) (int, bool) {
 	for i, f := range floors {

@@ -26,6 +26,9 @@ type BackendConfig struct {
 	// CountOnly drops the bytes without checking them, for tests under load. Items
 	// stays 0.
 	CountOnly bool
+	// Took gets each request that is accepted, before the answer is sent. With it the
+	// Backend keeps none, for tests that run long.
+	Took func(Call)
 }
 
 // Call is one request that reached a Backend.
@@ -51,6 +54,7 @@ type Call struct {
 // and one for HTTP. It keeps what it receives and answers as the test says.
 type Backend struct {
 	countOnly bool
+	took      func(Call)
 	cert      *tls.Certificate
 	ca        []byte
 
@@ -77,7 +81,7 @@ type servers struct {
 // NewBackend starts a backend. The end of the test stops it.
 func NewBackend(t testing.TB, cfg BackendConfig) *Backend {
 	t.Helper()
-	b := &Backend{countOnly: cfg.CountOnly, grpcAddr: "127.0.0.1:0", httpAddr: "127.0.0.1:0"}
+	b := &Backend{countOnly: cfg.CountOnly, took: cfg.Took, grpcAddr: "127.0.0.1:0", httpAddr: "127.0.0.1:0"}
 	if cfg.TLS {
 		authority := tlstest.New(t)
 		b.cert, b.ca = &authority.Server("127.0.0.1").Certificates[0], authority.PEM
@@ -208,6 +212,12 @@ func (b *Backend) receive(ctx context.Context, c Call, request []byte) Answer {
 		case <-ended.Done():
 			c.Answer.HangUp = true
 		}
+	}
+	if b.took != nil {
+		if c.Answer.Kept() {
+			b.took(c)
+		}
+		return c.Answer
 	}
 	b.mu.Lock()
 	b.calls = append(b.calls, c)

@@ -1,0 +1,291 @@
+// Package kills has a test that kills the real program again and again while it is
+// loaded, and compares what was acknowledged with what arrived.
+//
+//	go test ./internal/test/kills -kills 1000 -timeout 2h -v
+package kills
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	logs "go.opentelemetry.io/proto/otlp/logs/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpclient"
+)
+
+var (
+	kills   = flag.Int("kills", 8, "how often the program is killed")
+	clients = flag.Int("clients", 8, "how many clients send at the same time")
+)
+
+// consumers is num_consumers: how many requests can be in flight when the program ends.
+const consumers = 4
+
+const configuration = `
+receivers:
+  otlp: {protocols: {grpc: {endpoint: "%[1]s"}}}
+exporters:
+  otlp:
+    endpoint: "%[2]s"
+    tls: {insecure: true}
+    compression: none
+    timeout: 2s
+    retry_on_failure: {initial_interval: 20ms, max_interval: 200ms}
+    sending_queue: {storage: file_storage, num_consumers: 4}
+extensions:
+  file_storage: {directory: "%[3]s", max_size: 1000000000}
+service:
+  extensions: [file_storage]
+  telemetry: {metrics: {level: none}, logs: {level: error}}
+  pipelines:
+    logs: {receivers: [otlp], exporters: [otlp]}
+`
+
+// books are what the test knows of each record, by its number.
+type books struct {
+	next         atomic.Int64
+	mu           sync.Mutex
+	acknowledged map[int64]bool
+	delivered    map[int64]int
+	recent       [][]int64 // the latest requests that the backend took
+	duplicates   int
+	allowed      int
+}
+
+// take is the backend's: it counts a request.
+func (b *books) take(request []byte) {
+	var r collogs.ExportLogsServiceRequest
+	if err := proto.Unmarshal(request, &r); err != nil {
+		panic(err)
+	}
+	var numbers []int64
+	for _, rl := range r.ResourceLogs {
+		for _, sl := range rl.ScopeLogs {
+			for _, l := range sl.LogRecords {
+				numbers = append(numbers, l.Body.GetIntValue())
+			}
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, n := range numbers {
+		if b.delivered[n]++; b.delivered[n] > 1 {
+			b.duplicates++
+		}
+	}
+	b.recent = append(b.recent, numbers)
+	if len(b.recent) > consumers {
+		b.recent = b.recent[1:]
+	}
+}
+
+// killed allows for what may have been in flight: the latest requests.
+func (b *books) killed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.recent {
+		b.allowed += len(r)
+	}
+}
+
+// request is a request with n new records.
+func (b *books) request(n int) (numbers []int64, body []byte) {
+	scope := &logs.ScopeLogs{}
+	for range n {
+		number := b.next.Add(1)
+		numbers = append(numbers, number)
+		scope.LogRecords = append(scope.LogRecords, &logs.LogRecord{Body: &common.AnyValue{Value: &common.AnyValue_IntValue{IntValue: number}},
+			SeverityText: "INFO", TimeUnixNano: uint64(time.Now().UnixNano())})
+	}
+	body, err := proto.Marshal(&collogs.ExportLogsServiceRequest{ResourceLogs: []*logs.ResourceLogs{{ScopeLogs: []*logs.ScopeLogs{scope}}}})
+	if err != nil {
+		panic(err)
+	}
+	return numbers, body
+}
+
+// send sends until ctx ends, through all kills.
+func (b *books) send(ctx context.Context, t *testing.T, address string, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 1))
+	settings := config.DefaultGRPCClient()
+	settings.Endpoint = "http://" + address
+	client, err := otlpclient.NewGRPC(settings, 3*time.Second)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer client.Close()
+	for ctx.Err() == nil {
+		numbers, body := b.request(1 + r.IntN(20))
+		if _, err := client.Send(ctx, otlpclient.Request{Signal: otlp.Logs, Bytes: body}); err != nil {
+			time.Sleep(2 * time.Millisecond)
+			continue
+		}
+		b.mu.Lock()
+		for _, n := range numbers {
+			b.acknowledged[n] = true
+		}
+		b.mu.Unlock()
+	}
+}
+
+// program is the binary under test.
+type program struct {
+	t            *testing.T
+	path, config string
+	address      string
+	cmd          *exec.Cmd
+	output       bytes.Buffer
+}
+
+// start starts the program and waits until it listens.
+func (p *program) start() {
+	p.t.Helper()
+	p.cmd = exec.Command(p.path, "--config", p.config)
+	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		if c, err := net.Dial("tcp", p.address); err == nil {
+			c.Close()
+			return
+		}
+		if time.Since(begin) > 20*time.Second {
+			p.t.Fatalf("the program does not listen: %.2000s", p.output.String())
+		}
+	}
+}
+
+// stop ends the program with a signal.
+func (p *program) stop(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatalf("the program ended by itself: %v: %.2000s", err, p.output.String())
+	}
+	_ = p.cmd.Wait() // a killed program has no success
+}
+
+// misbehave makes the backend fail in one way for one life of the program: three of four
+// lives have one that works.
+func misbehave(b *testkit.Backend, r *rand.Rand) {
+	answers := []testkit.Answer{
+		{Code: codes.Unavailable}, {HangUp: true}, {Delay: 5 * time.Second, Code: codes.Unavailable}, {Code: codes.ResourceExhausted, RetryAfter: 50 * time.Millisecond},
+	}
+	if r.IntN(4) > 0 {
+		b.Respond(nil)
+		return
+	}
+	bad, share := answers[r.IntN(len(answers))], 1+r.IntN(10)
+	var calls atomic.Int64
+	b.Respond(func(testkit.Call) testkit.Answer {
+		if int(calls.Add(1))%10 < share {
+			return bad
+		}
+		return testkit.Answer{}
+	})
+}
+
+func TestKills(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and kills the program")
+	}
+	dir := t.TempDir()
+	p := &program{t: t, path: filepath.Join(dir, "penstock"), config: filepath.Join(dir, "penstock.yaml"), address: freeAddress(t)}
+	build := exec.Command("go", "build", "-o", p.path, "github.com/penstock-telemetry/penstock/cmd/penstock")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the program: %v: %s", err, out)
+	}
+	b := &books{acknowledged: map[int64]bool{}, delivered: map[int64]int{}}
+	backend := testkit.NewBackend(t, testkit.BackendConfig{Took: func(c testkit.Call) { b.take(c.Bytes) }})
+	text := fmt.Sprintf(configuration, p.address, backend.GRPCEndpoint(), filepath.Join(dir, "storage"))
+	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	var senders sync.WaitGroup
+	for i := range *clients {
+		senders.Go(func() { b.send(ctx, t, p.address, uint64(i)) })
+	}
+	p.start()
+	for i := range *kills {
+		misbehave(backend, r)
+		time.Sleep(time.Duration(20+r.IntN(600)) * time.Millisecond)
+		p.stop(syscall.SIGKILL)
+		b.killed()
+		p.start()
+		if (i+1)%50 == 0 {
+			b.report(t, i+1)
+		}
+	}
+	cancel()
+	senders.Wait()
+	backend.Respond(nil)
+	b.settle(t)
+	p.stop(syscall.SIGTERM)
+	b.report(t, *kills)
+	if b.duplicates > b.allowed {
+		t.Errorf("%d records arrived twice, %d were in flight", b.duplicates, b.allowed)
+	}
+}
+
+// settle waits until everything that was acknowledged has arrived.
+func (b *books) settle(t *testing.T) {
+	t.Helper()
+	missing := 0
+	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(50 * time.Millisecond) {
+		if missing = b.missing(); missing == 0 {
+			return
+		}
+	}
+	t.Errorf("%d records were acknowledged and did not arrive", missing)
+}
+
+func (b *books) missing() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for number := range b.acknowledged {
+		if b.delivered[number] == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *books) report(t *testing.T, kills int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t.Logf("%d kills: %d records acknowledged, %d arrived, %d of them again (%.1f for each kill; %d were in flight)",
+		kills, len(b.acknowledged), len(b.delivered), b.duplicates, float64(b.duplicates)/float64(max(kills, 1)), b.allowed)
+}
+
+// freeAddress is an address that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
