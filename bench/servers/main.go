@@ -27,6 +27,7 @@ type scenario struct {
 	Items       int    // spans in each request
 	Requests    int    // in each round
 	Relay       bool   // forward to a discarding server instead of nop
+	Queue       bool   // with a queue on disk in between
 	// Target is the maximum that the ratio should have; 0 means none.
 	Target float64
 }
@@ -35,6 +36,9 @@ var scenarios = []scenario{
 	{Name: "gRPC ×1000 → nop", Transport: "grpc", Items: 1000, Requests: 3000, Target: 2.2},
 	{Name: "gRPC ×10 → nop", Transport: "grpc", Items: 10, Requests: 30000, Target: 1.25},
 	{Name: "gRPC ×1000 → OTLP → sink", Transport: "grpc", Items: 1000, Requests: 2000, Relay: true, Target: 3.5},
+	{Name: "gRPC ×1000 → queue → OTLP → sink", Transport: "grpc", Items: 1000, Requests: 2000, Relay: true, Queue: true},
+	{Name: "gRPC ×10 → OTLP → sink", Transport: "grpc", Items: 10, Requests: 20000, Relay: true},
+	{Name: "gRPC ×10 → queue → OTLP → sink", Transport: "grpc", Items: 10, Requests: 20000, Relay: true, Queue: true},
 	{Name: "HTTP ×1000 → nop", Transport: "http", Items: 1000, Requests: 3000},
 	{Name: "HTTP gzip ×1000 → nop", Transport: "http", Compression: "gzip", Items: 1000, Requests: 1000},
 	{Name: "HTTP zstd ×1000 → nop", Transport: "http", Compression: "zstd", Items: 1000, Requests: 1000},
@@ -99,13 +103,13 @@ func run(rounds, scale, conns int, only string, asJSON bool) error {
 }
 
 func printTable(rs []result) {
-	fmt.Printf("%-28s %12s %12s %10s %7s %15s %7s %9s\n", "scenario", "penstock", "discard", "per span", "ratio", "min … max", "target", "peak RSS")
+	fmt.Printf("%-33s %12s %12s %10s %7s %15s %7s %9s\n", "scenario", "penstock", "discard", "per span", "ratio", "min … max", "target", "peak RSS")
 	for _, r := range rs {
 		target := ""
 		if r.Target > 0 {
 			target = fmt.Sprintf("≤%.2f×", r.Target)
 		}
-		fmt.Printf("%-28s %9.1f µs %9.1f µs %7.3f µs %6.2f× %6.2f … %5.2f× %7s %5.1f MiB\n",
+		fmt.Printf("%-33s %9.1f µs %9.1f µs %7.3f µs %6.2f× %6.2f … %5.2f× %7s %5.1f MiB\n",
 			r.Scenario, r.PenstockMicros, r.DiscardMicros, r.MicrosPerItem, r.Ratio, r.RatioMin, r.RatioMax, target, r.PenstockRSS)
 	}
 	fmt.Println("\nCPU time of the server's process for each request (user and system); ratio: penstock to a grpc-go server that discards the same bytes, median of the rounds.")
@@ -163,6 +167,11 @@ func round(p *process, sc scenario, conns int) (float64, error) {
 	}
 	if err := load(p, sc, conns); err != nil {
 		return 0, err
+	}
+	if sc.Queue {
+		if err := p.awaitIdle(); err != nil {
+			return 0, err
+		}
 	}
 	after, err := p.cpu()
 	return (after - before).Seconds() * 1e6 / float64(sc.Requests), err

@@ -66,14 +66,20 @@ func start(bin string) (*process, error) {
 // startPenstock starts penstock with the configuration of a scenario.
 func startPenstock(bins binaries, confDir string, sc scenario) (*process, error) {
 	p := &process{grpc: freeAddr(), http: freeAddr()}
-	exporter, name := "nop: {}", "nop"
+	exporter, name, extensions, enabled := "nop: {}", "nop", "", ""
 	if sc.Relay {
 		sink, err := start(bins.discard)
 		if err != nil {
 			return nil, err
 		}
 		p.below = sink
-		exporter = fmt.Sprintf("otlp: {endpoint: %q, compression: none, tls: {insecure: true}}", sink.grpc)
+		queue := ""
+		if sc.Queue {
+			queue = ", sending_queue: {storage: file_storage}"
+			extensions = fmt.Sprintf("extensions: {file_storage: {directory: %q}}", filepath.Join(confDir, "storage"))
+			enabled = "extensions: [file_storage]"
+		}
+		exporter = fmt.Sprintf("otlp: {endpoint: %q, compression: none, tls: {insecure: true}%s}", sink.grpc, queue)
 		name = "otlp"
 	}
 	conf := fmt.Sprintf(`
@@ -82,11 +88,13 @@ receivers:
     protocols: {grpc: {endpoint: %q}, http: {endpoint: %q}}
 exporters:
   %s
+%s
 service:
+  %s
   telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %s}}}}]}}
   pipelines:
     traces: {receivers: [otlp], exporters: [%s]}
-`, p.grpc, p.http, exporter, port(freeAddr()), name)
+`, p.grpc, p.http, exporter, extensions, enabled, port(freeAddr()), name)
 	if err := os.MkdirAll(confDir, 0o755); err != nil {
 		return nil, err
 	}
@@ -180,4 +188,21 @@ func (p *process) peakRSS() float64 {
 		}
 	}
 	return 0
+}
+
+// awaitIdle waits until the process has used no CPU time worth mentioning for a while:
+// what it has queued is delivered.
+func (p *process) awaitIdle() error {
+	last, err := p.cpu()
+	for still := 0; err == nil && still < 4; {
+		time.Sleep(50 * time.Millisecond)
+		var now time.Duration
+		if now, err = p.cpu(); now-last <= 10*time.Millisecond {
+			still++
+		} else {
+			still = 0
+		}
+		last = now
+	}
+	return err
 }
