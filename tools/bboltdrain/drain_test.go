@@ -94,7 +94,7 @@ func checkReport(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	for name, content := range contents(t, dir) {
-		if want := fmt.Sprintf("%s (%d bytes)", name, len(content)); !strings.Contains(log.String(), want) {
+		if want := fmt.Sprintf("%s (%d bytes, 9 requests)", name, len(content)); !strings.Contains(log.String(), want) {
 			t.Errorf("%s is missing in %s", want, log.String())
 		}
 	}
