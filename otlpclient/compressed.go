@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"sync"
 	"weak"
 
@@ -87,9 +88,7 @@ func (f *compressed) request(ctx context.Context, r Request) (*outgoing, error) 
 	key := weak.Make(&o.bytes)
 	o.key = key
 	o.lease = &lease{done: func() {
-		f.mu.Lock()
-		delete(f.inGRPC, key)
-		f.mu.Unlock()
+		f.ended(key)
 		to.release()
 		if r.Done != nil {
 			r.Done()
@@ -157,10 +156,43 @@ func (f *compressed) Get(n int) *[]byte {
 	return bufpool.Get(n)
 }
 
+// afterEnd takes the place of a lease that ended while gRPC had the bytes.
+var afterEnd = func() *lease {
+	l := &lease{}
+	l.ended.Store(true)
+	return l
+}()
+
+// ended notes that a lease has ended before gRPC has returned the bytes, if it has them:
+// its connection ended. gRPC may return them later, and they must not get into the pool a
+// second time. If it does not return them, they are forgotten with the request.
+func (f *compressed) ended(key weak.Pointer[[]byte]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.inGRPC[key] == nil {
+		return
+	}
+	b := key.Value()
+	if b == nil {
+		delete(f.inGRPC, key)
+		return
+	}
+	f.inGRPC[key] = afterEnd
+	runtime.AddCleanup(b, f.forget, key)
+}
+
+func (f *compressed) forget(key weak.Pointer[[]byte]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.inGRPC, key)
+}
+
 // Put implements mem.BufferPool.
 func (f *compressed) Put(b *[]byte) {
+	key := weak.Make(b)
 	f.mu.Lock()
-	l := f.inGRPC[weak.Make(b)]
+	l := f.inGRPC[key]
+	delete(f.inGRPC, key)
 	f.mu.Unlock()
 	if l != nil {
 		l.end()

@@ -31,10 +31,10 @@ func (e *Extension) report() {
 	for _, f := range found {
 		total += f.size
 		if len(names) < maxReported {
-			names = append(names, fmt.Sprintf("%s (%d bytes)", f.name, f.size))
+			names = append(names, f.String())
 		}
 	}
-	e.log.Warn("the directory has files of the Collector's file_storage, which may hold data that it has not delivered; they are neither read nor deleted; tools/bboltdrain sends what is in them",
+	e.log.Warn("the directory has files of the Collector's file_storage, which may hold data that it has not delivered; they are not changed and never deleted; tools/bboltdrain sends what is in them",
 		"directory", e.cfg.Directory, "files", len(found), "bytes", total, "names", names)
 }
 
@@ -42,6 +42,16 @@ func (e *Extension) report() {
 type bboltFile struct {
 	name string
 	size int64
+	// requests is the number of those that were not delivered; -1 means that it is
+	// unknown, or that the file is not a queue.
+	requests int64
+}
+
+func (f bboltFile) String() string {
+	if f.requests < 0 {
+		return fmt.Sprintf("%s (%d bytes)", f.name, f.size)
+	}
+	return fmt.Sprintf("%s (%d bytes, %d requests)", f.name, f.size, f.requests)
 }
 
 // findBbolt returns the files of bbolt in a directory, by name. It opens files for
@@ -56,12 +66,12 @@ func findBbolt(dir string) (found []bboltFile, err error) {
 		if !entry.Type().IsRegular() {
 			continue // to open a pipe would block
 		}
-		size, ok, err := readBbolt(filepath.Join(dir, entry.Name()))
+		file, ok, err := readBbolt(filepath.Join(dir, entry.Name()))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 		if ok {
-			found = append(found, bboltFile{entry.Name(), size})
+			found = append(found, file)
 		}
 	}
 	return found, errors.Join(errs...)
@@ -72,38 +82,48 @@ func findBbolt(dir string) (found []bboltFile, err error) {
 var bboltPages = []int64{0, 4 << 10, 8 << 10, 16 << 10, 64 << 10}
 
 // readBbolt reports whether a file is one of bbolt.
-func readBbolt(path string) (size int64, ok bool, err error) {
+func readBbolt(path string) (file bboltFile, ok bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, false, err
+		return file, false, err
 	}
 	defer f.Close() // nothing was written
 	info, err := f.Stat()
 	if err != nil {
-		return 0, false, err
+		return file, false, err
 	}
 	for _, at := range bboltPages {
 		meta, err := isMeta(f, at)
 		if err != nil {
-			return 0, false, fmt.Errorf("read %s: %w", path, err)
+			return file, false, fmt.Errorf("read %s: %w", path, err)
 		}
 		if meta {
-			return info.Size(), true, nil
+			return bboltFile{filepath.Base(path), info.Size(), requestsIn(f)}, true, nil
 		}
 	}
-	return 0, false, nil
+	return file, false, nil
 }
+
+// requestsIn returns bboltFile.requests.
+func requestsIn(f io.ReaderAt) int64 {
+	n, err := queueSize(f)
+	if err != nil || n > 1<<62 {
+		return -1
+	}
+	return int64(n)
+}
+
+const bboltMagic = 0xED0CDAED
 
 // isMeta reports whether a meta page begins at an offset: after the header of 16 bytes the
 // magic number, in the byte order of the machine.
 func isMeta(f io.ReaderAt, at int64) (bool, error) {
-	const header, magic = 16, 0xED0CDAED
 	var b [4]byte
-	if _, err := f.ReadAt(b[:], at+header); errors.Is(err, io.EOF) {
+	if _, err := f.ReadAt(b[:], at+pageHeader); errors.Is(err, io.EOF) {
 		return false, nil
 	} else if err != nil {
 		return false, err
 	}
 	orders := []binary.ByteOrder{binary.LittleEndian, binary.BigEndian}
-	return slices.ContainsFunc(orders, func(o binary.ByteOrder) bool { return o.Uint32(b[:]) == magic }), nil
+	return slices.ContainsFunc(orders, func(o binary.ByteOrder) bool { return o.Uint32(b[:]) == bboltMagic }), nil
 }

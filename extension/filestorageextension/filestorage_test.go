@@ -2,6 +2,7 @@ package filestorageextension
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -186,6 +187,7 @@ func TestFilesOfTheCollectorAreReported(t *testing.T) {
 		"exporter_otlp__traces":    bboltContent(4096, binary.LittleEndian, true, true),
 		"exporter_otlp_b_logs":     bboltContent(4096, binary.LittleEndian, false, true), // the first page is torn
 		"exporter_otlp_c_logs":     bboltContent(65536, binary.LittleEndian, false, true),
+		"exporter_otlp_d_metrics":  bboltFileOf(t, "large"),
 		"receiver_filelog_":        bboltContent(4096, binary.BigEndian, true, true),
 		"0000000000000001-ab.seg":  make([]byte, 10_000),
 		"LOCK":                     []byte("1\n"),
@@ -204,7 +206,8 @@ func TestFilesOfTheCollectorAreReported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `files=4 bytes=311296 names="[exporter_otlp__traces (16384 bytes) exporter_otlp_b_logs (16384 bytes) exporter_otlp_c_logs (262144 bytes) receiver_filelog_ (16384 bytes)]"`
+	large := len(files["exporter_otlp_d_metrics"])
+	want := fmt.Sprintf(`files=5 bytes=%d names="[exporter_otlp__traces (16384 bytes) exporter_otlp_b_logs (16384 bytes) exporter_otlp_c_logs (262144 bytes) exporter_otlp_d_metrics (%d bytes, 2003 requests) receiver_filelog_ (16384 bytes)]"`, 311296+large, large)
 	if !strings.Contains(log, "level=WARN") || !strings.Contains(log, want) || strings.Count(log, "\n") != 1 {
 		t.Errorf("logged %s, want %s", log, want)
 	}
