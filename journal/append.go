@@ -95,6 +95,9 @@ func (j *Journal) prepare(r Record) (*pending, error) {
 	if length > j.opts.MaxRecordBytes {
 		return nil, fmt.Errorf("append a record of %d bytes: %w: at most %d", length, ErrTooLarge, j.opts.MaxRecordBytes)
 	}
+	if segment.HeaderSize+segment.RecordHeaderSize+length+segment.SealSize+8 > j.opts.MaxBytes {
+		return nil, fmt.Errorf("append a record of %d bytes: %w: the journal is bound to %d", length, ErrTooLarge, j.opts.MaxBytes)
+	}
 	p := &pending{parts: r.Parts, done: make(chan error, 1),
 		record: segment.Record{Stored: uint32(length), Length: uint32(length), Tag: r.Tag, Units: r.Units}}
 	if j.opts.Compress {

@@ -189,7 +189,7 @@ func (j *Journal) dropFirst(why string) (dropped bool, err error) {
 	s := j.segments[0]
 	for _, name := range sortedNames(j.cursors) {
 		c := j.cursors[name]
-		missed := c.pass(span{c.low, s.next, c.base, s.end})
+		missed := c.settle(span{c.low, s.next, c.base, s.end})
 		c.dropped = c.dropped.plus(missed)
 		if missed.Records > 0 {
 			j.opts.Logger.Warn("records of the journal were dropped: "+why, slog.String("cursor", name), slog.String("segment", s.name),

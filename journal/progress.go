@@ -51,7 +51,11 @@ const (
 	slotMarker     = "PSP1"
 	stateVersion   = 1
 	progressPrefix = "progress-"
-	// maxCursors is how many fit into a slot with the most that each can have.
+	// maxState bounds what is read of a slot: more than maxCursors can have.
+	maxState = 4 << 20
+	// maxCursors is how many fit into a slot with the most that each can have, at half
+	// of the length that numbers can have. Beyond that the file is replaced by a larger
+	// one.
 	maxCursors = slotSize / (MaxCursorName + MaxCursorState + maxGaps*6*binary.MaxVarintLen64/2 + 200)
 )
 
@@ -204,13 +208,15 @@ func (p *progress) replace(fs vfs.FS, b []byte) (err error) {
 		return fmt.Errorf("create the file of the progress: %w", err)
 	}
 	fresh := progress{file: file, slot: p.slot, gen: p.gen, written: 1, synced: 2}
-	if err := fresh.write(b, true); err != nil {
+	err = fresh.write(b, true)
+	p.gen = fresh.gen // also if it failed: what was written of it may be found beside the next
+	if err != nil {
 		return fmt.Errorf("write the file of the progress: %w", err)
 	}
 	if err := fs.SyncDir("."); err != nil {
 		return fmt.Errorf("sync the folder: %w", err)
 	}
-	p.file, p.name, p.gen, p.written, p.synced, p.dirty = file, name, fresh.gen, fresh.written, fresh.synced, false
+	p.file, p.name, p.written, p.synced, p.dirty = file, name, fresh.written, fresh.synced, false
 	if old != "" {
 		_ = fs.Remove(old) // Open removes what is left
 	}
@@ -383,13 +389,12 @@ func readSlots(fs vfs.FS, name string, size int64) (newest state, slot int, gene
 		return newest, slot, 0, err
 	}
 	defer file.Close()
-	buf := make([]byte, min(size, slotSize))
 	for i := range slots {
-		n, err := readSome(file, buf, int64(i)*size)
+		b, err := readSlot(file, int64(i)*size, size)
 		if err != nil {
 			return newest, slot, 0, err
 		}
-		s, gen, err := parseSlot(buf[:n])
+		s, gen, err := parseSlot(b)
 		if errors.Is(err, segment.ErrVersion) {
 			return newest, slot, 0, err
 		}
@@ -398,6 +403,19 @@ func readSlots(fs vfs.FS, name string, size int64) (newest state, slot int, gene
 		}
 	}
 	return newest, slot, generation, nil
+}
+
+// readSlot reads what a slot of size bytes at off has: as much as its head tells, and no
+// more than there can be.
+func readSlot(file vfs.File, off, size int64) ([]byte, error) {
+	head := make([]byte, slotHead)
+	n, err := readSome(file, head, off)
+	if err != nil || n < slotHead {
+		return nil, err
+	}
+	b := make([]byte, min(slotHead+int64(binary.LittleEndian.Uint32(head[16:])), size, maxState))
+	n, err = readSome(file, b, off)
+	return b[:n], err
 }
 
 // readSome reads up to the end of the file, and tries again: an error may be of the moment.
