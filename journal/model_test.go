@@ -56,8 +56,9 @@ type model struct {
 	records map[uint64]modelRecord
 	cursors map[string]modelCursor
 	past    []map[string]modelCursor
-	number  int          // of payloads
-	unclear map[int]bool // numbers of records that were refused: they may be there after Open
+	number  int             // of payloads
+	unclear map[int]bool    // numbers of records that were refused: they may be there after Open
+	adopted map[uint64]bool // those that were there: after a power cut they may not be any more
 	failing bool
 	full    bool
 }
@@ -90,7 +91,7 @@ func runModel(t *rapid.T, first uint64) {
 	if rapid.Bool().Draw(t, "drop oldest") {
 		o.WhenFull = DropOldest
 	}
-	m := &model{t: t, fs: vfs.NewMem(capacity), opts: o, next: first, records: map[uint64]modelRecord{}, cursors: map[string]modelCursor{}, unclear: map[int]bool{}}
+	m := &model{t: t, fs: vfs.NewMem(capacity), opts: o, next: first, records: map[uint64]modelRecord{}, cursors: map[string]modelCursor{}, unclear: map[int]bool{}, adopted: map[uint64]bool{}}
 	m.past = []map[string]modelCursor{{}}
 	m.start(false)
 	defer func() { m.j.Close() }()
@@ -153,6 +154,7 @@ func (m *model) adopt() {
 				m.t.Fatalf("record %d (number %d) was not appended; the next is %d", r.Sequence, number, m.next)
 			}
 			delete(m.unclear, number)
+			m.adopted[m.next] = true
 			m.appended(number, r.Stored)
 		}
 	}
@@ -248,6 +250,12 @@ func (m *model) check(t *rapid.T) {
 	m.dropped()
 	if reason := m.differs(m.cursors); reason != "" {
 		t.Fatal(reason)
+	}
+	m.j.mu.Lock()
+	dirty := m.j.progressDirty
+	m.j.mu.Unlock()
+	if !dirty && !m.j.progress.isDirty() {
+		m.durable()
 	}
 	if used := m.j.Stats().Bytes; used > m.opts.MaxBytes {
 		t.Fatalf("%d bytes are used, at most %d", used, m.opts.MaxBytes)
@@ -359,14 +367,13 @@ func (m *model) take(t *rapid.T) {
 		return
 	}
 	c := m.open[name]
-	want, some := uint64(0), false
-	for _, sequence := range m.cursors[name].held { // in order, and nothing twice in a life
-		if sequence > m.last[name] {
-			want, some = sequence, true
-			break
-		}
-	}
 	e, ok, err := c.TryNext(ctx)
+	want, some := m.expected(name)
+	for some && m.adopted[want] && err == nil && (!ok || e.Sequence > want) { // it was refused, and now it is lost
+		m.changed(m.before())
+		m.acknowledge(name, want)
+		want, some = m.expected(name)
+	}
 	if err != nil || ok != some || ok && e.Sequence != want {
 		t.Fatalf("next: %d, %v, %v; want %d, %v", e.Sequence, ok, err, want, some)
 	}
@@ -380,14 +387,29 @@ func (m *model) take(t *rapid.T) {
 	m.out[name] = append(m.out[name], e)
 }
 
+// expected is the next record of a cursor: in order, and nothing twice in a life.
+func (m *model) expected(name string) (sequence uint64, some bool) {
+	for _, sequence := range m.cursors[name].held {
+		if sequence > m.last[name] {
+			return sequence, true
+		}
+	}
+	return 0, false
+}
+
+// acknowledge takes a record out of the list of a cursor.
+func (m *model) acknowledge(name string, sequence uint64) {
+	c := m.cursors[name]
+	c.held = slices.DeleteFunc(slices.Clone(c.held), func(q uint64) bool { return q == sequence })
+	m.cursors[name] = c
+}
+
 func (m *model) settle(name string, entries ...Entry) {
 	m.dropped()
-	before, c := m.before(), m.cursors[name]
+	m.changed(m.before())
 	for _, e := range entries {
-		c.held = slices.DeleteFunc(slices.Clone(c.held), func(q uint64) bool { return q == e.Sequence })
+		m.acknowledge(name, e.Sequence)
 	}
-	m.cursors[name] = c
-	m.changed(before)
 	m.open[name].Ack(entries...)
 }
 
@@ -502,9 +524,11 @@ func (m *model) fail(t *rapid.T) {
 	kind := rapid.SampledFrom([]vfs.Kind{vfs.OpSync, vfs.OpWrite, vfs.OpCreate, vfs.OpRemove, vfs.OpSyncDir, vfs.OpPreallocate, vfs.OpTruncate, vfs.OpRename}).Draw(t, "kind")
 	fault := rapid.SampledFrom([]error{syscall.EIO, syscall.EROFS, syscall.ENOSPC, vfs.Short{Err: syscall.EIO}}).Draw(t, "fault")
 	part := rapid.SampledFrom([]string{"", suffix, progressPrefix}).Draw(t, "files")
+	times := int64(rapid.SampledFrom([]int{1, 2, 1 << 30}).Draw(t, "times"))
 	m.failing = true
+	var n atomic.Int64
 	m.fs.Inject(func(op vfs.Op) error {
-		if op.Kind == kind && strings.Contains(op.Name, part) {
+		if op.Kind == kind && strings.Contains(op.Name, part) && n.Add(1) <= times {
 			return fault
 		}
 		return nil

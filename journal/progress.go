@@ -292,6 +292,9 @@ func parseSlot(b []byte) (s state, generation uint64, err error) {
 	return s, binary.LittleEndian.Uint64(b[8:]), err
 }
 
+// minCursor is the least length of a cursor.
+const minCursor = 12
+
 // parseState reads a body.
 func parseState(b []byte) (s state, err error) {
 	r := reader{b: b}
@@ -299,10 +302,10 @@ func parseState(b []byte) (s state, err error) {
 		return s, fmt.Errorf("%w: format %d, this one reads %d", segment.ErrVersion, v, stateVersion)
 	}
 	s.nextNum, s.next, s.totals, s.atRisk = r.uint(), r.uint(), r.totals(), r.uint()
-	for range r.count(1) {
+	for n := r.count(minCursor); n > 0 && !r.bad; n-- {
 		c := cursorState{name: string(r.bytes())}
 		c.low, c.base = r.uint(), r.totals()
-		for range r.count(6) {
+		for n := r.count(6); n > 0 && !r.bad; n-- {
 			g := span{from: r.uint(), to: r.uint(), begin: r.totals(), end: r.totals()}
 			if last := len(c.gaps) - 1; g.from >= g.to || g.from <= c.low || last >= 0 && g.from <= c.gaps[last].to {
 				r.fail()
