@@ -107,7 +107,8 @@ type Options struct {
 	// negative: nothing.
 	ReserveBytes int64
 	// MaxAge is how long a record is kept that not all cursors have acknowledged. Whole
-	// segments go, when their newest record is older. Zero: forever.
+	// segments go, when the next one was begun so long ago; the newest segment stays.
+	// Zero: forever.
 	MaxAge time.Duration
 	// WhenFull says what happens at MaxBytes and ReserveBytes.
 	WhenFull Full
