@@ -72,6 +72,7 @@ type progress struct {
 	dirty   bool // something is newer than what is durable
 	closed  bool
 	failing bool // and that was logged
+	buf     []byte
 }
 
 // state is what the progress has.
@@ -141,7 +142,8 @@ func (j *Journal) noteProgress() { _ = j.saveProgress(false) }
 // save writes to the open file, or to a fresh one if that fails.
 func (p *progress) save(j *Journal, durable bool) error {
 	p.dirty = true
-	b := j.snapshot().append(make([]byte, slotHead, 1024))
+	b := j.snapshot().append(append(p.buf[:0], make([]byte, slotHead)...))
+	p.buf = b
 	if int64(len(b)) > p.slot {
 		p.slot = int64(2 * len(b))
 	} else if p.file != nil {
