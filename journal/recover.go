@@ -56,7 +56,7 @@ func (j *Journal) readSegments(list []vfs.Info) (unsealed, empty []*seg, err err
 			found = append(found, &seg{name: info.Name, number: number, id: id, size: info.Size, uncertain: math.MaxUint64})
 		}
 	}
-	slices.SortFunc(found, func(a, b *seg) int { return cmp.Compare(a.number, b.number) })
+	slices.SortFunc(found, compareNumbers)
 	limit, totals := uint64(math.MaxUint64), segment.Totals{}
 	for _, s := range slices.Backward(found) {
 		j.nextNum = max(j.nextNum, s.number+1)
@@ -77,6 +77,8 @@ func (j *Journal) readSegments(list []vfs.Info) (unsealed, empty []*seg, err err
 	}
 	return unsealed, empty, nil
 }
+
+func compareNumbers(a, b *seg) int { return cmp.Compare(a.number, b.number) }
 
 // readSegment fills in s. Records from the sequence limit on do not count, where the
 // totals are those of limit.
