@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -378,6 +379,91 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	if list, _ := filepath.Glob(filepath.Join(dir, "*")); len(list) != 3 { // LOCK, progress, quarantine
 		t.Errorf("the folder has %v", list)
 	}
+}
+
+// What was acknowledged survives a power cut when SyncProgress has passed, without
+// anything else happening.
+func TestSyncProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := vfs.NewMem(capacity)
+		o := small()
+		o.SyncProgress = time.Second
+		dir, unmount := mount(m)
+		defer unmount()
+		j, err := Open(dir, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		c := cursor(t, j, "a", Oldest)
+		for range 3 {
+			put(t, j, []byte("x"))
+		}
+		c.Ack(next(t, c), next(t, c))
+		time.Sleep(2 * time.Second)
+		dir, unmount = mount(image(m, vfs.DropAll))
+		defer unmount()
+		again, err := Open(dir, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		if held := cursor(t, again, "a", Oldest).Held(); held.Records != 1 {
+			t.Errorf("%+v held, want 1 record", held)
+		}
+	})
+}
+
+// After a failure the disk is left alone for a second, in which records are refused.
+func TestOutage(t *testing.T) {
+	retryAfter = time.Second
+	defer func() { retryAfter = 0 }()
+	synctest.Test(t, func(t *testing.T) {
+		m := vfs.NewMem(capacity)
+		dir, unmount := mount(m)
+		defer unmount()
+		j, err := Open(dir, small())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+		syncs := 0
+		m.Inject(func(op vfs.Op) error {
+			if op.Kind == vfs.OpSync {
+				syncs++
+				return syscall.EIO
+			}
+			return nil
+		})
+		refused := func() {
+			t.Helper()
+			if _, err := j.Append(ctx, Record{}); !errors.Is(err, ErrUnavailable) || !errors.Is(err, syscall.EIO) {
+				t.Errorf("append: %v", err)
+			}
+		}
+		refused()
+		tried := syncs
+		if tried == 0 || j.Stats().Err == nil {
+			t.Errorf("%d syncs, error %v", tried, j.Stats().Err)
+		}
+		time.Sleep(900 * time.Millisecond)
+		refused()
+		if syncs != tried {
+			t.Errorf("%d syncs in the second after a failure", syncs-tried)
+		}
+		time.Sleep(200 * time.Millisecond)
+		refused()
+		if syncs == tried {
+			t.Error("it was not tried again")
+		}
+		m.Inject(nil)
+		refused()
+		time.Sleep(time.Second)
+		put(t, j, []byte("x"))
+		if s := j.Stats(); s.Err != nil || s.RefusedRecords != 4 {
+			t.Errorf("%d refused, error %v", s.RefusedRecords, s.Err)
+		}
+	})
 }
 
 // Numbers near the end of 32 and 64 bits: order, counts and files are as elsewhere.

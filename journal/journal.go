@@ -63,7 +63,9 @@ import (
 var (
 	// ErrFull means that the journal has reached a bound, or the disk has.
 	ErrFull = errors.New("the journal is full")
-	// ErrUnavailable means that the disk fails; the record was not kept.
+	// ErrUnavailable means that the disk fails; the record was not kept. A part of what
+	// was written may have reached the disk, so after the next Open it can be there all
+	// the same.
 	ErrUnavailable = errors.New("the journal cannot be written")
 	// ErrTooLarge means that the record never fits.
 	ErrTooLarge = errors.New("the record is too large")
@@ -208,6 +210,8 @@ type Journal struct {
 	committer, cleaner sync.WaitGroup
 	wake               chan struct{} // the cleaner has something to do
 	stop               chan struct{} // closed by Close
+	closeOnce          sync.Once
+	closeErr           error
 }
 
 // Open opens the journal in dir, and creates what is missing; dir itself is created
@@ -272,17 +276,17 @@ func folder(dir string) (vfs.FS, error) {
 }
 
 // Close appends what waits, makes everything durable, and releases the folder. Cursors
-// that wait return ErrClosed. It may be called twice.
+// that wait return ErrClosed. It may be called again, and returns the same then.
 func (j *Journal) Close() error {
+	j.closeOnce.Do(func() { j.closeErr = j.close() })
+	return j.closeErr
+}
+
+func (j *Journal) close() error {
 	j.mu.Lock()
-	again := j.closing
 	j.closing = true
 	j.changed.Broadcast()
 	j.mu.Unlock()
-	if again {
-		j.cleaner.Wait()
-		return nil
-	}
 	j.committer.Wait()
 	close(j.stop)
 	j.cleaner.Wait()
