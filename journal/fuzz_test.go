@@ -252,3 +252,53 @@ func validSlots(b []byte) bool {
 	}
 	return false
 }
+
+// Every bit of the progress flipped: everything that is not acknowledged is delivered,
+// and nothing that is altered.
+func TestFlippedProgress(t *testing.T) {
+	w, m := &world{}, vfs.NewMem(capacity)
+	j := openMem(t, m, small())
+	c := cursor(t, j, "a", Oldest)
+	for range 20 {
+		if err := w.append(j); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 12 {
+		if e := next(t, c); i%3 > 0 {
+			c.Ack(e)
+			w.all()[e.Sequence-1].settled.Store(true)
+		}
+	}
+	if err := j.saveProgress(true); err != nil {
+		t.Fatal(err)
+	}
+	pristine := image(m, vfs.KeepAll)
+	for at := int64(0); at < slots*small().slot; at++ {
+		if at%small().slot == 150 {
+			at += small().slot - 150 // beyond the body
+		}
+		for bit := range 8 {
+			m := image(pristine, vfs.KeepAll)
+			f, err := m.Open(progressName(1), true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 1)
+			if _, err := f.ReadAt(b, at); err != nil {
+				break // the end
+			}
+			b[0] ^= 1 << bit
+			if _, err := f.WriteAt(b, at); err != nil {
+				t.Fatal(err)
+			}
+			found, ok := opened(t, w, m)
+			if !ok {
+				t.Fatalf("bit %d of byte %d: not opened", bit, at)
+			}
+			if err := w.compare(w.must(), found); err != nil {
+				t.Fatalf("bit %d of byte %d: %v", bit, at, err)
+			}
+		}
+	}
+}
