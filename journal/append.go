@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/internal/vfs"
@@ -135,6 +136,7 @@ func (j *Journal) withdraw(p *pending) bool {
 // commit is the committer.
 func (j *Journal) commit() {
 	for {
+		runtime.Gosched() // callers that were just released append again, and join the next group
 		group := j.take()
 		if len(group) == 0 {
 			return
