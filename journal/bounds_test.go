@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -495,6 +496,93 @@ func TestNumbersWrap(t *testing.T) {
 			if err := j.Close(); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// Everything at once, with little room: nothing hangs, and at the end the amounts of each
+// cursor add up.
+func TestEverythingAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{ReserveBytes: -1, MaxBytes: 256 << 10, SegmentBytes: 16 << 10, WhenFull: DropOldest, SyncProgress: time.Millisecond, Compress: true}
+	j, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	var writers, others sync.WaitGroup
+	done := make(chan struct{})
+	until := func(f func()) {
+		others.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					f()
+				}
+			}
+		})
+	}
+	acknowledged := make([]Held, 3)
+	cursors := make([]*Cursor, 3)
+	for i := range cursors {
+		c := cursor(t, j, fmt.Sprint(i), Oldest)
+		cursors[i] = c
+		var out []Entry
+		until(func() {
+			e, ok, err := c.TryNext(ctx)
+			if err != nil {
+				t.Error(err)
+			}
+			if !ok {
+				time.Sleep(100 * time.Microsecond)
+				return
+			}
+			if out = append(out, e); len(out) < 3 || i == 2 && len(out) < 100 {
+				return
+			}
+			for _, e := range slices.Backward(out) {
+				if err := c.Read(ctx, e, make([]byte, e.Length)); err != nil && !errors.Is(err, ErrDropped) {
+					t.Error(err)
+				}
+				c.Ack(e)
+			}
+			acknowledged[i].Records += uint64(len(out))
+			out = nil
+		})
+	}
+	until(func() {
+		if _, err := j.Cursor("passing", From(time.Now().Nanosecond()/1000%2)); err != nil {
+			t.Error(err)
+		}
+		_, _, _ = j.Stats(), j.Cursors(), cursors[0].Held()
+		if err := cursors[1].SetState([]byte("state"), true); err != nil {
+			t.Error(err)
+		}
+		if err := j.DropCursor("passing"); err != nil {
+			t.Error(err)
+		}
+	})
+	const records = 150
+	for w := range 8 {
+		writers.Go(func() {
+			for i := range records {
+				if _, err := j.Append(ctx, Record{Parts: [][]byte{random(w*100 + i*10)}, Units: 1}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	close(done)
+	others.Wait()
+	for i, c := range cursors {
+		damaged, dropped := c.Lost()
+		held := c.Held()
+		// Records that were dropped while they were handed out are in both.
+		if sum := acknowledged[i].Records + held.Records + dropped.Records; damaged != (Held{}) || sum < 8*records {
+			t.Errorf("cursor %d: %d acknowledged, %+v held, %+v dropped, %+v damaged", i, acknowledged[i].Records, held, dropped, damaged)
 		}
 	}
 }

@@ -96,8 +96,11 @@ func (j *Journal) removeFiles(segments []*seg) error {
 		return err
 	}
 	for _, s := range segments {
+		j.mu.Lock()
+		damaged := s.damaged
+		j.mu.Unlock()
 		remove := j.discardSegment
-		if s.damaged {
+		if damaged {
 			remove = j.quarantine
 		}
 		if err := remove(s); err != nil && !errors.Is(err, fs.ErrNotExist) {
