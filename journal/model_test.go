@@ -53,6 +53,7 @@ type model struct {
 	last map[string]uint64  // the highest that was handed out in this life
 
 	next    uint64
+	totals  segment.Totals // of all before next
 	records map[uint64]modelRecord
 	cursors map[string]modelCursor
 	past    []map[string]modelCursor
@@ -150,6 +151,10 @@ func (m *model) adopt() {
 				m.t.Fatal(err)
 			}
 			number := int(binary.LittleEndian.Uint32(buf))
+			for m.next < r.Sequence && m.next >= s.uncertain { // of the same group, and not whole
+				m.adopted[m.next] = true
+				m.add(modelRecord{units: r.Before.Units - m.totals.Units, bytes: r.Before.Bytes - m.totals.Bytes})
+			}
 			if r.Sequence != m.next || !m.unclear[number] {
 				m.t.Fatalf("record %d (number %d) was not appended; the next is %d", r.Sequence, number, m.next)
 			}
@@ -166,7 +171,12 @@ func (m *model) adopt() {
 
 // appended adds a record to the list.
 func (m *model) appended(number int, stored uint32) {
-	m.records[m.next] = modelRecord{units: uint64(number % 7), bytes: uint64(stored), number: number}
+	m.add(modelRecord{units: uint64(number % 7), bytes: uint64(stored), number: number})
+}
+
+func (m *model) add(r modelRecord) {
+	m.records[m.next] = r
+	m.totals.Units, m.totals.Bytes = m.totals.Units+r.units, m.totals.Bytes+r.bytes
 	for _, cursors := range append(slices.Clone(m.past), m.cursors) {
 		for name, c := range cursors {
 			c.held = append(c.held, m.next)
