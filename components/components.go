@@ -19,6 +19,7 @@ import (
 	"github.com/penstock-telemetry/penstock/extension/oidcextension"
 	"github.com/penstock-telemetry/penstock/extension/pprofextension"
 	"github.com/penstock-telemetry/penstock/extension/zpagesextension"
+	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
@@ -35,6 +36,7 @@ func Default() []component.Descriptor {
 		otlpreceiver.Component(),
 		pprofreceiver.Component(),
 
+		batchprocessor.Component(),
 		memorylimiterprocessor.Component(),
 		resourceprocessor.Component(),
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/delivery/record"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/journal"
@@ -237,7 +238,7 @@ func (d *Destination) load(j *job) (b *pipeline.Batch, lost []journal.Entry, err
 	if lost, err = m.read(d, j, largest); err != nil || m.records == 0 {
 		return nil, lost, err
 	}
-	if err := m.join(d.cfg.Signal); err != nil {
+	if err := m.join(d.ctx, d.cfg.Signal, ticket); err != nil {
 		return nil, lost, err
 	}
 	b = pipeline.NewUncheckedPooledBatch(d.cfg.Signal, body, m.items, m.client)
@@ -250,9 +251,9 @@ func (d *Destination) load(j *job) (b *pipeline.Batch, lost []journal.Entry, err
 	return b, lost, nil
 }
 
-// mergeFactor is how many times their size requests take that cannot be concatenated:
-// the copies, and what otlp.Merge needs for their dictionaries.
-const mergeFactor = 5
+// mergeFactor is how many times their size requests take that cannot be concatenated,
+// beside what otlp.Merge needs.
+const mergeFactor = 2
 
 // rewrites reports whether the records of a job have to be rewritten to be one request.
 func (d *Destination) rewrites(j *job) bool {
@@ -317,9 +318,15 @@ func (m *merger) add(r *record.Record) bool {
 }
 
 // join makes the bodies one.
-func (m *merger) join(s otlp.Signal) (err error) {
+func (m *merger) join(ctx context.Context, s otlp.Signal, ticket *admission.Ticket) (err error) {
 	if !m.apart {
 		return nil
+	}
+	if need := otlp.MergeBytes(s, m.bodies...); ticket != nil {
+		if err := ticket.Add(ctx, need); err != nil {
+			return fmt.Errorf("merge %d requests: %w", len(m.bodies), err)
+		}
+		defer ticket.Sub(need)
 	}
 	m.body.Bytes, err = otlp.Merge(s, m.body.Bytes, m.bodies...)
 	if errors.Is(err, otlp.ErrNotMerged) {

@@ -79,9 +79,10 @@ const (
 	upDown        // Prometheus has it as a gauge
 	seconds       // histogram
 	size          // histogram of bytes
+	amount        // histogram of numbers of items
 )
 
-var kindNames = [...]string{counter: "counter", observed: "counter", upDown: "up-down counter", seconds: "histogram", size: "histogram"}
+var kindNames = [...]string{counter: "counter", observed: "counter", upDown: "up-down counter", seconds: "histogram", size: "histogram", amount: "histogram"}
 
 // Boundaries of the histograms. A request that is handled in memory takes some
 // microseconds; a minute is above all default timeouts.
@@ -90,7 +91,8 @@ var (
 		5e-6, 10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3,
 		0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 	}
-	sizeBounds = []float64{64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}
+	amountBounds = []float64{10, 25, 50, 75, 100, 250, 500, 750, 1e3, 2e3, 3e3, 4e3, 5e3, 6e3, 7e3, 8e3, 9e3, 1e4, 2e4, 3e4, 5e4, 1e5} // as in the Collector
+	sizeBounds   = []float64{64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20}
 )
 
 // attr is an attribute and, for docs/metrics.md, its values.
@@ -198,6 +200,11 @@ const (
 	itemsIncoming
 	itemsOutgoing
 	processorDuration
+	batchSize
+	batchBytes
+	batchFull
+	batchTimeouts
+	batchMetadata
 )
 
 const (
@@ -220,6 +227,7 @@ var (
 	ofExporters   = []*attr{&attrExporter}
 	ofSenders     = []*attr{&attrExporter, &attrAddress, &attrPort, &attrPath}
 	ofProcessors  = []*attr{&attrProcessor, &attrOtel}
+	ofBatches     = []*attr{&attrProcessor}
 	ofQueues      = []*attr{&attrExporter, &attrDataType, &attrPipeline}
 )
 
@@ -329,6 +337,17 @@ var instruments = [...]instrument{
 	processorDuration: {name: "otelcol_processor_internal_duration", kind: seconds, unit: "s", attributes: ofProcessors, collector: byDetailed, from: fromDetailed,
 		text: "Duration of time taken to process a batch of telemetry data through the processor.",
 		note: "It is not measured for processors that hold data or send later."},
+	batchSize: {name: "otelcol_processor_batch_batch_send_size", kind: amount, unit: "{unit}", attributes: ofBatches, collector: byCollector,
+		text: "Number of units in the batch."},
+	batchBytes: {name: "otelcol_processor_batch_batch_send_size_bytes", kind: size, unit: "By", attributes: ofBatches, collector: byDetailed, from: fromDetailed,
+		text: "Number of bytes in batch that was sent."},
+	batchFull: {name: "otelcol_processor_batch_batch_size_trigger_send", unit: "{times}", attributes: ofBatches, collector: byCollector,
+		text: "Number of times the batch was sent due to a size trigger."},
+	batchTimeouts: {name: "otelcol_processor_batch_timeout_trigger_send", unit: "{times}", attributes: ofBatches, collector: byCollector,
+		text: "Number of times the batch was sent due to a timeout trigger.",
+		note: "Requests that are sent since none before them is being sent any more count in neither."},
+	batchMetadata: {name: "otelcol_processor_batch_metadata_cardinality", kind: upDown, unit: "{combinations}", attributes: ofBatches, collector: byCollector,
+		text: "Number of distinct metadata value combinations being processed."},
 }
 
 // maker creates the instruments of one component and collects the errors.
@@ -388,10 +407,12 @@ func (m *maker) seconds(row int) metric.Float64Histogram {
 	return h
 }
 
-func (m *maker) size(row int) metric.Int64Histogram {
+func (m *maker) size(row int) metric.Int64Histogram { return m.histogram(row, sizeBounds) }
+
+func (m *maker) histogram(row int, bounds []float64) metric.Int64Histogram {
 	in := &instruments[row]
 	h, err := m.meter.Int64Histogram(in.name, metric.WithUnit(in.unit), metric.WithDescription(in.text),
-		metric.WithExplicitBucketBoundaries(sizeBounds...))
+		metric.WithExplicitBucketBoundaries(bounds...))
 	m.check(in.name, err)
 	return h
 }

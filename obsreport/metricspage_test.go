@@ -43,6 +43,7 @@ var sections = []section{
 	{"Processors", "The items that each processor got and passed on; the difference was dropped, or refused with its request. A processor of " +
 		"several pipelines is counted once for all of them.",
 		[]int{itemsIncoming, itemsOutgoing, processorDuration}},
+	{"The processor batch", "", []int{batchSize, batchBytes, batchFull, batchTimeouts, batchMetadata}},
 	{"Items and attempts of the exporters", "Items are counted once, when their request is not sent again: a request that is accepted after a retry did not fail, and " +
 		"one whose error is returned to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts, requestsInFlight}},
 	{"Durable queues of the exporters", "Of exporters whose `sending_queue` names a storage.", []int{queueSize, queueCapacity, enqueueFailed, queueItems, queueHeld, queueHeldBytes}},
@@ -216,6 +217,8 @@ func TestCollectorNames(t *testing.T) {
 		"otelcol_receiver_refused_log_records", "otelcol_receiver_refused_metric_points",
 		"otelcol_receiver_refused_profile_samples", "otelcol_receiver_refused_spans",
 		"otelcol_receiver_requests",
+		"otelcol_processor_batch_batch_send_size", "otelcol_processor_batch_batch_send_size_bytes", "otelcol_processor_batch_metadata_cardinality",
+		"otelcol_processor_batch_batch_size_trigger_send", "otelcol_processor_batch_timeout_trigger_send",
 		"otelcol_processor_incoming_items", "otelcol_processor_outgoing_items", "otelcol_processor_internal_duration",
 		"http.server.request.body.size", "http.server.request.duration", "http.server.response.body.size",
 		"http.client.request.body.size", "http.client.request.duration", "rpc.client.call.duration",
@@ -270,6 +273,12 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 	for _, s := range otlp.Signals() {
 		p.Processed(ctx, s, 2, 1, time.Microsecond)
 	}
+	batching, err := NewBatching("batch", mp, true, func() int { return 1 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	batching.Sent(ctx, Full, 1, 1)
+	batching.Sent(ctx, Timeout, 1, 1)
 	e, err := NewExporter("otlp", mp, true, to("http://gateway:4318/v1/x"))
 	if err != nil {
 		t.Fatal(err)
@@ -350,7 +359,7 @@ func TestPrometheusNames(t *testing.T) {
 		got[f.GetName()] = f.GetType().String()
 	}
 	for _, in := range expand(allRows()...) {
-		want[prometheusName(t, in.name)] = map[kind]string{counter: "COUNTER", observed: "COUNTER", upDown: "GAUGE", seconds: "HISTOGRAM", size: "HISTOGRAM"}[in.kind]
+		want[prometheusName(t, in.name)] = map[kind]string{counter: "COUNTER", observed: "COUNTER", upDown: "GAUGE", seconds: "HISTOGRAM", size: "HISTOGRAM", amount: "HISTOGRAM"}[in.kind]
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -19,8 +19,8 @@ var ErrNotMerged = errors.New("the requests cannot be merged")
 // are.
 //
 // The dictionary's tables begin with the zero value (profiles.proto, "The first entry").
-// If a request has a table that does not, Merge returns ErrNotMerged, and dst. The memory
-// that Merge needs beside dst is at most about four times the dictionaries.
+// If a request has a table that does not, Merge returns ErrNotMerged, and dst. Beside dst
+// Merge allocates at most MergeBytes.
 func Merge(s Signal, dst []byte, requests ...[]byte) ([]byte, error) {
 	if s.Spec().Concatenable || len(requests) == 1 {
 		for _, r := range requests {
@@ -41,6 +41,24 @@ func Merge(s Signal, dst []byte, requests ...[]byte) ([]byte, error) {
 	}
 	m.writeDictionary(&e)
 	return e.Buf, nil
+}
+
+// entryBytes is what an entry of a dictionary takes in a merger beside its content: its
+// places in the list, the map and the list of indices, while these grow.
+const entryBytes = 160
+
+// MergeBytes returns how many bytes Merge allocates at most beside dst.
+func MergeBytes(s Signal, requests ...[]byte) (n int) {
+	if s.Spec().Concatenable || len(requests) == 1 {
+		return 0
+	}
+	for _, r := range requests {
+		for _, entries := range tableSizes(r) {
+			n += entryBytes * int(entries)
+		}
+		n += 2 * len(ExportProfilesServiceRequest(r).Dictionary())
+	}
+	return n
 }
 
 // dictionaryOrder has the tables by their field numbers, each behind those that its

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -286,6 +287,36 @@ func BenchmarkMergeProfiles(b *testing.B) {
 	for b.Loop() {
 		if _, err := otlp.Merge(otlp.Profiles, nil, all...); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// Merge allocates no more than MergeBytes says, also for dictionaries of the smallest
+// entries.
+func TestMergeBytes(t *testing.T) {
+	small := &profiles.ProfilesDictionary{StringTable: []string{""}, StackTable: []*profiles.Stack{{}}}
+	for i := range 200000 {
+		small.StringTable = append(small.StringTable, fmt.Sprintf("%x", i))
+		small.StackTable = append(small.StackTable, &profiles.Stack{LocationIndices: []int32{0}})
+	}
+	b, err := proto.Marshal(&colprofiles.ExportProfilesServiceRequest{Dictionary: small})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, requests := range map[string][][]byte{"small entries": {b, b}, "profiles": payloads(t)} {
+		limit := otlp.MergeBytes(otlp.Profiles, requests...)
+		dst := make([]byte, 0, 64<<20)
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		if _, err := otlp.Merge(otlp.Profiles, dst, requests...); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		got := after.TotalAlloc - before.TotalAlloc
+		t.Logf("%s: %d bytes allocated, at most %d", name, got, limit)
+		if got > uint64(limit) {
+			t.Errorf("%s: %d bytes allocated, MergeBytes says %d", name, got, limit)
 		}
 	}
 }

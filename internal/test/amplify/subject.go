@@ -35,6 +35,7 @@ var variants = map[string][]variant{
 		c := config.(*memorylimiterprocessor.Config)
 		c.CheckInterval, c.LimitMiB = time.Second, 256
 	}}},
+	"processor batch": {{"", func(string, any) {}}},
 	"processor resource": {
 		{"upserts", actions(
 			resourceprocessor.Action{Key: "a", Action: "upsert", Value: "the value of a"},
@@ -125,6 +126,10 @@ func (s *Subject) Start(ctx context.Context, dir string) (c pipeline.Consumer, s
 	config := s.factory.DefaultConfig()
 	s.variant.set(dir, config)
 	set := component.Settings{ID: s.factory.Type}
+	if s.factory.ConsumerProcessor != nil {
+		p, err := s.factory.ConsumerProcessor(config, set, discard{})
+		return p, func() { _ = p.Shutdown(context.Background()) }, err
+	}
 	if s.factory.Kind == component.KindProcessor {
 		p, err := s.factory.Processor(config, set)
 		if err != nil {
