@@ -91,7 +91,7 @@ func TestLevels(t *testing.T) {
 		"http.server.request.duration", "http.server.request.body.size", "http.server.response.body.size",
 		"rpc.server.call.duration", "rpc.server.request.size",
 		"http.client.request.duration", "http.client.request.body.size", "rpc.client.call.duration",
-		"otelcol_receiver_pprof_fetch_duration", "otelcol_processor_internal_duration",
+		"otelcol_receiver_pprof_fetch_duration", "otelcol_processor_internal_duration", "otelcol_processor_batch_batch_send_size_bytes",
 	}, NotAt("normal")); diff != "" {
 		t.Errorf("not at normal (-want +got):\n%s", diff)
 	}
@@ -99,7 +99,7 @@ func TestLevels(t *testing.T) {
 		if in.from == fromNormal && in.collector != "" && in.name != "otelcol_receiver_requests" { // needs a feature gate there
 			t.Errorf("%s is not at basic, where the Collector has it", in.name)
 		}
-		if in.kind >= seconds && in.from != fromDetailed {
+		if in.kind >= seconds && in.from != fromDetailed && in.kind != amount {
 			t.Errorf("%s is a histogram below level detailed", in.name)
 		}
 	}
