@@ -2,6 +2,7 @@ package otlp_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -245,5 +246,50 @@ func BenchmarkSplit(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// Portions are as large as the limit allows, also where a length takes another byte.
+func TestSplitFillsPortions(t *testing.T) {
+	for _, s := range otlp.Signals() {
+		item := []byte{}
+		if s == otlp.Metrics {
+			item = []byte{5<<3 | 2, 2, 1<<3 | 2, 0} // a gauge with a point
+		}
+		message := func(b []byte) []byte { return append(append([]byte{}, protowireLen(len(b))...), b...) }
+		var scope []byte
+		for range 400 {
+			scope = append(append(scope, 2<<3|2), message(item)...)
+		}
+		resource := append([]byte{2<<3 | 2}, message(scope)...)
+		request := append([]byte{1<<3 | 2}, message(resource)...)
+		for n := 20; n < 500; n++ {
+			portions, ok := checkSplit(t, s, request, otlp.SplitLimits{MaxBytes: n})
+			if !ok {
+				t.Fatalf("%s: the request cannot be read", s)
+			}
+			if least := n - len(item) - 8; len(portions[0].Request) < least && len(portions) > 1 {
+				t.Errorf("%s: at most %d bytes, the first portion has %d", s, n, len(portions[0].Request))
+			}
+		}
+	}
+}
+
+func protowireLen(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
+
+// Fields of the request and of the dictionary that this version does not know are in
+// each portion.
+func TestSplitKeepsUnknownFields(t *testing.T) {
+	unknown := []byte{0xfa, 0x01, 3, 'a', 'b', 'c'} // field 31
+	request := slices.Concat(payloads(t)[0], unknown, []byte{2<<3 | 2, byte(len(unknown))}, unknown)
+	portions, _ := checkSplit(t, otlp.Profiles, request, otlp.SplitLimits{MaxItems: 1})
+	for i, p := range portions[:2] {
+		var m colprofiles.ExportProfilesServiceRequest
+		if err := proto.Unmarshal(p.Request, &m); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(m.ProtoReflect().GetUnknown(), unknown) || !bytes.Equal(m.Dictionary.ProtoReflect().GetUnknown(), unknown) {
+			t.Errorf("portion %d: unknown fields %x, of the dictionary %x", i, m.ProtoReflect().GetUnknown(), m.Dictionary.ProtoReflect().GetUnknown())
+		}
 	}
 }
