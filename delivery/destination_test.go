@@ -742,6 +742,54 @@ func TestProfilesAreMerged(t *testing.T) {
 	})
 }
 
+// A profile is divided at its samples.
+func TestProfilesInParts(t *testing.T) {
+	request := testkit.ProfilerPayloads(t)["oncpu-010.binpb"]
+	synctest.Test(t, func(t *testing.T) {
+		var got [][]byte
+		largest := 0
+		next := pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error {
+			got, largest = append(got, bytes.Clone(b.Bytes())), max(largest, b.Items())
+			return nil
+		})
+		j, err := journal.Open(disk(t, vfs.NewMem(16<<20)), journal.Options{MaxBytes: 8 << 20, ReserveBytes: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := NewLog(j, record.Keep{})
+		d, err := l.Destination(DestinationConfig{Name: "profiles/otlp", Signal: otlp.Profiles, Next: next, Merge: Merge{MaxItems: 20}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := pipeline.NewBatch(otlp.Profiles, request, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		items := b.Items()
+		if err := l.Consume(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		b.Release()
+		d.Start()
+		time.Sleep(time.Minute)
+		if len(got) < 2 || largest != 20 {
+			t.Errorf("%d items in %d requests of at most %d", items, len(got), largest)
+		}
+		sent, want := testkit.ProfileSamples(t, got...), testkit.ProfileSamples(t, request)
+		if !slices.EqualFunc(sent, want, func(a, b testkit.ProfileSample) bool {
+			return a.Key() == b.Key() && slices.Equal(a.Times, b.Times) && slices.Equal(a.Values, b.Values)
+		}) {
+			t.Errorf("%d samples were sent, not the %d of the request", len(sent), len(want))
+		}
+		if ledger := d.Ledger(); ledger.Delivered != uint64(items) || ledger.Held != 0 {
+			t.Errorf("ledger %+v, of %d items", ledger, items)
+		}
+		if err := errors.Join(d.Shutdown(t.Context()), j.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // FuzzState: what is read is written in the same way.
 func FuzzState(f *testing.F) {
 	f.Add(appendState(nil, tally{1, 2, 3, 4}, []span{{5, 5}, {7, 900}}))
