@@ -746,9 +746,12 @@ func TestProfilesAreMerged(t *testing.T) {
 func TestProfilesInParts(t *testing.T) {
 	request := testkit.ProfilerPayloads(t)["oncpu-010.binpb"]
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var got [][]byte
 		largest := 0
 		next := pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error {
+			mu.Lock()
+			defer mu.Unlock()
 			got, largest = append(got, bytes.Clone(b.Bytes())), max(largest, b.Items())
 			return nil
 		})
@@ -772,6 +775,8 @@ func TestProfilesInParts(t *testing.T) {
 		b.Release()
 		d.Start()
 		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
 		if len(got) < 2 || largest != 20 {
 			t.Errorf("%d items in %d requests of at most %d", items, len(got), largest)
 		}
