@@ -732,9 +732,11 @@ func TestProfilesAreMerged(t *testing.T) {
 			}
 			d.Start()
 			time.Sleep(time.Minute)
+			mu.Lock()
 			if items != want || calls != 1+2*with {
 				t.Errorf("%d of %d items in %d calls, want %d", items, want, calls, 1+2*with)
 			}
+			mu.Unlock()
 			if err := errors.Join(d.Shutdown(t.Context()), j.Close()); err != nil {
 				t.Error(err)
 			}
