@@ -56,8 +56,11 @@ func (d *Destination) settle(j *job, b *pipeline.Batch, err error) {
 	case concernsAll[codes.Code(e.Code)]:
 		d.later(j, e, true)
 	case errors.As(err, &tooLarge) && len(j.entries) > 1:
-		d.learnSize(tooLarge)
+		d.learnSize(tooLarge, len(b.Bytes()))
 		d.halve(j)
+	case errors.As(err, &tooLarge) && divisible(b):
+		d.learnSize(tooLarge, len(b.Bytes()))
+		d.divide(j, smallerSize(tooLarge, len(b.Bytes())))
 	case len(j.entries) > 1:
 		d.halve(j)
 	default:
@@ -81,10 +84,15 @@ func (d *Destination) delivered(j *job, rejected uint64, e *pipeline.Error) {
 	d.mu.Lock()
 	d.tally.delivered += items - rejected
 	d.tally.rejected += rejected
+	d.answered()
+	d.acknowledge(j)
+}
+
+// answered notes that the destination takes requests. The mutex is held.
+func (d *Destination) answered() {
 	d.pace.reset()
 	d.limit = min(d.limit+1, d.cfg.MaxInFlight)
 	d.outage.over(d.cfg.Logger, int64(len(d.jobs)))
-	d.acknowledge(j)
 }
 
 // acknowledge ends a job and keeps the counts. The mutex is held, and released.
@@ -103,7 +111,7 @@ func (d *Destination) acknowledge(j *job) {
 
 // retry sends a job again later, unless it was tried for too long.
 func (d *Destination) retry(j *job, e *pipeline.Error) {
-	if d.cfg.GiveUpAfter > 0 && time.Since(j.begun) >= d.cfg.GiveUpAfter {
+	if d.givesUp(j) {
 		d.giveUp(j, e)
 		return
 	}
@@ -145,12 +153,9 @@ func (d *Destination) halve(j *job) {
 	d.retries = append([]*job{a, b}, d.retries...)
 }
 
-// learnSize keeps the size of requests below what the destination has refused.
-func (d *Destination) learnSize(e *otlpclient.TooLargeError) {
-	size := e.Uncompressed / 2
-	if e.Limit > 0 && e.Limit < int64(e.Uncompressed) {
-		size = int(e.Limit)
-	}
+// learnSize keeps the size of requests below the n bytes that the destination has refused.
+func (d *Destination) learnSize(e *otlpclient.TooLargeError, n int) {
+	size := smallerSize(e, n)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.sizeMax == 0 || size < d.sizeMax {
@@ -185,11 +190,7 @@ func (d *Destination) bury(j *job, e *pipeline.Error) {
 		d.later(j, pipeline.Classify(err), false)
 		return
 	}
-	d.cfg.Observer.Outcome(d.ctx, d.cfg.Signal, int(items), int(items), e)
-	if n, ok := d.warnings.Allow(warningEvery); ok {
-		d.cfg.Logger.Error("a request is not sent any more (logged at most once in "+warningEvery.String()+")",
-			slog.String("signal", d.cfg.Signal.String()), slog.Uint64("items", items), slog.Any("error", causeOf(e)), slog.Int64("requests", n))
-	}
+	d.logDead(items, e)
 	d.mu.Lock()
 	d.tally.dead += items
 	d.acknowledge(j)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/delivery/record"
 	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/journal"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -64,6 +65,8 @@ type DestinationConfig struct {
 	Logger *slog.Logger
 	// Observer measures; nil: nobody does.
 	Observer Observer
+
+	divide otlp.SplitLimits // by Merge
 }
 
 // Merge says how requests that follow each other are merged into one: those that wait
@@ -71,7 +74,7 @@ type DestinationConfig struct {
 // records have the same metadata and identity are merged.
 type Merge struct {
 	// MaxItems and MaxBytes bound a merged request, default 8192 and 2 MiB. A request
-	// that is larger by itself is sent as it is. MaxItems 1 merges nothing.
+	// that is larger by itself is divided if the bound is set, but not by the default.
 	MaxItems, MaxBytes int
 	// MinItems and MinBytes are what a request waits for, for at most Wait. 0: it does
 	// not.
@@ -94,6 +97,7 @@ func (c DestinationConfig) orDefaults() DestinationConfig {
 		c.MaxInFlight = defaultMaxInFlight
 	}
 	c.MaxInFlight = min(c.MaxInFlight, maxInFlight)
+	c.divide = otlp.SplitLimits{MaxItems: max(c.Merge.MaxItems, 0), MaxBytes: max(c.Merge.MaxBytes, 0)}
 	if c.Merge.MaxItems <= 0 {
 		c.Merge.MaxItems = defaultMergeItems
 	}
@@ -112,10 +116,12 @@ func (c DestinationConfig) orDefaults() DestinationConfig {
 //
 // A job is one or several records that are sent as one request. A job that is to be sent
 // again holds no memory but its place. A job of several records that is refused for good
-// is halved until the record is found that is refused.
+// is halved until the record is found that is refused. A record that is too large is sent
+// in parts, one after the other, and acknowledged when all are settled.
 type Destination struct {
 	cfg    DestinationConfig
 	cursor *journal.Cursor
+	keep   record.Keep // of parts that are dead letters
 
 	ctx     context.Context // of jobs: ends when Shutdown has no more time
 	cancel  context.CancelFunc
@@ -153,7 +159,7 @@ func (l *Log) Destination(cfg DestinationConfig) (*Destination, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Destination{cfg: cfg, cursor: cursor, wake: make(chan struct{}, 1),
+	d := &Destination{cfg: cfg, cursor: cursor, keep: l.keep, wake: make(chan struct{}, 1),
 		pace: newPace(cfg.InitialBackoff, cfg.MaxBackoff), limit: cfg.MaxInFlight, room: make(chan struct{}), jobs: map[*job]bool{}}
 	if cfg.Multiplier >= 1 {
 		d.pace.factor = cfg.Multiplier

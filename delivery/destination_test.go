@@ -240,12 +240,12 @@ func (p *process) balanced() Ledger {
 	return l
 }
 
-// inFlight is how many records are being sent or wait to be sent again.
+// inFlight is how many items are being sent or wait to be sent again.
 func (p *process) inFlight() (n int) {
 	p.dest.mu.Lock()
 	defer p.dest.mu.Unlock()
 	for j := range p.dest.jobs {
-		n += len(j.entries)
+		n += int(j.items())
 	}
 	return n
 }
@@ -597,6 +597,9 @@ func lives(t *testing.T, seed uint64) {
 		mu.Lock()
 		k, wait := random.IntN(12), random.IntN(300)
 		mu.Unlock()
+		if err := tooLarge(bodies, 300, k < 6); err != nil {
+			return err
+		}
 		time.Sleep(time.Duration(wait) * time.Millisecond)
 		for _, body := range bodies {
 			if strings.HasSuffix(body, "13") {
@@ -635,12 +638,15 @@ func lives(t *testing.T, seed uint64) {
 		p := open(t, dir, cfg())
 		p.dest.Start()
 		for range r.IntN(60) {
-			body := fmt.Sprint("body ", n)
-			n++
-			if err := p.consume("", body); err != nil {
+			var bodies []string
+			for range 1 + r.IntN(2)*r.IntN(10) {
+				bodies = append(bodies, fmt.Sprint("body ", n))
+				taken[bodies[len(bodies)-1]] = true
+				n++
+			}
+			if err := p.consume("", bodies...); err != nil {
 				t.Fatal(err)
 			}
-			taken[body] = true
 			if r.IntN(3) == 0 {
 				time.Sleep(time.Duration(r.IntN(500)) * time.Millisecond)
 			}
@@ -651,7 +657,8 @@ func lives(t *testing.T, seed uint64) {
 		}
 		synctest.Wait()
 		if r.IntN(2) == 0 {
-			p.end() // in order; what it cuts off may be delivered twice
+			inFlight += p.inFlight() // also of a record of which a part was delivered
+			p.end()                  // in order; what it cuts off may be delivered twice
 			inFlight += p.inFlight()
 			continue
 		}
@@ -725,12 +732,67 @@ func TestProfilesAreMerged(t *testing.T) {
 			}
 			d.Start()
 			time.Sleep(time.Minute)
+			mu.Lock()
 			if items != want || calls != 1+2*with {
 				t.Errorf("%d of %d items in %d calls, want %d", items, want, calls, 1+2*with)
 			}
+			mu.Unlock()
 			if err := errors.Join(d.Shutdown(t.Context()), j.Close()); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// A profile is divided at its samples.
+func TestProfilesInParts(t *testing.T) {
+	request := testkit.ProfilerPayloads(t)["oncpu-010.binpb"]
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var got [][]byte
+		largest := 0
+		next := pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error {
+			mu.Lock()
+			defer mu.Unlock()
+			got, largest = append(got, bytes.Clone(b.Bytes())), max(largest, b.Items())
+			return nil
+		})
+		j, err := journal.Open(disk(t, vfs.NewMem(16<<20)), journal.Options{MaxBytes: 8 << 20, ReserveBytes: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := NewLog(j, record.Keep{})
+		d, err := l.Destination(DestinationConfig{Name: "profiles/otlp", Signal: otlp.Profiles, Next: next, Merge: Merge{MaxItems: 20}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := pipeline.NewBatch(otlp.Profiles, request, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		items := b.Items()
+		if err := l.Consume(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		b.Release()
+		d.Start()
+		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(got) < 2 || largest != 20 {
+			t.Errorf("%d items in %d requests of at most %d", items, len(got), largest)
+		}
+		sent, want := testkit.ProfileSamples(t, got...), testkit.ProfileSamples(t, request)
+		if !slices.EqualFunc(sent, want, func(a, b testkit.ProfileSample) bool {
+			return a.Key() == b.Key() && slices.Equal(a.Times, b.Times) && slices.Equal(a.Values, b.Values)
+		}) {
+			t.Errorf("%d samples were sent, not the %d of the request", len(sent), len(want))
+		}
+		if ledger := d.Ledger(); ledger.Delivered != uint64(items) || ledger.Held != 0 {
+			t.Errorf("ledger %+v, of %d items", ledger, items)
+		}
+		if err := errors.Join(d.Shutdown(t.Context()), j.Close()); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -748,5 +810,244 @@ func FuzzState(f *testing.F) {
 		if err != nil || again != tally || !slices.Equal(more, spans) {
 			t.Fatalf("%v %v was read again as %v %v, %v", tally, spans, again, more, err)
 		}
+	})
+}
+
+// numbered are bodies from, …, to-1.
+func numbered(from, to int) (bodies []string) {
+	for i := from; i < to; i++ {
+		bodies = append(bodies, fmt.Sprintf("body %03d", i))
+	}
+	return bodies
+}
+
+// tooLarge is the answer of a destination with a limit, which it says or not.
+func tooLarge(bodies []string, limit int, says bool) error {
+	size := len(logRequest(bodies...))
+	if size <= limit {
+		return nil
+	}
+	e := &otlpclient.TooLargeError{Sent: size, Uncompressed: size, Err: errDown}
+	if says {
+		e.Limit = int64(limit)
+	}
+	return &otlpclient.Error{Code: codes.ResourceExhausted, Err: e}
+}
+
+// A record that is too large by itself is sent in parts, in order and once.
+func TestLargeRecordInParts(t *testing.T) {
+	for _, says := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			const limit = 1000
+			b := &backend{}
+			b.respond(func(_ int, bodies []string) error { return tooLarge(bodies, limit, says) })
+			p := open(t, disk(t, vfs.NewMem(16<<20)), DestinationConfig{Next: b})
+			p.dest.Start()
+			if err := p.consume("red", numbered(0, 500)...); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			if n, again := b.has(); n != 500 || again != 0 || len(p.dead()) != 0 {
+				t.Errorf("%d delivered, %d again, %d dead", n, again, len(p.dead()))
+			}
+			if l := p.balanced(); l.Delivered != 500 || l.Held != 0 {
+				t.Errorf("ledger %+v", l)
+			}
+			var order []string
+			requests, clients := b.sent()
+			for i, r := range requests {
+				if tooLarge(bodiesOf(r), limit, says) == nil {
+					order = append(order, bodiesOf(r)...)
+				}
+				if clients[i].Metadata["tenant"][0] != "red" {
+					t.Errorf("request %d has the metadata %v", i, clients[i].Metadata)
+				}
+			}
+			if !slices.Equal(order, numbered(0, 500)) {
+				t.Error("the parts are not in order")
+			}
+			// The limit is known now.
+			calls := b.callCount()
+			if err := p.consume("", numbered(500, 1000)...); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			requests, _ = b.sent()
+			for _, r := range requests[calls:] {
+				if len(r) > limit {
+					t.Errorf("a request of %d bytes after the limit was known", len(r))
+				}
+			}
+			if l := p.balanced(); l.Delivered != 1000 {
+				t.Errorf("ledger %+v", l)
+			}
+			p.end()
+		})
+	}
+}
+
+// One item that is too large by itself goes to the dead letters; the rest of its record
+// is delivered.
+func TestLargeItemInALargeRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 1000
+		b := &backend{}
+		b.respond(func(_ int, bodies []string) error { return tooLarge(bodies, limit, true) })
+		p := open(t, disk(t, vfs.NewMem(16<<20)), DestinationConfig{Next: b})
+		p.dest.Start()
+		giant := strings.Repeat("x", 2*limit)
+		if err := p.consume("", slices.Concat(numbered(0, 50), []string{giant}, numbered(50, 100))...); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if n, again := b.has(); n != 100 || again != 0 || !slices.Equal(p.dead(), []string{giant}) {
+			t.Errorf("%d delivered, %d again, %d dead", n, again, len(p.dead()))
+		}
+		if l := p.balanced(); l.Delivered != 100 || l.DeadLettered != 1 || l.Held != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+		p.end()
+	})
+}
+
+// What the settings ask for is divided before it is sent; the default divides nothing.
+func TestMaxSizeDivides(t *testing.T) {
+	for _, c := range []struct {
+		merge Merge
+		want  []int
+	}{
+		{Merge{}, []int{9000}}, {Merge{MaxItems: 4000}, []int{4000, 4000, 1000}}, {Merge{MaxItems: 9000}, []int{9000}}, {Merge{MaxBytes: 100_000}, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := &backend{}
+			p := open(t, disk(t, vfs.NewMem(16<<20)), DestinationConfig{Next: b, Merge: c.merge})
+			p.dest.Start()
+			if err := p.consume("", numbered(0, 9000)...); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			if n, again := b.has(); n != 9000 || again != 0 {
+				t.Errorf("%+v: %d delivered, %d again", c.merge, n, again)
+			}
+			if sizes := b.sizes(); c.want != nil && !slices.Equal(sizes, c.want) {
+				t.Errorf("%+v: requests of %v items, want %v", c.merge, sizes, c.want)
+			}
+			requests, _ := b.sent()
+			for _, r := range requests {
+				if c.merge.MaxBytes > 0 && len(r) > c.merge.MaxBytes {
+					t.Errorf("%+v: a request of %d bytes", c.merge, len(r))
+				}
+			}
+			if l := p.balanced(); l.Delivered != 9000 {
+				t.Errorf("%+v: ledger %+v", c.merge, l)
+			}
+			p.end()
+		})
+	}
+}
+
+// Parts that are refused for good are dead letters, those that fail are sent again, and
+// those that were delivered are not, until a restart.
+func TestPartsFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := disk(t, vfs.NewMem(16<<20))
+		b, failures := &backend{}, 0
+		b.respond(func(_ int, bodies []string) error {
+			switch {
+			case bodies[0] == "body 020":
+				return permanent(codes.InvalidArgument)
+			case bodies[0] == "body 030":
+				return &pipeline.Error{Kind: pipeline.Partial, Rejected: 4, Err: errDown}
+			case bodies[0] == "body 050" && failures < 5:
+				failures++
+				return errDown
+			case bodies[0] == "body 070" && failures < 8:
+				failures++
+				return permanent(codes.Unauthenticated)
+			}
+			return nil
+		})
+		var p *process
+		refusals := 2
+		dead := func(ctx context.Context, l DeadLetter) error {
+			if refusals--; refusals >= 0 {
+				return errDown
+			}
+			if l.Items != 10 {
+				t.Errorf("a dead letter of %d items", l.Items)
+			}
+			return p.keep(ctx, l)
+		}
+		p = open(t, dir, DestinationConfig{Next: b, Merge: Merge{MaxItems: 10}, DeadLetters: dead})
+		p.dest.Start()
+		if err := p.consume("", numbered(0, 100)...); err != nil {
+			t.Fatal(err)
+		}
+		for range 600 {
+			time.Sleep(time.Second)
+			p.balanced()
+		}
+		if n, again := b.has(); n != 90 || again != 0 || failures != 8 {
+			t.Errorf("%d delivered, %d again, %d failures", n, again, failures)
+		}
+		if !slices.Equal(p.dead(), numbered(20, 30)) {
+			t.Errorf("dead letters %v", p.dead())
+		}
+		if l := p.balanced(); l.Delivered != 86 || l.Rejected != 4 || l.DeadLettered != 10 || l.Held != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+
+		// A record of which a part is delivered when the process ends.
+		if err := p.consume("", numbered(200, 230)...); err != nil {
+			t.Fatal(err)
+		}
+		b.respond(func(_ int, bodies []string) error {
+			if bodies[0] == "body 210" {
+				return errDown
+			}
+			return nil
+		})
+		time.Sleep(time.Minute)
+		if l := p.balanced(); l.Held != 30 {
+			t.Errorf("in the middle of a record: %+v", l)
+		}
+		p.end()
+		b.respond(nil)
+		p = open(t, dir, DestinationConfig{Next: b, Merge: Merge{MaxItems: 10}})
+		p.dest.Start()
+		time.Sleep(time.Minute)
+		if n, again := b.has(); n != 120 || again > 10 {
+			t.Errorf("after a restart: %d delivered, %d again", n, again)
+		}
+		if l := p.balanced(); l.Delivered != 116 || l.Held != 0 {
+			t.Errorf("after a restart: %+v", l)
+		}
+		p.end()
+	})
+}
+
+// Parts that are given up are dead letters one by one.
+func TestPartsAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		b.respond(func(_ int, bodies []string) error {
+			if bodies[0] == "body 010" || bodies[0] == "body 020" {
+				return errDown
+			}
+			return nil
+		})
+		p := open(t, disk(t, vfs.NewMem(16<<20)), DestinationConfig{Next: b, Merge: Merge{MaxItems: 10}, GiveUpAfter: 5 * time.Minute})
+		p.dest.Start()
+		if err := p.consume("", numbered(0, 40)...); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Minute)
+		if n, again := b.has(); n != 20 || again != 0 || !slices.Equal(p.dead(), numbered(10, 30)) {
+			t.Errorf("%d delivered, %d again, dead letters %v", n, again, p.dead())
+		}
+		if l := p.balanced(); l.Delivered != 20 || l.DeadLettered != 20 {
+			t.Errorf("ledger %+v", l)
+		}
+		p.end()
 	})
 }

@@ -28,6 +28,7 @@
 // A Log keeps batches in a journal before it says that they are kept, once for all of
 // its Destinations, and each of these sends them on from a cursor of its own: several
 // requests at a time, merged where they wait anyway, again after failures and restarts,
-// in halves where one of several is refused. Package record is the format of a batch
-// there. A Ledger has what became of each item, over restarts.
+// in halves where one of several is refused, in parts where one is too large. Package
+// record is the format of a batch there. A Ledger has what became of each item, over
+// restarts.
 package delivery

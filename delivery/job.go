@@ -21,6 +21,7 @@ import (
 type job struct {
 	entries []journal.Entry
 	begun   time.Time // of the first attempt; zero: there was none
+	parts   *progress // nil: it is sent as a whole
 }
 
 func (j *job) first() uint64 { return j.entries[0].Sequence }
@@ -165,6 +166,7 @@ func (d *Destination) wasInFlight(sequence uint64) (s span, is bool) {
 func (d *Destination) run(j *job) {
 	defer d.signal()
 	d.note(j)
+	d.plan(j)
 	b, lost, err := d.load(j)
 	for _, e := range lost { // the cursor has counted them as damaged
 		j.entries = slices.DeleteFunc(j.entries, func(o journal.Entry) bool { return o.Sequence == e.Sequence })
@@ -188,6 +190,10 @@ func (d *Destination) run(j *job) {
 	defer b.Release()
 	if j.begun.IsZero() {
 		j.begun = time.Now()
+	}
+	if j.parts != nil {
+		d.sendParts(j, b)
+		return
 	}
 	d.settle(j, b, d.send(b))
 }
@@ -218,7 +224,8 @@ func (d *Destination) load(j *job) (b *pipeline.Batch, lost []journal.Entry, err
 	for _, e := range j.entries {
 		total, largest = total+int(e.Length), max(largest, int(e.Length))
 	}
-	need := bufpool.Class(total) + bufpool.Class(largest)
+	room := d.partsRoom(j, total)
+	need := bufpool.Class(total) + max(bufpool.Class(largest), room)
 	if d.rewrites(j) {
 		need += mergeFactor * total
 	}
@@ -244,7 +251,7 @@ func (d *Destination) load(j *job) (b *pipeline.Batch, lost []journal.Entry, err
 	b = pipeline.NewUncheckedPooledBatch(d.cfg.Signal, body, m.items, m.client)
 	b.MarkShared() // it may be sent again
 	if ticket != nil {
-		ticket.Shrink(cap(b.Bytes()))
+		ticket.Shrink(cap(b.Bytes()) + room)
 		b.Hold(ticket)
 	}
 	release = false

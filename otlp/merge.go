@@ -160,27 +160,31 @@ func (m *merger) read(request []byte) {
 // itself is left out.
 func (m *merger) rewrite(e *wire.Encoder, message uint8, b []byte) {
 	for c := (wire.Cursor{Buf: b}); c.Next(); {
-		switch of := entryOf(message, c.Tag()); {
-		case of.op == opIndex:
-			e.Varint(c.Num, m.tables[of.arg].at(c.Scalar))
-		case of.op == opPackedIndex:
-			mark := e.Open(c.Num)
-			for i := 0; i < len(c.Bytes); {
-				v, next, err := wire.Varint(c.Bytes, i)
-				if err != nil { // only of bytes that Check has not seen
-					break
-				}
-				e.Buf = binary.AppendUvarint(e.Buf, m.tables[of.arg].at(v))
-				i = next
+		m.rewriteField(e, message, &c)
+	}
+}
+
+func (m *merger) rewriteField(e *wire.Encoder, message uint8, c *wire.Cursor) {
+	switch of := entryOf(message, c.Tag()); {
+	case of.op == opIndex:
+		e.Varint(c.Num, m.tables[of.arg].at(c.Scalar))
+	case of.op == opPackedIndex:
+		mark := e.Open(c.Num)
+		for i := 0; i < len(c.Bytes); {
+			v, next, err := wire.Varint(c.Bytes, i)
+			if err != nil { // only of bytes that Check has not seen
+				break
 			}
-			e.Close(mark)
-		case of.op < opMessage || of.op == opOne:
-			e.Buf = append(e.Buf, b[c.Start:c.End]...)
-		case of.arg != msgProfilesDictionary:
-			mark := e.Open(c.Num)
-			m.rewrite(e, of.arg, c.Bytes)
-			e.Close(mark)
+			e.Buf = binary.AppendUvarint(e.Buf, m.tables[of.arg].at(v))
+			i = next
 		}
+		e.Close(mark)
+	case of.op < opMessage || of.op == opOne:
+		e.Buf = append(e.Buf, c.Buf[c.Start:c.End]...)
+	case of.arg != msgProfilesDictionary:
+		mark := e.Open(c.Num)
+		m.rewrite(e, of.arg, c.Bytes)
+		e.Close(mark)
 	}
 }
 

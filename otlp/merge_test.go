@@ -21,7 +21,8 @@ import (
 
 // resolver writes messages with what their indices refer to in the place of these.
 type resolver struct {
-	dictionary protoreflect.Message
+	dictionary protoreflect.Message // nil: indices are numbers
+	around     bool                 // leave out the fields that lead to items
 	out        strings.Builder
 }
 
@@ -48,7 +49,7 @@ func (r *resolver) message(m protoreflect.Message) {
 	})
 	slices.SortFunc(fields, func(a, b protoreflect.FieldDescriptor) int { return int(a.Number() - b.Number()) })
 	for _, f := range fields {
-		if f.Message() != nil && f.Message().Name() == "ProfilesDictionary" {
+		if f.Message() != nil && (f.Message().Name() == "ProfilesDictionary" || r.around && leadsToItems(f)) {
 			continue
 		}
 		fmt.Fprintf(&r.out, "%s:", f.Name())
@@ -65,6 +66,9 @@ func (r *resolver) message(m protoreflect.Message) {
 
 func (r *resolver) value(f protoreflect.FieldDescriptor, v protoreflect.Value) {
 	table := tableOf(f)
+	if r.dictionary == nil {
+		table = ""
+	}
 	switch {
 	case table != "" && v.Int() == 0:
 		r.out.WriteString("unset,")
