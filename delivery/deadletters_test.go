@@ -84,7 +84,7 @@ func TestDropDeadLetters(t *testing.T) {
 
 // A letter that is not there is an error, and nothing else is dropped then.
 func TestDropNoLetter(t *testing.T) {
-	d := openLetters(t, disk(t, vfs.NewMem(512 << 20)))
+	d := openLetters(t, disk(t, vfs.NewMem(512<<20)))
 	d.add(t, "one", "two")
 	_, sequences := d.records(t)
 	for _, s := range []uint64{0, 99} {
@@ -99,7 +99,7 @@ func TestDropNoLetter(t *testing.T) {
 }
 
 func TestGetDeadLetter(t *testing.T) {
-	d := openLetters(t, disk(t, vfs.NewMem(512 << 20)))
+	d := openLetters(t, disk(t, vfs.NewMem(512<<20)))
 	d.add(t, "one", "two")
 	_, sequences := d.records(t)
 	l, err := d.Get(t.Context(), sequences[1])
@@ -162,7 +162,7 @@ func TestListLeavesNothing(t *testing.T) {
 // A letter that is dropped while it is listed can still be read, also when its segment
 // would be removed.
 func TestDropWhileListing(t *testing.T) {
-	d := openLetters(t, disk(t, vfs.NewMem(512 << 20)))
+	d := openLetters(t, disk(t, vfs.NewMem(512<<20)))
 	large := strings.Repeat("x", 1<<20)
 	for range 12 {
 		d.add(t, large)
@@ -188,7 +188,7 @@ func TestDropWhileListing(t *testing.T) {
 
 // A letter of a version that is not known can be seen and dropped.
 func TestDeadLetterOfALaterVersion(t *testing.T) {
-	d := openLetters(t, disk(t, vfs.NewMem(512 << 20)))
+	d := openLetters(t, disk(t, vfs.NewMem(512<<20)))
 	if _, err := d.journal.Append(context.Background(), journal.Record{Parts: [][]byte{{99, 1, 2}}, Units: 5}); err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestDeadLetterOfALaterVersion(t *testing.T) {
 
 // A long reason is cut at the border of a character.
 func TestLongReason(t *testing.T) {
-	d := openLetters(t, disk(t, vfs.NewMem(512 << 20)))
+	d := openLetters(t, disk(t, vfs.NewMem(512<<20)))
 	reason := "x" + strings.Repeat("é", maxReason)
 	if err := d.Add(t.Context(), DeadLetter{Err: errors.New(reason)}); err != nil {
 		t.Fatal(err)
