@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/delivery"
 	"github.com/penstock-telemetry/penstock/delivery/record"
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
@@ -213,7 +214,29 @@ func TestDeadLettersOfAQueue(t *testing.T) {
 	q.send(t, 1)
 	folder := filepath.Join(dir, "penstock", "dead-letters")
 	testkit.Eventually(t, "an answer to each request", func() bool { return len(b.Calls()) >= 10 })
+	// A command sees them while the service runs.
+	running, err := control.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "all letters over the control socket", func() bool {
+		seen := 0
+		for pipeline, letters := range running.Letters {
+			list, err := letters.List(t.Context())
+			if err != nil {
+				t.Fatalf("%s: %v", pipeline, err)
+			}
+			seen += len(list)
+		}
+		return seen == 10
+	})
+	if err := running.Close(); err != nil {
+		t.Error(err)
+	}
 	q.stop(t)
+	if left, err := filepath.Glob(filepath.Join(dir, "penstock", "control.sock*")); len(left) > 0 || err != nil {
+		t.Errorf("after the end there is %q, %v", left, err)
+	}
 	letters := map[string]int{}
 	for s := range exporters {
 		d, err := delivery.OpenDeadLetters(filepath.Join(folder, s.String()), nil)
