@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/internal/vfs"
@@ -95,6 +96,9 @@ func (j *Journal) prepare(r Record) (*pending, error) {
 	if length > j.opts.MaxRecordBytes {
 		return nil, fmt.Errorf("append a record of %d bytes: %w: at most %d", length, ErrTooLarge, j.opts.MaxRecordBytes)
 	}
+	if segment.HeaderSize+segment.RecordHeaderSize+length+segment.SealSize+8 > j.opts.MaxBytes {
+		return nil, fmt.Errorf("append a record of %d bytes: %w: the journal is bound to %d", length, ErrTooLarge, j.opts.MaxBytes)
+	}
 	p := &pending{parts: r.Parts, done: make(chan error, 1),
 		record: segment.Record{Stored: uint32(length), Length: uint32(length), Tag: r.Tag, Units: r.Units}}
 	if j.opts.Compress {
@@ -132,6 +136,7 @@ func (j *Journal) withdraw(p *pending) bool {
 // commit is the committer.
 func (j *Journal) commit() {
 	for {
+		runtime.Gosched() // callers that were just released append again, and join the next group
 		group := j.take()
 		if len(group) == 0 {
 			return

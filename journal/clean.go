@@ -101,8 +101,11 @@ func (j *Journal) removeFiles(segments []*seg) error {
 		return err
 	}
 	for _, s := range segments {
+		j.mu.Lock()
+		damaged := s.damaged
+		j.mu.Unlock()
 		remove := j.discardSegment
-		if s.damaged {
+		if damaged {
 			remove = j.quarantine
 		}
 		if err := remove(s); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -194,7 +197,7 @@ func (j *Journal) dropFirst(why string) (dropped bool, err error) {
 	s := j.segments[0]
 	for _, name := range sortedNames(j.cursors) {
 		c := j.cursors[name]
-		missed := c.pass(span{c.low, s.next, c.base, s.end})
+		missed := c.settle(span{c.low, s.next, c.base, s.end})
 		c.dropped = c.dropped.plus(missed)
 		if missed.Records > 0 {
 			j.opts.Logger.Warn("records of the journal were dropped: "+why, slog.String("cursor", name), slog.String("segment", s.name),

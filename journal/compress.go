@@ -20,7 +20,7 @@ var (
 			zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
 	})
 	decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-		return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxRecord))
+		return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxMemory(maxRecord))
 	})
 )
 
@@ -53,18 +53,18 @@ func (p *pending) compress() error {
 
 // decompress fills buf, which has r.Length bytes.
 func decompress(r segment.Record, stored, buf []byte) error {
-	if r.Codec != segment.Zstd {
-		return fmt.Errorf("%w: unknown codec %d", segment.ErrCorrupt, r.Codec)
+	if r.Codec != segment.Zstd || len(buf) == 0 {
+		return fmt.Errorf("%w: codec %d of %d bytes", segment.ErrCorrupt, r.Codec, r.Length)
 	}
 	z, err := decoder()
 	if err != nil {
 		return fmt.Errorf("make the decoder: %w", err)
 	}
-	out, err := z.DecodeAll(stored, buf[:0])
+	out, err := z.DecodeAll(stored, buf[:0:len(buf)])
 	if err != nil {
 		return fmt.Errorf("%w: %w", segment.ErrCorrupt, err)
 	}
-	if len(out) != len(buf) || &out[0] != &buf[0] {
+	if len(out) != len(buf) {
 		return fmt.Errorf("%w: %d bytes after decompression, expected %d", segment.ErrCorrupt, len(out), len(buf))
 	}
 	return nil

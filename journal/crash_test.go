@@ -96,9 +96,13 @@ func cutTwice(w *world, image *vfs.Mem, must []int, r *rand.Rand, images *atomic
 	return nil
 }
 
+// faultyLives counts lives in which something failed.
+var faultyLives atomic.Int64
+
 // Each operation on files fails, alone and with those after it, in each way; afterwards the journal is as it
 // should be, at once and after a power cut.
 func TestEveryFault(t *testing.T) {
+	t.Cleanup(func() { t.Logf("%d lives", faultyLives.Load()) })
 	for seed := range uint64(*seeds) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
@@ -130,6 +134,7 @@ func checkFaults(seed uint64) error {
 
 // failSome plays a scenario in which n operations fail from the k-th on.
 func failSome(seed uint64, k, n int64, fault error) error {
+	faultyLives.Add(1)
 	m := vfs.NewMem(capacity)
 	m.Inject(func(op vfs.Op) error {
 		if op.Index >= k && op.Index < k+n {

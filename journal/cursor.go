@@ -44,6 +44,7 @@ type Cursor struct {
 	lost    Held // in damage
 	dropped Held // by MaxBytes and MaxAge
 	removed bool
+	kept    bool // that it exists is durable
 
 	// Of the goroutine in Next.
 	read    uint64         // sequence of the next record to be handed out
@@ -60,7 +61,8 @@ type Entry struct {
 }
 
 // Cursor returns the cursor of a name. A new one begins at from, and is durable when
-// Cursor returns.
+// Cursor returns nil as its error. After an error it may be there all the same: the next
+// call for it tries again.
 func (j *Journal) Cursor(name string, from From) (*Cursor, error) {
 	if name == "" || len(name) > MaxCursorName {
 		return nil, fmt.Errorf("open a cursor: the name has %d bytes, expected 1 to %d", len(name), MaxCursorName)
@@ -78,13 +80,17 @@ func (j *Journal) Cursor(name string, from From) (*Cursor, error) {
 		c = j.newCursor(name, from)
 		j.cursors[name] = c
 	}
+	kept := c.kept
 	j.mu.Unlock()
-	if known {
+	if kept {
 		return c, nil
 	}
 	if err := j.saveProgress(true); err != nil {
 		return nil, fmt.Errorf("open cursor %q: %w", name, err)
 	}
+	j.mu.Lock()
+	c.kept = true
+	j.mu.Unlock()
 	return c, nil
 }
 
@@ -125,7 +131,7 @@ func (j *Journal) DropCursor(name string) error {
 		j.signalMore()
 	}
 	j.mu.Unlock()
-	if !known {
+	if !known && !j.progress.isDirty() { // else it may be one whose removal is not durable
 		return nil
 	}
 	if err := j.saveProgress(true); err != nil {
@@ -297,8 +303,7 @@ func (c *Cursor) lose(m span, s *seg) {
 		c.pass(m)
 		c = c.of
 	}
-	missed := c.pass(m)
-	c.j.dirty()
+	missed := c.settle(m)
 	if missed.Records == 0 || s != nil && m.from >= s.uncertain {
 		return // in the second case the write was cut short, and Append has not returned nil
 	}
@@ -337,11 +342,11 @@ func (c *Cursor) Read(ctx context.Context, e Entry, buf []byte) error {
 		if gone {
 			return fmt.Errorf("read record %d: %w", e.Sequence, ErrDropped)
 		}
-		if errors.Is(err, segment.ErrCorrupt) {
+		if errors.Is(err, segment.ErrCorrupt) || errors.Is(err, ErrClosed) {
 			break
 		}
 	}
-	if ctx.Err() != nil && !errors.Is(err, segment.ErrCorrupt) {
+	if errors.Is(err, ErrClosed) || ctx.Err() != nil && !errors.Is(err, segment.ErrCorrupt) {
 		return fmt.Errorf("read record %d: %w", e.Sequence, err)
 	}
 	c.j.opts.Logger.Error("a record of the journal cannot be read", slog.Any("error", err))
@@ -381,23 +386,29 @@ func (c *Cursor) Ack(entries ...Entry) {
 
 // acknowledge is Ack. The mutex is held, and released.
 func (c *Cursor) acknowledge(entries []Entry) {
-	full := len(c.gaps) >= maxGaps
 	for _, e := range entries {
-		c.pass(recordSpan(e.Record))
+		c.settle(recordSpan(e.Record))
 		if planted(ackIsCumulative) {
-			c.pass(span{c.low, e.Sequence, c.base, e.Before})
+			c.settle(span{c.low, e.Sequence, c.base, e.Before})
 		}
 	}
-	if full {
-		c.j.signalMore()
-	}
-	c.j.dirty()
 	passed := c.j.passed() > 0
 	c.j.mu.Unlock()
 	c.j.noteProgress()
 	if passed {
 		c.j.tend()
 	}
+}
+
+// settle passes records, and wakes Next if it waits for that. The mutex is held.
+func (c *Cursor) settle(s span) (passed Held) {
+	full := len(c.gaps) >= maxGaps
+	passed = c.pass(s)
+	if full && len(c.gaps) < maxGaps {
+		c.j.signalMore()
+	}
+	c.j.dirty()
+	return passed
 }
 
 // State is what SetState has set last; nil at first.

@@ -13,12 +13,18 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/penstock-telemetry/penstock/internal/vfs"
 )
 
 func TestMain(m *testing.M) {
 	readPause, retryAfter = 0, 0
-	os.Exit(m.Run())
+	if dir := os.Getenv(holdEnv); dir != "" {
+		hold(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
 }
 
 var ctx = context.Background()

@@ -63,7 +63,9 @@ import (
 var (
 	// ErrFull means that the journal has reached a bound, or the disk has.
 	ErrFull = errors.New("the journal is full")
-	// ErrUnavailable means that the disk fails; the record was not kept.
+	// ErrUnavailable means that the disk fails; the record was not kept. A part of what
+	// was written may have reached the disk, so after the next Open it can be there all
+	// the same.
 	ErrUnavailable = errors.New("the journal cannot be written")
 	// ErrTooLarge means that the record never fits.
 	ErrTooLarge = errors.New("the record is too large")
@@ -107,7 +109,8 @@ type Options struct {
 	// negative: nothing.
 	ReserveBytes int64
 	// MaxAge is how long a record is kept that not all cursors have acknowledged. Whole
-	// segments go, when their newest record is older. Zero: forever.
+	// segments go, when the next one was begun so long ago; the newest segment stays.
+	// Zero: forever.
 	MaxAge time.Duration
 	// WhenFull says what happens at MaxBytes and ReserveBytes.
 	WhenFull Full
@@ -122,7 +125,8 @@ type Options struct {
 	// Logger gets damage, failures of the disk and their end. nil is silence.
 	Logger *slog.Logger
 
-	slot int64 // of the progress; tests make it small
+	slot  int64  // of the progress; tests make it small
+	first uint64 // sequence and segment number of a journal that is new; tests begin high
 }
 
 func (o Options) orDefaults() Options {
@@ -137,6 +141,7 @@ func (o Options) orDefaults() Options {
 	def(&o.ReserveBytes, DefaultReserveBytes)
 	def(&o.QuarantineBytes, o.MaxBytes/16)
 	def(&o.slot, slotSize)
+	o.first = max(o.first, 1)
 	if o.SyncProgress == 0 {
 		o.SyncProgress = time.Second
 	}
@@ -159,6 +164,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("SegmentBytes is %d, expected at least %d", d.SegmentBytes, minSegment)
 	case d.MaxRecordBytes < 0 || d.MaxRecordBytes > maxRecord:
 		return fmt.Errorf("MaxRecordBytes is %d, expected at most %d", d.MaxRecordBytes, int64(maxRecord))
+	case d.SyncProgress < 0:
+		return fmt.Errorf("SyncProgress is %v, expected more than 0", d.SyncProgress)
 	case d.MaxAge < 0:
 		return fmt.Errorf("MaxAge is %v, expected 0 or more", d.MaxAge)
 	}
@@ -204,6 +211,8 @@ type Journal struct {
 	committer, cleaner sync.WaitGroup
 	wake               chan struct{} // the cleaner has something to do
 	stop               chan struct{} // closed by Close
+	closeOnce          sync.Once
+	closeErr           error
 }
 
 // Open opens the journal in dir, and creates what is missing; dir itself is created
@@ -228,7 +237,7 @@ func open(dir string, o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, errors.Join(err, fs.Close())
 	}
-	j := &Journal{opts: o, dir: dir, fs: fs, lock: lock, next: 1, nextNum: 1,
+	j := &Journal{opts: o, dir: dir, fs: fs, lock: lock, next: o.first, nextNum: o.first,
 		more: make(chan struct{}), cursors: map[string]*Cursor{}, views: map[*Cursor]bool{}, leftovers: map[string]bool{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	j.changed = sync.NewCond(&j.mu)
@@ -242,38 +251,43 @@ func open(dir string, o Options) (_ *Journal, err error) {
 	return j, nil
 }
 
-// folder creates and opens dir. The parent is synced, so that the folder is there after
-// a power cut.
+// folder opens dir. If it is missing it is created, and the folders above too; each is
+// synced into the one above, so that it is there after a power cut.
 func folder(dir string) (vfs.FS, error) {
 	fs, err := vfs.At(dir)
 	if err == nil || !errors.Is(err, os.ErrNotExist) {
 		return fs, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	above := filepath.Dir(filepath.Clean(dir))
+	if above == filepath.Clean(dir) {
 		return nil, err
 	}
-	parent, err := vfs.At(filepath.Dir(dir))
+	parent, err := folder(above)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(parent.SyncDir("."), parent.Close()); err != nil {
+	defer parent.Close()
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
+	if err := parent.SyncDir("."); err != nil {
 		return nil, err
 	}
 	return vfs.At(dir)
 }
 
 // Close appends what waits, makes everything durable, and releases the folder. Cursors
-// that wait return ErrClosed. It may be called twice.
+// that wait return ErrClosed. It may be called again, and returns the same then.
 func (j *Journal) Close() error {
+	j.closeOnce.Do(func() { j.closeErr = j.close() })
+	return j.closeErr
+}
+
+func (j *Journal) close() error {
 	j.mu.Lock()
-	again := j.closing
 	j.closing = true
 	j.changed.Broadcast()
 	j.mu.Unlock()
-	if again {
-		j.cleaner.Wait()
-		return nil
-	}
 	j.committer.Wait()
 	close(j.stop)
 	j.cleaner.Wait()
@@ -291,7 +305,8 @@ func (j *Journal) Close() error {
 
 // release closes all files and ends the lock.
 func (j *Journal) release() error {
-	return errors.Join(j.files.close(), j.progress.close(), j.lock.Close(), j.fs.Close())
+	j.files.close()
+	return errors.Join(j.progress.close(), j.lock.Close(), j.fs.Close())
 }
 
 // sealAtEnd seals the segment that was written last, durably.

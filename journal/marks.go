@@ -23,7 +23,9 @@ func recordSpan(r segment.Record) span {
 
 // Held is an amount of records.
 type Held struct {
-	Records, Units, Bytes uint64
+	Records uint64 `json:"records"`
+	Units   uint64 `json:"units"`
+	Bytes   uint64 `json:"bytes"`
 }
 
 func (h *Held) add(s span) {

@@ -3,6 +3,7 @@
 package journal
 
 import (
+	"flag"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -60,4 +61,18 @@ func TestPlanted(t *testing.T) {
 			t.Errorf("fault %d: found by %q", f, found)
 		}
 	}
+}
+
+var plant = flag.Uint("plant", 0, "the fault with which TestModelPlanted runs the model, which should fail")
+
+// TestModelPlanted shows whether the model finds a fault: it fails then.
+//
+//	go test -tags planted -run TestModelPlanted ./journal -plant 3 -rapid.nofailfile -rapid.checks 1000
+func TestModelPlanted(t *testing.T) {
+	if *plant == 0 {
+		t.Skip("no fault was chosen with -plant")
+	}
+	plantedNow.Store(uint32(*plant))
+	defer plantedNow.Store(0)
+	TestModel(t)
 }

@@ -51,7 +51,11 @@ const (
 	slotMarker     = "PSP1"
 	stateVersion   = 1
 	progressPrefix = "progress-"
-	// maxCursors is how many fit into a slot with the most that each can have.
+	// maxState bounds what is read of a slot: more than maxCursors can have.
+	maxState = 4 << 20
+	// maxCursors is how many fit into a slot with the most that each can have, at half
+	// of the length that numbers can have. Beyond that the file is replaced by a larger
+	// one.
 	maxCursors = slotSize / (MaxCursorName + MaxCursorState + maxGaps*6*binary.MaxVarintLen64/2 + 200)
 )
 
@@ -68,6 +72,7 @@ type progress struct {
 	dirty   bool // something is newer than what is durable
 	closed  bool
 	failing bool // and that was logged
+	buf     []byte
 }
 
 // state is what the progress has.
@@ -137,7 +142,8 @@ func (j *Journal) noteProgress() { _ = j.saveProgress(false) }
 // save writes to the open file, or to a fresh one if that fails.
 func (p *progress) save(j *Journal, durable bool) error {
 	p.dirty = true
-	b := j.snapshot().append(make([]byte, slotHead, 1024))
+	b := j.snapshot().append(append(p.buf[:0], make([]byte, slotHead)...))
+	p.buf = b
 	if int64(len(b)) > p.slot {
 		p.slot = int64(2 * len(b))
 	} else if p.file != nil {
@@ -204,13 +210,15 @@ func (p *progress) replace(fs vfs.FS, b []byte) (err error) {
 		return fmt.Errorf("create the file of the progress: %w", err)
 	}
 	fresh := progress{file: file, slot: p.slot, gen: p.gen, written: 1, synced: 2}
-	if err := fresh.write(b, true); err != nil {
+	err = fresh.write(b, true)
+	p.gen = fresh.gen // also if it failed: what was written of it may be found beside the next
+	if err != nil {
 		return fmt.Errorf("write the file of the progress: %w", err)
 	}
 	if err := fs.SyncDir("."); err != nil {
 		return fmt.Errorf("sync the folder: %w", err)
 	}
-	p.file, p.name, p.gen, p.written, p.synced, p.dirty = file, name, fresh.gen, fresh.written, fresh.synced, false
+	p.file, p.name, p.written, p.synced, p.dirty = file, name, fresh.written, fresh.synced, false
 	if old != "" {
 		_ = fs.Remove(old) // Open removes what is left
 	}
@@ -286,6 +294,9 @@ func parseSlot(b []byte) (s state, generation uint64, err error) {
 	return s, binary.LittleEndian.Uint64(b[8:]), err
 }
 
+// minCursor is the least length of a cursor.
+const minCursor = 12
+
 // parseState reads a body.
 func parseState(b []byte) (s state, err error) {
 	r := reader{b: b}
@@ -293,10 +304,10 @@ func parseState(b []byte) (s state, err error) {
 		return s, fmt.Errorf("%w: format %d, this one reads %d", segment.ErrVersion, v, stateVersion)
 	}
 	s.nextNum, s.next, s.totals, s.atRisk = r.uint(), r.uint(), r.totals(), r.uint()
-	for range r.count(1) {
+	for n := r.count(minCursor); n > 0 && !r.bad; n-- {
 		c := cursorState{name: string(r.bytes())}
 		c.low, c.base = r.uint(), r.totals()
-		for range r.count(6) {
+		for n := r.count(6); n > 0 && !r.bad; n-- {
 			g := span{from: r.uint(), to: r.uint(), begin: r.totals(), end: r.totals()}
 			if last := len(c.gaps) - 1; g.from >= g.to || g.from <= c.low || last >= 0 && g.from <= c.gaps[last].to {
 				r.fail()
@@ -383,13 +394,12 @@ func readSlots(fs vfs.FS, name string, size int64) (newest state, slot int, gene
 		return newest, slot, 0, err
 	}
 	defer file.Close()
-	buf := make([]byte, min(size, slotSize))
 	for i := range slots {
-		n, err := readSome(file, buf, int64(i)*size)
+		b, err := readSlot(file, int64(i)*size, size)
 		if err != nil {
 			return newest, slot, 0, err
 		}
-		s, gen, err := parseSlot(buf[:n])
+		s, gen, err := parseSlot(b)
 		if errors.Is(err, segment.ErrVersion) {
 			return newest, slot, 0, err
 		}
@@ -398,6 +408,19 @@ func readSlots(fs vfs.FS, name string, size int64) (newest state, slot int, gene
 		}
 	}
 	return newest, slot, generation, nil
+}
+
+// readSlot reads what a slot of size bytes at off has: as much as its head tells, and no
+// more than there can be.
+func readSlot(file vfs.File, off, size int64) ([]byte, error) {
+	head := make([]byte, slotHead)
+	n, err := readSome(file, head, off)
+	if err != nil || n < slotHead {
+		return nil, err
+	}
+	b := make([]byte, min(slotHead+int64(binary.LittleEndian.Uint32(head[16:])), size, maxState))
+	n, err = readSome(file, b, off)
+	return b[:n], err
 }
 
 // readSome reads up to the end of the file, and tries again: an error may be of the moment.

@@ -1,10 +1,12 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"path"
@@ -54,7 +56,7 @@ func (j *Journal) readSegments(list []vfs.Info) (unsealed, empty []*seg, err err
 			found = append(found, &seg{name: info.Name, number: number, id: id, size: info.Size, uncertain: math.MaxUint64})
 		}
 	}
-	slices.SortFunc(found, func(a, b *seg) int { return int(min(1, max(-1, int64(a.number-b.number)))) })
+	slices.SortFunc(found, compareNumbers)
 	limit, totals := uint64(math.MaxUint64), segment.Totals{}
 	for _, s := range slices.Backward(found) {
 		j.nextNum = max(j.nextNum, s.number+1)
@@ -75,6 +77,8 @@ func (j *Journal) readSegments(list []vfs.Info) (unsealed, empty []*seg, err err
 	}
 	return unsealed, empty, nil
 }
+
+func compareNumbers(a, b *seg) int { return cmp.Compare(a.number, b.number) }
 
 // readSegment fills in s. Records from the sequence limit on do not count, where the
 // totals are those of limit.
@@ -191,7 +195,7 @@ func (j *Journal) restore(saved state, found, existed bool) {
 	}
 	j.nextNum, j.atRisk = max(j.nextNum, saved.nextNum), saved.atRisk
 	for _, s := range saved.cursors {
-		c := &Cursor{j: j, name: s.name, marks: s.marks, state: s.state, lost: s.lost, dropped: s.dropped}
+		c := &Cursor{j: j, name: s.name, kept: true, marks: s.marks, state: s.state, lost: s.lost, dropped: s.dropped}
 		if first, base := j.oldest(); first > c.low {
 			c.lose(span{c.low, first, c.base, base}, nil)
 		}
@@ -270,7 +274,11 @@ func (j *Journal) sealAgain(s *seg) (err error) {
 
 // quarantine moves a segment there, and removes the oldest ones beyond the bound.
 func (j *Journal) quarantine(s *seg) error {
-	if err := j.fs.Rename(s.name, path.Join("quarantine", s.name)); err != nil {
+	err := j.fs.Rename(s.name, path.Join("quarantine", s.name))
+	if errors.Is(err, fs.ErrExist) { // a power cut has kept one half of the move
+		err = j.fs.Remove(s.name)
+	}
+	if err != nil {
 		return err
 	}
 	j.opts.Logger.Warn("a damaged segment was moved to the quarantine", slog.String("segment", s.name))
@@ -283,6 +291,9 @@ func (j *Journal) quarantine(s *seg) error {
 	}
 	total := int64(0)
 	for _, info := range slices.Backward(list) {
+		if _, _, ours := parseName(info.Name); !ours {
+			continue
+		}
 		if total += info.Size; total > j.opts.QuarantineBytes {
 			if err := j.fs.Remove(path.Join("quarantine", info.Name)); err != nil {
 				return err

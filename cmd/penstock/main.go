@@ -9,6 +9,7 @@
 //	penstock report target...      profile Go processes and send the profiles
 //	penstock convert [file]        convert profiles between OTLP and pprof
 //	penstock loadgen               send generated telemetry to a server
+//	penstock journal               look at a journal on the disk
 //	penstock version               show the version
 //
 // Each command has a file in this directory. The exit code is 0 for success, 1 for a

@@ -29,8 +29,10 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
-			"await": await,
+			"exits":   exits,
+			"await":   await,
+			"journal": journalCmd,
+			"damage":  damageCmd,
 		},
 	})
 }

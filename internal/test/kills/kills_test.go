@@ -60,8 +60,8 @@ service:
     logs: {receivers: [otlp], exporters: [otlp]}
 `
 
-// books are what the test knows of each record, by its number.
-type books struct {
+// counts are what the test knows of each record, by its number.
+type counts struct {
 	next         atomic.Int64
 	mu           sync.Mutex
 	acknowledged map[int64]bool
@@ -72,7 +72,7 @@ type books struct {
 }
 
 // take is the backend's: it counts a request.
-func (b *books) take(request []byte) {
+func (b *counts) take(request []byte) {
 	var r collogs.ExportLogsServiceRequest
 	if err := proto.Unmarshal(request, &r); err != nil {
 		panic(err)
@@ -99,7 +99,7 @@ func (b *books) take(request []byte) {
 }
 
 // killed allows for what may have been in flight: the latest requests.
-func (b *books) killed() {
+func (b *counts) killed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, r := range b.recent {
@@ -108,7 +108,7 @@ func (b *books) killed() {
 }
 
 // request is a request with n new records.
-func (b *books) request(n int) (numbers []int64, body []byte) {
+func (b *counts) request(n int) (numbers []int64, body []byte) {
 	scope := &logs.ScopeLogs{}
 	for range n {
 		number := b.next.Add(1)
@@ -124,7 +124,7 @@ func (b *books) request(n int) (numbers []int64, body []byte) {
 }
 
 // send sends until ctx ends, through all kills.
-func (b *books) send(ctx context.Context, t *testing.T, address string, seed uint64) {
+func (b *counts) send(ctx context.Context, t *testing.T, address string, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	settings := config.DefaultGRPCClient()
 	settings.Endpoint = "http://" + address
@@ -215,7 +215,7 @@ func TestKills(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the program: %v: %s", err, out)
 	}
-	b := &books{acknowledged: map[int64]bool{}, delivered: map[int64]int{}}
+	b := &counts{acknowledged: map[int64]bool{}, delivered: map[int64]int{}}
 	backend := testkit.NewBackend(t, testkit.BackendConfig{Took: func(c testkit.Call) { b.take(c.Bytes) }})
 	text := fmt.Sprintf(configuration, p.address, backend.GRPCEndpoint(), filepath.Join(dir, "storage"))
 	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
@@ -250,7 +250,7 @@ func TestKills(t *testing.T) {
 }
 
 // settle waits until everything that was acknowledged has arrived.
-func (b *books) settle(t *testing.T) {
+func (b *counts) settle(t *testing.T) {
 	t.Helper()
 	missing := 0
 	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(50 * time.Millisecond) {
@@ -261,7 +261,7 @@ func (b *books) settle(t *testing.T) {
 	t.Errorf("%d records were acknowledged and did not arrive", missing)
 }
 
-func (b *books) missing() (n int) {
+func (b *counts) missing() (n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for number := range b.acknowledged {
@@ -272,7 +272,7 @@ func (b *books) missing() (n int) {
 	return n
 }
 
-func (b *books) report(t *testing.T, kills int) {
+func (b *counts) report(t *testing.T, kills int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t.Logf("%d kills: %d records acknowledged, %d arrived, %d of them again (%.1f for each kill; %d were in flight)",
