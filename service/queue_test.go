@@ -55,6 +55,7 @@ type queueRig struct {
 	*rig
 	dir     string
 	backend *testkit.Backend
+	log     *testkit.Log
 }
 
 func startQueues(t *testing.T, dir string, b *testkit.Backend, retry, queue, traces string) *queueRig {
@@ -64,7 +65,8 @@ func startQueues(t *testing.T, dir string, b *testkit.Backend, retry, queue, tra
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &queueRig{runRig(t, cfg, (&testkit.Log{}).Logger()), dir, b}
+	log := &testkit.Log{}
+	return &queueRig{runRig(t, cfg, log.Logger()), dir, b, log}
 }
 
 func (q *queueRig) stop(t *testing.T) {
@@ -261,6 +263,23 @@ func TestDeadLettersOfAQueue(t *testing.T) {
 	}
 }
 
+// A control socket that cannot be made is a warning, and the queues work.
+func TestQueueWithoutAControlSocket(t *testing.T) {
+	t.Parallel()
+	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	if err := os.MkdirAll(filepath.Join(dir, "penstock", "control.sock", "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	q := startQueues(t, dir, b, "", "", "traces")
+	for s, n := range q.send(t, 1) {
+		b.Wait(t, s, n*exporters[s])
+	}
+	if line := q.log.String(); !strings.Contains(line, "there is no control socket") {
+		t.Errorf("no warning in the log")
+	}
+	q.stop(t)
+}
+
 // Two services cannot have the same queue.
 func TestQueueIsLocked(t *testing.T) {
 	t.Parallel()
@@ -281,6 +300,9 @@ func TestQueueIsLocked(t *testing.T) {
 	}
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "penstock", "control.sock")); err != nil {
+		t.Errorf("the control socket of the first: %v", err)
 	}
 	q.stop(t)
 }
