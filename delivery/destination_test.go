@@ -732,6 +732,7 @@ func TestProfilesAreMerged(t *testing.T) {
 			}
 			d.Start()
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			mu.Lock()
 			if items != want || calls != 1+2*with {
 				t.Errorf("%d of %d items in %d calls, want %d", items, want, calls, 1+2*with)

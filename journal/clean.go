@@ -67,6 +67,11 @@ func (j *Journal) passed() (n int) {
 				return n
 			}
 		}
+		for v := range j.views {
+			if v.low < s.next {
+				return n
+			}
+		}
 		n++
 	}
 	return n

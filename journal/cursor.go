@@ -36,6 +36,7 @@ const (
 type Cursor struct {
 	j    *Journal
 	name string
+	of   *Cursor // if this is a view: the cursor
 
 	// Under the journal's mutex.
 	marks
@@ -216,7 +217,7 @@ func (c *Cursor) position() (s *seg, limit int64, more <-chan struct{}, err erro
 		return nil, 0, nil, fmt.Errorf("read cursor %q: it was dropped", c.name)
 	case j.closed:
 		return nil, 0, nil, ErrClosed
-	case c.read >= j.next || len(c.gaps) >= maxGaps:
+	case c.read >= j.next || c.of == nil && len(c.gaps) >= maxGaps:
 		return nil, 0, j.more, nil
 	}
 	i := sort.Search(len(j.segments), func(i int) bool { return j.segments[i].next > c.read })
@@ -298,6 +299,10 @@ func (c *Cursor) miss(m span, s *seg) {
 // lose acknowledges records that are damaged, and counts them; s is their segment, or
 // nil if there is none. The mutex is held.
 func (c *Cursor) lose(m span, s *seg) {
+	if c.of != nil {
+		c.pass(m)
+		c = c.of
+	}
 	missed := c.settle(m)
 	if missed.Records == 0 || s != nil && m.from >= s.uncertain {
 		return // in the second case the write was cut short, and Append has not returned nil

@@ -195,6 +195,7 @@ type Journal struct {
 	atRisk    uint64         // a new cursor begins at the oldest record while there are any before this one
 	more      chan struct{}  // closed when next grows, or at the end
 	cursors   map[string]*Cursor
+	views     map[*Cursor]bool
 	leftovers map[string]bool // files whose removal failed
 	stats     Stats
 	// progressDirty says that a cursor has changed since the progress was made durable.
@@ -237,7 +238,7 @@ func open(dir string, o Options) (_ *Journal, err error) {
 		return nil, errors.Join(err, fs.Close())
 	}
 	j := &Journal{opts: o, dir: dir, fs: fs, lock: lock, next: o.first, nextNum: o.first,
-		more: make(chan struct{}), cursors: map[string]*Cursor{}, leftovers: map[string]bool{},
+		more: make(chan struct{}), cursors: map[string]*Cursor{}, views: map[*Cursor]bool{}, leftovers: map[string]bool{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	j.changed = sync.NewCond(&j.mu)
 	j.files.fs = fs

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/delivery"
 	"github.com/penstock-telemetry/penstock/delivery/record"
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
@@ -54,6 +55,7 @@ type queueRig struct {
 	*rig
 	dir     string
 	backend *testkit.Backend
+	log     *testkit.Log
 }
 
 func startQueues(t *testing.T, dir string, b *testkit.Backend, retry, queue, traces string) *queueRig {
@@ -63,7 +65,8 @@ func startQueues(t *testing.T, dir string, b *testkit.Backend, retry, queue, tra
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &queueRig{runRig(t, cfg, (&testkit.Log{}).Logger()), dir, b}
+	log := &testkit.Log{}
+	return &queueRig{runRig(t, cfg, log.Logger()), dir, b, log}
 }
 
 func (q *queueRig) stop(t *testing.T) {
@@ -213,7 +216,29 @@ func TestDeadLettersOfAQueue(t *testing.T) {
 	q.send(t, 1)
 	folder := filepath.Join(dir, "penstock", "dead-letters")
 	testkit.Eventually(t, "an answer to each request", func() bool { return len(b.Calls()) >= 10 })
+	// A command sees them while the service runs.
+	running, err := control.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "all letters over the control socket", func() bool {
+		seen := 0
+		for pipeline, letters := range running.Letters {
+			list, err := letters.List(t.Context())
+			if err != nil {
+				t.Fatalf("%s: %v", pipeline, err)
+			}
+			seen += len(list)
+		}
+		return seen == 10
+	})
+	if err := running.Close(); err != nil {
+		t.Error(err)
+	}
 	q.stop(t)
+	if left, err := filepath.Glob(filepath.Join(dir, "penstock", "control.sock*")); len(left) > 0 || err != nil {
+		t.Errorf("after the end there is %q, %v", left, err)
+	}
 	letters := map[string]int{}
 	for s := range exporters {
 		d, err := delivery.OpenDeadLetters(filepath.Join(folder, s.String()), nil)
@@ -238,6 +263,23 @@ func TestDeadLettersOfAQueue(t *testing.T) {
 	}
 }
 
+// A control socket that cannot be made is a warning, and the queues work.
+func TestQueueWithoutAControlSocket(t *testing.T) {
+	t.Parallel()
+	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	if err := os.MkdirAll(filepath.Join(dir, "penstock", "control.sock", "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	q := startQueues(t, dir, b, "", "", "traces")
+	for s, n := range q.send(t, 1) {
+		b.Wait(t, s, n*exporters[s])
+	}
+	if line := q.log.String(); !strings.Contains(line, "there is no control socket") {
+		t.Errorf("no warning in the log")
+	}
+	q.stop(t)
+}
+
 // Two services cannot have the same queue.
 func TestQueueIsLocked(t *testing.T) {
 	t.Parallel()
@@ -258,6 +300,9 @@ func TestQueueIsLocked(t *testing.T) {
 	}
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "penstock", "control.sock")); err != nil {
+		t.Errorf("the control socket of the first: %v", err)
 	}
 	q.stop(t)
 }

@@ -10,6 +10,7 @@
 //	penstock convert [file]        convert profiles between OTLP and pprof
 //	penstock loadgen               send generated telemetry to a server
 //	penstock journal               look at a journal on the disk
+//	penstock dead-letter           look at, send and drop what was refused for good
 //	penstock version               show the version
 //
 // Each command has a file in this directory. The exit code is 0 for success, 1 for a

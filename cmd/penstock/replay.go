@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/penstock-telemetry/penstock/config"
@@ -57,17 +59,21 @@ end.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error { return f.run(cmd, files) },
 	}
-	flags := cmd.Flags()
+	cmd.Flags().StringVar(&f.signal, "signal", "", "traces, metrics, logs or profiles, for files in protobuf")
+	f.add(cmd.Flags())
+	return cmd
+}
+
+// add adds the flags of all commands that send requests.
+func (f *replayFlags) add(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	flags.StringVar(&f.to, "to", "localhost:4317", "`address` of the server: host:port for gRPC, a URL for HTTP")
-	flags.StringVar(&f.signal, "signal", "", "traces, metrics, logs or profiles, for files in protobuf")
 	flags.Float64Var(&f.rate, "rate", 0, "`items` per second; 0 means as fast as possible")
 	flags.BoolVar(&f.insecure, "insecure", false, "gRPC without TLS (default true for localhost, unless --ca-file is given)")
 	flags.StringVar(&f.caFile, "ca-file", "", "`file` with the CA certificates for the server")
 	flags.StringArrayVar(&f.headers, "header", nil, "`name=value` to send with each request; may be repeated")
 	flags.DurationVar(&f.timeout, "timeout", 10*time.Second, "timeout of a request")
 	flags.BoolVar(&f.quiet, "quiet", false, "do not print progress")
-	return cmd
 }
 
 // sender returns the client, and of which signal files in protobuf are.
@@ -110,6 +116,7 @@ type replay struct {
 
 	began, shown          time.Time
 	file                  string
+	name                  string // of the request; "": its number
 	size, read            int64
 	requests, items, sent int
 	refused, again        int
@@ -121,7 +128,7 @@ func (f *replayFlags) run(cmd *cobra.Command, files []string) error {
 		return err
 	}
 	defer sender.Close()
-	r := &replay{replayFlags: f, sender: sender, out: cmd.ErrOrStderr(), began: time.Now()}
+	r := f.replay(cmd, sender)
 	var problems []error
 	for _, name := range files {
 		if err := r.sendFile(cmd.Context(), name, signal); err != nil {
@@ -131,11 +138,20 @@ func (f *replayFlags) run(cmd *cobra.Command, files []string) error {
 			}
 		}
 	}
+	return errors.Join(append(problems, r.finish())...)
+}
+
+func (f *replayFlags) replay(cmd *cobra.Command, sender otlpclient.Sender) *replay {
+	return &replay{replayFlags: f, sender: sender, out: cmd.ErrOrStderr(), began: time.Now()}
+}
+
+// finish prints the counts. It returns an error if a request was refused.
+func (r *replay) finish() error {
 	r.progress(true)
 	if r.refused > 0 {
-		problems = append(problems, fmt.Errorf("%d of %d requests were not accepted", r.refused, r.requests))
+		return fmt.Errorf("%d of %d requests were not accepted", r.refused, r.requests)
 	}
-	return errors.Join(problems...)
+	return nil
 }
 
 func (r *replay) sendFile(ctx context.Context, name string, signal otlp.Signal) error {
@@ -165,7 +181,7 @@ func (r *replay) sendFile(ctx context.Context, name string, signal otlp.Signal) 
 		if err != nil {
 			return err
 		}
-		if err := r.send(ctx, s, wire); err != nil {
+		if _, err := r.send(ctx, s, wire); err != nil {
 			return err
 		}
 		r.read = requests.Offset()
@@ -173,11 +189,12 @@ func (r *replay) sendFile(ctx context.Context, name string, signal otlp.Signal) 
 	}
 }
 
-// send sends a request until it is settled. The error ends the command.
-func (r *replay) send(ctx context.Context, s otlp.Signal, wire []byte) error {
+// send sends a request until it is settled, and reports whether all of it was accepted.
+// The error ends the command.
+func (r *replay) send(ctx context.Context, s otlp.Signal, wire []byte) (accepted bool, err error) {
 	items, err := otlp.Limits{Depth: otlp.MaxDepth}.Check(s, wire)
 	if err != nil {
-		return err
+		return false, err
 	}
 	r.requests++
 	r.items += items
@@ -190,25 +207,27 @@ func (r *replay) send(ctx context.Context, s otlp.Signal, wire []byte) error {
 		case err == nil:
 			r.sent += items - int(answer.Rejected)
 			if answer.Rejected > 0 {
-				r.say("request %d: %d of %d items were rejected: %s", r.requests, answer.Rejected, items, answer.Message)
+				r.say("%s: %d of %d items were rejected: %s", r.nameOf(), answer.Rejected, items, answer.Message)
 				r.refused++
 			}
-			return r.pace(ctx)
+			return answer.Rejected == 0, r.pace(ctx)
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
+			return false, context.Cause(ctx)
 		case errors.As(err, &e) && e.Retryable:
 			r.again++
-			r.say("request %d is sent again: %v", r.requests, err)
+			r.say("%s is sent again: %v", r.nameOf(), err)
 			if err := sleep(ctx, max(e.RetryAfter, replayPause)); err != nil {
-				return err
+				return false, err
 			}
 		default:
 			r.refused++
-			r.say("request %d was refused: %v", r.requests, err)
-			return nil
+			r.say("%s was refused: %v", r.nameOf(), err)
+			return false, nil
 		}
 	}
 }
+
+func (r *replay) nameOf() string { return cmp.Or(r.name, fmt.Sprintf("request %d", r.requests)) }
 
 // pace waits as long as the rate wants.
 func (r *replay) pace(ctx context.Context) error {

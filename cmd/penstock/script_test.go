@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,
 			"await":   await,
+			"letters": lettersCmd,
 			"journal": journalCmd,
 			"damage":  damageCmd,
 		},

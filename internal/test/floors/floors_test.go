@@ -27,7 +27,7 @@ var floors = [][]string{
 	3:  {"pipeline"},
 	4:  {"component", "otlpclient", "obsreport", "delivery/record"},
 	5:  {"delivery", "receiver/internal/conns"},
-	6:  {"exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/frontend", "receiver/internal/held"},
+	6:  {"internal/control", "exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/frontend", "receiver/internal/held"},
 	7:  {"reporter", "receiver/internal/grpcserver"},
 	8:  {"receiver/…", "processor/…", "exporter/…", "extension/…", "internal/loadgen", "service/internal/push"},
 	9:  {"components", "service/internal/selfobs"},

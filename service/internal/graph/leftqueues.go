@@ -11,6 +11,7 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/delivery"
 	"github.com/penstock-telemetry/penstock/delivery/record"
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/journal"
 )
@@ -37,7 +38,8 @@ func (b *builder) leftQueues(q *queue) {
 		}
 	}
 	l := &leftQueues{storage: q.storage, queues: []*queue{q}, settings: b.settings.OrDefaults(), life: lifecycle.New(fmt.Sprintf("the queues left in %q", q.storage))}
-	b.leftParts = append(b.leftParts, part{fmt.Sprintf("the queues left in %q", q.storage), nil, l})
+	b.leftParts = append(b.leftParts, part{fmt.Sprintf("the queues left in %q", q.storage), nil, l},
+		part{fmt.Sprintf("the control socket of %q", q.storage), nil, newControlSocket(l)})
 }
 
 // Start opens the queues that are left, and begins to send.
@@ -49,7 +51,7 @@ func (l *leftQueues) Start(context.Context) error {
 		if !ok {
 			return fmt.Errorf("sending_queue.storage: the extension %q is not a storage", l.storage)
 		}
-		folder := filepath.Join(storage.Directory(), queueFolder, "pipelines")
+		folder := control.Pipelines(storage.Directory())
 		entries, err := os.ReadDir(folder)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
@@ -70,7 +72,7 @@ func (l *leftQueues) Start(context.Context) error {
 
 func (l *leftQueues) configured(name string) bool {
 	for _, q := range l.queues {
-		if fileName(q.pipeline.ID) == name {
+		if control.FileName(q.pipeline.ID) == name {
 			return true
 		}
 	}

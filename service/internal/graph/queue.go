@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,15 +14,13 @@ import (
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/delivery"
 	"github.com/penstock-telemetry/penstock/delivery/record"
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/journal"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
-
-// queueFolder is the folder of the queues in that of a storage.
-const queueFolder = "penstock"
 
 // queued is an exporter whose batches wait in a queue.
 type queued struct {
@@ -123,13 +120,13 @@ func (q *queue) Start(context.Context) error {
 		if !ok {
 			return fmt.Errorf("sending_queue.storage: the extension %q is not a storage", q.storage)
 		}
-		folder := filepath.Join(storage.Directory(), queueFolder)
-		j, err := journal.Open(filepath.Join(folder, "pipelines", fileName(q.pipeline.ID)), journal.Options{MaxBytes: storage.MaxBytes(), Logger: q.settings.Logger})
+		name := control.FileName(q.pipeline.ID)
+		j, err := journal.Open(filepath.Join(control.Pipelines(storage.Directory()), name), journal.Options{MaxBytes: storage.MaxBytes(), Logger: q.settings.Logger})
 		if err != nil {
 			return err
 		}
 		undo.Add(j.Close)
-		if q.dead, err = delivery.OpenDeadLetters(filepath.Join(folder, "dead-letters", fileName(q.pipeline.ID)), q.settings.Logger); err != nil {
+		if q.dead, err = delivery.OpenDeadLetters(filepath.Join(control.DeadLetters(storage.Directory()), name), q.settings.Logger); err != nil {
 			return err
 		}
 		undo.Add(q.dead.Close)
@@ -172,9 +169,6 @@ func (q *queue) observe(e queued, d *delivery.Destination, undo *lifecycle.Undo)
 	}
 	return err
 }
-
-// fileName is an id as the name of a folder.
-func fileName(id string) string { return url.PathEscape(id) }
 
 // kept are the metadata that something downstream uses.
 func (q *queue) kept() record.Keep {
