@@ -132,7 +132,6 @@ func (d *Destination) later(j *job, e *pipeline.Error, slow bool) {
 		d.pace.failed(now, after)
 	}
 	d.limit = max(1, d.limit/2)
-	d.retried++
 	d.retries = append(d.retries, j)
 }
 

@@ -37,8 +37,6 @@ type DestinationConfig struct {
 	// MaxInFlight is how many requests are sent at a time at most, default 10, at most
 	// 32. While the destination fails it is one.
 	MaxInFlight int
-	// Timeout bounds an attempt. 0: not at all.
-	Timeout time.Duration
 	// InitialBackoff and MaxBackoff are as in Config.
 	InitialBackoff, MaxBackoff time.Duration
 	// Multiplier is how much the mean of waits grows with each failure, 2 if it is below
@@ -149,7 +147,6 @@ type Destination struct {
 	room     chan struct{} // closed when something was acknowledged
 	jobs     map[*job]bool
 	retries  []*job // of jobs, those that wait
-	retried  int64
 }
 
 // Destination adds a destination. It sends from Start on.

@@ -999,15 +999,15 @@ func TestPartsFail(t *testing.T) {
 		}
 
 		// A record of which a part is delivered when the process ends.
-		if err := p.consume("", numbered(200, 230)...); err != nil {
-			t.Fatal(err)
-		}
 		b.respond(func(_ int, bodies []string) error {
 			if bodies[0] == "body 210" {
 				return errDown
 			}
 			return nil
 		})
+		if err := p.consume("", numbered(200, 230)...); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Minute)
 		if l := p.balanced(); l.Held != 30 {
 			t.Errorf("in the middle of a record: %+v", l)
@@ -1048,6 +1048,103 @@ func TestPartsAreGivenUp(t *testing.T) {
 		}
 		if l := p.balanced(); l.Delivered != 20 || l.DeadLettered != 20 {
 			t.Errorf("ledger %+v", l)
+		}
+		p.end()
+	})
+}
+
+// No more requests are sent at a time than MaxInFlight, and one while the destination
+// fails.
+func TestMaxInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		down, inside, most := false, 0, 0
+		next := pipeline.ConsumerFunc(func(context.Context, *pipeline.Batch) error {
+			mu.Lock()
+			inside++
+			most = max(most, inside)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			defer mu.Unlock()
+			inside--
+			if down {
+				return errDown
+			}
+			return nil
+		})
+		reset := func(isDown bool) (before int) {
+			mu.Lock()
+			defer mu.Unlock()
+			before, most, down = most, inside, isDown
+			return before
+		}
+		p := open(t, disk(t, vfs.NewMem(16<<20)), DestinationConfig{Next: next, MaxInFlight: 3, Merge: Merge{MaxItems: 1}})
+		p.dest.Start()
+		p.fill(0, 30)
+		time.Sleep(5 * time.Second)
+		if most := reset(true); most != 3 {
+			t.Errorf("%d requests at a time, want 3", most)
+		}
+		time.Sleep(time.Minute)
+		reset(true)
+		time.Sleep(10 * time.Minute)
+		if most := reset(false); most != 1 {
+			t.Errorf("%d requests at a time while the destination fails, want 1", most)
+		}
+		time.Sleep(10 * time.Minute)
+		if l := p.balanced(); l.Delivered != 30 {
+			t.Errorf("ledger %+v", l)
+		}
+		p.end()
+	})
+}
+
+// With Block a request waits for room, and its context ends that.
+func TestBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		b.respond(func(int, []string) error { return errDown })
+		p := open(t, disk(t, vfs.NewMem(16<<20)), DestinationConfig{Next: b, MaxHeldRequests: 2, Block: true})
+		p.dest.Start()
+		p.fill(0, 2)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		batch, err := pipeline.NewBatch(otlp.Logs, logRequest("late"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer batch.Release()
+		if err := p.log.Consume(ctx, batch); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after its deadline: %v", err)
+		}
+		time.AfterFunc(time.Minute, func() { b.respond(nil) })
+		begin := time.Now()
+		if err := p.log.Consume(t.Context(), batch); err != nil || time.Since(begin) < time.Minute {
+			t.Errorf("%v after %v, want nil when there is room", err, time.Since(begin))
+		}
+		time.Sleep(time.Minute)
+		if n, again := b.has(); n != 3 || again != 0 {
+			t.Errorf("%d delivered, %d again", n, again)
+		}
+		p.end()
+	})
+}
+
+// MinBytes waits as MinItems does.
+func TestMergeWaitsForBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		p := open(t, disk(t, vfs.NewMem(16<<20)), DestinationConfig{Next: b, Merge: Merge{MinBytes: 2000, Wait: time.Minute}})
+		p.dest.Start()
+		for range 3 {
+			if err := p.consume("", strings.Repeat("x", 800)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if sizes := b.sizes(); !slices.Equal(sizes, []int{3}) {
+			t.Errorf("requests of %v, want one of 3", sizes)
 		}
 		p.end()
 	})

@@ -198,16 +198,9 @@ func (d *Destination) run(j *job) {
 	d.settle(j, b, d.send(b))
 }
 
-// send is one attempt. A panic of the consumer is a failure that would repeat.
-func (d *Destination) send(b *pipeline.Batch) (err error) {
-	ctx := d.ctx
-	if d.cfg.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d.cfg.Timeout)
-		defer cancel()
-	}
-	return safely(ctx, d.cfg.Next, b)
-}
+// send is one attempt. A panic of the consumer is a failure that would repeat. The time
+// that it may take is the consumer's.
+func (d *Destination) send(b *pipeline.Batch) error { return safely(d.ctx, d.cfg.Next, b) }
 
 // Errors of load.
 var (
@@ -312,7 +305,7 @@ func (m *merger) add(r *record.Record) bool {
 	case !sameMetadata(m.client, r.Client):
 		return false
 	case !sameOrigin(m.client, r.Client):
-		m.client = withoutOrigin(m.client)
+		m.client = m.client.WithoutOrigin()
 	}
 	if m.apart {
 		m.bodies = append(m.bodies, slices.Clone(r.Body))
@@ -367,12 +360,4 @@ func sameIdentity(a, b *pipeline.Identity) bool {
 func sameOrigin(a, b *pipeline.Client) bool {
 	a, b = orEmpty(a), orEmpty(b)
 	return a.Addr == b.Addr && a.Transport == b.Transport && a.Format == b.Format
-}
-
-// withoutOrigin returns the client of requests of several senders.
-func withoutOrigin(c *pipeline.Client) *pipeline.Client {
-	if c == nil {
-		return nil
-	}
-	return &pipeline.Client{Metadata: c.Metadata, Identity: c.Identity, Received: c.Received}
 }

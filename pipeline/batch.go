@@ -24,6 +24,15 @@ type Client struct {
 	Received time.Time
 }
 
+// WithoutOrigin returns what requests of several clients with the same metadata and
+// identity have in common: nil for nil.
+func (c *Client) WithoutOrigin() *Client {
+	if c == nil {
+		return nil
+	}
+	return &Client{Metadata: c.Metadata, Identity: c.Identity, Received: c.Received}
+}
+
 // Batch is one OTLP export request as checked wire bytes: they passed otlp.Check
 // when the batch was made, or their writer vouches for them (Derive,
 // NewUncheckedBatch).

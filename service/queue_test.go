@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/delivery"
 	"github.com/penstock-telemetry/penstock/delivery/record"
 	"github.com/penstock-telemetry/penstock/internal/control"
@@ -60,8 +62,12 @@ type queueRig struct {
 
 func startQueues(t *testing.T, dir string, b *testkit.Backend, retry, queue, traces string) *queueRig {
 	t.Helper()
-	cfg, err := LoadFrom(builtins(), Sources{URIs: []string{"yaml:" + fmt.Sprintf(withQueues, b.GRPCEndpoint(), b.HTTPEndpoint(), dir, retry, queue, traces)},
-		Set: []string{"service.telemetry.metrics.address=localhost:0"}})
+	return startQueued(t, dir, b, fmt.Sprintf(withQueues, b.GRPCEndpoint(), b.HTTPEndpoint(), dir, retry, queue, traces))
+}
+
+func startQueued(t *testing.T, dir string, b *testkit.Backend, yaml string) *queueRig {
+	t.Helper()
+	cfg, err := LoadFrom(builtins(), Sources{URIs: []string{"yaml:" + yaml}, Set: []string{"service.telemetry.metrics.address=localhost:0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,4 +311,103 @@ func TestQueueIsLocked(t *testing.T) {
 		t.Errorf("the control socket of the first: %v", err)
 	}
 	q.stop(t)
+}
+
+// Of a client only that is kept on the disk which a key names, and it is sent after a
+// restart.
+func TestQueueKeepsNamedMetadata(t *testing.T) {
+	t.Parallel()
+	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	b.Respond(func(testkit.Call) testkit.Answer { return testkit.Answer{Code: codes.Unavailable} })
+	yaml := fmt.Sprintf(`
+receivers:
+  otlp: {protocols: {grpc: {endpoint: "localhost:0", include_metadata: true}}}
+exporters:
+  otlp:
+    endpoint: "%s"
+    tls: {insecure: true}
+    auth: {authenticator: headers_setter}
+    retry_on_failure: {initial_interval: 20ms, max_interval: 100ms}
+    sending_queue: {storage: file_storage}
+extensions:
+  file_storage: {directory: "%s"}
+  headers_setter: {headers: [{key: X-Scope-OrgID, from_context: X-Tenant}]}
+service:
+  extensions: [file_storage, headers_setter]
+  pipelines: {logs: {receivers: [otlp], exporters: [otlp]}}
+`, b.GRPCEndpoint(), dir)
+	q := startQueued(t, dir, b, yaml)
+	onGRPC := config.DefaultGRPCClient()
+	onGRPC.Endpoint = "http://" + q.grpc
+	client, err := otlpclient.NewGRPC(onGRPC, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tenant := range []string{"red", "blue", "red"} {
+		headers := map[string]string{"x-tenant": tenant, "authorization": "Bearer s3cret"}
+		request := testkit.Request(rand.New(rand.NewPCG(1, 2)), otlp.Logs, 3)
+		if _, err := client.Send(t.Context(), otlpclient.Request{Signal: otlp.Logs, Bytes: request, Headers: headers}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := client.Close(); err != nil {
+		t.Error(err)
+	}
+	q.stop(t)
+	if found := contentOf(t, dir); !strings.Contains(found, "blue") || strings.Contains(found, "s3cret") {
+		t.Error("the folder has a credential that no key names, or lacks the tenant that one does")
+	}
+	b.Respond(nil)
+	arrived := len(b.Calls())
+	q = startQueued(t, dir, b, yaml)
+	tenants := map[string]bool{}
+	testkit.Eventually(t, "requests of both tenants", func() bool {
+		for _, call := range b.Calls()[arrived:] {
+			for _, tenant := range call.Header["x-scope-orgid"] {
+				tenants[tenant] = true
+			}
+		}
+		return tenants["red"] && tenants["blue"]
+	})
+	q.stop(t)
+}
+
+// contentOf is what all files below a folder have.
+func contentOf(t *testing.T, dir string) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all.Write(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}
+
+// With retry_on_failure off, a failure that may pass makes a dead letter too, and not
+// nothing.
+func TestQueueWithoutRetries(t *testing.T) {
+	t.Parallel()
+	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	b.Respond(func(testkit.Call) testkit.Answer { return testkit.Answer{Code: codes.Unavailable} })
+	q := startQueues(t, dir, b, ", enabled: false", "", "traces")
+	q.send(t, 1)
+	testkit.Eventually(t, "an attempt for each request", func() bool { return len(b.Calls()) >= 6 })
+	q.stop(t)
+	d, err := delivery.OpenDeadLetters(filepath.Join(dir, "penstock", "dead-letters", "metrics"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held := d.Held(); held.Records != 2 {
+		t.Errorf("%d dead letters, want 2", held.Records)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -52,14 +51,11 @@ func appendText(k []byte, s string) []byte {
 
 // clientOf returns the client of a merged request: what its requests have in common.
 func (p *Processor) clientOf(first *pipeline.Client) *pipeline.Client {
-	if first == nil {
-		return nil
-	}
-	c := &pipeline.Client{Identity: first.Identity, Metadata: first.Metadata, Received: first.Received}
-	if len(p.keys) > 0 {
+	c := first.WithoutOrigin()
+	if c != nil && len(p.keys) > 0 {
 		c.Metadata = map[string][]string{}
 		for _, name := range p.keys {
-			if v, ok := first.Metadata[strings.ToLower(name)]; ok {
+			if v, ok := first.Metadata[name]; ok {
 				c.Metadata[name] = v
 			}
 		}
