@@ -68,12 +68,13 @@ type counts struct {
 	delivered    map[int64]int
 	duplicates   int
 
-	// What arrived again must have been in flight before: the backend had taken it, and the
-	// program may not have got the answer.
-	recent   [][]int64      // the latest requests that the backend took
-	open     bool           // all that is taken now may be in flight
-	inFlight map[int64]bool // since it arrived last
-	strays   int            // arrived again, and was not
+	// What arrives again was in one of the requests that were in flight when a life of the
+	// program ended: at most consumers for each life.
+	life     int
+	requests []int                // the life in which each request was taken
+	last     map[int64]int        // the request that brought a record last
+	again    map[int]map[int]bool // by life: its requests of which something arrived again
+	hangUps  map[int]bool         // lives in which the backend broke connections
 }
 
 // take is the backend's: it counts a request.
@@ -92,42 +93,39 @@ func (b *counts) take(request []byte) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.requests = append(b.requests, b.life)
 	for _, n := range numbers {
 		if b.delivered[n]++; b.delivered[n] > 1 {
 			b.duplicates++
-			if !b.inFlight[n] {
-				b.strays++
+			before := b.last[n]
+			life := b.requests[before]
+			if b.again[life] == nil {
+				b.again[life] = map[int]bool{}
 			}
+			b.again[life][before] = true
 		}
-		delete(b.inFlight, n)
-		if b.open {
-			b.inFlight[n] = true
-		}
-	}
-	b.recent = append(b.recent, numbers)
-	if len(b.recent) > consumers {
-		b.recent = b.recent[1:]
+		b.last[n] = len(b.requests) - 1
 	}
 }
 
-// cut says that the answers to the latest requests may not have arrived, nor those to
-// what is taken until whole.
-func (b *counts) cut() {
+// nextLife begins the next life. In one in which connections break, the answers to any
+// requests may be lost.
+func (b *counts) nextLife(hangsUp bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.open = true
-	for _, r := range b.recent {
-		for _, n := range r {
-			b.inFlight[n] = true
-		}
-	}
+	b.life++
+	b.hangUps[b.life] = hangsUp
 }
 
-// whole says that answers arrive from now on.
-func (b *counts) whole() {
+// check compares what arrived again with what can have been in flight.
+func (b *counts) check(t *testing.T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.open, b.recent = false, nil
+	for life, requests := range b.again {
+		if len(requests) > consumers && !b.hangUps[life] {
+			t.Errorf("life %d: %d requests arrived again, at most %d were in flight", life, len(requests), consumers)
+		}
+	}
 }
 
 // request is a request with n new records.
@@ -240,7 +238,7 @@ func TestKills(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the program: %v: %s", err, out)
 	}
-	b := &counts{acknowledged: map[int64]bool{}, delivered: map[int64]int{}, inFlight: map[int64]bool{}}
+	b := &counts{acknowledged: map[int64]bool{}, delivered: map[int64]int{}, last: map[int64]int{}, again: map[int]map[int]bool{}, hangUps: map[int]bool{}}
 	backend := testkit.NewBackend(t, testkit.BackendConfig{Took: func(c testkit.Call) { b.take(c.Bytes) }})
 	text := fmt.Sprintf(configuration, p.address, backend.GRPCEndpoint(), filepath.Join(dir, "storage"))
 	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
@@ -254,14 +252,10 @@ func TestKills(t *testing.T) {
 	}
 	p.start()
 	for i := range *kills {
-		if misbehave(backend, r) {
-			b.cut()
-		}
 		time.Sleep(time.Duration(20+r.IntN(600)) * time.Millisecond)
-		b.cut()
 		p.stop(syscall.SIGKILL)
-		time.Sleep(20 * time.Millisecond) // the backend takes what has reached it
-		b.whole()
+		time.Sleep(50 * time.Millisecond) // the backend takes what has reached it
+		b.nextLife(misbehave(backend, r))
 		p.start()
 		if (i+1)%50 == 0 {
 			b.report(t, i+1)
@@ -273,9 +267,7 @@ func TestKills(t *testing.T) {
 	b.settle(t)
 	p.stop(syscall.SIGTERM)
 	b.report(t, *kills)
-	if b.strays > 0 {
-		t.Errorf("%d records arrived again that had not been in flight when the program, or a connection, ended", b.strays)
-	}
+	b.check(t)
 }
 
 // settle waits until everything that was acknowledged has arrived.
