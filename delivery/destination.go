@@ -57,6 +57,11 @@ type DestinationConfig struct {
 	// durably; until then the request stays. Without it, such requests are counted and
 	// logged only.
 	DeadLetters func(context.Context, DeadLetter) error
+	// RequestIDs gives each request an id, which Next finds with pipeline.RequestID. The
+	// same records have the same id whenever they are sent again, also after a restart or
+	// a power cut, and no other request has it. It costs a sync of the disk for each
+	// request.
+	RequestIDs bool
 	// Memory is the budget for requests that were read from the journal. nil: no bound.
 	Memory *admission.Budget
 	// Logger gets outages and refusals. nil is silence.
@@ -129,10 +134,9 @@ type Destination struct {
 	wg      sync.WaitGroup
 
 	// Of the dispatcher.
-	more     <-chan struct{} // closed when there may be another entry; nil: there may be
-	peeked   *journal.Entry
-	forming  *forming
-	restored []span // requests that an earlier process had in flight, in order
+	more    <-chan struct{} // closed when there may be another entry; nil: there may be
+	peeked  *journal.Entry
+	forming *forming
 
 	warnings lograte.Limiter
 
@@ -147,6 +151,7 @@ type Destination struct {
 	room     chan struct{} // closed when something was acknowledged
 	jobs     map[*job]bool
 	retries  []*job // of jobs, those that wait
+	restored []span // what an earlier process had in flight and what is not in jobs yet, in order
 }
 
 // Destination adds a destination. It sends from Start on.

@@ -22,6 +22,8 @@ type job struct {
 	entries []journal.Entry
 	begun   time.Time // of the first attempt; zero: there was none
 	parts   *progress // nil: it is sent as a whole
+	whole   bool      // it was sent as a whole
+	noted   bool      // the state of the cursor has how it is sent now
 }
 
 func (j *job) first() uint64 { return j.entries[0].Sequence }
@@ -63,7 +65,7 @@ func (d *Destination) form(at time.Time) (j *job, wait time.Duration) {
 		}
 		f = d.begin(e, at)
 	}
-	full := false
+	full := f.last > 0 && f.last == f.job.last()
 	for !full {
 		e, ok := d.take()
 		if !ok {
@@ -85,6 +87,9 @@ func (d *Destination) form(at time.Time) (j *job, wait time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.jobs[f.job] = true
+	if f.last > 0 {
+		d.restored = d.restored[1:] // the job is in its place
+	}
 	return f.job, 0
 }
 
@@ -93,6 +98,10 @@ func (d *Destination) begin(e journal.Entry, at time.Time) *forming {
 	f := &forming{job: &job{entries: []journal.Entry{e}}, items: int(e.Units), size: int(e.Length), until: at}
 	if s, is := d.wasInFlight(e.Sequence); is {
 		f.last, f.until = s.last, at.Add(restoreWait)
+		f.job.whole = !s.divided
+		if s.divided {
+			f.job.parts = &s.parts
+		}
 	} else if d.cfg.Merge.MinItems > 0 || d.cfg.Merge.MinBytes > 0 {
 		f.until = at.Add(d.cfg.Merge.Wait)
 	}
@@ -153,6 +162,8 @@ func (d *Destination) belongs(f *forming, e journal.Entry) bool {
 
 // wasInFlight returns the request that an earlier process sent a record in.
 func (d *Destination) wasInFlight(sequence uint64) (s span, is bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for len(d.restored) > 0 && d.restored[0].last < sequence {
 		d.restored = d.restored[1:]
 	}
@@ -165,12 +176,10 @@ func (d *Destination) wasInFlight(sequence uint64) (s span, is bool) {
 // run sends a job and does what the answer asks for.
 func (d *Destination) run(j *job) {
 	defer d.signal()
-	d.note(j)
 	d.plan(j)
+	d.note(j)
 	b, lost, err := d.load(j)
-	for _, e := range lost { // the cursor has counted them as damaged
-		j.entries = slices.DeleteFunc(j.entries, func(o journal.Entry) bool { return o.Sequence == e.Sequence })
-	}
+	d.remove(j, lost) // the cursor has counted them as damaged
 	if len(j.entries) == 0 {
 		d.end(j)
 		return
@@ -195,12 +204,30 @@ func (d *Destination) run(j *job) {
 		d.sendParts(j, b)
 		return
 	}
-	d.settle(j, b, d.send(b))
+	d.settle(j, b, d.send(j, b, 0))
 }
 
-// send is one attempt. A panic of the consumer is a failure that would repeat. The time
-// that it may take is the consumer's.
-func (d *Destination) send(b *pipeline.Batch) error { return safely(d.ctx, d.cfg.Next, b) }
+// remove takes records out of a job.
+func (d *Destination) remove(j *job, lost []journal.Entry) {
+	if len(lost) == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range lost {
+		j.entries = slices.DeleteFunc(j.entries, func(o journal.Entry) bool { return o.Sequence == e.Sequence })
+	}
+}
+
+// send is one attempt to send a job, or the part of it that ends at end. A panic of the
+// consumer is a failure that would repeat. The time that it may take is the consumer's.
+func (d *Destination) send(j *job, b *pipeline.Batch, end int) error {
+	ctx := d.ctx
+	if d.cfg.RequestIDs {
+		ctx = pipeline.WithRequestID(ctx, d.requestID(j, end))
+	}
+	return safely(ctx, d.cfg.Next, b)
+}
 
 // Errors of load.
 var (

@@ -195,6 +195,7 @@ func (q *queue) destination(e queued) delivery.DestinationConfig {
 		Multiplier: e.Retry.Multiplier, Randomization: &e.Retry.RandomizationFactor, DeadLetters: q.dead.Add, Block: e.BlockOnOverflow,
 		Memory: q.settings.Memory, Observer: e.Observer, Logger: q.settings.OrDefaults().Logger.With(slog.String("exporter", e.id)),
 	}
+	c.RequestIDs = e.IdempotencyKey
 	switch {
 	case !e.Retry.Enabled:
 		c.GiveUpAfter = time.Nanosecond
