@@ -160,6 +160,8 @@ func deduplicatedLives(t *testing.T, seed uint64) (repeats int) {
 		p.end()
 		m = image
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for body := range expected {
 		if want := map[bool]int{false: 1, true: 0}[dead[body]]; b.taken[body] != want && !t.Failed() {
 			t.Errorf("seed %d: %q was taken %d times, expected %d", seed, body, b.taken[body], want)
@@ -183,6 +185,8 @@ func TestRequestIDs(t *testing.T) {
 			b := newDeduplicating(t, 1)
 			failures := map[string]int{}
 			b.refuse = func(bodies []string) error {
+				b.mu.Lock()
+				defer b.mu.Unlock()
 				if failures[bodies[0]]++; failures[bodies[0]] < attempts {
 					return errDown
 				}
@@ -202,6 +206,7 @@ func TestRequestIDs(t *testing.T) {
 			}
 			p.dest.Start()
 			time.Sleep(10 * time.Minute)
+			p.end()
 			if len(b.requests) != 4 { // the merged one, and 10, 10 and 5
 				t.Errorf("%s: %d requests, want 4", name, len(b.requests))
 			}
@@ -213,7 +218,6 @@ func TestRequestIDs(t *testing.T) {
 			for id := range b.requests {
 				seen = append(seen, id)
 			}
-			p.end()
 			return image
 		}
 		image := run("logs/otlp", vfs.NewMem(16<<20), "a", 3)
@@ -240,6 +244,7 @@ func TestRequestIDs(t *testing.T) {
 		}
 		p.dest.Start()
 		time.Sleep(10 * time.Minute)
+		p.end()
 		again := 0
 		for id, request := range b.requests {
 			if count[id] > 0 {
@@ -252,7 +257,6 @@ func TestRequestIDs(t *testing.T) {
 		if again != 1 {
 			t.Errorf("%d requests have an id from before, want the one that was sent before", again)
 		}
-		p.end()
 	})
 }
 
