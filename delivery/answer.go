@@ -40,9 +40,9 @@ func (d *Destination) state() []byte {
 		switch {
 		case len(j.entries) == 0:
 		case j.parts != nil:
-			spans = append(spans, span{j.first(), j.last(), true, *j.parts})
+			spans = append(spans, span{j.first(), j.last(), j.entries[0].Tag, true, *j.parts})
 		case len(j.entries) > 1 || d.cfg.RequestIDs:
-			spans = append(spans, span{first: j.first(), last: j.last()})
+			spans = append(spans, span{first: j.first(), last: j.last(), tag: j.entries[0].Tag})
 		}
 	}
 	return fitState(d.tally, spans)

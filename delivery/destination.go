@@ -74,7 +74,8 @@ type DestinationConfig struct {
 
 // Merge says how requests that follow each other are merged into one: those that wait
 // anyway, and without delay, unless MinItems and Wait ask for it. Only requests whose
-// records have the same metadata and identity are merged.
+// records have the same metadata and identity are merged; those with other ones may lie
+// between them.
 type Merge struct {
 	// MaxItems and MaxBytes bound a merged request, default 8192 and 2 MiB. A request
 	// that is larger by itself is divided if the bound is set, but not by the default.
@@ -83,6 +84,11 @@ type Merge struct {
 	// not.
 	MinItems, MinBytes int
 	Wait               time.Duration
+	// Whole leaves requests that are larger than MaxItems or MaxBytes undivided.
+	Whole bool
+	// Sent is called when a request is sent for the first time, and for each part that is
+	// settled of one that is divided. nil: nobody counts.
+	Sent func(why MergeTrigger, items, bytes int)
 }
 
 // DeadLetter is a request that is not sent any more.
@@ -101,11 +107,14 @@ func (c DestinationConfig) orDefaults() DestinationConfig {
 	}
 	c.MaxInFlight = min(c.MaxInFlight, maxInFlight)
 	c.divide = otlp.SplitLimits{MaxItems: max(c.Merge.MaxItems, 0), MaxBytes: max(c.Merge.MaxBytes, 0)}
+	if c.Merge.Whole {
+		c.divide = otlp.SplitLimits{}
+	}
 	if c.Merge.MaxItems <= 0 {
-		c.Merge.MaxItems = defaultMergeItems
+		c.Merge.MaxItems = max(defaultMergeItems, c.Merge.MinItems)
 	}
 	if c.Merge.MaxBytes <= 0 {
-		c.Merge.MaxBytes = defaultMergeBytes
+		c.Merge.MaxBytes = max(defaultMergeBytes, c.Merge.MinBytes)
 	}
 	return c
 }
@@ -135,8 +144,7 @@ type Destination struct {
 
 	// Of the dispatcher.
 	more    <-chan struct{} // closed when there may be another entry; nil: there may be
-	peeked  *journal.Entry
-	forming *forming
+	forming []*forming      // one of each tag, the oldest first
 
 	warnings lograte.Limiter
 

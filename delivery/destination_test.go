@@ -484,6 +484,47 @@ func TestTenantsAreNotMixed(t *testing.T) {
 	})
 }
 
+// Requests of several tenants that alternate are merged for each tenant, and what is in
+// flight is the same after a restart.
+func TestTenantsAreMergedApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, m := &backend{}, vfs.NewMem(16<<20)
+		b.respond(func(int, []string) error { return errHang })
+		merge := Merge{MinItems: 20, Wait: time.Minute}
+		p := open(t, disk(t, m), DestinationConfig{Next: b, Merge: merge})
+		tenants := []string{"", "red", "blue"}
+		for i := range 60 {
+			if err := p.consume(tenants[i%3], fmt.Sprint("body ", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.dest.Start()
+		time.Sleep(time.Second)
+		sent, clients := b.sent()
+		if got, want := fmt.Sprint(b.sizes()), "[20 20 20]"; got != want {
+			t.Errorf("requests of %s records, want %s", got, want)
+		}
+		for i, c := range clients {
+			if bodies := bodiesOf(sent[i]); bodies[0] != fmt.Sprint("body ", slices.Index(tenants, append(c.Metadata["tenant"], "")[0])) {
+				t.Errorf("the request that begins with %q has the metadata %v", bodies[0], c.Metadata)
+			}
+		}
+		image := m.Crash(vfs.KeepAll, rand.New(rand.NewPCG(1, 1)))
+		p.end()
+
+		again := &backend{}
+		p = open(t, disk(t, image), DestinationConfig{Next: again, Merge: Merge{MaxItems: 7}})
+		p.dest.Start()
+		time.Sleep(time.Minute)
+		after, _ := again.sent()
+		if !slices.Equal(sortedStrings(sent), sortedStrings(after)) {
+			t.Errorf("after a restart: requests of %v records", again.sizes())
+		}
+		p.balanced()
+		p.end()
+	})
+}
+
 // A merged request waits for more, but not for longer than Wait.
 func TestMergeWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -800,7 +841,7 @@ func TestProfilesInParts(t *testing.T) {
 
 // FuzzState: what is read is written in the same way.
 func FuzzState(f *testing.F) {
-	f.Add(appendState(nil, tally{1, 2, 3, 4}, []span{{first: 5, last: 5}, {first: 7, last: 900},
+	f.Add(appendState(nil, tally{1, 2, 3, 4}, []span{{first: 5, last: 5}, {first: 7, last: 900, tag: 65535},
 		{first: 901, last: 901, divided: true, parts: progress{limits: otlp.SplitLimits{MaxItems: 1, MaxBytes: 2, Skip: 3}, rejected: 4, dead: 5}}}))
 	f.Add([]byte{stateVersion})
 	f.Add([]byte{1, 1, 2, 3, 4, 1, 5, 6})

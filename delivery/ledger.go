@@ -31,10 +31,11 @@ type tally struct {
 	delivered, rejected, dead uint64
 }
 
-// span is a range of sequences that are, or were, sent as one request, or if divided one
-// sequence that is sent in parts.
+// span is a range of sequences of which those with a tag are, or were, sent as one
+// request, or if divided one sequence that is sent in parts.
 type span struct {
 	first, last uint64
+	tag         uint16
 	divided     bool
 	parts       progress // if divided
 }
@@ -42,10 +43,10 @@ type span struct {
 // stateVersion is the first byte of a state:
 //
 //	version; units of the journal before the cursor; delivered, rejected, dead-lettered items; number of spans of requests in
-//	flight, and for each: first sequence, last minus first, 1 if it is sent in parts and then: MaxItems, MaxBytes and
+//	flight, and for each: first sequence, last minus first, tag, 1 if it is sent in parts and then: MaxItems, MaxBytes and
 //	Skip of the limits, rejected and dead-lettered items of the parts that are settled; else 0
 //
-// The numbers are varints. Version 1 has no requests in parts, and neither the 0.
+// The numbers are varints. Version 1 has no requests in parts, and neither the tag nor the 0.
 const stateVersion = 2
 
 var errState = errors.New("the state of the cursor is damaged")
@@ -58,6 +59,7 @@ func appendState(b []byte, t tally, inFlight []span) []byte {
 	for _, s := range inFlight {
 		b = binary.AppendUvarint(b, s.first)
 		b = binary.AppendUvarint(b, s.last-s.first)
+		b = binary.AppendUvarint(b, uint64(s.tag))
 		b = s.appendParts(b)
 	}
 	return b
@@ -101,6 +103,10 @@ func parseState(b []byte) (t tally, inFlight []span, err error) {
 			err = errState
 		}
 		if version > 1 {
+			tag := next()
+			if s.tag = uint16(tag); uint64(s.tag) != tag {
+				err = errState
+			}
 			switch kind := next(); kind {
 			case 0:
 			case 1:

@@ -137,6 +137,7 @@ func (d *Destination) sendPart(j *job, whole *pipeline.Batch, p otlp.Portion) st
 // ledger has it as held until the record is settled.
 func (d *Destination) partDelivered(j *job, p otlp.Portion, rejected uint64, e *pipeline.Error) {
 	d.cfg.Observer.Outcome(d.ctx, d.cfg.Signal, p.Items, int(rejected), e)
+	d.merged(Filled, p.Items, len(p.Request))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.answered()
@@ -158,6 +159,7 @@ func (d *Destination) buryPart(j *job, b *pipeline.Batch, p otlp.Portion, e *pip
 		}
 	}
 	d.logDead(uint64(p.Items), e)
+	d.merged(Filled, p.Items, len(p.Request))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	j.parts.dead += uint64(p.Items)

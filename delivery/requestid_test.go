@@ -130,7 +130,7 @@ func deduplicatedLives(t *testing.T, seed uint64) (repeats int) {
 				expected[bodies[len(bodies)-1]] = true
 				n++
 			}
-			if err := p.consume("", bodies...); err != nil {
+			if err := p.consume([]string{"", "red", "blue"}[r.IntN(1+int(seed%3))], bodies...); err != nil {
 				t.Fatal(err)
 			}
 			if r.IntN(3) == 0 {

@@ -170,7 +170,7 @@ func (b *builder) entry(p *load.Pipeline) pipeline.Consumer {
 			branches = append(branches, branch{b.exporters[r.Target], "exporter " + r.ID})
 		}
 	}
-	next := b.processed(p, fanout(b.queues(p, branches, exporters)))
+	next := b.processed(b.merged(p, b.queues(p, branches, exporters)))
 	b.entries[p] = next
 	return next
 }

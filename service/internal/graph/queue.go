@@ -37,6 +37,7 @@ type queue struct {
 	exporters []queued
 	settings  component.Settings
 	life      *lifecycle.Cycle
+	merging   *merging // nil: the exporters' own settings alone
 
 	log          atomic.Pointer[delivery.Log] // nil unless it runs
 	journal      *journal.Journal
@@ -172,7 +173,7 @@ func (q *queue) observe(e queued, d *delivery.Destination, undo *lifecycle.Undo)
 
 // kept are the metadata that something downstream uses.
 func (q *queue) kept() record.Keep {
-	var metadata, attributes []string
+	metadata, attributes := q.merging.metadata(), []string(nil)
 	for _, e := range q.exporters {
 		if e.Batch != nil {
 			metadata = append(metadata, e.Batch.Partition.MetadataKeys...)
@@ -213,6 +214,8 @@ func (q *queue) destination(e queued) delivery.DestinationConfig {
 		} else {
 			c.Merge.MinItems, c.Merge.MaxItems = int(batch.MinSize), int(batch.MaxSize)
 		}
+	} else {
+		c.Merge = q.merging.merge()
 	}
 	return c
 }
