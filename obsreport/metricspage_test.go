@@ -43,7 +43,7 @@ var sections = []section{
 	{"Processors", "The items that each processor got and passed on; the difference was dropped, or refused with its request. A processor of " +
 		"several pipelines is counted once for all of them.",
 		[]int{itemsIncoming, itemsOutgoing, processorDuration}},
-	{"The processor batch", "", []int{batchSize, batchBytes, batchFull, batchTimeouts, batchMetadata}},
+	{"The processor batch", "Where it is the last processor in front of exporters with a queue, their queues merge, and these are counted for each of the exporters.", []int{batchSize, batchBytes, batchFull, batchTimeouts, batchMetadata}},
 	{"Items and attempts of the exporters", "Items are counted once, when their request is not sent again: a request that is accepted after a retry did not fail, and " +
 		"one whose error is returned to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts, requestsInFlight}},
 	{"Durable queues of the exporters", "Of exporters whose `sending_queue` names a storage.", []int{queueSize, queueCapacity, enqueueFailed, queueItems, queueHeld, queueHeldBytes}},
