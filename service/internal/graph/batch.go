@@ -31,22 +31,25 @@ type merging struct {
 // one consumer. If a processor that merges is the last one, and branches are queues, it is
 // left out in front of these.
 func (b *builder) merged(p *load.Pipeline, branches []branch) (front *load.Pipeline, next pipeline.Consumer) {
+	queues, direct := divided(branches)
+	for _, br := range queues {
+		b.queuesOf["pipeline "+p.ID] = append(b.queuesOf["pipeline "+p.ID], br.Consumer.(*queue))
+	}
 	last := len(p.Processors) - 1
 	if last < 0 {
-		return p, fanout(branches)
+		return p, b.fanout(branches)
 	}
 	c := p.Processors[last].Target
 	merger, ok := c.Config.(component.Merger)
-	queues, direct := divided(branches)
 	if !ok || len(queues) == 0 {
-		return p, fanout(branches)
+		return p, b.fanout(branches)
 	}
 	set := b.settingsFor(c)
 	set.Logger = set.Logger.With(slog.String("pipeline", p.ID))
 	m, err := newMerging(merger.Merging(), set)
 	if err != nil {
 		b.fail(c, err)
-		return p, fanout(branches)
+		return p, b.fanout(branches)
 	}
 	b.addProcessor(p, c, m)
 	var all []branch
@@ -60,7 +63,7 @@ func (b *builder) merged(p *load.Pipeline, branches []branch) (front *load.Pipel
 	o := b.observer(c, set)
 	shorter := *p
 	shorter.Processors = p.Processors[:last:last]
-	return &shorter, countIn(o, countOut(o, fanout(all)))
+	return &shorter, countIn(o, countOut(o, b.fanout(all)))
 }
 
 // divided returns the branches that are queues, and the others.
@@ -82,10 +85,10 @@ func (b *builder) mergedHere(p *load.Pipeline, c *load.Component, set component.
 		names[i] = br.name
 	}
 	name := strings.Join(names, ", ")
-	made, err := c.Descriptor.ConsumerProcessor(c.Config, set, fanout(direct))
+	made, err := c.Descriptor.ConsumerProcessor(c.Config, set, b.fanout(direct))
 	if err != nil {
 		b.fail(c, err)
-		return branch{fanout(direct), name}
+		return branch{b.fanout(direct), name}
 	}
 	b.addProcessor(p, c, made)
 	return branch{made, name}

@@ -62,6 +62,7 @@ type builder struct {
 	processors []part
 	observers  map[*load.Component]*obsreport.Processor
 	entries    map[*load.Pipeline]pipeline.Consumer
+	queuesOf   map[string][]*queue // by the name of the branch that leads to their pipeline
 	shared     pipeline.Shared[*load.Component, component.Receiver]
 }
 
@@ -72,6 +73,7 @@ func Build(cfg *load.Config, s component.Settings) (*Graph, error) {
 		cfg: cfg, settings: s, started: &startedExtensions{},
 		observers: map[*load.Component]*obsreport.Processor{},
 		exporters: map[*load.Component]pipeline.Consumer{}, entries: map[*load.Pipeline]pipeline.Consumer{},
+		queuesOf: map[string][]*queue{},
 	}
 	b.settings.Extension = b.started.find
 	g := &Graph{extensions: b.started, Mutates: map[*load.Pipeline]bool{}}
@@ -182,7 +184,7 @@ func (b *builder) connector(c *load.Component, from *load.Pipeline) pipeline.Con
 	for _, p := range b.cfg.Readers(c, from.Signal) {
 		branches = append(branches, branch{b.entry(p), "pipeline " + p.ID})
 	}
-	return fanout(branches)
+	return b.fanout(branches)
 }
 
 // processed puts the processors of a pipeline in front of next. Every pipeline has
@@ -271,7 +273,7 @@ func (b *builder) receiver(c *load.Component) (part, Receiver) {
 		if len(branches) == 0 {
 			continue
 		}
-		to := pipeline.NewSwitch(fanout(branches))
+		to := pipeline.NewSwitch(b.fanout(branches))
 		h, err := b.shared.Get(c, func() (component.Receiver, error) { return c.Descriptor.Receiver(c.Config, b.settingsFor(c)) })
 		if err == nil {
 			err = h.Component().Register(s, to)
@@ -313,15 +315,3 @@ type branch struct {
 }
 
 func (b branch) Name() string { return b.name }
-
-// fanout leaves a single branch as it is: its error needs no name.
-func fanout(branches []branch) pipeline.Consumer {
-	if len(branches) == 1 {
-		return branches[0].Consumer
-	}
-	all := make([]pipeline.Consumer, len(branches))
-	for i, b := range branches {
-		all[i] = b
-	}
-	return pipeline.Fanout(all...)
-}

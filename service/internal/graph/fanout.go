@@ -1,0 +1,103 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/delivery"
+	"github.com/penstock-telemetry/penstock/delivery/record"
+	"github.com/penstock-telemetry/penstock/internal/lograte"
+	"github.com/penstock-telemetry/penstock/obsreport"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// fanout passes batches to all of branches. A single branch is left as it is: its error
+// needs no name.
+func (b *builder) fanout(branches []branch) pipeline.Consumer {
+	if len(branches) == 1 {
+		return branches[0].Consumer
+	}
+	all := make([]pipeline.Consumer, len(branches))
+	for i, br := range branches {
+		all[i] = b.oneOfSeveral(br)
+	}
+	return pipeline.Fanout(all...)
+}
+
+// oneOf is a branch of a fan-out: its repeats are counted, and what a pipeline with queues
+// refuses for good goes to their dead letters.
+type oneOf struct {
+	branch
+	queues   []*queue
+	observed *obsreport.Branch // nil: nothing is measured
+	logger   *slog.Logger
+	refusals lograte.Limiter
+}
+
+func (b *builder) oneOfSeveral(br branch) *oneOf {
+	set := b.settings.OrDefaults()
+	one := &oneOf{branch: br, queues: b.queuesOf[br.name], logger: set.Logger}
+	if set.MetricsLevel == component.LevelNone {
+		return one
+	}
+	var err error
+	if one.observed, err = obsreport.NewBranch(br.name, set.Meter); err != nil {
+		b.problems.Add(err)
+	}
+	return one
+}
+
+// Repeated implements pipeline.RepeatCounter.
+func (o *oneOf) Repeated(ctx context.Context, b *pipeline.Batch) {
+	if o.observed != nil {
+		o.observed.Repeated(ctx, b.Signal(), b.Items())
+	}
+}
+
+// refusalEvery is how often a refusal is logged at most.
+const refusalEvery = time.Minute
+
+var errNoDeadLetters = errors.New("the pipeline has no queue, and so no dead letters")
+
+// RecordRefused implements pipeline.RefusalRecorder.
+func (o *oneOf) RecordRefused(ctx context.Context, b *pipeline.Batch, why error) error {
+	err := errNoDeadLetters
+	for _, q := range o.queues {
+		if err = q.recordRefused(ctx, b, o.name, why); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if o.observed != nil {
+		o.observed.DeadLettered(ctx, b.Signal(), b.Items())
+	}
+	if n, ok := o.refusals.Allow(refusalEvery); ok {
+		o.logger.Error("a request was refused for good by one of its pipelines, whose copy is a dead letter (logged at most once in "+refusalEvery.String()+")",
+			slog.String("branch", o.name), slog.Int("items", b.Items()), slog.Any("error", why), slog.Int64("requests", n))
+	}
+	return nil
+}
+
+// recordRefused keeps what a branch has refused in the dead letters.
+func (q *queue) recordRefused(ctx context.Context, b *pipeline.Batch, branch string, why error) error {
+	if q.log.Load() == nil {
+		return errQueueStopped
+	}
+	memory, err := b.Reserve(ctx, len(b.Bytes())+record.MaxHeaderBytes)
+	if err != nil {
+		return fmt.Errorf("keep a refused request: %w", err)
+	}
+	defer memory.Release()
+	r := record.Of(b)
+	buf, err := record.Append(make([]byte, 0, len(b.Bytes())+1<<10), &r, q.kept())
+	if err != nil {
+		return fmt.Errorf("keep a refused request: %w", err)
+	}
+	return q.dead.Add(ctx, delivery.DeadLetter{Destination: branch, Record: buf, Items: uint64(b.Items()), Err: why})
+}
