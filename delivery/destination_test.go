@@ -1192,3 +1192,53 @@ func TestMergeWaitsForBytes(t *testing.T) {
 		p.end()
 	})
 }
+
+// However many combinations of metadata wait, and records of them, a bounded number of
+// records is held in memory.
+func TestFormingIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		p := open(t, disk(t, vfs.NewMem(64<<20)), DestinationConfig{Next: b, Merge: Merge{MinItems: 1 << 20, MaxItems: 1 << 20, Wait: 24 * time.Hour}})
+		p.dest.Start()
+		for i := range maxForming + 40 {
+			if err := p.consume(fmt.Sprint("tenant ", i), fmt.Sprint("body ", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		if n := b.callCount(); n != 40 {
+			t.Errorf("%d requests of %d tenants were sent before their time, want 40", n, maxForming+40)
+		}
+		p.fill(0, maxFormingEntries)
+		time.Sleep(time.Second)
+		if n, _ := b.has(); n < 40+20 || n > maxForming+40 {
+			t.Errorf("%d records were sent before their time, want those of the oldest tenants", n)
+		}
+		p.end()
+	})
+}
+
+// A tenant with few records, which wait, does not keep those of another from being sent.
+func TestWaitingTenantBlocksNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		p := open(t, disk(t, vfs.NewMem(64<<20)), DestinationConfig{Next: b, Merge: Merge{MinItems: 100, MaxItems: 100, Wait: 24 * time.Hour}})
+		p.dest.Start()
+		const records = 2000
+		for i := range records { // each second one of "busy", and never enough of the others
+			tenant := "busy"
+			if i%2 == 1 {
+				tenant = fmt.Sprint("tenant ", i%60)
+			}
+			if err := p.consume(tenant, fmt.Sprint("body ", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		if n, again := b.has(); n < records/2 || again > 0 {
+			t.Errorf("%d of %d records were sent, %d again", n, records, again)
+		}
+		p.balanced()
+		p.end()
+	})
+}

@@ -60,8 +60,10 @@ const (
 	// restoreWait is how long the rest of a job is waited for that an earlier process had
 	// in flight: the records are there, unless they are damaged.
 	restoreWait = time.Second
-	// maxForming is how many jobs are formed at a time, each of records with other metadata.
-	maxForming = 64
+	// maxForming is how many jobs are formed at a time, each of records with other metadata;
+	// maxFormingEntries bounds their records.
+	maxForming        = 64
+	maxFormingEntries = 16 << 10
 )
 
 // form makes a job of the entries that follow. If there is none yet, wait is how long
@@ -88,15 +90,34 @@ func (d *Destination) add(e journal.Entry, at time.Time) (complete *forming) {
 		if f.isWhole() {
 			return f
 		}
-		return nil
+		return d.excess()
 	}
 	if i >= 0 {
 		complete = d.forming[i]
-	} else if len(d.forming) >= maxForming {
-		complete = d.forming[0]
 	}
 	d.forming = append(d.forming, d.begin(e, at))
+	if complete == nil {
+		complete = d.excess()
+	}
 	return complete
+}
+
+// excess returns a job that has to be sent since there are too many.
+func (d *Destination) excess() *forming {
+	entries := 0
+	for _, f := range d.forming {
+		entries += len(f.job.entries)
+	}
+	if len(d.forming) <= maxForming && entries <= maxFormingEntries {
+		return nil
+	}
+	return d.oldest()
+}
+
+// oldest returns the job that was begun first, but for those that an earlier process had
+// in flight, whose boundaries must not change.
+func (d *Destination) oldest() *forming {
+	return d.forming[max(0, slices.IndexFunc(d.forming, func(f *forming) bool { return f.last == 0 }))]
 }
 
 // ready returns a job that does not wait for more.
@@ -114,6 +135,9 @@ func (d *Destination) ready(at time.Time) (j *job, wait time.Duration) {
 		case wait == 0 || left < wait:
 			wait = left
 		}
+	}
+	if len(d.forming) > 0 && d.cursor.IsBlocked() { // they keep the cursor from going on
+		return d.formed(d.oldest(), Filled), 0
 	}
 	return nil, wait
 }

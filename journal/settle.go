@@ -27,6 +27,14 @@ func (c *Cursor) Sync() error {
 	return nil
 }
 
+// IsBlocked reports whether no record is handed out until older ones are acknowledged,
+// since there are too many ranges of acknowledged ones.
+func (c *Cursor) IsBlocked() bool {
+	c.j.mu.Lock()
+	defer c.j.mu.Unlock()
+	return len(c.gaps) >= maxGaps
+}
+
 // Poll is TryNext with something to wait for: if there is no record now, more is closed
 // when there may be one.
 func (c *Cursor) Poll(ctx context.Context) (e Entry, more <-chan struct{}, err error) {
