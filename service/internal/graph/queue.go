@@ -197,7 +197,7 @@ func (q *queue) destination(e queued) delivery.DestinationConfig {
 	}
 	switch {
 	case !e.Retry.Enabled:
-		c.GiveUpAfter = time.Nanosecond
+		c.GiveUpAfter = -1
 	case e.Retry.MaxElapsedTime != nil:
 		c.GiveUpAfter = *e.Retry.MaxElapsedTime
 	}
