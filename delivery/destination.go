@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -236,15 +237,19 @@ func (c *DestinationConfig) bounded() bool {
 	return c.MaxHeldItems > 0 || c.MaxHeldRequests > 0 || c.MaxHeldBytes > 0
 }
 
+// ErrQueueFull is wrapped by the error for a batch that is beyond a bound of
+// DestinationConfig.
+var ErrQueueFull = errors.New("the queue is full")
+
 // room returns an error if b would be too much beside what is held.
 func (c *DestinationConfig) room(requests, items, bytes uint64, b *pipeline.Batch) error {
 	switch {
 	case c.MaxHeldItems > 0 && items+uint64(b.Items()) > c.MaxHeldItems:
-		return fmt.Errorf("the queue of %s is full: %d items, at most %d", c.Name, items, c.MaxHeldItems)
+		return fmt.Errorf("%w: %s has %d items, at most %d", ErrQueueFull, c.Name, items, c.MaxHeldItems)
 	case c.MaxHeldRequests > 0 && requests+1 > c.MaxHeldRequests:
-		return fmt.Errorf("the queue of %s is full: %d requests, at most %d", c.Name, requests, c.MaxHeldRequests)
+		return fmt.Errorf("%w: %s has %d requests, at most %d", ErrQueueFull, c.Name, requests, c.MaxHeldRequests)
 	case c.MaxHeldBytes > 0 && bytes+uint64(len(b.Bytes())) > c.MaxHeldBytes:
-		return fmt.Errorf("the queue of %s is full: %d bytes, at most %d", c.Name, bytes, c.MaxHeldBytes)
+		return fmt.Errorf("%w: %s has %d bytes, at most %d", ErrQueueFull, c.Name, bytes, c.MaxHeldBytes)
 	}
 	return nil
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -26,6 +28,8 @@ type Direct struct {
 	cfg     DestinationConfig
 	stopped context.Context
 	stop    context.CancelFunc
+
+	refusals lograte.Limiter
 
 	mu      sync.Mutex
 	ledger  Ledger
@@ -159,6 +163,9 @@ func (d *Direct) turn(ctx context.Context, again bool) (may, trying bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for !d.outage.since.IsZero() {
+		if again && ctx.Err() != nil {
+			return false, false
+		}
 		wait := time.Until(d.pace.notBefore)
 		if wait <= 0 && !d.trying {
 			d.trying = true
@@ -174,7 +181,7 @@ func (d *Direct) turn(ctx context.Context, again bool) (may, trying bool) {
 			return d.stopped.Err() != nil && !again, false
 		}
 	}
-	return !again || d.stopped.Err() == nil, false
+	return !again || d.stopped.Err() == nil && ctx.Err() == nil, false
 }
 
 // tried notes the result of an attempt.
@@ -213,6 +220,9 @@ func (d *Direct) leave(ctx context.Context, b *pipeline.Batch, e *pipeline.Error
 		returned = items
 	}
 	d.cfg.Observer.Outcome(ctx, b.Signal(), int(items), int(rejected+returned), e)
+	if rejected > 0 {
+		d.logRefused(rejected, e)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.ledger.Rejected += rejected
@@ -223,5 +233,14 @@ func (d *Direct) leave(ctx context.Context, b *pipeline.Batch, e *pipeline.Error
 	d.ledger.HeldRequests--
 	if d.cfg.Block {
 		d.change()
+	}
+}
+
+// logRefused logs what the destination has refused. The sender gets it too, but it may be
+// silent about it, and the destination is the operator's.
+func (d *Direct) logRefused(items uint64, e *pipeline.Error) {
+	if n, ok := d.refusals.Allow(warningEvery); ok {
+		d.cfg.Logger.Warn("the destination refused items (logged at most once in "+warningEvery.String()+")",
+			slog.String("signal", d.cfg.Signal.String()), slog.Uint64("items", items), slog.Any("error", causeOf(e)), slog.Int64("requests", n))
 	}
 }

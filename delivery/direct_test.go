@@ -153,6 +153,32 @@ func TestDirectDeadline(t *testing.T) {
 	})
 }
 
+// A sender that leaves during an attempt is answered, whether or not the destination was
+// down before.
+func TestDirectSenderLeaves(t *testing.T) {
+	for name, before := range map[string]int{"up": 0, "down": 1} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := &answers{answer: down}
+				d := newDirect(a, nil)
+				for range before {
+					_ = d.Consume(canceledAfter(t, time.Nanosecond), ofLogs(t, 1))
+				}
+				time.Sleep(time.Minute)
+				a.mu.Lock()
+				a.release = make(chan struct{})
+				a.mu.Unlock()
+				if e := pipeline.Classify(d.Consume(canceledAfter(t, time.Hour), ofLogs(t, 1))); e == nil || e.Kind != pipeline.Retryable {
+					t.Errorf("got %v", e)
+				}
+				if calls, _ := a.count(); calls != before+1 {
+					t.Errorf("%d attempts, want %d", calls, before+1)
+				}
+			})
+		})
+	}
+}
+
 // While the destination is down one request at a time tries it, whoever waits; when it is
 // up all are sent.
 func TestDirectTriesOneByOne(t *testing.T) {

@@ -288,6 +288,9 @@ func folder(dir string) (vfs.FS, error) {
 	return vfs.At(dir)
 }
 
+// MaxBytes returns the bound of the journal's files.
+func (j *Journal) MaxBytes() int64 { return j.opts.MaxBytes }
+
 // Close appends what waits, makes everything durable, and releases the folder. Cursors
 // that wait return ErrClosed. It may be called again, and returns the same then.
 func (j *Journal) Close() error {
