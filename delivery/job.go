@@ -124,13 +124,16 @@ func (d *Destination) oldest() *forming {
 func (d *Destination) ready(at time.Time) (j *job, wait time.Duration) {
 	m := &d.cfg.Merge
 	waits := m.Wait > 0 && (m.MinItems > 0 || m.MinBytes > 0)
+	d.mu.Lock()
+	draining := d.draining
+	d.mu.Unlock()
 	for _, f := range d.forming {
 		switch left := f.until.Sub(at); {
 		case waits && f.last == 0 && f.items >= m.MinItems && f.size >= m.MinBytes:
 			return d.formed(f, Filled), 0
 		case waits && f.last == 0 && left <= 0:
 			return d.formed(f, WaitEnded), 0
-		case left <= 0 || f.isWhole():
+		case left <= 0 || f.isWhole() || draining:
 			return d.formed(f, NothingWaits), 0
 		case wait == 0 || left < wait:
 			wait = left

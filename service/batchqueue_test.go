@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,8 +31,8 @@ exporters:
     tls: {insecure: true}
     retry_on_failure: {initial_interval: 5ms, max_interval: 20ms}
     sending_queue: {storage: file_storage%[5]s}
-  otlphttp: {endpoint: "%[2]s"}
-  otlphttp/2: {endpoint: "%[2]s"}
+  otlphttp: {endpoint: "%[2]s", sending_queue: {enabled: false}, retry_on_failure: {enabled: false, initial_interval: 5ms, max_interval: 20ms}}
+  otlphttp/2: {endpoint: "%[2]s", sending_queue: {enabled: false}, retry_on_failure: {enabled: false, initial_interval: 5ms, max_interval: 20ms}}
 extensions:
   file_storage: {directory: "%[3]s"}
 service:
@@ -174,4 +176,66 @@ func TestBatchMetricsOfAQueue(t *testing.T) {
 		})
 	}
 	q.stop(t)
+}
+
+// Where the queue is in memory and clients wait for the destination, they get the answer
+// to the merged request.
+func TestBatchBeforeAQueueInMemory(t *testing.T) {
+	t.Parallel()
+	b := testkit.NewBackend(t, testkit.BackendConfig{})
+	first, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	b.Respond(func(testkit.Call) testkit.Answer {
+		once.Do(func() { close(first); <-release })
+		return testkit.Answer{}
+	})
+	yaml := strings.ReplaceAll(fmt.Sprintf(withBatch, b.GRPCEndpoint(), b.HTTPEndpoint(), t.TempDir(), "timeout: 1h", "", ""), "storage: file_storage", "num_consumers: 10")
+	q := startQueued(t, "", b, yaml)
+	const clients = 12
+	var sending sync.WaitGroup
+	for i := range clients {
+		sending.Go(func() {
+			if n := q.sendOneByOne(t, 1); n != 1 {
+				t.Errorf("client %d got no acknowledgement", i)
+			}
+		})
+		if i == 0 {
+			<-first
+		}
+	}
+	testkit.Eventually(t, "all requests have arrived", func() bool {
+		_, page := fetch(t, q.metrics+"/metrics")
+		return hasSeries(page, `otelcol_processor_incoming_items{otel_signal="logs",processor="batch"`, 3*clients)
+	})
+	if n := len(b.Calls()); n != 0 {
+		t.Errorf("%d requests were answered", n)
+	}
+	close(release)
+	sending.Wait()
+	if got := itemsOf(b, "grpc"); sum(got) != 3*clients || len(got) >= clients {
+		t.Errorf("requests of %v records, want %d, merged", got, 3*clients)
+	}
+	q.stop(t)
+}
+
+// With --in-memory, what waits to be merged is sent when the service stops.
+func TestBatchInMemoryIsSentAtTheEnd(t *testing.T) {
+	t.Parallel()
+	b := testkit.NewBackend(t, testkit.BackendConfig{})
+	yaml := strings.ReplaceAll(fmt.Sprintf(withBatch, b.GRPCEndpoint(), b.HTTPEndpoint(), t.TempDir(), "timeout: 1h", "", ""), "storage: file_storage", "num_consumers: 10")
+	cfg, err := LoadFrom(builtins(), Sources{URIs: []string{"yaml:" + yaml}, Set: []string{"service.telemetry.metrics.address=localhost:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &queueRig{rig: runRigWith(t, cfg, Options{InMemory: true})}
+	if n := q.sendOneByOne(t, 20); n != 20 {
+		t.Errorf("%d of 20 requests were acknowledged", n)
+	}
+	if n := len(b.Calls()); n != 0 {
+		t.Errorf("%d requests were sent before their time", n)
+	}
+	q.stop(t)
+	if got := itemsOf(b, "grpc"); fmt.Sprint(got) != "[60]" {
+		t.Errorf("requests of %v records, want one of 60", got)
+	}
 }

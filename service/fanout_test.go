@@ -28,7 +28,7 @@ receivers:
 exporters:
   otlp/small: {endpoint: "%[1]s", tls: {insecure: true}, sending_queue: {storage: file_storage/small}}
   otlp: {endpoint: "%[1]s", tls: {insecure: true}, sending_queue: {storage: file_storage}}
-  otlphttp: {endpoint: "%[2]s"}
+  otlphttp: {endpoint: "%[2]s", sending_queue: {enabled: false}, retry_on_failure: {enabled: false, initial_interval: 5ms, max_interval: 20ms}}
 extensions:
   file_storage/small: {directory: "%[3]s/small", create_directory: true, max_size: 100000}
   file_storage: {directory: "%[3]s/large", create_directory: true}

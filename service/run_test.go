@@ -50,7 +50,12 @@ func startLogging(t *testing.T, log *slog.Logger, yaml string, set ...string) *r
 // runRig runs cfg until the end of the test.
 func runRig(t *testing.T, cfg *Config, log *slog.Logger) *rig {
 	t.Helper()
-	s, err := New(cfg, Options{Version: "v1.2.3", Logger: log})
+	return runRigWith(t, cfg, Options{Version: "v1.2.3", Logger: log})
+}
+
+func runRigWith(t *testing.T, cfg *Config, opts Options) *rig {
+	t.Helper()
+	s, err := New(cfg, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,6 +231,12 @@ otelcol_admission_peak_bytes gauge
 otelcol_admission_refused_requests counter
 otelcol_admission_waiting_requests gauge
 otelcol_exporter_in_flight_requests gauge
+otelcol_exporter_queue_capacity gauge
+otelcol_exporter_queue_durable gauge
+otelcol_exporter_queue_held_bytes gauge
+otelcol_exporter_queue_held_items gauge
+otelcol_exporter_queue_items counter
+otelcol_exporter_queue_size gauge
 otelcol_exporter_send_attempts counter
 otelcol_exporter_send_failed_log_records counter
 otelcol_exporter_send_failed_metric_points counter

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -25,6 +26,10 @@ type merging struct {
 	component.Merging
 	observed *obsreport.Batching
 	life     *lifecycle.Cycle
+	// make makes the processor, for destinations whose senders wait, and made has those
+	// that were made at the start.
+	make func(next pipeline.Consumer) (component.Exporter, error)
+	made []component.Exporter
 }
 
 // merged returns what is left of a pipeline in front of its branches, and its branches as
@@ -51,10 +56,13 @@ func (b *builder) merged(p *load.Pipeline, branches []branch) (front *load.Pipel
 		b.fail(c, err)
 		return p, b.fanout(branches)
 	}
+	m.make = func(next pipeline.Consumer) (component.Exporter, error) {
+		return c.Descriptor.ConsumerProcessor(c.Config, set, next)
+	}
 	b.addProcessor(p, c, m)
 	var all []branch
 	if len(direct) > 0 {
-		all = append(all, b.mergedHere(p, c, set, direct))
+		all = append(all, b.mergedHere(p, c, m, direct))
 	}
 	for _, br := range queues {
 		br.Consumer.(*queue).merging = m
@@ -79,19 +87,37 @@ func divided(branches []branch) (queues, direct []branch) {
 }
 
 // mergedHere puts the processor in front of the branches without a queue.
-func (b *builder) mergedHere(p *load.Pipeline, c *load.Component, set component.Settings, direct []branch) branch {
-	names := make([]string, len(direct))
-	for i, br := range direct {
-		names[i] = br.name
-	}
-	name := strings.Join(names, ", ")
-	made, err := c.Descriptor.ConsumerProcessor(c.Config, set, b.fanout(direct))
+func (b *builder) mergedHere(p *load.Pipeline, c *load.Component, m *merging, direct []branch) branch {
+	made, err := m.make(b.fanout(direct))
 	if err != nil {
 		b.fail(c, err)
-		return branch{b.fanout(direct), name}
+		return direct[0]
 	}
 	b.addProcessor(p, c, made)
-	return branch{made, name}
+	return branch{made, namesOf(direct)}
+}
+
+func namesOf(branches []branch) string {
+	names := make([]string, len(branches))
+	for i, br := range branches {
+		names[i] = br.name
+	}
+	return strings.Join(names, ", ")
+}
+
+// mergingBefore puts the processor in front of destinations whose senders wait, since the
+// queue is in memory.
+func (q *queue) mergingBefore(waiting []branch) (branch, error) {
+	next, err := fanoutOf(waiting, nil, q.settings)
+	if err != nil {
+		return branch{}, err
+	}
+	made, err := q.merging.make(next)
+	if err != nil {
+		return branch{}, err
+	}
+	q.merging.made = append(q.merging.made, made)
+	return branch{made, namesOf(waiting)}, made.Start(context.Background())
 }
 
 func newMerging(settings component.Merging, set component.Settings) (*merging, error) {
@@ -109,7 +135,15 @@ func (m *merging) Start(context.Context) error {
 }
 
 // Shutdown ends the metrics.
-func (m *merging) Shutdown(context.Context) error { return m.life.Shutdown(m.observed.Close) }
+func (m *merging) Shutdown(ctx context.Context) error {
+	return m.life.Shutdown(func() error {
+		errs := []error{m.observed.Close()}
+		for _, p := range m.made {
+			errs = append(errs, p.Shutdown(ctx))
+		}
+		return errors.Join(errs...)
+	})
+}
 
 // triggers are the names of package delivery in obsreport.
 var triggers = [...]obsreport.Trigger{delivery.NothingWaits: obsreport.Idle, delivery.Filled: obsreport.Full, delivery.WaitEnded: obsreport.Timeout}

@@ -18,14 +18,23 @@ import (
 // fanout passes batches to all of branches. A single branch is left as it is: its error
 // needs no name.
 func (b *builder) fanout(branches []branch) pipeline.Consumer {
+	next, err := fanoutOf(branches, b.queuesOf, b.settings)
+	if err != nil {
+		b.problems.Add(err)
+	}
+	return next
+}
+
+// fanoutOf is fanout; queuesOf has the queues behind a branch by its name.
+func fanoutOf(branches []branch, queuesOf map[string][]*queue, set component.Settings) (pipeline.Consumer, error) {
 	if len(branches) == 1 {
-		return branches[0].Consumer
+		return branches[0].Consumer, nil
 	}
-	all := make([]pipeline.Consumer, len(branches))
+	all, errs := make([]pipeline.Consumer, len(branches)), make([]error, len(branches))
 	for i, br := range branches {
-		all[i] = b.oneOfSeveral(br)
+		all[i], errs[i] = oneOfSeveral(br, queuesOf[br.name], set.OrDefaults())
 	}
-	return pipeline.Fanout(all...)
+	return pipeline.Fanout(all...), errors.Join(errs...)
 }
 
 // oneOf is a branch of a fan-out: its repeats are counted, and what a pipeline with queues
@@ -38,17 +47,12 @@ type oneOf struct {
 	refusals lograte.Limiter
 }
 
-func (b *builder) oneOfSeveral(br branch) *oneOf {
-	set := b.settings.OrDefaults()
-	one := &oneOf{branch: br, queues: b.queuesOf[br.name], logger: set.Logger}
-	if set.MetricsLevel == component.LevelNone {
-		return one
+func oneOfSeveral(br branch, queues []*queue, set component.Settings) (one *oneOf, err error) {
+	one = &oneOf{branch: br, queues: queues, logger: set.Logger}
+	if set.MetricsLevel != component.LevelNone {
+		one.observed, err = obsreport.NewBranch(br.name, set.Meter)
 	}
-	var err error
-	if one.observed, err = obsreport.NewBranch(br.name, set.Meter); err != nil {
-		b.problems.Add(err)
-	}
-	return one
+	return one, err
 }
 
 // Repeated implements pipeline.RepeatCounter.
@@ -61,7 +65,7 @@ func (o *oneOf) Repeated(ctx context.Context, b *pipeline.Batch) {
 // refusalEvery is how often a refusal is logged at most.
 const refusalEvery = time.Minute
 
-var errNoDeadLetters = errors.New("the pipeline has no queue, and so no dead letters")
+var errNoDeadLetters = errors.New("the pipeline has no queue on disk, and so no dead letters")
 
 // RecordRefused implements pipeline.RefusalRecorder.
 func (o *oneOf) RecordRefused(ctx context.Context, b *pipeline.Batch, why error) error {
@@ -86,8 +90,11 @@ func (o *oneOf) RecordRefused(ctx context.Context, b *pipeline.Batch, why error)
 
 // recordRefused keeps what a branch has refused in the dead letters.
 func (q *queue) recordRefused(ctx context.Context, b *pipeline.Batch, branch string, why error) error {
-	if q.log.Load() == nil {
+	if q.entry.Load() == nil {
 		return errQueueStopped
+	}
+	if q.dead == nil { // it is in memory
+		return errNoDeadLetters
 	}
 	memory, err := b.Reserve(ctx, len(b.Bytes())+record.MaxHeaderBytes)
 	if err != nil {
