@@ -42,7 +42,7 @@ func (q *queue) openInMemory() (pipeline.Consumer, error) {
 		}
 		waiting = append(waiting, branch{log, "the queue in memory"})
 	}
-	return fanout(waiting), nil
+	return together(waiting), nil
 }
 
 // openDirect makes a queue in memory whose senders wait.
@@ -82,7 +82,7 @@ func (q *queue) openMemoryLog(exporters []queued) (pipeline.Consumer, error) {
 		q.directs = append(q.directs, d)
 		direct = append(direct, branch{d, "exporter " + e.id})
 	}
-	return &sized{log, fanout(direct)}, nil
+	return &sized{log, together(direct)}, nil
 }
 
 // sized passes on what is too large for a queue in memory to where its sender waits.
