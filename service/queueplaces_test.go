@@ -316,3 +316,38 @@ func TestSendersWaitWhereAsked(t *testing.T) {
 		}
 	}
 }
+
+// Small requests that wait for a destination that is down leave memory for others: beyond
+// a bound their senders are asked to retry.
+func TestWaitingSendersAreBounded(t *testing.T) {
+	t.Parallel()
+	dir, up, away := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
+	isDown(away)
+	yaml := strings.Replace(mixedOf(up, away, "{}", "{}", "", dir), "extensions:\n", "extensions:\n  memory_limiter: {check_interval: 1s, limit_mib: 32}\n", 1)
+	yaml = strings.Replace(yaml, "extensions: [", "extensions: [memory_limiter, ", 1)
+	yaml = strings.Replace(yaml, "logs: {receivers: [otlp], exporters: [otlp/up, otlp/down]}", "logs: {receivers: [otlp], exporters: [otlp/down]}\n    traces: {receivers: [otlp], exporters: [otlp/up]}", 1)
+	p := startPlaced(t, Options{}, yaml, up)
+	answers := make(chan error)
+	ctx, cancel := context.WithCancel(t.Context())
+	const senders = 500
+	for range senders {
+		go func() {
+			_, err := p.client.Send(ctx, otlpclient.Request{Signal: otlp.Logs, Bytes: testkit.Request(rand.New(rand.NewPCG(1, 2)), otlp.Logs, 1)})
+			answers <- err
+		}()
+	}
+	refused := 0
+	for ; refused < 200; refused++ {
+		if e, ok := (<-answers).(*otlpclient.Error); !ok || !e.Retryable {
+			t.Fatalf("a sender got %v, want to be asked to retry", e)
+		}
+	}
+	if _, err := p.client.Send(t.Context(), otlpclient.Request{Signal: otlp.Traces, Bytes: testkit.Request(rand.New(rand.NewPCG(1, 2)), otlp.Traces, 3)}); err != nil {
+		t.Errorf("a request for another destination: %v", err)
+	}
+	cancel()
+	for range senders - refused {
+		<-answers
+	}
+	p.stop(t)
+}
