@@ -189,3 +189,27 @@ func TestQueueLeftInAnotherPlace(t *testing.T) {
 		t.Errorf("%d records delivered, want 12", got)
 	}
 }
+
+// A process without a queue reports what is left in the data directory, and is not
+// stopped by another process that uses it.
+func TestQueueLeftWithoutAQueue(t *testing.T) {
+	t.Parallel()
+	data, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	isDown(b)
+	p := startPlaced(t, Options{DataDir: data}, fmt.Sprintf(withOneExporter, b.GRPCEndpoint(), "{}"), b)
+	if err := p.sendLogs(t, 5, enough); err != nil {
+		t.Error(err)
+	}
+	without := fmt.Sprintf(withOneExporter, b.GRPCEndpoint(), "{enabled: false}")
+	other := startPlaced(t, Options{DataDir: data}, without, b)
+	other.stop(t)
+	if _, err := os.Stat(filepath.Join(data, "penstock", "control.sock")); err != nil {
+		t.Errorf("the control socket of the process with the queue: %v", err)
+	}
+	p.stop(t)
+	other = startPlaced(t, Options{DataDir: data}, without, b)
+	if lines := other.log.Lines("it is kept"); len(lines) != 1 || !strings.Contains(lines[0], "items=5") {
+		t.Errorf("the log has %q", lines)
+	}
+	other.stop(t)
+}
