@@ -73,6 +73,7 @@ func start(ctx context.Context, name, program, file string, env ...string) (*sub
 	s.grpc, s.http, s.metrics = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1], "127.0.0.1:"+ports[2]
 	s.cmd.Env = append(append(os.Environ(), "GRPC_PORT="+ports[0], "HTTP_PORT="+ports[1], "METRICS_PORT="+ports[2]), env...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
+	s.cmd.Env = append(s.cmd.Env, "STATE_DIRECTORY="+filepath.Join(filepath.Dir(file), name)) // of penstock's queues
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}

@@ -18,23 +18,50 @@ import (
 // fanout passes batches to all of branches. A single branch is left as it is: its error
 // needs no name.
 func (b *builder) fanout(branches []branch) pipeline.Consumer {
-	next, err := fanoutOf(branches, b.queuesOf, b.settings)
+	if len(branches) == 1 {
+		return branches[0].Consumer
+	}
+	all, err := severalOf(branches, b.queuesOf, b.settings)
+	if err != nil {
+		b.problems.Add(err)
+	}
+	return pipeline.Fanout(all...)
+}
+
+// joined passes batches to branches, of which those that may wait for a destination are
+// called at the same time.
+func (b *builder) joined(direct, waiting []branch) pipeline.Consumer {
+	if len(waiting) > 0 {
+		direct = append(direct, branch{b.together(waiting), namesOf(waiting)})
+	}
+	return b.fanout(direct)
+}
+
+func (b *builder) together(branches []branch) pipeline.Consumer {
+	next, err := togetherOf(branches, b.settings)
 	if err != nil {
 		b.problems.Add(err)
 	}
 	return next
 }
 
-// fanoutOf is fanout; queuesOf has the queues behind a branch by its name.
-func fanoutOf(branches []branch, queuesOf map[string][]*queue, set component.Settings) (pipeline.Consumer, error) {
+// togetherOf calls branches at the same time, since each may wait for a destination.
+func togetherOf(branches []branch, set component.Settings) (pipeline.Consumer, error) {
 	if len(branches) == 1 {
 		return branches[0].Consumer, nil
 	}
+	all, err := severalOf(branches, nil, set)
+	return pipeline.Concurrent(all...), err
+}
+
+// severalOf returns branches as those of a fan-out. queuesOf has the queues behind a
+// branch by its name.
+func severalOf(branches []branch, queuesOf map[string][]*queue, set component.Settings) ([]pipeline.Consumer, error) {
 	all, errs := make([]pipeline.Consumer, len(branches)), make([]error, len(branches))
 	for i, br := range branches {
 		all[i], errs[i] = oneOfSeveral(br, queuesOf[br.name], set.OrDefaults())
 	}
-	return pipeline.Fanout(all...), errors.Join(errs...)
+	return all, errors.Join(errs...)
 }
 
 // oneOf is a branch of a fan-out: its repeats are counted, and what a pipeline with queues

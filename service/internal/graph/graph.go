@@ -93,9 +93,7 @@ func Build(cfg *load.Config, s component.Settings, data Data) (*Graph, error) {
 	for _, p := range cfg.Pipelines {
 		b.entry(p)
 	}
-	if len(b.allQueues) > 0 {
-		b.leftQueues("")
-	}
+	b.leftQueues("")
 	g.queues = b.allQueues
 	g.parts = append(append(g.parts, b.queueParts...), b.leftParts...)
 	g.parts = append(g.parts, b.processors...)
@@ -194,7 +192,8 @@ func (b *builder) entry(p *load.Pipeline) pipeline.Consumer {
 			branches = append(branches, branch{b.exporters[r.Target], "exporter " + r.ID})
 		}
 	}
-	next := b.processed(b.merged(p, b.queues(p, branches, exporters)))
+	direct, waiting := b.queues(p, branches, exporters)
+	next := b.processed(b.merged(p, direct, waiting))
 	b.entries[p] = next
 	return next
 }
