@@ -55,7 +55,7 @@ func (l *Log) Consume(ctx context.Context, b *pipeline.Batch) error {
 	if *header, err = record.AppendHeader((*header)[:0], &r, l.keep); err != nil {
 		return pipeline.Permanently(err)
 	}
-	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{*header, b.Bytes()}, Units: uint32(b.Items())})
+	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{*header, b.Bytes()}, Units: uint32(b.Items()), Tag: l.keep.Tag(b.Client())})
 	return refusal(err)
 }
 
