@@ -65,7 +65,7 @@ func (f *fanout) Consume(ctx context.Context, b *Batch) error {
 			failed = append(failed, &BranchError{Index: i, Branch: branchName(c), Err: err})
 		}
 	}
-	return settleBranches(ctx, b, f.consumers, failed)
+	return f.settle(ctx, b, failed)
 }
 
 // RefusalRecorder is implemented by branches of a fan-out that may have dead letters.
@@ -83,33 +83,33 @@ type RepeatCounter interface {
 	Repeated(ctx context.Context, b *Batch)
 }
 
-// settleBranches returns the answer for a batch that some branches failed to keep.
-func settleBranches(ctx context.Context, b *Batch, branches []Consumer, failed []*BranchError) error {
+// settle returns the answer for a batch that some branches failed to keep.
+func (f *fanout) settle(ctx context.Context, b *Batch, failed []*BranchError) error {
 	if failed == nil {
 		return nil
 	}
-	e := joinBranches(failed, len(branches))
-	e.kept = keptBy(branches, failed)
+	e := joinBranches(failed, len(f.consumers))
+	e.kept = f.kept(failed)
 	switch e.verdict.Kind {
 	case Retryable, Overloaded:
 		for _, c := range e.kept {
 			c.Repeated(ctx, b)
 		}
 	case Permanent:
-		left := recordRefused(ctx, b, branches, failed)
+		left := f.recordRefused(ctx, b, failed)
 		if len(left) == 0 {
 			return nil
 		}
 		kept := e.kept
-		e = joinBranches(left, len(branches))
+		e = joinBranches(left, len(f.consumers))
 		e.kept = kept
 	}
 	return e
 }
 
-// keptBy returns the branches that have kept a batch, or a part of it, and count repeats.
-func keptBy(branches []Consumer, failed []*BranchError) (all []RepeatCounter) {
-	for i, c := range branches {
+// kept returns the branches that have kept a batch, or a part of it, and count repeats.
+func (f *fanout) kept(failed []*BranchError) (all []RepeatCounter) {
+	for i, c := range f.consumers {
 		isFailed := slices.ContainsFunc(failed, func(e *BranchError) bool { return e.Index == i && Classify(e.Err).Kind != Partial })
 		if counter, ok := c.(RepeatCounter); ok && !isFailed {
 			all = append(all, counter)
@@ -137,18 +137,18 @@ func (e *FanoutError) SentAgain(ctx context.Context, b *Batch) {
 
 // recordRefused lets branches keep what they have refused for good, unless all have: then
 // the sender has it. It returns the failures that are left.
-func recordRefused(ctx context.Context, b *Batch, branches []Consumer, failed []*BranchError) (left []*BranchError) {
+func (f *fanout) recordRefused(ctx context.Context, b *Batch, failed []*BranchError) (left []*BranchError) {
 	refused := 0
 	for _, e := range failed {
 		if Classify(e.Err).Kind == Permanent {
 			refused++
 		}
 	}
-	if refused == len(branches) {
+	if refused == len(f.consumers) {
 		return failed
 	}
 	for _, e := range failed {
-		recorder, ok := branches[e.Index].(RefusalRecorder)
+		recorder, ok := f.consumers[e.Index].(RefusalRecorder)
 		if Classify(e.Err).Kind == Permanent && ok && recorder.RecordRefused(ctx, b, e.Err) == nil {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/delivery"
@@ -34,71 +35,80 @@ type merging struct {
 // merged returns what is left of a pipeline in front of its branches, and its branches as
 // one consumer. If a processor that merges is the last one, and branches are queues, it is
 // left out in front of these.
-func (b *builder) merged(p *load.Pipeline, direct, waiting []branch) (front *load.Pipeline, next pipeline.Consumer) {
-	queues, unqueued := divided(waiting)
+func (b *builder) merged(p *load.Pipeline, branches []branch) (front *load.Pipeline, next pipeline.Consumer) {
+	queues, direct := divided(branches)
 	for _, br := range queues {
 		b.queuesOf["pipeline "+p.ID] = append(b.queuesOf["pipeline "+p.ID], br.Consumer.(*queue))
 	}
 	last := len(p.Processors) - 1
-	if last < 0 || len(queues) == 0 {
-		return p, b.joined(direct, waiting)
+	if last < 0 {
+		return p, b.fanout(branches)
 	}
 	c := p.Processors[last].Target
 	merger, ok := c.Config.(component.Merger)
-	if !ok {
-		return p, b.joined(direct, waiting)
+	if !ok || len(queues) == 0 {
+		return p, b.fanout(branches)
 	}
 	set := b.settingsFor(c)
 	set.Logger = set.Logger.With(slog.String("pipeline", p.ID))
 	m, err := newMerging(merger.Merging(), set)
 	if err != nil {
 		b.fail(c, err)
-		return p, b.joined(direct, waiting)
+		return p, b.fanout(branches)
 	}
 	m.make = func(next pipeline.Consumer) (component.Exporter, error) {
 		return c.Descriptor.ConsumerProcessor(c.Config, set, next)
 	}
 	b.addProcessor(p, c, m)
+	var all []branch
+	if len(direct) > 0 {
+		all = append(all, b.mergedHere(p, c, m, direct))
+	}
 	for _, br := range queues {
 		br.Consumer.(*queue).merging = m
+		all = append(all, br)
 	}
-	next = b.joined(b.mergedHere(p, c, m, direct, b.fanout), append(b.mergedHere(p, c, m, unqueued, b.together), queues...))
 	o := b.observer(c, set)
 	shorter := *p
 	shorter.Processors = p.Processors[:last:last]
-	return &shorter, countIn(o, countOut(o, next))
+	return &shorter, countIn(o, countOut(o, b.fanout(all)))
 }
 
 // divided returns the branches that are queues, and the others.
-func divided(branches []branch) (queues, others []branch) {
+func divided(branches []branch) (queues, direct []branch) {
 	for _, br := range branches {
 		if _, ok := br.Consumer.(*queue); ok {
 			queues = append(queues, br)
 		} else {
-			others = append(others, br)
+			direct = append(direct, br)
 		}
 	}
-	return queues, others
+	return queues, direct
 }
 
-// mergedHere puts the processor in front of branches without a queue, if there are any.
-func (b *builder) mergedHere(p *load.Pipeline, c *load.Component, m *merging, branches []branch, join func([]branch) pipeline.Consumer) []branch {
-	if len(branches) == 0 {
-		return nil
-	}
-	made, err := m.make(join(branches))
+// mergedHere puts the processor in front of the branches without a queue.
+func (b *builder) mergedHere(p *load.Pipeline, c *load.Component, m *merging, direct []branch) branch {
+	made, err := m.make(b.fanout(direct))
 	if err != nil {
 		b.fail(c, err)
-		return branches
+		return direct[0]
 	}
 	b.addProcessor(p, c, made)
-	return []branch{{made, namesOf(branches)}}
+	return branch{made, namesOf(direct), waits(direct)}
+}
+
+func namesOf(branches []branch) string {
+	names := make([]string, len(branches))
+	for i, br := range branches {
+		names[i] = br.name
+	}
+	return strings.Join(names, ", ")
 }
 
 // mergingBefore puts the processor in front of destinations whose senders wait, since the
 // queue is in memory.
 func (q *queue) mergingBefore(waiting []branch) (branch, error) {
-	next, err := togetherOf(waiting, q.settings)
+	next, err := fanoutOf(waiting, nil, q.settings)
 	if err != nil {
 		return branch{}, err
 	}
@@ -107,7 +117,7 @@ func (q *queue) mergingBefore(waiting []branch) (branch, error) {
 		return branch{}, err
 	}
 	q.merging.made = append(q.merging.made, made)
-	return branch{made, namesOf(waiting)}, made.Start(context.Background())
+	return branch{made, namesOf(waiting), true}, made.Start(context.Background())
 }
 
 func newMerging(settings component.Merging, set component.Settings) (*merging, error) {

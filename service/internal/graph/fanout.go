@@ -1,10 +1,12 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
@@ -18,50 +20,41 @@ import (
 // fanout passes batches to all of branches. A single branch is left as it is: its error
 // needs no name.
 func (b *builder) fanout(branches []branch) pipeline.Consumer {
-	if len(branches) == 1 {
-		return branches[0].Consumer
-	}
-	all, err := severalOf(branches, b.queuesOf, b.settings)
-	if err != nil {
-		b.problems.Add(err)
-	}
-	return pipeline.Fanout(all...)
-}
-
-// joined passes batches to branches, of which those that may wait for a destination are
-// called at the same time.
-func (b *builder) joined(direct, waiting []branch) pipeline.Consumer {
-	if len(waiting) > 0 {
-		direct = append(direct, branch{b.together(waiting), namesOf(waiting)})
-	}
-	return b.fanout(direct)
-}
-
-func (b *builder) together(branches []branch) pipeline.Consumer {
-	next, err := togetherOf(branches, b.settings)
+	next, err := fanoutOf(branches, b.queuesOf, b.settings)
 	if err != nil {
 		b.problems.Add(err)
 	}
 	return next
 }
 
-// togetherOf calls branches at the same time, since each may wait for a destination.
-func togetherOf(branches []branch, set component.Settings) (pipeline.Consumer, error) {
+// fanoutOf is fanout; those that may wait for a destination come last, and if there are
+// several all are called at the same time, so that one that is down keeps the batch from
+// none. queuesOf has the queues behind a branch by its name.
+func fanoutOf(branches []branch, queuesOf map[string][]*queue, set component.Settings) (pipeline.Consumer, error) {
 	if len(branches) == 1 {
 		return branches[0].Consumer, nil
 	}
-	all, err := severalOf(branches, nil, set)
-	return pipeline.Concurrent(all...), err
-}
-
-// severalOf returns branches as those of a fan-out. queuesOf has the queues behind a
-// branch by its name.
-func severalOf(branches []branch, queuesOf map[string][]*queue, set component.Settings) ([]pipeline.Consumer, error) {
+	slices.SortStableFunc(branches, func(a, b branch) int { return cmp.Compare(truth(a.waits), truth(b.waits)) })
 	all, errs := make([]pipeline.Consumer, len(branches)), make([]error, len(branches))
 	for i, br := range branches {
 		all[i], errs[i] = oneOfSeveral(br, queuesOf[br.name], set.OrDefaults())
 	}
-	return all, errors.Join(errs...)
+	if waits(branches[:len(branches)-1]) {
+		return pipeline.Concurrent(all...), errors.Join(errs...)
+	}
+	return pipeline.Fanout(all...), errors.Join(errs...)
+}
+
+func truth(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// waits reports whether a branch may wait for a destination.
+func waits(branches []branch) bool {
+	return slices.ContainsFunc(branches, func(b branch) bool { return b.waits })
 }
 
 // oneOf is a branch of a fan-out: its repeats are counted, and what a pipeline with queues

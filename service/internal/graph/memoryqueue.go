@@ -37,7 +37,7 @@ func (q *queue) openInMemory() (pipeline.Consumer, error) {
 		if err != nil {
 			return nil, err
 		}
-		waiting = append(waiting, branch{d, "exporter " + e.id})
+		waiting = append(waiting, branch{d, "exporter " + e.id, true})
 	}
 	if len(waiting) > 0 && q.merging != nil {
 		front, err := q.mergingBefore(waiting)
@@ -51,9 +51,9 @@ func (q *queue) openInMemory() (pipeline.Consumer, error) {
 		if err != nil {
 			return nil, err
 		}
-		waiting = append(waiting, branch{log, "the queue in memory"})
+		waiting = append(waiting, branch{log, "the queue in memory", false})
 	}
-	return togetherOf(waiting, q.settings)
+	return fanoutOf(waiting, nil, q.settings)
 }
 
 // openDirect makes a queue in memory whose senders wait.
@@ -92,9 +92,9 @@ func (q *queue) openMemoryLog(exporters []queued) (pipeline.Consumer, error) {
 	for _, e := range exporters {
 		d := delivery.NewDirect(q.destination(e))
 		q.directs = append(q.directs, d)
-		direct = append(direct, branch{d, "exporter " + e.id})
+		direct = append(direct, branch{d, "exporter " + e.id, true})
 	}
-	large, err := togetherOf(direct, q.settings)
+	large, err := fanoutOf(direct, nil, q.settings)
 	return &sized{log, large}, err
 }
 

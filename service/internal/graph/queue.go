@@ -63,9 +63,10 @@ type queue struct {
 // entry is the first consumer of a queue.
 type entry struct{ pipeline.Consumer }
 
-// queues takes the exporters of a pipeline that may wait for a destination out of its
-// branches. waiting has a branch for each storage, and for each exporter without a queue.
-func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]component.Exporter) (direct, waiting []branch) {
+// queues takes the exporters of a pipeline that have a queue out of its branches, and
+// adds a branch for each storage.
+func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]component.Exporter) []branch {
+	var direct, waiting []branch
 	type at struct {
 		storage  string
 		inMemory bool
@@ -80,7 +81,7 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]comp
 			continue
 		}
 		if !q.Enabled {
-			waiting = append(waiting, branch{b.unqueued(p, queued{id, q}), br.name})
+			waiting = append(waiting, branch{b.unqueued(p, queued{id, q}), br.name, true})
 			continue
 		}
 		to := at{q.Storage, q.Storage == "" && q.WaitForResult != nil && *q.WaitForResult}
@@ -97,7 +98,7 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]comp
 		if q.storage == "" && slices.ContainsFunc(q.exporters, func(e queued) bool { return !e.waits(b.data) }) {
 			b.data.queues++
 		}
-		waiting = append(waiting, branch{q, q.names()})
+		waiting = append(waiting, branch{q, q.names(), true})
 		b.queueParts = append(b.queueParts, part{fmt.Sprintf("the queue of pipeline %q", p.ID), nil, q})
 		b.allQueues = append(b.allQueues, q)
 		b.stops = append(b.stops, q.stopWaits)
@@ -105,16 +106,7 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]comp
 			b.leftQueues(q.storage, q)
 		}
 	}
-	return direct, waiting
-}
-
-// namesOf is the name of branches that are one.
-func namesOf(branches []branch) string {
-	names := make([]string, len(branches))
-	for i, b := range branches {
-		names[i] = strings.TrimPrefix(b.name, "exporter ")
-	}
-	return "exporter " + strings.Join(names, ", ")
+	return append(direct, waiting...)
 }
 
 // queueOf returns how the batches of an exporter wait; nil if it sends by itself.
