@@ -214,12 +214,15 @@ func (j *Journal) write(group []*pending) (left []*pending, err error) {
 		}
 		if err = j.writeTo(s, group); err == nil {
 			j.outage.over(j.opts.Logger)
+			j.full.over(j.opts.Logger)
 			return group, nil
 		}
 		j.abandon(s, err)
 		s = nil
 	}
-	if !errors.Is(err, ErrFull) {
+	if errors.Is(err, ErrFull) {
+		j.full.failed(j.opts.Logger, time.Now(), err)
+	} else {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 		j.outage.failed(j.opts.Logger, time.Now(), err)
 	}

@@ -101,12 +101,14 @@ type Options struct {
 	// Default 10 GiB.
 	MaxBytes int64
 	// SegmentBytes is the size of a segment: default 64 MiB, but at most an eighth of
-	// MaxBytes. A larger record gets a segment of its own.
+	// MaxBytes. On a small disk it is less: a sixteenth of it, but at least 64 KiB. A
+	// larger record gets a segment of its own.
 	SegmentBytes int64
 	// MaxRecordBytes bounds a record. Default 128 MiB, but at most half of MaxBytes.
 	MaxRecordBytes int64
 	// ReserveBytes is what the journal leaves free on the disk. Default 256 MiB;
-	// negative: nothing.
+	// negative: nothing. On a disk of less than 2 GiB it is in proportion to its size:
+	// of the default, an eighth of the disk.
 	ReserveBytes int64
 	// MaxAge is how long a record is kept that not all cursors have acknowledged. Whole
 	// segments go, when the next one was begun so long ago; the newest segment stays.
@@ -151,8 +153,34 @@ func (o Options) orDefaults() Options {
 	return o
 }
 
-// minSegment is the least size of a segment.
-const minSegment = 4096
+// fit makes segments small on a small disk, so that it is filled and emptied in parts.
+func (o *Options) fit(fs vfs.FS, dir string) {
+	_, total, err := fs.Space()
+	if err != nil {
+		return // if it lasts, nothing is appended
+	}
+	o.SegmentBytes = min(o.SegmentBytes, max(total/16, smallSegment))
+	if o.MaxBytes > total-o.reserve(total) {
+		o.Logger.Info("the disk is smaller than the bound of the journal: it is full when only the reserve is free",
+			slog.String("folder", dir), slog.Int64("disk_bytes", total), slog.Int64("bound_bytes", o.MaxBytes), slog.Int64("reserve_bytes", o.reserve(total)))
+	}
+}
+
+// reserve is ReserveBytes of a disk of total bytes.
+func (o *Options) reserve(total int64) int64 {
+	if o.ReserveBytes < 0 {
+		return 0
+	}
+	return min(o.ReserveBytes, int64(float64(o.ReserveBytes)*(float64(total)/smallDisk)))
+}
+
+const (
+	// minSegment is the least size of a segment, smallSegment the least that is chosen.
+	minSegment   = 4096
+	smallSegment = 64 << 10
+	// smallDisk is the size below which the reserve is smaller.
+	smallDisk = 2 << 30
+)
 
 // Validate returns what is wrong.
 func (o Options) Validate() error {
@@ -202,6 +230,7 @@ type Journal struct {
 	progressDirty bool
 
 	outage  outage
+	full    outage       // of room
 	removed atomic.Int64 // segments, since Open
 	scratch []byte       // the committer's
 
@@ -237,9 +266,12 @@ func open(dir string, o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, errors.Join(err, fs.Close())
 	}
+	o.fit(fs, dir)
 	j := &Journal{opts: o, dir: dir, fs: fs, lock: lock, next: o.first, nextNum: o.first,
 		more: make(chan struct{}), cursors: map[string]*Cursor{}, views: map[*Cursor]bool{}, leftovers: map[string]bool{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	j.outage.begins, j.outage.ends = "the journal cannot be written: records are refused; it is tried again each second", "the journal can be written again"
+	j.full.begins, j.full.ends = "the journal is full: records are refused until there is room", "the journal has room again"
 	j.changed = sync.NewCond(&j.mu)
 	j.files.fs = fs
 	j.progress.slot = o.slot

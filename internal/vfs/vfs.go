@@ -45,8 +45,9 @@ type FS interface {
 	// Lock takes the lock that is the file name. The lock ends with Close, or with
 	// the process. ErrLocked means that another owner has it.
 	Lock(name string) (io.Closer, error)
-	// Free returns the bytes that can still be allocated.
-	Free() (int64, error)
+	// Space returns the bytes that can still be allocated, and how many the file system
+	// has in all.
+	Space() (free, total int64, err error)
 	// Close releases the FS. Files that are open stay usable.
 	Close() error
 }
