@@ -1,8 +1,6 @@
 package kills
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,9 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 
-	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
-	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 )
 
@@ -33,26 +28,6 @@ const (
 	// room again.
 	maxTries = 10
 )
-
-const fullConfiguration = `
-receivers:
-  otlp: {protocols: {grpc: {endpoint: "%[1]s"}, http: {endpoint: "%[2]s"}}}
-exporters:
-  otlp:
-    endpoint: "%[3]s"
-    tls: {insecure: true}
-    compression: none
-    timeout: 2s
-    retry_on_failure: {initial_interval: 20ms, max_interval: 200ms}
-    sending_queue: {storage: file_storage, num_consumers: 1}
-extensions:
-  file_storage: {directory: "%[4]s"}
-service:
-  extensions: [file_storage]
-  telemetry: {metrics: {level: none}, logs: {level: info}}
-  pipelines:
-    logs: {receivers: [otlp], exporters: [otlp]}
-`
 
 // inOwnNamespace runs the test again in a mount namespace of its own, so that what it
 // mounts is gone when it ends, and reports whether this is that run.
@@ -130,73 +105,6 @@ func fill(t *testing.T, dir string) (path string) {
 	return path
 }
 
-// rig is a program on a small disk, and its clients.
-type rig struct {
-	*testing.T
-	*program
-	*counts
-	backend *testkit.Backend
-	disk    string
-	onHTTP  string // address
-	clients []otlpclient.Sender
-	refuses func(number int64) bool // the backend refuses requests with such a record for good
-	dead    atomic.Int64            // requests with one that were acknowledged
-}
-
-func newRig(t *testing.T) *rig {
-	disk := smallDisk(t) // unmounted when the program has ended
-	r := &rig{T: t, program: build(t), disk: disk, onHTTP: freeAddress(t), refuses: func(int64) bool { return false }}
-	r.backend, r.counts = newBackend(t)
-	r.configure(fmt.Sprintf(fullConfiguration, r.address, r.onHTTP, r.backend.GRPCEndpoint(), filepath.Join(r.disk, "storage")))
-	return r
-}
-
-// run starts the program, and clients that have not seen it before.
-func (r *rig) run() {
-	r.Helper()
-	r.start()
-	r.listens(r.onHTTP)
-	r.clients = nil
-	for range 3 {
-		grpcSettings, httpSettings := config.DefaultGRPCClient(), config.DefaultHTTPClient()
-		grpcSettings.Endpoint, httpSettings.Endpoint = "http://"+r.address, "http://"+r.onHTTP
-		onGRPC, err := otlpclient.NewGRPC(grpcSettings, 5*time.Second)
-		if err != nil {
-			r.Fatal(err)
-		}
-		overHTTP, err := otlpclient.NewHTTP(httpSettings, nil)
-		if err != nil {
-			r.Fatal(err)
-		}
-		r.clients = append(r.clients, onGRPC, overHTTP)
-		r.Cleanup(func() { onGRPC.Close(); overHTTP.Close() })
-	}
-}
-
-// try sends a request of about 100 kB.
-func (r *rig) try(ctx context.Context, client otlpclient.Sender) error {
-	numbers, body := r.request(100, 1000)
-	_, err := client.Send(ctx, otlpclient.Request{Signal: otlp.Logs, Bytes: body})
-	switch {
-	case err != nil:
-	case slices.ContainsFunc(numbers, r.refuses):
-		r.dead.Add(1)
-	default:
-		r.acknowledge(numbers)
-	}
-	return err
-}
-
-// deadLetters is how many the command finds.
-func (r *rig) deadLetters() int64 {
-	r.Helper()
-	out, err := exec.Command(r.path, "dead-letter", "ls", filepath.Join(r.disk, "storage"), "--json").Output()
-	if err != nil {
-		r.Fatalf("list the dead letters: %v", err)
-	}
-	return int64(bytes.Count(out, []byte(`"reason"`)))
-}
-
 // load sends with all clients until each was refused some times in succession, and checks
 // the refusals.
 func (r *rig) load() {
@@ -256,16 +164,6 @@ func (r *rig) resumes() {
 	r.Fatalf("there is no room, %d bytes are free", freeBytes(r.T, r.disk))
 }
 
-// memory checks the peak of the program's memory.
-func (r *rig) memory() {
-	r.Helper()
-	peak := r.peakMemory()
-	r.Logf("the program's memory (VmHWM): %d MiB", peak>>20)
-	if peak > 256<<20 {
-		r.Errorf("the program's memory (VmHWM) was %d MiB", peak>>20)
-	}
-}
-
 // A full disk refuses requests with a hint, and is emptied when the destination is there
 // again, also after a restart; requests are accepted then, and everything acknowledged arrives.
 func TestFullDisk(t *testing.T) {
@@ -273,7 +171,7 @@ func TestFullDisk(t *testing.T) {
 		return
 	}
 	t.Run("by the queue", func(t *testing.T) {
-		r := newRig(t)
+		r := newRig(t, smallDisk(t), 0)
 		r.backend.Stop()
 		r.run()
 		r.load()
@@ -287,7 +185,7 @@ func TestFullDisk(t *testing.T) {
 		r.stop(syscall.SIGTERM)
 	})
 	t.Run("by the queue, with dead letters", func(t *testing.T) {
-		r := newRig(t)
+		r := newRig(t, smallDisk(t), 0)
 		r.refuses = func(number int64) bool { return number%500 == 0 }
 		r.backend.Stop()
 		r.run()
@@ -308,7 +206,7 @@ func TestFullDisk(t *testing.T) {
 		}
 	})
 	t.Run("by another file", func(t *testing.T) {
-		r := newRig(t)
+		r := newRig(t, smallDisk(t), 0)
 		r.backend.Stop()
 		r.run()
 		if err := r.try(t.Context(), r.clients[0]); err != nil {
