@@ -104,9 +104,11 @@ func (q *queue) Consume(ctx context.Context, b *pipeline.Batch) error {
 		return &pipeline.Error{Kind: pipeline.Retryable, Err: errQueueStopped}
 	}
 	err := log.Consume(ctx, b)
-	if err != nil {
-		for _, o := range q.observed {
+	for _, o := range q.observed {
+		if err != nil {
 			o.Refused(ctx, b.Items())
+		} else {
+			o.Added(ctx, b.Items(), len(b.Bytes()))
 		}
 	}
 	return err
@@ -163,11 +165,15 @@ func (q *queue) observe(e queued, d *delivery.Destination, undo *lifecycle.Undo)
 		}
 		return s
 	})
-	if err == nil {
-		q.observed = append(q.observed, o)
-		undo.Add(o.Close)
+	if err != nil {
+		return err
 	}
-	return err
+	q.observed = append(q.observed, o)
+	undo.Add(o.Close)
+	if q.settings.MetricsLevel >= component.LevelDetailed {
+		return o.MeasureSizes(e.id, q.settings.OrDefaults().Meter)
+	}
+	return nil
 }
 
 // kept are the metadata that something downstream uses.
