@@ -267,14 +267,31 @@ func (d *Destination) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// dispatch is the dispatcher: it starts jobs.
+// dispatch is the dispatcher: it gives jobs to goroutines that stay, since a new one has
+// to grow its stack each time. There are as many as jobs were in flight at most.
 func (d *Destination) dispatch() {
-	for {
+	jobs := make(chan *job)
+	defer close(jobs)
+	for workers := 0; ; {
 		j := d.nextJob()
 		if j == nil {
 			return
 		}
-		d.wg.Go(func() { d.run(j) })
+		if workers == d.cfg.MaxInFlight {
+			jobs <- j // one of them has no job, or has just ended it
+			continue
+		}
+		select {
+		case jobs <- j:
+		default:
+			workers++
+			d.wg.Go(func() {
+				d.run(j)
+				for j := range jobs {
+					d.run(j)
+				}
+			})
+		}
 	}
 }
 

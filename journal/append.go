@@ -34,11 +34,14 @@ type Record struct {
 	Units uint32
 	// Tag is the owner's.
 	Tag uint16
+	// Source, if it is not nil, has the memory of Parts. Append may retain it.
+	Source Source
 }
 
 // pending is a record that waits in Append.
 type pending struct {
 	parts   [][]byte
+	source  Source
 	record  segment.Record
 	release func() // of the memory of parts; may be nil
 	done    chan error
@@ -99,7 +102,7 @@ func (j *Journal) prepare(r Record) (*pending, error) {
 	if segment.HeaderSize+segment.RecordHeaderSize+length+segment.SealSize+8 > j.opts.MaxBytes {
 		return nil, fmt.Errorf("append a record of %d bytes: %w: the journal is bound to %d", length, ErrTooLarge, j.opts.MaxBytes)
 	}
-	p := &pending{parts: r.Parts, done: make(chan error, 1),
+	p := &pending{parts: r.Parts, source: r.Source, done: make(chan error, 1),
 		record: segment.Record{Stored: uint32(length), Length: uint32(length), Tag: r.Tag, Units: r.Units}}
 	if j.opts.Compress {
 		if err := p.compress(); err != nil {
@@ -401,6 +404,13 @@ func (j *Journal) finish(group []*pending, err error) {
 		}
 		r := p.record
 		s := j.active
+		if len(j.cursors) > 0 {
+			source := p.source
+			if p.gone {
+				source = nil
+			}
+			j.recent.add(Entry{Record: r, seg: s, offset: s.written}, source)
+		}
 		s.written += r.Size()
 		s.next = r.Sequence + 1
 		s.end = r.Before.Add(r)

@@ -19,7 +19,10 @@ func (j *Journal) tend() {
 }
 
 // dirty says that the progress has changed. The mutex is held.
-func (j *Journal) dirty() { j.progressDirty = true }
+func (j *Journal) dirty() {
+	j.progressDirty = true
+	j.version++
+}
 
 // signalMore wakes all cursors. The mutex is held.
 func (j *Journal) signalMore() {
@@ -42,6 +45,7 @@ func (j *Journal) clean() {
 		case <-tick.C:
 			j.mu.Lock()
 			dirty := j.progressDirty
+			j.recent.tick()
 			j.mu.Unlock()
 			if dirty || j.progress.isDirty() {
 				_ = j.saveProgress(true) // it has logged the error, and tries again
@@ -125,6 +129,7 @@ func (j *Journal) discardSegment(s *seg) error { return j.fs.Remove(s.name) }
 
 // remove takes s out of the list. The mutex is held.
 func (j *Journal) remove(s *seg) {
+	j.recent.evict(s.next)
 	if i := slices.Index(j.segments, s); i >= 0 {
 		j.segments = slices.Delete(slices.Clone(j.segments), i, i+1)
 	}

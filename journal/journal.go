@@ -222,12 +222,14 @@ type Journal struct {
 	nextNum   uint64         // number of the next segment
 	atRisk    uint64         // a new cursor begins at the oldest record while there are any before this one
 	more      chan struct{}  // closed when next grows, or at the end
+	recent    recent
 	cursors   map[string]*Cursor
 	views     map[*Cursor]bool
 	leftovers map[string]bool // files whose removal failed
 	stats     Stats
 	// progressDirty says that a cursor has changed since the progress was made durable.
 	progressDirty bool
+	version       uint64 // of what the progress has; it grows with each change
 
 	outage  outage
 	full    outage       // of room
@@ -325,6 +327,7 @@ func (j *Journal) close() error {
 	j.cleaner.Wait()
 	j.mu.Lock()
 	j.closed = true
+	j.recent.evict(j.next)
 	active := j.active
 	j.active = nil
 	close(j.more)
