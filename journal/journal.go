@@ -235,6 +235,7 @@ type Journal struct {
 	full    outage       // of room
 	removed atomic.Int64 // segments, since Open
 	scratch []byte       // the committer's
+	parts   [][]byte     // the committer's
 
 	files              files
 	progress           progress

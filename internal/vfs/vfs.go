@@ -69,6 +69,25 @@ type File interface {
 	Size() (int64, error)
 }
 
+// partsWriter is a File that writes several parts with one operation.
+type partsWriter interface {
+	writePartsAt(parts [][]byte, off int64) error
+}
+
+// WritePartsAt writes parts one behind the other, from off on.
+func WritePartsAt(f File, parts [][]byte, off int64) error {
+	if w, ok := f.(partsWriter); ok {
+		return w.writePartsAt(parts, off)
+	}
+	for _, part := range parts {
+		if _, err := f.WriteAt(part, off); err != nil {
+			return err
+		}
+		off += int64(len(part))
+	}
+	return nil
+}
+
 // Info is a file in a list.
 type Info struct {
 	Name string // without its folder
