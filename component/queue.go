@@ -8,13 +8,14 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// Queued is what an exporter implements whose batches may wait in a durable queue.
+// Queued is what an exporter implements whose batches may wait in a queue.
 type Queued interface {
-	// Queue returns nil if the configuration asks for none.
+	// Queue returns how they wait; nil: the exporter sends by itself.
 	Queue() *Queue
 }
 
-// Queue is how the batches of an exporter wait.
+// Queue is how the batches of an exporter wait. If SendingQueue is not enabled they do
+// not, but are sent again, as Retry says, while their sender waits.
 type Queue struct {
 	config.SendingQueue
 	Retry config.Retry

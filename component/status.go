@@ -33,6 +33,7 @@ type Status struct {
 	Unmeasured string
 	Received   []ReceiverCounts
 	Sent       []ExporterCounts
+	Queues     []QueueStatus
 	Budget     BudgetStatus
 }
 
@@ -64,4 +65,17 @@ type BudgetStatus struct {
 	Limit, Used, Peak int64
 	Requests, Waiting int
 	RefusedSoFar      int64
+}
+
+// QueueStatus is what became of the items of one pipeline that an exporter was to get:
+// Accepted is the sum of the others. On disk they count from the first start.
+type QueueStatus struct {
+	Exporter, Pipeline string
+	// Place is the directory; empty: the queue is in memory.
+	Place string
+	// Warning says why what is acknowledged may be lost; empty: it is not.
+	Warning string
+
+	Accepted, Delivered, Rejected, DeadLettered, Dropped, Damaged, Returned int64
+	Held, HeldBytes                                                         int64
 }

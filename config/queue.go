@@ -9,6 +9,8 @@ import (
 
 // SendingQueue is the section "sending_queue" of an exporter, with the Collector's keys.
 type SendingQueue struct {
+	// Enabled false sends each request once, while its sender waits.
+	Enabled bool `yaml:"enabled"`
 	// NumConsumers is how many requests are sent at a time at most.
 	NumConsumers int `yaml:"num_consumers"`
 	// QueueSize bounds what waits, in units of Sizer: requests, items or bytes. nil: the
@@ -17,8 +19,12 @@ type SendingQueue struct {
 	Sizer     string `yaml:"sizer"`
 	// BlockOnOverflow lets a request wait for room instead of refusing it.
 	BlockOnOverflow bool `yaml:"block_on_overflow"`
-	WaitForResult   bool `yaml:"wait_for_result"`
-	// Storage is the id of an extension that names the folder of the queue.
+	// WaitForResult true makes the sender wait for the answer of the destination, false
+	// does not even if the queue is in memory. nil: the sender waits if the queue is in
+	// memory.
+	WaitForResult *bool `yaml:"wait_for_result"`
+	// Storage is the id of an extension that names the folder of the queue. Empty: the
+	// data directory of the process, or memory.
 	Storage string      `yaml:"storage"`
 	Batch   *QueueBatch `yaml:"batch" config:"section"`
 }
@@ -39,8 +45,10 @@ type QueuePartition struct {
 	MetadataKeys []string `yaml:"metadata_keys"`
 }
 
-// SetDefaults implements Defaulter.
-func (q *SendingQueue) SetDefaults() { *q = SendingQueue{NumConsumers: 10, Sizer: "requests"} }
+// DefaultSendingQueue returns the defaults.
+func DefaultSendingQueue() SendingQueue {
+	return SendingQueue{Enabled: true, NumConsumers: 10, Sizer: "requests"}
+}
 
 // SetDefaults implements Defaulter.
 func (b *QueueBatch) SetDefaults() {
@@ -49,6 +57,9 @@ func (b *QueueBatch) SetDefaults() {
 
 // Validate implements Validator.
 func (q SendingQueue) Validate() error {
+	if !q.Enabled {
+		return nil
+	}
 	var problems []error
 	if q.NumConsumers <= 0 {
 		problems = append(problems, Atf("num_consumers", "expected 1 or more, found %d", q.NumConsumers))

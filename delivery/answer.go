@@ -111,7 +111,7 @@ func (d *Destination) acknowledge(j *job) {
 
 // retry sends a job again later, unless it was tried for too long.
 func (d *Destination) retry(j *job, e *pipeline.Error) {
-	if d.givesUp(j) {
+	if d.cfg.givesUp(j.begun) {
 		d.giveUp(j, e)
 		return
 	}
@@ -191,8 +191,17 @@ func (d *Destination) bury(j *job, e *pipeline.Error) {
 	}
 	d.logDead(items, e)
 	d.mu.Lock()
-	d.tally.dead += items
+	d.countDead(items)
 	d.acknowledge(j)
+}
+
+// countDead counts items that are not sent any more. The mutex is held.
+func (d *Destination) countDead(items uint64) {
+	if d.cfg.DeadLetters == nil {
+		d.tally.rejected += items
+	} else {
+		d.tally.dead += items
+	}
 }
 
 // keepDead hands a record to DeadLetters.

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -44,7 +45,7 @@ type DestinationConfig struct {
 	Multiplier    float64
 	Randomization *float64
 	// GiveUpAfter is how long a request is tried before it goes to DeadLetters. 0:
-	// forever.
+	// forever; below 0: it is tried once.
 	GiveUpAfter time.Duration
 	// Merge says how requests that wait are merged.
 	Merge Merge
@@ -54,9 +55,12 @@ type DestinationConfig struct {
 	// Block makes Log.Consume wait for room below these bounds instead of refusing.
 	Block bool
 	// DeadLetters keeps a request that is not sent any more. nil means that it has it,
-	// durably; until then the request stays. Without it, such requests are counted and
-	// logged only.
+	// durably; until then the request stays. Without it, such requests are counted, as
+	// Rejected, and logged only.
 	DeadLetters func(context.Context, DeadLetter) error
+	// Drain makes Shutdown send what is held, for a journal in memory: what is left when
+	// its context ends is lost.
+	Drain bool
 	// Memory is the budget for requests that were read from the journal. nil: no bound.
 	Memory *admission.Budget
 	// Logger gets outages and refusals. nil is silence.
@@ -103,6 +107,23 @@ func (c DestinationConfig) orDefaults() DestinationConfig {
 		c.Merge.MaxBytes = defaultMergeBytes
 	}
 	return c
+}
+
+// pace is the backoff that c asks for.
+func (c *DestinationConfig) pace() pace {
+	p := newPace(c.InitialBackoff, c.MaxBackoff)
+	if c.Multiplier >= 1 {
+		p.factor = c.Multiplier
+	}
+	if c.Randomization != nil {
+		p.spread = *c.Randomization
+	}
+	return p
+}
+
+// givesUp reports whether a request that was begun at a time was tried for too long.
+func (c *DestinationConfig) givesUp(begun time.Time) bool {
+	return c.GiveUpAfter < 0 || c.GiveUpAfter > 0 && time.Since(begun) >= c.GiveUpAfter
 }
 
 // Destination sends what a Log has to one consumer.
@@ -157,13 +178,7 @@ func (l *Log) Destination(cfg DestinationConfig) (*Destination, error) {
 		return nil, err
 	}
 	d := &Destination{cfg: cfg, cursor: cursor, keep: l.keep, wake: make(chan struct{}, 1),
-		pace: newPace(cfg.InitialBackoff, cfg.MaxBackoff), limit: cfg.MaxInFlight, room: make(chan struct{}), jobs: map[*job]bool{}}
-	if cfg.Multiplier >= 1 {
-		d.pace.factor = cfg.Multiplier
-	}
-	if cfg.Randomization != nil {
-		d.pace.spread = *cfg.Randomization
-	}
+		pace: cfg.pace(), limit: cfg.MaxInFlight, room: make(chan struct{}), jobs: map[*job]bool{}}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.stopped, d.stop = context.WithCancel(d.ctx)
 	if err := d.restore(); err != nil {
@@ -211,18 +226,30 @@ func (d *Destination) admit(ctx context.Context, b *pipeline.Batch) error {
 
 // full returns an error if the destination has as much as it may.
 func (d *Destination) full(b *pipeline.Batch) error {
-	c := &d.cfg
-	if c.MaxHeldItems == 0 && c.MaxHeldRequests == 0 && c.MaxHeldBytes == 0 {
+	if !d.cfg.bounded() {
 		return nil
 	}
 	held := d.cursor.Held()
+	return d.cfg.room(held.Records, held.Units, held.Bytes, b)
+}
+
+func (c *DestinationConfig) bounded() bool {
+	return c.MaxHeldItems > 0 || c.MaxHeldRequests > 0 || c.MaxHeldBytes > 0
+}
+
+// ErrQueueFull is wrapped by the error for a batch that is beyond a bound of
+// DestinationConfig.
+var ErrQueueFull = errors.New("the queue is full")
+
+// room returns an error if b would be too much beside what is held.
+func (c *DestinationConfig) room(requests, items, bytes uint64, b *pipeline.Batch) error {
 	switch {
-	case c.MaxHeldItems > 0 && held.Units+uint64(b.Items()) > c.MaxHeldItems:
-		return fmt.Errorf("the queue of %s is full: %d items, at most %d", c.Name, held.Units, c.MaxHeldItems)
-	case c.MaxHeldRequests > 0 && held.Records+1 > c.MaxHeldRequests:
-		return fmt.Errorf("the queue of %s is full: %d requests, at most %d", c.Name, held.Records, c.MaxHeldRequests)
-	case c.MaxHeldBytes > 0 && held.Bytes+uint64(len(b.Bytes())) > c.MaxHeldBytes:
-		return fmt.Errorf("the queue of %s is full: %d bytes, at most %d", c.Name, held.Bytes, c.MaxHeldBytes)
+	case c.MaxHeldItems > 0 && items+uint64(b.Items()) > c.MaxHeldItems:
+		return fmt.Errorf("%w: %s has %d items, at most %d", ErrQueueFull, c.Name, items, c.MaxHeldItems)
+	case c.MaxHeldRequests > 0 && requests+1 > c.MaxHeldRequests:
+		return fmt.Errorf("%w: %s has %d requests, at most %d", ErrQueueFull, c.Name, requests, c.MaxHeldRequests)
+	case c.MaxHeldBytes > 0 && bytes+uint64(len(b.Bytes())) > c.MaxHeldBytes:
+		return fmt.Errorf("%w: %s has %d bytes, at most %d", ErrQueueFull, c.Name, bytes, c.MaxHeldBytes)
 	}
 	return nil
 }
@@ -245,10 +272,46 @@ func (d *Destination) Start() {
 	}
 }
 
-// Shutdown begins nothing new, waits for what is being sent until ctx ends, and cuts
-// that off then. What was not delivered stays in the journal. When it returns nothing is
-// being sent. It may be called several times.
+// Shutdown begins nothing new, unless Drain is set, waits for what is being sent until
+// ctx ends, and cuts that off then. What was not delivered stays in the journal. When it
+// returns nothing is being sent. It may be called several times.
 func (d *Destination) Shutdown(ctx context.Context) error {
+	if d.cfg.Drain {
+		d.drain(ctx)
+	}
+	err := d.shutdown(ctx)
+	if held := d.cursor.Held(); d.cfg.Drain && held.Records > 0 {
+		lost := fmt.Errorf("destination %q: %d requests with %d items were not sent in time, and are lost: the queue was in memory", d.cfg.Name, held.Records, held.Units)
+		d.cfg.Observer.Outcome(ctx, d.cfg.Signal, int(held.Units), int(held.Units), pipeline.Classify(lost))
+		return lost
+	}
+	return err
+}
+
+// drain waits until everything was sent, or ctx ends.
+func (d *Destination) drain(ctx context.Context) {
+	d.mu.Lock()
+	running := d.started && !d.stopping
+	d.pace.shorten()
+	d.mu.Unlock()
+	d.signal()
+	for running && d.stopped.Err() == nil {
+		d.mu.Lock()
+		room := d.room
+		d.mu.Unlock()
+		if d.cursor.Held().Records == 0 {
+			return
+		}
+		select {
+		case <-room:
+		case <-d.stopped.Done():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (d *Destination) shutdown(ctx context.Context) error {
 	d.mu.Lock()
 	d.stopping = true
 	d.mu.Unlock()

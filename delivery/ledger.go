@@ -10,14 +10,15 @@ import (
 // Ledger is what became of the items that a destination was to get, since its cursor
 // was made. It survives restarts. At every moment
 //
-//	Accepted == Delivered + Rejected + DeadLettered + Dropped + Damaged + Held
+//	Accepted == Delivered + Rejected + DeadLettered + Dropped + Damaged + Returned + Held
 type Ledger struct {
 	Accepted     uint64
 	Delivered    uint64 // the destination took them
-	Rejected     uint64 // the destination took the rest of their request (partial success)
+	Rejected     uint64 // the destination took the rest of their request (partial success), or refused it and nothing keeps it
 	DeadLettered uint64 // refused for good, or given up
 	Dropped      uint64 // by the bounds of the journal
 	Damaged      uint64 // could not be read any more
+	Returned     uint64 // their sender, which waited, has them: it was asked to send them again
 	Held         uint64 // all others
 
 	HeldRequests, HeldBytes uint64

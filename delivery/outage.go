@@ -22,6 +22,7 @@ type outage struct {
 	isLogged bool      // the present one was logged
 	logged   time.Time // when one was logged last; zero: never
 	failures int64     // of the present one
+	direct   bool      // requests are kept by their senders
 }
 
 // failed notes a failure, and warns at the beginning of an outage and now and
@@ -33,6 +34,9 @@ func (o *outage) failed(log *slog.Logger, s otlp.Signal, cause error, waiting in
 	}
 	o.failures++
 	gap, msg := outageGap, "the destination does not take requests; they are kept and sent again"
+	if o.direct {
+		msg = "the destination does not take requests; they are sent again while their senders wait"
+	}
 	if o.isLogged {
 		gap, msg = outageEvery, "the destination still does not take requests"
 	}

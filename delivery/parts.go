@@ -3,7 +3,6 @@ package delivery
 import (
 	"errors"
 	"log/slog"
-	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -112,7 +111,7 @@ func (d *Destination) sendPart(j *job, whole *pipeline.Batch, p otlp.Portion) st
 	case d.ctx.Err() != nil:
 		d.leave(j)
 		return putOff
-	case e.Kind != pipeline.Permanent && d.givesUp(j):
+	case e.Kind != pipeline.Permanent && d.cfg.givesUp(j.begun):
 		return d.buryPart(j, b, p, e)
 	case e.Kind != pipeline.Permanent, concernsAll[codes.Code(e.Code)]:
 		d.later(j, e, e.Kind == pipeline.Permanent)
@@ -164,7 +163,7 @@ func (d *Destination) endParts(j *job) {
 	dead := min(j.parts.dead, items-rejected)
 	d.mu.Lock()
 	d.tally.rejected += rejected
-	d.tally.dead += dead
+	d.countDead(dead)
 	d.tally.delivered += items - rejected - dead
 	d.acknowledge(j)
 }
@@ -191,9 +190,4 @@ func (d *Destination) logDead(items uint64, e *pipeline.Error) {
 		d.cfg.Logger.Error("a request is not sent any more (logged at most once in "+warningEvery.String()+")",
 			slog.String("signal", d.cfg.Signal.String()), slog.Uint64("items", items), slog.Any("error", causeOf(e)), slog.Int64("requests", n))
 	}
-}
-
-// givesUp reports whether a job was tried for too long.
-func (d *Destination) givesUp(j *job) bool {
-	return d.cfg.GiveUpAfter > 0 && time.Since(j.begun) >= d.cfg.GiveUpAfter
 }

@@ -124,6 +124,10 @@ type Options struct {
 	SyncProgress time.Duration
 	// Compress stores records with zstd if they get smaller by it.
 	Compress bool
+	// InMemory keeps the files in memory: nothing survives Close or the process, and
+	// nothing is written to the folder, which is a name for logs only. Without
+	// ReserveBytes nothing is reserved.
+	InMemory bool
 	// Logger gets damage, failures of the disk and their end. nil is silence.
 	Logger *slog.Logger
 
@@ -261,7 +265,7 @@ func Open(dir string, o Options) (*Journal, error) {
 }
 
 func open(dir string, o Options) (_ *Journal, err error) {
-	fs, err := folder(dir)
+	fs, err := o.folder(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -284,6 +288,14 @@ func open(dir string, o Options) (_ *Journal, err error) {
 	j.committer.Go(j.commit)
 	j.cleaner.Go(j.clean)
 	return j, nil
+}
+
+// folder is where the files of the journal are.
+func (o Options) folder(dir string) (vfs.FS, error) {
+	if o.InMemory {
+		return vfs.NewMemory(), nil
+	}
+	return folder(dir)
 }
 
 // folder opens dir. If it is missing it is created, and the folders above too; each is
@@ -310,6 +322,9 @@ func folder(dir string) (vfs.FS, error) {
 	}
 	return vfs.At(dir)
 }
+
+// MaxBytes returns the bound of the journal's files.
+func (j *Journal) MaxBytes() int64 { return j.opts.MaxBytes }
 
 // Close appends what waits, makes everything durable, and releases the folder. Cursors
 // that wait return ErrClosed. It may be called again, and returns the same then.

@@ -122,7 +122,7 @@ var (
 	attrScheme    = attr{key: "url.scheme", values: []string{"http", "https"}}
 	attrDataType  = attr{key: "data_type", values: signalNames()[1:]}
 	attrPipeline  = attr{key: "pipeline", text: "the pipeline's id in the configuration, such as `traces/2`"}
-	attrFate      = attr{key: "state", values: fates[:], text: "Of items of a queue. `rejected`: the destination took the rest of their request. `dead_lettered`: refused for good, or given up. `dropped`: by a bound of the storage. `damaged`: they could not be read any more."}
+	attrFate      = attr{key: "state", values: fates[:], text: "Of items of a queue. `rejected`: the destination took the rest of their request, or refused it, and nothing keeps it. `dead_lettered`: refused for good, or given up. `dropped`: by a bound of the storage. `damaged`: they could not be read any more. `returned`: their sender, which waited for a queue in memory, was asked to send them again."}
 	attrTransport = attr{key: "transport", values: []string{"grpc", "http"}}
 	attrFormat    = attr{key: "format", values: formatNames[:], detailed: true, text: "The encoding of the body; `unknown` also if the request was refused before it was known."}
 	attrSignal    = attr{key: "signal", values: signalNames(), detailed: true, text: "`unknown` if the request is for none that is received."}
@@ -190,6 +190,7 @@ const (
 	queueItems
 	queueHeld
 	queueHeldBytes
+	queueDurable
 	itemsDelivered
 	itemsDropped
 	itemsHeld
@@ -297,7 +298,7 @@ var instruments = [...]instrument{
 		note: "In units of `sending_queue.sizer`, as in the Collector."},
 	queueCapacity: {name: "otelcol_exporter_queue_capacity", kind: upDown, unit: "{batch}", attributes: ofQueues, collector: byCollector,
 		text: "Fixed capacity of the retry queue.",
-		note: "`sending_queue.queue_size`; without that key there is no series, and the bound is that of the storage."},
+		note: "`sending_queue.queue_size`. Without that key, and with a sizer other than `bytes`, it is what the bound of bytes is at the mean size of requests so far."},
 	enqueueFailed: {name: "otelcol_exporter_enqueue_failed_%s", attributes: ofExporters, collector: byCollector,
 		text: "Number of %s failed to be added to the sending queue."},
 	enqueueSize: {name: "otelcol_exporter_enqueue_size", kind: amount, unit: "{unit}", attributes: ofExporters[:1:1], collector: byDetailed, from: fromDetailed,
@@ -305,10 +306,12 @@ var instruments = [...]instrument{
 	enqueueBytes: {name: "otelcol_exporter_enqueue_size_bytes", kind: size, unit: "By", attributes: ofExporters[:1:1], collector: byDetailed, from: fromDetailed,
 		text: "Number of bytes in the request added to the sending queue."},
 	queueItems: {name: "otelcol_exporter_queue_items", kind: observed, unit: "{item}", attributes: append(ofQueues[:3:3], &attrFate),
-		text: "Number of items that the queue has taken, and what became of them. It goes on over restarts.",
-		note: "accepted = delivered + rejected + dead_lettered + dropped + damaged + `otelcol_exporter_queue_held_items`."},
+		text: "Number of items that the queue has taken, and what became of them. On disk it goes on over restarts.",
+		note: "accepted = delivered + rejected + dead_lettered + dropped + damaged + returned + `otelcol_exporter_queue_held_items`."},
 	queueHeld: {name: "otelcol_exporter_queue_held_items", kind: upDown, unit: "{item}", attributes: ofQueues,
 		text: "Number of items in the queue."},
+	queueDurable: {name: "otelcol_exporter_queue_durable", kind: upDown, unit: "1", attributes: ofQueues,
+		text: "1 if the queue is on disk, so that what it has survives a restart; 0 if it is in memory."},
 	queueHeldBytes: {name: "otelcol_exporter_queue_held_bytes", kind: upDown, unit: "By", attributes: ofQueues,
 		text: "Size of the requests in the queue, as they are on the disk."},
 	itemsDelivered: {name: "otelcol_receiver_delivered_%s", kind: observed, attributes: ofHeld,

@@ -10,24 +10,26 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// QueueStats are the state of a durable queue of one exporter and signal.
+// QueueStats are the state of a queue of one exporter and signal.
 type QueueStats struct {
 	// Size and Capacity are in units of the queue's sizer; Capacity 0: there is none.
 	Size, Capacity int64
-	// Accepted, Delivered, Rejected, DeadLettered, Dropped and Damaged are items, and
-	// never decrease; Held are the others. HeldBytes is what they lie in.
-	Accepted, Delivered, Rejected, DeadLettered, Dropped, Damaged int64
-	Held, HeldBytes                                               int64
+	// Accepted, Delivered, Rejected, DeadLettered, Dropped, Damaged and Returned are
+	// items, and never decrease; Held are the others. HeldBytes is what they lie in.
+	Accepted, Delivered, Rejected, DeadLettered, Dropped, Damaged, Returned int64
+	Held, HeldBytes                                                         int64
+	// Durable says that the queue is on disk.
+	Durable bool
 }
 
 // fates are the values of the attribute "state".
-var fates = [...]string{"accepted", "delivered", "rejected", "dead_lettered", "dropped", "damaged"}
+var fates = [...]string{"accepted", "delivered", "rejected", "dead_lettered", "dropped", "damaged", "returned"}
 
 func (s *QueueStats) fates() [len(fates)]int64 {
-	return [...]int64{s.Accepted, s.Delivered, s.Rejected, s.DeadLettered, s.Dropped, s.Damaged}
+	return [...]int64{s.Accepted, s.Delivered, s.Rejected, s.DeadLettered, s.Dropped, s.Damaged, s.Returned}
 }
 
-// Queue measures a durable queue. It is read at collection.
+// Queue measures a queue. It is read at collection.
 type Queue struct {
 	registration metric.Registration
 	failed       series
@@ -40,7 +42,7 @@ type Queue struct {
 // returned.
 func NewQueue(exporter, pipeline string, s otlp.Signal, mp metric.MeterProvider, read func() QueueStats) (*Queue, error) {
 	m := &maker{meter: mp.Meter(scope), owner: fmt.Sprintf("the queue of exporter %q", exporter)}
-	size, capacity, held, bytes := m.upDown(queueSize), m.upDown(queueCapacity), m.upDown(queueHeld), m.upDown(queueHeldBytes)
+	size, capacity, held, bytes, durable := m.upDown(queueSize), m.upDown(queueCapacity), m.upDown(queueHeld), m.upDown(queueHeldBytes), m.upDown(queueDurable)
 	items := m.observed(queueItems, 0)
 	q := &Queue{failed: newSeries(m.counter(enqueueFailed, s), attrExporter.key.String(exporter))}
 	if err := m.err(); err != nil {
@@ -61,11 +63,12 @@ func NewQueue(exporter, pipeline string, s otlp.Signal, mp metric.MeterProvider,
 		}
 		o.ObserveInt64(held, stats.Held, of)
 		o.ObserveInt64(bytes, stats.HeldBytes, of)
+		o.ObserveInt64(durable, one(stats.Durable), of)
 		for i, n := range stats.fates() {
 			o.ObserveInt64(items, n, states[i])
 		}
 		return nil
-	}, size, capacity, held, bytes, items)
+	}, size, capacity, held, bytes, durable, items)
 	m.check(instruments[queueSize].name, err)
 	return q, m.err()
 }
@@ -91,3 +94,10 @@ func (q *Queue) Refused(ctx context.Context, items int) { q.failed.add(ctx, int6
 
 // Close unregisters the callback that reads the stats.
 func (q *Queue) Close() error { return q.registration.Unregister() }
+
+func one(is bool) int64 {
+	if is {
+		return 1
+	}
+	return 0
+}

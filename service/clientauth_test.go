@@ -117,7 +117,8 @@ func TestNoCredentialsNoRequest(t *testing.T) {
 	backend := testkit.NewBackend(t, testkit.BackendConfig{})
 	yaml := fmt.Sprintf(withClientAuth, backend.GRPCEndpoint(), backend.HTTPEndpoint(), "oauth2client", "/dev/null", "/dev/null", down.URL)
 	log := &testkit.Log{}
-	r := startLogging(t, log.Logger(), strings.Replace(yaml, "basicauth/files, ", "", 1))
+	r := startLogging(t, log.Logger(), strings.Replace(yaml, "basicauth/files, ", "", 1),
+		"exporters.otlp.retry_on_failure.enabled=false", "exporters.otlphttp.retry_on_failure.enabled=false")
 	for transport, client := range r.clients(t) {
 		_, err := client.Send(t.Context(), otlpclient.Request{Signal: otlp.Traces, Bytes: testkit.Request(rand.New(rand.NewPCG(1, 2)), otlp.Traces, 3)})
 		e, ok := err.(*otlpclient.Error)

@@ -49,6 +49,16 @@ type Options struct {
 	// Shutdown, unless GOMEMLIMIT or the program has set one. The program
 	// penstock enables it.
 	SetMemoryLimit bool
+	// DataDir is the directory of the queues of exporters that name no storage; it is
+	// created with mode 0700. Empty: these queues are in memory, and a request is
+	// answered when its destinations have it.
+	DataDir string
+	// DataDirOptional says that these queues are in memory, with a warning, if DataDir
+	// cannot be written, which is an error of Start otherwise.
+	DataDirOptional bool
+	// InMemory says that these queues are in memory and that a request is acknowledged
+	// when it is in the queue: what is in it is lost when the process ends.
+	InMemory bool
 	// DrainWithin is how long Run waits for requests to finish at shutdown; 0
 	// means 30 seconds.
 	DrainWithin time.Duration
@@ -97,7 +107,7 @@ func New(cfg *Config, opts Options) (*Service, error) {
 		MetricsLevel: s.metricsLevel(),
 	}.OrDefaults()
 	var err error
-	if s.graph, err = graph.Build(s.cfg, settings); err != nil {
+	if s.graph, err = graph.Build(s.cfg, settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory}); err != nil {
 		_ = s.process.unmeasure() // the error of Build says what is wrong
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,6 +66,7 @@ func (s *Service) status(ctx context.Context) (component.Status, error) {
 	for _, e := range s.cfg.Extensions {
 		now.Extensions = append(now.Extensions, component.ExtensionStatus{ID: e.ID, Type: e.Descriptor.Type})
 	}
+	now.Queues = s.graph.Queues()
 	if b := s.process.memory.budget.Stats(); b.Limit > 0 {
 		now.Budget = component.BudgetStatus{
 			Limit: b.Limit, Used: b.Used, Peak: b.Peak, Requests: b.Admitted, Waiting: b.Waiting, RefusedSoFar: b.Refused(),
@@ -124,6 +126,15 @@ func signalNames(signals []otlp.Signal) string {
 func (s *Service) summary() selfobs.Summary {
 	sum := selfobs.Summary{
 		Version: s.opts.Version, BuiltIn: s.cfg.BuiltIn, Metrics: s.process.metrics.URLs(), Memory: s.process.memory.texts(),
+	}
+	for _, q := range s.graph.Queues() {
+		place := q.Warning
+		if q.Place != "" && q.Warning == "" {
+			place = "on disk in " + q.Place
+		}
+		if !slices.Contains(sum.Queues, place) {
+			sum.Queues = append(sum.Queues, place)
+		}
 	}
 	for _, a := range s.componentAddresses() {
 		sum.Listening = append(sum.Listening, selfobs.Listening{Kind: string(a.Kind), Protocol: a.Protocol, Address: a.Address, Signals: a.Signals})

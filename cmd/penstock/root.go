@@ -24,6 +24,8 @@ type app struct {
 	sources      service.Sources
 	featureGates []string
 	drainWithin  time.Duration
+	dataDir      string
+	inMemory     bool
 }
 
 func (a *app) command() *cobra.Command {

@@ -28,7 +28,10 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Run the pipelines of the configuration until SIGINT or SIGTERM. The first signal
 stops the receivers and waits for requests in flight, up to --drain-within. A second
 signal, a second or more after the first, exits at once; one that comes earlier has no
-effect. SIGHUP is logged; nothing is reloaded.`,
+effect. SIGHUP is logged; nothing is reloaded.
+
+Exporters that go over a network have a queue on disk: a request is acknowledged when
+it is there, and is sent until its destination has it, also after a restart.`,
 		Args: cobra.NoArgs,
 		RunE: a.serve,
 	}
@@ -39,11 +42,29 @@ effect. SIGHUP is logged; nothing is reloaded.`,
 
 func (a *app) serveFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&a.drainWithin, "drain-within", defaultDrain, "how long to wait for requests in flight after the first signal")
+	flags.StringVar(&a.dataDir, "data-dir", "", "`directory` for the queues of exporters that name no storage (default $STATE_DIRECTORY, else "+defaultDataDir+"; if that cannot be written, the queues are in memory)")
+	flags.BoolVar(&a.inMemory, "in-memory", false, "keep these queues in memory and acknowledge a request before its destination has it: what is in them is lost when the process ends")
+}
+
+// defaultDataDir is where queues are without a flag and without a directory of systemd.
+const defaultDataDir = "penstock-data"
+
+// dataDirectory returns the directory of the queues, and whether they may be in memory if
+// it cannot be written: not if somebody has named it.
+func (a *app) dataDirectory() (dir string, optional bool) {
+	if a.dataDir != "" {
+		return a.dataDir, false
+	}
+	// systemd separates several directories by colons.
+	first, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	return cmp.Or(first, defaultDataDir), true
 }
 
 // options returns the options of the service in a process of its own.
 func (a *app) options() service.Options {
+	dir, optional := a.dataDirectory()
 	return service.Options{
+		DataDir: dir, DataDirOptional: optional, InMemory: a.inMemory,
 		Components: components.Default(), SetMemoryLimit: true,
 		Version: version.Get(), Stdout: a.stdout, Stderr: a.stderr,
 		DrainWithin: a.drainWithin, FeatureGates: strings.Join(a.featureGates, ","),

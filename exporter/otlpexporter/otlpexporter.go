@@ -6,9 +6,9 @@
 //	    endpoint: backend:4317
 //	    tls: {insecure: true}
 //
-// A batch's bytes go out as they came in. A failure goes back through the
-// pipeline to the client, unless sending_queue names a storage: then a batch is on disk
-// before it is acknowledged, and is sent until the destination takes it.
+// A batch's bytes go out as they came in. In a service it is on disk before it is
+// acknowledged, and is sent until the destination takes it; without sending_queue a
+// failure goes back through the pipeline to the client.
 package otlpexporter
 
 import (
@@ -28,15 +28,15 @@ type Config struct {
 	config.GRPCClient `yaml:",inline"`
 	// Timeout is for one request from its start to its answer; 0 is none.
 	Timeout time.Duration `yaml:"timeout"`
-	// SendingQueue keeps batches on disk if it names a storage; without one it and
-	// RetryOnFailure have no effect yet, see Warnings.
-	SendingQueue   *config.SendingQueue `yaml:"sending_queue" config:"section"`
-	RetryOnFailure config.Retry         `yaml:"retry_on_failure"`
+	// SendingQueue and RetryOnFailure are for the service that runs the exporter:
+	// Consume sends once.
+	SendingQueue   config.SendingQueue `yaml:"sending_queue"`
+	RetryOnFailure config.Retry        `yaml:"retry_on_failure"`
 }
 
 // DefaultConfig returns the defaults, which are the Collector's: gzip, 5s.
 func DefaultConfig() Config {
-	return Config{GRPCClient: config.DefaultGRPCClient(), Timeout: 5 * time.Second, RetryOnFailure: config.DefaultRetry()}
+	return Config{GRPCClient: config.DefaultGRPCClient(), Timeout: 5 * time.Second, SendingQueue: config.DefaultSendingQueue(), RetryOnFailure: config.DefaultRetry()}
 }
 
 // Validate checks the configuration without opening files or connections.
@@ -52,7 +52,7 @@ func (c Config) Validate() error {
 func (c Config) Warnings() []string {
 	target, err := config.ParseGRPCTarget(c.Endpoint)
 	plaintext := err == nil && !target.Encrypted && (target.Plaintext || c.TLS.Insecure)
-	return append(sending.Ignored(c.SendingQueue, c.RetryOnFailure, c.IgnoredKeys()), sending.AuthWarnings(c.Auth, plaintext)...)
+	return append(sending.Ignored(c.SendingQueue, c.IgnoredKeys()), sending.AuthWarnings(c.Auth, plaintext)...)
 }
 
 // Needs implements component.Needer.

@@ -6,9 +6,9 @@
 //	    endpoint: https://backend:4318           # /v1/traces and so on are added
 //	    logs_endpoint: https://logs/otlp/v1/logs # taken as it is
 //
-// A batch's bytes go out as they came in, unless they are encoded as JSON. A failure goes back through the
-// pipeline to the client, unless sending_queue names a storage: then a batch is on disk
-// before it is acknowledged, and is sent until the destination takes it.
+// A batch's bytes go out as they came in, unless they are encoded as JSON. In a service
+// it is on disk before it is acknowledged, and is sent until the destination takes it;
+// without sending_queue a failure goes back through the pipeline to the client.
 package otlphttpexporter
 
 import (
@@ -35,15 +35,15 @@ type Config struct {
 	ProfilesEndpoint string `yaml:"profiles_endpoint"`
 	// Encoding is proto or json.
 	Encoding string `yaml:"encoding"`
-	// SendingQueue keeps batches on disk if it names a storage; without one it and
-	// RetryOnFailure have no effect yet, see Warnings.
-	SendingQueue   *config.SendingQueue `yaml:"sending_queue" config:"section"`
-	RetryOnFailure config.Retry         `yaml:"retry_on_failure"`
+	// SendingQueue and RetryOnFailure are for the service that runs the exporter:
+	// Consume sends once.
+	SendingQueue   config.SendingQueue `yaml:"sending_queue"`
+	RetryOnFailure config.Retry        `yaml:"retry_on_failure"`
 }
 
 // DefaultConfig returns the defaults, which are the Collector's: gzip, 30s.
 func DefaultConfig() Config {
-	return Config{HTTPClient: config.DefaultHTTPClient(), Encoding: "proto", RetryOnFailure: config.DefaultRetry()}
+	return Config{HTTPClient: config.DefaultHTTPClient(), Encoding: "proto", SendingQueue: config.DefaultSendingQueue(), RetryOnFailure: config.DefaultRetry()}
 }
 
 func (c Config) endpoints() otlpclient.Endpoints {
@@ -79,7 +79,7 @@ func (c Config) Validate() error {
 
 // Warnings returns what the configuration asks for and does not get.
 func (c Config) Warnings() []string {
-	all := append(sending.Ignored(c.SendingQueue, c.RetryOnFailure, c.IgnoredKeys()), sending.AuthWarnings(c.Auth, c.plaintext())...)
+	all := append(sending.Ignored(c.SendingQueue, c.IgnoredKeys()), sending.AuthWarnings(c.Auth, c.plaintext())...)
 	for _, s := range otlp.Signals() {
 		if path := s.Spec().Path; strings.HasSuffix(strings.TrimSuffix(c.Endpoint, "/"), path) {
 			all = append(all, fmt.Sprintf("endpoint ends in %s, and the path of each signal is added to it: expected the URL without that, or %s_endpoint", path, s))

@@ -14,6 +14,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -126,6 +127,8 @@ type view struct {
 	Received []receivedRow
 	Sent     []sentRow
 	Process  process
+	// QueueWarnings say why what queues acknowledge may be lost.
+	QueueWarnings []string
 }
 
 func (e *Extension) show(w http.ResponseWriter, r *http.Request, p page) {
@@ -141,6 +144,7 @@ func (e *Extension) show(w http.ResponseWriter, r *http.Request, p page) {
 	}
 	if p.Path == pages()[0].Path {
 		before := e.rates.against(now)
+		v.QueueWarnings = queueWarnings(now.Queues)
 		v.Over, v.Received, v.Sent = over(before, now), receivedRows(before, now), sentRows(before, now)
 		if n, err := strconv.Atoi(r.URL.Query().Get("refresh")); err == nil && n > 0 && n <= maxRefresh {
 			v.Refresh = n
@@ -158,6 +162,16 @@ func (e *Extension) show(w http.ResponseWriter, r *http.Request, p page) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	_, _ = w.Write(b.Bytes()) // the client may have disconnected
+}
+
+// queueWarnings are the warnings of queues, each once.
+func queueWarnings(queues []component.QueueStatus) (all []string) {
+	for _, q := range queues {
+		if text := "Queues: " + q.Warning; q.Warning != "" && !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	}
+	return all
 }
 
 // process has the data that the Go runtime provides without stopping the world.

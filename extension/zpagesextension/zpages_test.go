@@ -32,7 +32,9 @@ func full(text string) component.Status {
 		Extensions: []component.ExtensionStatus{{ID: text, Type: text}},
 		Received:   []component.ReceiverCounts{{Receiver: text, Transport: text, Signal: text, Accepted: 1234567, Refused: 2, Failed: 3}},
 		Sent:       []component.ExporterCounts{{Exporter: text, Signal: text, Delivered: 1, Failed: 9}},
-		Budget:     component.BudgetStatus{Limit: 1 << 30, Used: 3 << 20, Peak: 5 << 20, Requests: 7, Waiting: 1, RefusedSoFar: 4},
+		Queues: []component.QueueStatus{{Exporter: text, Pipeline: text, Place: text, Warning: text, Accepted: 36, Delivered: 1, Rejected: 2, DeadLettered: 3,
+			Dropped: 4, Damaged: 5, Returned: 6, Held: 15, HeldBytes: 8 << 10}},
+		Budget: component.BudgetStatus{Limit: 1 << 30, Used: 3 << 20, Peak: 5 << 20, Requests: 7, Waiting: 1, RefusedSoFar: 4},
 	}
 }
 
@@ -211,5 +213,26 @@ func TestConfig(t *testing.T) {
 	}
 	if _, err := New(Config{}, component.Settings{}); err == nil {
 		t.Error("an empty Config was accepted")
+	}
+}
+
+// Queues in memory, and those on a file system that does not last, are warnings on the
+// first page; the ledger is in a table.
+func TestQueuesAreShown(t *testing.T) {
+	now := component.Status{Queues: []component.QueueStatus{
+		{Exporter: "otlp", Pipeline: "traces", Warning: "in memory, as it happens", Accepted: 1234, Delivered: 1000, Held: 234},
+		{Exporter: "otlp", Pipeline: "logs", Warning: "in memory, as it happens"},
+		{Exporter: "otlphttp", Pipeline: "logs", Place: "/var/lib/x"},
+	}}
+	url := start(t, status(func(context.Context) (component.Status, error) { return now, nil }))
+	_, body := get(t, url+"/debug/statusz")
+	for want, times := range map[string]int{"Queues: in memory, as it happens": 1, ">memory<": 2, "/var/lib/x": 1, "1,234": 1, ">234<": 1} {
+		if got := strings.Count(body, want); got != times {
+			t.Errorf("%q is there %d times, want %d", want, got, times)
+		}
+	}
+	now.Queues = nil
+	if _, body := get(t, url+"/debug/statusz"); strings.Contains(body, "Queues") {
+		t.Error("there is a table of queues without queues")
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// both runs a test on the operating system and in memory: they are the same to a
-// program.
+// both runs a test on the operating system and on both folders in memory: they are the
+// same to a program.
 func both(t *testing.T, f func(t *testing.T, fsys FS)) {
 	t.Run("os", func(t *testing.T) {
 		fsys, err := At(t.TempDir())
@@ -25,6 +25,7 @@ func both(t *testing.T, f func(t *testing.T, fsys FS)) {
 		f(t, fsys)
 	})
 	t.Run("mem", func(t *testing.T) { f(t, NewMem(1<<20)) })
+	t.Run("memory", func(t *testing.T) { f(t, NewMemory()) })
 }
 
 func must[T any](v T, err error) func(t *testing.T) T {
@@ -296,4 +297,33 @@ func TestWriteParts(t *testing.T) {
 		}
 		check(t, r.Close())
 	})
+}
+
+// A Memory takes memory for what was written alone, in chunks, and is equal to a slice of
+// bytes whatever is written where.
+func TestMemoryContent(t *testing.T) {
+	m, r := NewMemory(), rand.New(rand.NewPCG(1, 2))
+	f := must(m.Create("a"))(t)
+	check(t, f.Preallocate(10<<20))
+	for _, c := range f.(memoryFile).all {
+		if c != nil {
+			t.Fatal("memory is taken for what was not written")
+		}
+	}
+	want := make([]byte, 10<<20)
+	for range 300 {
+		off := r.IntN(12 << 20)
+		if r.IntN(10) == 0 {
+			check(t, f.Truncate(int64(off)))
+			want = resized(want, off)
+			continue
+		}
+		b := bytes.Repeat([]byte{byte(1 + r.IntN(255))}, 1+r.IntN(3*chunkSize))
+		must(f.WriteAt(b, int64(off)))(t)
+		want = resized(want, max(len(want), off+len(b)))
+		copy(want[off:], b)
+	}
+	if !bytes.Equal(content(t, m, "a"), want) {
+		t.Error("the file has other bytes than were written")
+	}
 }

@@ -43,11 +43,11 @@ func (e *Exporter) UseAuth(set component.Settings, settings *config.ClientAuth, 
 
 // Needs returns the extensions that an exporter's sections "auth" and "sending_queue"
 // name.
-func Needs(auth *config.ClientAuth, queue *config.SendingQueue) (needs []component.Need) {
+func Needs(auth *config.ClientAuth, queue config.SendingQueue) (needs []component.Need) {
 	if auth != nil {
 		needs = append(needs, component.Need{Key: "auth.authenticator", ID: auth.Authenticator, Role: component.RoleClientAuthenticator})
 	}
-	if queue != nil && queue.Storage != "" {
+	if queue.Enabled && queue.Storage != "" {
 		needs = append(needs, component.Need{Key: "sending_queue.storage", ID: queue.Storage, Role: component.RoleStorage})
 	}
 	return needs

@@ -10,16 +10,8 @@ import (
 
 // Ignored returns a warning for each key of a configuration that was given and
 // has no effect, with its reason.
-func Ignored(queue *config.SendingQueue, retry config.Retry, others []string) (warnings []string) {
-	const why = "has no effect yet: there is no queue without a storage, and a failure goes back to the sender"
-	durable := queue != nil && queue.Storage != ""
-	if queue != nil && !durable {
-		warnings = append(warnings, "sending_queue "+why)
-	}
-	if !durable && retry != config.DefaultRetry() && retry.Enabled {
-		warnings = append(warnings, "retry_on_failure "+why)
-	}
-	if durable && queue.WaitForResult {
+func Ignored(queue config.SendingQueue, others []string) (warnings []string) {
+	if queue.Enabled && queue.Storage != "" && queue.WaitForResult != nil && *queue.WaitForResult {
 		warnings = append(warnings, "sending_queue.wait_for_result has no effect with a storage: a request is acknowledged when it is on disk")
 	}
 	for _, key := range others {
@@ -28,13 +20,9 @@ func Ignored(queue *config.SendingQueue, retry config.Retry, others []string) (w
 	return warnings
 }
 
-// UseQueue makes Queue return the settings, if they name a storage. It is called after
-// UseAuth and before Start.
-func (e *Exporter) UseQueue(queue *config.SendingQueue, retry config.Retry) {
-	if queue == nil || queue.Storage == "" {
-		return
-	}
-	e.queue = &component.Queue{SendingQueue: *queue, Retry: retry, Sender: pipeline.ConsumerFunc(e.attempt), Observer: e.obs}
+// UseQueue sets what Queue returns. It is called after UseAuth and before Start.
+func (e *Exporter) UseQueue(queue config.SendingQueue, retry config.Retry) {
+	e.queue = &component.Queue{SendingQueue: queue, Retry: retry, Sender: pipeline.ConsumerFunc(e.attempt), Observer: e.obs}
 	if e.auth != nil {
 		e.queue.Auth = e.auth.id
 	}

@@ -333,29 +333,27 @@ func TestFailuresAreLoggedNowAndThen(t *testing.T) {
 
 func TestIgnored(t *testing.T) {
 	t.Parallel()
-	plain, off, other := config.DefaultRetry(), config.Retry{}, config.DefaultRetry()
-	other.MaxInterval = time.Minute
-	queue, durable := &config.SendingQueue{}, &config.SendingQueue{Storage: "file_storage"}
+	yes, no := true, false
 	for _, c := range []struct {
-		queue *config.SendingQueue
-		retry config.Retry
+		queue config.SendingQueue
 		want  []string
 	}{
-		{nil, plain, nil},
-		{nil, off, nil},
-		{durable, other, nil},
-		{queue, other, []string{"sending_queue has no effect", "retry_on_failure has no effect"}},
-		{&config.SendingQueue{Storage: "s", WaitForResult: true}, plain, []string{"sending_queue.wait_for_result has no effect"}},
+		{config.SendingQueue{}, nil},
+		{config.DefaultSendingQueue(), nil},
+		{config.SendingQueue{Enabled: true, WaitForResult: &yes}, nil},
+		{config.SendingQueue{Enabled: true, Storage: "s", WaitForResult: &no}, nil},
+		{config.SendingQueue{Enabled: true, Storage: "s", WaitForResult: &yes}, []string{"sending_queue.wait_for_result has no effect"}},
+		{config.SendingQueue{Storage: "s", WaitForResult: &yes}, nil},
 	} {
-		got := Ignored(c.queue, c.retry, []string{"auth"})
-		want := append(c.want, "auth has no effect")
+		got := Ignored(c.queue, []string{"cookies"})
+		want := append(c.want, "cookies has no effect")
 		if len(got) != len(want) {
-			t.Errorf("%+v %+v: %q, want %q", c.queue, c.retry, got, want)
+			t.Errorf("%+v: %q, want %q", c.queue, got, want)
 			continue
 		}
 		for i := range want {
 			if !strings.HasPrefix(got[i], want[i]) {
-				t.Errorf("%+v %+v: %q, want %q", c.queue, c.retry, got, want)
+				t.Errorf("%+v: %q, want %q", c.queue, got, want)
 			}
 		}
 	}

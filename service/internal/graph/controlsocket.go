@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/delivery"
 	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
@@ -26,19 +25,17 @@ func newControlSocket(of *leftQueues) *controlSocket {
 // Start listens. What prevents it is logged: telemetry does not need it.
 func (c *controlSocket) Start(context.Context) error {
 	return c.life.Start(func(*lifecycle.Undo) error {
-		found, _ := c.of.settings.Extension(c.of.storage)
-		storage, ok := found.(component.Storage)
-		if !ok {
-			return fmt.Errorf("sending_queue.storage: the extension %q is not a storage", c.of.storage)
+		if c.of.place.dir == "" {
+			return nil
 		}
 		letters := map[string]*delivery.DeadLetters{}
 		for _, q := range c.of.queues {
 			letters[q.pipeline.ID] = q.dead
 		}
 		var err error
-		if c.server, err = control.Listen(storage.Directory(), letters, c.of.settings.Logger); err != nil {
+		if c.server, err = control.Listen(c.of.place.dir, letters, c.of.settings.Logger); err != nil {
 			c.of.settings.Logger.Warn("there is no control socket: penstock dead-letter works only while this process does not run",
-				slog.String("storage", c.of.storage), slog.Any("error", err))
+				slog.String("directory", c.of.place.dir), slog.Any("error", err))
 		}
 		return nil
 	})

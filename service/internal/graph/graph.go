@@ -28,6 +28,7 @@ type Graph struct {
 	started    []part
 	extensions *startedExtensions
 	Receivers  []Receiver
+	queues     []*queue
 	// Mutates reports whether a pipeline changes its batches.
 	Mutates map[*load.Pipeline]bool
 }
@@ -57,8 +58,11 @@ type builder struct {
 	problems config.Errors
 
 	exporters  map[*load.Component]pipeline.Consumer
+	data       *dataDir
+	allQueues  []*queue
 	queueParts []part
-	leftParts  []part // start after queueParts
+	leftParts  []part   // start after queueParts
+	stops      []func() // of waits of senders
 	processors []part
 	observers  map[*load.Component]*obsreport.Processor
 	entries    map[*load.Pipeline]pipeline.Consumer
@@ -67,13 +71,14 @@ type builder struct {
 
 // Build creates all components of a configuration and starts none. Its error
 // lists every component that could not be created, with its position.
-func Build(cfg *load.Config, s component.Settings) (*Graph, error) {
+func Build(cfg *load.Config, s component.Settings, data Data) (*Graph, error) {
 	b := &builder{
 		cfg: cfg, settings: s, started: &startedExtensions{},
 		observers: map[*load.Component]*obsreport.Processor{},
 		exporters: map[*load.Component]pipeline.Consumer{}, entries: map[*load.Pipeline]pipeline.Consumer{},
 	}
 	b.settings.Extension = b.started.find
+	b.data = &dataDir{Data: data, log: s.OrDefaults().Logger}
 	g := &Graph{extensions: b.started, Mutates: map[*load.Pipeline]bool{}}
 	for _, c := range cfg.Extensions {
 		g.parts = append(g.parts, b.extension(c)...)
@@ -86,6 +91,10 @@ func Build(cfg *load.Config, s component.Settings) (*Graph, error) {
 	for _, p := range cfg.Pipelines {
 		b.entry(p)
 	}
+	if len(b.allQueues) > 0 {
+		b.leftQueues("")
+	}
+	g.queues = b.allQueues
 	g.parts = append(append(g.parts, b.queueParts...), b.leftParts...)
 	g.parts = append(g.parts, b.processors...)
 	for _, c := range cfg.Components {
@@ -95,6 +104,7 @@ func Build(cfg *load.Config, s component.Settings) (*Graph, error) {
 			g.Receivers = append(g.Receivers, r)
 		}
 	}
+	g.parts = append(g.parts, part{"the waits of senders", nil, stops(b.stops)})
 	if err := b.problems.Err(); err != nil {
 		return nil, err
 	}
@@ -102,6 +112,18 @@ func Build(cfg *load.Config, s component.Settings) (*Graph, error) {
 		g.Mutates[p] = entry.Capabilities().MutatesData
 	}
 	return g, nil
+}
+
+// stops are called first when a graph is shut down: receivers wait for their requests.
+type stops []func()
+
+func (s stops) Start(context.Context) error { return nil }
+
+func (s stops) Shutdown(context.Context) error {
+	for _, stop := range s {
+		stop()
+	}
+	return nil
 }
 
 // settingsFor returns the settings of one component. Its log lines carry its

@@ -3,10 +3,10 @@ package graph
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/delivery"
@@ -18,47 +18,68 @@ import (
 
 // leftQueues are the queues in a storage of pipelines that the configuration does not
 // have any more, because they have another name now, for example. What they hold for an
-// exporter that still has a queue is sent by it; the rest is kept, and reported.
+// exporter that still has a queue on disk is sent by it; the rest is kept, and reported.
+// A queue that holds nothing is removed.
 type leftQueues struct {
 	storage  string
-	queues   []*queue // of the configuration
+	queues   []*queue // of the configuration, in this storage
+	all      func() []*queue
+	data     *dataDir
 	settings component.Settings
 	life     *lifecycle.Cycle
 
-	journals     []*journal.Journal
+	place        place
+	journals     map[string]*journal.Journal // by folder
 	destinations []*delivery.Destination
 }
 
-// leftQueues adds q to those of its storage.
-func (b *builder) leftQueues(q *queue) {
+// leftQueues adds queues to those of their storage.
+func (b *builder) leftQueues(storage string, queues ...*queue) {
 	for _, p := range b.leftParts {
-		if l, ok := p.Component.(*leftQueues); ok && l.storage == q.storage {
-			l.queues = append(l.queues, q)
+		if l, ok := p.Component.(*leftQueues); ok && l.storage == storage {
+			l.queues = append(l.queues, queues...)
 			return
 		}
 	}
-	l := &leftQueues{storage: q.storage, queues: []*queue{q}, settings: b.settings.OrDefaults(), life: lifecycle.New(fmt.Sprintf("the queues left in %q", q.storage))}
-	b.leftParts = append(b.leftParts, part{fmt.Sprintf("the queues left in %q", q.storage), nil, l},
-		part{fmt.Sprintf("the control socket of %q", q.storage), nil, newControlSocket(l)})
+	name := strconv.Quote(storage)
+	if storage == "" {
+		name = "the data directory"
+	}
+	l := &leftQueues{storage: storage, queues: queues, all: func() []*queue { return b.allQueues }, data: b.data,
+		settings: b.settings.OrDefaults(), life: lifecycle.New("the queues left in " + name), journals: map[string]*journal.Journal{}}
+	b.leftParts = append(b.leftParts, part{"the queues left in " + name, nil, l}, part{"the control socket of " + name, nil, newControlSocket(l)})
+}
+
+// find sets the place, if there is a folder of queues.
+func (l *leftQueues) find() error {
+	if len(l.queues) == 0 { // the data directory, which nothing uses
+		if l.data.InMemory || l.data.Dir == "" {
+			return nil
+		}
+		if _, err := os.Stat(control.Pipelines(l.data.Dir)); err != nil {
+			return nil // there is nothing, or nothing that can be read
+		}
+	}
+	var err error
+	l.place, err = placeOf(l.storage, l.data, l.settings)
+	return err
 }
 
 // Start opens the queues that are left, and begins to send.
 func (l *leftQueues) Start(context.Context) error {
 	return l.life.Start(func(undo *lifecycle.Undo) error {
 		undo.Add(func() error { return l.close(context.Background()) })
-		found, _ := l.settings.Extension(l.storage)
-		storage, ok := found.(component.Storage)
-		if !ok {
-			return fmt.Errorf("sending_queue.storage: the extension %q is not a storage", l.storage)
+		if err := l.find(); err != nil || l.place.dir == "" {
+			return err
 		}
-		folder := control.Pipelines(storage.Directory())
+		folder := control.Pipelines(l.place.dir)
 		entries, err := os.ReadDir(folder)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 		for _, e := range entries {
 			if e.IsDir() && !l.configured(e.Name()) {
-				if err := l.open(filepath.Join(folder, e.Name()), storage); err != nil {
+				if err := l.open(filepath.Join(folder, e.Name())); err != nil {
 					return err
 				}
 			}
@@ -80,12 +101,12 @@ func (l *leftQueues) configured(name string) bool {
 }
 
 // open opens a queue, and makes destinations of what it holds.
-func (l *leftQueues) open(dir string, storage component.Storage) error {
-	j, err := journal.Open(dir, journal.Options{MaxBytes: storage.MaxBytes(), Logger: l.settings.Logger})
+func (l *leftQueues) open(dir string) error {
+	j, err := journal.Open(dir, journal.Options{MaxBytes: l.place.maxBytes, Logger: l.settings.Logger})
 	if err != nil {
 		return err
 	}
-	l.journals = append(l.journals, j)
+	l.journals[dir] = j
 	log := delivery.NewLog(j, record.Keep{})
 	for _, name := range j.Cursors() {
 		c, err := j.Cursor(name, journal.End)
@@ -103,7 +124,9 @@ func (l *leftQueues) open(dir string, storage component.Storage) error {
 			continue
 		}
 		l.settings.Logger.Info("a queue is left of a pipeline that the configuration does not have any more; it is sent", attrs...)
-		d, err := log.Destination(q.destination(e))
+		cfg := q.destination(e)
+		cfg.DeadLetters = q.dead.Add
+		d, err := log.Destination(cfg)
 		if err != nil {
 			return err
 		}
@@ -114,7 +137,10 @@ func (l *leftQueues) open(dir string, storage component.Storage) error {
 
 // owner returns the exporter that has the cursor of a name.
 func (l *leftQueues) owner(cursor string) (*queue, queued, bool) {
-	for _, q := range l.queues {
+	for _, q := range l.all() {
+		if q.dead == nil {
+			continue // it is in memory
+		}
 		for _, e := range q.exporters {
 			if q.cursor(e.id) == cursor {
 				return q, e, true
@@ -134,8 +160,24 @@ func (l *leftQueues) close(ctx context.Context) error {
 	for _, d := range l.destinations {
 		errs = append(errs, d.Shutdown(ctx))
 	}
-	for _, j := range l.journals {
+	for dir, j := range l.journals {
+		empty := isEmpty(j)
 		errs = append(errs, j.Close())
+		if empty {
+			errs = append(errs, os.RemoveAll(dir))
+		}
 	}
+	clear(l.journals)
 	return errors.Join(errs...)
+}
+
+// isEmpty reports whether a journal holds nothing for anyone.
+func isEmpty(j *journal.Journal) bool {
+	for _, name := range j.Cursors() {
+		c, err := j.Cursor(name, journal.End)
+		if err != nil || c.Held().Records > 0 {
+			return false
+		}
+	}
+	return true
 }

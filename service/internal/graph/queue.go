@@ -9,15 +9,14 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/delivery"
 	"github.com/penstock-telemetry/penstock/delivery/record"
 	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/journal"
-	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
@@ -28,22 +27,39 @@ type queued struct {
 	*component.Queue
 }
 
-// queue is the durable queue of the exporters of a pipeline that name the same storage:
-// one journal, with a cursor for each exporter. It is between the processors and the
-// exporters.
+// waits reports whether the senders of batches wait for the destination while the queue
+// is in memory.
+func (e queued) waits(d *dataDir) bool {
+	if e.WaitForResult != nil {
+		return *e.WaitForResult
+	}
+	return !d.InMemory
+}
+
+// queue is the queue of the exporters of a pipeline that name the same storage, between
+// the processors and the exporters. On disk it is one journal, with a cursor for each
+// exporter. In memory it is a delivery.Direct for each exporter whose senders wait, and a
+// journal in memory for the others.
 type queue struct {
 	pipeline  *load.Pipeline
-	storage   string
+	storage   string // "": the data directory
 	exporters []queued
+	data      *dataDir
 	settings  component.Settings
 	life      *lifecycle.Cycle
 
-	log          atomic.Pointer[delivery.Log] // nil unless it runs
-	journal      *journal.Journal
+	entry        atomic.Pointer[entry] // nil unless it runs
+	place        place
+	journal      *journal.Journal // nil: there is none
 	dead         *delivery.DeadLetters
 	destinations []*delivery.Destination
-	observed     []*obsreport.Queue
+	directs      []*delivery.Direct
+	memory       *admission.Ticket // nil: none is taken
+	observed     []*observed
 }
+
+// entry is the first consumer of a queue.
+type entry struct{ pipeline.Consumer }
 
 // queues takes the exporters of a pipeline that have a queue out of its branches, and
 // adds a branch for each storage.
@@ -58,9 +74,13 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]comp
 			direct = append(direct, br)
 			continue
 		}
+		if !q.Enabled {
+			direct = append(direct, branch{b.unqueued(p, queued{id, q}), br.name})
+			continue
+		}
 		group := byStorage[q.Storage]
 		if group == nil {
-			group = &queue{pipeline: p, storage: q.Storage, settings: b.settings, life: lifecycle.New(fmt.Sprintf("the queue of pipeline %q", p.ID))}
+			group = &queue{pipeline: p, storage: q.Storage, data: b.data, settings: b.settings, life: lifecycle.New(fmt.Sprintf("the queue of pipeline %q", p.ID))}
 			group.settings.Logger = b.settings.Logger.With(slog.String("pipeline", p.ID))
 			byStorage[q.Storage] = group
 			order = append(order, group)
@@ -68,19 +88,34 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]comp
 		group.exporters = append(group.exporters, queued{id, q})
 	}
 	for _, q := range order {
+		if q.storage == "" && slices.ContainsFunc(q.exporters, func(e queued) bool { return !e.waits(b.data) }) {
+			b.data.queues++
+		}
 		direct = append(direct, branch{q, q.names()})
 		b.queueParts = append(b.queueParts, part{fmt.Sprintf("the queue of pipeline %q", p.ID), nil, q})
-		b.leftQueues(q)
+		b.allQueues = append(b.allQueues, q)
+		b.stops = append(b.stops, q.stopWaits)
+		b.leftQueues(q.storage, q)
 	}
 	return direct
 }
 
-// queueOf returns how the batches of an exporter wait; nil if they do not.
+// queueOf returns how the batches of an exporter wait; nil if it sends by itself.
 func queueOf(e component.Exporter) *component.Queue {
 	if q, ok := e.(component.Queued); ok {
 		return q.Queue()
 	}
 	return nil
+}
+
+// unqueued sends the batches of a pipeline to an exporter while their senders wait.
+func (b *builder) unqueued(p *load.Pipeline, e queued) pipeline.Consumer {
+	q := &queue{pipeline: p, settings: b.settings}
+	cfg := q.destination(e)
+	cfg.MaxHeldItems, cfg.MaxHeldRequests, cfg.MaxHeldBytes = 0, 0, 0
+	d := delivery.NewDirect(cfg)
+	b.stops = append(b.stops, d.Stop)
+	return d
 }
 
 // names is the name of the branch in errors.
@@ -97,83 +132,101 @@ func (q *queue) Capabilities() pipeline.Capabilities { return pipeline.Capabilit
 
 var errQueueStopped = errors.New("the queue is not running")
 
-// Consume returns nil when the batch is on disk.
+// Consume returns nil when the batch is on disk. In memory it returns nil when the
+// destinations have the batch, or when it is in the queue of those for which nobody
+// waits.
 func (q *queue) Consume(ctx context.Context, b *pipeline.Batch) error {
-	log := q.log.Load()
-	if log == nil {
+	entry := q.entry.Load()
+	if entry == nil {
 		return &pipeline.Error{Kind: pipeline.Retryable, Err: errQueueStopped}
 	}
-	err := log.Consume(ctx, b)
-	for _, o := range q.observed {
+	return entry.Consume(ctx, b)
+}
+
+// Start opens the journal and begins to send what is in it.
+func (q *queue) Start(context.Context) error {
+	return q.life.Start(func(undo *lifecycle.Undo) (err error) {
+		undo.Add(func() error { return q.close(context.Background()) })
+		if q.place, err = placeOf(q.storage, q.data, q.settings.OrDefaults()); err != nil {
+			return err
+		}
+		first, err := q.open()
 		if err != nil {
+			return err
+		}
+		for _, d := range q.destinations {
+			d.Start()
+		}
+		q.entry.Store(&entry{first})
+		return nil
+	})
+}
+
+// open makes the queue at its place.
+func (q *queue) open() (pipeline.Consumer, error) {
+	if q.place.dir == "" {
+		return q.openInMemory()
+	}
+	name := control.FileName(q.pipeline.ID)
+	var err error
+	if q.journal, err = journal.Open(filepath.Join(control.Pipelines(q.place.dir), name), journal.Options{MaxBytes: q.place.maxBytes, Logger: q.settings.Logger}); err != nil {
+		return nil, q.explain(err)
+	}
+	if q.dead, err = delivery.OpenDeadLetters(filepath.Join(control.DeadLetters(q.place.dir), name), q.settings.Logger); err != nil {
+		return nil, q.explain(err)
+	}
+	log, err := q.openLog(q.exporters, func(c *delivery.DestinationConfig) { c.DeadLetters = q.dead.Add })
+	q.reportOthers(q.journal)
+	return log, err
+}
+
+// explain says what to do about a data directory that another process has.
+func (q *queue) explain(err error) error {
+	if q.storage == "" && errors.Is(err, journal.ErrLocked) {
+		return fmt.Errorf("%w: the data directory is in use; give this process another one with --data-dir", err)
+	}
+	return err
+}
+
+// openLog makes a log on the journal with a destination for each exporter.
+func (q *queue) openLog(exporters []queued, change func(*delivery.DestinationConfig)) (pipeline.Consumer, error) {
+	log := delivery.NewLog(q.journal, q.kept())
+	first := &refusing{Consumer: log, all: true}
+	for _, e := range exporters {
+		cfg := q.destination(e)
+		change(&cfg)
+		d, err := log.Destination(cfg)
+		if err != nil {
+			return nil, err
+		}
+		q.destinations = append(q.destinations, d)
+		o, err := q.observe(e, d, q.journal.MaxBytes())
+		if err != nil {
+			return nil, err
+		}
+		first.by = append(first.by, o)
+	}
+	return first, nil
+}
+
+// refusing counts what a queue takes, and does not take.
+type refusing struct {
+	pipeline.Consumer
+	all bool // each error is one of the queue; else those that it is full
+	by  []*observed
+}
+
+func (c *refusing) Consume(ctx context.Context, b *pipeline.Batch) error {
+	err := c.Consumer.Consume(ctx, b)
+	refused := err != nil && (c.all || errors.Is(err, delivery.ErrQueueFull))
+	for _, o := range c.by {
+		if refused {
 			o.Refused(ctx, b.Items())
 		} else {
 			o.Added(ctx, b.Items(), len(b.Bytes()))
 		}
 	}
 	return err
-}
-
-// Start opens the journal and begins to send what is in it.
-func (q *queue) Start(context.Context) error {
-	return q.life.Start(func(undo *lifecycle.Undo) error {
-		found, _ := q.settings.OrDefaults().Extension(q.storage)
-		storage, ok := found.(component.Storage)
-		if !ok {
-			return fmt.Errorf("sending_queue.storage: the extension %q is not a storage", q.storage)
-		}
-		name := control.FileName(q.pipeline.ID)
-		j, err := journal.Open(filepath.Join(control.Pipelines(storage.Directory()), name), journal.Options{MaxBytes: storage.MaxBytes(), Logger: q.settings.Logger})
-		if err != nil {
-			return err
-		}
-		undo.Add(j.Close)
-		if q.dead, err = delivery.OpenDeadLetters(filepath.Join(control.DeadLetters(storage.Directory()), name), q.settings.Logger); err != nil {
-			return err
-		}
-		undo.Add(q.dead.Close)
-		log := delivery.NewLog(j, q.kept())
-		for _, e := range q.exporters {
-			d, err := log.Destination(q.destination(e))
-			if err != nil {
-				return err
-			}
-			q.destinations = append(q.destinations, d)
-			if err := q.observe(e, d, undo); err != nil {
-				return err
-			}
-		}
-		q.journal = j
-		q.reportOthers(j)
-		for _, d := range q.destinations {
-			d.Start()
-		}
-		q.log.Store(log)
-		return nil
-	})
-}
-
-// observe measures what waits for an exporter.
-func (q *queue) observe(e queued, d *delivery.Destination, undo *lifecycle.Undo) error {
-	o, err := obsreport.NewQueue(e.id, q.pipeline.ID, q.pipeline.Signal, q.settings.OrDefaults().Meter, func() obsreport.QueueStats {
-		l := d.Ledger()
-		s := obsreport.QueueStats{Accepted: int64(l.Accepted), Delivered: int64(l.Delivered), Rejected: int64(l.Rejected), DeadLettered: int64(l.DeadLettered),
-			Dropped: int64(l.Dropped), Damaged: int64(l.Damaged), Held: int64(l.Held), HeldBytes: int64(l.HeldBytes)}
-		s.Size = map[string]int64{"requests": int64(l.HeldRequests), "items": s.Held, "bytes": s.HeldBytes}[e.Sizer]
-		if e.QueueSize != nil {
-			s.Capacity = *e.QueueSize
-		}
-		return s
-	})
-	if err != nil {
-		return err
-	}
-	q.observed = append(q.observed, o)
-	undo.Add(o.Close)
-	if q.settings.MetricsLevel >= component.LevelDetailed {
-		return o.MeasureSizes(e.id, q.settings.OrDefaults().Meter)
-	}
-	return nil
 }
 
 // kept are the metadata that something downstream uses.
@@ -198,12 +251,12 @@ func (q *queue) destination(e queued) delivery.DestinationConfig {
 	c := delivery.DestinationConfig{
 		Name: q.cursor(e.id), Signal: q.pipeline.Signal, Next: e.Sender, MaxInFlight: e.NumConsumers, From: journal.Oldest,
 		InitialBackoff: e.Retry.InitialInterval, MaxBackoff: e.Retry.MaxInterval,
-		Multiplier: e.Retry.Multiplier, Randomization: &e.Retry.RandomizationFactor, DeadLetters: q.dead.Add, Block: e.BlockOnOverflow,
+		Multiplier: e.Retry.Multiplier, Randomization: &e.Retry.RandomizationFactor, Block: e.BlockOnOverflow,
 		Memory: q.settings.Memory, Observer: e.Observer, Logger: q.settings.OrDefaults().Logger.With(slog.String("exporter", e.id)),
 	}
 	switch {
 	case !e.Retry.Enabled:
-		c.GiveUpAfter = time.Nanosecond
+		c.GiveUpAfter = -1
 	case e.Retry.MaxElapsedTime != nil:
 		c.GiveUpAfter = *e.Retry.MaxElapsedTime
 	}
@@ -242,18 +295,36 @@ func (q *queue) reportOthers(j *journal.Journal) {
 	}
 }
 
+// stopWaits ends the waits of senders: what cannot be sent now is theirs.
+func (q *queue) stopWaits() {
+	for _, d := range q.directs {
+		d.Stop()
+	}
+}
+
 // Shutdown takes no more batches, finishes what is being sent, and leaves the rest on
-// disk.
+// disk. What is in memory is sent until ctx ends.
 func (q *queue) Shutdown(ctx context.Context) error {
-	return q.life.Shutdown(func() error {
-		q.log.Store(nil)
-		var errs []error
-		for _, o := range q.observed {
-			errs = append(errs, o.Close())
-		}
-		for _, d := range q.destinations {
-			errs = append(errs, d.Shutdown(ctx))
-		}
-		return errors.Join(append(errs, q.journal.Close(), q.dead.Close())...)
-	})
+	return q.life.Shutdown(func() error { return q.close(ctx) })
+}
+
+func (q *queue) close(ctx context.Context) error {
+	q.entry.Store(nil)
+	var errs []error
+	for _, o := range q.observed {
+		errs = append(errs, o.Close())
+	}
+	for _, d := range q.destinations {
+		errs = append(errs, d.Shutdown(ctx))
+	}
+	if q.journal != nil {
+		errs = append(errs, q.journal.Close())
+	}
+	if q.dead != nil {
+		errs = append(errs, q.dead.Close())
+	}
+	if q.memory != nil {
+		q.memory.Release()
+	}
+	return errors.Join(errs...)
 }

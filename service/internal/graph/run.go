@@ -63,6 +63,14 @@ func Within(ctx context.Context, doing string, stop func(context.Context) error)
 	}
 }
 
+// Queues returns the state of the queues.
+func (g *Graph) Queues() (all []component.QueueStatus) {
+	for _, q := range g.queues {
+		all = append(all, q.status()...)
+	}
+	return all
+}
+
 // Healthy returns an error if a receiver no longer serves its listeners, and
 // nil if all do. Receivers whose listeners may fail have a method Healthy.
 func (g *Graph) Healthy() error {

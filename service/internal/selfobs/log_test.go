@@ -208,3 +208,19 @@ func TestMemoryInTheSummary(t *testing.T) {
 		t.Error(cmp.Diff(want, out.String()))
 	}
 }
+
+func TestQueuesInTheSummary(t *testing.T) {
+	t.Parallel()
+	sum := someSummary
+	sum.Queues = []string{"on disk in /a", "in memory"}
+	if want := "\n\n  queues    on disk in /a\n  queues    in memory\n\n  metrics   http"; !strings.Contains(sum.block(false), want) {
+		t.Errorf("got %s", sum.block(false))
+	}
+	var out bytes.Buffer
+	(&Logging{Logger: slog.New(newConsoleHandler(&out, slog.LevelInfo, false, false))}).Announce(sum)
+	for _, want := range []string{`queues  place="on disk in /a"`, `queues  place="in memory"`} {
+		if !strings.Contains(out.String(), want) {
+			t.Error(cmp.Diff(want, out.String()))
+		}
+	}
+}

@@ -16,6 +16,7 @@ type Summary struct {
 	Listening []Listening
 	Pipelines []Path
 	Memory    *Memory
+	Queues    []string // where they are
 	Metrics   []string // URLs of /metrics
 }
 
@@ -48,6 +49,9 @@ func (l *Logging) Announce(s Summary) {
 	}
 	if m := s.Memory; m != nil {
 		l.Info("memory", slog.String("in_flight", m.InFlight), slog.String("limit", m.Limit), slog.String("gomemlimit", m.GoLimit))
+	}
+	for _, text := range s.Queues {
+		l.Info("queues", slog.String("place", text))
 	}
 	for _, url := range s.Metrics {
 		l.Info("metrics of penstock itself", slog.String("url", url))
@@ -86,6 +90,11 @@ func (s Summary) block(colours bool) string {
 	if s.Memory != nil {
 		writeColumns(&b, [][]string{{"memory  ", s.Memory.line()}})
 	}
+	rows = nil
+	for _, text := range s.Queues {
+		rows = append(rows, []string{"queues  ", text})
+	}
+	writeColumns(&b, rows)
 	rows = nil
 	for _, url := range s.Metrics {
 		rows = append(rows, []string{"metrics ", url})

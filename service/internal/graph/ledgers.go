@@ -1,0 +1,65 @@
+package graph
+
+import (
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/delivery"
+	"github.com/penstock-telemetry/penstock/obsreport"
+)
+
+// observed is what is measured of an exporter's queue.
+type observed struct {
+	*obsreport.Queue
+	exporter string
+	ledger   func() delivery.Ledger
+}
+
+// observe measures what waits for an exporter, in a queue with room for a number of
+// bytes.
+func (q *queue) observe(e queued, of interface{ Ledger() delivery.Ledger }, maxBytes int64) (*observed, error) {
+	measured, err := obsreport.NewQueue(e.id, q.pipeline.ID, q.pipeline.Signal, q.settings.OrDefaults().Meter, func() obsreport.QueueStats {
+		l := of.Ledger()
+		s := obsreport.QueueStats{Accepted: int64(l.Accepted), Delivered: int64(l.Delivered), Rejected: int64(l.Rejected), DeadLettered: int64(l.DeadLettered),
+			Dropped: int64(l.Dropped), Damaged: int64(l.Damaged), Returned: int64(l.Returned), Held: int64(l.Held), HeldBytes: int64(l.HeldBytes), Durable: q.place.dir != ""}
+		s.Size = map[string]int64{"requests": int64(l.HeldRequests), "items": s.Held, "bytes": s.HeldBytes}[e.Sizer]
+		s.Capacity = capacity(e, &l, maxBytes)
+		return s
+	})
+	if err != nil {
+		return nil, err
+	}
+	o := &observed{measured, e.id, of.Ledger}
+	q.observed = append(q.observed, o)
+	if q.settings.MetricsLevel >= component.LevelDetailed {
+		return o, measured.MeasureSizes(e.id, q.settings.OrDefaults().Meter)
+	}
+	return o, nil
+}
+
+// capacity is the capacity of a queue in units of its sizer; 0: unknown. Where the bound
+// is one of bytes alone, it is that bound at the mean size of what is held.
+func capacity(e queued, l *delivery.Ledger, maxBytes int64) int64 {
+	units := map[string]uint64{"requests": l.HeldRequests, "items": l.Held, "bytes": l.HeldBytes}[e.Sizer]
+	switch {
+	case e.QueueSize != nil:
+		return *e.QueueSize
+	case e.Sizer == "bytes":
+		return maxBytes
+	case units == 0 || l.HeldBytes == 0:
+		return maxBytes / typicalBytes[e.Sizer]
+	}
+	return int64(float64(maxBytes) / float64(l.HeldBytes) * float64(units))
+}
+
+// typicalBytes are sizes that an empty queue supposes.
+var typicalBytes = map[string]int64{"requests": 64 << 10, "items": 256}
+
+// status returns what is shown of the queue.
+func (q *queue) status() (all []component.QueueStatus) {
+	for _, o := range q.observed {
+		l := o.ledger()
+		all = append(all, component.QueueStatus{Exporter: o.exporter, Pipeline: q.pipeline.ID, Place: q.place.dir, Warning: q.place.warning,
+			Accepted: int64(l.Accepted), Delivered: int64(l.Delivered), Rejected: int64(l.Rejected), DeadLettered: int64(l.DeadLettered),
+			Dropped: int64(l.Dropped), Damaged: int64(l.Damaged), Returned: int64(l.Returned), Held: int64(l.Held), HeldBytes: int64(l.HeldBytes)})
+	}
+	return all
+}

@@ -1,0 +1,99 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/penstock-telemetry/penstock/delivery"
+	"github.com/penstock-telemetry/penstock/journal"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// Bounds of queues in memory. All together hold a sixteenth of the memory budget, and a
+// sixteenth beside that for what is being sent, twice: as it was, and merged.
+const (
+	memoryShare     = 16
+	memoryFactor    = 3 // of what is held, with what is being sent
+	minMemoryQueue  = 1 << 20
+	maxMemoryQueue  = 64 << 20
+	heldDirectShare = 4 // a Direct holds a quarter of the memory budget
+)
+
+// openInMemory makes a queue in memory.
+func (q *queue) openInMemory() (pipeline.Consumer, error) {
+	var waiting []branch
+	var others []queued
+	for _, e := range q.exporters {
+		if !e.waits(q.data) {
+			others = append(others, e)
+			continue
+		}
+		d, err := q.openDirect(e)
+		if err != nil {
+			return nil, err
+		}
+		waiting = append(waiting, branch{d, "exporter " + e.id})
+	}
+	if len(others) > 0 {
+		log, err := q.openMemoryLog(others)
+		if err != nil {
+			return nil, err
+		}
+		waiting = append(waiting, branch{log, "the queue in memory"})
+	}
+	return fanout(waiting), nil
+}
+
+// openDirect makes a queue in memory whose senders wait.
+func (q *queue) openDirect(e queued) (pipeline.Consumer, error) {
+	cfg := q.destination(e)
+	if limit := q.settings.Memory.Stats().Limit; limit > 0 && cfg.MaxHeldBytes == 0 {
+		cfg.MaxHeldBytes = uint64(limit / heldDirectShare)
+	}
+	d := delivery.NewDirect(cfg)
+	q.directs = append(q.directs, d)
+	o, err := q.observe(e, d, int64(cfg.MaxHeldBytes))
+	return &refusing{Consumer: d, by: []*observed{o}}, err
+}
+
+// openMemoryLog makes a journal in memory. Its memory is taken from the budget at once:
+// what is sent may not wait for memory that those hold who wait for room in the queue.
+func (q *queue) openMemoryLog(exporters []queued) (pipeline.Consumer, error) {
+	size := int64(maxMemoryQueue)
+	if limit := q.settings.Memory.Stats().Limit; limit > 0 {
+		size = min(max(limit/memoryShare/int64(max(q.data.queues, 1)), minMemoryQueue), size)
+		var err error
+		if q.memory, err = q.settings.Memory.Acquire(context.Background(), "the queue of pipeline "+q.pipeline.ID, int(memoryFactor*size)); err != nil {
+			return nil, fmt.Errorf("a queue in memory: %w", err)
+		}
+	}
+	var err error
+	if q.journal, err = journal.Open("the queue of pipeline "+q.pipeline.ID, journal.Options{InMemory: true, MaxBytes: size, Logger: q.settings.Logger}); err != nil {
+		return nil, err
+	}
+	log, err := q.openLog(exporters, func(c *delivery.DestinationConfig) { c.Drain, c.Memory = true, nil })
+	if err != nil {
+		return nil, err
+	}
+	var direct []branch
+	for _, e := range exporters {
+		d := delivery.NewDirect(q.destination(e))
+		q.directs = append(q.directs, d)
+		direct = append(direct, branch{d, "exporter " + e.id})
+	}
+	return &sized{log, fanout(direct)}, nil
+}
+
+// sized passes on what is too large for a queue in memory to where its sender waits.
+type sized struct{ queue, direct pipeline.Consumer }
+
+func (s *sized) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+
+func (s *sized) Consume(ctx context.Context, b *pipeline.Batch) error {
+	err := s.queue.Consume(ctx, b)
+	if errors.Is(err, journal.ErrTooLarge) {
+		return s.direct.Consume(ctx, b)
+	}
+	return err
+}

@@ -1,0 +1,107 @@
+package graph
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/vfs"
+)
+
+// Data says where the queues are kept of exporters that name no storage.
+type Data struct {
+	// Dir is created with mode 0700. Empty: the queues are in memory.
+	Dir string
+	// Optional says that the queues are in memory if Dir cannot be written.
+	Optional bool
+	// InMemory says that they are in memory in any case, and that their senders do not
+	// wait.
+	InMemory bool
+}
+
+// place is where a queue is kept.
+type place struct {
+	dir      string // empty: in memory
+	maxBytes int64  // 0: the default of the journal
+	// warning says why what is acknowledged may be lost.
+	warning string
+}
+
+// dataDir is the place of the queues that name no storage. It is found when it is needed
+// first.
+type dataDir struct {
+	Data
+	log    *slog.Logger
+	queues int // that may be in memory without their senders waiting
+
+	once  sync.Once
+	found place
+	err   error
+}
+
+func (d *dataDir) place() (place, error) {
+	d.once.Do(func() { d.found, d.err = d.find() })
+	return d.found, d.err
+}
+
+const inMemory = "queues are in memory: what is in them is lost when the process ends"
+
+func (d *dataDir) find() (place, error) {
+	switch {
+	case d.InMemory:
+		d.log.Info(inMemory, slog.String("reason", "--in-memory"))
+		return place{warning: "in memory, as --in-memory asks"}, nil
+	case d.Dir == "":
+		return place{warning: "in memory: there is no data directory"}, nil
+	}
+	if dir, err := filepath.Abs(d.Dir); err == nil {
+		d.Dir = dir
+	}
+	if err := writable(d.Dir); err != nil {
+		if !d.Optional {
+			return place{}, fmt.Errorf("the data directory cannot be used: %w", err)
+		}
+		d.log.Warn("QUEUES ARE IN MEMORY: the data directory cannot be used. A request is acknowledged when its destination has it, and is not kept until then; --data-dir names a directory for queues on disk, --in-memory asks for memory",
+			slog.String("directory", d.Dir), slog.Any("error", err))
+		return place{warning: "in memory, since the data directory cannot be used: " + err.Error()}, nil
+	}
+	p := place{dir: d.Dir}
+	if kind := vfs.Ephemeral(d.Dir); kind != "" && d.Optional {
+		p.warning = fmt.Sprintf("%s is on %s, which ends with the container or the machine", d.Dir, kind)
+		d.log.Warn("the queues are on a file system that ends with the container or the machine, and what is in them with it; --data-dir names a directory on a volume",
+			slog.String("directory", d.Dir), slog.String("file_system", kind))
+	}
+	return p, nil
+}
+
+// writable creates a folder if it is missing, and returns why files cannot be created in
+// it.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".penstock-*")
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Remove(f.Name())
+}
+
+// placeOf returns the place of the queues with a storage; "" is the data directory.
+func placeOf(storage string, data *dataDir, s component.Settings) (place, error) {
+	if storage == "" {
+		return data.place()
+	}
+	found, _ := s.Extension(storage)
+	of, ok := found.(component.Storage)
+	if !ok {
+		return place{}, fmt.Errorf("sending_queue.storage: the extension %q is not a storage", storage)
+	}
+	return place{dir: of.Directory(), maxBytes: of.MaxBytes()}, nil
+}
