@@ -408,7 +408,7 @@ func (j *Journal) finish(group []*pending, err error) {
 		}
 		r := p.record
 		s := j.active
-		if len(j.cursors) > 0 && !j.opts.InMemory {
+		if len(j.cursors) > 0 {
 			source := p.source
 			if p.gone {
 				source = nil

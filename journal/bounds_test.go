@@ -634,7 +634,7 @@ func TestSmallDisk(t *testing.T) {
 func TestReserve(t *testing.T) {
 	for _, c := range []struct{ option, total, want int64 }{
 		{DefaultReserveBytes, 100 << 30, 256 << 20}, {DefaultReserveBytes, 2 << 30, 256 << 20}, {DefaultReserveBytes, 64 << 20, 8 << 20},
-		{64 << 20, 64 << 20, 2 << 20}, {-1, 1 << 30, 0}, {DefaultReserveBytes, math.MaxInt64, 256 << 20}, {DefaultReserveBytes, 0, 0},
+		{64 << 20, 64 << 20, 2 << 20}, {-1, 1 << 30, 0}, {DefaultReserveBytes, math.MaxInt64, 256 << 20}, {1 << 50, math.MaxInt64, 1 << 50}, {DefaultReserveBytes, 0, 0},
 	} {
 		o := Options{ReserveBytes: c.option}
 		if got := o.reserve(c.total); got != c.want {

@@ -93,6 +93,7 @@ const (
 	DefaultSegmentBytes = 64 << 20
 	DefaultRecordBytes  = 128 << 20
 	DefaultReserveBytes = 256 << 20
+	DefaultRecentBytes  = 8 << 20
 )
 
 // Options are what Open is given. The zero value of each is its default.
@@ -128,6 +129,9 @@ type Options struct {
 	// nothing is written to the folder, which is a name for logs only. Without
 	// ReserveBytes nothing is reserved.
 	InMemory bool
+	// RecentBytes bounds the payloads of a Source that are kept in memory. Default 8 MiB;
+	// negative: none are.
+	RecentBytes int64
 	// Logger gets damage, failures of the disk and their end. nil is silence.
 	Logger *slog.Logger
 
@@ -146,6 +150,10 @@ func (o Options) orDefaults() Options {
 	def(&o.MaxRecordBytes, min(DefaultRecordBytes, o.MaxBytes/2))
 	def(&o.ReserveBytes, DefaultReserveBytes)
 	def(&o.QuarantineBytes, o.MaxBytes/16)
+	if o.InMemory {
+		def(&o.RecentBytes, -1)
+	}
+	def(&o.RecentBytes, DefaultRecentBytes)
 	def(&o.slot, slotSize)
 	o.first = max(o.first, 1)
 	if o.SyncProgress == 0 {
@@ -172,10 +180,13 @@ func (o *Options) fit(fs vfs.FS, dir string) {
 
 // reserve is ReserveBytes of a disk of total bytes.
 func (o *Options) reserve(total int64) int64 {
-	if o.ReserveBytes < 0 {
+	switch {
+	case o.ReserveBytes < 0:
 		return 0
+	case total >= smallDisk:
+		return o.ReserveBytes
 	}
-	return min(o.ReserveBytes, int64(float64(o.ReserveBytes)*(float64(total)/smallDisk)))
+	return int64(float64(o.ReserveBytes) * float64(total) / smallDisk)
 }
 
 const (
@@ -281,6 +292,7 @@ func open(dir string, o Options) (_ *Journal, err error) {
 	j.full.begins, j.full.ends = "the journal is full: records are refused until there is room", "the journal has room again"
 	j.changed = sync.NewCond(&j.mu)
 	j.files.fs = fs
+	j.recent.max = o.RecentBytes
 	j.progress.slot = o.slot
 	if err := j.recover(); err != nil {
 		return nil, errors.Join(err, j.release())

@@ -1,9 +1,8 @@
 package journal
 
 const (
-	// maxRecent and maxRecentBytes bound the records that are kept in memory.
-	maxRecent      = 4096
-	maxRecentBytes = 8 << 20
+	// maxRecent is how many records are kept in memory at most.
+	maxRecent = 4096
 	// recentOverhead is what a record counts as beside its payload.
 	recentOverhead = 256
 )
@@ -22,6 +21,7 @@ type recent struct {
 	first   uint64 // sequence of entries[0]
 	entries []recentEntry
 	bytes   int64
+	max     int64  // of bytes
 	old     uint64 // what is below was there at the last tick
 }
 
@@ -39,18 +39,21 @@ func (e *recentEntry) bytes() int64 {
 
 // add adds the next record.
 func (r *recent) add(e Entry, source Source) {
+	if r.max < 0 {
+		return
+	}
 	if len(r.entries) == 0 || r.first+uint64(len(r.entries)) != e.Sequence {
 		r.evict(r.first + uint64(len(r.entries)))
 		r.first = e.Sequence
 	}
-	if source != nil && e.Length <= maxRecentBytes/2 {
+	if source != nil && int64(e.Length) <= r.max/2 {
 		source.Retain()
 	} else {
 		source = nil
 	}
 	r.entries = append(r.entries, recentEntry{e, source})
 	r.bytes += r.entries[len(r.entries)-1].bytes()
-	for r.bytes > maxRecentBytes || len(r.entries) > maxRecent {
+	for r.bytes > r.max || len(r.entries) > maxRecent {
 		r.evict(r.first + 1)
 	}
 }

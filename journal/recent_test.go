@@ -59,7 +59,7 @@ func TestReadFromMemory(t *testing.T) {
 		get(t, slow, e)
 		slow.Ack(e)
 	}
-	if n := int64(inMemory); n == 0 || n*100_000 > maxRecentBytes {
+	if n := int64(inMemory); n == 0 || n*100_000 > DefaultRecentBytes {
 		t.Errorf("%d of the records were in memory", n)
 	}
 	for i, s := range sources {
