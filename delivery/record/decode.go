@@ -26,17 +26,17 @@ func DecodeHeader(header, body []byte) (Record, error) {
 	if end < 1 {
 		return Record{}, fmt.Errorf("read a record: %w: it has no body", ErrCorrupt)
 	}
-	r, err := decodeFields(header[:end], body)
+	r, err := decodeFields(header[:end], body, true)
 	if err != nil {
 		return Record{}, fmt.Errorf("read a record: %w", err)
 	}
 	return r, nil
 }
 
-func decode(b []byte) (r Record, err error) { return decodeFields(b, nil) }
+func decode(b []byte) (r Record, err error) { return decodeFields(b, nil, false) }
 
-// decodeFields reads fields; body is that which is not among them, or nil.
-func decodeFields(b, body []byte) (r Record, err error) {
+// decodeFields reads fields. With found the body is not among them.
+func decodeFields(b, body []byte, found bool) (r Record, err error) {
 	r.Body = body
 	switch {
 	case len(b) == 0:
@@ -45,7 +45,6 @@ func decodeFields(b, body []byte) (r Record, err error) {
 		return r, fmt.Errorf("%w: found %d, expected %d", ErrVersion, b[0], version)
 	}
 	var d decoder
-	found := body != nil
 	c := wire.Cursor{Buf: b[1:]}
 	for c.Next() {
 		switch {
