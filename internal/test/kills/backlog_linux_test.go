@@ -73,7 +73,7 @@ func (r *rig) ready() {
 //
 //	go test ./internal/test/kills -run TestBacklog -backlog 10737418240 -v
 func TestBacklog(t *testing.T) {
-	r := newRig(t, t.TempDir(), 2**backlogBytes)
+	r := newRig(t, t.TempDir(), 2**backlogBytes+1<<30)
 	r.fillQueue(*backlogBytes)
 	for _, life := range []struct {
 		name   string
