@@ -18,79 +18,82 @@ type Source interface {
 // recent are the newest records, in their order and without a gap. It is under the
 // journal's mutex.
 type recent struct {
-	first   uint64 // sequence of entries[0]
-	entries []recentEntry
-	bytes   int64
-	max     int64  // of bytes
-	old     uint64 // what is below was there at the last tick
+	max   int64         // of bytes
+	first uint64        // sequence of the first one
+	all   []recentEntry // those before head were evicted
+	head  int
+	bytes int64
+	old   uint64 // what is below was there at the last tick
 }
 
 type recentEntry struct {
 	Entry
-	source Source // nil: the file has to be read
+	source Source
 }
 
-func (e *recentEntry) bytes() int64 {
-	if e.source == nil {
-		return recentOverhead
-	}
-	return int64(e.Length) + recentOverhead
-}
+func (e *recentEntry) bytes() int64 { return int64(e.Length) + recentOverhead }
 
-// add adds the next record.
+func (r *recent) len() int { return len(r.all) - r.head }
+
+// end is the sequence after the last one.
+func (r *recent) end() uint64 { return r.first + uint64(r.len()) }
+
+// add adds the next record. Without a source, or if it is too large, there are none before
+// the next one either.
 func (r *recent) add(e Entry, source Source) {
-	if r.max < 0 {
-		return
-	}
-	if len(r.entries) == 0 || r.first+uint64(len(r.entries)) != e.Sequence {
-		r.evict(r.first + uint64(len(r.entries)))
+	added := recentEntry{e, source}
+	if source == nil || added.bytes() > r.max || e.Sequence != r.end() {
+		r.evict(r.end())
 		r.first = e.Sequence
 	}
-	if source != nil && int64(e.Length) <= r.max/2 {
-		source.Retain()
-	} else {
-		source = nil
+	if source == nil || added.bytes() > r.max {
+		return
 	}
-	r.entries = append(r.entries, recentEntry{e, source})
-	r.bytes += r.entries[len(r.entries)-1].bytes()
-	for r.bytes > r.max || len(r.entries) > maxRecent {
+	for r.len() > 0 && (r.bytes+added.bytes() > r.max || r.len() == maxRecent) {
 		r.evict(r.first + 1)
 	}
+	if len(r.all) == cap(r.all) && r.head > len(r.all)/2 {
+		n := copy(r.all, r.all[r.head:])
+		clear(r.all[n:])
+		r.all, r.head = r.all[:n], 0
+	}
+	source.Retain()
+	r.all = append(r.all, added)
+	r.bytes += added.bytes()
 }
 
 // evict removes what is below a sequence.
 func (r *recent) evict(below uint64) {
-	n := 0
-	for ; n < len(r.entries) && r.first < below; n++ {
-		e := &r.entries[n]
+	for r.head < len(r.all) && r.first < below {
+		e := &r.all[r.head]
 		r.bytes -= e.bytes()
-		if e.source != nil {
-			e.source.Release()
-		}
+		e.source.Release()
 		*e = recentEntry{}
+		r.head++
 		r.first++
 	}
-	r.entries = r.entries[n:]
+	if r.head == len(r.all) {
+		r.all, r.head = r.all[:0], 0
+	}
 }
 
 // tick evicts what was there at the last tick.
 func (r *recent) tick() {
 	r.evict(r.old)
-	r.old = r.first + uint64(len(r.entries))
+	r.old = r.end()
 }
 
 // get returns a record, if it is in memory.
 func (r *recent) get(sequence uint64) (e *recentEntry, ok bool) {
-	i := sequence - r.first
-	if sequence < r.first || i >= uint64(len(r.entries)) || r.entries[i].source == nil {
+	if sequence < r.first || sequence >= r.end() {
 		return nil, false
 	}
-	return &r.entries[i], true
+	return &r.all[r.head+int(sequence-r.first)], true
 }
 
 // evictRead removes what all cursors have acknowledged. The mutex is held.
 func (j *Journal) evictRead() {
-	if len(j.recent.entries) == 0 {
+	if j.recent.len() == 0 {
 		return
 	}
 	low := j.next
