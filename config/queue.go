@@ -68,11 +68,14 @@ func (q SendingQueue) Validate() error {
 		problems = append(problems, Atf("queue_size", "expected 1 or more, found %d", *q.QueueSize))
 	}
 	problems = append(problems, oneOf("sizer", q.Sizer, "requests", "items", "bytes"))
+	if q.Batch != nil {
+		problems = append(problems, At("batch", q.Batch.validate()))
+	}
 	return errors.Join(problems...)
 }
 
-// Validate implements Validator.
-func (b QueueBatch) Validate() error {
+// validate is not a Validator: what is in a queue that is not enabled does not matter.
+func (b QueueBatch) validate() error {
 	problems := []error{oneOf("sizer", b.Sizer, "items", "bytes")}
 	if b.FlushTimeout <= 0 {
 		problems = append(problems, Atf("flush_timeout", "expected more than 0, found %s", b.FlushTimeout))

@@ -42,19 +42,20 @@ func TestRetry(t *testing.T) {
 func TestSendingQueue(t *testing.T) {
 	t.Parallel()
 	size := int64(7)
-	for yaml, want := range map[string]*config.SendingQueue{
-		"{}":                    nil,
-		"{q: {enabled: false}}": nil,
-		"{q: }":                 {NumConsumers: 10, Sizer: "requests"},
-		"{q: {storage: s}}":     {NumConsumers: 10, Sizer: "requests", Storage: "s"},
-		"{q: {queue_size: 7, sizer: items, block_on_overflow: true, num_consumers: 3}}": {NumConsumers: 3, Sizer: "items", QueueSize: &size, BlockOnOverflow: true},
-		"{q: {batch: {}}}": {NumConsumers: 10, Sizer: "requests", Batch: &config.QueueBatch{FlushTimeout: 200 * time.Millisecond, MinSize: 8192, Sizer: "items"}},
-		"{q: {batch: {min_size: 10, max_size: 20, sizer: bytes, flush_timeout: 1s, partition: {metadata_keys: [a]}}}}": {NumConsumers: 10, Sizer: "requests",
+	for yaml, want := range map[string]config.SendingQueue{
+		"{}":                    config.DefaultSendingQueue(),
+		"{q: {enabled: false}}": {NumConsumers: 10, Sizer: "requests"},
+		"{q: }":                 config.DefaultSendingQueue(),
+		"{q: {storage: s}}":     {Enabled: true, NumConsumers: 10, Sizer: "requests", Storage: "s"},
+		"{q: {queue_size: 7, sizer: items, block_on_overflow: true, num_consumers: 3}}": {Enabled: true, NumConsumers: 3, Sizer: "items", QueueSize: &size, BlockOnOverflow: true},
+		"{q: {batch: {}}}": {Enabled: true, NumConsumers: 10, Sizer: "requests", Batch: &config.QueueBatch{FlushTimeout: 200 * time.Millisecond, MinSize: 8192, Sizer: "items"}},
+		"{q: {batch: {min_size: 10, max_size: 20, sizer: bytes, flush_timeout: 1s, partition: {metadata_keys: [a]}}}}": {Enabled: true, NumConsumers: 10, Sizer: "requests",
 			Batch: &config.QueueBatch{FlushTimeout: time.Second, MinSize: 10, MaxSize: 20, Sizer: "bytes", Partition: config.QueuePartition{MetadataKeys: []string{"a"}}}},
 	} {
 		var section struct {
-			Q *config.SendingQueue `yaml:"q" config:"section"`
+			Q config.SendingQueue `yaml:"q"`
 		}
+		section.Q = config.DefaultSendingQueue()
 		if err := testkit.Decode(t, yaml, &section); err != nil || !reflect.DeepEqual(section.Q, want) {
 			t.Errorf("%s: got %+v, %v, want %+v", yaml, section.Q, err, want)
 		}
@@ -69,8 +70,9 @@ func TestSendingQueue(t *testing.T) {
 		"{q: {enabled: false, batch: {min_size: -1}}}": "<nil>",
 	} {
 		var section struct {
-			Q *config.SendingQueue `yaml:"q" config:"section"`
+			Q config.SendingQueue `yaml:"q"`
 		}
+		section.Q = config.DefaultSendingQueue()
 		if got := withoutPlace(testkit.Decode(t, yaml, &section)); got != want {
 			t.Errorf("%s: got %s, want %s", yaml, got, want)
 		}

@@ -179,7 +179,7 @@ func TestDirectSenderLeaves(t *testing.T) {
 	}
 }
 
-// While the destination is down one request at a time tries it, whoever waits; when it is
+// While the destination is down one request at a time tries it; when it is
 // up all are sent.
 func TestDirectTriesOneByOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

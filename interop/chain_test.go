@@ -92,7 +92,7 @@ exporters:
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	cmd := exec.Command(program, "--config", conf)
+	cmd := exec.Command(program, "--config", conf, "--data-dir", filepath.Join(t.TempDir(), "data"))
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

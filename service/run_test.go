@@ -30,6 +30,7 @@ import (
 type rig struct {
 	*Service
 	grpc, http, metrics string
+	failsToStop         bool // on purpose
 }
 
 // start runs a configuration in which every listener has port 0.
@@ -50,21 +51,26 @@ func startLogging(t *testing.T, log *slog.Logger, yaml string, set ...string) *r
 // runRig runs cfg until the end of the test.
 func runRig(t *testing.T, cfg *Config, log *slog.Logger) *rig {
 	t.Helper()
-	s, err := New(cfg, Options{Version: "v1.2.3", Logger: log})
+	return runRigWith(t, cfg, Options{Version: "v1.2.3", Logger: log})
+}
+
+func runRigWith(t *testing.T, cfg *Config, o Options) *rig {
+	t.Helper()
+	s, err := New(cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	r := &rig{Service: s}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := s.Shutdown(ctx); err != nil {
+		if err := s.Shutdown(ctx); err != nil && !r.failsToStop {
 			t.Errorf("shut down: %v", err)
 		}
 	})
-	r := &rig{Service: s}
 	for _, a := range s.Addresses() {
 		switch a.Protocol {
 		case "OTLP/gRPC":

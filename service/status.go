@@ -129,8 +129,12 @@ func (s *Service) summary() selfobs.Summary {
 	}
 	for _, q := range s.graph.Queues() {
 		place := q.Warning
-		if q.Place != "" && q.Warning == "" {
+		switch {
+		case place != "":
+		case q.Place != "":
 			place = "on disk in " + q.Place
+		default:
+			place = "in memory: senders wait until the destination has their data"
 		}
 		if !slices.Contains(sum.Queues, place) {
 			sum.Queues = append(sum.Queues, place)

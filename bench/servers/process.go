@@ -73,7 +73,7 @@ func startPenstock(bins binaries, confDir string, sc scenario) (*process, error)
 			return nil, err
 		}
 		p.below = sink
-		queue := ", sending_queue: {enabled: false}"
+		queue := ", sending_queue: {enabled: false}, retry_on_failure: {enabled: false}"
 		if sc.Queue {
 			queue = ", sending_queue: {storage: file_storage}"
 			extensions = fmt.Sprintf("extensions: {file_storage: {directory: %q}}", filepath.Join(confDir, "storage"))

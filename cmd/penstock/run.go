@@ -50,7 +50,7 @@ func (a *app) serveFlags(flags *pflag.FlagSet) {
 const defaultDataDir = "penstock-data"
 
 // dataDirectory returns the directory of the queues, and whether they may be in memory if
-// it cannot be written: not if somebody has named it.
+// it cannot be written: not when it was named.
 func (a *app) dataDirectory() (dir string, optional bool) {
 	if a.dataDir != "" {
 		return a.dataDir, false

@@ -24,9 +24,10 @@ import (
 	"github.com/penstock-telemetry/penstock/otlpclient"
 )
 
+// relay has no queue: a request is in flight until the backend has answered.
 const relay = `
 receivers: {otlp: {protocols: {grpc: {endpoint: "localhost:0"}}}}
-exporters: {otlp: {endpoint: "%s", tls: {insecure: true}, timeout: 0s}}
+exporters: {otlp: {endpoint: "%s", tls: {insecure: true}, timeout: 0s, sending_queue: {enabled: false}}}
 service:
   telemetry: {metrics: {level: none}, logs: {encoding: json}}
   pipelines: {logs: {receivers: [otlp], exporters: [otlp]}}
@@ -70,6 +71,7 @@ func startChildWith(t *testing.T, command func(args []string) *exec.Cmd, args ..
 // runChild starts a command and reads its log. It is killed at the end of the test.
 func runChild(t *testing.T, cmd *exec.Cmd) *child {
 	t.Helper()
+	cmd.Dir = t.TempDir() // of the queues
 	c := &child{cmd: cmd, lines: make(chan string, 1000)}
 	stderr, err := c.cmd.StderrPipe()
 	if err != nil {
@@ -341,8 +343,10 @@ func TestTakenPort(t *testing.T) {
 	t.Parallel()
 	c := startChild(t)
 	defer close(c.release)
-	out, err := exec.Command("penstock", "--config", "yaml:"+fmt.Sprintf(relay, "localhost:1"),
-		"--set", "receivers.otlp.protocols.grpc.endpoint="+c.address, "--set", "service.telemetry.logs.output_paths=[]").CombinedOutput()
+	cmd := exec.Command("penstock", "--config", "yaml:"+fmt.Sprintf(relay, "localhost:1"),
+		"--set", "receivers.otlp.protocols.grpc.endpoint="+c.address, "--set", "service.telemetry.logs.output_paths=[]")
+	cmd.Dir = t.TempDir()
+	out, err := cmd.CombinedOutput()
 	var code int
 	if failed, ok := err.(*exec.ExitError); ok {
 		code = failed.ExitCode()

@@ -81,6 +81,7 @@ func (s *subject) start(ctx context.Context) error {
 	s.cmd = exec.Command(s.args[0], s.args[1:]...)
 	s.cmd.Env = s.env
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
+	s.cmd.Env = append(s.cmd.Env, "STATE_DIRECTORY="+filepath.Join(filepath.Dir(file), name)) // of penstock's queues
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", s.name, err)
 	}

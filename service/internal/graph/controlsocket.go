@@ -25,8 +25,8 @@ func newControlSocket(of *leftQueues) *controlSocket {
 // Start listens. What prevents it is logged: telemetry does not need it.
 func (c *controlSocket) Start(context.Context) error {
 	return c.life.Start(func(*lifecycle.Undo) error {
-		if c.of.place.dir == "" {
-			return nil
+		if c.of.place.dir == "" || len(c.of.queues)+len(c.of.journals) == 0 {
+			return nil // there is nothing, or another process has it
 		}
 		letters := map[string]*delivery.DeadLetters{}
 		for _, q := range c.of.queues {

@@ -91,9 +91,7 @@ func Build(cfg *load.Config, s component.Settings, data Data) (*Graph, error) {
 	for _, p := range cfg.Pipelines {
 		b.entry(p)
 	}
-	if len(b.allQueues) > 0 {
-		b.leftQueues("")
-	}
+	b.leftQueues("")
 	g.queues = b.allQueues
 	g.parts = append(append(g.parts, b.queueParts...), b.leftParts...)
 	g.parts = append(g.parts, b.processors...)

@@ -103,6 +103,9 @@ func (l *leftQueues) configured(name string) bool {
 // open opens a queue, and makes destinations of what it holds.
 func (l *leftQueues) open(dir string) error {
 	j, err := journal.Open(dir, journal.Options{MaxBytes: l.place.maxBytes, Logger: l.settings.Logger})
+	if errors.Is(err, journal.ErrLocked) && len(l.queues) == 0 {
+		return nil // of another process, and this one has no queue here
+	}
 	if err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (l *leftQueues) open(dir string) error {
 		attrs := []any{slog.String("queue", dir), slog.String("exporter", name), slog.Uint64("requests", held.Records), slog.Uint64("items", held.Units), slog.Uint64("bytes", held.Bytes)}
 		q, e, ok := l.owner(name)
 		if !ok {
-			l.settings.Logger.Warn("a queue is left of a pipeline and an exporter that the configuration does not have any more; it is kept", attrs...)
+			l.settings.Logger.Warn("a queue is left of a pipeline and an exporter that the configuration does not have any more, or not with a queue on disk; it is kept", attrs...)
 			continue
 		}
 		l.settings.Logger.Info("a queue is left of a pipeline that the configuration does not have any more; it is sent", attrs...)

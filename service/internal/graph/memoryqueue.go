@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,11 +14,14 @@ import (
 // Bounds of queues in memory. All together hold a sixteenth of the memory budget, and a
 // sixteenth beside that for what is being sent, twice: as it was, and merged.
 const (
-	memoryShare     = 16
-	memoryFactor    = 3 // of what is held, with what is being sent
-	minMemoryQueue  = 1 << 20
-	maxMemoryQueue  = 64 << 20
-	heldDirectShare = 4 // a Direct holds a quarter of the memory budget
+	memoryShare    = 16
+	memoryFactor   = 3 // of what is held, with what is being sent
+	minMemoryQueue = 1 << 20
+	maxMemoryQueue = 64 << 20
+	// A Direct holds an eighth of the budget in bytes, and as many requests as take
+	// another eighth beside their bytes.
+	heldDirectShare = 8
+	requestCharge   = 20 << 10
 )
 
 // openInMemory makes a queue in memory.
@@ -42,14 +46,15 @@ func (q *queue) openInMemory() (pipeline.Consumer, error) {
 		}
 		waiting = append(waiting, branch{log, "the queue in memory"})
 	}
-	return fanout(waiting), nil
+	return together(waiting), nil
 }
 
 // openDirect makes a queue in memory whose senders wait.
 func (q *queue) openDirect(e queued) (pipeline.Consumer, error) {
 	cfg := q.destination(e)
-	if limit := q.settings.Memory.Stats().Limit; limit > 0 && cfg.MaxHeldBytes == 0 {
-		cfg.MaxHeldBytes = uint64(limit / heldDirectShare)
+	if limit := q.settings.Memory.Stats().Limit; limit > 0 {
+		cfg.MaxHeldBytes = cmp.Or(cfg.MaxHeldBytes, uint64(limit/heldDirectShare))
+		cfg.MaxHeldRequests = cmp.Or(cfg.MaxHeldRequests, uint64(limit/heldDirectShare/requestCharge))
 	}
 	d := delivery.NewDirect(cfg)
 	q.directs = append(q.directs, d)
@@ -82,7 +87,7 @@ func (q *queue) openMemoryLog(exporters []queued) (pipeline.Consumer, error) {
 		q.directs = append(q.directs, d)
 		direct = append(direct, branch{d, "exporter " + e.id})
 	}
-	return &sized{log, fanout(direct)}, nil
+	return &sized{log, together(direct)}, nil
 }
 
 // sized passes on what is too large for a queue in memory to where its sender waits.

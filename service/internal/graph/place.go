@@ -62,7 +62,7 @@ func (d *dataDir) find() (place, error) {
 	}
 	if err := writable(d.Dir); err != nil {
 		if !d.Optional {
-			return place{}, fmt.Errorf("the data directory cannot be used: %w", err)
+			return place{}, fmt.Errorf("the data directory %s cannot be used: %w", d.Dir, err)
 		}
 		d.log.Warn("QUEUES ARE IN MEMORY: the data directory cannot be used. A request is acknowledged when its destination has it, and is not kept until then; --data-dir names a directory for queues on disk, --in-memory asks for memory",
 			slog.String("directory", d.Dir), slog.Any("error", err))

@@ -43,6 +43,7 @@ func (e queued) waits(d *dataDir) bool {
 type queue struct {
 	pipeline  *load.Pipeline
 	storage   string // "": the data directory
+	inMemory  bool   // in any case
 	exporters []queued
 	data      *dataDir
 	settings  component.Settings
@@ -64,8 +65,12 @@ type entry struct{ pipeline.Consumer }
 // queues takes the exporters of a pipeline that have a queue out of its branches, and
 // adds a branch for each storage.
 func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]component.Exporter) []branch {
-	var direct []branch
-	byStorage := map[string]*queue{}
+	var direct, waiting []branch
+	type at struct {
+		storage  string
+		inMemory bool
+	}
+	groups := map[at]*queue{}
 	var order []*queue
 	for _, br := range branches {
 		id, isExporter := strings.CutPrefix(br.name, "exporter ")
@@ -75,14 +80,15 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]comp
 			continue
 		}
 		if !q.Enabled {
-			direct = append(direct, branch{b.unqueued(p, queued{id, q}), br.name})
+			waiting = append(waiting, branch{b.unqueued(p, queued{id, q}), br.name})
 			continue
 		}
-		group := byStorage[q.Storage]
+		to := at{q.Storage, q.Storage == "" && q.WaitForResult != nil && *q.WaitForResult}
+		group := groups[to]
 		if group == nil {
-			group = &queue{pipeline: p, storage: q.Storage, data: b.data, settings: b.settings, life: lifecycle.New(fmt.Sprintf("the queue of pipeline %q", p.ID))}
+			group = &queue{pipeline: p, storage: to.storage, inMemory: to.inMemory, data: b.data, settings: b.settings, life: lifecycle.New(fmt.Sprintf("the queue of pipeline %q", p.ID))}
 			group.settings.Logger = b.settings.Logger.With(slog.String("pipeline", p.ID))
-			byStorage[q.Storage] = group
+			groups[to] = group
 			order = append(order, group)
 		}
 		group.exporters = append(group.exporters, queued{id, q})
@@ -91,13 +97,39 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]comp
 		if q.storage == "" && slices.ContainsFunc(q.exporters, func(e queued) bool { return !e.waits(b.data) }) {
 			b.data.queues++
 		}
-		direct = append(direct, branch{q, q.names()})
+		waiting = append(waiting, branch{q, q.names()})
 		b.queueParts = append(b.queueParts, part{fmt.Sprintf("the queue of pipeline %q", p.ID), nil, q})
 		b.allQueues = append(b.allQueues, q)
 		b.stops = append(b.stops, q.stopWaits)
-		b.leftQueues(q.storage, q)
+		if !q.inMemory {
+			b.leftQueues(q.storage, q)
+		}
+	}
+	if len(waiting) > 0 {
+		direct = append(direct, branch{together(waiting), namesOf(waiting)})
 	}
 	return direct
+}
+
+// together calls branches at the same time, since each may wait for a destination.
+func together(branches []branch) pipeline.Consumer {
+	all := make([]pipeline.Consumer, len(branches))
+	for i, b := range branches {
+		all[i] = b
+	}
+	if len(all) == 1 {
+		return branches[0].Consumer
+	}
+	return pipeline.Concurrent(all...)
+}
+
+// namesOf is the name of branches that are one.
+func namesOf(branches []branch) string {
+	names := make([]string, len(branches))
+	for i, b := range branches {
+		names[i] = strings.TrimPrefix(b.name, "exporter ")
+	}
+	return "exporter " + strings.Join(names, ", ")
 }
 
 // queueOf returns how the batches of an exporter wait; nil if it sends by itself.
@@ -147,8 +179,10 @@ func (q *queue) Consume(ctx context.Context, b *pipeline.Batch) error {
 func (q *queue) Start(context.Context) error {
 	return q.life.Start(func(undo *lifecycle.Undo) (err error) {
 		undo.Add(func() error { return q.close(context.Background()) })
-		if q.place, err = placeOf(q.storage, q.data, q.settings.OrDefaults()); err != nil {
-			return err
+		if !q.inMemory {
+			if q.place, err = placeOf(q.storage, q.data, q.settings.OrDefaults()); err != nil {
+				return err
+			}
 		}
 		first, err := q.open()
 		if err != nil {
