@@ -23,6 +23,9 @@
 //	progress-0000000000000001       what the cursors have acknowledged: progress.go
 //	quarantine/                     segments in which something was damaged
 //
+// The newest records whose Source is known stay in memory for a moment, so that cursors
+// that keep up read no file: recent.go.
+//
 // Segments are preallocated, so that a write does not fail for want of space. A segment
 // is removed when all cursors have passed it: first their progress is durable, then the
 // file is removed, then the folder is synced.
