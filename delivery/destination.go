@@ -75,14 +75,25 @@ type DestinationConfig struct {
 // anyway, and without delay, unless MinItems and Wait ask for it. Only requests whose
 // records have the same metadata and identity are merged.
 type Merge struct {
-	// MaxItems and MaxBytes bound a merged request, default 8192 and 2 MiB. A request
+	// MaxItems and MaxBytes bound a merged request, default 8192 and 2 MiB. If nothing is
+	// set, requests of 128 KiB and more are not merged. A request
 	// that is larger by itself is divided if the bound is set, but not by the default.
 	MaxItems, MaxBytes int
 	// MinItems and MinBytes are what a request waits for, for at most Wait. 0: it does
 	// not.
 	MinItems, MinBytes int
 	Wait               time.Duration
+
+	bounded bool // MaxItems or MaxBytes was set
 }
+
+// asked reports whether merging was asked for. By default it is done where it is cheaper
+// than requests on their own.
+func (m *Merge) asked() bool { return m.bounded || m.MinItems > 0 || m.MinBytes > 0 }
+
+// sentAlone is the size from which on a request is not merged by default: to copy it costs
+// more than another request.
+const sentAlone = 128 << 10
 
 // DeadLetter is a request that is not sent any more.
 type DeadLetter struct {
@@ -99,6 +110,7 @@ func (c DestinationConfig) orDefaults() DestinationConfig {
 		c.MaxInFlight = defaultMaxInFlight
 	}
 	c.MaxInFlight = min(c.MaxInFlight, maxInFlight)
+	c.Merge.bounded = c.Merge.MaxItems > 0 || c.Merge.MaxBytes > 0
 	c.divide = otlp.SplitLimits{MaxItems: max(c.Merge.MaxItems, 0), MaxBytes: max(c.Merge.MaxBytes, 0)}
 	if c.Merge.MaxItems <= 0 {
 		c.Merge.MaxItems = defaultMergeItems

@@ -142,6 +142,9 @@ func (d *Destination) belongs(f *forming, e journal.Entry) bool {
 	if _, is := d.wasInFlight(e.Sequence); is {
 		return false
 	}
+	if !d.cfg.Merge.asked() && max(e.Length, f.job.entries[0].Length) >= sentAlone {
+		return false
+	}
 	maxBytes := d.cfg.Merge.MaxBytes
 	d.mu.Lock()
 	if d.sizeMax > 0 {

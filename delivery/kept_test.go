@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -71,4 +72,41 @@ func TestFromMemoryAsFromDisk(t *testing.T) {
 			t.Errorf("%d batches are left", n-before)
 		}
 	})
+}
+
+// Large requests are not merged unless that is asked for; small ones between them are.
+func TestLargeRequestsAreNotMerged(t *testing.T) {
+	large := strings.Repeat("x", sentAlone)
+	for name, c := range map[string]struct {
+		merge Merge
+		want  []int // items of the requests
+	}{
+		"by default": {Merge{}, []int{1, 1, 1, 2, 2}},
+		"asked for":  {Merge{MaxBytes: 8 << 20}, []int{7}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var got []int
+				next := pipeline.ConsumerFunc(func(_ context.Context, b *pipeline.Batch) error {
+					mu.Lock()
+					defer mu.Unlock()
+					got = append(got, b.Items())
+					return nil
+				})
+				p := open(t, disk(t, vfs.NewMem(16<<20)), DestinationConfig{Next: next, Merge: c.merge})
+				for _, body := range []string{large, "a", "b", large, large, "c", "d"} {
+					if err := p.consume("", body); err != nil {
+						t.Fatal(err)
+					}
+				}
+				p.dest.Start()
+				synctest.Wait()
+				p.end()
+				if slices.Sort(got); !slices.Equal(got, c.want) {
+					t.Errorf("requests of %v items, want %v", got, c.want)
+				}
+			})
+		})
+	}
 }
