@@ -2,6 +2,7 @@ package component
 
 import (
 	"context"
+	"time"
 
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -35,6 +36,23 @@ type QueueObserver interface {
 	// Outcome is called once for each request, when it is delivered or dropped. failed of
 	// its items were dropped, because of refusal, which may be nil.
 	Outcome(ctx context.Context, s otlp.Signal, items, failed int, refusal *pipeline.Error)
+}
+
+// Merger is what the configuration of a processor implements that only merges requests.
+// At the end of a pipeline the queues of its exporters do that instead.
+type Merger interface{ Merging() Merging }
+
+// Merging is how a processor merges requests.
+type Merging struct {
+	// MinItems is how many items a request waits for, for at most Wait.
+	MinItems int
+	Wait     time.Duration
+	// MaxItems bounds a merged request. With Divide a request that is larger by itself is
+	// divided.
+	MaxItems int
+	Divide   bool
+	// MetadataKeys are the request headers whose values a merged request has in common.
+	MetadataKeys []string
 }
 
 // MetadataUser is what an extension implements that adds credentials of the client of a

@@ -27,6 +27,9 @@ type SendingQueue struct {
 	// data directory of the process, or memory.
 	Storage string      `yaml:"storage"`
 	Batch   *QueueBatch `yaml:"batch" config:"section"`
+	// IdempotencyKey sends an id with each request, as the header idempotency-key, which
+	// is the same when the same request is sent again. The Collector does not have it.
+	IdempotencyKey bool `yaml:"idempotency_key"`
 }
 
 // QueueBatch says how requests that wait are merged.

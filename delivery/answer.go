@@ -3,6 +3,7 @@ package delivery
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -13,26 +14,35 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// note keeps in the journal that a job of several records is in flight, so that after a
-// restart the same records are sent as one request again.
+// note keeps in the journal how the records of a job are sent, so that they are sent in
+// the same way after a restart; with RequestIDs also after a power cut.
 func (d *Destination) note(j *job) {
-	if len(j.entries) < 2 {
+	if j.noted || !d.cfg.RequestIDs && len(j.entries) < 2 && j.parts == nil {
 		return
 	}
 	d.mu.Lock()
-	state := d.state()
+	err := d.cursor.Settle(d.state()) // under the mutex, so that a later state is not written before
 	d.mu.Unlock()
-	if err := d.cursor.SetState(state, false); err != nil {
+	if err == nil && d.cfg.RequestIDs {
+		err = d.cursor.Sync()
+	}
+	if err != nil {
 		d.cfg.Logger.Warn("what is in flight was not noted: after a restart it may be divided into other requests", slog.Any("error", err))
 	}
+	j.noted = err == nil
 }
 
-// state is the state of the cursor now. The mutex is held.
+// state is the state of the cursor now, with the requests of an earlier process that were
+// not sent again yet. The mutex is held.
 func (d *Destination) state() []byte {
-	var spans []span
+	spans := slices.Clone(d.restored)
 	for j := range d.jobs {
-		if len(j.entries) > 1 {
-			spans = append(spans, span{j.first(), j.last()})
+		switch {
+		case len(j.entries) == 0:
+		case j.parts != nil:
+			spans = append(spans, span{j.first(), j.last(), j.entries[0].Tag, true, *j.parts})
+		case len(j.entries) > 1 || d.cfg.RequestIDs:
+			spans = append(spans, span{first: j.first(), last: j.last(), tag: j.entries[0].Tag})
 		}
 	}
 	return fitState(d.tally, spans)
@@ -49,8 +59,7 @@ func (d *Destination) settle(j *job, b *pipeline.Batch, err error) {
 	case e.Kind == pipeline.Partial:
 		d.logAnswer(e)
 		d.delivered(j, uint64(max(e.Rejected, 0)), e)
-	case d.ctx.Err() != nil: // Shutdown has cut it off: the next process sends it
-		d.leave(j)
+	case d.ctx.Err() != nil: // Shutdown has cut it off: the next process sends it in the same way
 	case e.Kind != pipeline.Permanent:
 		d.retry(j, e)
 	case concernsAll[codes.Code(e.Code)]:
@@ -227,13 +236,6 @@ func (d *Destination) keepDead(e journal.Entry, why *pipeline.Error) error {
 // isLost reports whether a record is not in the journal any more.
 func isLost(err error) bool {
 	return errors.Is(err, journal.ErrDamaged) || errors.Is(err, journal.ErrDropped)
-}
-
-// leave forgets a job, whose records stay in the journal.
-func (d *Destination) leave(j *job) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.jobs, j)
 }
 
 // end is acknowledge for a job of which nothing is left to be sent.

@@ -58,6 +58,11 @@ type DestinationConfig struct {
 	// durably; until then the request stays. Without it, such requests are counted, as
 	// Rejected, and logged only.
 	DeadLetters func(context.Context, DeadLetter) error
+	// RequestIDs gives each request an id, which Next finds with pipeline.RequestID. The
+	// same records have the same id whenever they are sent again, also after a restart or
+	// a power cut, and no other request has it. It costs a sync of the disk for each
+	// request.
+	RequestIDs bool
 	// Drain makes Shutdown send what is held, for a journal in memory: what is left when
 	// its context ends is lost.
 	Drain bool
@@ -73,7 +78,8 @@ type DestinationConfig struct {
 
 // Merge says how requests that follow each other are merged into one: those that wait
 // anyway, and without delay, unless MinItems and Wait ask for it. Only requests whose
-// records have the same metadata and identity are merged.
+// records have the same metadata and identity are merged; those with other ones may lie
+// between them.
 type Merge struct {
 	// MaxItems and MaxBytes bound a merged request, default 8192 and 2 MiB. If nothing is
 	// set, requests of 128 KiB and more are not merged. A request
@@ -83,6 +89,11 @@ type Merge struct {
 	// not.
 	MinItems, MinBytes int
 	Wait               time.Duration
+	// Whole leaves requests that are larger than MaxItems or MaxBytes undivided.
+	Whole bool
+	// Sent is called when a request is sent for the first time, and for each part that is
+	// settled of one that is divided. nil: nobody counts.
+	Sent func(why MergeTrigger, items, bytes int)
 
 	bounded bool // MaxItems or MaxBytes was set
 }
@@ -112,11 +123,14 @@ func (c DestinationConfig) orDefaults() DestinationConfig {
 	c.MaxInFlight = min(c.MaxInFlight, maxInFlight)
 	c.Merge.bounded = c.Merge.MaxItems > 0 || c.Merge.MaxBytes > 0
 	c.divide = otlp.SplitLimits{MaxItems: max(c.Merge.MaxItems, 0), MaxBytes: max(c.Merge.MaxBytes, 0)}
+	if c.Merge.Whole {
+		c.divide = otlp.SplitLimits{}
+	}
 	if c.Merge.MaxItems <= 0 {
-		c.Merge.MaxItems = defaultMergeItems
+		c.Merge.MaxItems = max(defaultMergeItems, c.Merge.MinItems)
 	}
 	if c.Merge.MaxBytes <= 0 {
-		c.Merge.MaxBytes = defaultMergeBytes
+		c.Merge.MaxBytes = max(defaultMergeBytes, c.Merge.MinBytes)
 	}
 	return c
 }
@@ -162,16 +176,15 @@ type Destination struct {
 	wg      sync.WaitGroup
 
 	// Of the dispatcher.
-	more     <-chan struct{} // closed when there may be another entry; nil: there may be
-	peeked   *journal.Entry
-	forming  *forming
-	restored []span // requests that an earlier process had in flight, in order
+	more    <-chan struct{} // closed when there may be another entry; nil: there may be
+	forming []*forming      // one of each tag, the oldest first
 
 	warnings lograte.Limiter
 
 	mu       sync.Mutex
 	started  bool
 	stopping bool
+	draining bool // nothing waits for more
 	tally    tally
 	pace     pace
 	outage   outage
@@ -180,6 +193,7 @@ type Destination struct {
 	room     chan struct{} // closed when something was acknowledged
 	jobs     map[*job]bool
 	retries  []*job // of jobs, those that wait
+	restored []span // what an earlier process had in flight and what is not in jobs yet, in order
 }
 
 // Destination adds a destination. It sends from Start on.
@@ -304,6 +318,7 @@ func (d *Destination) Shutdown(ctx context.Context) error {
 func (d *Destination) drain(ctx context.Context) {
 	d.mu.Lock()
 	running := d.started && !d.stopping
+	d.draining = true
 	d.pace.shorten()
 	d.mu.Unlock()
 	d.signal()

@@ -22,6 +22,9 @@ type job struct {
 	entries []journal.Entry
 	begun   time.Time // of the first attempt; zero: there was none
 	parts   *progress // nil: it is sent as a whole
+	whole   bool      // it was sent as a whole
+	noted   bool      // the state of the cursor has how it is sent now
+	trigger MergeTrigger
 }
 
 func (j *job) first() uint64 { return j.entries[0].Sequence }
@@ -48,51 +51,122 @@ type forming struct {
 	until       time.Time // when it is sent as it is
 }
 
-// restoreWait is how long the rest of a job is waited for that an earlier process had in
-// flight: the records are there, unless they are damaged.
-const restoreWait = time.Second
+func (f *forming) tag() uint16 { return f.job.entries[0].Tag }
+
+// isWhole reports whether f is all of a job that an earlier process had in flight.
+func (f *forming) isWhole() bool { return f.last > 0 && f.job.last() >= f.last }
+
+const (
+	// restoreWait is how long the rest of a job is waited for that an earlier process had
+	// in flight: the records are there, unless they are damaged.
+	restoreWait = time.Second
+	// maxForming is how many jobs are formed at a time, each of records with other metadata;
+	// maxFormingEntries bounds their records.
+	maxForming        = 64
+	maxFormingEntries = 16 << 10
+)
 
 // form makes a job of the entries that follow. If there is none yet, wait is how long
-// one that has begun waits for more; 0: for entries alone.
+// those that have begun wait for more; 0: for entries alone.
 func (d *Destination) form(at time.Time) (j *job, wait time.Duration) {
-	f := d.forming
-	if f == nil {
+	for {
 		e, ok := d.take()
 		if !ok {
-			return nil, 0
+			return d.ready(at)
 		}
-		f = d.begin(e, at)
+		if f := d.add(e, at); f != nil {
+			return d.formed(f, Filled), 0
+		}
 	}
-	full := false
-	for !full {
-		e, ok := d.take()
-		if !ok {
-			break
-		}
-		if full = !d.belongs(f, e); full {
-			d.peeked = &e
-			break
-		}
+}
+
+// add adds an entry to the job of its kind, and returns a job that is complete.
+func (d *Destination) add(e journal.Entry, at time.Time) (complete *forming) {
+	i := slices.IndexFunc(d.forming, func(f *forming) bool { return f.tag() == e.Tag })
+	if i >= 0 && d.belongs(d.forming[i], e) {
+		f := d.forming[i]
 		f.job.entries = append(f.job.entries, e)
 		f.items, f.size = f.items+int(e.Units), f.size+int(e.Length)
-		full = e.Sequence == f.last
+		if f.isWhole() {
+			return f
+		}
+		return d.excess()
 	}
-	if wait = f.until.Sub(at); !full && wait > 0 && (f.last > f.job.last() || f.items < d.cfg.Merge.MinItems || f.size < d.cfg.Merge.MinBytes) {
-		d.forming = f
-		return nil, wait
+	if i >= 0 {
+		complete = d.forming[i]
 	}
-	d.forming = nil
+	d.forming = append(d.forming, d.begin(e, at))
+	if complete == nil {
+		complete = d.excess()
+	}
+	return complete
+}
+
+// excess returns a job that has to be sent since there are too many.
+func (d *Destination) excess() *forming {
+	entries := 0
+	for _, f := range d.forming {
+		entries += len(f.job.entries)
+	}
+	if len(d.forming) <= maxForming && entries <= maxFormingEntries {
+		return nil
+	}
+	return d.oldest()
+}
+
+// oldest returns the job that was begun first, but for those that an earlier process had
+// in flight, whose boundaries must not change.
+func (d *Destination) oldest() *forming {
+	return d.forming[max(0, slices.IndexFunc(d.forming, func(f *forming) bool { return f.last == 0 }))]
+}
+
+// ready returns a job that does not wait for more.
+func (d *Destination) ready(at time.Time) (j *job, wait time.Duration) {
+	m := &d.cfg.Merge
+	waits := m.Wait > 0 && (m.MinItems > 0 || m.MinBytes > 0)
+	d.mu.Lock()
+	draining := d.draining
+	d.mu.Unlock()
+	for _, f := range d.forming {
+		switch left := f.until.Sub(at); {
+		case waits && f.last == 0 && f.items >= m.MinItems && f.size >= m.MinBytes:
+			return d.formed(f, Filled), 0
+		case waits && f.last == 0 && left <= 0:
+			return d.formed(f, WaitEnded), 0
+		case left <= 0 || f.isWhole() || draining:
+			return d.formed(f, NothingWaits), 0
+		case wait == 0 || left < wait:
+			wait = left
+		}
+	}
+	if len(d.forming) > 0 && d.cursor.IsBlocked() { // they keep the cursor from going on
+		return d.formed(d.oldest(), Filled), 0
+	}
+	return nil, wait
+}
+
+// formed makes f a job.
+func (d *Destination) formed(f *forming, why MergeTrigger) *job {
+	d.forming = slices.DeleteFunc(d.forming, func(o *forming) bool { return o == f })
+	f.job.trigger = why
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.jobs[f.job] = true
-	return f.job, 0
+	if f.last > 0 { // the job is in its place
+		d.restored = slices.DeleteFunc(d.restored, func(s span) bool { return s.last == f.last && s.tag == f.tag() })
+	}
+	return f.job
 }
 
 // begin returns a job that begins with e.
 func (d *Destination) begin(e journal.Entry, at time.Time) *forming {
 	f := &forming{job: &job{entries: []journal.Entry{e}}, items: int(e.Units), size: int(e.Length), until: at}
-	if s, is := d.wasInFlight(e.Sequence); is {
+	if s, is := d.wasInFlight(e); is {
 		f.last, f.until = s.last, at.Add(restoreWait)
+		f.job.whole = !s.divided
+		if s.divided {
+			f.job.parts = &s.parts
+		}
 	} else if d.cfg.Merge.MinItems > 0 || d.cfg.Merge.MinBytes > 0 {
 		f.until = at.Add(d.cfg.Merge.Wait)
 	}
@@ -101,10 +175,6 @@ func (d *Destination) begin(e journal.Entry, at time.Time) *forming {
 
 // take returns the next entry, if there is one now.
 func (d *Destination) take() (e journal.Entry, ok bool) {
-	if d.peeked != nil {
-		e, d.peeked = *d.peeked, nil
-		return e, true
-	}
 	e, more, err := d.cursor.Poll(d.stopped)
 	d.more = more
 	switch {
@@ -134,12 +204,12 @@ func sleep(ctx context.Context, t time.Duration) {
 	}
 }
 
-// belongs reports whether e may be sent with f.
+// belongs reports whether e, which has the tag of f, may be sent with f.
 func (d *Destination) belongs(f *forming, e journal.Entry) bool {
 	if f.last > 0 {
 		return e.Sequence <= f.last
 	}
-	if _, is := d.wasInFlight(e.Sequence); is {
+	if _, is := d.wasInFlight(e); is {
 		return false
 	}
 	if !d.cfg.Merge.asked() && max(e.Length, f.job.entries[0].Length) >= sentAlone {
@@ -151,29 +221,30 @@ func (d *Destination) belongs(f *forming, e journal.Entry) bool {
 		maxBytes = min(maxBytes, d.sizeMax)
 	}
 	d.mu.Unlock()
-	return e.Tag == f.job.entries[0].Tag && f.items+int(e.Units) <= d.cfg.Merge.MaxItems && f.size+int(e.Length) <= maxBytes
+	return f.items+int(e.Units) <= d.cfg.Merge.MaxItems && f.size+int(e.Length) <= maxBytes
 }
 
 // wasInFlight returns the request that an earlier process sent a record in.
-func (d *Destination) wasInFlight(sequence uint64) (s span, is bool) {
-	for len(d.restored) > 0 && d.restored[0].last < sequence {
-		d.restored = d.restored[1:]
-	}
-	if len(d.restored) == 0 || d.restored[0].first > sequence {
+func (d *Destination) wasInFlight(e journal.Entry) (s span, is bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.restored = slices.DeleteFunc(d.restored, func(s span) bool { // its records are lost
+		return s.last < e.Sequence && !slices.ContainsFunc(d.forming, func(f *forming) bool { return f.last == s.last && f.tag() == s.tag })
+	})
+	i := slices.IndexFunc(d.restored, func(s span) bool { return s.tag == e.Tag && s.first <= e.Sequence && e.Sequence <= s.last })
+	if i < 0 {
 		return span{}, false
 	}
-	return d.restored[0], true
+	return d.restored[i], true
 }
 
 // run sends a job and does what the answer asks for.
 func (d *Destination) run(j *job) {
 	defer d.signal()
-	d.note(j)
 	d.plan(j)
+	d.note(j)
 	b, lost, err := d.load(j)
-	for _, e := range lost { // the cursor has counted them as damaged
-		j.entries = slices.DeleteFunc(j.entries, func(o journal.Entry) bool { return o.Sequence == e.Sequence })
-	}
+	d.remove(j, lost) // the cursor has counted them as damaged
 	if len(j.entries) == 0 {
 		d.end(j)
 		return
@@ -193,17 +264,38 @@ func (d *Destination) run(j *job) {
 	defer b.Release()
 	if j.begun.IsZero() {
 		j.begun = time.Now()
+		if j.parts == nil {
+			d.merged(j.trigger, b.Items(), len(b.Bytes()))
+		}
 	}
 	if j.parts != nil {
 		d.sendParts(j, b)
 		return
 	}
-	d.settle(j, b, d.send(b))
+	d.settle(j, b, d.send(j, b, 0))
 }
 
-// send is one attempt. A panic of the consumer is a failure that would repeat. The time
-// that it may take is the consumer's.
-func (d *Destination) send(b *pipeline.Batch) error { return safely(d.ctx, d.cfg.Next, b) }
+// remove takes records out of a job.
+func (d *Destination) remove(j *job, lost []journal.Entry) {
+	if len(lost) == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range lost {
+		j.entries = slices.DeleteFunc(j.entries, func(o journal.Entry) bool { return o.Sequence == e.Sequence })
+	}
+}
+
+// send is one attempt to send a job, or the part of it that ends at end. A panic of the
+// consumer is a failure that would repeat. The time that it may take is the consumer's.
+func (d *Destination) send(j *job, b *pipeline.Batch, end int) error {
+	ctx := d.ctx
+	if d.cfg.RequestIDs {
+		ctx = pipeline.WithRequestID(ctx, d.requestID(j, end))
+	}
+	return safely(ctx, d.cfg.Next, b)
+}
 
 // Errors of load.
 var (

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+
+	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 // Ledger is what became of the items that a destination was to get, since its cursor
@@ -30,16 +32,23 @@ type tally struct {
 	delivered, rejected, dead uint64
 }
 
-// span is a range of sequences that are, or were, sent as one request.
-type span struct{ first, last uint64 }
+// span is a range of sequences of which those with a tag are, or were, sent as one
+// request, or if divided one sequence that is sent in parts.
+type span struct {
+	first, last uint64
+	tag         uint16
+	divided     bool
+	parts       progress // if divided
+}
 
 // stateVersion is the first byte of a state:
 //
 //	version; units of the journal before the cursor; delivered, rejected, dead-lettered items; number of spans of requests in
-//	flight that have several records, and for each: first sequence, last minus first
+//	flight, and for each: first sequence, last minus first, tag, 1 if it is sent in parts and then: MaxItems, MaxBytes and
+//	Skip of the limits, rejected and dead-lettered items of the parts that are settled; else 0
 //
-// The numbers are varints.
-const stateVersion = 1
+// The numbers are varints. Version 1 has no requests in parts, and neither the tag nor the 0.
+const stateVersion = 2
 
 var errState = errors.New("the state of the cursor is damaged")
 
@@ -51,6 +60,19 @@ func appendState(b []byte, t tally, inFlight []span) []byte {
 	for _, s := range inFlight {
 		b = binary.AppendUvarint(b, s.first)
 		b = binary.AppendUvarint(b, s.last-s.first)
+		b = binary.AppendUvarint(b, uint64(s.tag))
+		b = s.appendParts(b)
+	}
+	return b
+}
+
+func (s span) appendParts(b []byte) []byte {
+	if !s.divided {
+		return binary.AppendUvarint(b, 0)
+	}
+	l := s.parts.limits
+	for _, v := range [...]uint64{1, uint64(l.MaxItems), uint64(l.MaxBytes), uint64(l.Skip), s.parts.rejected, s.parts.dead} {
+		b = binary.AppendUvarint(b, v)
 	}
 	return b
 }
@@ -59,7 +81,8 @@ func parseState(b []byte) (t tally, inFlight []span, err error) {
 	if len(b) == 0 {
 		return t, nil, nil // a new cursor
 	}
-	if b[0] != stateVersion {
+	version := b[0]
+	if version < 1 || version > stateVersion {
 		return t, nil, errState
 	}
 	b = b[1:]
@@ -79,6 +102,20 @@ func parseState(b []byte) (t tally, inFlight []span, err error) {
 		s.last = s.first + next()
 		if s.last < s.first {
 			err = errState
+		}
+		if version > 1 {
+			tag := next()
+			if s.tag = uint16(tag); uint64(s.tag) != tag {
+				err = errState
+			}
+			switch kind := next(); kind {
+			case 0:
+			case 1:
+				s.divided = true
+				s.parts = progress{limits: otlp.SplitLimits{MaxItems: int(next()), MaxBytes: int(next()), Skip: int(next())}, rejected: next(), dead: next()}
+			default:
+				err = errState
+			}
 		}
 		inFlight = append(inFlight, s)
 	}

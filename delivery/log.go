@@ -53,7 +53,7 @@ func (l *Log) Consume(ctx context.Context, b *pipeline.Batch) error {
 		return pipeline.Permanently(err)
 	}
 	defer k.Release()
-	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{k.header, b.Bytes()}, Units: uint32(b.Items()), Source: k})
+	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{k.header, b.Bytes()}, Units: uint32(b.Items()), Tag: l.keep.Tag(b.Client()), Source: k})
 	return refusal(err)
 }
 

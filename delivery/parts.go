@@ -12,8 +12,8 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// progress is how far the one record of a job is that is sent in parts. It is not kept in
-// the journal: after a restart all of the record is sent.
+// progress is how far the one record of a job is that is sent in parts. The mutex is held
+// to change it, since it is in the state of the cursor.
 type progress struct {
 	limits         otlp.SplitLimits // Skip is what is settled
 	rejected, dead uint64           // items of what is settled
@@ -28,20 +28,23 @@ const (
 	putOff              // the job waits, or was given back
 )
 
-// plan decides whether a record is sent in parts.
+// plan decides, before a job is sent first, whether its record is sent in parts: what was
+// sent as a whole may have arrived, and is sent as a whole until it is refused.
 func (d *Destination) plan(j *job) {
-	if j.parts != nil || len(j.entries) != 1 {
+	if j.parts != nil || j.whole || len(j.entries) != 1 {
 		return
 	}
 	e, limits := j.entries[0], d.cfg.divide
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.sizeMax > 0 && (limits.MaxBytes == 0 || d.sizeMax < limits.MaxBytes) {
 		limits.MaxBytes = d.sizeMax
 	}
-	d.mu.Unlock()
 	if limits.MaxItems > 0 && int(e.Units) > limits.MaxItems || limits.MaxBytes > 0 && int(e.Length) > limits.MaxBytes {
 		j.parts = &progress{limits: limits}
+		return
 	}
+	j.whole = true
 }
 
 // partsRoom is what sending a record of n bytes in parts takes beside it: a part and its
@@ -66,9 +69,9 @@ func divisible(b *pipeline.Batch) bool {
 
 // divide sends the record of a job again, at once, in parts of at most size bytes.
 func (d *Destination) divide(j *job, size int) {
-	j.parts = &progress{limits: otlp.SplitLimits{MaxItems: d.cfg.divide.MaxItems, MaxBytes: size}}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	j.parts, j.noted = &progress{limits: otlp.SplitLimits{MaxItems: d.cfg.divide.MaxItems, MaxBytes: size}}, false
 	d.retries = append([]*job{j}, d.retries...)
 }
 
@@ -99,7 +102,8 @@ func (d *Destination) sendPart(j *job, whole *pipeline.Batch, p otlp.Portion) st
 		b.MarkShared() // it may be sent again
 		defer b.Release()
 	}
-	e := pipeline.Classify(d.send(b))
+	d.note(j)
+	e := pipeline.Classify(d.send(j, b, p.End))
 	d.observe(b, e)
 	var tooLarge *otlpclient.TooLargeError
 	switch {
@@ -109,7 +113,6 @@ func (d *Destination) sendPart(j *job, whole *pipeline.Batch, p otlp.Portion) st
 		d.logAnswer(e)
 		d.partDelivered(j, p, min(uint64(max(e.Rejected, 0)), uint64(p.Items)), e)
 	case d.ctx.Err() != nil:
-		d.leave(j)
 		return putOff
 	case e.Kind != pipeline.Permanent && d.cfg.givesUp(j.begun):
 		return d.buryPart(j, b, p, e)
@@ -118,7 +121,10 @@ func (d *Destination) sendPart(j *job, whole *pipeline.Batch, p otlp.Portion) st
 		return putOff
 	case errors.As(e, &tooLarge) && p.Entries > 1:
 		d.learnSize(tooLarge, len(p.Request))
-		j.parts.limits.MaxBytes = smallerSize(tooLarge, len(p.Request))
+		size := smallerSize(tooLarge, len(p.Request))
+		d.mu.Lock()
+		j.parts.limits.MaxBytes, j.noted = size, false
+		d.mu.Unlock()
 		return smaller
 	default:
 		return d.buryPart(j, b, p, e)
@@ -130,11 +136,12 @@ func (d *Destination) sendPart(j *job, whole *pipeline.Batch, p otlp.Portion) st
 // ledger has it as held until the record is settled.
 func (d *Destination) partDelivered(j *job, p otlp.Portion, rejected uint64, e *pipeline.Error) {
 	d.cfg.Observer.Outcome(d.ctx, d.cfg.Signal, p.Items, int(rejected), e)
+	d.merged(Filled, p.Items, len(p.Request))
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.answered()
-	d.mu.Unlock()
 	j.parts.rejected += rejected
-	j.parts.limits.Skip = p.End
+	j.parts.limits.Skip, j.noted = p.End, false
 }
 
 // buryPart adds a part to the dead letters.
@@ -151,8 +158,11 @@ func (d *Destination) buryPart(j *job, b *pipeline.Batch, p otlp.Portion, e *pip
 		}
 	}
 	d.logDead(uint64(p.Items), e)
+	d.merged(Filled, p.Items, len(p.Request))
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	j.parts.dead += uint64(p.Items)
-	j.parts.limits.Skip = p.End
+	j.parts.limits.Skip, j.noted = p.End, false
 	return proceed
 }
 

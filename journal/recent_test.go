@@ -98,3 +98,20 @@ func TestMemoryIsReleased(t *testing.T) {
 		}
 	})
 }
+
+// A state that is set without acknowledging anything survives the end of the process too.
+func TestSettleWithoutEntries(t *testing.T) {
+	m := vfs.NewMem(capacity)
+	j := openMem(t, m, small())
+	c := cursor(t, j, "a", Oldest)
+	put(t, j, []byte("payload"))
+	for _, state := range []string{"one", "two"} {
+		if err := c.Settle([]byte(state)); err != nil {
+			t.Fatal(err)
+		}
+		again := openMem(t, image(m, vfs.KeepAll), small())
+		if got := string(cursor(t, again, "a", Oldest).State()); got != state {
+			t.Errorf("the state is %q, want %q", got, state)
+		}
+	}
+}

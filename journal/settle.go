@@ -15,8 +15,25 @@ func (c *Cursor) Settle(state []byte, entries ...Entry) error {
 	}
 	c.j.mu.Lock()
 	c.state = append([]byte(nil), state...)
+	c.j.dirty()
 	c.acknowledge(entries)
 	return nil
+}
+
+// Sync makes durable what Ack, Settle and SetState have noted.
+func (c *Cursor) Sync() error {
+	if err := c.j.saveProgress(true); err != nil {
+		return fmt.Errorf("sync the progress of cursor %q: %w", c.name, err)
+	}
+	return nil
+}
+
+// IsBlocked reports whether no record is handed out until older ones are acknowledged,
+// since there are too many ranges of acknowledged ones.
+func (c *Cursor) IsBlocked() bool {
+	c.j.mu.Lock()
+	defer c.j.mu.Unlock()
+	return len(c.gaps) >= maxGaps
 }
 
 // Poll is TryNext with something to wait for: if there is no record now, more is closed

@@ -107,6 +107,7 @@ type attr struct {
 var (
 	attrReceiver  = attr{key: "receiver", text: "the receiver's id in the configuration, such as `otlp/2`"}
 	attrProcessor = attr{key: "processor", text: "the processor's id in the configuration, such as `resource/2`"}
+	attrBranch    = attr{key: "branch", text: "the pipeline, exporter or connector that the branch leads to, such as `pipeline traces/2`"}
 	attrOtel      = attr{key: "otel.signal", values: signalNames()[1:]}
 	attrExporter  = attr{key: "exporter", text: "the exporter's id in the configuration, such as `otlphttp`"}
 	attrAddress   = attr{key: "server.address", text: "the host of the destination, or the path of its socket; only of exporters that send to one"}
@@ -208,6 +209,8 @@ const (
 	batchFull
 	batchTimeouts
 	batchMetadata
+	branchRepeats
+	branchDead
 )
 
 const (
@@ -232,6 +235,7 @@ var (
 	ofProcessors  = []*attr{&attrProcessor, &attrOtel}
 	ofBatches     = []*attr{&attrProcessor}
 	ofQueues      = []*attr{&attrExporter, &attrDataType, &attrPipeline}
+	ofBranches    = []*attr{&attrBranch, &attrOtel}
 )
 
 // instruments is the table.
@@ -357,6 +361,11 @@ var instruments = [...]instrument{
 		note: "Requests that are sent since none before them is being sent any more count in neither."},
 	batchMetadata: {name: "otelcol_processor_batch_metadata_cardinality", kind: upDown, unit: "{combinations}", attributes: ofBatches, collector: byCollector,
 		text: "Number of distinct metadata value combinations being processed."},
+	branchRepeats: {name: "otelcol_fanout_repeated_items", unit: "{item}", attributes: ofBranches,
+		text: "Number of items that a branch has kept, and that senders were asked to send again because another branch could not keep them.",
+		note: "If they are sent again, the branch has them twice."},
+	branchDead: {name: "otelcol_fanout_dead_lettered_items", unit: "{item}", attributes: ofBranches,
+		text: "Number of items that a branch has refused for good while others have kept them, and that are in the dead letters of its pipeline."},
 }
 
 // maker creates the instruments of one component and collects the errors.

@@ -43,10 +43,11 @@ var sections = []section{
 	{"Processors", "The items that each processor got and passed on; the difference was dropped, or refused with its request. A processor of " +
 		"several pipelines is counted once for all of them.",
 		[]int{itemsIncoming, itemsOutgoing, processorDuration}},
-	{"The processor batch", "", []int{batchSize, batchBytes, batchFull, batchTimeouts, batchMetadata}},
+	{"The processor batch", "Where it is the last processor in front of exporters with a queue, their queues merge, and these are counted for each of the exporters.", []int{batchSize, batchBytes, batchFull, batchTimeouts, batchMetadata}},
 	{"Items and attempts of the exporters", "Items are counted once, when their request is not sent again: a request that is accepted after a retry did not fail, and " +
 		"one whose error is returned to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts, requestsInFlight}},
 	{"Queues of the exporters", "Of exporters with a `sending_queue`, which those that go over a network have unless it is switched off.", []int{queueSize, queueCapacity, enqueueFailed, enqueueSize, enqueueBytes, queueItems, queueHeld, queueHeldBytes, queueDurable}},
+	{"Branches", "Where a request goes to several pipelines, or to several exporters or connectors of a pipeline.", []int{branchRepeats, branchDead}},
 	{"Items held by receivers", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld, samplesWithoutStack}},
 	{"Targets of receivers.pprof", "", []int{pprofUp, pprofFetches, pprofBytes, pprofDuration, pprofRestarts}},
 }
@@ -122,7 +123,7 @@ The series of a counter exist from the first request of their signal and format 
 	}
 	p.WriteString("\n## Attributes\n\n| attribute | values |\n|---|---|\n")
 	for _, a := range []*attr{
-		&attrReceiver, &attrProcessor, &attrExporter, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReason, &attrConn, &attrDropped, &attrTarget, &attrProfile, &attrFetch,
+		&attrReceiver, &attrProcessor, &attrExporter, &attrBranch, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReason, &attrConn, &attrDropped, &attrTarget, &attrProfile, &attrFetch,
 		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode, &attrNetwork, &attrVersion, &attrScheme, &attrErrorType, &attrPermanent, &attrAddress, &attrPort, &attrPath, &attrLocal, &attrLocalPort, &attrDataType, &attrPipeline, &attrFate,
 	} {
 		if !used[a] {
@@ -280,6 +281,14 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 	}
 	batching.Sent(ctx, Full, 1, 1)
 	batching.Sent(ctx, Timeout, 1, 1)
+	branch, err := NewBranch("pipeline traces/2", mp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range otlp.Signals() {
+		branch.Repeated(ctx, s, 1)
+		branch.DeadLettered(ctx, s, 1)
+	}
 	e, err := NewExporter("otlp", mp, true, to("http://gateway:4318/v1/x"))
 	if err != nil {
 		t.Fatal(err)

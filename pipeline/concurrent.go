@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// Concurrent is Fanout for consumers that wait for others, and do not mutate: all are
-// called at the same time, so that one that waits long keeps the batch from none. It
-// returns when all have returned.
+// Concurrent is Fanout for consumers that may wait long: all are called at the same time,
+// so that one that waits keeps the batch from none. It returns when all have returned. The
+// batch is shared, so that those that mutate it write new bytes.
 func Concurrent(consumers ...Consumer) Consumer {
 	switch len(consumers) {
 	case 0:
@@ -16,33 +16,27 @@ func Concurrent(consumers ...Consumer) Consumer {
 	case 1:
 		return consumers[0]
 	}
-	return concurrent(consumers)
+	return &concurrent{fanout{consumers: consumers}}
 }
 
-type concurrent []Consumer
+type concurrent struct{ fanout }
 
-// Capabilities implements Consumer.
-func (concurrent) Capabilities() Capabilities { return Capabilities{} }
-
-func (c concurrent) Consume(ctx context.Context, b *Batch) error {
+func (c *concurrent) Consume(ctx context.Context, b *Batch) error {
 	b.MarkShared()
-	errs := make([]error, len(c))
+	errs := make([]error, len(c.consumers))
 	var wg sync.WaitGroup
-	for i, next := range c[1:] {
+	for i, next := range c.consumers[1:] {
 		wg.Go(func() { errs[i+1] = consume(ctx, next, b) })
 	}
-	errs[0] = consume(ctx, c[0], b)
+	errs[0] = consume(ctx, c.consumers[0], b)
 	wg.Wait()
 	var failed []*BranchError
 	for i, err := range errs {
 		if err != nil {
-			failed = append(failed, &BranchError{Index: i, Branch: branchName(c[i]), Err: err})
+			failed = append(failed, &BranchError{Index: i, Branch: branchName(c.consumers[i]), Err: err})
 		}
 	}
-	if failed == nil {
-		return nil
-	}
-	return joinBranches(failed, len(c))
+	return c.settle(ctx, b, failed)
 }
 
 // consume calls a consumer. A panic is an error, as nothing above would recover it.

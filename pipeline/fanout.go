@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -15,7 +17,18 @@ import (
 // provided that it was not shared before and that none of the others retained
 // it.
 //
-// All consumers are called even if one fails. The error is then a *FanoutError.
+// All consumers are called even if one fails. What the sender is asked to do:
+//
+//	one could not keep it (Retryable, Overloaded)   send again; this reaches all
+//	else, one refused it for good (Permanent)       nothing more, if it has its copy in
+//	                                                its dead letters (RefusalRecorder), or
+//	                                                nobody else has it; else it is refused
+//	else, one kept a part (Partial)                 nothing more
+//
+// So a branch that could not keep a request gets it again whatever the others say. A
+// branch that had kept it has it twice then, which a RepeatCounter counts. A branch that
+// refuses it for good refuses it each time, and keeps its copy once, when nothing is to be
+// sent again. An error of Consume is a *FanoutError.
 func Fanout(consumers ...Consumer) Consumer {
 	switch len(consumers) {
 	case 0:
@@ -45,17 +58,103 @@ func (f *fanout) Consume(ctx context.Context, b *Batch) error {
 	b.shared.Store(true)
 	last := len(f.consumers) - 1
 	for i, c := range f.consumers {
-		if i == last && f.allMutate && !wasShared { // if another retains it, Edit refuses
+		if i == last && f.allMutate && !wasShared && failed == nil { // if another retains it, Edit refuses; one that failed may need it
 			b.shared.Store(false)
 		}
 		if err := c.Consume(ctx, b); err != nil {
 			failed = append(failed, &BranchError{Index: i, Branch: branchName(c), Err: err})
 		}
 	}
+	return f.settle(ctx, b, failed)
+}
+
+// RefusalRecorder is implemented by branches of a fan-out that may have dead letters.
+type RefusalRecorder interface {
+	// RecordRefused is called if the branch has refused a batch for good because of why, and
+	// the sender is not asked to send it again. nil means that the branch has its copy
+	// where an operator finds it, durably.
+	RecordRefused(ctx context.Context, b *Batch, why error) error
+}
+
+// RepeatCounter is implemented by branches of a fan-out that count repeats.
+type RepeatCounter interface {
+	// Repeated is called if the branch has kept a batch and gets it again, as the sender is
+	// asked to send it again for another branch.
+	Repeated(ctx context.Context, b *Batch)
+}
+
+// settle returns the answer for a batch that some branches failed to keep.
+func (f *fanout) settle(ctx context.Context, b *Batch, failed []*BranchError) error {
 	if failed == nil {
 		return nil
 	}
-	return joinBranches(failed, len(f.consumers))
+	e := joinBranches(failed, len(f.consumers))
+	e.kept = f.kept(failed)
+	switch e.verdict.Kind {
+	case Retryable, Overloaded:
+		for _, c := range e.kept {
+			c.Repeated(ctx, b)
+		}
+	case Permanent:
+		left := f.recordRefused(ctx, b, failed)
+		if len(left) == 0 {
+			return nil
+		}
+		kept := e.kept
+		e = joinBranches(left, len(f.consumers))
+		e.kept = kept
+	}
+	return e
+}
+
+// kept returns the branches that have kept a batch, or a part of it, and count repeats.
+func (f *fanout) kept(failed []*BranchError) (all []RepeatCounter) {
+	for i, c := range f.consumers {
+		isFailed := slices.ContainsFunc(failed, func(e *BranchError) bool { return e.Index == i && Classify(e.Err).Kind != Partial })
+		if counter, ok := c.(RepeatCounter); ok && !isFailed {
+			all = append(all, counter)
+		}
+	}
+	return all
+}
+
+// SentAgain counts the repeats of a batch that was refused for good and is sent again all
+// the same, in parts.
+func (e *FanoutError) SentAgain(ctx context.Context, b *Batch) {
+	if e.verdict.Kind != Permanent { // else they are counted
+		return
+	}
+	for _, c := range e.kept {
+		c.Repeated(ctx, b)
+	}
+	for _, f := range e.Failed {
+		var inner *FanoutError
+		if errors.As(f.Err, &inner) {
+			inner.SentAgain(ctx, b)
+		}
+	}
+}
+
+// recordRefused lets branches keep what they have refused for good, unless all have: then
+// the sender has it. It returns the failures that are left.
+func (f *fanout) recordRefused(ctx context.Context, b *Batch, failed []*BranchError) (left []*BranchError) {
+	refused := 0
+	for _, e := range failed {
+		if Classify(e.Err).Kind == Permanent {
+			refused++
+		}
+	}
+	if refused == len(f.consumers) {
+		return failed
+	}
+	for _, e := range failed {
+		recorder, ok := f.consumers[e.Index].(RefusalRecorder)
+		if Classify(e.Err).Kind == Permanent && ok && recorder.RecordRefused(ctx, b, e.Err) == nil {
+			continue
+		}
+		left = append(left, e)
+	}
+	return left
 }
 
 func branchName(c Consumer) string {
@@ -88,6 +187,7 @@ func (e *BranchError) Unwrap() error { return e.Err }
 type FanoutError struct {
 	Failed   []*BranchError
 	Branches int // how many branches there are, failed or not
+	kept     []RepeatCounter
 	verdict  Error
 }
 
@@ -115,10 +215,8 @@ func (e *FanoutError) Unwrap() []error {
 	return out
 }
 
-// joinBranches decides what the sender should do: send again only if that is
-// right for every branch that failed, since a retry reaches them all. So a branch
-// that wanted another try goes without where one failed for good; its items are
-// in that branch's own count of failures.
+// joinBranches decides what the sender should do: send again if a branch could not keep
+// it, whatever the others say, since what is not sent again is lost for that branch.
 func joinBranches(failed []*BranchError, branches int) *FanoutError {
 	fe := &FanoutError{Failed: failed, Branches: branches}
 	v := &fe.verdict
@@ -132,15 +230,15 @@ func joinBranches(failed []*BranchError, branches int) *FanoutError {
 			v.Code = e.Code
 		}
 	}
-	switch n := len(failed); {
-	case kinds[Partial] == n:
-		v.Kind = Partial
-	case kinds[Retryable]+kinds[Overloaded] < n:
-		v.Kind, v.RetryAfter, v.Rejected = Permanent, 0, 0
+	switch {
 	case kinds[Overloaded] > 0:
-		v.Kind = Overloaded
+		v.Kind, v.Rejected = Overloaded, 0
+	case kinds[Retryable] > 0:
+		v.Kind, v.Rejected = Retryable, 0
+	case kinds[Permanent] > 0:
+		v.Kind, v.RetryAfter, v.Rejected = Permanent, 0, 0
 	default:
-		v.Kind = Retryable
+		v.Kind = Partial
 	}
 	v.Err = fmt.Errorf("%s", fe.Error())
 	if len(failed) > 1 {

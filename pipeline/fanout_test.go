@@ -250,12 +250,12 @@ func TestFanoutVerdict(t *testing.T) {
 		{"one retryable", []error{again, nil}, Error{Kind: Retryable}},
 		{"all retryable", []error{again, again}, Error{Kind: Retryable}},
 		{"the longest wish counts", []error{over(time.Second), over(5 * time.Second), again}, Error{Kind: Overloaded, RetryAfter: 5 * time.Second}},
-		{"one permanent", []error{again, Permanently(again)}, Error{Kind: Permanent}},
+		{"one permanent", []error{again, Permanently(again)}, Error{Kind: Retryable}},
 		{"only permanent", []error{nil, Permanently(again)}, Error{Kind: Permanent}},
 		{"partial alone", []error{nil, partial(3)}, Error{Kind: Partial, Rejected: 3}},
 		{"partial twice", []error{partial(3), partial(7)}, Error{Kind: Partial, Rejected: 7}},
 		{"a kind nobody knows is retryable", []error{&Error{Kind: 77, Err: again}, &Error{Err: again}}, Error{Kind: Retryable}},
-		{"partial and retryable", []error{partial(3), again}, Error{Kind: Permanent}},
+		{"partial and retryable", []error{partial(3), again}, Error{Kind: Retryable}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -282,8 +282,8 @@ func TestFanoutNestedVerdict(t *testing.T) {
 	batch := newTestBatch(t)
 	defer batch.Release()
 	err := Fanout(inner, &fake{do: func(*Batch) error { return errors.New("later") }}).Consume(t.Context(), batch)
-	if k := Classify(err).Kind; k != Permanent {
-		t.Errorf("got %s, want permanent", k)
+	if k := Classify(err).Kind; k != Retryable {
+		t.Errorf("got %s, want retryable", k)
 	}
 	if !strings.Contains(err.Error(), "x: no") {
 		t.Errorf("the inner branch is lost: %v", err)

@@ -150,6 +150,15 @@ func TestDeadDestinationInMemory(t *testing.T) {
 		}
 		up.Wait(t, otlp.Logs, 5)
 		p.stop(t)
+
+		// The same with a pipeline for each of them.
+		yaml = strings.Replace(yaml, "logs: {receivers: [otlp], exporters: [otlp/down, otlp/up]}", "logs: {receivers: [otlp], exporters: [otlp/down]}\n    logs/up: {receivers: [otlp], exporters: [otlp/up]}", 1)
+		p = startPlaced(t, Options{}, yaml, up)
+		if err := p.sendLogs(t, 5, 300*time.Millisecond); err == nil {
+			t.Errorf("%s, two pipelines: acknowledged without a destination", section)
+		}
+		up.Wait(t, otlp.Logs, 10)
+		p.stop(t)
 	}
 }
 

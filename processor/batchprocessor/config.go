@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
 )
 
@@ -50,6 +51,11 @@ func (c *Config) Validate() error {
 		seen[key] = true
 	}
 	return errs.Err()
+}
+
+// Merging implements component.Merger.
+func (c *Config) Merging() component.Merging {
+	return component.Merging{MinItems: c.SendBatchSize, Wait: c.Timeout, MaxItems: c.maxItems(), Divide: c.SendBatchMaxSize > 0, MetadataKeys: c.MetadataKeys}
 }
 
 // maxItems bounds a merged request.

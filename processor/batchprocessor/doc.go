@@ -15,6 +15,9 @@
 // So a client that sends alone waits for nothing, and the requests of many clients are
 // merged while the ones before them are being sent.
 //
+// As the last processor of a pipeline in front of exporters with a queue it does nothing
+// itself: package service lets the queues merge (Config.Merging).
+//
 // A merged request that is refused for good is sent once more in its parts, so that only
 // the senders of what is refused get the refusal.
 package batchprocessor

@@ -2,6 +2,7 @@ package batchprocessor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -243,6 +244,9 @@ func (p *Processor) results(ctx context.Context, calls []*call, t obsreport.Trig
 	case e == nil:
 		return make([]error, len(calls))
 	case e.Kind == pipeline.Permanent:
+		if several := (*pipeline.FanoutError)(nil); errors.As(err, &several) {
+			several.SentAgain(ctx, merged)
+		}
 		return p.each(ctx, calls)
 	case e.Kind == pipeline.Partial:
 		return shares(calls, e)

@@ -161,6 +161,41 @@ func TestRefusal(t *testing.T) {
 	})
 }
 
+// counting is a branch of a fan-out that counts what it gets, and what it gets again.
+type counting struct{ items, again int }
+
+func (*counting) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+func (c *counting) Consume(_ context.Context, b *pipeline.Batch) error {
+	c.items += b.Items()
+	return nil
+}
+func (c *counting) Repeated(_ context.Context, b *pipeline.Batch) { c.again += b.Items() }
+
+// Where one of several branches refuses a merged request for good, the others get its
+// parts again, which is counted.
+func TestRefusalOfABranch(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Timeout = time.Minute
+	run(t, cfg, func(t *testing.T, p *Processor, s *sink) {
+		s.answer = func(b *pipeline.Batch) error {
+			if b.Items() > one {
+				return pipeline.Permanently(errors.New("no"))
+			}
+			return nil
+		}
+		other := &counting{}
+		p.next = pipeline.Fanout(other, pipeline.Fanout(s, s))
+		for i, err := range consume(p, several(5, nil)...) {
+			if err != nil {
+				t.Errorf("request %d: %v", i, err)
+			}
+		}
+		if other.items != 9*one || other.again != 4*one {
+			t.Errorf("the other branch got %d items, %d of them again; want %d, %d", other.items, other.again, 9*one, 4*one)
+		}
+	})
+}
+
 // The rejected items of a partial success are those of the senders together.
 func TestPartialSuccess(t *testing.T) {
 	cfg := DefaultConfig()

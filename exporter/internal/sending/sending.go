@@ -210,7 +210,7 @@ func (e *Exporter) send(ctx context.Context, sender otlpclient.Sender, b *pipeli
 			Err: fmt.Errorf("exporter %q: %w", e.id, err)}
 	}
 	r := otlpclient.RequestOf(b)
-	r.Headers = headers
+	r.Headers = withIdempotencyKey(ctx, headers)
 	release := r.Done
 	r.Done = func() { e.share.giveBack(n); release() }
 	return sender.Send(ctx, r)

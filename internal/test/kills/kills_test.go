@@ -3,6 +3,7 @@
 // is compared with what arrived.
 //
 //	go test ./internal/test/kills -run TestKills -kills 1000 -timeout 2h -v
+//	go test ./internal/test/kills -run TestKills -kills 1000 -timeout 2h -v -keys
 package kills
 
 import (
@@ -37,6 +38,7 @@ import (
 var (
 	kills   = flag.Int("kills", 8, "how often the program is killed")
 	clients = flag.Int("clients", 8, "how many clients send at the same time")
+	keys    = flag.Bool("keys", false, "requests have idempotency keys, by which the backend recognises those that arrive again")
 )
 
 // consumers is num_consumers: how many requests can be in flight when the program ends.
@@ -52,7 +54,7 @@ exporters:
     compression: none
     timeout: 2s
     retry_on_failure: {initial_interval: 20ms, max_interval: 200ms}
-    sending_queue: {storage: file_storage, num_consumers: 4}
+    sending_queue: {storage: file_storage, num_consumers: 4, idempotency_key: %[4]t}
 extensions:
   file_storage: {directory: "%[3]s", max_size: 1000000000}
 service:
@@ -69,6 +71,8 @@ type counts struct {
 	acknowledged map[int64]bool
 	delivered    map[int64]int
 	duplicates   int
+	known        map[string]bool // idempotency keys of the requests that were taken
+	repeated     int             // requests with a known key
 
 	// What arrives again was in one of the requests that were in flight when a life of the
 	// program ended: at most consumers for each life.
@@ -77,6 +81,22 @@ type counts struct {
 	last     map[int64]int        // the request that brought a record last
 	again    map[int]map[int]bool // by life: its requests of which something arrived again
 	hangUps  map[int]bool         // lives in which the backend broke connections
+}
+
+// recognises reports whether the backend has a request already.
+func (b *counts) recognises(c testkit.Call) bool {
+	if !*keys || len(c.Header["idempotency-key"]) == 0 {
+		return false
+	}
+	key := c.Header["idempotency-key"][0]
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.known[key] {
+		b.repeated++
+		return true
+	}
+	b.known[key] = true
+	return false
 }
 
 // numbersIn are those of the records of a request.
@@ -96,8 +116,11 @@ func numbersIn(request []byte) (numbers []int64) {
 }
 
 // take is the backend's: it counts a request.
-func (b *counts) take(request []byte) {
-	numbers := numbersIn(request)
+func (b *counts) take(c testkit.Call) {
+	if b.recognises(c) {
+		return
+	}
+	numbers := numbersIn(c.Bytes)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.requests = append(b.requests, b.life)
@@ -128,6 +151,9 @@ func (b *counts) nextLife(hangsUp bool) {
 func (b *counts) check(t *testing.T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if *keys && b.duplicates > 0 {
+		t.Errorf("%d records arrived again in requests with another key", b.duplicates)
+	}
 	for life, requests := range b.again {
 		if len(requests) > consumers && !b.hangUps[life] {
 			t.Errorf("life %d: %d requests arrived again, at most %d were in flight", life, len(requests), consumers)
@@ -277,14 +303,14 @@ func (p *program) configure(text string) {
 // newBackend starts a backend and the counts of what it takes.
 func newBackend(t *testing.T) (*testkit.Backend, *counts) {
 	t.Helper()
-	b := &counts{acknowledged: map[int64]bool{}, delivered: map[int64]int{}, last: map[int64]int{}, again: map[int]map[int]bool{}, hangUps: map[int]bool{}}
-	return testkit.NewBackend(t, testkit.BackendConfig{Took: func(c testkit.Call) { b.take(c.Bytes) }}), b
+	b := &counts{acknowledged: map[int64]bool{}, delivered: map[int64]int{}, last: map[int64]int{}, again: map[int]map[int]bool{}, hangUps: map[int]bool{}, known: map[string]bool{}}
+	return testkit.NewBackend(t, testkit.BackendConfig{Took: b.take}), b
 }
 
 func TestKills(t *testing.T) {
 	p := build(t)
 	backend, b := newBackend(t)
-	p.configure(fmt.Sprintf(configuration, p.address, backend.GRPCEndpoint(), filepath.Join(t.TempDir(), "storage")))
+	p.configure(fmt.Sprintf(configuration, p.address, backend.GRPCEndpoint(), filepath.Join(t.TempDir(), "storage"), *keys))
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	var senders sync.WaitGroup
@@ -337,8 +363,8 @@ func (b *counts) missing() (n int) {
 func (b *counts) report(t *testing.T, kills int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t.Logf("%d kills: %d records acknowledged, %d arrived, %d of them again (%.1f for each kill)",
-		kills, len(b.acknowledged), len(b.delivered), b.duplicates, float64(b.duplicates)/float64(max(kills, 1)))
+	t.Logf("%d kills: %d records acknowledged, %d arrived, %d of them again (%.1f for each kill); %d requests were recognised",
+		kills, len(b.acknowledged), len(b.delivered), b.duplicates, float64(b.duplicates)/float64(max(kills, 1)), b.repeated)
 }
 
 // freeAddress is an address that nobody listens on.

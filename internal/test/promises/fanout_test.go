@@ -159,9 +159,11 @@ func joinedErrors(t *testing.T) {
 			{[3]error{disk, nil, nil}, pipeline.Error{Kind: pipeline.Retryable}},
 			{[3]error{nil, disk, disk}, pipeline.Error{Kind: pipeline.Retryable}},
 			{[3]error{later(time.Second), disk, later(3 * time.Second)}, pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: 3 * time.Second}},
-			{[3]error{later(time.Second), nil, never}, pipeline.Error{Kind: pipeline.Permanent}},
+			{[3]error{later(time.Second), nil, never}, pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: time.Second}},
+			{[3]error{nil, nil, never}, pipeline.Error{Kind: pipeline.Permanent}},
 			{[3]error{allBut(1), nil, allBut(2)}, pipeline.Error{Kind: pipeline.Partial, Rejected: 2}},
-			{[3]error{allBut(1), disk, nil}, pipeline.Error{Kind: pipeline.Permanent}},
+			{[3]error{allBut(1), disk, nil}, pipeline.Error{Kind: pipeline.Retryable}},
+			{[3]error{allBut(1), never, nil}, pipeline.Error{Kind: pipeline.Permanent}},
 		} {
 			var all []*consumer
 			for i, answer := range tt.answers {

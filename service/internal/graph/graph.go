@@ -66,6 +66,8 @@ type builder struct {
 	processors []part
 	observers  map[*load.Component]*obsreport.Processor
 	entries    map[*load.Pipeline]pipeline.Consumer
+	waiting    map[*load.Pipeline]bool // it may wait for a destination
+	queuesOf   map[string][]*queue     // by the name of the branch that leads to their pipeline
 	shared     pipeline.Shared[*load.Component, component.Receiver]
 }
 
@@ -75,7 +77,8 @@ func Build(cfg *load.Config, s component.Settings, data Data) (*Graph, error) {
 	b := &builder{
 		cfg: cfg, settings: s, started: &startedExtensions{},
 		observers: map[*load.Component]*obsreport.Processor{},
-		exporters: map[*load.Component]pipeline.Consumer{}, entries: map[*load.Pipeline]pipeline.Consumer{},
+		exporters: map[*load.Component]pipeline.Consumer{}, entries: map[*load.Pipeline]pipeline.Consumer{}, waiting: map[*load.Pipeline]bool{},
+		queuesOf: map[string][]*queue{},
 	}
 	b.settings.Extension = b.started.find
 	b.data = &dataDir{Data: data, log: s.OrDefaults().Logger}
@@ -185,24 +188,32 @@ func (b *builder) entry(p *load.Pipeline) pipeline.Consumer {
 			exporters[r.ID] = e
 		}
 		if r.IsConnector() {
-			branches = append(branches, branch{b.connector(r.Target, p), "connector " + r.ID})
+			branches = append(branches, b.connector(r.Target, p))
 		} else {
-			branches = append(branches, branch{b.exporters[r.Target], "exporter " + r.ID})
+			branches = append(branches, branch{Consumer: b.exporters[r.Target], name: "exporter " + r.ID})
 		}
 	}
-	next := b.processed(p, fanout(b.queues(p, branches, exporters)))
+	branches = b.queues(p, branches, exporters)
+	b.waiting[p] = waits(branches)
+	next := b.processed(b.merged(p, branches))
 	b.entries[p] = next
 	return next
 }
 
-// connector returns the consumer that passes batches of from to the pipelines
-// that read the connector.
-func (b *builder) connector(c *load.Component, from *load.Pipeline) pipeline.Consumer {
+// pipelineBranch is a pipeline behind a receiver or a connector.
+func (b *builder) pipelineBranch(p *load.Pipeline) branch {
+	entry := b.entry(p)
+	return branch{entry, "pipeline " + p.ID, b.waiting[p]}
+}
+
+// connector returns the branch that passes batches of from to the pipelines that read the
+// connector.
+func (b *builder) connector(c *load.Component, from *load.Pipeline) branch {
 	var branches []branch
 	for _, p := range b.cfg.Readers(c, from.Signal) {
-		branches = append(branches, branch{b.entry(p), "pipeline " + p.ID})
+		branches = append(branches, b.pipelineBranch(p))
 	}
-	return fanout(branches)
+	return branch{b.fanout(branches), "connector " + c.ID, waits(branches)}
 }
 
 // processed puts the processors of a pipeline in front of next. Every pipeline has
@@ -286,12 +297,12 @@ func (b *builder) receiver(c *load.Component) (part, Receiver) {
 	for _, s := range otlp.Signals() {
 		var branches []branch
 		for _, p := range b.cfg.Readers(c, s) {
-			branches = append(branches, branch{b.entry(p), "pipeline " + p.ID})
+			branches = append(branches, b.pipelineBranch(p))
 		}
 		if len(branches) == 0 {
 			continue
 		}
-		to := pipeline.NewSwitch(fanout(branches))
+		to := pipeline.NewSwitch(b.fanout(branches))
 		h, err := b.shared.Get(c, func() (component.Receiver, error) { return c.Descriptor.Receiver(c.Config, b.settingsFor(c)) })
 		if err == nil {
 			err = h.Component().Register(s, to)
@@ -330,18 +341,8 @@ func (s sharedReceiver) Shutdown(ctx context.Context) error {
 type branch struct {
 	pipeline.Consumer
 	name string
+	// waits says that it may wait for a destination.
+	waits bool
 }
 
 func (b branch) Name() string { return b.name }
-
-// fanout leaves a single branch as it is: its error needs no name.
-func fanout(branches []branch) pipeline.Consumer {
-	if len(branches) == 1 {
-		return branches[0].Consumer
-	}
-	all := make([]pipeline.Consumer, len(branches))
-	for i, b := range branches {
-		all[i] = b
-	}
-	return pipeline.Fanout(all...)
-}

@@ -37,16 +37,23 @@ func (q *queue) openInMemory() (pipeline.Consumer, error) {
 		if err != nil {
 			return nil, err
 		}
-		waiting = append(waiting, branch{d, "exporter " + e.id})
+		waiting = append(waiting, branch{d, "exporter " + e.id, true})
+	}
+	if len(waiting) > 0 && q.merging != nil {
+		front, err := q.mergingBefore(waiting)
+		if err != nil {
+			return nil, err
+		}
+		waiting = []branch{front}
 	}
 	if len(others) > 0 {
 		log, err := q.openMemoryLog(others)
 		if err != nil {
 			return nil, err
 		}
-		waiting = append(waiting, branch{log, "the queue in memory"})
+		waiting = append(waiting, branch{log, "the queue in memory", false})
 	}
-	return together(waiting), nil
+	return fanoutOf(waiting, nil, q.settings)
 }
 
 // openDirect makes a queue in memory whose senders wait.
@@ -85,9 +92,10 @@ func (q *queue) openMemoryLog(exporters []queued) (pipeline.Consumer, error) {
 	for _, e := range exporters {
 		d := delivery.NewDirect(q.destination(e))
 		q.directs = append(q.directs, d)
-		direct = append(direct, branch{d, "exporter " + e.id})
+		direct = append(direct, branch{d, "exporter " + e.id, true})
 	}
-	return &sized{log, together(direct)}, nil
+	large, err := fanoutOf(direct, nil, q.settings)
+	return &sized{log, large}, err
 }
 
 // sized passes on what is too large for a queue in memory to where its sender waits.

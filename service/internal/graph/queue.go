@@ -48,6 +48,7 @@ type queue struct {
 	data      *dataDir
 	settings  component.Settings
 	life      *lifecycle.Cycle
+	merging   *merging // nil: the exporters' own settings alone
 
 	entry        atomic.Pointer[entry] // nil unless it runs
 	place        place
@@ -80,7 +81,7 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]comp
 			continue
 		}
 		if !q.Enabled {
-			waiting = append(waiting, branch{b.unqueued(p, queued{id, q}), br.name})
+			waiting = append(waiting, branch{b.unqueued(p, queued{id, q}), br.name, true})
 			continue
 		}
 		to := at{q.Storage, q.Storage == "" && q.WaitForResult != nil && *q.WaitForResult}
@@ -97,7 +98,7 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]comp
 		if q.storage == "" && slices.ContainsFunc(q.exporters, func(e queued) bool { return !e.waits(b.data) }) {
 			b.data.queues++
 		}
-		waiting = append(waiting, branch{q, q.names()})
+		waiting = append(waiting, branch{q, q.names(), true})
 		b.queueParts = append(b.queueParts, part{fmt.Sprintf("the queue of pipeline %q", p.ID), nil, q})
 		b.allQueues = append(b.allQueues, q)
 		b.stops = append(b.stops, q.stopWaits)
@@ -105,31 +106,7 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]comp
 			b.leftQueues(q.storage, q)
 		}
 	}
-	if len(waiting) > 0 {
-		direct = append(direct, branch{together(waiting), namesOf(waiting)})
-	}
-	return direct
-}
-
-// together calls branches at the same time, since each may wait for a destination.
-func together(branches []branch) pipeline.Consumer {
-	all := make([]pipeline.Consumer, len(branches))
-	for i, b := range branches {
-		all[i] = b
-	}
-	if len(all) == 1 {
-		return branches[0].Consumer
-	}
-	return pipeline.Concurrent(all...)
-}
-
-// namesOf is the name of branches that are one.
-func namesOf(branches []branch) string {
-	names := make([]string, len(branches))
-	for i, b := range branches {
-		names[i] = strings.TrimPrefix(b.name, "exporter ")
-	}
-	return "exporter " + strings.Join(names, ", ")
+	return append(direct, waiting...)
 }
 
 // queueOf returns how the batches of an exporter wait; nil if it sends by itself.
@@ -276,7 +253,7 @@ func (c *refusing) Consume(ctx context.Context, b *pipeline.Batch) error {
 
 // kept are the metadata that something downstream uses.
 func (q *queue) kept() record.Keep {
-	var metadata, attributes []string
+	metadata, attributes := q.merging.metadata(), []string(nil)
 	for _, e := range q.exporters {
 		if e.Batch != nil {
 			metadata = append(metadata, e.Batch.Partition.MetadataKeys...)
@@ -299,6 +276,7 @@ func (q *queue) destination(e queued) delivery.DestinationConfig {
 		Multiplier: e.Retry.Multiplier, Randomization: &e.Retry.RandomizationFactor, Block: e.BlockOnOverflow,
 		Memory: q.settings.Memory, Observer: e.Observer, Logger: q.settings.OrDefaults().Logger.With(slog.String("exporter", e.id)),
 	}
+	c.RequestIDs = e.IdempotencyKey
 	switch {
 	case !e.Retry.Enabled:
 		c.GiveUpAfter = -1
@@ -316,6 +294,8 @@ func (q *queue) destination(e queued) delivery.DestinationConfig {
 		} else {
 			c.Merge.MinItems, c.Merge.MaxItems = int(batch.MinSize), int(batch.MaxSize)
 		}
+	} else {
+		c.Merge = q.merging.merge()
 	}
 	return c
 }
