@@ -21,6 +21,10 @@ import (
 // would be added stays where it is, and is tried again.
 const maxDeadBytes = 1 << 30
 
+// deadReserve is what they leave free of the disk: less than a queue does, which is
+// emptied only if what is refused for good goes to the dead letters.
+const deadReserve = journal.DefaultReserveBytes / 4
+
 // deadReader is the cursor of what was not dropped by an operator.
 const deadReader = "kept"
 
@@ -53,7 +57,7 @@ const maxReason = 4 << 10
 
 // OpenDeadLetters opens those in dir.
 func OpenDeadLetters(dir string, log *slog.Logger) (*DeadLetters, error) {
-	j, err := journal.Open(dir, journal.Options{MaxBytes: maxDeadBytes, SegmentBytes: 4 << 20, Logger: log})
+	j, err := journal.Open(dir, journal.Options{MaxBytes: maxDeadBytes, SegmentBytes: 4 << 20, ReserveBytes: deadReserve, Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("open the dead letters: %w", err)
 	}

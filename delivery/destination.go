@@ -81,7 +81,8 @@ type DestinationConfig struct {
 // records have the same metadata and identity are merged; those with other ones may lie
 // between them.
 type Merge struct {
-	// MaxItems and MaxBytes bound a merged request, default 8192 and 2 MiB. A request
+	// MaxItems and MaxBytes bound a merged request, default 8192 and 2 MiB. If nothing is
+	// set, requests of 128 KiB and more are not merged. A request
 	// that is larger by itself is divided if the bound is set, but not by the default.
 	MaxItems, MaxBytes int
 	// MinItems and MinBytes are what a request waits for, for at most Wait. 0: it does
@@ -93,7 +94,17 @@ type Merge struct {
 	// Sent is called when a request is sent for the first time, and for each part that is
 	// settled of one that is divided. nil: nobody counts.
 	Sent func(why MergeTrigger, items, bytes int)
+
+	bounded bool // MaxItems or MaxBytes was set
 }
+
+// asked reports whether merging was asked for. By default it is done where it is cheaper
+// than requests on their own.
+func (m *Merge) asked() bool { return m.bounded || m.MinItems > 0 || m.MinBytes > 0 }
+
+// sentAlone is the size from which on a request is not merged by default: to copy it costs
+// more than another request.
+const sentAlone = 128 << 10
 
 // DeadLetter is a request that is not sent any more.
 type DeadLetter struct {
@@ -110,6 +121,7 @@ func (c DestinationConfig) orDefaults() DestinationConfig {
 		c.MaxInFlight = defaultMaxInFlight
 	}
 	c.MaxInFlight = min(c.MaxInFlight, maxInFlight)
+	c.Merge.bounded = c.Merge.MaxItems > 0 || c.Merge.MaxBytes > 0
 	c.divide = otlp.SplitLimits{MaxItems: max(c.Merge.MaxItems, 0), MaxBytes: max(c.Merge.MaxBytes, 0)}
 	if c.Merge.Whole {
 		c.divide = otlp.SplitLimits{}
@@ -345,14 +357,31 @@ func (d *Destination) shutdown(ctx context.Context) error {
 	return err
 }
 
-// dispatch is the dispatcher: it starts jobs.
+// dispatch is the dispatcher: it gives jobs to goroutines that stay, since a new one has
+// to grow its stack each time. There are as many as jobs were in flight at most.
 func (d *Destination) dispatch() {
-	for {
+	jobs := make(chan *job)
+	defer close(jobs)
+	for workers := 0; ; {
 		j := d.nextJob()
 		if j == nil {
 			return
 		}
-		d.wg.Go(func() { d.run(j) })
+		if workers == d.cfg.MaxInFlight {
+			jobs <- j // one of them has no job, or has just ended it
+			continue
+		}
+		select {
+		case jobs <- j:
+		default:
+			workers++
+			d.wg.Go(func() {
+				d.run(j)
+				for j := range jobs {
+					d.run(j)
+				}
+			})
+		}
 	}
 }
 

@@ -212,6 +212,9 @@ func (d *Destination) belongs(f *forming, e journal.Entry) bool {
 	if _, is := d.wasInFlight(e); is {
 		return false
 	}
+	if !d.cfg.Merge.asked() && max(e.Length, f.job.entries[0].Length) >= sentAlone {
+		return false
+	}
 	maxBytes := d.cfg.Merge.MaxBytes
 	d.mu.Lock()
 	if d.sizeMax > 0 {
@@ -305,6 +308,9 @@ var (
 // load reads the records of a job and makes them one batch. lost are those that are
 // damaged or dropped.
 func (d *Destination) load(j *job) (b *pipeline.Batch, lost []journal.Entry, err error) {
+	if b := d.whole(j); b != nil {
+		return b, nil, nil
+	}
 	total, largest := 0, 0
 	for _, e := range j.entries {
 		total, largest = total+int(e.Length), max(largest, int(e.Length))
@@ -366,8 +372,7 @@ func (m *merger) read(d *Destination, j *job, largest int) (lost []journal.Entry
 	scratch := bufpool.Get(largest)
 	defer bufpool.Put(scratch)
 	for _, e := range j.entries {
-		buf := (*scratch)[:e.Length]
-		err := d.cursor.Read(d.ctx, e, buf)
+		err := m.readOne(d, e, (*scratch)[:e.Length])
 		if isLost(err) {
 			lost = append(lost, e)
 			continue
@@ -375,18 +380,32 @@ func (m *merger) read(d *Destination, j *job, largest int) (lost []journal.Entry
 		if err != nil {
 			return lost, err
 		}
-		r, err := record.Decode(buf)
-		if err == nil && (r.Signal != d.cfg.Signal || r.Codec != record.None) {
-			err = fmt.Errorf("found a record of %s (%s), expected %s", r.Signal, r.Codec, d.cfg.Signal)
-		}
-		if err != nil {
-			return lost, fmt.Errorf("read record %d of %s: %w: %w", e.Sequence, d.cfg.Name, errNotSent, err)
-		}
-		if !m.add(&r) {
-			return lost, errUnequal
-		}
 	}
 	return lost, nil
+}
+
+// readOne reads a record, into buf if it is not in memory, and adds it.
+func (m *merger) readOne(d *Destination, e journal.Entry, buf []byte) (err error) {
+	var r record.Record
+	if k, ok := d.inMemory(e); ok {
+		defer k.Release()
+		r, err = k.record()
+	} else {
+		if err := d.cursor.Read(d.ctx, e, buf); err != nil {
+			return err
+		}
+		r, err = record.Decode(buf)
+	}
+	if err == nil && (r.Signal != d.cfg.Signal || r.Codec != record.None) {
+		err = fmt.Errorf("found a record of %s (%s), expected %s", r.Signal, r.Codec, d.cfg.Signal)
+	}
+	if err != nil {
+		return fmt.Errorf("read record %d of %s: %w: %w", e.Sequence, d.cfg.Name, errNotSent, err)
+	}
+	if !m.add(&r) {
+		return errUnequal
+	}
+	return nil
 }
 
 // add reports whether r could be added.

@@ -26,7 +26,7 @@ const fullRetry = time.Second
 type Log struct {
 	journal *journal.Journal
 	keep    record.Keep
-	headers sync.Pool
+	kept    sync.Pool
 
 	mu           sync.RWMutex
 	destinations []*Destination // appended to
@@ -35,7 +35,7 @@ type Log struct {
 // NewLog returns a Log on a journal, which stays the caller's to close. keep is what
 // records keep of their clients.
 func NewLog(j *journal.Journal, keep record.Keep) *Log {
-	return &Log{journal: j, keep: keep, headers: sync.Pool{New: func() any { return new([]byte) }}}
+	return &Log{journal: j, keep: keep, kept: sync.Pool{New: func() any { return new(kept) }}}
 }
 
 // Capabilities implements pipeline.Consumer: bytes are written as they are.
@@ -48,14 +48,12 @@ func (l *Log) Consume(ctx context.Context, b *pipeline.Batch) error {
 	if err := l.admit(ctx, b); err != nil {
 		return err
 	}
-	header := l.headers.Get().(*[]byte)
-	defer l.headers.Put(header)
-	r := record.Of(b)
-	var err error
-	if *header, err = record.AppendHeader((*header)[:0], &r, l.keep); err != nil {
+	k, err := l.keptOf(b)
+	if err != nil {
 		return pipeline.Permanently(err)
 	}
-	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{*header, b.Bytes()}, Units: uint32(b.Items()), Tag: l.keep.Tag(b.Client())})
+	defer k.Release()
+	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{k.header, b.Bytes()}, Units: uint32(b.Items()), Tag: l.keep.Tag(b.Client()), Source: k})
 	return refusal(err)
 }
 

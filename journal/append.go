@@ -34,11 +34,14 @@ type Record struct {
 	Units uint32
 	// Tag is the owner's.
 	Tag uint16
+	// Source, if it is not nil, has the memory of Parts. Append may retain it.
+	Source Source
 }
 
 // pending is a record that waits in Append.
 type pending struct {
 	parts   [][]byte
+	source  Source
 	record  segment.Record
 	release func() // of the memory of parts; may be nil
 	done    chan error
@@ -99,7 +102,7 @@ func (j *Journal) prepare(r Record) (*pending, error) {
 	if segment.HeaderSize+segment.RecordHeaderSize+length+segment.SealSize+8 > j.opts.MaxBytes {
 		return nil, fmt.Errorf("append a record of %d bytes: %w: the journal is bound to %d", length, ErrTooLarge, j.opts.MaxBytes)
 	}
-	p := &pending{parts: r.Parts, done: make(chan error, 1),
+	p := &pending{parts: r.Parts, source: r.Source, done: make(chan error, 1),
 		record: segment.Record{Stored: uint32(length), Length: uint32(length), Tag: r.Tag, Units: r.Units}}
 	if j.opts.Compress {
 		if err := p.compress(); err != nil {
@@ -214,12 +217,15 @@ func (j *Journal) write(group []*pending) (left []*pending, err error) {
 		}
 		if err = j.writeTo(s, group); err == nil {
 			j.outage.over(j.opts.Logger)
+			j.full.over(j.opts.Logger)
 			return group, nil
 		}
 		j.abandon(s, err)
 		s = nil
 	}
-	if !errors.Is(err, ErrFull) {
+	if errors.Is(err, ErrFull) {
+		j.full.failed(j.opts.Logger, time.Now(), err)
+	} else {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 		j.outage.failed(j.opts.Logger, time.Now(), err)
 	}
@@ -308,7 +314,7 @@ func (j *Journal) fresh(p *pending) (s *seg, err error) {
 
 // writeTo writes a group and syncs it.
 func (j *Journal) writeTo(s *seg, group []*pending) error {
-	w := writer{seg: s, at: s.written, buf: j.scratch[:0]}
+	w := writer{seg: s, buf: j.scratch[:0], parts: j.parts[:0]}
 	totals := j.totals
 	for i, p := range group {
 		r := &p.record
@@ -316,18 +322,19 @@ func (j *Journal) writeTo(s *seg, group []*pending) error {
 		totals = totals.Add(*r)
 		w.add(p)
 	}
-	w.flush()
+	err := w.write()
 	if cap(w.buf) <= maxGroup {
 		j.scratch = w.buf
 	}
+	j.parts = w.parts
 	j.mu.Lock()
 	for _, p := range group {
 		p.phase = taken
 	}
 	j.changed.Broadcast()
 	j.mu.Unlock()
-	if w.err != nil {
-		return w.err
+	if err != nil {
+		return err
 	}
 	return j.sync(s)
 }
@@ -349,12 +356,12 @@ func (j *Journal) sync(s *seg) error {
 	return err
 }
 
-// writer writes records one behind the other. Small ones are joined.
+// writer writes records one behind the other, with one operation. Small parts are joined.
 type writer struct {
-	seg *seg
-	at  int64 // where buf goes
-	buf []byte
-	err error
+	seg   *seg
+	buf   []byte
+	begin int      // of what is in buf and not in parts
+	parts [][]byte // what is to be written: of buf, and of the callers
 }
 
 func (w *writer) add(p *pending) {
@@ -364,25 +371,28 @@ func (w *writer) add(p *pending) {
 			w.buf = append(w.buf, part...)
 			continue
 		}
-		w.flush()
-		w.put(part)
+		w.close()
+		w.parts = append(w.parts, part)
 	}
 	w.buf = append(w.buf, segment.Padding(int(p.record.Stored))...)
 }
 
-func (w *writer) flush() {
-	w.put(w.buf)
-	w.buf = w.buf[:0]
+// close ends the part of buf. That buf moves when it grows leaves the part as it is.
+func (w *writer) close() {
+	if len(w.buf) > w.begin {
+		w.parts = append(w.parts, w.buf[w.begin:len(w.buf):len(w.buf)])
+		w.begin = len(w.buf)
+	}
 }
 
-func (w *writer) put(b []byte) {
-	if w.err == nil && len(b) > 0 {
-		_, w.err = w.seg.file.WriteAt(b, w.at)
-		if planted(shortWriteIgnored) {
-			w.err = nil
-		}
-		w.at += int64(len(b))
+func (w *writer) write() error {
+	w.close()
+	err := vfs.WritePartsAt(w.seg.file, w.parts, w.seg.written)
+	clear(w.parts) // the memory is the callers'
+	if planted(shortWriteIgnored) {
+		return nil
 	}
+	return err
 }
 
 // finish makes a group that is durable visible, and releases its callers.
@@ -398,6 +408,13 @@ func (j *Journal) finish(group []*pending, err error) {
 		}
 		r := p.record
 		s := j.active
+		if len(j.cursors) > 0 {
+			source := p.source
+			if p.gone {
+				source = nil
+			}
+			j.recent.add(Entry{Record: r, seg: s, offset: s.written}, source)
+		}
 		s.written += r.Size()
 		s.next = r.Sequence + 1
 		s.end = r.Before.Add(r)

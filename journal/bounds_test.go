@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -583,6 +585,60 @@ func TestEverythingAtOnce(t *testing.T) {
 		// Records that were dropped while they were handed out are in both.
 		if sum := acknowledged[i].Records + held.Records + dropped.Records; damaged != (Held{}) || sum < 8*records {
 			t.Errorf("cursor %d: %d acknowledged, %+v held, %+v dropped, %+v damaged", i, acknowledged[i].Records, held, dropped, damaged)
+		}
+	}
+}
+
+// A small disk is filled up to an eighth, the reserve, in small segments; and the log says
+// so at its beginning and end.
+func TestSmallDisk(t *testing.T) {
+	m := vfs.NewMem(16 << 20)
+	dir, unmount := mount(m)
+	defer unmount()
+	var log bytes.Buffer
+	j, err := Open(dir, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	c := cursor(t, j, "a", Oldest)
+	full := func() (appended int64) {
+		for ; err == nil; appended += 100_000 {
+			_, err = j.Append(ctx, Record{Parts: [][]byte{make([]byte, 100_000)}})
+		}
+		if !errors.Is(err, ErrFull) {
+			t.Fatal(err)
+		}
+		err = nil
+		return appended
+	}
+	if n := full(); n < 11<<20 {
+		t.Errorf("%d bytes were appended", n)
+	}
+	if free, _, _ := m.Space(); free < 2<<20 || free > 4<<20 {
+		t.Errorf("%d bytes are free", free)
+	}
+	for range 50 {
+		c.Ack(next(t, c))
+	}
+	if n := full(); n < 3<<20 {
+		t.Errorf("%d bytes were appended when there was room", n)
+	}
+	for line, times := range map[string]int{"smaller than the bound": 1, "is full: records are refused": 1, "has room again": 1, "reserve_bytes=2097152": 1} {
+		if strings.Count(log.String(), line) != times {
+			t.Errorf("the log has %q %d times, want %d: %.2000s", line, strings.Count(log.String(), line), times, log.String())
+		}
+	}
+}
+
+func TestReserve(t *testing.T) {
+	for _, c := range []struct{ option, total, want int64 }{
+		{DefaultReserveBytes, 100 << 30, 256 << 20}, {DefaultReserveBytes, 2 << 30, 256 << 20}, {DefaultReserveBytes, 64 << 20, 8 << 20},
+		{64 << 20, 64 << 20, 2 << 20}, {-1, 1 << 30, 0}, {DefaultReserveBytes, math.MaxInt64, 256 << 20}, {1 << 50, math.MaxInt64, 1 << 50}, {DefaultReserveBytes, 0, 0},
+	} {
+		o := Options{ReserveBytes: c.option}
+		if got := o.reserve(c.total); got != c.want {
+			t.Errorf("of a disk of %d bytes %d are the reserve, want %d", c.total, got, c.want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,7 +19,10 @@ func (j *Journal) tend() {
 }
 
 // dirty says that the progress has changed. The mutex is held.
-func (j *Journal) dirty() { j.progressDirty = true }
+func (j *Journal) dirty() {
+	j.progressDirty = true
+	j.version++
+}
 
 // signalMore wakes all cursors. The mutex is held.
 func (j *Journal) signalMore() {
@@ -41,6 +45,7 @@ func (j *Journal) clean() {
 		case <-tick.C:
 			j.mu.Lock()
 			dirty := j.progressDirty
+			j.recent.tick()
 			j.mu.Unlock()
 			if dirty || j.progress.isDirty() {
 				_ = j.saveProgress(true) // it has logged the error, and tries again
@@ -124,6 +129,7 @@ func (j *Journal) discardSegment(s *seg) error { return j.fs.Remove(s.name) }
 
 // remove takes s out of the list. The mutex is held.
 func (j *Journal) remove(s *seg) {
+	j.recent.evict(s.next)
 	if i := slices.Index(j.segments, s); i >= 0 {
 		j.segments = slices.Delete(slices.Clone(j.segments), i, i+1)
 	}
@@ -175,12 +181,12 @@ func (j *Journal) hasRoom(size int64) error {
 	if j.opts.ReserveBytes < 0 {
 		return nil
 	}
-	free, err := j.fs.Free()
+	free, total, err := j.fs.Space()
 	if err != nil {
 		return err
 	}
-	if free-size < j.opts.ReserveBytes {
-		return fmt.Errorf("%w: the disk has %d bytes free, and another segment of %d needs some of the reserve of %d", ErrFull, free, size, j.opts.ReserveBytes)
+	if reserve := j.opts.reserve(total); free-size < reserve {
+		return fmt.Errorf("%w: the disk has %d bytes free of %d, and another segment of %d needs some of the reserve of %d", ErrFull, free, total, size, reserve)
 	}
 	return nil
 }
@@ -241,7 +247,7 @@ type Stats struct {
 	Segments int
 	Bytes    int64 // on the disk
 	MaxBytes int64
-	Err      error // why records are refused now; nil if they are not
+	Err      error // why records are refused now, as the last one was; nil if they are not
 }
 
 // Stats returns the counts.
@@ -249,6 +255,6 @@ func (j *Journal) Stats() Stats {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	s := j.stats
-	s.Next, s.Segments, s.Bytes, s.MaxBytes, s.Err = j.next, len(j.segments), j.bytes(), j.opts.MaxBytes, j.outage.now()
+	s.Next, s.Segments, s.Bytes, s.MaxBytes, s.Err = j.next, len(j.segments), j.bytes(), j.opts.MaxBytes, cmp.Or(j.outage.now(), j.full.now())
 	return s
 }

@@ -50,7 +50,8 @@ type Cursor struct {
 	read    uint64         // sequence of the next record to be handed out
 	readAt  segment.Totals // totals before it
 	seg     *seg
-	scanner *segment.Scanner
+	scanner *segment.Scanner // nil: it begins at offset
+	offset  int64
 }
 
 // Entry is a record that a cursor has handed out.
@@ -186,11 +187,11 @@ func (c *Cursor) TryNext(ctx context.Context) (e Entry, ok bool, err error) {
 // closed when there may be.
 func (c *Cursor) advanceTo(ctx context.Context) (Entry, <-chan struct{}, error) {
 	for {
-		s, limit, more, err := c.position()
-		if err != nil || more != nil {
-			return Entry{}, more, err
+		p, err := c.position()
+		if err != nil || p.more != nil || p.inMemory {
+			return p.entry, p.more, err
 		}
-		e, found, err := c.scan(ctx, s, limit)
+		e, found, err := c.scan(ctx, p.seg, p.limit)
 		if err != nil {
 			return Entry{}, nil, err
 		}
@@ -200,9 +201,17 @@ func (c *Cursor) advanceTo(ctx context.Context) (Entry, <-chan struct{}, error) 
 	}
 }
 
-// position returns the segment of the next record and how many of its bytes count, or
-// a channel to wait for.
-func (c *Cursor) position() (s *seg, limit int64, more <-chan struct{}, err error) {
+// place is where the next record is.
+type place struct {
+	more     <-chan struct{} // there is none now; closed when there may be
+	inMemory bool            // it is entry
+	entry    Entry
+	seg      *seg  // else it is in this segment
+	limit    int64 // of whose bytes so many count
+}
+
+// position returns where the next record is.
+func (c *Cursor) position() (p place, err error) {
 	j := c.j
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -214,18 +223,23 @@ func (c *Cursor) position() (s *seg, limit int64, more <-chan struct{}, err erro
 	}
 	switch {
 	case c.removed:
-		return nil, 0, nil, fmt.Errorf("read cursor %q: it was dropped", c.name)
+		return p, fmt.Errorf("read cursor %q: it was dropped", c.name)
 	case j.closed:
-		return nil, 0, nil, ErrClosed
+		return p, ErrClosed
 	case c.read >= j.next || c.of == nil && len(c.gaps) >= maxGaps:
-		return nil, 0, j.more, nil
+		return place{more: j.more}, nil
+	}
+	if r, ok := j.recent.get(c.read); ok {
+		c.read, c.readAt = r.Sequence+1, r.Before.Add(r.Record)
+		c.seg, c.scanner, c.offset = r.seg, nil, r.offset+r.Size()
+		return place{inMemory: true, entry: r.Entry}, nil
 	}
 	i := sort.Search(len(j.segments), func(i int) bool { return j.segments[i].next > c.read })
 	if i == len(j.segments) { // the end of the log has no file any more
 		c.miss(span{c.read, j.next, c.readAt, j.totals}, nil)
-		return nil, 0, j.more, nil
+		return place{more: j.more}, nil
 	}
-	return j.segments[i], j.segments[i].written, nil, nil
+	return place{seg: j.segments[i], limit: j.segments[i].written}, nil
 }
 
 // scan finds the next record in s, or counts what is missing up to its end.
@@ -242,7 +256,10 @@ func (c *Cursor) scan(ctx context.Context, s *seg, limit int64) (e Entry, found 
 	}
 	defer c.j.files.put(file)
 	if c.seg != s {
-		c.seg, c.scanner = s, segment.NewHeaderScanner(s.id, 0)
+		c.seg, c.scanner, c.offset = s, nil, 0
+	}
+	if c.scanner == nil {
+		c.scanner = segment.NewHeaderScanner(s.id, c.offset)
 	}
 	c.scanner.Continue(file, limit)
 	c.scanner.Retry = (&retries{ctx: ctx}).again
@@ -352,8 +369,9 @@ func (c *Cursor) Read(ctx context.Context, e Entry, buf []byte) error {
 	c.j.opts.Logger.Error("a record of the journal cannot be read", slog.Any("error", err))
 	c.j.mu.Lock()
 	c.lose(recordSpan(e.Record), e.seg)
+	version := c.j.version
 	c.j.mu.Unlock()
-	c.j.noteProgress()
+	c.j.noteProgress(version)
 	return fmt.Errorf("read record %d: %w: %w", e.Sequence, ErrDamaged, err)
 }
 
@@ -392,9 +410,10 @@ func (c *Cursor) acknowledge(entries []Entry) {
 			c.settle(span{c.low, e.Sequence, c.base, e.Before})
 		}
 	}
-	passed := c.j.passed() > 0
+	c.j.evictRead()
+	passed, version := c.j.passed() > 0, c.j.version
 	c.j.mu.Unlock()
-	c.j.noteProgress()
+	c.j.noteProgress(version)
 	if passed {
 		c.j.tend()
 	}

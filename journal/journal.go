@@ -23,6 +23,9 @@
 //	progress-0000000000000001       what the cursors have acknowledged: progress.go
 //	quarantine/                     segments in which something was damaged
 //
+// The newest records whose Source is known stay in memory for a moment, so that cursors
+// that keep up read no file: recent.go.
+//
 // Segments are preallocated, so that a write does not fail for want of space. A segment
 // is removed when all cursors have passed it: first their progress is durable, then the
 // file is removed, then the folder is synced.
@@ -93,6 +96,7 @@ const (
 	DefaultSegmentBytes = 64 << 20
 	DefaultRecordBytes  = 128 << 20
 	DefaultReserveBytes = 256 << 20
+	DefaultRecentBytes  = 8 << 20
 )
 
 // Options are what Open is given. The zero value of each is its default.
@@ -101,12 +105,14 @@ type Options struct {
 	// Default 10 GiB.
 	MaxBytes int64
 	// SegmentBytes is the size of a segment: default 64 MiB, but at most an eighth of
-	// MaxBytes. A larger record gets a segment of its own.
+	// MaxBytes. On a small disk it is less: a sixteenth of it, but at least 64 KiB. A
+	// larger record gets a segment of its own.
 	SegmentBytes int64
 	// MaxRecordBytes bounds a record. Default 128 MiB, but at most half of MaxBytes.
 	MaxRecordBytes int64
 	// ReserveBytes is what the journal leaves free on the disk. Default 256 MiB;
-	// negative: nothing.
+	// negative: nothing. On a disk of less than 2 GiB it is in proportion to its size:
+	// of the default, an eighth of the disk.
 	ReserveBytes int64
 	// MaxAge is how long a record is kept that not all cursors have acknowledged. Whole
 	// segments go, when the next one was begun so long ago; the newest segment stays.
@@ -126,6 +132,9 @@ type Options struct {
 	// nothing is written to the folder, which is a name for logs only. Without
 	// ReserveBytes nothing is reserved.
 	InMemory bool
+	// RecentBytes bounds the payloads of a Source that are kept in memory. Default 8 MiB;
+	// negative: none are.
+	RecentBytes int64
 	// Logger gets damage, failures of the disk and their end. nil is silence.
 	Logger *slog.Logger
 
@@ -144,6 +153,10 @@ func (o Options) orDefaults() Options {
 	def(&o.MaxRecordBytes, min(DefaultRecordBytes, o.MaxBytes/2))
 	def(&o.ReserveBytes, DefaultReserveBytes)
 	def(&o.QuarantineBytes, o.MaxBytes/16)
+	if o.InMemory {
+		def(&o.RecentBytes, -1)
+	}
+	def(&o.RecentBytes, DefaultRecentBytes)
 	def(&o.slot, slotSize)
 	o.first = max(o.first, 1)
 	if o.SyncProgress == 0 {
@@ -155,8 +168,37 @@ func (o Options) orDefaults() Options {
 	return o
 }
 
-// minSegment is the least size of a segment.
-const minSegment = 4096
+// fit makes segments small on a small disk, so that it is filled and emptied in parts.
+func (o *Options) fit(fs vfs.FS, dir string) {
+	_, total, err := fs.Space()
+	if err != nil {
+		return // if it lasts, nothing is appended
+	}
+	o.SegmentBytes = min(o.SegmentBytes, max(total/16, smallSegment))
+	if o.MaxBytes > total-o.reserve(total) {
+		o.Logger.Info("the disk is smaller than the bound of the journal: it is full when only the reserve is free",
+			slog.String("folder", dir), slog.Int64("disk_bytes", total), slog.Int64("bound_bytes", o.MaxBytes), slog.Int64("reserve_bytes", o.reserve(total)))
+	}
+}
+
+// reserve is ReserveBytes of a disk of total bytes.
+func (o *Options) reserve(total int64) int64 {
+	switch {
+	case o.ReserveBytes < 0:
+		return 0
+	case total >= smallDisk:
+		return o.ReserveBytes
+	}
+	return int64(float64(o.ReserveBytes) * float64(total) / smallDisk)
+}
+
+const (
+	// minSegment is the least size of a segment, smallSegment the least that is chosen.
+	minSegment   = 4096
+	smallSegment = 64 << 10
+	// smallDisk is the size below which the reserve is smaller.
+	smallDisk = 2 << 30
+)
 
 // Validate returns what is wrong.
 func (o Options) Validate() error {
@@ -198,16 +240,20 @@ type Journal struct {
 	nextNum   uint64         // number of the next segment
 	atRisk    uint64         // a new cursor begins at the oldest record while there are any before this one
 	more      chan struct{}  // closed when next grows, or at the end
+	recent    recent
 	cursors   map[string]*Cursor
 	views     map[*Cursor]bool
 	leftovers map[string]bool // files whose removal failed
 	stats     Stats
 	// progressDirty says that a cursor has changed since the progress was made durable.
 	progressDirty bool
+	version       uint64 // of what the progress has; it grows with each change
 
 	outage  outage
+	full    outage       // of room
 	removed atomic.Int64 // segments, since Open
 	scratch []byte       // the committer's
+	parts   [][]byte     // the committer's
 
 	files              files
 	progress           progress
@@ -241,11 +287,15 @@ func open(dir string, o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, errors.Join(err, fs.Close())
 	}
+	o.fit(fs, dir)
 	j := &Journal{opts: o, dir: dir, fs: fs, lock: lock, next: o.first, nextNum: o.first,
 		more: make(chan struct{}), cursors: map[string]*Cursor{}, views: map[*Cursor]bool{}, leftovers: map[string]bool{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	j.outage.begins, j.outage.ends = "the journal cannot be written: records are refused; it is tried again each second", "the journal can be written again"
+	j.full.begins, j.full.ends = "the journal is full: records are refused until there is room", "the journal has room again"
 	j.changed = sync.NewCond(&j.mu)
 	j.files.fs = fs
+	j.recent.max = o.RecentBytes
 	j.progress.slot = o.slot
 	if err := j.recover(); err != nil {
 		return nil, errors.Join(err, j.release())
@@ -308,6 +358,7 @@ func (j *Journal) close() error {
 	j.cleaner.Wait()
 	j.mu.Lock()
 	j.closed = true
+	j.recent.evict(j.next)
 	active := j.active
 	j.active = nil
 	close(j.more)

@@ -62,6 +62,9 @@ type model struct {
 	adopted map[uint64]bool // those that were there: after a power cut they may not be any more
 	failing bool
 	full    bool
+
+	sourcesMu sync.Mutex
+	sources   []*numbered // of this life
 }
 
 // modelSteps counts steps over all checks.
@@ -299,7 +302,34 @@ func (m *model) dropped() {
 // try appends a record, without the model.
 func (m *model) try(number int) (uint64, error) {
 	b := payload(number)
-	return m.j.Append(context.Background(), Record{Parts: [][]byte{b[:len(b)/2], b[len(b)/2:]}, Units: uint32(number % 7), Tag: uint16(number)})
+	r := Record{Parts: [][]byte{b[:len(b)/2], b[len(b)/2:]}, Units: uint32(number % 7), Tag: uint16(number)}
+	if number%3 > 0 { // its payload may be kept in memory
+		source := &numbered{number: number}
+		r.Source = source
+		m.sourcesMu.Lock()
+		m.sources = append(m.sources, source)
+		m.sourcesMu.Unlock()
+	}
+	return m.j.Append(context.Background(), r)
+}
+
+// numbered is the Source of a payload.
+type numbered struct {
+	number int
+	refs   atomic.Int64
+}
+
+func (n *numbered) Retain()  { n.refs.Add(1) }
+func (n *numbered) Release() { n.refs.Add(-1) }
+
+// released checks that a journal that was closed keeps nothing.
+func (m *model) released(t *rapid.T) {
+	for _, s := range m.sources {
+		if n := s.refs.Load(); n != 0 {
+			t.Fatalf("the payload %d has %d references after Close", s.number, n)
+		}
+	}
+	m.sources = nil
 }
 
 // stored is the length of a record in the file.
@@ -392,6 +422,12 @@ func (m *model) take(t *rapid.T) {
 	}
 	if n, err := read(c, e); err != nil || n != m.records[e.Sequence].number {
 		t.Fatalf("read %d: number %d, want %d, %v", e.Sequence, n, m.records[e.Sequence].number, err)
+	}
+	if s, ok := c.Source(e); ok {
+		if n := s.(*numbered).number; n != m.records[e.Sequence].number {
+			t.Fatalf("in memory %d: number %d, want %d", e.Sequence, n, m.records[e.Sequence].number)
+		}
+		s.Release()
 	}
 	m.last[name] = e.Sequence
 	m.out[name] = append(m.out[name], e)
@@ -514,6 +550,7 @@ func (m *model) reopen(t *rapid.T) {
 	if err := m.j.Close(); err != nil {
 		t.Fatalf("close: %v", err)
 	}
+	m.released(t)
 	m.start(false)
 }
 
@@ -526,6 +563,7 @@ func (m *model) crash(t *rapid.T) {
 	image := m.fs.Crash(mode, rand.New(rand.NewPCG(seed, 1)))
 	image.SetCapacity(capacity)
 	m.j.Close() // its errors do not matter to the image
+	m.released(t)
 	m.fs, m.failing, m.full = image, false, false
 	m.start(true)
 }

@@ -9,12 +9,15 @@ import (
 // logEvery is how often an outage that goes on is logged.
 const logEvery = time.Minute
 
-// outage is a time in which the disk fails.
+// outage is a time in which the disk fails, or in which there is no room.
 type outage struct {
+	begins, ends string // log lines
+
 	mu           sync.Mutex
 	err          error // nil: there is none
 	since        time.Time
 	last, logged time.Time
+	reported     bool // the present one was logged
 }
 
 // refuses returns the error of an attempt that was made just now.
@@ -31,23 +34,22 @@ func (o *outage) failed(log *slog.Logger, now time.Time, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err == nil {
-		o.since, o.logged = now, time.Time{}
+		o.since, o.reported = now, false
 	}
 	o.err, o.last = err, now
 	if now.Sub(o.logged) >= logEvery {
-		o.logged = now
-		log.Error("the journal cannot be written: records are refused; it is tried again each second",
-			slog.Any("error", err), slog.Duration("since", now.Sub(o.since).Round(time.Second)))
+		o.logged, o.reported = now, true
+		log.Error(o.begins, slog.Any("error", err), slog.Duration("since", now.Sub(o.since).Round(time.Second)))
 	}
 }
 
 func (o *outage) over(log *slog.Logger) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil {
-		log.Info("the journal can be written again", slog.Duration("after", time.Since(o.since).Round(time.Second)))
-		o.err = nil
+	if o.err != nil && o.reported {
+		log.Info(o.ends, slog.Duration("after", time.Since(o.since).Round(time.Second)))
 	}
+	o.err = nil
 }
 
 // now returns the error of the outage, or nil.

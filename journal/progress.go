@@ -67,9 +67,10 @@ type progress struct {
 	number  uint64 // of the name
 	slot    int64  // size of a slot
 	gen     uint64
-	written int  // slot of the newest state
-	synced  int  // slot of the newest state that is durable
-	dirty   bool // something is newer than what is durable
+	written int    // slot of the newest state
+	synced  int    // slot of the newest state that is durable
+	dirty   bool   // something is newer than what is durable
+	version uint64 // of the newest state
 	closed  bool
 	failing bool // and that was logged
 	buf     []byte
@@ -77,6 +78,7 @@ type progress struct {
 
 // state is what the progress has.
 type state struct {
+	version               uint64 // of the journal; it is not written
 	nextNum, next, atRisk uint64
 	totals                segment.Totals
 	cursors               []cursorState
@@ -102,7 +104,7 @@ func (j *Journal) snapshot() state {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.progressDirty = false
-	s := state{nextNum: j.nextNum, next: j.next, totals: j.totals, atRisk: j.atRisk}
+	s := state{version: j.version, nextNum: j.nextNum, next: j.next, totals: j.totals, atRisk: j.atRisk}
 	for _, name := range sortedNames(j.cursors) {
 		c := j.cursors[name]
 		m := c.marks
@@ -136,19 +138,29 @@ func (j *Journal) saveProgress(durable bool) error {
 }
 
 // noteProgress is saveProgress(false), for callers that go on after a failure: it
-// is logged, and the cleaner tries again.
-func (j *Journal) noteProgress() { _ = j.saveProgress(false) }
+// is logged, and the cleaner tries again. If another caller has written a later version
+// meanwhile there is nothing to do.
+func (j *Journal) noteProgress(version uint64) {
+	j.progress.mu.Lock()
+	written := j.progress.file != nil && j.progress.version >= version
+	j.progress.mu.Unlock()
+	if !written {
+		_ = j.saveProgress(false)
+	}
+}
 
 // save writes to the open file, or to a fresh one if that fails.
 func (p *progress) save(j *Journal, durable bool) error {
 	p.dirty = true
-	b := j.snapshot().append(append(p.buf[:0], make([]byte, slotHead)...))
+	s := j.snapshot()
+	b := s.append(append(p.buf[:0], make([]byte, slotHead)...))
 	p.buf = b
 	if int64(len(b)) > p.slot {
 		p.slot = int64(2 * len(b))
 	} else if p.file != nil {
 		err := p.write(b, durable)
 		if err == nil {
+			p.version = s.version
 			return nil
 		}
 		j.opts.Logger.Warn("the file of the progress failed; a fresh one takes its place", slog.String("file", p.name), slog.Any("error", err))
@@ -157,7 +169,11 @@ func (p *progress) save(j *Journal, durable bool) error {
 		_ = p.file.Close() // it has failed, or is too small
 		p.file = nil
 	}
-	return p.replace(j.fs, b)
+	err := p.replace(j.fs, b)
+	if err == nil {
+		p.version = s.version
+	}
+	return err
 }
 
 // write writes a slot.

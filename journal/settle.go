@@ -15,6 +15,7 @@ func (c *Cursor) Settle(state []byte, entries ...Entry) error {
 	}
 	c.j.mu.Lock()
 	c.state = append([]byte(nil), state...)
+	c.j.dirty()
 	c.acknowledge(entries)
 	return nil
 }

@@ -42,6 +42,9 @@ func NewBatching(id string, mp metric.MeterProvider, bytes bool, groups func() i
 		return nil, err
 	}
 	var err error
+	for _, s := range []*series{&b.full, &b.late} {
+		s.begin(context.Background())
+	}
 	b.groups, err = m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(combinations, int64(groups()), b.of)
 		return nil

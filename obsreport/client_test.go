@@ -91,6 +91,7 @@ func TestLevels(t *testing.T) {
 		"http.server.request.duration", "http.server.request.body.size", "http.server.response.body.size",
 		"rpc.server.call.duration", "rpc.server.request.size",
 		"http.client.request.duration", "http.client.request.body.size", "rpc.client.call.duration",
+		"otelcol_exporter_enqueue_size", "otelcol_exporter_enqueue_size_bytes",
 		"otelcol_receiver_pprof_fetch_duration", "otelcol_processor_internal_duration", "otelcol_processor_batch_batch_send_size_bytes",
 	}, NotAt("normal")); diff != "" {
 		t.Errorf("not at normal (-want +got):\n%s", diff)

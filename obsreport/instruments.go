@@ -186,6 +186,8 @@ const (
 	queueSize
 	queueCapacity
 	enqueueFailed
+	enqueueSize
+	enqueueBytes
 	queueItems
 	queueHeld
 	queueHeldBytes
@@ -303,6 +305,10 @@ var instruments = [...]instrument{
 		note: "`sending_queue.queue_size`. Without that key, and with a sizer other than `bytes`, it is what the bound of bytes is at the mean size of requests so far."},
 	enqueueFailed: {name: "otelcol_exporter_enqueue_failed_%s", attributes: ofExporters, collector: byCollector,
 		text: "Number of %s failed to be added to the sending queue."},
+	enqueueSize: {name: "otelcol_exporter_enqueue_size", kind: amount, unit: "{unit}", attributes: ofExporters[:1:1], collector: byDetailed, from: fromDetailed,
+		text: "Number of units in the request added to the sending queue."},
+	enqueueBytes: {name: "otelcol_exporter_enqueue_size_bytes", kind: size, unit: "By", attributes: ofExporters[:1:1], collector: byDetailed, from: fromDetailed,
+		text: "Number of bytes in the request added to the sending queue."},
 	queueItems: {name: "otelcol_exporter_queue_items", kind: observed, unit: "{item}", attributes: append(ofQueues[:3:3], &attrFate),
 		text: "Number of items that the queue has taken, and what became of them. On disk it goes on over restarts.",
 		note: "accepted = delivered + rejected + dead_lettered + dropped + damaged + returned + `otelcol_exporter_queue_held_items`."},

@@ -46,7 +46,7 @@ var sections = []section{
 	{"The processor batch", "Where it is the last processor in front of exporters with a queue, their queues merge, and these are counted for each of the exporters.", []int{batchSize, batchBytes, batchFull, batchTimeouts, batchMetadata}},
 	{"Items and attempts of the exporters", "Items are counted once, when their request is not sent again: a request that is accepted after a retry did not fail, and " +
 		"one whose error is returned to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts, requestsInFlight}},
-	{"Queues of the exporters", "Of exporters with a `sending_queue`, which those that go over a network have unless it is switched off.", []int{queueSize, queueCapacity, enqueueFailed, queueItems, queueHeld, queueHeldBytes, queueDurable}},
+	{"Queues of the exporters", "Of exporters with a `sending_queue`, which those that go over a network have unless it is switched off.", []int{queueSize, queueCapacity, enqueueFailed, enqueueSize, enqueueBytes, queueItems, queueHeld, queueHeldBytes, queueDurable}},
 	{"Branches", "Where a request goes to several pipelines, or to several exporters or connectors of a pipeline.", []int{branchRepeats, branchDead}},
 	{"Items held by receivers", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld, samplesWithoutStack}},
 	{"Targets of receivers.pprof", "", []int{pprofUp, pprofFetches, pprofBytes, pprofDuration, pprofRestarts}},
@@ -207,6 +207,7 @@ func TestCollectorNames(t *testing.T) {
 		"otelcol_exporter_in_flight_requests", "otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity",
 		"otelcol_exporter_enqueue_failed_log_records", "otelcol_exporter_enqueue_failed_metric_points",
 		"otelcol_exporter_enqueue_failed_profile_samples", "otelcol_exporter_enqueue_failed_spans",
+		"otelcol_exporter_enqueue_size", "otelcol_exporter_enqueue_size_bytes",
 		"otelcol_exporter_send_failed_log_records", "otelcol_exporter_send_failed_metric_points",
 		"otelcol_exporter_send_failed_profile_samples", "otelcol_exporter_send_failed_spans",
 		"otelcol_exporter_sent_log_records", "otelcol_exporter_sent_metric_points",
@@ -304,7 +305,11 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := q.MeasureSizes("otlp", mp); err != nil {
+			t.Fatal(err)
+		}
 		q.Refused(ctx, 1)
+		q.Added(ctx, 1, 100)
 		e.Begin(ctx, s)
 		e.Sent(ctx, s, 2, &pipeline.Error{Kind: pipeline.Partial, Rejected: 1})
 	}

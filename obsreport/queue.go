@@ -33,6 +33,8 @@ func (s *QueueStats) fates() [len(fates)]int64 {
 type Queue struct {
 	registration metric.Registration
 	failed       series
+	items, bytes metric.Int64Histogram // nil: not measured
+	of           metric.MeasurementOption
 }
 
 // NewQueue creates the instruments of the queue of an exporter for the batches of a
@@ -69,6 +71,22 @@ func NewQueue(exporter, pipeline string, s otlp.Signal, mp metric.MeterProvider,
 	}, size, capacity, held, bytes, durable, items)
 	m.check(instruments[queueSize].name, err)
 	return q, m.err()
+}
+
+// MeasureSizes makes Added record sizes. It is called before all other methods.
+func (q *Queue) MeasureSizes(exporter string, mp metric.MeterProvider) error {
+	m := &maker{meter: mp.Meter(scope), owner: fmt.Sprintf("the queue of exporter %q", exporter)}
+	q.items, q.bytes = m.histogram(enqueueSize, amountBounds), m.size(enqueueBytes)
+	q.of = metric.WithAttributeSet(attribute.NewSet(attrExporter.key.String(exporter)))
+	return m.err()
+}
+
+// Added records a request that was added to the queue.
+func (q *Queue) Added(ctx context.Context, items, bytes int) {
+	if q.items != nil {
+		q.items.Record(ctx, int64(items), q.of)
+		q.bytes.Record(ctx, int64(bytes), q.of)
+	}
 }
 
 // Refused counts items that could not be added to the queue.

@@ -26,6 +26,14 @@ func (s *series) add(ctx context.Context, n int64) {
 	}
 }
 
+// begin creates the series with the value 0, unless the meter does nothing.
+func (s *series) begin(ctx context.Context) (begun bool) {
+	if begun = s.counter.Enabled(ctx); begun {
+		s.counter.Add(ctx, 0, s.options...)
+	}
+	return begun
+}
+
 // group has series that begin at the same time.
 type group struct {
 	series []series
@@ -39,8 +47,7 @@ func (g *group) begin(ctx context.Context) {
 		return
 	}
 	for i := range g.series {
-		if s := &g.series[i]; s.counter.Enabled(ctx) {
-			s.counter.Add(ctx, 0, s.options...)
+		if g.series[i].begin(ctx) {
 			g.begun.Store(true)
 		}
 	}

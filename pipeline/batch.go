@@ -45,6 +45,7 @@ type Batch struct {
 	data   []byte
 	mem    *[]byte // the pooled memory behind data, nil if the collector frees it
 	client *Client
+	of     *Batch // whose memory data is, retained; nil: it is the batch's own
 	account
 	trace liveTrace
 }
@@ -127,6 +128,17 @@ func (b *Batch) Derive(buf *Buffer, items int) *Batch {
 	return d
 }
 
+// WithClient returns a new batch of the same bytes with another client. It keeps b until
+// it is released. Both are shared from then on.
+func (b *Batch) WithClient(c *Client) *Batch {
+	b.MarkShared()
+	d := newBatch(b.signal, b.data, nil, b.items, c)
+	d.of, d.split = b.Retain(), b.split
+	d.join(b, 0)
+	d.MarkShared()
+	return d
+}
+
 // Signal returns which of the four signals the batch carries.
 func (b *Batch) Signal() otlp.Signal { return b.signal }
 
@@ -169,6 +181,10 @@ func (b *Batch) Release() {
 		b.data, b.mem = nil, nil
 		bufpool.Put(mem)
 		b.leave()
+		if of := b.of; of != nil {
+			b.of = nil
+			of.Release()
+		}
 	}
 }
 

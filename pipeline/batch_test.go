@@ -43,6 +43,28 @@ func TestRetainAndRelease(t *testing.T) {
 	mustPanic(t, "Retain", func() { b.Retain() })
 }
 
+func TestWithClient(t *testing.T) {
+	b := newTestBatch(t)
+	before, client := Live(), &Client{Addr: "192.0.2.1:5"}
+	d := b.WithClient(client)
+	if d.Client() != client || &d.Bytes()[0] != &b.Bytes()[0] || d.Items() != b.Items() || d.Signal() != b.Signal() {
+		t.Errorf("with another client: %v %v %d", d.Signal(), d.Client(), d.Items())
+	}
+	for _, of := range []*Batch{b, d} {
+		if _, err := of.Edit(); err == nil {
+			t.Error("bytes of two batches can be edited")
+		}
+	}
+	b.Release()
+	if len(d.Bytes()) == 0 || Live() != before+1 {
+		t.Error("the bytes are gone while a batch has them")
+	}
+	d.Release()
+	if Live() != before-1 {
+		t.Errorf("%d batches are left, want %d", Live(), before-1)
+	}
+}
+
 func mustPanic(t *testing.T, what string, f func()) {
 	t.Helper()
 	defer func() {

@@ -20,7 +20,24 @@ func Decode(b []byte) (Record, error) {
 	return r, nil
 }
 
-func decode(b []byte) (r Record, err error) {
+// DecodeHeader reads a record whose header, of AppendHeader, and body are apart.
+func DecodeHeader(header, body []byte) (Record, error) {
+	end := len(header) - len(appendBodyHead(nil, len(body)))
+	if end < 1 {
+		return Record{}, fmt.Errorf("read a record: %w: it has no body", ErrCorrupt)
+	}
+	r, err := decodeFields(header[:end], body, true)
+	if err != nil {
+		return Record{}, fmt.Errorf("read a record: %w", err)
+	}
+	return r, nil
+}
+
+func decode(b []byte) (r Record, err error) { return decodeFields(b, nil, false) }
+
+// decodeFields reads fields. With found the body is not among them.
+func decodeFields(b, body []byte, found bool) (r Record, err error) {
+	r.Body = body
 	switch {
 	case len(b) == 0:
 		return r, fmt.Errorf("%w: it is empty", ErrCorrupt)
@@ -28,7 +45,6 @@ func decode(b []byte) (r Record, err error) {
 		return r, fmt.Errorf("%w: found %d, expected %d", ErrVersion, b[0], version)
 	}
 	var d decoder
-	found := false
 	c := wire.Cursor{Buf: b[1:]}
 	for c.Next() {
 		switch {

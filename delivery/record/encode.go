@@ -67,8 +67,12 @@ func AppendHeader(dst []byte, r *Record, keep Keep) ([]byte, error) {
 				r.Signal, ErrTooLarge, n, entries, MaxHeaderBytes, maxEntries)
 		}
 	}
-	e.Buf = wire.AppendTag(e.Buf, fieldBody, wire.TypeBytes)
-	return binary.AppendUvarint(e.Buf, uint64(len(r.Body))), nil
+	return appendBodyHead(e.Buf, len(r.Body)), nil
+}
+
+// appendBodyHead appends what is in front of a body of n bytes.
+func appendBodyHead(dst []byte, n int) []byte {
+	return binary.AppendUvarint(wire.AppendTag(dst, fieldBody, wire.TypeBytes), uint64(n))
 }
 
 func appendClient(e *wire.Encoder, c *pipeline.Client, keep Keep) (entries int) {

@@ -108,6 +108,18 @@ func TestGolden(t *testing.T) {
 		if diff := cmp.Diff(kept(c.record(t), c.keep), read); diff != "" {
 			t.Errorf("%s: read back (-want +got):\n%s", name, diff)
 		}
+		r := c.record(t)
+		header, err := AppendHeader(nil, &r, c.keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apart, err := DecodeHeader(header, r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(read, apart); diff != "" {
+			t.Errorf("%s: read with the body apart (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

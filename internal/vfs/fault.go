@@ -21,7 +21,7 @@ const (
 	OpList
 	OpSyncDir
 	OpLock
-	OpFree
+	OpSpace
 )
 
 var kindNames = [...]string{"create", "open", "read", "write", "preallocate", "truncate", "sync", "size",
@@ -33,7 +33,7 @@ func (k Kind) String() string { return kindNames[k] }
 // disk.
 func (k Kind) Changes() bool {
 	switch k {
-	case OpOpen, OpRead, OpSize, OpList, OpLock, OpFree:
+	case OpOpen, OpRead, OpSize, OpList, OpLock, OpSpace:
 		return false
 	}
 	return true

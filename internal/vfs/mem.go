@@ -240,12 +240,12 @@ func (l memLock) Close() error {
 	return nil
 }
 
-func (m *Mem) Free() (free int64, err error) {
-	err = m.all(Op{Kind: OpFree, Name: "."}, func() error {
-		free = max(0, m.capacity-m.used)
+func (m *Mem) Space() (free, total int64, err error) {
+	err = m.all(Op{Kind: OpSpace, Name: "."}, func() error {
+		free, total = max(0, m.capacity-m.used), m.capacity
 		return nil
 	})
-	return free, err
+	return free, total, err
 }
 
 func (m *Mem) Close() error { return nil }

@@ -142,8 +142,8 @@ func (l memoryLock) Close() error {
 	return nil
 }
 
-// Free implements FS.
-func (m *Memory) Free() (int64, error) { return math.MaxInt64, nil }
+// Space implements FS.
+func (m *Memory) Space() (free, total int64, err error) { return math.MaxInt64, math.MaxInt64, nil }
 
 // Close implements FS.
 func (m *Memory) Close() error { return nil }

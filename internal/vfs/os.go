@@ -129,7 +129,7 @@ func printable(owner []byte) string {
 	return s
 }
 
-func (o *osFS) Free() (int64, error) { return free(o.path) }
+func (o *osFS) Space() (free, total int64, err error) { return space(o.path) }
 
 func (o *osFS) Close() error { return o.root.Close() }
 

@@ -1,7 +1,9 @@
 package vfs
 
 import (
+	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,6 +14,41 @@ func syncData(f *os.File) error {
 		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
 	}
 	return nil
+}
+
+// maxParts is the number of parts that the system takes at once (IOV_MAX).
+const maxParts = 1024
+
+func (f osFile) writePartsAt(parts [][]byte, off int64) error {
+	parts = slices.Clone(parts) // it is changed
+	for len(parts) > 0 {
+		n := 0
+		err := retry(func() (err error) {
+			n, err = unix.Pwritev(int(f.Fd()), parts[:min(len(parts), maxParts)], off)
+			return err
+		})
+		if err == nil && n == 0 {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			return &os.PathError{Op: "pwritev", Path: f.Name(), Err: err}
+		}
+		off += int64(n)
+		parts = behind(parts, n)
+	}
+	return nil
+}
+
+// behind returns what is left of parts when n bytes of them are written.
+func behind(parts [][]byte, n int) [][]byte {
+	for len(parts) > 0 && n >= len(parts[0]) {
+		n -= len(parts[0])
+		parts = parts[1:]
+	}
+	if n > 0 {
+		parts[0] = parts[0][n:]
+	}
+	return parts
 }
 
 func preallocate(f *os.File, from, n int64) error {

@@ -19,12 +19,12 @@ func lock(f *os.File) error {
 
 func syncDir(d *os.File) error { return d.Sync() }
 
-func free(path string) (int64, error) {
+func space(path string) (free, total int64, err error) {
 	var s unix.Statfs_t
 	if err := retry(func() error { return unix.Statfs(path, &s) }); err != nil {
-		return 0, &os.PathError{Op: "statfs", Path: path, Err: err}
+		return 0, 0, &os.PathError{Op: "statfs", Path: path, Err: err}
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil
+	return int64(s.Bavail) * int64(s.Bsize), int64(s.Blocks) * int64(s.Bsize), nil
 }
 
 // retry calls f again while a signal interrupts it.

@@ -18,14 +18,14 @@ func lock(f *os.File) error {
 // syncDir does nothing: Windows has no such operation, NTFS logs its entries.
 func syncDir(*os.File) error { return nil }
 
-func free(path string) (int64, error) {
+func space(path string) (free, total int64, err error) {
 	p, err := windows.UTF16PtrFromString(path)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	var available uint64
-	if err := windows.GetDiskFreeSpaceEx(p, &available, nil, nil); err != nil {
-		return 0, &os.PathError{Op: "free space", Path: path, Err: err}
+	var available, all uint64
+	if err := windows.GetDiskFreeSpaceEx(p, &available, &all, nil); err != nil {
+		return 0, 0, &os.PathError{Op: "free space", Path: path, Err: err}
 	}
-	return int64(available), nil
+	return int64(available), int64(all), nil
 }

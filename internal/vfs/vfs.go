@@ -45,8 +45,9 @@ type FS interface {
 	// Lock takes the lock that is the file name. The lock ends with Close, or with
 	// the process. ErrLocked means that another owner has it.
 	Lock(name string) (io.Closer, error)
-	// Free returns the bytes that can still be allocated.
-	Free() (int64, error)
+	// Space returns the bytes that can still be allocated, and how many the file system
+	// has in all.
+	Space() (free, total int64, err error)
 	// Close releases the FS. Files that are open stay usable.
 	Close() error
 }
@@ -66,6 +67,25 @@ type File interface {
 	Sync() error
 	// Size returns the length.
 	Size() (int64, error)
+}
+
+// partsWriter is a File that writes several parts with one operation.
+type partsWriter interface {
+	writePartsAt(parts [][]byte, off int64) error
+}
+
+// WritePartsAt writes parts one behind the other, from off on.
+func WritePartsAt(f File, parts [][]byte, off int64) error {
+	if w, ok := f.(partsWriter); ok {
+		return w.writePartsAt(parts, off)
+	}
+	for _, part := range parts {
+		if _, err := f.WriteAt(part, off); err != nil {
+			return err
+		}
+		off += int64(len(part))
+	}
+	return nil
 }
 
 // Info is a file in a list.

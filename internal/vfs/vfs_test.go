@@ -100,8 +100,8 @@ func TestFiles(t *testing.T) {
 			t.Error("writing to a file that was opened for reading succeeded")
 		}
 		check(t, r.Close())
-		if free := must(fsys.Free())(t); free <= 0 {
-			t.Errorf("%d bytes are free", free)
+		if free, total, err := fsys.Space(); free <= 0 || total < free || err != nil {
+			t.Errorf("%d bytes are free of %d, %v", free, total, err)
 		}
 	})
 }
@@ -263,13 +263,40 @@ func TestShortWriteAndFullDisk(t *testing.T) {
 		t.Errorf("Preallocate on a full disk: %v", err)
 	}
 	check(t, f.Truncate(1), g.Preallocate(pageSize))
-	if free := must(m.Free())(t); free != 0 {
+	if free, _, err := m.Space(); free != 0 || err != nil {
 		t.Errorf("%d bytes free", free)
 	}
 	check(t, m.Remove("g"))
-	if free := must(m.Free())(t); free != pageSize {
+	if free, _, err := m.Space(); free != pageSize || err != nil {
 		t.Errorf("%d bytes free after Remove", free)
 	}
+}
+
+// Parts are written one behind the other, more of them too than a system takes at once.
+func TestWriteParts(t *testing.T) {
+	both(t, func(t *testing.T, fsys FS) {
+		f := must(fsys.Create("f"))(t)
+		var parts [][]byte
+		var want []byte
+		for i := range 3000 {
+			part := bytes.Repeat([]byte{byte(i)}, i%50)
+			parts, want = append(parts, part), append(want, part...)
+		}
+		check(t, WritePartsAt(f, parts, 7))
+		got := make([]byte, len(want))
+		if _, err := f.ReadAt(got, 7); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("other content was read, %v", err)
+		}
+		if len(parts[49]) != 49 {
+			t.Error("the parts were changed")
+		}
+		check(t, f.Close())
+		r := must(fsys.Open("f", false))(t)
+		if err := WritePartsAt(r, parts, 0); err == nil {
+			t.Error("writing to a file that was opened for reading succeeded")
+		}
+		check(t, r.Close())
+	})
 }
 
 // A Memory takes memory for what was written alone, in chunks, and is equal to a slice of

@@ -3,12 +3,13 @@
 // both are scraped, and the queries of dashboards are evaluated with Prometheus's engine.
 //
 //	go run ./dashboards -collector ./otelcol [-lists DIR] dashboard.json...
+//	go run ./dashboards -collector ./otelcol -outage -config CONFIG -lists DIR
 //
 //	loadgen ─┬─► Collector ─► metrics ─► storage ─┐
 //	         └─► penstock  ─► metrics ─► storage ─┴─► each query of each dashboard ─► table
 //
-// The Collector is any build with the components otlp, otlphttp, memory_limiter and debug;
-// the dashboards are files that Grafana exports. The table, in Markdown, has a row for each
+// The Collector is any build with the components otlp, otlphttp, memory_limiter, batch,
+// debug, health_check and file_storage; the dashboards are files that Grafana exports. The table, in Markdown, has a row for each
 // metric that a query reads, and belongs into docs/compatibility.md. With -lists, the names
 // and labels that the Collector serves at each level are written for the test of package
 // service.
@@ -32,6 +33,7 @@ import (
 type flags struct {
 	collector, penstock, config, lists string
 	took                               time.Duration
+	outage                             bool
 }
 
 func main() {
@@ -41,6 +43,7 @@ func main() {
 	flag.StringVar(&f.config, "config", "../service/testdata/collectormetrics/config.yaml", "configuration `file` of both")
 	flag.StringVar(&f.lists, "lists", "", "`folder` for the names and labels that the Collector serves at each level")
 	flag.DurationVar(&f.took, "duration", 20*time.Second, "duration of the traffic of each case")
+	flag.BoolVar(&f.outage, "outage", false, "stop what takes the traffic for the middle third of each case")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

@@ -24,6 +24,7 @@ type configuration struct {
 // subject is a running program.
 type subject struct {
 	name                string
+	args, env           []string
 	cmd                 *exec.Cmd
 	log                 bytes.Buffer
 	grpc, http, metrics string // host:port
@@ -65,26 +66,41 @@ func startSink(ctx context.Context, program, dir string) (*subject, error) {
 // start starts a program with its own ports and waits until it serves metrics. env is
 // added to its environment.
 func start(ctx context.Context, name, program, file string, env ...string) (*subject, error) {
-	ports, err := freePorts(3)
+	ports, err := freePorts(4)
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{name: name, cmd: exec.Command(program, "--config", file)}
+	s := &subject{name: name, args: []string{program, "--config", file}}
 	s.grpc, s.http, s.metrics = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1], "127.0.0.1:"+ports[2]
-	s.cmd.Env = append(append(os.Environ(), "GRPC_PORT="+ports[0], "HTTP_PORT="+ports[1], "METRICS_PORT="+ports[2]), env...)
+	s.env = append(append(os.Environ(), "GRPC_PORT="+ports[0], "HTTP_PORT="+ports[1], "METRICS_PORT="+ports[2], "HEALTH_PORT="+ports[3]), env...)
+	return s, s.start(ctx)
+}
+
+// start starts the program, again after stop.
+func (s *subject) start(ctx context.Context) error {
+	s.cmd = exec.Command(s.args[0], s.args[1:]...)
+	s.cmd.Env = s.env
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	s.cmd.Env = append(s.cmd.Env, "STATE_DIRECTORY="+filepath.Join(filepath.Dir(file), name)) // of penstock's queues
 	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
+		return fmt.Errorf("start %s: %w", s.name, err)
 	}
 	for range 100 {
 		if _, err := scrape(ctx, s.metrics, utf8Names); err == nil {
-			return s, nil
+			return nil
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 	s.stop()
-	return nil, fmt.Errorf("%s does not serve metrics 10 s after its start: %s", name, s.log.String())
+	return fmt.Errorf("%s does not serve metrics 10 s after its start: %s", s.name, s.log.String())
+}
+
+// interrupt stops the program in the middle third of took.
+func (s *subject) interrupt(ctx context.Context, took time.Duration) error {
+	time.Sleep(took / 3)
+	s.stop()
+	time.Sleep(took / 3)
+	return s.start(ctx)
 }
 
 func (s *subject) stop() {
@@ -106,7 +122,7 @@ func compare(ctx context.Context, f *flags, dir string, sink *subject, c configu
 	var errs []error
 	done := make(chan error, 2)
 	for name, program := range map[string]string{"Collector": f.collector, "penstock": f.penstock} {
-		s, err := start(ctx, name, program, f.config, env...)
+		s, err := start(ctx, name, program, f.config, append(env[:len(env):len(env)], "STORAGE="+filepath.Join(dir, "storage of "+name))...)
 		if err != nil {
 			errs = append(errs, err)
 			done <- nil
@@ -116,6 +132,9 @@ func compare(ctx context.Context, f *flags, dir string, sink *subject, c configu
 		of := map[names]*scraped{utf8Names: newScraped(), legacyNames: newScraped()}
 		all[name] = of
 		go func() { done <- s.observe(ctx, f, of) }()
+	}
+	if f.outage {
+		errs = append(errs, sink.interrupt(ctx, f.took))
 	}
 	errs = append(errs, <-done, <-done)
 	return all, errors.Join(errs...)

@@ -1,8 +1,9 @@
-// Package kills has a test that kills the real program again and again while it is
-// loaded, and compares what was acknowledged with what arrived.
+// Package kills has tests of what the real program keeps: it is killed again and again
+// while it is loaded, its disk gets full, and it has a large backlog. What was acknowledged
+// is compared with what arrived.
 //
-//	go test ./internal/test/kills -kills 1000 -timeout 2h -v
-//	go test ./internal/test/kills -kills 1000 -timeout 2h -v -keys
+//	go test ./internal/test/kills -run TestKills -kills 1000 -timeout 2h -v
+//	go test ./internal/test/kills -run TestKills -kills 1000 -timeout 2h -v -keys
 package kills
 
 import (
@@ -15,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -83,7 +85,7 @@ type counts struct {
 
 // recognises reports whether the backend has a request already.
 func (b *counts) recognises(c testkit.Call) bool {
-	if !*keys {
+	if !*keys || len(c.Header["idempotency-key"]) == 0 {
 		return false
 	}
 	key := c.Header["idempotency-key"][0]
@@ -97,16 +99,12 @@ func (b *counts) recognises(c testkit.Call) bool {
 	return false
 }
 
-// take is the backend's: it counts a request.
-func (b *counts) take(c testkit.Call) {
-	if b.recognises(c) {
-		return
-	}
+// numbersIn are those of the records of a request.
+func numbersIn(request []byte) (numbers []int64) {
 	var r collogs.ExportLogsServiceRequest
-	if err := proto.Unmarshal(c.Bytes, &r); err != nil {
+	if err := proto.Unmarshal(request, &r); err != nil {
 		panic(err)
 	}
-	var numbers []int64
 	for _, rl := range r.ResourceLogs {
 		for _, sl := range rl.ScopeLogs {
 			for _, l := range sl.LogRecords {
@@ -114,6 +112,15 @@ func (b *counts) take(c testkit.Call) {
 			}
 		}
 	}
+	return numbers
+}
+
+// take is the backend's: it counts a request.
+func (b *counts) take(c testkit.Call) {
+	if b.recognises(c) {
+		return
+	}
+	numbers := numbersIn(c.Bytes)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.requests = append(b.requests, b.life)
@@ -154,14 +161,14 @@ func (b *counts) check(t *testing.T) {
 	}
 }
 
-// request is a request with n new records.
-func (b *counts) request(n int) (numbers []int64, body []byte) {
+// request is a request with n new records, of padding bytes or a little more each.
+func (b *counts) request(n, padding int) (numbers []int64, body []byte) {
 	scope := &logs.ScopeLogs{}
 	for range n {
 		number := b.next.Add(1)
 		numbers = append(numbers, number)
 		scope.LogRecords = append(scope.LogRecords, &logs.LogRecord{Body: &common.AnyValue{Value: &common.AnyValue_IntValue{IntValue: number}},
-			SeverityText: "INFO", TimeUnixNano: uint64(time.Now().UnixNano())})
+			SeverityText: "INFO" + strings.Repeat("x", padding), TimeUnixNano: uint64(time.Now().UnixNano())})
 	}
 	body, err := proto.Marshal(&collogs.ExportLogsServiceRequest{ResourceLogs: []*logs.ResourceLogs{{ScopeLogs: []*logs.ScopeLogs{scope}}}})
 	if err != nil {
@@ -182,16 +189,20 @@ func (b *counts) send(ctx context.Context, t *testing.T, address string, seed ui
 	}
 	defer client.Close()
 	for ctx.Err() == nil {
-		numbers, body := b.request(1 + r.IntN(20))
+		numbers, body := b.request(1+r.IntN(20), 0)
 		if _, err := client.Send(ctx, otlpclient.Request{Signal: otlp.Logs, Bytes: body}); err != nil {
 			time.Sleep(2 * time.Millisecond)
 			continue
 		}
-		b.mu.Lock()
-		for _, n := range numbers {
-			b.acknowledged[n] = true
-		}
-		b.mu.Unlock()
+		b.acknowledge(numbers)
+	}
+}
+
+func (b *counts) acknowledge(numbers []int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, n := range numbers {
+		b.acknowledged[n] = true
 	}
 }
 
@@ -212,8 +223,14 @@ func (p *program) start() {
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
+	p.listens(p.address)
+}
+
+// listens waits until the program listens at an address.
+func (p *program) listens(address string) {
+	p.t.Helper()
 	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
-		if c, err := net.Dial("tcp", p.address); err == nil {
+		if c, err := net.Dial("tcp", address); err == nil {
 			c.Close()
 			return
 		}
@@ -254,22 +271,46 @@ func misbehave(b *testkit.Backend, r *rand.Rand) (hangsUp bool) {
 	return bad.HangUp
 }
 
-func TestKills(t *testing.T) {
+// build builds the program.
+func build(t *testing.T) *program {
+	t.Helper()
 	if testing.Short() {
-		t.Skip("builds and kills the program")
+		t.Skip("builds and runs the program")
 	}
 	dir := t.TempDir()
 	p := &program{t: t, path: filepath.Join(dir, "penstock"), config: filepath.Join(dir, "penstock.yaml"), address: freeAddress(t)}
-	build := exec.Command("go", "build", "-o", p.path, "github.com/penstock-telemetry/penstock/cmd/penstock")
-	if out, err := build.CombinedOutput(); err != nil {
+	command := exec.Command("go", "build", "-o", p.path, "github.com/penstock-telemetry/penstock/cmd/penstock")
+	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("build the program: %v: %s", err, out)
 	}
-	b := &counts{acknowledged: map[int64]bool{}, delivered: map[int64]int{}, last: map[int64]int{}, again: map[int]map[int]bool{}, hangUps: map[int]bool{}, known: map[string]bool{}}
-	backend := testkit.NewBackend(t, testkit.BackendConfig{Took: b.take})
-	text := fmt.Sprintf(configuration, p.address, backend.GRPCEndpoint(), filepath.Join(dir, "storage"), *keys)
+	t.Cleanup(func() {
+		if p.cmd != nil && p.cmd.ProcessState == nil { // the test has failed
+			_ = p.cmd.Process.Kill()
+			_ = p.cmd.Wait()
+		}
+	})
+	return p
+}
+
+// configure writes the configuration.
+func (p *program) configure(text string) {
+	p.t.Helper()
 	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
+}
+
+// newBackend starts a backend and the counts of what it takes.
+func newBackend(t *testing.T) (*testkit.Backend, *counts) {
+	t.Helper()
+	b := &counts{acknowledged: map[int64]bool{}, delivered: map[int64]int{}, last: map[int64]int{}, again: map[int]map[int]bool{}, hangUps: map[int]bool{}, known: map[string]bool{}}
+	return testkit.NewBackend(t, testkit.BackendConfig{Took: b.take}), b
+}
+
+func TestKills(t *testing.T) {
+	p := build(t)
+	backend, b := newBackend(t)
+	p.configure(fmt.Sprintf(configuration, p.address, backend.GRPCEndpoint(), filepath.Join(t.TempDir(), "storage"), *keys))
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	var senders sync.WaitGroup

@@ -29,6 +29,9 @@ func (q *queue) observe(e queued, of interface{ Ledger() delivery.Ledger }, maxB
 	}
 	o := &observed{measured, e.id, of.Ledger}
 	q.observed = append(q.observed, o)
+	if q.settings.MetricsLevel >= component.LevelDetailed {
+		return o, measured.MeasureSizes(e.id, q.settings.OrDefaults().Meter)
+	}
 	return o, nil
 }
 

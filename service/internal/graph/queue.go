@@ -180,7 +180,7 @@ func (q *queue) open() (pipeline.Consumer, error) {
 	}
 	name := control.FileName(q.pipeline.ID)
 	var err error
-	if q.journal, err = journal.Open(filepath.Join(control.Pipelines(q.place.dir), name), journal.Options{MaxBytes: q.place.maxBytes, Logger: q.settings.Logger}); err != nil {
+	if q.journal, err = journal.Open(filepath.Join(control.Pipelines(q.place.dir), name), journal.Options{MaxBytes: q.place.maxBytes, RecentBytes: q.recentBytes(), Logger: q.settings.Logger}); err != nil {
 		return nil, q.explain(err)
 	}
 	if q.dead, err = delivery.OpenDeadLetters(filepath.Join(control.DeadLetters(q.place.dir), name), q.settings.Logger); err != nil {
@@ -189,6 +189,17 @@ func (q *queue) open() (pipeline.Consumer, error) {
 	log, err := q.openLog(q.exporters, func(c *delivery.DestinationConfig) { c.DeadLetters = q.dead.Add })
 	q.reportOthers(q.journal)
 	return log, err
+}
+
+// recentShare is the part of the memory budget that a queue's newest requests take at
+// most while they are on the disk too.
+const recentShare = 64
+
+func (q *queue) recentBytes() int64 {
+	if limit := q.settings.Memory.Stats().Limit; limit > 0 {
+		return min(limit/recentShare, journal.DefaultRecentBytes)
+	}
+	return journal.DefaultRecentBytes
 }
 
 // explain says what to do about a data directory that another process has.
@@ -220,7 +231,7 @@ func (q *queue) openLog(exporters []queued, change func(*delivery.DestinationCon
 	return first, nil
 }
 
-// refusing counts what a queue does not take.
+// refusing counts what a queue takes, and does not take.
 type refusing struct {
 	pipeline.Consumer
 	all bool // each error is one of the queue; else those that it is full
@@ -229,9 +240,12 @@ type refusing struct {
 
 func (c *refusing) Consume(ctx context.Context, b *pipeline.Batch) error {
 	err := c.Consumer.Consume(ctx, b)
-	if err != nil && (c.all || errors.Is(err, delivery.ErrQueueFull)) {
-		for _, o := range c.by {
+	refused := err != nil && (c.all || errors.Is(err, delivery.ErrQueueFull))
+	for _, o := range c.by {
+		if refused {
 			o.Refused(ctx, b.Items())
+		} else {
+			o.Added(ctx, b.Items(), len(b.Bytes()))
 		}
 	}
 	return err
