@@ -48,7 +48,7 @@ func (d *Destination) settle(j *job, b *pipeline.Batch, err error) {
 		d.delivered(j, 0, nil)
 	case e.Kind == pipeline.Partial:
 		d.logAnswer(e)
-		d.delivered(j, uint64(max(e.Rejected, 0)), e)
+		d.delivered(j, j.share(uint64(max(e.Rejected, 0)), b.Items()), e)
 	case d.ctx.Err() != nil: // Shutdown has cut it off: the next process sends it
 		d.leave(j)
 	case e.Kind != pipeline.Permanent:
@@ -82,10 +82,8 @@ func (d *Destination) delivered(j *job, rejected uint64, e *pipeline.Error) {
 	rejected = min(rejected, items)
 	d.cfg.Observer.Outcome(d.ctx, d.cfg.Signal, int(items), int(rejected), e)
 	d.mu.Lock()
-	d.tally.delivered += items - rejected
-	d.tally.rejected += rejected
 	d.answered()
-	d.acknowledge(j)
+	d.acknowledge(j, tally{delivered: items - rejected, rejected: rejected})
 }
 
 // answered notes that the destination takes requests. The mutex is held.
@@ -95,12 +93,15 @@ func (d *Destination) answered() {
 	d.outage.over(d.cfg.Logger, int64(len(d.jobs)))
 }
 
-// acknowledge ends a job and keeps the counts. The mutex is held, and released.
-func (d *Destination) acknowledge(j *job) {
+// acknowledge ends a job whose items have become of what the tally says, and keeps the
+// counts. The mutex is held, and released.
+func (d *Destination) acknowledge(j *job, of tally) {
 	delete(d.jobs, j)
-	state := d.state()
 	// Under the mutex, so that a later state is not written before.
-	err := d.cursor.Settle(state, j.entries...)
+	err := d.cursor.SettleHeld(func(held journal.Held) []byte {
+		d.tally = d.tally.plus(of.atMost(held.Units))
+		return d.state()
+	}, j.entries...)
 	close(d.room)
 	d.room = make(chan struct{})
 	d.mu.Unlock()
@@ -191,8 +192,7 @@ func (d *Destination) bury(j *job, e *pipeline.Error) {
 	}
 	d.logDead(items, e)
 	d.mu.Lock()
-	d.tally.dead += items
-	d.acknowledge(j)
+	d.acknowledge(j, tally{dead: items})
 }
 
 // keepDead hands a record to DeadLetters.
@@ -230,7 +230,7 @@ func (d *Destination) leave(j *job) {
 // end is acknowledge for a job of which nothing is left to be sent.
 func (d *Destination) end(j *job) {
 	d.mu.Lock()
-	d.acknowledge(j)
+	d.acknowledge(j, tally{})
 }
 
 // logAnswer logs what the destination says of a request that it took.

@@ -45,17 +45,24 @@ func (l *Log) Capabilities() pipeline.Capabilities { return pipeline.Capabilitie
 // reached its own bound, or the journal its, the error is Overloaded, and the batch is
 // kept for no destination.
 func (l *Log) Consume(ctx context.Context, b *pipeline.Batch) error {
+	return l.Add(ctx, Request{Batch: b, Items: int64(b.Items())})
+}
+
+// Add is Consume for a batch whose items the ledger counts as r.Items. The batch stays
+// the caller's.
+func (l *Log) Add(ctx context.Context, r Request) error {
+	b := r.Batch
 	if err := l.admit(ctx, b); err != nil {
 		return err
 	}
 	header := l.headers.Get().(*[]byte)
 	defer l.headers.Put(header)
-	r := record.Of(b)
+	stored := record.Of(b)
 	var err error
-	if *header, err = record.AppendHeader((*header)[:0], &r, l.keep); err != nil {
+	if *header, err = record.AppendHeader((*header)[:0], &stored, l.keep); err != nil {
 		return pipeline.Permanently(err)
 	}
-	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{*header, b.Bytes()}, Units: uint32(b.Items())})
+	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{*header, b.Bytes()}, Units: uint32(r.Items)})
 	return refusal(err)
 }
 
