@@ -80,8 +80,6 @@ type Queue struct {
 	wake   chan struct{} // something was added, or Shutdown was called
 	joined chan struct{} // closed when nothing is or will be sent
 
-	abandoned int64 // items that Shutdown dropped; read after joined is closed
-
 	// Used by the goroutine alone.
 	pace     pace
 	draining bool // waits are short
@@ -97,6 +95,7 @@ type Queue struct {
 	rest                    []*Request // oldest first
 	heldBytes, heldRequests int
 	less                    chan struct{} // closed when heldBytes shrinks; nil: nobody waits
+	abandoned               int64         // items that Shutdown dropped
 	entered, gone           int64         // requests; they leave in the order in which they came
 	signals                 [otlp.Profiles + 1]signalState
 }
@@ -224,20 +223,24 @@ func (q *Queue) AtMost(bytes int64) (is bool, less <-chan struct{}) {
 }
 
 // Settled waits until all requests that are held now have left: delivered, taken by
-// Config.Spool, or dropped. The error is that of ctx.
+// Config.Spool, or dropped for another reason than the end. The error is that of ctx, or
+// says that the Queue has dropped what was left at its end.
 func (q *Queue) Settled(ctx context.Context) error {
 	q.mu.Lock()
 	until := q.entered
 	q.mu.Unlock()
 	for {
 		q.mu.Lock()
-		gone := q.gone
+		gone, abandoned := q.gone, q.abandoned
 		if q.less == nil {
 			q.less = make(chan struct{})
 		}
 		less := q.less
 		q.mu.Unlock()
-		if gone >= until {
+		switch {
+		case abandoned > 0:
+			return fmt.Errorf("wait for requests: %d items were abandoned", abandoned)
+		case gone >= until:
 			return nil
 		}
 		select {

@@ -207,7 +207,7 @@ func (r *OTLPReporter) Flush() {
 // Sync makes requests of everything collected so far, and waits until none of those that
 // there are now is in memory alone: each was acknowledged by the destination, is in the
 // spool, or was dropped and counted. Samples that wait for frames are not among them. The
-// error is that of ctx.
+// error is that of ctx, or says that something was dropped by Shutdown.
 func (r *OTLPReporter) Sync(ctx context.Context) error {
 	before := r.begun.Load()
 	r.writing.Lock()
