@@ -35,7 +35,7 @@ func (j *job) items() (n uint64) {
 }
 
 // share translates a number of a batch's items into items of the job. They differ where
-// Log.Add was told another number than the batch has.
+// Log.Add got another number than the batch has.
 func (j *job) share(n uint64, items int) uint64 {
 	return uint64(lostItems(int64(j.items()), int64(n), int64(items)))
 }

@@ -233,7 +233,7 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// The ledger counts what Add was told, also of what is rejected and sent in parts.
+// The ledger counts what Add got, also of what is rejected and sent in parts.
 func TestItemsOfTheCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, dir := &backend{}, disk(t, vfs.NewMem(16<<20))

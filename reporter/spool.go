@@ -21,10 +21,8 @@ const (
 	// defaultSpoolBytes is an hour of a request of 1 MiB every 4 s.
 	defaultSpoolBytes = 1 << 30
 	// minSpoolRequests is how many full requests a spool has room for at least: the
-	// smaller of its journals, of a metricsShare, holds a few then.
+	// smallest of its journals holds a few then.
 	minSpoolRequests = 32
-	// metricsShare is the part of the bound that metrics have: an eighth.
-	metricsShare = 8
 	// spoolSegmentBytes is what is removed at once when a spool is full, and allocated
 	// at once.
 	spoolSegmentBytes = 16 << 20
@@ -35,8 +33,9 @@ const (
 	spoolFactor = 8
 )
 
-// spooledSignals are the signals that a reporter sends, each in a journal of its own.
-var spooledSignals = [...]otlp.Signal{otlp.Profiles, otlp.Metrics}
+// spoolShares are the signals that a reporter sends, each in a journal of its own, and how
+// many eighths of the bound it has.
+var spoolShares = map[otlp.Signal]int64{otlp.Profiles: 7, otlp.Metrics: 1}
 
 // spool is what waits on disk for the destination.
 //
@@ -59,7 +58,7 @@ type spoolPart struct {
 // send what is in it.
 func openSpool(c OTLPConfig, next map[otlp.Signal]pipeline.Consumer) (_ *spool, err error) {
 	s := &spool{parts: map[otlp.Signal]*spoolPart{}}
-	for _, signal := range spooledSignals {
+	for signal := range spoolShares {
 		p, err := s.open(c, signal, next[signal])
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("open the spool %s: %w", c.SpoolDir, err), s.close())
@@ -77,10 +76,7 @@ func openSpool(c OTLPConfig, next map[otlp.Signal]pipeline.Consumer) (_ *spool, 
 }
 
 func (s *spool) open(c OTLPConfig, signal otlp.Signal, next pipeline.Consumer) (*spoolPart, error) {
-	bound := c.SpoolBytes / metricsShare
-	if signal == otlp.Profiles {
-		bound = c.SpoolBytes - bound
-	}
+	bound := c.SpoolBytes / 8 * spoolShares[signal]
 	j, err := journal.Open(filepath.Join(c.SpoolDir, signal.String()), journal.Options{
 		MaxBytes: bound, SegmentBytes: min(spoolSegmentBytes, bound/8), WhenFull: journal.DropOldest, Logger: c.Logger,
 	})
@@ -116,8 +112,8 @@ func (s *spool) shutdown(ctx context.Context, log *slog.Logger) error {
 		})
 	}
 	all.Wait()
-	for _, signal := range spooledSignals {
-		if held := s.parts[signal].destination.Ledger(); held.Held > 0 {
+	for signal, p := range s.parts {
+		if held := p.destination.Ledger(); held.Held > 0 {
 			log.Info("requests stay in the spool; the next process sends them", slog.String("signal", signal.String()),
 				slog.Uint64("items", held.Held), slog.Uint64("requests", held.HeldRequests), slog.Uint64("bytes", held.HeldBytes))
 		}
@@ -183,7 +179,7 @@ type account struct {
 }
 
 // account returns that of a signal. What is held is what was added and has not ended, so
-// that a request on its way from the queue to the spool counts once.
+// that a request that goes from the queue to the spool counts once.
 func (r *OTLPReporter) account(signal otlp.Signal) account {
 	s := r.spool.Load()
 	if s == nil {
@@ -219,5 +215,5 @@ func (r *OTLPReporter) spoolMemory() int64 {
 	if r.cfg.SpoolDir == "" {
 		return 0
 	}
-	return int64(len(spooledSignals)) * spoolFactor * int64(r.cfg.MaxRequestBytes)
+	return int64(len(spoolShares)) * spoolFactor * int64(r.cfg.MaxRequestBytes)
 }

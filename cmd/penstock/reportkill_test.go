@@ -28,12 +28,14 @@ type counting struct {
 	step   int64
 	served atomic.Int64 // contentions
 	frozen atomic.Bool  // they do not grow any more
+	asked  atomic.Int64 // fetches
 }
 
 func newCounting(t *testing.T, step int64) *counting {
 	c := &counting{step: step}
 	served := http.NewServeMux()
 	served.HandleFunc("/debug/pprof/mutex", func(w http.ResponseWriter, _ *http.Request) {
+		c.asked.Add(1)
 		n := c.served.Load()
 		if !c.frozen.Load() {
 			n = c.served.Add(step)
@@ -86,64 +88,102 @@ func arrivedContentions(t *testing.T, b *testkit.Backend) (sum int64, files map[
 	return sum, files
 }
 
-// penstock report with a spool loses nothing when it is killed again and again, while the
-// server is down and while it is not. What arrives twice was in flight at a kill.
-func TestReportIsKilled(t *testing.T) {
+// pulling is a configuration that profiles a target, with everything on disk.
+const pulling = `
+extensions: {file_storage: {directory: "%[1]s", create_directory: true}}
+receivers: {pprof: {targets: ["%[2]s"], files: ["%[3]s"], profiles: [mutex], collection_interval: 1s, storage: file_storage}}
+exporters:
+  otlp:
+    endpoint: "%[4]s"
+    tls: {insecure: true}
+    retry_on_failure: {initial_interval: 20ms, max_interval: 200ms}
+    sending_queue: {storage: file_storage}
+service:
+  extensions: [file_storage]
+  telemetry: {metrics: {level: none}}
+  pipelines: {profiles: {receivers: [pprof], exporters: [otlp]}}
+`
+
+// penstock report with a spool, and the pprof receiver with a storage and a queue on disk,
+// lose nothing when they are killed again and again, while the server is down and while it
+// is not. What arrives twice was in flight at a kill.
+func TestProfilesAreKeptOverKills(t *testing.T) {
 	t.Parallel()
+	for name, test := range map[string]struct {
+		state   string // where the state of the first fetch is
+		command func(dir, target, files, to string) *exec.Cmd
+	}{
+		"report": {"fetched", func(dir, target, files, to string) *exec.Cmd {
+			return exec.Command("penstock", "report", "--to", to, "--profiles", "mutex", "--interval", "1s", "--spool-dir", dir, target, files)
+		}},
+		"receiver": {"penstock/receivers/pprof", func(dir, target, files, to string) *exec.Cmd {
+			return exec.Command("penstock", "--config", "yaml:"+fmt.Sprintf(pulling, dir, target, files, to))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			killWhileProfiling(t, test.state, test.command)
+		})
+	}
+}
+
+func killWhileProfiling(t *testing.T, state string, command func(dir, target, files, to string) *exec.Cmd) {
 	const step, kills = 1000, 4
 	target, dir := newCounting(t, step), t.TempDir()
 	b := testkit.NewBackend(t, testkit.BackendConfig{})
 	b.Stop()
 	begin := func() *child {
-		return runChild(t, exec.Command("penstock", "report", "--to", b.GRPCEndpoint(), "--profiles", "mutex", "--interval", "1s",
-			"--spool-dir", filepath.Join(dir, "spool"), target.server.URL, filepath.Join(dir, "*.pprof")))
+		return runChild(t, command(filepath.Join(dir, "kept"), target.server.URL, filepath.Join(dir, "*.pprof"), b.GRPCEndpoint()))
 	}
-	// The state after the first fetch is where counting begins.
 	c := begin()
-	awaitFile(t, filepath.Join(dir, "spool", "fetched", "*.state"))
+	eventually(t, "a state", func() bool { // from which counting begins
+		found, _ := filepath.Glob(filepath.Join(dir, "kept", state, "*.state"))
+		return len(found) > 0
+	})
 	first := target.served.Load()
 	for life := range kills {
 		if life == 2 {
 			b.Start(t)
 		}
 		writeProfile(t, filepath.Join(dir, fmt.Sprint(life, ".pprof")), fmt.Sprintf("file%d.", life))
-		c.await(t, " fetch")
-		c.await(t, " fetch")
+		was := target.served.Load()
+		eventually(t, "two fetches", func() bool { return target.served.Load() >= was+2*step })
 		if err := c.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		c.exit(t)
 		c = begin()
 	}
-	c.await(t, " fetch")
 	target.frozen.Store(true)
-	c.await(t, " fetch")
-	c.await(t, " fetch")
+	asked := target.asked.Load()
+	eventually(t, "the last process fetches", func() bool { return target.asked.Load() > asked })
+	want := target.served.Load() - first
+	eventually(t, "everything arrives", func() bool {
+		sum, files := arrivedContentions(t, b)
+		return sum >= want && len(files) == kills
+	})
 	c.signal(t, syscall.SIGTERM)
 	if code := c.exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	sum, files := arrivedContentions(t, b)
-	if want, most := target.served.Load()-first, target.served.Load()-first+2*kills*step; sum < want || sum > most {
-		t.Errorf("%d contentions arrived, want %d to %d", sum, want, most)
+	if sum > want+2*kills*step {
+		t.Errorf("%d contentions arrived, want %d, and at most %d again", sum, want, 2*kills*step)
 	}
-	for life := range kills {
-		if n := files[fmt.Sprintf("file%d.", life)]; n < 1 || n > 1+kills {
-			t.Errorf("file %d came %d times", life, n)
+	for file, n := range files {
+		if n > 1+kills {
+			t.Errorf("%s came %d times", file, n)
 		}
 	}
 }
 
-// awaitFile waits until a file matches.
-func awaitFile(t *testing.T, pattern string) {
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second) // only a test that fails waits so long
-	for {
-		if found, err := filepath.Glob(pattern); err != nil || len(found) > 0 {
-			return
-		}
+	for !is() {
 		if time.Now().After(deadline) {
-			t.Fatalf("no file %s", pattern)
+			t.Fatal("not in time: " + what)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

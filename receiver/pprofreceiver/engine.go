@@ -41,7 +41,7 @@ type Engine struct {
 	targets []*target
 	files   *fileReader // nil: none
 	flush   func()      // makes the sink hand on what it has; nil: it does so at its own time
-	keeper  *keeper     // nil: nothing is kept over the end of the process
+	state   *stateStore // nil: nothing is kept over the end of the process
 	clients []*http.Client
 
 	places  chan struct{} // one element for each answer being read
@@ -262,7 +262,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 		defer context.AfterFunc(ctx, e.giveUp)()
 		e.cancel(errStopped)
 		e.running.Wait() // a parser ends by itself; all else ends by the contexts
-		e.keeper.stop()
+		e.state.stop()
 		e.baselines.Close()
 		for _, c := range e.clients {
 			c.CloseIdleConnections()

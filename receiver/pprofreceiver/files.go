@@ -107,12 +107,12 @@ const keepFilesEvery = 100
 // keep keeps which files were read: those of now, and in the middle of a round those of
 // the round before.
 func (f *fileReader) keep(now map[string]fileVersion, read int) {
-	if f.engine.keeper == nil || read == 0 {
+	if f.engine.state == nil || read == 0 {
 		return
 	}
 	seen := maps.Clone(f.seen)
 	maps.Copy(seen, now)
-	f.engine.keeper.keep(filesKey, &savedFiles{seen})
+	f.engine.state.keep(filesKey, &savedFiles{seen})
 }
 
 // matches returns the files of all patterns, sorted, each once.

@@ -23,7 +23,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/vfs"
 )
 
-// A keeper keeps on disk from where the next process goes on: the baselines of cumulative
+// A stateStore keeps on disk from where the next process goes on: the baselines of cumulative
 // profiles, and which files were read.
 //
 //	state ─► sink has handed on all that came before it ─► file
@@ -32,7 +32,7 @@ import (
 //
 // There is a file for each job, and one for the files that were read: a line, a gob, and
 // CRC32C of both.
-type keeper struct {
+type stateStore struct {
 	dir    string
 	sink   DurableSink
 	log    *slog.Logger
@@ -81,7 +81,7 @@ func (e *Engine) KeepState(dir string) error {
 	if !ok {
 		return fmt.Errorf("keep the state in %s: the sink %T is not durable", dir, e.sink)
 	}
-	k := &keeper{dir: dir, sink: sink, log: e.set.Logger, states: map[string]*keptState{}}
+	k := &stateStore{dir: dir, sink: sink, log: e.set.Logger, states: map[string]*keptState{}}
 	if err := k.open(); err != nil {
 		return fmt.Errorf("keep the state in %s: %w", dir, err)
 	}
@@ -97,11 +97,11 @@ func (e *Engine) KeepState(dir string) error {
 			e.files.seen = s.Seen
 		}
 	}
-	e.keeper, e.flush = k, sink.Flush
+	e.state, e.flush = k, sink.Flush
 	return nil
 }
 
-func (k *keeper) open() error {
+func (k *stateStore) open() error {
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		return err
 	}
@@ -121,11 +121,11 @@ func (k *keeper) open() error {
 // ends what KeepState began. handed says that the sink has handed on everything. It is
 // called after Shutdown.
 func (e *Engine) SaveState(handed bool) error {
-	k := e.keeper
+	k := e.state
 	if k == nil {
 		return nil
 	}
-	e.keeper = nil
+	e.state = nil
 	k.cancel()
 	var err error
 	for _, s := range k.states {
@@ -143,7 +143,7 @@ func (e *Engine) SaveState(handed bool) error {
 }
 
 // stop ends the waits for the sink. k may be nil.
-func (k *keeper) stop() {
+func (k *stateStore) stop() {
 	if k != nil {
 		k.cancel()
 		k.saving.Wait()
@@ -152,7 +152,7 @@ func (k *keeper) stop() {
 
 // keep saves a state, a pointer that is not changed any more, once the sink has handed on
 // what it has now. k may be nil.
-func (k *keeper) keep(key string, state any) {
+func (k *stateStore) keep(key string, state any) {
 	if k == nil {
 		return
 	}
@@ -171,13 +171,13 @@ func (k *keeper) keep(key string, state any) {
 }
 
 // path is the file of a key, which may have secrets.
-func (k *keeper) path(key string) string {
+func (k *stateStore) path(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return filepath.Join(k.dir, hex.EncodeToString(sum[:16])+stateSuffix)
 }
 
 // save saves the states of a file, the last one at least.
-func (k *keeper) save(s *keptState) {
+func (k *stateStore) save(s *keptState) {
 	for {
 		k.mu.Lock()
 		state := s.next
@@ -203,7 +203,7 @@ func (k *keeper) save(s *keptState) {
 	}
 }
 
-func (k *keeper) failed(what string, err error) {
+func (k *stateStore) failed(what string, err error) {
 	if n, ok := k.failures.Allow(stateErrors); ok {
 		k.log.Error(what+" (logged at most once in "+stateErrors.String()+")", slog.String("folder", k.dir), slog.Any("error", err), slog.Int64("times", n))
 	}
@@ -239,7 +239,7 @@ func writeState(path string, state any) (err error) {
 
 // load reads a state, and reports whether there is one. One that is damaged is logged, and
 // is none.
-func (k *keeper) load(key string, state any) bool {
+func (k *stateStore) load(key string, state any) bool {
 	data, err := os.ReadFile(k.path(key))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false
@@ -299,18 +299,18 @@ func (j *jobState) key() string {
 
 // keepJob saves what a job remembers.
 func (e *Engine) keepJob(j *jobState) {
-	if e.keeper == nil {
+	if e.state == nil {
 		return
 	}
 	s := &savedJob{}
 	for _, b := range j.known() {
 		s.Baselines = append(s.Baselines, savedBaseline{b.when, b.asked, b.process, b.columns, b.locations, b.unused, b.stacks, b.highest, b.bytes, b.idle})
 	}
-	e.keeper.keep(j.key(), s)
+	e.state.keep(j.key(), s)
 }
 
 // restore makes a job remember what it did in the process before.
-func (e *Engine) restore(k *keeper, j *jobState) {
+func (e *Engine) restore(k *stateStore, j *jobState) {
 	var s savedJob
 	if !k.load(j.key(), &s) {
 		return

@@ -9,14 +9,17 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/pprof/profile"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/internal/vfs"
+	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// durable is a recorder that says whether it has handed on what it has.
+// durable is a recorder that reports when it has handed on what it has.
 type durable struct {
 	*recorder
 	mu   sync.Mutex
@@ -263,6 +266,38 @@ func FuzzState(f *testing.F) {
 		}
 		for i := range job.Baselines {
 			job.Baselines[i].valid()
+		}
+	})
+}
+
+// The receiver hands on what it has fetched at once, and does not hold it for the interval
+// of its reporter: the end of the process would lose it.
+func TestReceiverHandsOnAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	var b bytes.Buffer
+	if err := makeProfile(lockTypes, time.Now(), program, 0, simple("f", 1, 1)).Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a.pprof"), b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		sink, cfg := &testkit.Sink{}, DefaultConfig()
+		cfg.Files = []string{filepath.Join(dir, "*.pprof")}
+		r, err := New(cfg, settings())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(r.Register(otlp.Profiles, sink), r.Start(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // of the bubble: less than the reporter's interval
+		synctest.Wait()
+		if n := len(sink.Requests(otlp.Profiles)); n != 1 {
+			t.Errorf("%d requests came", n)
+		}
+		if err := r.Shutdown(t.Context()); err != nil {
+			t.Error(err)
 		}
 	})
 }
