@@ -3,6 +3,7 @@ package reporter
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -27,6 +28,8 @@ import (
 )
 
 var spoolDirs atomic.Int64
+
+var spoolSeeds = flag.Int("seeds", 10, "lives of TestSpoolCrashes, for each mode of forgetting")
 
 // diskBytes is a disk on which the reserve of the journal is free.
 const diskBytes = journal.DefaultReserveBytes + 64<<20
@@ -153,6 +156,7 @@ func TestSpoolOverRestart(t *testing.T) {
 	cfg.Endpoint, cfg.Insecure, cfg.StopTimeout = b.GRPCEndpoint(), true, 20*time.Millisecond
 	cfg.MetricDefinitions = map[uint32]MetricDefinition{1: {Name: "a"}}
 	cfg.Resource = libpf.NewAttributes(libpf.StringAttr("life", "first"))
+	cfg.ReportInterval = time.Hour // nothing is added after Sync
 	first := newOTLPRig(t, cfg)
 	if err := first.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -180,7 +184,7 @@ func TestSpoolOverRestart(t *testing.T) {
 	}
 
 	cfg.Resource = libpf.NewAttributes(libpf.StringAttr("life", "second"))
-	cfg.StopTimeout = 20 * time.Second
+	cfg.StopTimeout, cfg.ReportInterval = 20*time.Second, quickOTLP.ReportInterval
 	second := newOTLPRig(t, cfg)
 	second.toBackend(b, nil)
 	if err := second.Start(t.Context()); err != nil {
@@ -261,7 +265,7 @@ func (l *life) set(f func()) {
 // killed there, loses nothing that was in the spool. What a kill repeats is one request.
 func TestSpoolCrashes(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(40) {
+	for seed := range uint64(*spoolSeeds) {
 		for mode := range vfs.Modes {
 			t.Run(fmt.Sprint(mode, " ", seed), func(t *testing.T) {
 				t.Parallel()
@@ -279,7 +283,8 @@ func spoolCrash(t *testing.T, mode vfs.Mode, rng *rand.Rand) {
 	for lives := range 3 {
 		dir, unmount := mountSpool(t, disk)
 		cfg := spooling(dir)
-		cfg.Consumer, cfg.StopTimeout, cfg.ReportInterval = to, time.Second, time.Hour
+		cfg.Consumer, cfg.ReportInterval = to, time.Hour
+		cfg.SpoolBytes = minSpoolRequests * minBytes // small segments, of which there are several
 		last := lives == 2
 		to.set(func() { to.dead, to.down = false, !last && rng.IntN(3) == 0 })
 		image, crashed := disk, make(chan struct{})
