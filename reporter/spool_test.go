@@ -148,6 +148,15 @@ func TestSpoolConservation(t *testing.T) {
 // reporter sends it as it was, before what is reported to it.
 func TestSpoolOverRestart(t *testing.T) {
 	t.Parallel()
+	for _, references := range []bool{false, true} {
+		t.Run(fmt.Sprint("string references ", references), func(t *testing.T) {
+			t.Parallel()
+			spoolOverRestart(t, references)
+		})
+	}
+}
+
+func spoolOverRestart(t *testing.T, references bool) {
 	b := testkit.NewBackend(t, testkit.BackendConfig{})
 	b.Stop()
 	dir, unmount := mountSpool(t, vfs.NewMem(diskBytes))
@@ -156,6 +165,7 @@ func TestSpoolOverRestart(t *testing.T) {
 	cfg.Endpoint, cfg.Insecure, cfg.StopTimeout = b.GRPCEndpoint(), true, 20*time.Millisecond
 	cfg.MetricDefinitions = map[uint32]MetricDefinition{1: {Name: "a"}}
 	cfg.Resource = libpf.NewAttributes(libpf.StringAttr("life", "first"))
+	cfg.StringReferences = references
 	cfg.ReportInterval = time.Hour // nothing is added after Sync
 	first := newOTLPRig(t, cfg)
 	if err := first.Start(t.Context()); err != nil {
