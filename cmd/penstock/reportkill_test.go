@@ -23,7 +23,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-var profileKills = flag.Int("kills", 4, "kills of TestProfilesAreKeptOverKills")
+var profileKills = flag.Int("kills", 4, "lives of TestProfilesAreKeptOverKills")
 
 // counting is a target whose contentions grow by step with each fetch.
 type counting struct {
@@ -108,8 +108,8 @@ service:
 `
 
 // penstock report with a spool, and the pprof receiver with a storage and a queue on disk,
-// lose nothing when they are killed again and again, while the server is down and while it
-// is not. What arrives twice was in flight at a kill.
+// lose nothing when they are killed again and again, and stopped now and then, while the
+// server is down and while it is not. What arrives twice was in flight at a kill.
 func TestProfilesAreKeptOverKills(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -117,7 +117,7 @@ func TestProfilesAreKeptOverKills(t *testing.T) {
 		command func(dir, target, files, to string) *exec.Cmd
 	}{
 		"report": {"fetched", func(dir, target, files, to string) *exec.Cmd {
-			return exec.Command("penstock", "report", "--to", to, "--profiles", "mutex", "--interval", "1s", "--spool-dir", dir, target, files)
+			return exec.Command("penstock", "report", "--to", to, "--profiles", "mutex", "--interval", "1s", "--stop-within", "1s", "--spool-dir", dir, target, files)
 		}},
 		"receiver": {"penstock/receivers/pprof", func(dir, target, files, to string) *exec.Cmd {
 			return exec.Command("penstock", "--config", "yaml:"+fmt.Sprintf(pulling, dir, target, files, to))
@@ -152,10 +152,15 @@ func killWhileProfiling(t *testing.T, state string, command func(dir, target, fi
 		writeProfile(t, filepath.Join(dir, fmt.Sprint(life, ".pprof")), fmt.Sprintf("file%d.", life))
 		was := target.served.Load()
 		eventually(t, "two fetches", func() bool { return target.served.Load() >= was+2*step })
-		if err := c.cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
+		if orderly := life%4 == 1; orderly {
+			c.signal(t, syscall.SIGTERM)
+			if code := c.exit(t); code != 0 {
+				t.Errorf("life %d: exit code %d", life, code)
+			}
+		} else {
+			c.signal(t, syscall.SIGKILL)
+			c.exit(t)
 		}
-		c.exit(t)
 		c = begin()
 	}
 	target.frozen.Store(true)
@@ -181,7 +186,7 @@ func killWhileProfiling(t *testing.T, state string, command func(dir, target, fi
 			t.Errorf("%s came %d times", file, n)
 		}
 	}
-	t.Logf("%d kills: of %d contentions %d came again, of %d files %d", kills, want, sum-want, kills, again)
+	t.Logf("%d lives: of %d contentions %d came again, of %d files %d", kills, want, sum-want, kills, again)
 }
 
 // eventually waits until something is so.
