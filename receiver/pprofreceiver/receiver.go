@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 	"github.com/google/pprof/profile"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -130,7 +130,7 @@ func (r *Receiver) keepState(e *Engine) error {
 	if !ok {
 		return fmt.Errorf("storage: the extension %q is not a storage", r.cfg.Storage)
 	}
-	return e.KeepState(filepath.Join(storage.Directory(), "penstock", "receivers", url.PathEscape(r.set.ID)))
+	return e.KeepState(filepath.Join(control.Receivers(storage.Directory()), control.FileName(r.set.ID)))
 }
 
 // admitTo charges what a reporter holds to an account: before it gets a profile, so
