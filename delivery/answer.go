@@ -58,7 +58,7 @@ func (d *Destination) settle(j *job, b *pipeline.Batch, err error) {
 		d.delivered(j, 0, nil)
 	case e.Kind == pipeline.Partial:
 		d.logAnswer(e)
-		d.delivered(j, uint64(max(e.Rejected, 0)), e)
+		d.delivered(j, j.share(uint64(max(e.Rejected, 0)), b.Items()), e)
 	case d.ctx.Err() != nil: // Shutdown has cut it off: the next process sends it in the same way
 	case e.Kind != pipeline.Permanent:
 		d.retry(j, e)
@@ -91,10 +91,8 @@ func (d *Destination) delivered(j *job, rejected uint64, e *pipeline.Error) {
 	rejected = min(rejected, items)
 	d.cfg.Observer.Outcome(d.ctx, d.cfg.Signal, int(items), int(rejected), e)
 	d.mu.Lock()
-	d.tally.delivered += items - rejected
-	d.tally.rejected += rejected
 	d.answered()
-	d.acknowledge(j)
+	d.acknowledge(j, tally{delivered: items - rejected, rejected: rejected})
 }
 
 // answered notes that the destination takes requests. The mutex is held.
@@ -104,12 +102,15 @@ func (d *Destination) answered() {
 	d.outage.over(d.cfg.Logger, int64(len(d.jobs)))
 }
 
-// acknowledge ends a job and keeps the counts. The mutex is held, and released.
-func (d *Destination) acknowledge(j *job) {
+// acknowledge ends a job whose items have become of what the tally says, and keeps the
+// counts. The mutex is held, and released.
+func (d *Destination) acknowledge(j *job, of tally) {
 	delete(d.jobs, j)
-	state := d.state()
 	// Under the mutex, so that a later state is not written before.
-	err := d.cursor.Settle(state, j.entries...)
+	err := d.cursor.SettleHeld(func(held journal.Held) []byte {
+		d.tally = d.tally.plus(of.atMost(held.Units))
+		return d.state()
+	}, j.entries...)
 	close(d.room)
 	d.room = make(chan struct{})
 	d.mu.Unlock()
@@ -200,17 +201,15 @@ func (d *Destination) bury(j *job, e *pipeline.Error) {
 	}
 	d.logDead(items, e)
 	d.mu.Lock()
-	d.countDead(items)
-	d.acknowledge(j)
+	d.acknowledge(j, d.deadTally(items))
 }
 
-// countDead counts items that are not sent any more. The mutex is held.
-func (d *Destination) countDead(items uint64) {
+// deadTally counts items that are not sent any more.
+func (d *Destination) deadTally(items uint64) tally {
 	if d.cfg.DeadLetters == nil {
-		d.tally.rejected += items
-	} else {
-		d.tally.dead += items
+		return tally{rejected: items}
 	}
+	return tally{dead: items}
 }
 
 // keepDead hands a record to DeadLetters.
@@ -241,7 +240,7 @@ func isLost(err error) bool {
 // end is acknowledge for a job of which nothing is left to be sent.
 func (d *Destination) end(j *job) {
 	d.mu.Lock()
-	d.acknowledge(j)
+	d.acknowledge(j, tally{})
 }
 
 // logAnswer logs what the destination says of a request that it took.

@@ -302,8 +302,8 @@ func (d *Destination) Start() {
 // ctx ends, and cuts that off then. What was not delivered stays in the journal. When it
 // returns nothing is being sent. It may be called several times.
 func (d *Destination) Shutdown(ctx context.Context) error {
-	if d.cfg.Drain {
-		d.drain(ctx)
+	if d.cfg.Drain && d.isRunning() {
+		d.Drain(ctx)
 	}
 	err := d.shutdown(ctx)
 	if held := d.cursor.Held(); d.cfg.Drain && held.Records > 0 {
@@ -314,28 +314,10 @@ func (d *Destination) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// drain waits until everything was sent, or ctx ends.
-func (d *Destination) drain(ctx context.Context) {
+func (d *Destination) isRunning() bool {
 	d.mu.Lock()
-	running := d.started && !d.stopping
-	d.draining = true
-	d.pace.shorten()
-	d.mu.Unlock()
-	d.signal()
-	for running && d.stopped.Err() == nil {
-		d.mu.Lock()
-		room := d.room
-		d.mu.Unlock()
-		if d.cursor.Held().Records == 0 {
-			return
-		}
-		select {
-		case <-room:
-		case <-d.stopped.Done():
-		case <-ctx.Done():
-			return
-		}
-	}
+	defer d.mu.Unlock()
+	return d.started && !d.stopping
 }
 
 func (d *Destination) shutdown(ctx context.Context) error {

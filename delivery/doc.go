@@ -10,7 +10,7 @@
 //
 // Every item that was added is at each moment in exactly one place:
 //
-//	Added == Delivered + Held + sum(Dropped)
+//	Added == Delivered + Spooled + Held + sum(Dropped)
 //
 // Waits between attempts are random around a mean that doubles with each failure. A
 // destination that asks for a longer wait gets it. Shutdown sends what is held, with
@@ -19,6 +19,9 @@
 // The queue does not depend on its callers. Stats count what the caller calls an
 // item: spans for an exporter, events for the reporter, which adds many of them up in
 // one sample.
+//
+// With Config.Spool each request goes there first, such as into a Log, and is sent from
+// the Queue only while that fails.
 //
 // A request that failed may have arrived all the same, and is then sent a second
 // time: OTLP is delivered at least once.

@@ -37,6 +37,12 @@ func (j *job) items() (n uint64) {
 	return n
 }
 
+// share translates a number of a batch's items into items of the job. They differ where
+// Log.Add got another number than the batch has.
+func (j *job) share(n uint64, items int) uint64 {
+	return uint64(lostItems(int64(j.items()), int64(n), int64(items)))
+}
+
 // halves splits the job.
 func (j *job) halves() (a, b *job) {
 	half := len(j.entries) / 2

@@ -32,6 +32,19 @@ type tally struct {
 	delivered, rejected, dead uint64
 }
 
+func (t tally) plus(o tally) tally {
+	return tally{t.start, t.delivered + o.delivered, t.rejected + o.rejected, t.dead + o.dead}
+}
+
+// atMost leaves out of the tally of a job what the journal has dropped, and counted,
+// while it was being sent.
+func (t tally) atMost(items uint64) tally {
+	t.delivered = min(t.delivered, items)
+	t.rejected = min(t.rejected, items-t.delivered)
+	t.dead = min(t.dead, items-t.delivered-t.rejected)
+	return t
+}
+
 // span is a range of sequences of which those with a tag are, or were, sent as one
 // request, or if divided one sequence that is sent in parts.
 type span struct {

@@ -45,6 +45,13 @@ func (l *Log) Capabilities() pipeline.Capabilities { return pipeline.Capabilitie
 // reached its own bound, or the journal its, the error is Overloaded, and the batch is
 // kept for no destination.
 func (l *Log) Consume(ctx context.Context, b *pipeline.Batch) error {
+	return l.Add(ctx, Request{Batch: b, Items: int64(b.Items())})
+}
+
+// Add is Consume for a batch whose items the ledger counts as r.Items. The batch stays
+// the caller's.
+func (l *Log) Add(ctx context.Context, r Request) error {
+	b := r.Batch
 	if err := l.admit(ctx, b); err != nil {
 		return err
 	}
@@ -53,7 +60,7 @@ func (l *Log) Consume(ctx context.Context, b *pipeline.Batch) error {
 		return pipeline.Permanently(err)
 	}
 	defer k.Release()
-	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{k.header, b.Bytes()}, Units: uint32(b.Items()), Tag: l.keep.Tag(b.Client()), Source: k})
+	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{k.header, b.Bytes()}, Units: uint32(r.Items), Tag: l.keep.Tag(b.Client()), Source: k})
 	return refusal(err)
 }
 

@@ -87,7 +87,7 @@ func (d *Destination) sendParts(j *job, b *pipeline.Batch) {
 		}
 		switch next {
 		case proceed:
-			d.endParts(j)
+			d.endParts(j, b.Items())
 			return
 		case putOff:
 			return
@@ -166,16 +166,14 @@ func (d *Destination) buryPart(j *job, b *pipeline.Batch, p otlp.Portion, e *pip
 	return proceed
 }
 
-// endParts acknowledges a record whose parts are all settled.
-func (d *Destination) endParts(j *job) {
+// endParts acknowledges a record, a batch of so many items, whose parts are all settled.
+func (d *Destination) endParts(j *job, batch int) {
 	items := j.items()
-	rejected := min(j.parts.rejected, items)
-	dead := min(j.parts.dead, items-rejected)
+	rejected := j.share(j.parts.rejected, batch)
+	dead := min(j.share(j.parts.dead, batch), items-rejected)
 	d.mu.Lock()
-	d.tally.rejected += rejected
-	d.countDead(dead)
-	d.tally.delivered += items - rejected - dead
-	d.acknowledge(j)
+	of := d.deadTally(dead)
+	d.acknowledge(j, of.plus(tally{delivered: items - rejected - dead, rejected: rejected}))
 }
 
 // smallerSize is the size of the next try after a request of n bytes was too large.

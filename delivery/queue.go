@@ -33,6 +33,12 @@ type Config struct {
 	// a warning of a destination that took everything. Next is called by one
 	// goroutine, and returns soon after its context has ended.
 	Next pipeline.Consumer
+	// Spool keeps a request elsewhere instead of sending it: after nil the Queue is done
+	// with it. After an error the request is sent to Next, and Spool is called again a
+	// second later at the earliest. r.Batch is borrowed. The one goroutine calls it, at
+	// the end also after Shutdown's deadline, so it does not wait for long. nil: there is
+	// none.
+	Spool func(ctx context.Context, r Request) error
 	// MaxPendingBytes bounds all unsent bytes, those being sent included.
 	// Default 64 MiB.
 	MaxPendingBytes int
@@ -74,14 +80,13 @@ type Queue struct {
 	wake   chan struct{} // something was added, or Shutdown was called
 	joined chan struct{} // closed when nothing is or will be sent
 
-	abandoned int64 // items that Shutdown dropped; read after joined is closed
-
 	// Used by the goroutine alone.
 	pace     pace
 	draining bool // waits are short
 	outage   outage
 	lastErr  error
 	warnings lograte.Limiter
+	spool    spoolState
 
 	mu                      sync.Mutex
 	started, stopping       bool
@@ -90,6 +95,8 @@ type Queue struct {
 	rest                    []*Request // oldest first
 	heldBytes, heldRequests int
 	less                    chan struct{} // closed when heldBytes shrinks; nil: nobody waits
+	abandoned               int64         // items that Shutdown dropped
+	entered, gone           int64         // requests; they leave in the order in which they came
 	signals                 [otlp.Profiles + 1]signalState
 }
 
@@ -151,6 +158,7 @@ func (q *Queue) put(r *Request) (dropped bool) {
 	if fits {
 		q.rest = append(q.rest, r)
 	} else {
+		q.entered, q.gone = q.entered-1, q.gone-1 // it is not in the order
 		q.drop(r, PendingFull, fmt.Errorf("a request of %d bytes does not fit into the %d bytes for pending ones", r.size(), q.cfg.MaxPendingBytes))
 	}
 	return !fits || len(out) > 0
@@ -160,9 +168,6 @@ func (q *Queue) put(r *Request) (dropped bool) {
 // are the requests that have to leave memory for it, oldest first: fresh data is worth
 // more than old. The request being sent stays, so r fits only beside it; for an r that
 // does not fit in any case nothing else goes.
-//
-// Everything that memory has no room for comes out of here, so this is where a
-// journal on disk would take it over.
 func (q *Queue) overflow(r *Request) (out []*Request, fits bool) {
 	room := q.cfg.MaxPendingBytes
 	if q.sending {
@@ -217,6 +222,35 @@ func (q *Queue) AtMost(bytes int64) (is bool, less <-chan struct{}) {
 	return false, q.less
 }
 
+// Settled waits until all requests that are held now have left: delivered, taken by
+// Config.Spool, or dropped for another reason than the end. The error is that of ctx, or
+// says that the Queue has dropped what was left at its end.
+func (q *Queue) Settled(ctx context.Context) error {
+	q.mu.Lock()
+	until := q.entered
+	q.mu.Unlock()
+	for {
+		q.mu.Lock()
+		gone, abandoned := q.gone, q.abandoned
+		if q.less == nil {
+			q.less = make(chan struct{})
+		}
+		less := q.less
+		q.mu.Unlock()
+		switch {
+		case abandoned > 0:
+			return fmt.Errorf("wait for requests: %d items were abandoned", abandoned)
+		case gone >= until:
+			return nil
+		}
+		select {
+		case <-less:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %d requests: %w", until-gone, context.Cause(ctx))
+		}
+	}
+}
+
 // HeldBytes is what is held of all signals.
 func (q *Queue) HeldBytes() int64 {
 	q.mu.Lock()
@@ -255,12 +289,34 @@ func (q *Queue) Shutdown(ctx context.Context) error {
 func (q *Queue) run() {
 	defer close(q.joined)
 	for q.await() {
-		if r := q.take(); r != nil {
+		switch r := q.take(); {
+		case r == nil || q.spooled(r):
+		case q.pace.notBefore.After(time.Now()): // only Spool was due
+			q.giveBack()
+		default:
+			q.sent(r)
 			q.settle(r, q.send(r))
 			q.logDrops(false)
 		}
 	}
 	q.abandon()
+}
+
+// sent notes that r is sent now.
+func (q *Queue) sent(r *Request) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if r.tried {
+		q.signals[r.signal()].stats.Retries++
+	}
+	r.tried = true
+}
+
+// giveBack makes the request that was taken one that waits.
+func (q *Queue) giveBack() {
+	q.mu.Lock()
+	q.sending = false
+	q.mu.Unlock()
 }
 
 // send passes a request on.
@@ -288,6 +344,9 @@ func (q *Queue) await() bool {
 			q.pace.shorten()
 		}
 		wait := time.Until(q.pace.notBefore)
+		if q.cfg.Spool != nil {
+			wait = min(wait, time.Until(q.spool.again))
+		}
 		switch {
 		case empty && stopping:
 			return false
@@ -323,10 +382,6 @@ func (q *Queue) take() *Request {
 		return nil
 	}
 	q.head, q.sending = r, true
-	if r.tried {
-		q.signals[r.signal()].stats.Retries++
-	}
-	r.tried = true
 	return r
 }
 
@@ -401,8 +456,9 @@ func (q *Queue) logWarning(s otlp.Signal, e *pipeline.Error) {
 // errNeverStarted is the cause of drops if the queue was never started.
 var errNeverStarted = errors.New("the queue was not started")
 
-// abandon drops all that is held.
+// abandon drops all that is held and that Spool does not take.
 func (q *Queue) abandon() {
+	q.spoolRest()
 	q.mu.Lock()
 	cause := q.lastErr
 	if !q.started {

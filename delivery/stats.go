@@ -9,11 +9,12 @@ import (
 
 // Stats is what became of the items of one signal. At every moment
 //
-//	Added == Delivered + Held + sum(Dropped)
+//	Added == Delivered + Spooled + Held + sum(Dropped)
 type Stats struct {
-	// Added, Delivered, Held and Dropped are items. Held is what is not yet one of
-	// the other two, the request being sent included.
-	Added, Delivered, Held int64
+	// Added, Delivered, Spooled, Held and Dropped are items. Spooled is what Config.Spool
+	// has taken. Held is what is not yet one of the others, the request being sent
+	// included.
+	Added, Delivered, Spooled, Held int64
 	// Dropped is by reason. Rejected is an estimate where a request has another
 	// number of units than of items: a destination tells how many units it
 	// rejected, not which, and items are taken to be spread evenly over them, rounded
@@ -49,23 +50,16 @@ func (q *Queue) enter(r *Request) {
 	s.HeldRequests++
 	q.heldBytes += r.size()
 	q.heldRequests++
+	q.entered++
 }
 
 // leave counts r out: lost items as dropped for a reason, the others as delivered.
 // cause is logged with the drop; nil where the reason says it all. The batch is
 // released.
 func (q *Queue) leave(r *Request, lost int64, why Reason, cause error) {
+	q.unhold(r)
 	state := &q.signals[r.signal()]
 	s := &state.stats
-	s.Held -= r.Items
-	s.HeldBytes -= int64(r.size())
-	s.HeldRequests--
-	q.heldBytes -= r.size()
-	q.heldRequests--
-	if q.less != nil {
-		close(q.less)
-		q.less = nil
-	}
 	s.Delivered += r.Items - lost
 	s.Dropped[why] += lost
 	if lost > 0 {
@@ -73,6 +67,28 @@ func (q *Queue) leave(r *Request, lost int64, why Reason, cause error) {
 	}
 	q.cfg.Observer.Outcome(q.ctx, r.signal(), int(r.Items), int(lost), pipeline.Classify(cause))
 	r.Batch.Release()
+}
+
+// move counts r out as taken by Config.Spool. The batch is released.
+func (q *Queue) move(r *Request) {
+	q.unhold(r)
+	q.signals[r.signal()].stats.Spooled += r.Items
+	r.Batch.Release()
+}
+
+// unhold takes r out of what is held.
+func (q *Queue) unhold(r *Request) {
+	s := &q.signals[r.signal()].stats
+	s.Held -= r.Items
+	s.HeldBytes -= int64(r.size())
+	s.HeldRequests--
+	q.heldBytes -= r.size()
+	q.heldRequests--
+	q.gone++
+	if q.less != nil {
+		close(q.less)
+		q.less = nil
+	}
 }
 
 // drop counts r out with all of its items lost.

@@ -10,11 +10,26 @@ import (
 // Settle is SetState and Ack in one: after a restart either both have happened, or
 // neither has. It is as durable as Ack.
 func (c *Cursor) Settle(state []byte, entries ...Entry) error {
-	if len(state) > MaxCursorState {
-		return fmt.Errorf("set the state of cursor %q: it has %d bytes, expected at most %d", c.name, len(state), MaxCursorState)
-	}
+	return c.SettleHeld(func(Held) []byte { return state }, entries...)
+}
+
+// SettleHeld is Settle with a state that depends on how much of entries is still held:
+// what was dropped meanwhile is not. state is called with a lock of the journal held, and
+// does not use the journal.
+func (c *Cursor) SettleHeld(state func(held Held) []byte, entries ...Entry) error {
 	c.j.mu.Lock()
-	c.state = append([]byte(nil), state...)
+	var held Held
+	for _, e := range entries {
+		for _, s := range c.uncovered(recordSpan(e.Record)) {
+			held.add(s)
+		}
+	}
+	b := state(held)
+	if len(b) > MaxCursorState {
+		c.j.mu.Unlock()
+		return fmt.Errorf("set the state of cursor %q: it has %d bytes, expected at most %d", c.name, len(b), MaxCursorState)
+	}
+	c.state = append([]byte(nil), b...)
 	c.j.dirty()
 	c.acknowledge(entries)
 	return nil

@@ -42,6 +42,10 @@ type Config struct {
 	// no use for it.
 	MaxGRPCRetries uint32
 
+	// SpoolDir is OTLPConfig.SpoolDir for StartOTLP. Start, whose queues are in memory
+	// only, refuses it.
+	SpoolDir string
+
 	Times Times
 }
 

@@ -21,6 +21,9 @@
 // backend: no Report method blocks, and each kind of memory has its bound in
 // OTLPConfig.
 //
+// With OTLPConfig.SpoolDir requests are kept on disk until the backend has acknowledged
+// them, also over the end of the process. No Report method waits for the disk.
+//
 // Without a Consumer, an OTLPReporter reads the OTEL_* environment variables for what its
 // configuration does not have. ProfileSelf profiles the process that calls it.
 //

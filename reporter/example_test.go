@@ -2,13 +2,16 @@ package reporter_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 	"unique"
 
 	pprof "github.com/google/pprof/profile"
 
+	"github.com/penstock-telemetry/penstock/journal"
 	"github.com/penstock-telemetry/penstock/libpf"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -58,6 +61,42 @@ func ExampleOTLPReporter() {
 	// Output:
 	// a stack: times 3 values []
 	// reported 3, acknowledged 3, held 0, dropped 0
+}
+
+// With a spool, what cannot be sent is on disk, and the next process sends it.
+func ExampleOTLPConfig_spool() {
+	dir, err := os.MkdirTemp("", "spool") // a profiler has a folder of its own that stays
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	down := func(context.Context, *pipeline.Batch) error { return errors.New("the backend is down") }
+	for _, backend := range []pipeline.ConsumerFunc{down, printSamples} {
+		r, err := reporter.NewOTLP(reporter.OTLPConfig{Consumer: backend, SpoolDir: dir, StopTimeout: time.Second})
+		if err == nil {
+			err = r.Start(context.Background())
+		}
+		if errors.Is(err, journal.ErrLocked) {
+			fmt.Println("another process has the folder:", err)
+			return
+		} else if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if r.Stats().Samples.Restored == 0 {
+			if err := r.ReportTraceEvent(&samples.Trace{}, &samples.TraceEventMeta{Timestamp: time.Now().UnixNano(), Origin: samples.CPU(20)}); err != nil {
+				fmt.Println(err)
+			}
+		}
+		r.Stop()
+		s := r.Stats().Samples
+		fmt.Printf("reported %d, restored %d, acknowledged %d, held %d\n", s.Reported, s.Restored, s.Acknowledged, s.Held)
+	}
+	// Output:
+	// reported 1, restored 0, acknowledged 0, held 1
+	// a stack: times 1 values []
+	// reported 0, restored 1, acknowledged 1, held 0
 }
 
 // A whole profile in pprof's format is reported in one call.

@@ -125,6 +125,9 @@ func (c *Config) checkGRPC() error {
 	if c.Times == nil {
 		return errors.New("Config.Times: expected intervals, found nil")
 	}
+	if c.SpoolDir != "" {
+		return fmt.Errorf("Config.SpoolDir: expected none, found %q: the queues of a collection agent's reporter are in memory; StartOTLP has a spool", c.SpoolDir)
+	}
 	if c.MaxRPCMsgSize != 0 && c.MaxRPCMsgSize < leastMessageBytes {
 		return fmt.Errorf("Config.MaxRPCMsgSize: expected 0 or at least %d, found %d", leastMessageBytes, c.MaxRPCMsgSize)
 	}

@@ -121,6 +121,7 @@ func TestGRPCConfigErrors(t *testing.T) {
 		want   string
 	}{
 		"no times":       {func(c *Config) { c.Times = nil }, "Config.Times"},
+		"spool":          {func(c *Config) { c.SpoolDir = "/spool" }, `Config.SpoolDir: expected none, found "/spool"`},
 		"message size":   {func(c *Config) { c.MaxRPCMsgSize = 5 }, "Config.MaxRPCMsgSize: expected 0 or at least 1024, found 5"},
 		"interval":       {func(c *Config) { c.Times = testTimes{} }, "Config.Times.ReportInterval: expected more than 0, found 0s"},
 		"address":        {func(c *Config) { c.CollAgentAddr = "nohost" }, "Config.CollAgentAddr"},

@@ -31,7 +31,9 @@ type OTLPReporter struct {
 	host    hostFacts
 	points  points
 	queue   *delivery.Queue
-	sender  otlpclient.Sender // nil with a Consumer
+	next    map[otlp.Signal]pipeline.Consumer // of the spool
+	spool   atomic.Pointer[spool]             // nil until Start, or if there is none
+	sender  otlpclient.Sender                 // nil with a Consumer
 	traffic otlpclient.Traffic
 
 	flushNow  chan struct{}
@@ -52,6 +54,7 @@ type OTLPReporter struct {
 	tooLarge  int64
 
 	windowBytes atomic.Int64 // of the window that is being written
+	begun       atomic.Int64 // windows that are being or were written
 	windows     atomic.Int64 // that were written
 
 	invalid  atomic.Int64
@@ -79,7 +82,7 @@ func StartOTLP(mainCtx context.Context, c *Config) (Reporter, error) {
 		return nil, err
 	}
 	if err := r.Start(mainCtx); err != nil {
-		return nil, err
+		return nil, errors.Join(err, r.Shutdown(mainCtx))
 	}
 	r.watch(mainCtx)
 	return r, nil
@@ -115,40 +118,58 @@ func NewOTLP(cfg OTLPConfig) (*OTLPReporter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up the OTLP reporter: %w", err)
 	}
-	r.queue = delivery.New(delivery.Config{
+	queue := delivery.Config{
 		Next: next, MaxPendingBytes: cfg.MaxPendingBytes, Logger: cfg.Logger,
 		InitialBackoff: cfg.initialBackoff, MaxBackoff: cfg.maxBackoff,
-	})
+	}
+	if cfg.SpoolDir != "" {
+		queue.Spool = func(ctx context.Context, q delivery.Request) error { return r.spool.Load().add(ctx, q) }
+	}
+	r.queue = delivery.New(queue)
 	return r, nil
 }
 
 // destination returns what the queue sends to.
 func (r *OTLPReporter) destination() (pipeline.Consumer, error) {
-	if r.cfg.Consumer != nil {
-		return r.cfg.Consumer, nil
+	if to := r.cfg.Consumer; to != nil {
+		r.next = map[otlp.Signal]pipeline.Consumer{otlp.Profiles: to, otlp.Metrics: to}
+		return to, nil
 	}
 	sender, err := r.cfg.sender(&r.traffic)
 	if err != nil {
 		return nil, err
 	}
 	r.sender = sender
-	return delivery.ToSender(sender), nil
+	to := delivery.ToSender(sender)
+	r.next = map[otlp.Signal]pipeline.Consumer{otlp.Profiles: profilesToSamples{to}, otlp.Metrics: to}
+	return to, nil
 }
 
 var errReporterStopped = errors.New("the reporter is stopped")
 
-// Start begins to report. It does not wait for the destination. ctx is not kept.
+// Start begins to report. It does not wait for the destination. With a SpoolDir it opens
+// the spool, and sends what an earlier process has left there; the error is that of the
+// folder, journal.ErrLocked if another process has it. After an error Start may be called
+// again. ctx is not kept.
 func (r *OTLPReporter) Start(context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended {
 		return errReporterStopped
 	}
-	if !r.started {
-		r.started = true
-		r.queue.Start()
-		r.loop.Go(r.run)
+	if r.started {
+		return nil
 	}
+	if r.cfg.SpoolDir != "" {
+		s, err := openSpool(r.cfg, r.next)
+		if err != nil {
+			return fmt.Errorf("start the OTLP reporter: %w", err)
+		}
+		r.spool.Store(s)
+	}
+	r.started = true
+	r.queue.Start()
+	r.loop.Go(r.run)
 	return nil
 }
 
@@ -183,6 +204,20 @@ func (r *OTLPReporter) Flush() {
 	}
 }
 
+// Sync makes requests of everything collected so far, and waits until none of those that
+// there are now is in memory alone: each was acknowledged by the destination, is in the
+// spool, or was dropped and counted. Samples that wait for frames are not among them. The
+// error is that of ctx, or says that something was dropped by Shutdown.
+func (r *OTLPReporter) Sync(ctx context.Context) error {
+	before := r.begun.Load()
+	r.writing.Lock()
+	if r.begun.Load() == before { // else another caller has, and since this one was called
+		r.write(false)
+	}
+	r.writing.Unlock()
+	return r.queue.Settled(ctx)
+}
+
 // report makes requests of a window.
 func (r *OTLPReporter) report(final bool) {
 	defer r.logDrops(final)
@@ -193,11 +228,12 @@ func (r *OTLPReporter) report(final bool) {
 
 // write is called with writing held.
 func (r *OTLPReporter) write(final bool) {
+	r.begun.Add(1)
 	r.windowBytes.Store(int64(r.store.Bytes()))
 	defer r.windowBytes.Store(0)
 	defer r.windows.Add(1)
 	out := r.store.Take(time.Now()).Write(profile.Options{
-		MaxRequestBytes: r.cfg.MaxRequestBytes,
+		MaxRequestBytes: r.cfg.requestBytes(),
 		ScopeName:       r.cfg.Name, ScopeVersion: r.cfg.Version,
 		Base:    r.base(),
 		Resolve: r.resolve,
@@ -284,9 +320,10 @@ func (r *OTLPReporter) Stop() {
 }
 
 // Shutdown takes no more, sends what is left until ctx ends, and waits for all
-// goroutines. The error tells how much could not be sent. It may be called several
-// times, also at once: all calls return the same error, the context that ends first
-// counts.
+// goroutines. With a SpoolDir what is left then is in the spool and stays there for the
+// next process; the writes to the disk are waited for also when ctx has ended. The error
+// tells how much could not be sent nor kept. It may be called several times, also at once:
+// all calls return the same error, the context that ends first counts.
 func (r *OTLPReporter) Shutdown(ctx context.Context) (err error) {
 	r.mu.Lock()
 	first := !r.ended
@@ -320,6 +357,9 @@ func (r *OTLPReporter) shutdown(ctx context.Context) error {
 	r.reportPoints()
 	r.report(true)
 	err := r.queue.Shutdown(ctx)
+	if s := r.spool.Load(); s != nil {
+		err = errors.Join(err, s.shutdown(ctx, r.cfg.Logger))
+	}
 	if r.sender != nil {
 		err = errors.Join(err, r.sender.Close())
 	}

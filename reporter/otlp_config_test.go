@@ -22,7 +22,8 @@ func TestOTLPConfigErrors(t *testing.T) {
 	}{
 		{OTLPConfig{}, []string{"expected one of Endpoint and Consumer, found neither"}},
 		{OTLPConfig{Endpoint: "h:1", Consumer: sink}, []string{"found both"}},
-		{OTLPConfig{Consumer: sink, SpoolDir: "/var/spool"}, []string{`SpoolDir "/var/spool" needs the journal`}},
+		{OTLPConfig{Consumer: sink, SpoolBytes: 1 << 30}, []string{"SpoolBytes is 1073741824 without a SpoolDir"}},
+		{OTLPConfig{Consumer: sink, SpoolDir: "spool", SpoolBytes: 1 << 20}, []string{"SpoolBytes is 1048576: expected at least 134217728 bytes, 32 times MaxRequestBytes"}},
 		{OTLPConfig{Consumer: sink, ReportInterval: -1, Timeout: -2}, []string{"ReportInterval is negative: -1ns", "Timeout is negative: -2ns"}},
 		{OTLPConfig{Consumer: sink, ReportMetricsInterval: -1, StopTimeout: -2}, []string{"ReportMetricsInterval is negative", "StopTimeout is negative"}},
 		{OTLPConfig{Consumer: sink, MaxRequestBytes: 1}, []string{"MaxRequestBytes is 1: expected at least 16384 bytes"}},

@@ -174,7 +174,7 @@ func checkFlow(t testing.TB, what string, f Flow) {
 		}
 		sum += n
 	}
-	if sum != f.Reported || f.Held < 0 || f.Acknowledged < 0 {
+	if sum != f.Reported+f.Restored || f.Held < 0 || f.Acknowledged < 0 {
 		t.Errorf("%s: the accounts do not add up: %+v", what, f)
 	}
 }

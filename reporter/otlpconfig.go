@@ -72,7 +72,8 @@ type OTLPConfig struct {
 	ReportInterval time.Duration
 	// ReportMetricsInterval is the same for metrics. Default 1 min.
 	ReportMetricsInterval time.Duration
-	// StopTimeout is how long Stop may take to send what is left. Default 5 s.
+	// StopTimeout is how long Stop may take to send what is left. Default 5 s. What is not
+	// sent then is dropped, or stays in the SpoolDir.
 	StopTimeout time.Duration
 
 	// MaxRequestBytes is the size of the largest request, before compression.
@@ -81,15 +82,24 @@ type OTLPConfig struct {
 	// MaxWindowBytes bounds what is collected and not yet a request. A report is
 	// made early when three eighths of it are reached. Default 64 MiB.
 	MaxWindowBytes int
-	// MaxPendingBytes bounds the requests that wait to be sent. Default 64 MiB.
+	// MaxPendingBytes bounds the requests that wait in memory: to be sent, or with a
+	// SpoolDir to be written there. Default 64 MiB.
 	MaxPendingBytes int
 	// MaxCacheBytes bounds the caches of stacks, symbols and executables together.
 	// Default 64 MiB.
 	MaxCacheBytes int
 
-	// SpoolDir is where requests that cannot be sent yet are kept on disk. It
-	// needs the journal, which this version does not have: NewOTLP refuses it.
+	// SpoolDir is a folder where each request is kept on disk until the destination has
+	// acknowledged it, also over the end of the process and of the machine: the next
+	// reporter with this folder sends what it finds there first. What is missing of the
+	// path is created with mode 0700; a folder has one process at a time. Empty: requests
+	// wait in memory, and what is not sent at the end is lost.
 	SpoolDir string
+	// SpoolBytes bounds the files of the spool, default 1 GiB; metrics have an eighth of
+	// it. At the bound, and where less than 256 MiB of the disk are free, the oldest
+	// requests are dropped for newer ones and counted as DropPendingFull, up to 16 MiB at
+	// a time.
+	SpoolBytes int64
 
 	// Logger gets what is worth telling an operator. nil is silence.
 	Logger *slog.Logger
@@ -145,6 +155,9 @@ func (c OTLPConfig) orDefaults() OTLPConfig {
 			*d.of = d.value
 		}
 	}
+	if c.SpoolBytes == 0 && c.SpoolDir != "" {
+		c.SpoolBytes = max(defaultSpoolBytes, minSpoolRequests*int64(c.MaxRequestBytes))
+	}
 	if c.Compression == "" {
 		c.Compression = string(config.Gzip)
 	}
@@ -167,8 +180,11 @@ func (c OTLPConfig) validate() error {
 	if c.ProfilesURL != "" && !c.overHTTP() {
 		bad("ProfilesURL needs an Endpoint that is a URL")
 	}
-	if c.SpoolDir != "" {
-		bad("SpoolDir %q needs the journal, which this version does not have: leave it empty, and unsent requests are kept in memory up to MaxPendingBytes", c.SpoolDir)
+	switch {
+	case c.SpoolDir == "" && c.SpoolBytes != 0:
+		bad("SpoolBytes is %d without a SpoolDir", c.SpoolBytes)
+	case c.SpoolDir != "" && c.SpoolBytes < minSpoolRequests*int64(c.MaxRequestBytes):
+		bad("SpoolBytes is %d: expected at least %d bytes, %d times MaxRequestBytes", c.SpoolBytes, minSpoolRequests*int64(c.MaxRequestBytes), minSpoolRequests)
 	}
 	if c.Compression == string(config.LZ4) {
 		bad("Compression lz4 is not included: expected gzip, zstd, snappy or none, over HTTP also zlib or deflate")
@@ -210,6 +226,15 @@ func (c OTLPConfig) validate() error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// requestBytes is the size of the largest request that is made. In a spool it has a
+// header, and is not divided for that.
+func (c OTLPConfig) requestBytes() int {
+	if c.SpoolDir != "" {
+		return c.MaxRequestBytes - spoolHeaderBytes
+	}
+	return c.MaxRequestBytes
 }
 
 // overHTTP reports whether the endpoint is a URL.
@@ -257,7 +282,7 @@ func (c *Config) forOTLP() (OTLPConfig, error) {
 		Endpoint: c.CollAgentAddr, Insecure: c.DisableTLS, MaxRequestBytes: c.MaxRPCMsgSize,
 		ReportInterval: c.Times.ReportInterval(), ReportMetricsInterval: c.Times.ReportMetricsInterval(),
 		Timeout: c.Times.GRPCOperationTimeout(), StopTimeout: c.Times.GRPCOperationTimeout(),
-		Logger: slog.Default(),
+		SpoolDir: c.SpoolDir, Logger: slog.Default(),
 	}
 	o.MaxPendingBytes = max(defaultMaxPendingBytes, 2*o.MaxRequestBytes)
 	return o, nil

@@ -132,7 +132,7 @@ const pointBytes = 64
 
 // pointsThatFit returns how many points of list make a request.
 func (r *OTLPReporter) pointsThatFit(base libpf.Attributes, list []point) int {
-	room := r.cfg.MaxRequestBytes - 2*len(base) - len(r.cfg.Name) - len(r.cfg.Version) - 256
+	room := r.cfg.requestBytes() - 2*len(base) - len(r.cfg.Name) - len(r.cfg.Version) - 256
 	for i, q := range list {
 		room -= pointBytes
 		if i == 0 || q.id != list[i-1].id {

@@ -49,7 +49,7 @@ type pprofRoom struct {
 
 // roomFor returns the room for a profile, or why the profile does not fit.
 func (r *OTLPReporter) roomFor(p *profile.Profile, m *PprofMeta) (pprofRoom, error) {
-	largest, err := largestSample(p, m, r.base(), r.cfg.MaxRequestBytes)
+	largest, err := largestSample(p, m, r.base(), r.cfg.requestBytes())
 	if err != nil {
 		return pprofRoom{}, err
 	}

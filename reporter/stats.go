@@ -22,7 +22,8 @@ const (
 	// DropTooLarge: a sample or data point that does not fit into MaxRequestBytes
 	// alone.
 	DropTooLarge DropReason = "too_large"
-	// DropPendingFull: the oldest requests were evicted for newer ones.
+	// DropPendingFull: the oldest requests were evicted for newer ones, from memory or
+	// from the spool.
 	DropPendingFull DropReason = "pending_full"
 	// DropRefused: the destination refused the request for good.
 	DropRefused DropReason = "refused"
@@ -33,6 +34,8 @@ const (
 	// DropStopped: it was reported after Stop, or there was no time to send it, or it
 	// is the rest of a profile whose ReportPprof was stopped by its context.
 	DropStopped DropReason = "stopped"
+	// DropDamaged: the disk has altered or lost what was in the spool.
+	DropDamaged DropReason = "damaged"
 	// DropUnknownMetric: MetricDefinitions does not have the id.
 	DropUnknownMetric DropReason = "unknown_metric"
 	// DropIgnored: there are no MetricDefinitions.
@@ -41,13 +44,16 @@ const (
 
 // Flow is what became of everything that was reported:
 //
-//	Reported == Acknowledged + Held + sum(Dropped)
+//	Reported + Restored == Acknowledged + Held + sum(Dropped)
 type Flow struct {
 	// Reported counts the calls (of data points: the values).
 	Reported int64
+	// Restored were in the spool at Start, left by an earlier process. 0 without one.
+	Restored int64
 	// Acknowledged were taken by the destination.
 	Acknowledged int64
-	// Held are collected, or in a request that is not acknowledged yet.
+	// Held are collected, or in a request that is not acknowledged yet, in memory or in
+	// the spool. What is held after Shutdown is in the spool.
 	Held int64
 	// Dropped is by reason. Reasons that never occurred are not there.
 	Dropped map[DropReason]int64
@@ -55,7 +61,7 @@ type Flow struct {
 
 // Plus returns the sum of two flows.
 func (f Flow) Plus(o Flow) Flow {
-	sum := Flow{f.Reported + o.Reported, f.Acknowledged + o.Acknowledged, f.Held + o.Held, map[DropReason]int64{}}
+	sum := Flow{f.Reported + o.Reported, f.Restored + o.Restored, f.Acknowledged + o.Acknowledged, f.Held + o.Held, map[DropReason]int64{}}
 	for _, of := range []map[DropReason]int64{f.Dropped, o.Dropped} {
 		for why, n := range of {
 			sum.Dropped[why] += n
@@ -75,8 +81,10 @@ type Stats struct {
 	// Samples are calls of ReportTraceEvent and ReportCountForTrace, Points the
 	// values of ReportMetrics.
 	Samples, Points Flow
-	// PendingBytes and PendingRequests wait to be sent.
+	// PendingBytes and PendingRequests wait in memory, to be sent or written to the spool.
 	PendingBytes, PendingRequests int64
+	// SpooledBytes and SpooledRequests wait in the spool, to be sent.
+	SpooledBytes, SpooledRequests int64
 	// Retries is how many requests were sent again.
 	Retries int64
 	// WithoutStack are samples that were sent without a stack: its frames were not
@@ -100,12 +108,13 @@ type Evictions struct {
 func (r *OTLPReporter) Stats() Stats {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	samples, points := r.queue.Stats(otlp.Profiles), r.queue.Stats(otlp.Metrics)
+	samples, points := r.account(otlp.Profiles), r.account(otlp.Metrics)
 	e := r.join.Evicted()
 	return Stats{
 		Samples: r.samplesFlow(samples), Points: r.points.flow(points),
 		PendingBytes: samples.HeldBytes + points.HeldBytes, PendingRequests: samples.HeldRequests + points.HeldRequests,
-		Retries: samples.Retries + points.Retries, WithoutStack: r.withoutSt,
+		SpooledBytes: samples.spooledBytes + points.spooledBytes, SpooledRequests: samples.spooledRequests + points.spooledRequests,
+		Retries: samples.Retries + points.Retries + r.spool.Load().retried(), WithoutStack: r.withoutSt,
 		Evicted:    Evictions{e.Traces, e.Frames, e.Executables, e.FallbackSymbols, r.host.evictions(), e.Conflicts, e.Malformed},
 		CacheBytes: int64(r.join.Bytes()), WindowBytes: int64(r.store.Bytes()),
 	}
@@ -136,7 +145,7 @@ func (r *OTLPReporter) MemoryBytes() int64 {
 	entries := max(int64(r.store.Bytes())-log, 0)
 	// Each resource has the host's metadata, in requests of which some are held.
 	host := min(int64(r.store.Metas())*r.host.wireBytes(), int64(r.cfg.MaxPendingBytes)+3*int64(r.cfg.MaxRequestBytes))
-	return idleBytes + pending + cache + cache/cacheDivisor + log + (1+layoutFactor)*entries +
+	return idleBytes + r.spoolMemory() + pending + cache + cache/cacheDivisor + log + (1+layoutFactor)*entries +
 		eventBytes*r.store.Counts().Held + pointMemory*r.points.held() + r.host.memoryBytes() + host
 }
 
@@ -146,17 +155,18 @@ func (r *OTLPReporter) LimitCache(maxBytes int) {
 	r.join.Limit(max(min(maxBytes, r.cfg.MaxCacheBytes), minBytes))
 }
 
-func (r *OTLPReporter) samplesFlow(a delivery.Stats) Flow {
+func (r *OTLPReporter) samplesFlow(a account) Flow {
 	invalid, cut, c := r.invalid.Load(), r.cutShort.Load(), r.store.Counts()
-	f := Flow{Reported: c.Reported + invalid + cut, Acknowledged: a.Delivered, Held: c.Held + a.Held}
+	f := Flow{Reported: c.Reported + invalid + cut, Restored: a.restored, Acknowledged: a.Delivered, Held: c.Held + a.Held}
 	f.Dropped = drops(a, map[DropReason]int64{
 		DropInvalid: invalid, DropWindowFull: c.Full, DropTooLarge: r.tooLarge, DropStopped: c.Closed + cut,
 	})
 	return f
 }
 
-// drops adds the queue's reasons to others, and leaves out zeros.
-func drops(a delivery.Stats, others map[DropReason]int64) map[DropReason]int64 {
+// drops adds the reasons of the queue and the spool to others, and leaves out zeros.
+func drops(a account, others map[DropReason]int64) map[DropReason]int64 {
+	others[DropDamaged] += a.damaged
 	others[DropPendingFull] += a.Dropped[delivery.PendingFull]
 	others[DropRefused] += a.Dropped[delivery.Refused]
 	others[DropRejected] += a.Dropped[delivery.Rejected]
@@ -169,11 +179,11 @@ func drops(a delivery.Stats, others map[DropReason]int64) map[DropReason]int64 {
 	return others
 }
 
-func (p *points) flow(a delivery.Stats) Flow {
+func (p *points) flow(a account) Flow {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Flow{
-		Reported: p.reported, Acknowledged: a.Delivered, Held: a.Held + int64(len(p.list)),
+		Reported: p.reported, Restored: a.restored, Acknowledged: a.Delivered, Held: a.Held + int64(len(p.list)),
 		Dropped: drops(a, map[DropReason]int64{
 			DropInvalid: p.invalid, DropIgnored: p.ignored, DropUnknownMetric: p.unknown, DropWindowFull: p.full, DropTooLarge: p.tooLarge, DropStopped: p.late,
 		}),

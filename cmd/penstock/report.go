@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -57,12 +58,21 @@ _CERTIFICATE, _CLIENT_CERTIFICATE and _CLIENT_KEY, OTEL_SERVICE_NAME and
 OTEL_RESOURCE_ATTRIBUTES apply to flags that are not given. Those of profiles, such as
 OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT, apply before the general ones.
 
+With --spool-dir fetched profiles are on disk until the server has accepted them, also
+after the end of the command, however it ends: the next command with this folder sends
+them first. It continues with the differences of cumulative values where this one has
+stopped, and does not read files again that this one has read; a command with --once
+fetches and reads everything. A folder is for one command at a time, and for the same
+targets.
+
 Ctrl-C ends the command after all fetched profiles are sent, or after --stop-within.
-The exit code is 1 if a profile was not sent or, with --once, not fetched. Without
---once, a target that has not responded is not an error: it may start later.`,
+The exit code is 1 if a profile was not sent and is not in the spool or, with --once,
+not fetched. Without --once, a target that has not responded is not an error: it may
+start later.`,
 		Example: `  penstock report localhost:6060
   penstock report --to http://localhost:4318 --service-name shop --once 'profiles/*.pb.gz'
-  penstock report --to gateway.example.com:4317 --profiles cpu,heap --interval 1m shop:6060 cart:6060`,
+  penstock report --to gateway.example.com:4317 --profiles cpu,heap --interval 1m shop:6060 cart:6060
+  penstock report --to gateway.example.com:4317 --spool-dir /var/lib/penstock/report shop:6060`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			env := f.applyOTELEnv(newOTELEnv(cmd.Flags(), "PROFILES"))
 			return errors.Join(cobra.MinimumNArgs(1)(cmd, args), env, f.complete(args, cmd.Flags().Changed))
@@ -88,6 +98,7 @@ func (f *reportFlags) bind(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.headers, "headers", nil, "`name=value` to send with each request; may be repeated")
 	flags.StringVar(&f.to.Compression, "compression", "gzip", "gzip, zstd, snappy or none")
 	flags.DurationVar(&f.to.StopTimeout, "stop-within", 5*time.Second, "maximum time to send remaining profiles at the end")
+	flags.StringVar(&f.to.SpoolDir, "spool-dir", "", "`folder` for profiles until they are accepted, up to 1 GiB; the oldest are dropped for newer ones (default: in memory)")
 	flags.BoolVar(&f.quiet, "quiet", false, "do not print progress")
 }
 
@@ -191,7 +202,7 @@ func (f *reportFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := rep.Start(cmd.Context()); err != nil {
+	if err := f.start(cmd.Context(), rep, engine); err != nil {
 		return err
 	}
 	show := func() {
@@ -205,8 +216,22 @@ func (f *reportFlags) run(cmd *cobra.Command) error {
 	defer cancel()
 	err = errors.Join(err, engine.Shutdown(ctx))
 	stopped := rep.Shutdown(ctx)
+	err = errors.Join(err, engine.SaveState(stopped == nil))
 	screen.clear()
 	return errors.Join(err, f.summary(cmd, engine, rep.Stats().Samples, stopped))
+}
+
+// start starts the reporter, and makes the engine go on where the command before has
+// stopped.
+func (f *reportFlags) start(ctx context.Context, rep *reporter.OTLPReporter, engine *pprofreceiver.Engine) error {
+	err := rep.Start(ctx)
+	if err == nil && f.to.SpoolDir != "" && !f.once {
+		err = engine.KeepState(filepath.Join(f.to.SpoolDir, "fetched"))
+	}
+	if err != nil {
+		return errors.Join(err, rep.Shutdown(ctx))
+	}
+	return nil
 }
 
 // untilEnd runs the engine and calls show at an interval.
@@ -247,10 +272,14 @@ func (f *reportFlags) summary(cmd *cobra.Command, engine *pprofreceiver.Engine, 
 	for _, s := range all {
 		failed += s.Failures
 	}
-	lost := sent.Reported - sent.Acknowledged
+	lost := sent.Reported + sent.Restored - sent.Acknowledged
+	if f.to.SpoolDir != "" && sent.Held > 0 {
+		lost -= sent.Held
+		fmt.Fprintf(out, "%d samples stay in %s; the next command with --spool-dir sends them\n", sent.Held, f.to.SpoolDir)
+	}
 	switch {
 	case lost > 0:
-		return errors.Join(fmt.Errorf("%d of %d samples were not sent", lost, sent.Reported), stopped)
+		return errors.Join(fmt.Errorf("%d of %d samples were not sent", lost, sent.Reported+sent.Restored), stopped)
 	case f.once && failed > 0:
 		return fmt.Errorf("%s failed", fetchCount(failed))
 	}

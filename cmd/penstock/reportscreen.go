@@ -117,7 +117,7 @@ func fetchesOf(n, failed int64) string {
 
 // reportTotals returns the counts of samples in one line.
 func reportTotals(sent reporter.Flow) string {
-	line := fmt.Sprintf("%d samples: %d sent, %d held", sent.Reported, sent.Acknowledged, sent.Held)
+	line := fmt.Sprintf("%d samples: %d sent, %d held", sent.Reported+sent.Restored, sent.Acknowledged, sent.Held)
 	for _, why := range slices.Sorted(maps.Keys(sent.Dropped)) {
 		line += fmt.Sprintf(", %d dropped (%s)", sent.Dropped[why], why)
 	}

@@ -26,5 +26,8 @@ func Pipelines(storage string) string { return filepath.Join(Folder(storage), "p
 // DeadLetters is that of the dead letters, with a folder for each pipeline.
 func DeadLetters(storage string) string { return filepath.Join(Folder(storage), "dead-letters") }
 
-// FileName is the id of a pipeline as the name of a folder.
-func FileName(pipeline string) string { return url.PathEscape(pipeline) }
+// Receivers is that of what receivers keep, with a folder for each.
+func Receivers(storage string) string { return filepath.Join(Folder(storage), "receivers") }
+
+// FileName is the id of a pipeline or a component as the name of a folder.
+func FileName(id string) string { return url.PathEscape(id) }

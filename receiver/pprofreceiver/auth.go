@@ -38,6 +38,9 @@ func (c *Config) Needs() []component.Need {
 	for key, a := range c.auths() {
 		all = append(all, component.Need{Key: key + ".authenticator", ID: a.Authenticator, Role: component.RoleClientAuthenticator})
 	}
+	if c.Storage != "" {
+		all = append(all, component.Need{Key: "storage", ID: c.Storage, Role: component.RoleStorage})
+	}
 	return all
 }
 

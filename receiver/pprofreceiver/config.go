@@ -41,6 +41,11 @@ type Config struct {
 	// process began (alloc_objects, alloc_space, contentions, delay).
 	CountFrom CountFrom `yaml:"count_from"`
 
+	// Storage is an extension such as file_storage: what cumulative profiles had, and
+	// which files were read, is kept there, so that the next process goes on from it.
+	// Without it counting begins again, and files are read again.
+	Storage string `yaml:"storage,omitempty"`
+
 	// MaxProfileBytes bounds one profile, decompressed.
 	MaxProfileBytes int `yaml:"max_profile_bytes"`
 	// MaxConcurrency is the maximum number of responses read at a time. A target

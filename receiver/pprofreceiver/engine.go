@@ -40,6 +40,8 @@ type Engine struct {
 	admit   func(*profile.Profile) (done func(), err error) // before the sink gets a profile; nil: at once
 	targets []*target
 	files   *fileReader // nil: none
+	flush   func()      // makes the sink hand on what it has; nil: it does so at its own time
+	state   *stateStore // nil: nothing is kept over the end of the process
 	clients []*http.Client
 
 	places  chan struct{} // one element for each answer being read
@@ -260,6 +262,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 		defer context.AfterFunc(ctx, e.giveUp)()
 		e.cancel(errStopped)
 		e.running.Wait() // a parser ends by itself; all else ends by the contexts
+		e.state.stop()
 		e.baselines.Close()
 		for _, c := range e.clients {
 			c.CloseIdleConnections()
@@ -299,6 +302,9 @@ func (e *Engine) ended(h *health, kind string, n counts, err error) {
 	h.note(kind, n, err)
 	e.numbers.Add(int64(n.taken))
 	e.refused.Add(int64(n.refused))
+	if n.taken > 0 && e.flush != nil {
+		e.flush()
+	}
 	if err == nil {
 		e.fetches.Add(1)
 		return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,9 +30,11 @@ type fileReader struct {
 
 // fileVersion distinguishes a rewritten file from the one that was read.
 type fileVersion struct {
-	size    int64
-	modTime time.Time
+	Size    int64
+	ModTime time.Time
 }
+
+func (v fileVersion) equal(o fileVersion) bool { return v.Size == o.Size && v.ModTime.Equal(o.ModTime) }
 
 func newFileReader(e *Engine, globs []glob) *fileReader {
 	f := &fileReader{
@@ -51,8 +54,10 @@ func newFileReader(e *Engine, globs []glob) *fileReader {
 // half written.
 func (f *fileReader) poll(ctx context.Context) {
 	now := map[string]fileVersion{}
+	read := 0
 	for _, path := range f.matches() {
 		if ctx.Err() != nil {
+			f.keep(now, read)
 			return
 		}
 		info, err := os.Stat(path)
@@ -61,21 +66,53 @@ func (f *fileReader) poll(ctx context.Context) {
 		}
 		version := fileVersion{info.Size(), info.ModTime()}
 		now[path] = version
-		if f.seen[path] == version {
+		if f.seen[path].equal(version) {
 			continue
 		}
 		n, err := f.engine.measured(ctx, "file", "file", func(ctx context.Context) (counts, error) { return f.read(ctx, path, version) })
 		if err != nil && causeOf(err) == causeStopped {
+			delete(now, path)
+			f.keep(now, read)
 			return
 		}
 		f.engine.ended(f.health, path, n, err)
+		if tryAgain(err) {
+			delete(now, path)
+		}
+		if read++; read%keepFilesEvery == 0 {
+			f.keep(now, read)
+		}
 	}
 	for path := range f.seen {
 		if _, still := now[path]; !still {
 			f.health.forget(path)
 		}
 	}
+	forgotten := len(f.seen) > len(now)
 	f.seen = now
+	if read > 0 || forgotten {
+		f.keep(now, 1)
+	}
+}
+
+// tryAgain reports whether a file was not taken for want of room, which may be there in
+// the next round.
+func tryAgain(err error) bool {
+	return err != nil && (causeOf(err) == causeMemory || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled))
+}
+
+// keepFilesEvery is after how many files it is kept that they were read.
+const keepFilesEvery = 100
+
+// keep keeps which files were read: those of now, and in the middle of a round those of
+// the round before.
+func (f *fileReader) keep(now map[string]fileVersion, read int) {
+	if f.engine.state == nil || read == 0 {
+		return
+	}
+	seen := maps.Clone(f.seen)
+	maps.Copy(seen, now)
+	f.engine.state.keep(filesKey, &savedFiles{seen})
 }
 
 // matches returns the files of all patterns, sorted, each once.
@@ -101,8 +138,8 @@ func (f *fileReader) matches() []string {
 
 func (f *fileReader) read(ctx context.Context, path string, v fileVersion) (counts, error) {
 	limit := f.engine.cfg.MaxProfileBytes
-	if v.size > int64(limit) {
-		return counts{}, &failure{causeTooLarge, fmt.Errorf("the file has %d bytes, more than max_profile_bytes, %d", v.size, limit)}
+	if v.Size > int64(limit) {
+		return counts{}, &failure{causeTooLarge, fmt.Errorf("the file has %d bytes, more than max_profile_bytes, %d", v.Size, limit)}
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -131,7 +168,7 @@ func fileTime(a *answer, v fileVersion) time.Time {
 	if a.p.TimeNanos > 0 {
 		return time.Unix(0, a.p.TimeNanos)
 	}
-	return v.modTime.Add(-fileLasted(a))
+	return v.ModTime.Add(-fileLasted(a))
 }
 
 // fileLasted is at least a nanosecond, also of a moment: some backends refuse a

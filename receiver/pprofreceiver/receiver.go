@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 
 	"github.com/google/pprof/profile"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -93,7 +95,7 @@ func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) error {
 		return err
 	}
 	account := held.New(held.Config{Budget: r.set.Memory, Client: "receiver " + r.set.ID, Bytes: rep.MemoryBytes})
-	engine.admit = admitTo(account)
+	engine.admit, engine.flush = admitTo(account), rep.Flush
 	items, err := obsreport.NewHeldItems(r.set.ID, r.set.Meter, func(s otlp.Signal) obsreport.HeldStats {
 		stats := rep.Stats()
 		f := stats.Of(s)
@@ -107,11 +109,28 @@ func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) error {
 		return err
 	}
 	undo.Add(func() error { return rep.Shutdown(ctx) })
+	if err := r.keepState(engine); err != nil {
+		return err
+	}
+	undo.Add(func() error { return engine.SaveState(false) })
 	if err := engine.Start(ctx); err != nil {
 		return err
 	}
 	r.running.Store(&running{engine, rep, account, items})
 	return nil
+}
+
+// keepState makes the engine keep its state in the storage, if there is one.
+func (r *Receiver) keepState(e *Engine) error {
+	if r.cfg.Storage == "" {
+		return nil
+	}
+	found, _ := r.set.Extension(r.cfg.Storage)
+	storage, ok := found.(component.Storage)
+	if !ok {
+		return fmt.Errorf("storage: the extension %q is not a storage", r.cfg.Storage)
+	}
+	return e.KeepState(filepath.Join(control.Receivers(storage.Directory()), control.FileName(r.set.ID)))
 }
 
 // admitTo charges what a reporter holds to an account: before it gets a profile, so
@@ -132,12 +151,14 @@ func admitTo(a *held.Account) func(*profile.Profile) (done func(), err error) {
 	}
 }
 
-// Shutdown aborts the fetches, and sends the fetched profiles until ctx ends.
+// Shutdown aborts the fetches, and sends the fetched profiles until ctx ends. With a
+// storage it keeps where the next process goes on.
 func (r *Receiver) Shutdown(ctx context.Context) error {
 	return r.life.Shutdown(func() error {
 		now := r.running.Load()
 		defer now.account.Close()
-		return errors.Join(now.engine.Shutdown(ctx), now.reporter.Shutdown(ctx), now.held.Close())
+		stopped, handed := now.engine.Shutdown(ctx), now.reporter.Shutdown(ctx)
+		return errors.Join(stopped, handed, now.engine.SaveState(handed == nil), now.held.Close())
 	})
 }
 

@@ -115,6 +115,7 @@ func (e *Engine) deliverSince(n *counts, j *jobState, a *answer, cumulative []in
 		r.now.keepHighest(before)
 	}
 	room := e.remember(j, before, r.now)
+	e.keepJob(j)
 	if err != nil {
 		return err
 	}
