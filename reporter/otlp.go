@@ -214,6 +214,7 @@ func (r *OTLPReporter) Sync(ctx context.Context) error {
 	if r.begun.Load() == before { // else another caller has, and since this one was called
 		r.write(false)
 	}
+	r.writePoints()
 	r.writing.Unlock()
 	return r.queue.Settled(ctx)
 }

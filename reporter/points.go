@@ -106,6 +106,11 @@ func (r *OTLPReporter) reportPoints() {
 	defer r.logDrops(false)
 	r.writing.Lock()
 	defer r.writing.Unlock()
+	r.writePoints()
+}
+
+// writePoints is called with writing held.
+func (r *OTLPReporter) writePoints() {
 	base := r.base()
 	for list := r.points.take(); len(list) > 0; {
 		n := r.pointsThatFit(base, list)

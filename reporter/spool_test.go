@@ -173,7 +173,6 @@ func spoolOverRestart(t *testing.T, references bool) {
 	}
 	first.load(50, nil)
 	first.ReportMetrics(loadStart, []uint32{1}, []int64{7})
-	first.reportPoints()
 	if err := first.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
