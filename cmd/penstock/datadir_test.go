@@ -34,7 +34,7 @@ func TestDataDirectory(t *testing.T) {
 	}
 }
 
-// queuedRelay is a configuration that says nothing about queues.
+// queuedRelay is a configuration without keys of queues.
 const queuedRelay = `
 receivers: {otlp: {protocols: {grpc: {endpoint: "localhost:0"}}}}
 exporters: {otlp: {endpoint: "%s", tls: {insecure: true}, retry_on_failure: {initial_interval: 20ms, max_interval: 100ms}}}
