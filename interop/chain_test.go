@@ -66,7 +66,8 @@ func newChain(t *testing.T) *chain {
 		// Two go on by gRPC, two by HTTP.
 		fmt.Fprintf(&pipelines, "    %s: {receivers: [otlp], exporters: [%s]}\n", s, []string{"otlp", "otlphttp"}[i%2])
 	}
-	c.a = runPenstock(t, fmt.Sprintf("  otlp: {endpoint: %q, tls: {insecure: true}}\n  otlphttp: {endpoint: %q, compression: zstd}\n",
+	// Without queues, what the clients have an answer to is in the files, unmerged.
+	c.a = runPenstock(t, fmt.Sprintf("  otlp: {endpoint: %q, tls: {insecure: true}, sending_queue: {enabled: false}}\n  otlphttp: {endpoint: %q, compression: zstd, sending_queue: {enabled: false}}\n",
 		c.b.grpc, "http://"+c.b.http), pipelines.String())
 	return c
 }

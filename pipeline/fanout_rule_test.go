@@ -77,8 +77,14 @@ func reported(err error) string {
 	return fmt.Sprintf("%s after %s", e.Kind, e.RetryAfter)
 }
 
-// Every combination of what two and three branches answer.
+// Every combination of what two and three branches answer, that are called one after the
+// other or at the same time.
 func TestFanoutRule(t *testing.T) {
+	t.Run("one after the other", func(t *testing.T) { fanoutRule(t, Fanout) })
+	t.Run("at the same time", func(t *testing.T) { fanoutRule(t, Concurrent) })
+}
+
+func fanoutRule(t *testing.T, join func(...Consumer) Consumer) {
 	for branches := 2; branches <= 3; branches++ {
 		combinations := 1
 		for range branches {
@@ -96,7 +102,7 @@ func TestFanoutRule(t *testing.T) {
 				name += o.name + "; "
 			}
 			batch := newTestBatch(t)
-			got := reported(Fanout(cs...).Consume(t.Context(), batch))
+			got := reported(join(cs...).Consume(t.Context(), batch))
 			batch.Release()
 			want, copies, repeats := answers(count, branches)
 			if got != want {
