@@ -81,7 +81,6 @@ func (s *subject) start(ctx context.Context) error {
 	s.cmd = exec.Command(s.args[0], s.args[1:]...)
 	s.cmd.Env = s.env
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	s.cmd.Env = append(s.cmd.Env, "STATE_DIRECTORY="+filepath.Join(filepath.Dir(file), name)) // of penstock's queues
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", s.name, err)
 	}
@@ -122,7 +121,8 @@ func compare(ctx context.Context, f *flags, dir string, sink *subject, c configu
 	var errs []error
 	done := make(chan error, 2)
 	for name, program := range map[string]string{"Collector": f.collector, "penstock": f.penstock} {
-		s, err := start(ctx, name, program, f.config, append(env[:len(env):len(env)], "STORAGE="+filepath.Join(dir, "storage of "+name))...)
+		s, err := start(ctx, name, program, f.config, append(env[:len(env):len(env)],
+			"STORAGE="+filepath.Join(dir, "storage of "+name), "STATE_DIRECTORY="+filepath.Join(dir, "state of "+name))...)
 		if err != nil {
 			errs = append(errs, err)
 			done <- nil
