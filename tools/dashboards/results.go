@@ -195,8 +195,7 @@ func conditions(of map[condition]bool) string {
 // reasons why there is no data, by a part of the metrics' names.
 var reasons = []struct{ part, text string }{
 	{"not a valid query", "two queries in one, in the dashboard"},
-	{"exporter_queue", "no sending queue yet"},
-	{"exporter_enqueue", "no sending queue yet; in the Collector, only after a queue was full"},
+	{"exporter_enqueue", "only after a queue was full"},
 	{"processor_batch", "no processor `batch` yet; not in this configuration"},
 	{"processor_filter", "no processor `filter` yet; not in this configuration"},
 	{"otelsvc_k8s", "no processor `k8s_attributes`; not in this configuration"},
