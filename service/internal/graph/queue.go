@@ -325,6 +325,9 @@ func (q *queue) stopWaits() {
 	for _, d := range q.directs {
 		d.Stop()
 	}
+	for _, d := range q.destinations {
+		d.Unblock()
+	}
 }
 
 // Shutdown takes no more batches, finishes what is being sent, and leaves the rest on
