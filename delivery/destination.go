@@ -176,7 +176,7 @@ type Destination struct {
 	unblocked context.Context
 	unblock   context.CancelFunc
 	wake      chan struct{} // a job has ended
-	wg      sync.WaitGroup
+	wg        sync.WaitGroup
 
 	// Of the dispatcher.
 	more    <-chan struct{} // closed when there may be another entry; nil: there may be
