@@ -344,12 +344,21 @@ func (d *Destination) shutdown(ctx context.Context) error {
 	select {
 	case <-joined:
 	case <-ctx.Done():
+		if d.isIdle() {
+			break
+		}
 		err = fmt.Errorf("destination %q: requests in flight were cut off; they stay in the journal: %w", d.cfg.Name, context.Cause(ctx))
-		d.cancel()
-		<-joined
 	}
 	d.cancel()
+	<-joined
 	return err
+}
+
+// isIdle reports whether nothing is being sent.
+func (d *Destination) isIdle() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.jobs) == len(d.retries)
 }
 
 // dispatch is the dispatcher: it gives jobs to goroutines that stay, since a new one has

@@ -1,11 +1,13 @@
 package service
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -124,5 +126,40 @@ func TestStopWhileSendersWaitForRoom(t *testing.T) {
 	p.stop(t)
 	if err := <-result; err == nil {
 		t.Error("a request was acknowledged for which there was no room")
+	}
+}
+
+// What queues in memory have acknowledged is sent at the end, also while another
+// destination does not answer until the deadline.
+func TestDrainBesideADeadDestination(t *testing.T) {
+	t.Parallel()
+	for name, pipelines := range map[string]string{
+		"one pipeline":            "logs: {receivers: [otlp], exporters: [otlp/down, otlp/up]}",
+		"two, the dead one first": "logs/1: {receivers: [otlp], exporters: [otlp/down]}\n    logs/2: {receivers: [otlp], exporters: [otlp/up]}",
+		"two, the dead one last":  "logs/1: {receivers: [otlp], exporters: [otlp/up]}\n    logs/2: {receivers: [otlp], exporters: [otlp/down]}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			up, down := testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
+			isDown(up)
+			isDown(down)
+			yaml := strings.Replace(mixedOf(up, down, "{}", "{}", "", t.TempDir()), "logs: {receivers: [otlp], exporters: [otlp/up, otlp/down]}", pipelines, 1)
+			p := startPlaced(t, Options{InMemory: true}, yaml, up)
+			if err := p.sendLogs(t, 5, enough); err != nil {
+				t.Fatal(err)
+			}
+			testkit.Eventually(t, "attempts", func() bool { return len(up.Calls()) > 0 && len(down.Calls()) > 0 })
+			up.Respond(nil)
+			p.failsToStop = true
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			err := p.Shutdown(ctx)
+			if err == nil || strings.Contains(err.Error(), "otlp/up") || strings.Count(err.Error(), "are lost") != 1 {
+				t.Errorf("shut down: %v, want that the queue of one destination is lost", err)
+			}
+			if got := up.Items(otlp.Logs); got != 5 {
+				t.Errorf("%d records delivered, want 5", got)
+			}
+		})
 	}
 }

@@ -185,9 +185,7 @@ func (l *leftQueues) Shutdown(ctx context.Context) error {
 
 func (l *leftQueues) close(ctx context.Context) error {
 	var errs []error
-	for _, d := range l.destinations {
-		errs = append(errs, d.Shutdown(ctx))
-	}
+	errs = append(errs, shutdownAll(ctx, l.destinations))
 	for dir, j := range l.journals {
 		empty := isEmpty(j)
 		errs = append(errs, j.Close())

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/penstock-telemetry/penstock/admission"
@@ -368,9 +369,7 @@ func (q *queue) close(ctx context.Context) error {
 	for _, o := range q.observed {
 		errs = append(errs, o.Close())
 	}
-	for _, d := range q.destinations {
-		errs = append(errs, d.Shutdown(ctx))
-	}
+	errs = append(errs, shutdownAll(ctx, q.destinations))
 	if q.journal != nil {
 		errs = append(errs, q.journal.Close())
 	}
@@ -381,4 +380,39 @@ func (q *queue) close(ctx context.Context) error {
 		q.memory.Release()
 	}
 	return errors.Join(errs...)
+}
+
+// shutdownAll shuts destinations down at the same time, so that one that does not answer
+// takes none of the time that another needs.
+func shutdownAll(ctx context.Context, destinations []*delivery.Destination) error {
+	return together(destinations, func(d *delivery.Destination) error { return d.Shutdown(ctx) })
+}
+
+// together calls a function for all at the same time.
+func together[T any](all []T, do func(T) error) error {
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, one := range all {
+		wg.Go(func() { errs[i] = do(one) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// queueSet are the queues of all pipelines. They stop at the same time.
+type queueSet []part
+
+// Start starts them in their order. If one fails those before it are stopped.
+func (s queueSet) Start(ctx context.Context) error {
+	for i, p := range s {
+		if err := p.Start(ctx); err != nil {
+			return errors.Join(err, s[:i].Shutdown(ctx))
+		}
+	}
+	return nil
+}
+
+// Shutdown implements pipeline.Component.
+func (s queueSet) Shutdown(ctx context.Context) error {
+	return together(s, func(p part) error { return p.Shutdown(ctx) })
 }
