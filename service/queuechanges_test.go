@@ -163,3 +163,30 @@ func TestDrainBesideADeadDestination(t *testing.T) {
 		})
 	}
 }
+
+// An exporter that is added to a pipeline does not get what was there before, also after
+// an end of the process that left the files as they were.
+func TestExporterAddedToAPipeline(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	up, down := testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
+	both := mixedOf(up, down, "{}", "{}", "", dir)
+	one := strings.Replace(both, "[otlp/up, otlp/down]", "[otlp/down]", 1)
+	isDown(down)
+	p := startPlaced(t, Options{DataDir: filepath.Join(dir, "data")}, one, up)
+	if err := p.sendLogs(t, 5, enough); err != nil {
+		t.Fatal(err)
+	}
+	p.stop(t)
+	p = startPlaced(t, Options{DataDir: filepath.Join(dir, "data")}, both, up)
+	if err := p.sendLogs(t, 3, enough); err != nil {
+		t.Fatal(err)
+	}
+	up.Wait(t, otlp.Logs, 3)
+	down.Respond(nil)
+	down.Wait(t, otlp.Logs, 8)
+	p.stop(t)
+	if got := up.Items(otlp.Logs); got != 3 {
+		t.Errorf("%d records delivered to the new exporter, want 3", got)
+	}
+}

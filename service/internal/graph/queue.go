@@ -314,7 +314,7 @@ func (q *queue) kept() record.Keep {
 // destination translates the settings of an exporter.
 func (q *queue) destination(e queued) delivery.DestinationConfig {
 	c := delivery.DestinationConfig{
-		Name: q.cursor(e.id), Signal: q.pipeline.Signal, Next: e.Sender, MaxInFlight: e.NumConsumers, From: journal.Oldest,
+		Name: q.cursor(e.id), Signal: q.pipeline.Signal, Next: e.Sender, MaxInFlight: e.NumConsumers, From: journal.End,
 		InitialBackoff: e.Retry.InitialInterval, MaxBackoff: e.Retry.MaxInterval,
 		Multiplier: e.Retry.Multiplier, Randomization: &e.Retry.RandomizationFactor, Block: e.BlockOnOverflow,
 		Memory: q.settings.Memory, Observer: e.Observer, Logger: q.settings.OrDefaults().Logger.With(slog.String("exporter", e.id)),
