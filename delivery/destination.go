@@ -172,8 +172,11 @@ type Destination struct {
 	cancel  context.CancelFunc
 	stopped context.Context // of the dispatcher: ends when Shutdown is called
 	stop    context.CancelFunc
-	wake    chan struct{} // a job has ended
-	wg      sync.WaitGroup
+	// unblocked ends when Consume waits for room no more.
+	unblocked context.Context
+	unblock   context.CancelFunc
+	wake      chan struct{} // a job has ended
+	wg        sync.WaitGroup
 
 	// Of the dispatcher.
 	more    <-chan struct{} // closed when there may be another entry; nil: there may be
@@ -207,6 +210,7 @@ func (l *Log) Destination(cfg DestinationConfig) (*Destination, error) {
 		pace: cfg.pace(), limit: cfg.MaxInFlight, room: make(chan struct{}), jobs: map[*job]bool{}}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.stopped, d.stop = context.WithCancel(d.ctx)
+	d.unblocked, d.unblock = context.WithCancel(d.stopped)
 	if err := d.restore(); err != nil {
 		return nil, fmt.Errorf("destination %q: %w", cfg.Name, err)
 	}
@@ -244,11 +248,17 @@ func (d *Destination) admit(ctx context.Context, b *pipeline.Batch) error {
 		}
 		select {
 		case <-room:
+		case <-d.unblocked.Done():
+			return err
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", err, context.Cause(ctx))
 		}
 	}
 }
+
+// Unblock ends the waits for room of Log.Consume, from now on, for a process that is to
+// end: what does not fit is its sender's.
+func (d *Destination) Unblock() { d.unblock() }
 
 // full returns an error if the destination has as much as it may.
 func (d *Destination) full(b *pipeline.Batch) error {
@@ -267,9 +277,12 @@ func (c *DestinationConfig) bounded() bool {
 // DestinationConfig.
 var ErrQueueFull = errors.New("the queue is full")
 
-// room returns an error if b would be too much beside what is held.
+// room returns an error if b would be too much beside what is held. Where nothing is held
+// any batch is taken: one that is beyond a bound by itself would never be.
 func (c *DestinationConfig) room(requests, items, bytes uint64, b *pipeline.Batch) error {
 	switch {
+	case requests == 0:
+		return nil
 	case c.MaxHeldItems > 0 && items+uint64(b.Items()) > c.MaxHeldItems:
 		return fmt.Errorf("%w: %s has %d items, at most %d", ErrQueueFull, c.Name, items, c.MaxHeldItems)
 	case c.MaxHeldRequests > 0 && requests+1 > c.MaxHeldRequests:
@@ -331,12 +344,21 @@ func (d *Destination) shutdown(ctx context.Context) error {
 	select {
 	case <-joined:
 	case <-ctx.Done():
+		if d.isIdle() {
+			break
+		}
 		err = fmt.Errorf("destination %q: requests in flight were cut off; they stay in the journal: %w", d.cfg.Name, context.Cause(ctx))
-		d.cancel()
-		<-joined
 	}
 	d.cancel()
+	<-joined
 	return err
+}
+
+// isIdle reports whether nothing is being sent.
+func (d *Destination) isIdle() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.jobs) == len(d.retries)
 }
 
 // dispatch is the dispatcher: it gives jobs to goroutines that stay, since a new one has

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,7 +133,7 @@ func (d *Direct) change() {
 func (d *Direct) deliver(ctx context.Context, b *pipeline.Batch) *pipeline.Error {
 	var last *pipeline.Error
 	for begun := time.Now(); ; {
-		may, trying := d.turn(ctx, last != nil)
+		may, trying := d.turn(ctx, begun, last != nil)
 		if !may {
 			break
 		}
@@ -157,13 +158,14 @@ func (d *Direct) deliver(ctx context.Context, b *pipeline.Batch) *pipeline.Error
 
 var errOthersFail = errors.New("the destination does not take requests at present")
 
-// turn waits until the caller may send, and returns false if it has to give up. again
-// says that it has sent before, trying that the others wait for what becomes of it.
-func (d *Direct) turn(ctx context.Context, again bool) (may, trying bool) {
+// turn waits until the caller, which has begun at a time, may send, and returns false if it
+// has to give up. again says that it has sent before, trying that the others wait for what
+// becomes of it. Where nothing is sent again there is nothing to wait for.
+func (d *Direct) turn(ctx context.Context, begun time.Time, again bool) (may, trying bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for !d.outage.since.IsZero() {
-		if again && ctx.Err() != nil {
+	for !d.outage.since.IsZero() && d.cfg.GiveUpAfter >= 0 {
+		if again && ctx.Err() != nil || d.cfg.givesUp(begun) {
 			return false, false
 		}
 		wait := time.Until(d.pace.notBefore)
@@ -176,6 +178,10 @@ func (d *Direct) turn(ctx context.Context, again bool) (may, trying bool) {
 		}
 		if d.trying {
 			wait = 0
+		}
+		if d.cfg.GiveUpAfter > 0 {
+			left := time.Until(begun.Add(d.cfg.GiveUpAfter))
+			wait = min(cmp.Or(max(wait, 0), left), left)
 		}
 		if !d.await(ctx, wait) {
 			return d.stopped.Err() != nil && !again, false

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
@@ -43,6 +44,7 @@ func (g *group) idle() bool { return g.calls == len(g.waiting) }
 
 // call is a Consume that waits.
 type call struct {
+	ctx   context.Context
 	batch *pipeline.Batch // retained
 	lead  chan struct{}   // gets one when the call is to send what waits
 	done  chan error      // gets the result
@@ -142,7 +144,7 @@ func (p *Processor) wake(g *group) {
 // wait adds b to what waits, and returns its result.
 func (p *Processor) wait(ctx context.Context, g *group, b *pipeline.Batch) error {
 	defer p.leave(g)
-	c := &call{batch: b.Retain(), lead: make(chan struct{}, 1), done: make(chan error, 1)}
+	c := &call{ctx: ctx, batch: b.Retain(), lead: make(chan struct{}, 1), done: make(chan error, 1)}
 	p.mu.Lock()
 	g.waiting = append(g.waiting, c)
 	g.items += b.Items()
@@ -206,8 +208,8 @@ func (p *Processor) take(g *group) (calls []*call) {
 	return calls
 }
 
-// send sends what waits as one request, and answers. The end of the caller's context
-// does not end it, since it is not the caller's alone.
+// send sends what waits as one request, and answers. It ends when the contexts of all
+// callers have, since it is not one caller's alone.
 func (p *Processor) send(ctx context.Context, g *group, t obsreport.Trigger) {
 	calls := p.take(g)
 	if len(calls) == 0 {
@@ -222,10 +224,53 @@ func (p *Processor) send(ctx context.Context, g *group, t obsreport.Trigger) {
 			c.batch.Release()
 		}
 	}()
-	for _, err := range p.results(context.WithoutCancel(ctx), calls, t) {
+	ctx, cancel := together(ctx, calls)
+	defer cancel()
+	for _, err := range p.results(ctx, calls, t) {
 		calls[answered].done <- err
 		answered++
 	}
+}
+
+// together returns a context with the values of ctx that ends when those of all calls have.
+func together(ctx context.Context, calls []*call) (context.Context, context.CancelFunc) {
+	ctx = context.WithoutCancel(ctx)
+	end := context.CancelFunc(func() {})
+	if last, ok := lastDeadline(calls); ok {
+		ctx, end = context.WithDeadline(ctx, last)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var left atomic.Int64
+	left.Store(int64(len(calls)))
+	stops := make([]func() bool, len(calls))
+	for i, c := range calls {
+		stops[i] = context.AfterFunc(c.ctx, func() {
+			if left.Add(-1) == 0 {
+				cancel(context.Cause(c.ctx))
+			}
+		})
+	}
+	return ctx, func() {
+		for _, stop := range stops {
+			stop()
+		}
+		cancel(nil)
+		end()
+	}
+}
+
+// lastDeadline is the last of the deadlines of calls, if all have one.
+func lastDeadline(calls []*call) (last time.Time, ok bool) {
+	for _, c := range calls {
+		end, ok := c.ctx.Deadline()
+		if !ok {
+			return last, false
+		}
+		if end.After(last) {
+			last = end
+		}
+	}
+	return last, true
 }
 
 // results sends the batches of calls, merged if that is possible, and returns what became

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -398,5 +399,62 @@ func TestConfig(t *testing.T) {
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", yaml, err, want)
 		}
+	}
+}
+
+// waiting is a destination that answers when nobody waits any more.
+type waiting struct{ deadlines atomic.Int32 }
+
+func (*waiting) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+func (w *waiting) Consume(ctx context.Context, _ *pipeline.Batch) error {
+	if _, ok := ctx.Deadline(); ok {
+		w.deadlines.Add(1)
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// A merged request is sent as long as one of its senders waits, and no longer.
+func TestMergedRequestEndsWithItsSenders(t *testing.T) {
+	for name, withDeadline := range map[string]bool{"deadlines": true, "a sender without": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				next := &waiting{}
+				p, err := New(Config{SendBatchSize: 1000, Timeout: time.Second}, component.Settings{}, next)
+				if err != nil {
+					t.Fatal(err)
+				}
+				begun := time.Now()
+				var wg sync.WaitGroup
+				for i := range 4 {
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					if withDeadline {
+						ctx, cancel = context.WithTimeout(t.Context(), time.Duration(10+i)*time.Second)
+						defer cancel()
+					} else {
+						time.AfterFunc(time.Duration(10+i)*time.Second, cancel)
+					}
+					wg.Go(func() {
+						b := logs(1, nil)
+						defer b.Release()
+						if err := p.Consume(ctx, b); err == nil {
+							t.Error("no error")
+						}
+					})
+					synctest.Wait()
+				}
+				wg.Wait()
+				if took := time.Since(begun); took != 13*time.Second {
+					t.Errorf("the senders waited %v, want 13 s as the last one", took)
+				}
+				if got := next.deadlines.Load() > 0; got != withDeadline {
+					t.Errorf("the requests have deadlines: %v, want %v", got, withDeadline)
+				}
+				if err := p.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }

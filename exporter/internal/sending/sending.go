@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
@@ -60,6 +61,7 @@ type Exporter struct {
 	sender   otlpclient.Sender // nil until started
 	stopped  bool
 	inFlight sync.WaitGroup
+	requests atomic.Int64 // of inFlight
 }
 
 // New returns an exporter. destination returns the address or the URL that a signal is
@@ -135,7 +137,9 @@ func (e *Exporter) drain(ctx context.Context) error {
 	select {
 	case <-idle:
 	case <-ctx.Done():
-		late = fmt.Errorf("requests in flight were aborted: %w", ctx.Err())
+		if e.requests.Load() > 0 {
+			late = fmt.Errorf("requests in flight were aborted: %w", ctx.Err())
+		}
 	}
 	err := e.sender.Close()
 	<-idle
@@ -153,6 +157,7 @@ func (e *Exporter) begin() (otlpclient.Sender, error) {
 		return nil, errNotStarted
 	}
 	e.inFlight.Add(1)
+	e.requests.Add(1)
 	return e.sender, nil
 }
 
@@ -178,6 +183,7 @@ func (e *Exporter) attempt(ctx context.Context, b *pipeline.Batch) error {
 		return &pipeline.Error{Kind: pipeline.Retryable, Err: fmt.Errorf("exporter %q: %w", e.id, notSent{err})}
 	}
 	defer e.inFlight.Done()
+	defer e.requests.Add(-1)
 	e.obs.Begin(ctx, b.Signal())
 	defer e.obs.End(ctx, b.Signal())
 	answer, err := e.send(ctx, sender, b)

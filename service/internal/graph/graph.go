@@ -60,7 +60,7 @@ type builder struct {
 	exporters  map[*load.Component]pipeline.Consumer
 	data       *dataDir
 	allQueues  []*queue
-	queueParts []part
+	queueParts queueSet
 	leftParts  []part   // start after queueParts
 	stops      []func() // of waits of senders
 	processors []part
@@ -96,7 +96,7 @@ func Build(cfg *load.Config, s component.Settings, data Data) (*Graph, error) {
 	}
 	b.leftQueues("")
 	g.queues = b.allQueues
-	g.parts = append(append(g.parts, b.queueParts...), b.leftParts...)
+	g.parts = append(append(g.parts, part{"the queues", nil, b.queueParts}), b.leftParts...)
 	g.parts = append(g.parts, b.processors...)
 	for _, c := range cfg.Components {
 		if c.Kind == component.KindReceiver {

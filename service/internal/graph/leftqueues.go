@@ -3,10 +3,10 @@ package graph
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/delivery"
@@ -17,9 +17,9 @@ import (
 )
 
 // leftQueues are the queues in a storage of pipelines that the configuration does not
-// have any more, because they have another name now, for example. What they hold for an
-// exporter that still has a queue on disk is sent by it; the rest is kept, and reported.
-// A queue that holds nothing is removed.
+// have any more, because they have another name now, for example, and those that were set
+// aside. What they hold for an exporter that still has a queue on disk is sent by it; the
+// rest is kept, and reported. A queue that holds nothing is removed.
 type leftQueues struct {
 	storage  string
 	queues   []*queue // of the configuration, in this storage
@@ -41,10 +41,7 @@ func (b *builder) leftQueues(storage string, queues ...*queue) {
 			return
 		}
 	}
-	name := strconv.Quote(storage)
-	if storage == "" {
-		name = "the data directory"
-	}
+	name := storageName(storage)
 	l := &leftQueues{storage: storage, queues: queues, all: func() []*queue { return b.allQueues }, data: b.data,
 		settings: b.settings.OrDefaults(), life: lifecycle.New("the queues left in " + name), journals: map[string]*journal.Journal{}}
 	b.leftParts = append(b.leftParts, part{"the queues left in " + name, nil, l}, part{"the control socket of " + name, nil, newControlSocket(l)})
@@ -61,8 +58,36 @@ func (l *leftQueues) find() error {
 		}
 	}
 	var err error
-	l.place, err = placeOf(l.storage, l.data, l.settings)
-	return err
+	if l.place, err = placeOf(l.storage, l.data, l.settings); err != nil || l.place.dir == "" {
+		return err
+	}
+	if l.data.isLooked(l.place.dir) {
+		l.place = place{} // another name of a directory whose queues are open
+		return nil
+	}
+	l.queues = nil
+	for _, q := range l.all() {
+		if q.place.dir != "" && realPath(q.place.dir) == realPath(l.place.dir) {
+			l.queues = append(l.queues, q)
+		}
+	}
+	return nil
+}
+
+// asideMark is in the names of queues that were set aside. No pipeline has it in the name of
+// its folder.
+const asideMark = ",left-"
+
+// setAside gives the folder of a queue a name that no pipeline has.
+func setAside(dir string) error {
+	for n := 1; ; n++ {
+		to := fmt.Sprint(dir, asideMark, n)
+		if _, err := os.Lstat(to); errors.Is(err, os.ErrNotExist) {
+			return os.Rename(dir, to)
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 // Start opens the queues that are left, and begins to send.
@@ -160,9 +185,7 @@ func (l *leftQueues) Shutdown(ctx context.Context) error {
 
 func (l *leftQueues) close(ctx context.Context) error {
 	var errs []error
-	for _, d := range l.destinations {
-		errs = append(errs, d.Shutdown(ctx))
-	}
+	errs = append(errs, shutdownAll(ctx, l.destinations))
 	for dir, j := range l.journals {
 		empty := isEmpty(j)
 		errs = append(errs, j.Close())

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 
 	"github.com/penstock-telemetry/penstock/component"
@@ -40,6 +41,51 @@ type dataDir struct {
 	once  sync.Once
 	found place
 	err   error
+
+	claimed map[string]string // storages of queues, by their folder
+	looked  map[string]bool   // directories whose left queues are open
+}
+
+// claim notes the folder of a queue. Two queues of a pipeline cannot have one.
+func (d *dataDir) claim(dir, name, storage string) error {
+	folder := filepath.Join(realPath(dir), name)
+	other, is := d.claimed[folder]
+	if is {
+		return fmt.Errorf("exporters of one pipeline have their queues in %s by two names, %s and %s; name one", dir, storageName(other), storageName(storage))
+	}
+	if d.claimed == nil {
+		d.claimed = map[string]string{}
+	}
+	d.claimed[folder] = storage
+	return nil
+}
+
+// isLooked reports whether it was called with a directory before, by any of its names.
+func (d *dataDir) isLooked(dir string) bool {
+	if d.looked == nil {
+		d.looked = map[string]bool{}
+	}
+	was := d.looked[realPath(dir)]
+	d.looked[realPath(dir)] = true
+	return was
+}
+
+func storageName(id string) string {
+	if id == "" {
+		return "the data directory"
+	}
+	return strconv.Quote(id)
+}
+
+// realPath is the one name of a directory.
+func realPath(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		return real
+	}
+	return dir
 }
 
 func (d *dataDir) place() (place, error) {

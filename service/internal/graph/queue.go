@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/penstock-telemetry/penstock/admission"
@@ -179,16 +180,58 @@ func (q *queue) open() (pipeline.Consumer, error) {
 		return q.openInMemory()
 	}
 	name := control.FileName(q.pipeline.ID)
+	if err := q.data.claim(q.place.dir, name, q.storage); err != nil {
+		return nil, err
+	}
 	var err error
-	if q.journal, err = journal.Open(filepath.Join(control.Pipelines(q.place.dir), name), journal.Options{MaxBytes: q.place.maxBytes, RecentBytes: q.recentBytes(), Logger: q.settings.Logger}); err != nil {
+	if q.journal, err = q.openJournal(filepath.Join(control.Pipelines(q.place.dir), name)); err != nil {
 		return nil, q.explain(err)
 	}
 	if q.dead, err = delivery.OpenDeadLetters(filepath.Join(control.DeadLetters(q.place.dir), name), q.settings.Logger); err != nil {
 		return nil, q.explain(err)
 	}
-	log, err := q.openLog(q.exporters, func(c *delivery.DestinationConfig) { c.DeadLetters = q.dead.Add })
-	q.reportOthers(q.journal)
-	return log, err
+	return q.openLog(q.exporters, func(c *delivery.DestinationConfig) { c.DeadLetters = q.dead.Add })
+}
+
+// openJournal opens the journal of the queue. One that holds something for an exporter
+// that is not in this queue any more is set aside for leftQueues, and a new one begins:
+// there it would hold what comes in as well.
+func (q *queue) openJournal(dir string) (*journal.Journal, error) {
+	open := func() (*journal.Journal, error) {
+		return journal.Open(dir, journal.Options{MaxBytes: q.place.maxBytes, RecentBytes: q.recentBytes(), Logger: q.settings.Logger})
+	}
+	j, err := open()
+	if err != nil {
+		return nil, err
+	}
+	others, err := q.holdsForOthers(j)
+	if err != nil || !others {
+		return j, err
+	}
+	if err := errors.Join(j.Close(), setAside(dir)); err != nil {
+		return nil, fmt.Errorf("set the queue aside of an exporter that the pipeline does not have any more: %w", err)
+	}
+	return open()
+}
+
+// holdsForOthers drops the cursors of other exporters that hold nothing, and reports
+// whether there are more.
+func (q *queue) holdsForOthers(j *journal.Journal) (others bool, err error) {
+	for _, name := range j.Cursors() {
+		if slices.ContainsFunc(q.exporters, func(e queued) bool { return q.cursor(e.id) == name }) {
+			continue
+		}
+		c, err := j.Cursor(name, journal.End)
+		if err != nil {
+			return false, err
+		}
+		if c.Held().Records > 0 {
+			others = true
+		} else if err := j.DropCursor(name); err != nil {
+			return false, err
+		}
+	}
+	return others, nil
 }
 
 // recentShare is the part of the memory budget that a queue's newest requests take at
@@ -271,7 +314,7 @@ func (q *queue) kept() record.Keep {
 // destination translates the settings of an exporter.
 func (q *queue) destination(e queued) delivery.DestinationConfig {
 	c := delivery.DestinationConfig{
-		Name: q.cursor(e.id), Signal: q.pipeline.Signal, Next: e.Sender, MaxInFlight: e.NumConsumers, From: journal.Oldest,
+		Name: q.cursor(e.id), Signal: q.pipeline.Signal, Next: e.Sender, MaxInFlight: e.NumConsumers, From: journal.End,
 		InitialBackoff: e.Retry.InitialInterval, MaxBackoff: e.Retry.MaxInterval,
 		Multiplier: e.Retry.Multiplier, Randomization: &e.Retry.RandomizationFactor, Block: e.BlockOnOverflow,
 		Memory: q.settings.Memory, Observer: e.Observer, Logger: q.settings.OrDefaults().Logger.With(slog.String("exporter", e.id)),
@@ -304,26 +347,13 @@ func (q *queue) destination(e queued) delivery.DestinationConfig {
 // waits survives a pipeline's change of name.
 func (q *queue) cursor(exporter string) string { return q.pipeline.Signal.String() + "/" + exporter }
 
-// reportOthers logs cursors of exporters that the pipeline does not have any more.
-func (q *queue) reportOthers(j *journal.Journal) {
-	for _, name := range j.Cursors() {
-		if slices.ContainsFunc(q.exporters, func(e queued) bool { return q.cursor(e.id) == name }) {
-			continue
-		}
-		c, err := j.Cursor(name, journal.End)
-		if err != nil {
-			continue
-		}
-		held := c.Held()
-		q.settings.OrDefaults().Logger.Warn("the queue has data of an exporter that the pipeline does not have any more; it is kept, and takes space",
-			slog.String("exporter", name), slog.Uint64("requests", held.Records), slog.Uint64("items", held.Units), slog.Uint64("bytes", held.Bytes))
-	}
-}
-
 // stopWaits ends the waits of senders: what cannot be sent now is theirs.
 func (q *queue) stopWaits() {
 	for _, d := range q.directs {
 		d.Stop()
+	}
+	for _, d := range q.destinations {
+		d.Unblock()
 	}
 }
 
@@ -339,9 +369,7 @@ func (q *queue) close(ctx context.Context) error {
 	for _, o := range q.observed {
 		errs = append(errs, o.Close())
 	}
-	for _, d := range q.destinations {
-		errs = append(errs, d.Shutdown(ctx))
-	}
+	errs = append(errs, shutdownAll(ctx, q.destinations))
 	if q.journal != nil {
 		errs = append(errs, q.journal.Close())
 	}
@@ -352,4 +380,39 @@ func (q *queue) close(ctx context.Context) error {
 		q.memory.Release()
 	}
 	return errors.Join(errs...)
+}
+
+// shutdownAll shuts destinations down at the same time, so that one that does not answer
+// takes none of the time that another needs.
+func shutdownAll(ctx context.Context, destinations []*delivery.Destination) error {
+	return together(destinations, func(d *delivery.Destination) error { return d.Shutdown(ctx) })
+}
+
+// together calls a function for all at the same time.
+func together[T any](all []T, do func(T) error) error {
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, one := range all {
+		wg.Go(func() { errs[i] = do(one) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// queueSet are the queues of all pipelines. They stop at the same time.
+type queueSet []part
+
+// Start starts them in their order. If one fails those before it are stopped.
+func (s queueSet) Start(ctx context.Context) error {
+	for i, p := range s {
+		if err := p.Start(ctx); err != nil {
+			return errors.Join(err, s[:i].Shutdown(ctx))
+		}
+	}
+	return nil
+}
+
+// Shutdown implements pipeline.Component.
+func (s queueSet) Shutdown(ctx context.Context) error {
+	return together(s, func(p part) error { return p.Shutdown(ctx) })
 }

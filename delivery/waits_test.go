@@ -1,0 +1,105 @@
+package delivery
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/internal/vfs"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// Where a failure is returned at once, nobody waits for the attempts of others.
+func TestDirectWithoutRetriesDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &answers{answer: down}
+		d := newDirect(a, func(c *DestinationConfig) { c.GiveUpAfter = -1 })
+		begun := time.Now()
+		for range 5 {
+			if err := d.Consume(t.Context(), ofLogs(t, 1)); !errors.Is(err, errAway.Err) {
+				t.Errorf("got %v, want the destination's failure", err)
+			}
+		}
+		if calls, _ := a.count(); calls != 5 || time.Since(begun) != 0 {
+			t.Errorf("%d attempts in %v, want 5 at once", calls, time.Since(begun))
+		}
+		balance(t, d.Ledger())
+	})
+}
+
+// A sender waits no longer than a request is tried, also for the attempts of others.
+func TestDirectGivesUpWhileOthersTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &answers{answer: down}
+		d := newDirect(a, func(c *DestinationConfig) { c.GiveUpAfter = 10 * time.Second })
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				begun := time.Now()
+				e := pipeline.Classify(d.Consume(t.Context(), ofLogs(t, 1)))
+				if e == nil || e.Kind != pipeline.Retryable {
+					t.Errorf("got %v, want a failure that asks to retry", e)
+				}
+				if waited := time.Since(begun); waited > 20*time.Second {
+					t.Errorf("a sender waited %v, want 10 s and an interval", waited)
+				}
+			})
+		}
+		wg.Wait()
+		balance(t, d.Ledger())
+	})
+}
+
+// A request that is beyond a bound by itself is taken when nothing else is held: it would
+// never be otherwise.
+func TestLargerThanTheBound(t *testing.T) {
+	for name, change := range map[string]func(*DestinationConfig){
+		"items":    func(c *DestinationConfig) { c.MaxHeldItems = 2 },
+		"bytes":    func(c *DestinationConfig) { c.MaxHeldBytes = 1 },
+		"blocking": func(c *DestinationConfig) { c.MaxHeldItems, c.Block = 2, true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := DestinationConfig{Next: &backend{}}
+				change(&cfg)
+				p := open(t, disk(t, vfs.NewMem(16<<20)), cfg)
+				p.dest.Start()
+				for range 3 {
+					if err := p.log.Consume(canceledAfter(t, time.Minute), ofLogs(t, 5)); err != nil {
+						t.Error(err)
+					}
+					synctest.Wait()
+				}
+				p.end()
+				if err := newDirect(&answers{}, change).Consume(canceledAfter(t, time.Minute), ofLogs(t, 5)); err != nil {
+					t.Errorf("in memory: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// Unblock ends the waits for room: a process that ends does not wait for its clients.
+func TestUnblock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		b.respond(func(int, []string) error { return errDown })
+		p := open(t, disk(t, vfs.NewMem(16<<20)), DestinationConfig{Next: b, MaxHeldRequests: 2, Block: true})
+		p.dest.Start()
+		p.fill(0, 2)
+		result := make(chan error)
+		go func() { result <- p.log.Consume(t.Context(), ofLogs(t, 1)) }()
+		synctest.Wait()
+		p.dest.Unblock()
+		for range 2 {
+			if err := <-result; !errors.Is(err, ErrQueueFull) || pipeline.Classify(err).Kind != pipeline.Overloaded {
+				t.Errorf("got %v, want that the queue is full", err)
+			}
+			go func() { result <- p.log.Consume(t.Context(), ofLogs(t, 1)) }()
+		}
+		<-result
+		p.end()
+	})
+}
