@@ -52,6 +52,9 @@ type DestinationConfig struct {
 	// MaxHeldItems, MaxHeldRequests and MaxHeldBytes bound what waits for the
 	// destination: beyond, Log.Consume refuses. 0: the bound of the journal alone.
 	MaxHeldItems, MaxHeldRequests, MaxHeldBytes uint64
+	// RequestItems is for a bound in requests as they are after merging: those that are held
+	// count as no more than one for so many items. 0: each counts.
+	RequestItems uint64
 	// Block makes Log.Consume wait for room below these bounds instead of refusing.
 	Block bool
 	// DeadLetters keeps a request that is not sent any more. nil means that it has it,
@@ -285,12 +288,26 @@ func (c *DestinationConfig) room(requests, items, bytes uint64, b *pipeline.Batc
 		return nil
 	case c.MaxHeldItems > 0 && items+uint64(b.Items()) > c.MaxHeldItems:
 		return fmt.Errorf("%w: %s has %d items, at most %d", ErrQueueFull, c.Name, items, c.MaxHeldItems)
-	case c.MaxHeldRequests > 0 && requests+1 > c.MaxHeldRequests:
-		return fmt.Errorf("%w: %s has %d requests, at most %d", ErrQueueFull, c.Name, requests, c.MaxHeldRequests)
+	case c.MaxHeldRequests > 0 && c.merged(requests, items)+1 > c.MaxHeldRequests:
+		return fmt.Errorf("%w: %s has %d requests, at most %d", ErrQueueFull, c.Name, c.merged(requests, items), c.MaxHeldRequests)
 	case c.MaxHeldBytes > 0 && bytes+uint64(len(b.Bytes())) > c.MaxHeldBytes:
 		return fmt.Errorf("%w: %s has %d bytes, at most %d", ErrQueueFull, c.Name, bytes, c.MaxHeldBytes)
 	}
 	return nil
+}
+
+// merged is as how many requests those that are held count.
+func (c *DestinationConfig) merged(requests, items uint64) uint64 {
+	if c.RequestItems == 0 {
+		return requests
+	}
+	return min(requests, (items+c.RequestItems-1)/c.RequestItems)
+}
+
+// HeldRequests is as how many requests those that are held count for MaxHeldRequests.
+func (d *Destination) HeldRequests() uint64 {
+	held := d.cursor.Held()
+	return d.cfg.merged(held.Records, held.Units)
 }
 
 // Ledger returns the ledger at this moment.

@@ -259,6 +259,9 @@ func (q *queue) openLog(exporters []queued, change func(*delivery.DestinationCon
 	first := &refusing{Consumer: log, all: true}
 	for _, e := range exporters {
 		cfg := q.destination(e)
+		if q.merging != nil { // in front of the queue it would have merged them
+			cfg.RequestItems = uint64(q.merging.MinItems)
+		}
 		change(&cfg)
 		d, err := log.Destination(cfg)
 		if err != nil {
