@@ -197,6 +197,7 @@ type Destination struct {
 	limit    int           // requests at a time, at present
 	sizeMax  int           // the largest request that the destination accepts, as it has said; 0: unknown
 	room     chan struct{} // closed when something was acknowledged
+	entering amount        // what may be in the journal soon, by admit
 	jobs     map[*job]bool
 	retries  []*job // of jobs, those that wait
 	restored []span // what an earlier process had in flight and what is not in jobs yet, in order
@@ -239,13 +240,19 @@ func (d *Destination) restore() (err error) {
 	return nil
 }
 
-// admit returns an error if the destination has as much as it may, or waits.
+// admit counts a batch as entering, or returns an error if the destination has as much as
+// it may, or waits.
 func (d *Destination) admit(ctx context.Context, b *pipeline.Batch) error {
+	if !d.cfg.bounded() {
+		return nil
+	}
 	for {
 		d.mu.Lock()
-		room := d.room
+		room, err := d.room, d.full(b)
+		if err == nil {
+			d.entering.add(b)
+		}
 		d.mu.Unlock()
-		err := d.full(b)
 		if err == nil || !d.cfg.Block {
 			return err
 		}
@@ -263,13 +270,40 @@ func (d *Destination) admit(ctx context.Context, b *pipeline.Batch) error {
 // end: what does not fit is its sender's.
 func (d *Destination) Unblock() { d.unblock() }
 
-// full returns an error if the destination has as much as it may.
-func (d *Destination) full(b *pipeline.Batch) error {
+// entered ends what admit has begun: the journal has the batch, or has refused it.
+func (d *Destination) entered(b *pipeline.Batch) {
 	if !d.cfg.bounded() {
-		return nil
+		return
 	}
-	held := d.cursor.Held()
-	return d.cfg.room(held.Records, held.Units, held.Bytes, b)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.entering.sub(b)
+	if d.cfg.Block {
+		d.signalRoom()
+	}
+}
+
+// signalRoom wakes those that wait for room. The mutex is held.
+func (d *Destination) signalRoom() {
+	close(d.room)
+	d.room = make(chan struct{})
+}
+
+// amount is how much of batches there is.
+type amount struct{ requests, items, bytes uint64 }
+
+func (a *amount) add(b *pipeline.Batch) {
+	a.requests, a.items, a.bytes = a.requests+1, a.items+uint64(b.Items()), a.bytes+uint64(len(b.Bytes()))
+}
+
+func (a *amount) sub(b *pipeline.Batch) {
+	a.requests, a.items, a.bytes = a.requests-1, a.items-uint64(b.Items()), a.bytes-uint64(len(b.Bytes()))
+}
+
+// full returns an error if the destination has as much as it may. The mutex is held.
+func (d *Destination) full(b *pipeline.Batch) error {
+	held, in := d.cursor.Held(), d.entering
+	return d.cfg.room(held.Records+in.requests, held.Units+in.items, held.Bytes+in.bytes, b)
 }
 
 func (c *DestinationConfig) bounded() bool {
