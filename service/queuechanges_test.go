@@ -221,3 +221,39 @@ func TestQueueSizeBehindBatch(t *testing.T) {
 		p.stop(t)
 	}
 }
+
+// Where nothing can be set aside, as on a full disk, the queue goes on as it is.
+func TestNothingCanBeSetAside(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	up, down := testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
+	isDown(down)
+	o := Options{DataDir: filepath.Join(dir, "data")}
+	both := mixedOf(up, down, "{}", "{}", "", dir)
+	one := strings.Replace(both, "[otlp/up, otlp/down]", "[otlp/up]", 1)
+	p := startPlaced(t, o, both, up)
+	if err := p.sendLogs(t, 5, enough); err != nil {
+		t.Fatal(err)
+	}
+	up.Wait(t, otlp.Logs, 5)
+	p.stop(t)
+	if err := os.WriteFile(filepath.Join(o.DataDir, "penstock", "pipelines", "logs,next"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = startPlaced(t, o, one, up)
+	if err := p.sendLogs(t, 7, enough); err != nil {
+		t.Error(err)
+	}
+	up.Wait(t, otlp.Logs, 12)
+	p.stop(t)
+	if !strings.Contains(p.log.String(), "was not set aside") {
+		t.Error("it is not logged")
+	}
+	if got := folders(t, o.DataDir); len(got) != 1 || got[0] != "logs" {
+		t.Errorf("queues %q are there, want one", got)
+	}
+	down.Respond(nil)
+	p = startPlaced(t, o, both, up)
+	down.Wait(t, otlp.Logs, 5)
+	p.stop(t)
+}
