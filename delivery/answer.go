@@ -111,8 +111,7 @@ func (d *Destination) acknowledge(j *job, of tally) {
 		d.tally = d.tally.plus(of.atMost(held.Units))
 		return d.state()
 	}, j.entries...)
-	close(d.room)
-	d.room = make(chan struct{})
+	d.signalRoom()
 	d.mu.Unlock()
 	if err != nil {
 		d.cfg.Logger.Error("the counts of a destination were not kept", slog.Any("error", err))

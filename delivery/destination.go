@@ -52,6 +52,9 @@ type DestinationConfig struct {
 	// MaxHeldItems, MaxHeldRequests and MaxHeldBytes bound what waits for the
 	// destination: beyond, Log.Consume refuses. 0: the bound of the journal alone.
 	MaxHeldItems, MaxHeldRequests, MaxHeldBytes uint64
+	// RequestItems is for a bound in requests as they are after merging: those that are held
+	// count as no more than one for so many items. 0: each counts.
+	RequestItems uint64
 	// Block makes Log.Consume wait for room below these bounds instead of refusing.
 	Block bool
 	// DeadLetters keeps a request that is not sent any more. nil means that it has it,
@@ -194,6 +197,7 @@ type Destination struct {
 	limit    int           // requests at a time, at present
 	sizeMax  int           // the largest request that the destination accepts, as it has said; 0: unknown
 	room     chan struct{} // closed when something was acknowledged
+	entering amount        // what may be in the journal soon, by admit
 	jobs     map[*job]bool
 	retries  []*job // of jobs, those that wait
 	restored []span // what an earlier process had in flight and what is not in jobs yet, in order
@@ -236,13 +240,19 @@ func (d *Destination) restore() (err error) {
 	return nil
 }
 
-// admit returns an error if the destination has as much as it may, or waits.
+// admit counts a batch as entering, or returns an error if the destination has as much as
+// it may, or waits.
 func (d *Destination) admit(ctx context.Context, b *pipeline.Batch) error {
+	if !d.cfg.bounded() {
+		return nil
+	}
 	for {
 		d.mu.Lock()
-		room := d.room
+		room, err := d.room, d.full(b)
+		if err == nil {
+			d.entering.add(b)
+		}
 		d.mu.Unlock()
-		err := d.full(b)
 		if err == nil || !d.cfg.Block {
 			return err
 		}
@@ -260,13 +270,40 @@ func (d *Destination) admit(ctx context.Context, b *pipeline.Batch) error {
 // end: what does not fit is its sender's.
 func (d *Destination) Unblock() { d.unblock() }
 
-// full returns an error if the destination has as much as it may.
-func (d *Destination) full(b *pipeline.Batch) error {
+// entered ends what admit has begun: the journal has the batch, or has refused it.
+func (d *Destination) entered(b *pipeline.Batch) {
 	if !d.cfg.bounded() {
-		return nil
+		return
 	}
-	held := d.cursor.Held()
-	return d.cfg.room(held.Records, held.Units, held.Bytes, b)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.entering.sub(b)
+	if d.cfg.Block {
+		d.signalRoom()
+	}
+}
+
+// signalRoom wakes those that wait for room. The mutex is held.
+func (d *Destination) signalRoom() {
+	close(d.room)
+	d.room = make(chan struct{})
+}
+
+// amount is how much of batches there is.
+type amount struct{ requests, items, bytes uint64 }
+
+func (a *amount) add(b *pipeline.Batch) {
+	a.requests, a.items, a.bytes = a.requests+1, a.items+uint64(b.Items()), a.bytes+uint64(len(b.Bytes()))
+}
+
+func (a *amount) sub(b *pipeline.Batch) {
+	a.requests, a.items, a.bytes = a.requests-1, a.items-uint64(b.Items()), a.bytes-uint64(len(b.Bytes()))
+}
+
+// full returns an error if the destination has as much as it may. The mutex is held.
+func (d *Destination) full(b *pipeline.Batch) error {
+	held, in := d.cursor.Held(), d.entering
+	return d.cfg.room(held.Records+in.requests, held.Units+in.items, held.Bytes+in.bytes, b)
 }
 
 func (c *DestinationConfig) bounded() bool {
@@ -285,12 +322,26 @@ func (c *DestinationConfig) room(requests, items, bytes uint64, b *pipeline.Batc
 		return nil
 	case c.MaxHeldItems > 0 && items+uint64(b.Items()) > c.MaxHeldItems:
 		return fmt.Errorf("%w: %s has %d items, at most %d", ErrQueueFull, c.Name, items, c.MaxHeldItems)
-	case c.MaxHeldRequests > 0 && requests+1 > c.MaxHeldRequests:
-		return fmt.Errorf("%w: %s has %d requests, at most %d", ErrQueueFull, c.Name, requests, c.MaxHeldRequests)
+	case c.MaxHeldRequests > 0 && c.merged(requests, items)+1 > c.MaxHeldRequests:
+		return fmt.Errorf("%w: %s has %d requests, at most %d", ErrQueueFull, c.Name, c.merged(requests, items), c.MaxHeldRequests)
 	case c.MaxHeldBytes > 0 && bytes+uint64(len(b.Bytes())) > c.MaxHeldBytes:
 		return fmt.Errorf("%w: %s has %d bytes, at most %d", ErrQueueFull, c.Name, bytes, c.MaxHeldBytes)
 	}
 	return nil
+}
+
+// merged is as how many requests those that are held count.
+func (c *DestinationConfig) merged(requests, items uint64) uint64 {
+	if c.RequestItems == 0 {
+		return requests
+	}
+	return min(requests, (items+c.RequestItems-1)/c.RequestItems)
+}
+
+// HeldRequests is as how many requests those that are held count for MaxHeldRequests.
+func (d *Destination) HeldRequests() uint64 {
+	held := d.cursor.Held()
+	return d.cfg.merged(held.Records, held.Units)
 }
 
 // Ledger returns the ledger at this moment.

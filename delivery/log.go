@@ -52,7 +52,13 @@ func (l *Log) Consume(ctx context.Context, b *pipeline.Batch) error {
 // the caller's.
 func (l *Log) Add(ctx context.Context, r Request) error {
 	b := r.Batch
-	if err := l.admit(ctx, b); err != nil {
+	admitted, err := l.admit(ctx, b)
+	defer func() {
+		for _, d := range admitted {
+			d.entered(b)
+		}
+	}()
+	if err != nil {
 		return err
 	}
 	k, err := l.keptOf(b)
@@ -64,17 +70,18 @@ func (l *Log) Add(ctx context.Context, r Request) error {
 	return refusal(err)
 }
 
-// admit asks the bounds of the destinations.
-func (l *Log) admit(ctx context.Context, b *pipeline.Batch) error {
+// admit asks the bounds of the destinations. admitted are those that count the batch as
+// held, until it has entered the journal, or has not.
+func (l *Log) admit(ctx context.Context, b *pipeline.Batch) (admitted []*Destination, err error) {
 	l.mu.RLock()
 	destinations := l.destinations
 	l.mu.RUnlock()
-	for _, d := range destinations {
+	for i, d := range destinations {
 		if err := d.admit(ctx, b); err != nil {
-			return &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: fullRetry, Err: err}
+			return destinations[:i], &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: fullRetry, Err: err}
 		}
 	}
-	return nil
+	return destinations, nil
 }
 
 // refusal says what an error of the journal asks of the sender.

@@ -3,6 +3,7 @@ package delivery
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,4 +103,40 @@ func TestUnblock(t *testing.T) {
 		<-result
 		p.end()
 	})
+}
+
+// However many senders come at the same time, or wait for room, no more is held than the
+// bound.
+func TestBoundOfManySenders(t *testing.T) {
+	for name, block := range map[string]bool{"refused": false, "waiting": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &backend{}
+				b.respond(func(int, []string) error { return errDown })
+				p := open(t, disk(t, vfs.NewMem(16<<20)), DestinationConfig{Next: b, MaxHeldRequests: 5, Block: block, Merge: Merge{MaxItems: 1}})
+				p.dest.Start()
+				var wg sync.WaitGroup
+				var most, taken atomic.Uint64
+				for range 100 {
+					wg.Go(func() {
+						batch := ofLogs(t, 1)
+						if p.log.Consume(t.Context(), batch) == nil {
+							taken.Add(1)
+						}
+						most.Store(max(most.Load(), p.dest.cursor.Held().Records))
+					})
+				}
+				time.Sleep(time.Minute)
+				b.respond(nil)
+				wg.Wait()
+				if most.Load() > 5 {
+					t.Errorf("%d requests were held, want 5 at most", most.Load())
+				}
+				if want := map[bool]uint64{false: 5, true: 100}[block]; taken.Load() != want {
+					t.Errorf("%d requests were taken, want %d", taken.Load(), want)
+				}
+				p.end()
+			})
+		})
+	}
 }

@@ -190,3 +190,70 @@ func TestExporterAddedToAPipeline(t *testing.T) {
 		t.Errorf("%d records delivered to the new exporter, want 3", got)
 	}
 }
+
+// Behind the processor batch queue_size counts merged requests, as in the Collector: the
+// requests of clients are in the queue, but may be much smaller.
+func TestQueueSizeBehindBatch(t *testing.T) {
+	t.Parallel()
+	b := testkit.NewBackend(t, testkit.BackendConfig{})
+	isDown(b)
+	yaml := fmt.Sprintf(withOneExporter, b.GRPCEndpoint(), "{queue_size: 2}")
+	batched := strings.Replace(strings.Replace(yaml, "exporters: [otlp]", "processors: [batch], exporters: [otlp]", 1), "exporters:", "processors: {batch: {send_batch_size: 50}}\nexporters:", 1)
+	for _, c := range []struct {
+		name, yaml       string
+		items, fit, size int
+	}{
+		{"without batch", yaml, 5, 2, 2},
+		{"small requests", batched, 5, 11, 2}, // 50 items count as one
+		{"large requests", batched, 500, 2, 2},
+	} {
+		p := startPlaced(t, Options{DataDir: t.TempDir()}, c.yaml, b)
+		fit := 0
+		for p.sendLogs(t, c.items, enough) == nil && fit < 100 {
+			fit++
+		}
+		if fit != c.fit {
+			t.Errorf("%s: %d requests of %d fit, want %d", c.name, fit, c.items, c.fit)
+		}
+		if _, page := fetch(t, p.metrics+"/metrics"); !hasSeries(page, "otelcol_exporter_queue_size{", c.size) {
+			t.Errorf("%s: found %q", c.name, linesWith(page, "otelcol_exporter_queue_size"))
+		}
+		p.stop(t)
+	}
+}
+
+// Where nothing can be set aside, as on a full disk, the queue goes on as it is.
+func TestNothingCanBeSetAside(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	up, down := testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
+	isDown(down)
+	o := Options{DataDir: filepath.Join(dir, "data")}
+	both := mixedOf(up, down, "{}", "{}", "", dir)
+	one := strings.Replace(both, "[otlp/up, otlp/down]", "[otlp/up]", 1)
+	p := startPlaced(t, o, both, up)
+	if err := p.sendLogs(t, 5, enough); err != nil {
+		t.Fatal(err)
+	}
+	up.Wait(t, otlp.Logs, 5)
+	p.stop(t)
+	if err := os.WriteFile(filepath.Join(o.DataDir, "penstock", "pipelines", "logs,next"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = startPlaced(t, o, one, up)
+	if err := p.sendLogs(t, 7, enough); err != nil {
+		t.Error(err)
+	}
+	up.Wait(t, otlp.Logs, 12)
+	p.stop(t)
+	if !strings.Contains(p.log.String(), "was not set aside") {
+		t.Error("it is not logged")
+	}
+	if got := folders(t, o.DataDir); len(got) != 1 || got[0] != "logs" {
+		t.Errorf("queues %q are there, want one", got)
+	}
+	down.Respond(nil)
+	p = startPlaced(t, o, both, up)
+	down.Wait(t, otlp.Logs, 5)
+	p.stop(t)
+}

@@ -20,7 +20,7 @@ func (q *queue) observe(e queued, of interface{ Ledger() delivery.Ledger }, maxB
 		l := of.Ledger()
 		s := obsreport.QueueStats{Accepted: int64(l.Accepted), Delivered: int64(l.Delivered), Rejected: int64(l.Rejected), DeadLettered: int64(l.DeadLettered),
 			Dropped: int64(l.Dropped), Damaged: int64(l.Damaged), Returned: int64(l.Returned), Held: int64(l.Held), HeldBytes: int64(l.HeldBytes), Durable: q.place.dir != ""}
-		s.Size = map[string]int64{"requests": int64(l.HeldRequests), "items": s.Held, "bytes": s.HeldBytes}[e.Sizer]
+		s.Size = map[string]int64{"requests": int64(heldRequests(e, of, &l)), "items": s.Held, "bytes": s.HeldBytes}[e.Sizer]
 		s.Capacity = capacity(e, &l, maxBytes)
 		return s
 	})
@@ -33,6 +33,14 @@ func (q *queue) observe(e queued, of interface{ Ledger() delivery.Ledger }, maxB
 		return o, measured.MeasureSizes(e.id, q.settings.OrDefaults().Meter)
 	}
 	return o, nil
+}
+
+// heldRequests is how many requests are held, in units of queue_size where that is set.
+func heldRequests(e queued, of any, l *delivery.Ledger) uint64 {
+	if counts, ok := of.(interface{ HeldRequests() uint64 }); ok && e.QueueSize != nil {
+		return counts.HeldRequests()
+	}
+	return l.HeldRequests
 }
 
 // capacity is the capacity of a queue in units of its sizer; 0: unknown. Where the bound

@@ -13,6 +13,7 @@ import (
 	"github.com/penstock-telemetry/penstock/delivery/record"
 	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
+	"github.com/penstock-telemetry/penstock/internal/vfs"
 	"github.com/penstock-telemetry/penstock/journal"
 )
 
@@ -74,20 +75,41 @@ func (l *leftQueues) find() error {
 	return nil
 }
 
-// asideMark is in the names of queues that were set aside. No pipeline has it in the name of
-// its folder.
-const asideMark = ",left-"
+// asideMark is in the names of queues that were set aside, nextMark in those of queues that
+// take their place. No pipeline has one in the name of its folder.
+const (
+	asideMark = ",left-"
+	nextMark  = ",next"
+)
 
-// setAside gives the folder of a queue a name that no pipeline has.
-func setAside(dir string) error {
+// setAside gives the folder of a queue a name that no pipeline has, and its name to next.
+// Both are durable before next gets something.
+func setAside(dir, next string) error {
 	for n := 1; ; n++ {
 		to := fmt.Sprint(dir, asideMark, n)
-		if _, err := os.Lstat(to); errors.Is(err, os.ErrNotExist) {
-			return os.Rename(dir, to)
-		} else if err != nil {
+		_, err := os.Lstat(to)
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
+		if err := os.Rename(dir, to); err != nil {
+			return err
+		}
+		if err := os.Rename(next, dir); err != nil {
+			return err
+		}
+		return syncFolder(filepath.Dir(dir))
 	}
+}
+
+func syncFolder(dir string) error {
+	fs, err := vfs.At(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fs.SyncDir("."), fs.Close())
 }
 
 // Start opens the queues that are left, and begins to send.

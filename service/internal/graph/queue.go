@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -197,10 +198,7 @@ func (q *queue) open() (pipeline.Consumer, error) {
 // that is not in this queue any more is set aside for leftQueues, and a new one begins:
 // there it would hold what comes in as well.
 func (q *queue) openJournal(dir string) (*journal.Journal, error) {
-	open := func() (*journal.Journal, error) {
-		return journal.Open(dir, journal.Options{MaxBytes: q.place.maxBytes, RecentBytes: q.recentBytes(), Logger: q.settings.Logger})
-	}
-	j, err := open()
+	j, err := q.openAt(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -208,10 +206,33 @@ func (q *queue) openJournal(dir string) (*journal.Journal, error) {
 	if err != nil || !others {
 		return j, err
 	}
-	if err := errors.Join(j.Close(), setAside(dir)); err != nil {
-		return nil, fmt.Errorf("set the queue aside of an exporter that the pipeline does not have any more: %w", err)
+	if err := j.Close(); err != nil {
+		return nil, err
 	}
-	return open()
+	switch err := q.makeNext(dir + nextMark); {
+	case err != nil:
+		q.settings.OrDefaults().Logger.Error("the queue holds data of an exporter that the pipeline does not have any more, which was not set aside: the queue keeps for it what comes in",
+			slog.String("queue", dir), slog.Any("error", err))
+	default:
+		if err := setAside(dir, dir+nextMark); err != nil {
+			return nil, fmt.Errorf("set a queue aside: %w", err)
+		}
+	}
+	return q.openAt(dir)
+}
+
+func (q *queue) openAt(dir string) (*journal.Journal, error) {
+	return journal.Open(dir, journal.Options{MaxBytes: q.place.maxBytes, RecentBytes: q.recentBytes(), Logger: q.settings.Logger})
+}
+
+// makeNext makes the journal that takes the place of one that is set aside. There may be no
+// room for it.
+func (q *queue) makeNext(dir string) error {
+	j, err := q.openAt(dir)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir)) // nothing was appended
+	}
+	return j.Close()
 }
 
 // holdsForOthers drops the cursors of other exporters that hold nothing, and reports
@@ -259,6 +280,9 @@ func (q *queue) openLog(exporters []queued, change func(*delivery.DestinationCon
 	first := &refusing{Consumer: log, all: true}
 	for _, e := range exporters {
 		cfg := q.destination(e)
+		if q.merging != nil { // in front of the queue it would have merged them
+			cfg.RequestItems = uint64(q.merging.MinItems)
+		}
 		change(&cfg)
 		d, err := log.Destination(cfg)
 		if err != nil {
