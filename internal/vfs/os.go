@@ -117,8 +117,14 @@ func (o *osFS) Lock(name string) (io.Closer, error) {
 	if f.Truncate(0) == nil {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
-	return f, nil
+	return osLock{f}, nil
 }
+
+// osLock is a lock of the operating system. It is released and not only closed: a child
+// that is being started has a copy of the file until it executes its program.
+type osLock struct{ *os.File }
+
+func (l osLock) Close() error { return errors.Join(unlock(l.File), l.File.Close()) }
 
 // printable is the number in a lock file.
 func printable(owner []byte) string {

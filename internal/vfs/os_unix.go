@@ -17,6 +17,10 @@ func lock(f *os.File) error {
 	return err
 }
 
+func unlock(f *os.File) error {
+	return retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) })
+}
+
 func syncDir(d *os.File) error { return d.Sync() }
 
 func space(path string) (free, total int64, err error) {

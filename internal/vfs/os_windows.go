@@ -29,3 +29,6 @@ func space(path string) (free, total int64, err error) {
 	}
 	return int64(available), int64(all), nil
 }
+
+// unlock does nothing: closing ends the lock.
+func unlock(*os.File) error { return nil }
