@@ -197,7 +197,7 @@ type Destination struct {
 	limit    int           // requests at a time, at present
 	sizeMax  int           // the largest request that the destination accepts, as it has said; 0: unknown
 	room     chan struct{} // closed when something was acknowledged
-	entering amount        // what may be in the journal soon, by admit
+	entering amount        // what may be in the journal soon, by admit, or is there since a moment ago
 	jobs     map[*job]bool
 	retries  []*job // of jobs, those that wait
 	restored []span // what an earlier process had in flight and what is not in jobs yet, in order
