@@ -129,8 +129,9 @@ const (
 	// they hold then is in the requests' dictionary.
 	layoutFactor = 4
 	cacheDivisor = 2
-	// eventBytes is what an event takes then.
-	eventBytes = 32
+	// eventBytes is what an event takes then, with what the growth of its lists leaves
+	// to the collector.
+	eventBytes = 96
 	// pointMemory is a data point that waits, and in its request.
 	pointMemory = 2*24 + 2*pointBytes
 )
