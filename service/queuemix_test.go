@@ -107,6 +107,15 @@ func TestQueuesOfOnePipeline(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			queues := 0
+			for _, section := range []string{c.up, c.down} {
+				if section != waits {
+					queues++
+				}
+			}
+			if len(status.Queues) != queues {
+				t.Errorf("the status has %d queues, want %d", len(status.Queues), queues)
+			}
 			for _, q := range status.Queues {
 				if sum := q.Delivered + q.Rejected + q.DeadLettered + q.Dropped + q.Damaged + q.Returned + q.Held; sum != q.Accepted || q.Held != 0 {
 					t.Errorf("the ledger of %s: %+v", q.Exporter, q)

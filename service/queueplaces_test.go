@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -350,4 +351,39 @@ func TestWaitingSendersAreBounded(t *testing.T) {
 		<-answers
 	}
 	p.stop(t)
+}
+
+// The status can be asked for while the service starts, as by extensions, and when it has
+// ended.
+func TestStatusWhileStarting(t *testing.T) {
+	t.Parallel()
+	b := testkit.NewBackend(t, testkit.BackendConfig{})
+	cfg, err := LoadFrom(builtins(), Sources{URIs: []string{"yaml:" + fmt.Sprintf(withOneExporter, b.GRPCEndpoint(), "{}")}, Set: []string{"service.telemetry.metrics.level=none"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(cfg, Options{DataDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-end:
+				return
+			default:
+				_ = s.graph.Queues()
+			}
+		}
+	}()
+	if err := errors.Join(s.Start(t.Context()), s.Shutdown(t.Context())); err != nil {
+		t.Error(err)
+	}
+	close(end)
+	<-ended
+	if got := s.graph.Queues(); len(got) != 1 {
+		t.Errorf("at the end there are %d queues, want 1", len(got))
+	}
 }

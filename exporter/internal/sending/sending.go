@@ -7,7 +7,8 @@
 //
 // A failure is returned, since only the client can retry, and it is logged at
 // intervals, since otherwise an operator would not notice that the backend is down.
-// This is the only place that both logs and returns an error.
+// This and delivery.Direct, which a service puts in front of it, are the only places that
+// both log and return an error.
 package sending
 
 import (

@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +33,7 @@ func fanoutOf(branches []branch, queuesOf map[string][]*queue, set component.Set
 	if len(branches) == 1 {
 		return branches[0].Consumer, nil
 	}
-	slices.SortStableFunc(branches, func(a, b branch) int { return cmp.Compare(truth(a.waits), truth(b.waits)) })
+	slices.SortStableFunc(branches, waitingLast)
 	all, errs := make([]pipeline.Consumer, len(branches)), make([]error, len(branches))
 	for i, br := range branches {
 		all[i], errs[i] = oneOfSeveral(br, queuesOf[br.name], set.OrDefaults())
@@ -45,11 +44,14 @@ func fanoutOf(branches []branch, queuesOf map[string][]*queue, set component.Set
 	return pipeline.Fanout(all...), errors.Join(errs...)
 }
 
-func truth(is bool) int {
-	if is {
+func waitingLast(a, b branch) int {
+	switch {
+	case a.waits == b.waits:
+		return 0
+	case a.waits:
 		return 1
 	}
-	return 0
+	return -1
 }
 
 // waits reports whether a branch may wait for a destination.

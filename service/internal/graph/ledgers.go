@@ -10,24 +10,25 @@ import (
 type observed struct {
 	*obsreport.Queue
 	exporter string
-	ledger   func() delivery.Ledger
+	read     func() obsreport.QueueStats
 }
 
 // observe measures what waits for an exporter, in a queue with room for a number of
 // bytes.
 func (q *queue) observe(e queued, of interface{ Ledger() delivery.Ledger }, maxBytes int64) (*observed, error) {
-	measured, err := obsreport.NewQueue(e.id, q.pipeline.ID, q.pipeline.Signal, q.settings.OrDefaults().Meter, func() obsreport.QueueStats {
+	read := func() obsreport.QueueStats {
 		l := of.Ledger()
 		s := obsreport.QueueStats{Accepted: int64(l.Accepted), Delivered: int64(l.Delivered), Rejected: int64(l.Rejected), DeadLettered: int64(l.DeadLettered),
 			Dropped: int64(l.Dropped), Damaged: int64(l.Damaged), Returned: int64(l.Returned), Held: int64(l.Held), HeldBytes: int64(l.HeldBytes), Durable: q.place.dir != ""}
 		s.Size = map[string]int64{"requests": int64(heldRequests(e, of, &l)), "items": s.Held, "bytes": s.HeldBytes}[e.Sizer]
 		s.Capacity = capacity(e, &l, maxBytes)
 		return s
-	})
+	}
+	measured, err := obsreport.NewQueue(e.id, q.pipeline.ID, q.pipeline.Signal, q.settings.OrDefaults().Meter, read)
 	if err != nil {
 		return nil, err
 	}
-	o := &observed{measured, e.id, of.Ledger}
+	o := &observed{measured, e.id, read}
 	q.observed = append(q.observed, o)
 	if q.settings.MetricsLevel >= component.LevelDetailed {
 		return o, measured.MeasureSizes(e.id, q.settings.OrDefaults().Meter)
@@ -61,13 +62,16 @@ func capacity(e queued, l *delivery.Ledger, maxBytes int64) int64 {
 // typicalBytes are sizes that an empty queue supposes.
 var typicalBytes = map[string]int64{"requests": 64 << 10, "items": 256}
 
-// status returns what is shown of the queue.
+// status returns what is shown of the queue; nothing before it is open.
 func (q *queue) status() (all []component.QueueStatus) {
+	if !q.opened.Load() {
+		return nil
+	}
 	for _, o := range q.observed {
-		l := o.ledger()
+		s := o.read()
 		all = append(all, component.QueueStatus{Exporter: o.exporter, Pipeline: q.pipeline.ID, Place: q.place.dir, Warning: q.place.warning,
-			Accepted: int64(l.Accepted), Delivered: int64(l.Delivered), Rejected: int64(l.Rejected), DeadLettered: int64(l.DeadLettered),
-			Dropped: int64(l.Dropped), Damaged: int64(l.Damaged), Returned: int64(l.Returned), Held: int64(l.Held), HeldBytes: int64(l.HeldBytes)})
+			Accepted: s.Accepted, Delivered: s.Delivered, Rejected: s.Rejected, DeadLettered: s.DeadLettered,
+			Dropped: s.Dropped, Damaged: s.Damaged, Returned: s.Returned, Held: s.Held, HeldBytes: s.HeldBytes})
 	}
 	return all
 }

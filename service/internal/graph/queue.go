@@ -53,6 +53,7 @@ type queue struct {
 	merging   *merging // nil: the exporters' own settings alone
 
 	entry        atomic.Pointer[entry] // nil unless it runs
+	opened       atomic.Bool           // what follows is set; the status is asked for at any time
 	place        place
 	journal      *journal.Journal // nil: there is none
 	dead         *delivery.DeadLetters
@@ -170,6 +171,7 @@ func (q *queue) Start(context.Context) error {
 		for _, d := range q.destinations {
 			d.Start()
 		}
+		q.opened.Store(true)
 		q.entry.Store(&entry{first})
 		return nil
 	})
