@@ -1242,3 +1242,49 @@ func TestWaitingTenantBlocksNobody(t *testing.T) {
 		p.end()
 	})
 }
+
+// Of a record that is sent in parts, those that the destination has taken are not sent
+// again when the process was killed before the others were.
+func TestKilledBetweenParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b, killed := vfs.NewMem(16<<20), &backend{}, make(chan struct{})
+		b.respond(func(n int, bodies []string) error {
+			if bodies[0] == numbered(30, 31)[0] {
+				<-killed // it is in flight then
+				return errDown
+			}
+			return nil
+		})
+		cfg := DestinationConfig{Next: b, Merge: Merge{MaxItems: 10}}
+		p := open(t, disk(t, m), cfg)
+		p.dest.Start()
+		if err := p.consume("", numbered(0, 50)...); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if n, _ := b.has(); n != 30 {
+			t.Fatalf("%d records were taken before the kill, want 30", n)
+		}
+		image := m.Crash(vfs.KeepAll, rand.New(rand.NewPCG(1, 1)))
+		close(killed)
+		p.end()
+
+		again := &backend{}
+		cfg.Next = again
+		p = open(t, disk(t, image), cfg)
+		p.dest.Start()
+		time.Sleep(time.Minute)
+		var bodies []string
+		requests, _ := again.sent()
+		for _, r := range requests {
+			bodies = append(bodies, bodiesOf(r)...)
+		}
+		if !slices.Equal(bodies, numbered(30, 50)) {
+			t.Errorf("after the kill %d records were sent, want the 20 that were not taken", len(bodies))
+		}
+		if l := p.balanced(); l.Delivered != 50 || l.Held != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+		p.end()
+	})
+}
