@@ -38,7 +38,7 @@ func inOwnNamespace(t *testing.T) bool {
 	t.Helper()
 	const inside = "PENSTOCK_TEST_IN_NAMESPACE"
 	if testing.Short() {
-		t.Skip("builds and runs the program")
+		t.Skip("with -short: it builds and runs the program")
 	}
 	if os.Getenv(inside) != "" {
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {

@@ -275,7 +275,7 @@ func misbehave(b *testkit.Backend, r *rand.Rand) (hangsUp bool) {
 func build(t *testing.T) *program {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("builds and runs the program")
+		t.Skip("with -short: it builds and runs the program")
 	}
 	dir := t.TempDir()
 	p := &program{t: t, path: filepath.Join(dir, "penstock"), config: filepath.Join(dir, "penstock.yaml"), address: freeAddress(t)}
