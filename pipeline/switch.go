@@ -62,11 +62,18 @@ type held struct {
 func (h *held) Capabilities() Capabilities { return h.capabilities }
 
 func (h *held) Consume(ctx context.Context, b *Batch) error {
+	if err := h.wait(ctx); err != nil {
+		return err
+	}
+	return h.of.Consume(ctx, b)
+}
+
+func (h *held) wait(ctx context.Context) error {
 	select {
 	case <-h.turned:
-		return h.of.Consume(ctx, b)
+		return nil
 	case <-ctx.Done():
-		return &Error{Kind: Retryable, Err: fmt.Errorf("wait for a change of the configuration: %w", context.Cause(ctx))}
+		return &Error{Kind: Retryable, Err: fmt.Errorf("wait for the next consumer: %w", context.Cause(ctx))}
 	}
 }
 
@@ -81,6 +88,23 @@ func (s *Switch) Consume(ctx context.Context, b *Batch) error {
 	t, calls := s.enter(b)
 	defer t.leave(calls)
 	return t.consumer.Consume(ctx, b)
+}
+
+// Do calls f with the present consumer as Consume calls it: Wait waits for f to return,
+// and while the switch is held Do waits for the next consumer.
+func (s *Switch) Do(ctx context.Context, b *Batch, f func(Consumer) error) error {
+	for {
+		t, calls := s.enter(b)
+		h, isHeld := t.consumer.(*held)
+		if !isHeld {
+			defer t.leave(calls)
+			return f(t.consumer)
+		}
+		t.leave(calls)
+		if err := h.wait(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // enter counts a call in with the present consumer.
