@@ -19,6 +19,10 @@ import (
 // obsreport defines. Attributes other than those of the result are summed over.
 // Without MetricsOptions.Pages it sets Unmeasured.
 func (m *Metrics) Counts(ctx context.Context, into *component.Status) error {
+	if m.pages == nil && m.sdk != nil {
+		into.Unmeasured = "the extension zpages was added by a reload; its pages have counts after the next start"
+		return nil
+	}
 	if m.pages == nil {
 		into.Unmeasured = "service.telemetry.metrics is off, or the embedding program uses its own meter provider"
 		return nil
