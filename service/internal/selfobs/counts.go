@@ -53,6 +53,10 @@ func (m *Metrics) Counts(ctx context.Context, into *component.Status) error {
 	return nil
 }
 
+// HasPages reports whether there are counts for the pages of zpages, or none for a reason
+// that a restart does not change.
+func (m *Metrics) HasPages() bool { return m.pages != nil || m.sdk == nil }
+
 // A countKey names a row and a column of the table of counters.
 type countKey struct{ kind, id, transport, signal, outcome string }
 

@@ -74,8 +74,12 @@ func (p *metricsPlan) readers() error {
 			return err
 		}
 	}
-	p.applies = append(p.applies, func() { p.m.cfg.Readers = p.next.Readers })
 	return nil
+}
+
+// live notes that a reader is in effect when the plan is applied.
+func (p *metricsPlan) live(before, next *ReaderConfig) {
+	p.applies = append(p.applies, func() { *before = *next })
 }
 
 func (p *metricsPlan) reader(i int, before, next *ReaderConfig, server *adminServer, pushing *pushed) error {
@@ -90,7 +94,9 @@ func (p *metricsPlan) reader(i int, before, next *ReaderConfig, server *adminSer
 			return err
 		}
 		p.applies, p.gone = append(p.applies, apply), append(p.gone, undo)
+		p.live(before, next)
 	case before.Periodic != nil && next.Periodic != nil && push.SameReader(&before.Periodic.Exporter, &next.Periodic.Exporter):
+		p.live(before, next)
 		return p.periodic(pushing, next.Periodic)
 	default:
 		p.restart(fmt.Sprintf("metrics.readers[%d]", i))
