@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -65,15 +64,19 @@ func (s *Service) Reload(ctx context.Context, cfg *Config) (*Reloaded, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	started := time.Now()
-	// The graph is not replaced yet.
-	before := s.config()
-	s.cfg.Store(cfg.loaded)
-	r := &Reloaded{Took: time.Since(started)}
-	for _, c := range before.Components {
-		r.Kept = append(r.Kept, fmt.Sprintf("%s %q", c.Kind, c.ID))
+	plan, err := s.planProcess(cfg.loaded)
+	if err != nil {
+		return nil, err
 	}
-	r.Kept = slices.Clip(r.Kept)
-	return r, ctx.Err()
+	before := s.config()
+	warnings := plan.newWarnings(before, cfg.loaded)
+	// The graph is not replaced yet.
+	plan.apply()
+	s.cfg.Store(cfg.loaded)
+	for _, text := range warnings {
+		s.process.log.Warn(text)
+	}
+	return &Reloaded{Kept: names(before), Settings: plan.settings, NeedsRestart: plan.needsRestart, Took: time.Since(started)}, nil
 }
 
 // errNotRunning means that a service is not between Start and Shutdown.

@@ -72,10 +72,13 @@ type Options struct {
 // the graph of components that a configuration asks for.
 type Service struct {
 	opts    Options
+	first   *load.Config                // the one of New
 	cfg     atomic.Pointer[load.Config] // the one in effect; see config
 	process process
-	graph   *graph.Graph
-	ready   atomic.Bool // all listeners are bound, and Shutdown has not begun
+	// settings are those of the components of every configuration.
+	settings component.Settings
+	graph    *graph.Graph
+	ready    atomic.Bool // all listeners are bound, and Shutdown has not begun
 	// readySince is set before ready.
 	readySince time.Time
 
@@ -97,7 +100,7 @@ type process struct {
 // New creates all components of a configuration and starts none. Its error is a
 // ConfigErrors if a component rejects its settings.
 func New(cfg *Config, opts Options) (*Service, error) {
-	s := &Service{opts: opts}
+	s := &Service{opts: opts, first: cfg.loaded}
 	s.cfg.Store(cfg.loaded)
 	if s.opts.DrainWithin == 0 {
 		s.opts.DrainWithin = 30 * time.Second
@@ -105,12 +108,12 @@ func New(cfg *Config, opts Options) (*Service, error) {
 	if err := s.newProcess(); err != nil {
 		return nil, err
 	}
-	settings := component.Settings{
+	s.settings = component.Settings{
 		Logger: s.process.log.Logger, Meter: s.process.metrics.Provider, Tracer: s.process.traces.Provider, Memory: s.process.memory.budget, Host: host{s},
 		MetricsLevel: s.metricsLevel(),
 	}.OrDefaults()
 	var err error
-	if s.graph, err = graph.Build(s.config(), settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory}); err != nil {
+	if s.graph, err = graph.Build(s.config(), s.settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory}); err != nil {
 		_ = s.process.unmeasure() // the error of Build says what is wrong
 		return nil, err
 	}
@@ -135,15 +138,13 @@ func (s *Service) metricsLevel() component.Level {
 // asks for.
 func (s *Service) newProcess() error {
 	cfg := s.config()
-	t := &cfg.Telemetry
+	t := cfg.Telemetry.Effective()
 	res := t.Resource.Build(s.opts.Version, selfobs.NewInstanceID())
 	p := &s.process
 	p.log = selfobs.NewLogging(t.Logs, res, s.outputs())
 	p.traces = selfobs.NewTraces(t.Traces, res, s.opts.Tracer)
 	measured := selfobs.MetricsOptions{Given: s.opts.Meter, Ready: s.isReady, Pages: cfg.HasExtension("zpages")}
-	for _, at := range cfg.MetricsListeners {
-		measured.Endpoints = append(measured.Endpoints, selfobs.Endpoint{Address: at.Address, Path: at.Path, Written: at.Written})
-	}
+	measured.Endpoints = endpoints(cfg)
 	var err error
 	if p.metrics, err = selfobs.NewMetrics(t.Metrics, res, measured); err != nil {
 		return err
@@ -153,6 +154,14 @@ func (s *Service) newProcess() error {
 	}
 	p.unmeasure, err = selfobs.MeasureAdmission(p.metrics.Provider, p.memory.budget)
 	return err
+}
+
+// endpoints returns the addresses at which a configuration serves metrics.
+func endpoints(cfg *load.Config) (all []selfobs.Endpoint) {
+	for _, at := range cfg.MetricsListeners {
+		all = append(all, selfobs.Endpoint{Address: at.Address, Path: at.Path, Written: at.Written})
+	}
+	return all
 }
 
 // outputs returns what replaces the log and the outputs of the process.
