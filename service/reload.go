@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/penstock-telemetry/penstock/service/internal/graph"
+	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
 
 // Reloaded says what a reload did. The names of components and pipelines are
@@ -17,7 +21,9 @@ type Reloaded struct {
 	Settings []string
 	// NeedsRestart are the settings that changed and take effect at the next start.
 	NeedsRestart []string
-	Took         time.Duration
+	// Left is what stays on disk in queues of exporters and pipelines that were removed.
+	Left []string
+	Took time.Duration
 }
 
 // maxListed is how many names of a list String prints.
@@ -38,6 +44,7 @@ func (r *Reloaded) String() string {
 		{"removed", r.Removed, maxListed},
 		{"settings", r.Settings, len(r.Settings)},
 		{"needs a restart", r.NeedsRestart, len(r.NeedsRestart)},
+		{"left on disk", r.Left, len(r.Left)},
 	} {
 		if len(list.entries) > 0 {
 			fmt.Fprintf(&b, "\n  %s: %s", list.title, cutList(list.entries, list.max))
@@ -55,28 +62,127 @@ func cutList(entries []string, most int) string {
 	return text
 }
 
-// Reload puts cfg in the place of the configuration that runs. On an error everything is
-// as it was. Calls wait for each other.
+// Reload puts cfg in the place of the configuration that runs, without a pause: what is
+// the same in both keeps running, and what is not there any more is shut down in the
+// background, in DrainWithin. On an error everything is as it was, and the error is a
+// ConfigErrors if a component rejects its settings. Calls wait for each other.
 func (s *Service) Reload(ctx context.Context, cfg *Config) (*Reloaded, error) {
+	s.reloads.mu.Lock()
+	defer s.reloads.mu.Unlock()
 	if !s.ready.Load() {
 		return nil, fmt.Errorf("reload the configuration: %w", errNotRunning)
 	}
-	s.reloading.Lock()
-	defer s.reloading.Unlock()
 	started := time.Now()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.reloads.stopped, cancel)()
+	s.reloads.retired(ctx, hurryWithin)
 	plan, err := s.planProcess(cfg.loaded)
 	if err != nil {
 		return nil, err
 	}
+	t, err := s.graph().Replace(ctx, cfg.loaded, s.settings)
+	if err != nil {
+		plan.undo()
+		return nil, err
+	}
 	before := s.config()
 	warnings := plan.newWarnings(before, cfg.loaded)
-	// The graph is not replaced yet.
 	plan.apply()
+	s.current.Store(t.Next)
 	s.cfg.Store(cfg.loaded)
+	s.retire(t)
 	for _, text := range warnings {
 		s.process.log.Warn(text)
 	}
-	return &Reloaded{Kept: names(before), Settings: plan.settings, NeedsRestart: plan.needsRestart, Took: time.Since(started)}, nil
+	r := &Reloaded{Settings: plan.settings, NeedsRestart: plan.needsRestart, Left: t.Left, Took: time.Since(started)}
+	r.compare(before, cfg.loaded)
+	return r, nil
+}
+
+// compare fills the lists of components and pipelines.
+func (r *Reloaded) compare(before, next *load.Config) {
+	was, is := before.Fingerprints(), next.Fingerprints()
+	old := map[string]string{}
+	for _, f := range was {
+		old[f.Name] = f.Print
+	}
+	for _, f := range is {
+		switch print, there := old[f.Name]; {
+		case !there:
+			r.Added = append(r.Added, f.Name)
+		case print == f.Print:
+			r.Kept = append(r.Kept, f.Name)
+		default:
+			r.Changed = append(r.Changed, f.Name)
+		}
+		delete(old, f.Name)
+	}
+	for _, f := range was {
+		if _, left := old[f.Name]; left {
+			r.Removed = append(r.Removed, f.Name)
+		}
+	}
+}
+
+// hurryWithin is how long the end of one reload may take when the next one begins.
+const hurryWithin = 5 * time.Second
+
+// reloads is the state of reloads. What is left of a configuration is shut down in the
+// background, for one reload at a time.
+type reloads struct {
+	mu      sync.Mutex // held by Reload
+	stopped context.Context
+	stop    context.CancelFunc // called by Shutdown
+
+	ended chan struct{} // closed when the last one has retired what it replaced; nil: there is none
+	hurry context.CancelFunc
+}
+
+func newReloads() *reloads {
+	r := &reloads{}
+	r.stopped, r.stop = context.WithCancel(context.Background())
+	return r
+}
+
+// retire shuts down what is left of the graph before.
+func (s *Service) retire(t *graph.Transition) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.opts.DrainWithin)
+	ended := make(chan struct{})
+	s.reloads.ended, s.reloads.hurry = ended, cancel
+	go func() {
+		defer close(ended)
+		defer cancel()
+		if err := t.Retire(ctx); err != nil {
+			s.process.log.Error("what the last reload has replaced was shut down with errors", "error", err)
+		}
+	}()
+}
+
+// retired waits for retire, at most for a time, and then makes it hurry.
+func (r *reloads) retired(ctx context.Context, within time.Duration) {
+	if r.ended == nil {
+		return
+	}
+	late := time.NewTimer(within)
+	defer late.Stop()
+	select {
+	case <-r.ended:
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	r.hurry()
+	<-r.ended
+	r.ended = nil
+}
+
+// endReloads ends the reload that is in progress and waits for what the last one has
+// replaced. There is none until the function that it returns is called.
+func (s *Service) endReloads(ctx context.Context) (allow func()) {
+	s.reloads.stop()
+	s.reloads.mu.Lock()
+	s.reloads.retired(ctx, hurryWithin)
+	return s.reloads.mu.Unlock
 }
 
 // errNotRunning means that a service is not between Start and Shutdown.

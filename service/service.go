@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -77,13 +76,13 @@ type Service struct {
 	process process
 	// settings are those of the components of every configuration.
 	settings component.Settings
-	graph    *graph.Graph
-	ready    atomic.Bool // all listeners are bound, and Shutdown has not begun
+	current  atomic.Pointer[graph.Graph] // see graph
+	ready    atomic.Bool                 // all listeners are bound, and Shutdown has not begun
 	// readySince is set before ready.
 	readySince time.Time
 
-	life      lifecycle.Cycle
-	reloading sync.Mutex // held by Reload
+	life    lifecycle.Cycle
+	reloads *reloads
 }
 
 // process holds what belongs to the process: its log, its metrics with their
@@ -100,7 +99,7 @@ type process struct {
 // New creates all components of a configuration and starts none. Its error is a
 // ConfigErrors if a component rejects its settings.
 func New(cfg *Config, opts Options) (*Service, error) {
-	s := &Service{opts: opts, first: cfg.loaded}
+	s := &Service{opts: opts, first: cfg.loaded, reloads: newReloads()}
 	s.cfg.Store(cfg.loaded)
 	if s.opts.DrainWithin == 0 {
 		s.opts.DrainWithin = 30 * time.Second
@@ -112,13 +111,17 @@ func New(cfg *Config, opts Options) (*Service, error) {
 		Logger: s.process.log.Logger, Meter: s.process.metrics.Provider, Tracer: s.process.traces.Provider, Memory: s.process.memory.budget, Host: host{s},
 		MetricsLevel: s.metricsLevel(),
 	}.OrDefaults()
-	var err error
-	if s.graph, err = graph.Build(s.config(), s.settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory}); err != nil {
+	g, err := graph.Build(s.config(), s.settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory})
+	if err != nil {
 		_ = s.process.unmeasure() // the error of Build says what is wrong
 		return nil, err
 	}
+	s.current.Store(g)
 	return s, nil
 }
+
+// graph returns the one of the configuration in effect.
+func (s *Service) graph() *graph.Graph { return s.current.Load() }
 
 // config returns the configuration in effect, which a reload replaces.
 func (s *Service) config() *load.Config { return s.cfg.Load() }
@@ -204,7 +207,7 @@ func (s *Service) start(ctx context.Context) error {
 	if err := errors.Join(p.metrics.Start(p.log.Local(), stdout), p.traces.Start(p.log.Local(), stdout)); err != nil {
 		return err
 	}
-	if err := s.graph.Start(ctx); err != nil {
+	if err := s.graph().Start(ctx); err != nil {
 		return err
 	}
 	s.readySince = time.Now()
@@ -232,7 +235,8 @@ func (s *Service) Shutdown(ctx context.Context) error {
 // stop undoes what start did.
 func (s *Service) stop(ctx context.Context) error {
 	s.ready.Store(false)
-	err := s.graph.Shutdown(ctx)
+	defer s.endReloads(ctx)()
+	err := s.graph().Shutdown(ctx)
 	err = errors.Join(err, graph.Within(ctx, "shut down the metrics endpoint", s.process.metrics.Shutdown))
 	err = errors.Join(err, graph.Within(ctx, "send the last spans", s.process.traces.Shutdown))
 	s.process.memory.restore()
