@@ -4,6 +4,7 @@ package config
 var (
 	Hint           = ListenOptions{}.hint
 	RestrictSocket = restrictSocket
+	IgnoreNew      = ignoreNew
 	ErrServerPair  = errServerPair
 )
 
