@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,14 +72,18 @@ type Options struct {
 // the graph of components that a configuration asks for.
 type Service struct {
 	opts    Options
-	cfg     *load.Config
+	first   *load.Config                // the one of New
+	cfg     atomic.Pointer[load.Config] // the one in effect; see config
 	process process
-	graph   *graph.Graph
-	ready   atomic.Bool // all listeners are bound, and Shutdown has not begun
+	// settings are those of the components of every configuration.
+	settings component.Settings
+	graph    *graph.Graph
+	ready    atomic.Bool // all listeners are bound, and Shutdown has not begun
 	// readySince is set before ready.
 	readySince time.Time
 
-	life lifecycle.Cycle
+	life      lifecycle.Cycle
+	reloading sync.Mutex // held by Reload
 }
 
 // process holds what belongs to the process: its log, its metrics with their
@@ -95,30 +100,34 @@ type process struct {
 // New creates all components of a configuration and starts none. Its error is a
 // ConfigErrors if a component rejects its settings.
 func New(cfg *Config, opts Options) (*Service, error) {
-	s := &Service{opts: opts, cfg: cfg.loaded}
+	s := &Service{opts: opts, first: cfg.loaded}
+	s.cfg.Store(cfg.loaded)
 	if s.opts.DrainWithin == 0 {
 		s.opts.DrainWithin = 30 * time.Second
 	}
 	if err := s.newProcess(); err != nil {
 		return nil, err
 	}
-	settings := component.Settings{
+	s.settings = component.Settings{
 		Logger: s.process.log.Logger, Meter: s.process.metrics.Provider, Tracer: s.process.traces.Provider, Memory: s.process.memory.budget, Host: host{s},
 		MetricsLevel: s.metricsLevel(),
 	}.OrDefaults()
 	var err error
-	if s.graph, err = graph.Build(s.cfg, settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory}); err != nil {
+	if s.graph, err = graph.Build(s.config(), s.settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory}); err != nil {
 		_ = s.process.unmeasure() // the error of Build says what is wrong
 		return nil, err
 	}
 	return s, nil
 }
 
+// config returns the configuration in effect, which a reload replaces.
+func (s *Service) config() *load.Config { return s.cfg.Load() }
+
 // metricsLevel returns how much components measure. The level of the
 // configuration is that of the service's own metrics; with Options.Meter it is
 // normal unless the configuration asks for more.
 func (s *Service) metricsLevel() component.Level {
-	level, _ := component.LevelByName(s.cfg.Telemetry.Metrics.Level)
+	level, _ := component.LevelByName(s.config().Telemetry.Metrics.Level)
 	if s.opts.Meter != nil {
 		level = max(level, component.LevelNormal)
 	}
@@ -128,24 +137,31 @@ func (s *Service) metricsLevel() component.Level {
 // newProcess creates the log, metrics and memory budget that the configuration
 // asks for.
 func (s *Service) newProcess() error {
-	t := &s.cfg.Telemetry
+	cfg := s.config()
+	t := cfg.Telemetry.Effective()
 	res := t.Resource.Build(s.opts.Version, selfobs.NewInstanceID())
 	p := &s.process
 	p.log = selfobs.NewLogging(t.Logs, res, s.outputs())
 	p.traces = selfobs.NewTraces(t.Traces, res, s.opts.Tracer)
-	measured := selfobs.MetricsOptions{Given: s.opts.Meter, Ready: s.isReady, Pages: s.cfg.HasExtension("zpages")}
-	for _, at := range s.cfg.MetricsListeners {
-		measured.Endpoints = append(measured.Endpoints, selfobs.Endpoint{Address: at.Address, Path: at.Path, Written: at.Written})
-	}
+	measured := selfobs.MetricsOptions{Given: s.opts.Meter, Ready: s.isReady, Pages: cfg.HasExtension("zpages")}
+	measured.Endpoints = endpoints(cfg)
 	var err error
 	if p.metrics, err = selfobs.NewMetrics(t.Metrics, res, measured); err != nil {
 		return err
 	}
-	if p.memory, err = newMemory(s.cfg, detectMemory(), thisRuntime(s.opts.SetMemoryLimit)); err != nil {
+	if p.memory, err = newMemory(cfg, detectMemory(), thisRuntime(s.opts.SetMemoryLimit)); err != nil {
 		return err
 	}
 	p.unmeasure, err = selfobs.MeasureAdmission(p.metrics.Provider, p.memory.budget)
 	return err
+}
+
+// endpoints returns the addresses at which a configuration serves metrics.
+func endpoints(cfg *load.Config) (all []selfobs.Endpoint) {
+	for _, at := range cfg.MetricsListeners {
+		all = append(all, selfobs.Endpoint{Address: at.Address, Path: at.Path, Written: at.Written})
+	}
+	return all
 }
 
 // outputs returns what replaces the log and the outputs of the process.
@@ -180,7 +196,7 @@ func (s *Service) start(ctx context.Context) error {
 	if err := p.log.Open(); err != nil {
 		return err
 	}
-	for _, text := range slices.Concat(CheckFeatureGates(s.opts.FeatureGates), s.cfg.Warnings(), p.memory.warnings) {
+	for _, text := range slices.Concat(CheckFeatureGates(s.opts.FeatureGates), s.config().Warnings(), p.memory.warnings) {
 		p.log.Warn(text)
 	}
 	p.memory.apply()

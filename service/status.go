@@ -52,18 +52,19 @@ func (s *Service) status(ctx context.Context) (component.Status, error) {
 	if now.Since, err = s.readiness(); err != nil {
 		now.NotReady = err.Error()
 	}
-	text, err := s.cfg.YAML()
+	cfg := s.config()
+	text, err := cfg.YAML()
 	if err != nil {
 		return now, err
 	}
 	now.Config = string(text)
-	for _, p := range s.cfg.Pipelines {
+	for _, p := range cfg.Pipelines {
 		now.Pipelines = append(now.Pipelines, component.PipelineStatus{
 			ID: p.ID, Signal: p.Signal.String(), MutatesData: s.graph.Mutates[p],
 			Receivers: load.IDs(p.Receivers), Processors: load.IDs(p.Processors), Exporters: load.IDs(p.Exporters),
 		})
 	}
-	for _, e := range s.cfg.Extensions {
+	for _, e := range cfg.Extensions {
 		now.Extensions = append(now.Extensions, component.ExtensionStatus{ID: e.ID, Type: e.Descriptor.Type})
 	}
 	now.Queues = s.graph.Queues()
@@ -124,8 +125,9 @@ func signalNames(signals []otlp.Signal) string {
 
 // summary returns the summary that is logged at start.
 func (s *Service) summary() selfobs.Summary {
+	cfg := s.config()
 	sum := selfobs.Summary{
-		Version: s.opts.Version, BuiltIn: s.cfg.BuiltIn, Metrics: s.process.metrics.URLs(), Memory: s.process.memory.texts(),
+		Version: s.opts.Version, BuiltIn: cfg.BuiltIn, Metrics: s.process.metrics.URLs(), Memory: s.process.memory.texts(),
 	}
 	for _, q := range s.graph.Queues() {
 		place := q.Warning
@@ -143,7 +145,7 @@ func (s *Service) summary() selfobs.Summary {
 	for _, a := range s.componentAddresses() {
 		sum.Listening = append(sum.Listening, selfobs.Listening{Kind: string(a.Kind), Protocol: a.Protocol, Address: a.Address, Signals: a.Signals})
 	}
-	for _, p := range s.cfg.Pipelines {
+	for _, p := range cfg.Pipelines {
 		steps := []string{strings.Join(load.IDs(p.Receivers), ", ")}
 		steps = append(steps, load.IDs(p.Processors)...)
 		steps = append(steps, strings.Join(load.IDs(p.Exporters), ", "))
