@@ -4,7 +4,6 @@ package config
 var (
 	Hint           = ListenOptions{}.hint
 	RestrictSocket = restrictSocket
-	IgnoreNew      = ignoreNew
 	ErrServerPair  = errServerPair
 )
 

@@ -17,8 +17,8 @@ import (
 // that if all have SO_REUSEPORT, also if it is set after bind. It is cleared
 // afterwards, so that no other process can share the port; but Linux checks that only
 // for other users: a process of the same user that sets SO_REUSEPORT itself can bind the
-// same address afterwards. Until the others are closed, connections go to the socket
-// with the most specific address.
+// same address afterwards. While both are open, a connection arrives at the socket with
+// the most specific address.
 func bindBeside(ctx context.Context, network, address string, others []*socket) (net.Listener, error) {
 	var errs []error
 	for _, s := range others {
@@ -54,29 +54,6 @@ func setOption(c syscall.RawConn, on int) error {
 	var failed error
 	err := c.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, on) })
 	return errors.Join(err, failed)
-}
-
-// ignoreNew makes a listening socket drop the packets that begin a connection. The
-// clients repeat them, after a second, and reach another socket, or are refused, once
-// this one is closed. Connections that have begun are not affected.
-func ignoreNew(l net.Listener) {
-	const flags, syn, ack = 13, 2, 16 // of the TCP header
-	program := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: flags},
-		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: syn | ack},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: syn, Jt: 0, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
-		{Code: unix.BPF_RET | unix.BPF_K, K: 1<<32 - 1},
-	}
-	raw, err := l.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return // it is closed
-	}
-	_ = raw.Control(func(fd uintptr) {
-		// Without the filter a connection can arrive between the last look and the close.
-		_ = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
-			&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
-	})
 }
 
 // umask returns the process's umask, which only the kernel's text shows without changing

@@ -15,9 +15,6 @@ func bindBeside(context.Context, string, string, []*socket) (net.Listener, error
 	return nil, errors.ErrUnsupported
 }
 
-// ignoreNew does nothing: no socket is ever drained.
-func ignoreNew(net.Listener) {}
-
 // umask returns the usual umask: reading that of the process would change it for a
 // moment.
 func umask() fs.FileMode { return 0o022 }

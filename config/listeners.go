@@ -125,8 +125,11 @@ type socket struct {
 	successor *sharedListener
 	keep      bool
 
-	draining  bool // set before the loop notices the deadline
-	delivered bool // since the deadline was set; of the loop
+	draining bool // set before the loop notices the deadline
+
+	// Of the loop, while it drains:
+	delivered bool // since the deadline was set
+	periods   int
 }
 
 // sharedListener is the listener that Listen returns.
@@ -217,7 +220,6 @@ func (s *socket) passTo(next *sharedListener) {
 	next.sockets = append(next.sockets, s)
 	if !s.keep {
 		s.draining = true
-		ignoreNew(s.Listener)
 		s.extend()
 	}
 	s.start()
@@ -235,10 +237,14 @@ func (s *socket) start() {
 func (s *socket) run() {
 	for {
 		conn, err := s.Accept()
-		if errors.Is(err, os.ErrDeadlineExceeded) && s.isDraining() {
+		switch drains := s.isDraining(); {
+		case drains && errors.Is(err, os.ErrDeadlineExceeded):
 			if s.finish() {
 				return
 			}
+			continue
+		case drains && err == nil && !s.user().includes(conn.LocalAddr()):
+			_ = conn.Close() // nothing listens on this address any more
 			continue
 		}
 		if !s.deliver(acceptResult{conn, err}) {
@@ -282,9 +288,26 @@ func (s *socket) isDraining() bool {
 	return s.draining
 }
 
-// drainQuiet is how long no connection may arrive at a socket that is drained before it
-// is closed: handshakes that have begun end within it.
-const drainQuiet = 500 * time.Millisecond
+const (
+	// drainQuiet is how long no connection may arrive at a socket that is drained before
+	// it is closed: handshakes that had begun before the other socket was open end within
+	// it. Later ones arrive at the other one, whose address is more specific.
+	drainQuiet = 500 * time.Millisecond
+	// maxDrainPeriods bounds the time to drain, in drainQuiet.
+	maxDrainPeriods = 10
+)
+
+// includes reports whether the listener listens on an address, not counting the sockets
+// that it drains. l may be nil.
+func (l *sharedListener) includes(local net.Addr) bool {
+	if l == nil {
+		return false
+	}
+	l.registry.mu.Lock()
+	defer l.registry.mu.Unlock()
+	at := boundTo("tcp", local)
+	return slices.ContainsFunc(l.sockets, func(s *socket) bool { return !s.draining && s.at.includes(at) })
+}
 
 // extend sets the time at which the loop looks whether the socket is drained.
 func (s *socket) extend() {
@@ -296,7 +319,7 @@ func (s *socket) extend() {
 // finish closes the socket if no connection arrived since the deadline was set, and
 // reports whether it did.
 func (s *socket) finish() bool {
-	if s.delivered {
+	if s.periods++; s.delivered && s.periods < maxDrainPeriods {
 		s.delivered = false
 		s.extend()
 		return false

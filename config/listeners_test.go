@@ -323,6 +323,27 @@ func TestHandoverOtherAddress(t *testing.T) {
 	}
 }
 
+// What is not listened on any more is refused, also while the old socket is drained.
+func TestHandoverAddressLeaves(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux lets sockets with overlapping addresses be open at a time")
+	}
+	var all Listeners
+	old := serve(t, &all, 1, ListenOptions{Endpoint: "0.0.0.0:0"})
+	all.Begin()
+	next := serve(t, &all, 2, ListenOptions{Endpoint: "127.0.0.1:" + portOf(old)})
+	all.End()
+	if id, err := ask("tcp", "127.0.0.2:"+portOf(old)); id != 1 || err != nil {
+		t.Errorf("accepted by %d, %v; expected the old listener", id, err)
+	}
+	old.close()
+	if id, err := ask("tcp", "127.0.0.2:"+portOf(old)); err == nil {
+		t.Errorf("accepted by %d", id)
+	}
+	next.close()
+}
+
 // A chain of changes leaves one socket for each address that is listened on.
 func TestHandoverAddressChain(t *testing.T) {
 	if runtime.GOOS != "linux" {
