@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
 
 // Reloaded says what a reload did. The names of components and pipelines are
@@ -55,29 +59,128 @@ func cutList(entries []string, most int) string {
 	return text
 }
 
+// ErrNotRunning means that a service is not between Start and Shutdown.
+var ErrNotRunning = errors.New("the service is starting or shutting down")
+
 // Reload puts cfg in the place of the configuration that runs. On an error everything is
 // as it was. Calls wait for each other.
 func (s *Service) Reload(ctx context.Context, cfg *Config) (*Reloaded, error) {
-	if !s.ready.Load() {
-		return nil, fmt.Errorf("reload the configuration: %w", errNotRunning)
+	return s.reloadWith(ctx, func() (*Config, error) { return cfg, nil })
+}
+
+// ReloadFrom is Reload with a configuration that is loaded first. If it is invalid, the
+// error is that of LoadFrom.
+func (s *Service) ReloadFrom(ctx context.Context, from Sources) (*Reloaded, error) {
+	return s.reloadWith(ctx, func() (*Config, error) { return LoadFrom(s.opts, from) })
+}
+
+// reloadWith reloads what load returns, and measures it.
+func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) (*Reloaded, error) {
+	ctx, done, err := s.reloads.begin(ctx, s.ready.Load)
+	if err != nil {
+		return nil, fmt.Errorf("reload the configuration: %w", err)
 	}
-	s.reloading.Lock()
-	defer s.reloading.Unlock()
+	defer done()
 	started := time.Now()
-	plan, err := s.planProcess(cfg.loaded)
+	var r *Reloaded
+	cfg, err := load()
+	if err == nil {
+		r, err = s.reload(ctx, cfg.loaded)
+	}
+	now := time.Now()
+	s.process.reloads.Done(now, err)
+	s.reloads.note(now, err)
 	if err != nil {
 		return nil, err
 	}
+	r.Took = now.Sub(started)
+	return r, nil
+}
+
+// reload does the work of Reload. No other one runs.
+func (s *Service) reload(ctx context.Context, next *load.Config) (*Reloaded, error) {
+	plan, err := s.planProcess(next)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		plan.undo()
+		return nil, fmt.Errorf("reload the configuration: %w", context.Cause(ctx))
+	}
 	before := s.config()
-	warnings := plan.newWarnings(before, cfg.loaded)
+	warnings := plan.newWarnings(before, next)
 	// The graph is not replaced yet.
 	plan.apply()
-	s.cfg.Store(cfg.loaded)
+	s.cfg.Store(next)
 	for _, text := range warnings {
 		s.process.log.Warn(text)
 	}
-	return &Reloaded{Kept: names(before), Settings: plan.settings, NeedsRestart: plan.needsRestart, Took: time.Since(started)}, nil
+	return &Reloaded{Kept: names(before), Settings: plan.settings, NeedsRestart: plan.needsRestart}, nil
 }
 
-// errNotRunning means that a service is not between Start and Shutdown.
-var errNotRunning = errors.New("the service is starting or shutting down")
+// reloads are the reloads of a service: one at a time, between Start and Shutdown.
+type reloads struct {
+	slot   chan struct{} // has a value while one runs
+	ending context.Context
+	cancel context.CancelCauseFunc
+
+	mu   sync.Mutex
+	last component.ReloadStatus
+}
+
+func (r *reloads) init() {
+	r.slot = make(chan struct{}, 1)
+	r.ending, r.cancel = context.WithCancelCause(context.Background())
+}
+
+// begin waits for the reload that runs. The context that it returns ends at Shutdown too.
+func (r *reloads) begin(ctx context.Context, ready func() bool) (_ context.Context, done func(), err error) {
+	if !ready() {
+		return nil, nil, ErrNotRunning
+	}
+	select {
+	case r.slot <- struct{}{}:
+	case <-r.ending.Done():
+		return nil, nil, ErrNotRunning
+	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
+	}
+	if r.ending.Err() != nil || !ready() {
+		<-r.slot
+		return nil, nil, ErrNotRunning
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(r.ending, func() { cancel(ErrNotRunning) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+		<-r.slot
+	}, nil
+}
+
+// end interrupts the reload that runs and waits for it, until ctx ends. No other one
+// begins.
+func (r *reloads) end(ctx context.Context) {
+	r.cancel(ErrNotRunning)
+	select {
+	case r.slot <- struct{}{}: // for good
+	case <-ctx.Done():
+	}
+}
+
+// note keeps what became of the last reload.
+func (r *reloads) note(at time.Time, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last.Time, r.last.Error = at, ""
+	if err != nil {
+		r.last.Error = err.Error()
+	}
+}
+
+// status returns what became of the last reload.
+func (r *reloads) status() component.ReloadStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
+}
