@@ -99,7 +99,7 @@ func (t *Transition) prepare(ctx context.Context) error {
 	}
 	for _, p := range t.Next.parts {
 		if err := t.startBeside(ctx, p); err != nil {
-			return err
+			return p.placed(err)
 		}
 	}
 	t.closeLeft(ctx)
@@ -108,7 +108,7 @@ func (t *Transition) prepare(ctx context.Context) error {
 	}
 	for _, p := range t.exclusive {
 		if err := t.exchange(ctx, p); err != nil {
-			return err
+			return p.placed(err)
 		}
 	}
 	return context.Cause(ctx)
@@ -137,6 +137,16 @@ func (t *Transition) startBeside(ctx context.Context, p part) error {
 	}
 	t.exclusive = append(t.exclusive, again)
 	return nil
+}
+
+// placed adds the place of a part in the configuration to an error.
+func (p part) placed(err error) error {
+	var problems config.Errors
+	if p.of == nil || errors.As(err, &problems) {
+		return err
+	}
+	problems.Add(p.of.Errorf("%w", err))
+	return problems.Err()
 }
 
 // special reports whether the part is not started like others.
