@@ -155,10 +155,10 @@ func (q *httpRequest) Route(r *frontend.Request) *frontend.Refusal {
 		}
 		r.Path = clean
 	}
-	r.Route = route
+	if refused := r.SetRoute(route); refused != nil {
+		return refused
+	}
 	switch {
-	case route.Next == nil:
-		return frontend.NoPipeline(route.Signal)
 	case r.Method != http.MethodPost:
 		return &frontend.Refusal{Code: codes.Unimplemented, HTTP: http.StatusMethodNotAllowed, Reason: obsreport.ReasonMethod,
 			Message: "method " + frontend.Quote(r.Method) + " is not allowed: expected POST"}
