@@ -16,7 +16,7 @@ type encoded struct {
 // UsesEncoded reports whether a consumer of the request may use its body as it came,
 // compressed.
 func (r *Request) UsesEncoded() bool {
-	return r.Route.Next != nil && r.Route.Next.Capabilities().Codecs != 0
+	return r.next != nil && r.next.Capabilities().Codecs != 0
 }
 
 // KeepEncoded makes the compressed body part of the batch if a consumer can use its form and
@@ -24,11 +24,11 @@ func (r *Request) UsesEncoded() bool {
 // that belongs to the request from the call on.
 func (r *Request) KeepEncoded(wire *[]byte, form decompress.Form, n int) {
 	codec := pipeline.CodecNamed(string(form.Format))
-	if wire == nil || codec == pipeline.CodecNone || len(*wire) >= n || r.Route.Next == nil {
+	if wire == nil || codec == pipeline.CodecNone || len(*wire) >= n || r.next == nil {
 		bufpool.Put(wire)
 		return
 	}
-	usable := r.Route.Next.Capabilities()
+	usable := r.next.Capabilities()
 	if !usable.Codecs.Has(codec) || !form.Single && !usable.Members.Has(codec) {
 		bufpool.Put(wire)
 		return
