@@ -31,7 +31,7 @@ func NewSwitch(first Consumer) *Switch {
 // Hold made wait. It returns the one before, in which earlier calls may still be.
 func (s *Switch) Turn(next Consumer) (previous *Turned) {
 	previous = s.current.Swap(newTurned(next))
-	if h, ok := previous.consumer.(*held); ok {
+	if h, ok := previous.consumer.(*holding); ok {
 		close(h.turned)
 	}
 	return previous
@@ -41,7 +41,7 @@ func (s *Switch) Turn(next Consumer) (previous *Turned) {
 // the earlier ones, for one that has to be stopped before the next can start. It is not
 // called twice without a Turn between.
 func (s *Switch) Hold() (previous *Turned) {
-	h := &held{of: s, turned: make(chan struct{})}
+	h := &holding{of: s, turned: make(chan struct{})}
 	t := newTurned(h)
 	for {
 		previous = s.current.Load()
@@ -52,21 +52,28 @@ func (s *Switch) Hold() (previous *Turned) {
 	}
 }
 
-// held is the consumer of a Switch that has none.
-type held struct {
+// holding is the consumer of a Switch that has none.
+type holding struct {
 	of           *Switch
 	capabilities Capabilities
 	turned       chan struct{}
 }
 
-func (h *held) Capabilities() Capabilities { return h.capabilities }
+func (h *holding) Capabilities() Capabilities { return h.capabilities }
 
-func (h *held) Consume(ctx context.Context, b *Batch) error {
+func (h *holding) Consume(ctx context.Context, b *Batch) error {
+	if err := h.wait(ctx); err != nil {
+		return err
+	}
+	return h.of.Consume(ctx, b)
+}
+
+func (h *holding) wait(ctx context.Context) error {
 	select {
 	case <-h.turned:
-		return h.of.Consume(ctx, b)
+		return nil
 	case <-ctx.Done():
-		return &Error{Kind: Retryable, Err: fmt.Errorf("wait for a change of the configuration: %w", context.Cause(ctx))}
+		return &Error{Kind: Retryable, Err: fmt.Errorf("wait for the next consumer: %w", context.Cause(ctx))}
 	}
 }
 
@@ -81,6 +88,23 @@ func (s *Switch) Consume(ctx context.Context, b *Batch) error {
 	t, calls := s.enter(b)
 	defer t.leave(calls)
 	return t.consumer.Consume(ctx, b)
+}
+
+// Do calls f with the present consumer as Consume calls it: Wait waits for f to return,
+// and while the switch is held Do waits for the next consumer.
+func (s *Switch) Do(ctx context.Context, b *Batch, f func(Consumer) error) error {
+	for {
+		t, calls := s.enter(b)
+		h, isHeld := t.consumer.(*holding)
+		if !isHeld {
+			defer t.leave(calls)
+			return f(t.consumer)
+		}
+		t.leave(calls)
+		if err := h.wait(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // enter counts a call in with the present consumer.

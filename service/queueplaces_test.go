@@ -374,7 +374,7 @@ func TestStatusWhileStarting(t *testing.T) {
 			case <-end:
 				return
 			default:
-				_ = s.graph.Queues()
+				_ = s.graph().Queues()
 			}
 		}
 	}()
@@ -383,7 +383,7 @@ func TestStatusWhileStarting(t *testing.T) {
 	}
 	close(end)
 	<-ended
-	if got := s.graph.Queues(); len(got) != 1 {
+	if got := s.graph().Queues(); len(got) != 1 {
 		t.Errorf("at the end there are %d queues, want 1", len(got))
 	}
 }

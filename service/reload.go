@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/service/internal/graph"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
 
@@ -21,7 +21,9 @@ type Reloaded struct {
 	Settings []string
 	// NeedsRestart are the settings that changed and take effect at the next start.
 	NeedsRestart []string
-	Took         time.Duration
+	// Left is what stays on disk in queues of exporters and pipelines that were removed.
+	Left []string
+	Took time.Duration
 }
 
 // maxListed is how many names of a list String prints.
@@ -42,6 +44,7 @@ func (r *Reloaded) String() string {
 		{"removed", r.Removed, maxListed},
 		{"settings", r.Settings, len(r.Settings)},
 		{"needs a restart", r.NeedsRestart, len(r.NeedsRestart)},
+		{"left on disk", r.Left, len(r.Left)},
 	} {
 		if len(list.entries) > 0 {
 			fmt.Fprintf(&b, "\n  %s: %s", list.title, cutList(list.entries, list.max))
@@ -62,8 +65,10 @@ func cutList(entries []string, most int) string {
 // ErrNotRunning means that a service is not between Start and Shutdown.
 var ErrNotRunning = errors.New("the service is starting or shutting down")
 
-// Reload puts cfg in the place of the configuration that runs. On an error everything is
-// as it was. Calls wait for each other.
+// Reload puts cfg in the place of the configuration that runs, without a pause: what is
+// the same in both keeps running, and what is not there any more is shut down in the
+// background, in DrainWithin. On an error everything is as it was, and the error is a
+// ConfigErrors if a component rejects its settings. Calls wait for each other.
 func (s *Service) Reload(ctx context.Context, cfg *Config) (*Reloaded, error) {
 	return s.reloadWith(ctx, func() (*Config, error) { return cfg, nil })
 }
@@ -72,6 +77,55 @@ func (s *Service) Reload(ctx context.Context, cfg *Config) (*Reloaded, error) {
 // error is that of LoadFrom.
 func (s *Service) ReloadFrom(ctx context.Context, from Sources) (*Reloaded, error) {
 	return s.reloadWith(ctx, func() (*Config, error) { return LoadFrom(s.opts, from) })
+}
+
+// ReloadChanged is ReloadFrom if what is read differs from what was read the last time, and
+// is another configuration. Else it returns nil and no error.
+func (s *Service) ReloadChanged(ctx context.Context, from Sources) (*Reloaded, error) {
+	return s.reloadWith(ctx, func() (*Config, error) {
+		cfg, err := LoadFrom(s.opts, from)
+		if s.isKnown(cfg, err) {
+			return nil, errNothingChanged
+		}
+		return cfg, err
+	})
+}
+
+var errNothingChanged = errors.New("nothing changed")
+
+// isKnown reports whether the result of a LoadFrom is that of the last reload, or the
+// configuration in effect if that one succeeded.
+func (s *Service) isKnown(cfg *Config, err error) bool {
+	read, known := readFor(cfg, err)
+	if !known {
+		return false
+	}
+	last, failed := s.last.lastRead()
+	if read.Digest == last.Digest {
+		return true
+	}
+	return err == nil && !failed && cfg.loaded.Content == s.config().Content
+}
+
+// readFor returns what a LoadFrom has read.
+func readFor(cfg *Config, err error) (load.Read, bool) {
+	var refused *LoadError
+	switch {
+	case errors.As(err, &refused):
+		return refused.read, true
+	case err != nil:
+		return load.Read{}, false
+	}
+	return cfg.loaded.Read, true
+}
+
+// SourceFiles returns the files of the configuration in effect, and those that the last
+// reload has read or tried to read.
+func (s *Service) SourceFiles() []string {
+	last, _ := s.last.lastRead()
+	all := slices.Concat(s.config().Read.Files, last.Files)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // reloadWith reloads what load returns, and measures it.
@@ -84,13 +138,20 @@ func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) 
 	started := time.Now()
 	var r *Reloaded
 	cfg, err := load()
+	if err == errNothingChanged {
+		return nil, nil
+	}
+	read, _ := readFor(cfg, err)
 	if err == nil {
 		r, err = s.reload(ctx, cfg.loaded)
 	}
 	now := time.Now()
 	s.process.reloads.Done(now, err)
-	s.reloads.note(now, err)
-	if err != nil {
+	s.last.note(now, read, err)
+	switch {
+	case err != nil && s.reloads.stopped.Err() != nil:
+		return nil, fmt.Errorf("reload the configuration: %w", ErrNotRunning)
+	case err != nil:
 		return nil, err
 	}
 	r.Took = now.Sub(started)
@@ -99,38 +160,104 @@ func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) 
 
 // reload does the work of Reload. No other one runs.
 func (s *Service) reload(ctx context.Context, next *load.Config) (*Reloaded, error) {
+	s.reloads.retired(ctx, hurryWithin)
 	plan, err := s.planProcess(next)
 	if err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
+	t, err := s.graph().Replace(ctx, next, s.settings)
+	if err != nil {
 		plan.undo()
-		return nil, fmt.Errorf("reload the configuration: %w", context.Cause(ctx))
+		return nil, err
 	}
 	before := s.config()
 	warnings := plan.newWarnings(before, next)
-	// The graph is not replaced yet.
 	plan.apply()
+	s.current.Store(t.Next)
 	s.cfg.Store(next)
+	s.retire(t)
 	for _, text := range warnings {
 		s.process.log.Warn(text)
 	}
-	return &Reloaded{Kept: names(before), Settings: plan.settings, NeedsRestart: plan.needsRestart}, nil
+	r := &Reloaded{Settings: plan.settings, NeedsRestart: plan.needsRestart, Left: t.Left}
+	r.compare(before, next)
+	return r, nil
 }
 
-// reloads are the reloads of a service: one at a time, between Start and Shutdown.
+// compare fills the lists of components and pipelines.
+func (r *Reloaded) compare(before, next *load.Config) {
+	was, is := before.Fingerprints(), next.Fingerprints()
+	old := map[string]string{}
+	for _, f := range was {
+		old[f.Name] = f.Print
+	}
+	for _, f := range is {
+		switch print, there := old[f.Name]; {
+		case !there:
+			r.Added = append(r.Added, f.Name)
+		case print == f.Print:
+			r.Kept = append(r.Kept, f.Name)
+		default:
+			r.Changed = append(r.Changed, f.Name)
+		}
+		delete(old, f.Name)
+	}
+	for _, f := range was {
+		if _, left := old[f.Name]; left {
+			r.Removed = append(r.Removed, f.Name)
+		}
+	}
+}
+
+// hurryWithin is how long the end of one reload may take when the next one begins.
+const hurryWithin = 5 * time.Second
+
+// reloads is the state of reloads. What is left of a configuration is shut down in the
+// background, for one reload at a time.
 type reloads struct {
-	slot   chan struct{} // has a value while one runs
-	ending context.Context
-	cancel context.CancelCauseFunc
+	slot    chan struct{} // has a value while Reload runs
+	stopped context.Context
+	stop    context.CancelFunc // called by Shutdown
 
-	mu   sync.Mutex
-	last component.ReloadStatus
+	ended chan struct{} // closed when the last one has retired what it replaced; nil: there is none
+	hurry context.CancelFunc
 }
 
-func (r *reloads) init() {
-	r.slot = make(chan struct{}, 1)
-	r.ending, r.cancel = context.WithCancelCause(context.Background())
+func newReloads() *reloads {
+	r := &reloads{slot: make(chan struct{}, 1)}
+	r.stopped, r.stop = context.WithCancel(context.Background())
+	return r
+}
+
+// retire shuts down what is left of the graph before.
+func (s *Service) retire(t *graph.Transition) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.opts.DrainWithin)
+	ended := make(chan struct{})
+	s.reloads.ended, s.reloads.hurry = ended, cancel
+	go func() {
+		defer close(ended)
+		defer cancel()
+		if err := t.Retire(ctx); err != nil {
+			s.process.log.Error("what the last reload has replaced was shut down with errors", "error", err)
+		}
+	}()
+}
+
+// retired waits for retire, at most for a time, and then makes it hurry.
+func (r *reloads) retired(ctx context.Context, within time.Duration) {
+	if r.ended == nil {
+		return
+	}
+	late := time.NewTimer(within)
+	defer late.Stop()
+	select {
+	case <-r.ended:
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	r.hurry()
+	<-r.ended
+	r.ended = nil
 }
 
 // begin waits for the reload that runs. The context that it returns ends at Shutdown too.
@@ -140,17 +267,17 @@ func (r *reloads) begin(ctx context.Context, ready func() bool) (_ context.Conte
 	}
 	select {
 	case r.slot <- struct{}{}:
-	case <-r.ending.Done():
+	case <-r.stopped.Done():
 		return nil, nil, ErrNotRunning
 	case <-ctx.Done():
 		return nil, nil, context.Cause(ctx)
 	}
-	if r.ending.Err() != nil || !ready() {
+	if !ready() {
 		<-r.slot
 		return nil, nil, ErrNotRunning
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(r.ending, func() { cancel(ErrNotRunning) })
+	stop := context.AfterFunc(r.stopped, func() { cancel(ErrNotRunning) })
 	return ctx, func() {
 		stop()
 		cancel(nil)
@@ -158,29 +285,16 @@ func (r *reloads) begin(ctx context.Context, ready func() bool) (_ context.Conte
 	}, nil
 }
 
-// end interrupts the reload that runs and waits for it, until ctx ends. No other one
-// begins.
-func (r *reloads) end(ctx context.Context) {
-	r.cancel(ErrNotRunning)
+// endReloads ends the reload that is in progress and waits for what the last one has
+// replaced, until ctx ends. There is none until the function that it returns is called.
+func (s *Service) endReloads(ctx context.Context) (allow func()) {
+	r := s.reloads
+	r.stop()
 	select {
-	case r.slot <- struct{}{}: // for good
-	case <-ctx.Done():
+	case r.slot <- struct{}{}:
+	case <-ctx.Done(): // the reload is stuck
+		return func() {}
 	}
-}
-
-// note keeps what became of the last reload.
-func (r *reloads) note(at time.Time, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.last.Time, r.last.Error = at, ""
-	if err != nil {
-		r.last.Error = err.Error()
-	}
-}
-
-// status returns what became of the last reload.
-func (r *reloads) status() component.ReloadStatus {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.last
+	r.retired(ctx, hurryWithin)
+	return func() { <-r.slot }
 }

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -132,15 +131,4 @@ func (p *processPlan) newWarnings(before, next *load.Config) (texts []string) {
 		}
 	}
 	return texts
-}
-
-// names returns the names of the components and pipelines of a configuration.
-func names(cfg *load.Config) (all []string) {
-	for _, c := range cfg.Components {
-		all = append(all, fmt.Sprintf("%s %q", c.Kind, c.ID))
-	}
-	for _, p := range cfg.Pipelines {
-		all = append(all, fmt.Sprintf("pipeline %q", p.ID))
-	}
-	return all
 }

@@ -85,13 +85,14 @@ type Service struct {
 	process process
 	// settings are those of the components of every configuration.
 	settings component.Settings
-	graph    *graph.Graph
-	ready    atomic.Bool // all listeners are bound, and Shutdown has not begun
+	current  atomic.Pointer[graph.Graph] // see graph
+	ready    atomic.Bool                 // all listeners are bound, and Shutdown has not begun
 	// readySince is set before ready.
 	readySince time.Time
 
 	control *control.Server // of DataDir; nil: graph has one if it has queues there
-	reloads reloads
+	reloads *reloads
+	last    lastReload
 	life    lifecycle.Cycle
 }
 
@@ -110,7 +111,7 @@ type process struct {
 // New creates all components of a configuration and starts none. Its error is a
 // ConfigErrors if a component rejects its settings.
 func New(cfg *Config, opts Options) (*Service, error) {
-	s := &Service{opts: opts, first: cfg.loaded}
+	s := &Service{opts: opts, first: cfg.loaded, reloads: newReloads()}
 	s.cfg.Store(cfg.loaded)
 	if s.opts.DrainWithin == 0 {
 		s.opts.DrainWithin = 30 * time.Second
@@ -122,15 +123,19 @@ func New(cfg *Config, opts Options) (*Service, error) {
 		Logger: s.process.log.Logger, Meter: s.process.metrics.Provider, Tracer: s.process.traces.Provider, Memory: s.process.memory.budget, Host: host{s},
 		MetricsLevel: s.metricsLevel(),
 	}.OrDefaults()
-	s.reloads.init()
+	s.last.note(time.Time{}, cfg.loaded.Read, nil)
 	s.newControl()
-	var err error
-	if s.graph, err = graph.Build(s.config(), s.settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory, Control: s.control}); err != nil {
+	g, err := graph.Build(s.config(), s.settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory, Control: s.control})
+	if err != nil {
 		_ = s.process.unmeasure() // the error of Build says what is wrong
 		return nil, err
 	}
+	s.current.Store(g)
 	return s, nil
 }
+
+// graph returns the one of the configuration in effect.
+func (s *Service) graph() *graph.Graph { return s.current.Load() }
 
 // config returns the configuration in effect, which a reload replaces.
 func (s *Service) config() *load.Config { return s.cfg.Load() }
@@ -220,7 +225,7 @@ func (s *Service) start(ctx context.Context) error {
 		return err
 	}
 	s.openControl()
-	if err := s.graph.Start(ctx); err != nil {
+	if err := s.graph().Start(ctx); err != nil {
 		return err
 	}
 	s.readySince = time.Now()
@@ -236,7 +241,6 @@ func (s *Service) start(ctx context.Context) error {
 // second call returns the same result.
 func (s *Service) Shutdown(ctx context.Context) error {
 	return s.life.Shutdown(func() error {
-		s.reloads.end(ctx)
 		log := s.process.log
 		log.Info("shutting down: taking no more requests, finishing those in progress")
 		err := s.stop(ctx)
@@ -250,7 +254,8 @@ func (s *Service) Shutdown(ctx context.Context) error {
 // stop undoes what start did.
 func (s *Service) stop(ctx context.Context) error {
 	s.ready.Store(false)
-	err := s.graph.Shutdown(ctx)
+	defer s.endReloads(ctx)()
+	err := s.graph().Shutdown(ctx)
 	if s.control != nil {
 		err = errors.Join(err, s.control.Shutdown(ctx))
 	}

@@ -25,7 +25,7 @@ const (
 )
 
 // openInMemory makes a queue in memory.
-func (q *queue) openInMemory() (pipeline.Consumer, error) {
+func (q *queue) openInMemory(ctx context.Context) (pipeline.Consumer, error) {
 	var waiting []branch
 	var others []queued
 	for _, e := range q.exporters {
@@ -37,7 +37,7 @@ func (q *queue) openInMemory() (pipeline.Consumer, error) {
 		if err != nil {
 			return nil, err
 		}
-		waiting = append(waiting, branch{d, "exporter " + e.id, true})
+		waiting = append(waiting, branch{Consumer: d, name: "exporter " + e.id, waits: true})
 	}
 	if len(waiting) > 0 && q.merging != nil {
 		front, err := q.mergingBefore(waiting)
@@ -47,11 +47,11 @@ func (q *queue) openInMemory() (pipeline.Consumer, error) {
 		waiting = []branch{front}
 	}
 	if len(others) > 0 {
-		log, err := q.openMemoryLog(others)
+		log, err := q.openMemoryLog(ctx, others)
 		if err != nil {
 			return nil, err
 		}
-		waiting = append(waiting, branch{log, "the queue in memory", false})
+		waiting = append(waiting, branch{Consumer: log, name: "the queue in memory"})
 	}
 	return fanoutOf(waiting, nil, q.settings)
 }
@@ -71,12 +71,12 @@ func (q *queue) openDirect(e queued) (pipeline.Consumer, error) {
 
 // openMemoryLog makes a journal in memory. Its memory is taken from the budget at once:
 // what is sent may not wait for memory that those hold who wait for room in the queue.
-func (q *queue) openMemoryLog(exporters []queued) (pipeline.Consumer, error) {
+func (q *queue) openMemoryLog(ctx context.Context, exporters []queued) (pipeline.Consumer, error) {
 	size := int64(maxMemoryQueue)
 	if limit := q.settings.Memory.Stats().Limit; limit > 0 {
 		size = min(max(limit/memoryShare/int64(max(q.data.queues, 1)), minMemoryQueue), size)
 		var err error
-		if q.memory, err = q.settings.Memory.Acquire(context.Background(), "the queue of pipeline "+q.pipeline.ID, int(memoryFactor*size)); err != nil {
+		if q.memory, err = q.settings.Memory.Acquire(ctx, "the queue of pipeline "+q.pipeline.ID, int(memoryFactor*size)); err != nil {
 			return nil, fmt.Errorf("a queue in memory: %w", err)
 		}
 	}
@@ -92,7 +92,7 @@ func (q *queue) openMemoryLog(exporters []queued) (pipeline.Consumer, error) {
 	for _, e := range exporters {
 		d := delivery.NewDirect(q.destination(e))
 		q.directs = append(q.directs, d)
-		direct = append(direct, branch{d, "exporter " + e.id, true})
+		direct = append(direct, branch{Consumer: d, name: "exporter " + e.id, waits: true})
 	}
 	large, err := fanoutOf(direct, nil, q.settings)
 	return &sized{log, large}, err

@@ -41,9 +41,8 @@ type dataDir struct {
 	log    *slog.Logger
 	queues int // that may be in memory without their senders waiting
 
-	once  sync.Once
-	found place
-	err   error
+	mu    sync.Mutex
+	found *place // nil: it was not needed yet
 
 	claimed map[string]string // storages of queues, by their folder
 	looked  map[string]bool   // directories whose left queues are open
@@ -92,8 +91,23 @@ func realPath(dir string) string {
 }
 
 func (d *dataDir) place() (place, error) {
-	d.once.Do(func() { d.found, d.err = d.find() })
-	return d.found, d.err
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.found == nil {
+		found, err := d.find()
+		if err != nil {
+			return place{}, err
+		}
+		d.found = &found
+	}
+	return *d.found, nil
+}
+
+// again returns the place for the graph of another configuration.
+func (d *dataDir) again() *dataDir {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return &dataDir{Data: d.Data, log: d.log, found: d.found}
 }
 
 const inMemory = "queues are in memory: what is in them is lost when the process ends"

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"slices"
 
 	"github.com/penstock-telemetry/penstock/component"
 )
@@ -50,4 +51,21 @@ func (c *Config) Extension(id string) *Component {
 // Fingerprint returns a text that changes with the lists of a pipeline.
 func (p *Pipeline) Fingerprint() string {
 	return fmt.Sprintf("%q %q %q", IDs(p.Receivers), IDs(p.Processors), IDs(p.Exporters))
+}
+
+// A Named is the fingerprint of a component or pipeline.
+type Named struct{ Name, Print string }
+
+// Fingerprints returns those of all components that are used, enabled extensions and
+// pipelines.
+func (c *Config) Fingerprints() (all []Named) {
+	for _, comp := range c.Components {
+		if comp.Kind != component.KindExtension || slices.Contains(c.Extensions, comp) {
+			all = append(all, Named{fmt.Sprintf("%s %q", comp.Kind, comp.ID), c.Fingerprint(comp)})
+		}
+	}
+	for _, p := range c.Pipelines {
+		all = append(all, Named{fmt.Sprintf("pipeline %q", p.ID), p.Fingerprint()})
+	}
+	return all
 }
