@@ -341,8 +341,9 @@ func TestPageMatchesMetrics(t *testing.T) {
 		for set := range o.Values {
 			keys := map[string]string{}
 			for pair := range strings.SplitSeq(set, ",") {
-				key, value, _ := strings.Cut(pair, "=")
-				keys[key] = value
+				if key, value, ok := strings.Cut(pair, "="); ok {
+					keys[key] = value
+				}
 			}
 			for _, a := range in.attributes {
 				if v, ok := keys[string(a.key)]; !ok && !a.optional || ok && a.values != nil && !slices.Contains(a.values, v) {

@@ -79,19 +79,10 @@ func (s *Service) ReloadFrom(ctx context.Context, from Sources) (*Reloaded, erro
 	return s.reloadWith(ctx, func() (*Config, error) { return LoadFrom(s.opts, from) })
 }
 
-// ReloadChanged is ReloadFrom if what is read differs from what was read the last time, and
-// is another configuration. Else it returns nil and no error.
-func (s *Service) ReloadChanged(ctx context.Context, from Sources) (*Reloaded, error) {
-	return s.reloadWith(ctx, func() (*Config, error) {
-		cfg, err := LoadFrom(s.opts, from)
-		if s.isKnown(cfg, err) {
-			return nil, errNothingChanged
-		}
-		return cfg, err
-	})
-}
-
-var errNothingChanged = errors.New("nothing changed")
+// SourcesChanged reports whether ReloadFrom would make a difference: what is read differs
+// from what the last reload has read, and is another configuration than the one in effect,
+// or an invalid one.
+func (s *Service) SourcesChanged(from Sources) bool { return !s.isKnown(LoadFrom(s.opts, from)) }
 
 // isKnown reports whether the result of a LoadFrom is that of the last reload, or the
 // configuration in effect if that one succeeded.
@@ -138,9 +129,6 @@ func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) 
 	started := time.Now()
 	var r *Reloaded
 	cfg, err := load()
-	if err == errNothingChanged {
-		return nil, nil
-	}
 	read, _ := readFor(cfg, err)
 	if err == nil {
 		r, err = s.reload(ctx, cfg.loaded)
