@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/service/internal/graph"
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
 
@@ -91,7 +92,7 @@ func (s *Service) isKnown(cfg *Config, err error) bool {
 	if !known {
 		return false
 	}
-	last, failed := s.last.lastRead()
+	last, failed := s.reloads.lastRead()
 	if read.Digest == last.Digest {
 		return true
 	}
@@ -113,7 +114,7 @@ func readFor(cfg *Config, err error) (load.Read, bool) {
 // SourceFiles returns the files of the configuration in effect, and those that the last
 // reload has read or tried to read.
 func (s *Service) SourceFiles() []string {
-	last, _ := s.last.lastRead()
+	last, _ := s.reloads.lastRead()
 	all := slices.Concat(s.config().Read.Files, last.Files)
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -133,13 +134,13 @@ func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) 
 	if err == nil {
 		r, err = s.reload(ctx, cfg.loaded)
 	}
+	if err != nil && s.reloads.ending.Err() != nil {
+		return nil, fmt.Errorf("reload the configuration: %w", ErrNotRunning)
+	}
 	now := time.Now()
 	s.process.reloads.Done(now, err)
-	s.last.note(now, read, err)
-	switch {
-	case err != nil && s.reloads.stopped.Err() != nil:
-		return nil, fmt.Errorf("reload the configuration: %w", ErrNotRunning)
-	case err != nil:
+	s.reloads.note(now, read, err)
+	if err != nil {
 		return nil, err
 	}
 	r.Took = now.Sub(started)
@@ -148,11 +149,15 @@ func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) 
 
 // reload does the work of Reload. No other one runs.
 func (s *Service) reload(ctx context.Context, next *load.Config) (*Reloaded, error) {
-	s.reloads.retired(ctx, hurryWithin)
 	plan, err := s.planProcess(next)
 	if err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		plan.undo()
+		return nil, fmt.Errorf("reload the configuration: %w", context.Cause(ctx))
+	}
+	s.retirement.wait(ctx, hurryWithin)
 	t, err := s.graph().Replace(ctx, next, s.settings)
 	if err != nil {
 		plan.undo()
@@ -163,7 +168,7 @@ func (s *Service) reload(ctx context.Context, next *load.Config) (*Reloaded, err
 	plan.apply()
 	s.current.Store(t.Next)
 	s.cfg.Store(next)
-	s.retire(t)
+	s.retirement.begin(s.opts.DrainWithin, t, s.process.log.Logger)
 	for _, text := range warnings {
 		s.process.log.Warn(text)
 	}
@@ -197,55 +202,21 @@ func (r *Reloaded) compare(before, next *load.Config) {
 	}
 }
 
-// hurryWithin is how long the end of one reload may take when the next one begins.
-const hurryWithin = 5 * time.Second
-
-// reloads is the state of reloads. What is left of a configuration is shut down in the
-// background, for one reload at a time.
+// reloads are the reloads of a service: one at a time, between Start and Shutdown.
 type reloads struct {
-	slot    chan struct{} // has a value while Reload runs
-	stopped context.Context
-	stop    context.CancelFunc // called by Shutdown
+	slot   chan struct{} // has a value while one runs
+	ending context.Context
+	cancel context.CancelCauseFunc
 
-	ended chan struct{} // closed when the last one has retired what it replaced; nil: there is none
-	hurry context.CancelFunc
+	mu   sync.Mutex
+	last component.ReloadStatus
+	read load.Read // by the last one, or for New
 }
 
-func newReloads() *reloads {
-	r := &reloads{slot: make(chan struct{}, 1)}
-	r.stopped, r.stop = context.WithCancel(context.Background())
-	return r
-}
-
-// retire shuts down what is left of the graph before.
-func (s *Service) retire(t *graph.Transition) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.opts.DrainWithin)
-	ended := make(chan struct{})
-	s.reloads.ended, s.reloads.hurry = ended, cancel
-	go func() {
-		defer close(ended)
-		defer cancel()
-		if err := t.Retire(ctx); err != nil {
-			s.process.log.Error("what the last reload has replaced was shut down with errors", "error", err)
-		}
-	}()
-}
-
-// retired waits for retire, at most for a time, and then makes it hurry.
-func (r *reloads) retired(ctx context.Context, within time.Duration) {
-	if r.ended == nil {
-		return
-	}
-	late := time.NewTimer(within)
-	defer late.Stop()
-	select {
-	case <-r.ended:
-	case <-late.C:
-	case <-ctx.Done():
-	}
-	r.hurry()
-	<-r.ended
-	r.ended = nil
+func (r *reloads) init(read load.Read) {
+	r.read = read
+	r.slot = make(chan struct{}, 1)
+	r.ending, r.cancel = context.WithCancelCause(context.Background())
 }
 
 // begin waits for the reload that runs. The context that it returns ends at Shutdown too.
@@ -255,17 +226,17 @@ func (r *reloads) begin(ctx context.Context, ready func() bool) (_ context.Conte
 	}
 	select {
 	case r.slot <- struct{}{}:
-	case <-r.stopped.Done():
+	case <-r.ending.Done():
 		return nil, nil, ErrNotRunning
 	case <-ctx.Done():
 		return nil, nil, context.Cause(ctx)
 	}
-	if !ready() {
+	if r.ending.Err() != nil || !ready() {
 		<-r.slot
 		return nil, nil, ErrNotRunning
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(r.stopped, func() { cancel(ErrNotRunning) })
+	stop := context.AfterFunc(r.ending, func() { cancel(ErrNotRunning) })
 	return ctx, func() {
 		stop()
 		cancel(nil)
@@ -273,16 +244,39 @@ func (r *reloads) begin(ctx context.Context, ready func() bool) (_ context.Conte
 	}, nil
 }
 
-// endReloads ends the reload that is in progress and waits for what the last one has
-// replaced, until ctx ends. There is none until the function that it returns is called.
-func (s *Service) endReloads(ctx context.Context) (allow func()) {
-	r := s.reloads
-	r.stop()
+// end interrupts the reload that runs and waits for it, until ctx ends. No other one
+// begins. It reports whether none runs.
+func (r *reloads) end(ctx context.Context) bool {
+	r.cancel(ErrNotRunning)
 	select {
-	case r.slot <- struct{}{}:
-	case <-ctx.Done(): // the reload is stuck
-		return func() {}
+	case r.slot <- struct{}{}: // for good
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	r.retired(ctx, hurryWithin)
-	return func() { <-r.slot }
+}
+
+// note keeps what became of the last reload.
+func (r *reloads) note(at time.Time, read load.Read, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.read = read
+	r.last.Time, r.last.Error = at, ""
+	if err != nil {
+		r.last.Error = err.Error()
+	}
+}
+
+// lastRead returns what the last reload has read, and whether it failed.
+func (r *reloads) lastRead() (read load.Read, failed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.read, r.last.Error != ""
+}
+
+// status returns what became of the last reload.
+func (r *reloads) status() component.ReloadStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
 }

@@ -14,10 +14,8 @@ import (
 func (f *fakes) reload(t *testing.T, s *Service, yaml string) (*Reloaded, error) {
 	t.Helper()
 	r, err := s.Reload(t.Context(), f.config(t, yaml))
-	s.reloads.slot <- struct{}{}
-	defer func() { <-s.reloads.slot }()
-	if s.reloads.ended != nil {
-		<-s.reloads.ended
+	if s.retirement.ended != nil {
+		<-s.retirement.ended
 	}
 	return r, err
 }

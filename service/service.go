@@ -90,10 +90,10 @@ type Service struct {
 	// readySince is set before ready.
 	readySince time.Time
 
-	control *control.Server // of DataDir; nil: graph has one if it has queues there
-	reloads *reloads
-	last    lastReload
-	life    lifecycle.Cycle
+	control    *control.Server // of DataDir; nil: graph has one if it has queues there
+	reloads    reloads
+	retirement retirement // of the holder of reloads
+	life       lifecycle.Cycle
 }
 
 // process holds what belongs to the process: its log, its metrics with their
@@ -111,7 +111,7 @@ type process struct {
 // New creates all components of a configuration and starts none. Its error is a
 // ConfigErrors if a component rejects its settings.
 func New(cfg *Config, opts Options) (*Service, error) {
-	s := &Service{opts: opts, first: cfg.loaded, reloads: newReloads()}
+	s := &Service{opts: opts, first: cfg.loaded}
 	s.cfg.Store(cfg.loaded)
 	if s.opts.DrainWithin == 0 {
 		s.opts.DrainWithin = 30 * time.Second
@@ -123,7 +123,7 @@ func New(cfg *Config, opts Options) (*Service, error) {
 		Logger: s.process.log.Logger, Meter: s.process.metrics.Provider, Tracer: s.process.traces.Provider, Memory: s.process.memory.budget, Host: host{s},
 		MetricsLevel: s.metricsLevel(),
 	}.OrDefaults()
-	s.last.note(time.Time{}, cfg.loaded.Read, nil)
+	s.reloads.init(cfg.loaded.Read)
 	s.newControl()
 	g, err := graph.Build(s.config(), s.settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory, Control: s.control})
 	if err != nil {
@@ -241,6 +241,9 @@ func (s *Service) start(ctx context.Context) error {
 // second call returns the same result.
 func (s *Service) Shutdown(ctx context.Context) error {
 	return s.life.Shutdown(func() error {
+		if s.reloads.end(ctx) {
+			s.retirement.wait(ctx, hurryWithin)
+		}
 		log := s.process.log
 		log.Info("shutting down: taking no more requests, finishing those in progress")
 		err := s.stop(ctx)
@@ -254,7 +257,6 @@ func (s *Service) Shutdown(ctx context.Context) error {
 // stop undoes what start did.
 func (s *Service) stop(ctx context.Context) error {
 	s.ready.Store(false)
-	defer s.endReloads(ctx)()
 	err := s.graph().Shutdown(ctx)
 	if s.control != nil {
 		err = errors.Join(err, s.control.Shutdown(ctx))

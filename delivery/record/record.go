@@ -28,25 +28,11 @@ type Record struct {
 	Body []byte
 }
 
-// Codec is a compression of Body.
-type Codec uint8
+// Codec is a compression of Body. Its numbers are those of the format.
+type Codec = pipeline.Codec
 
-// The codecs. Others are of a later version.
-const (
-	None Codec = iota
-	Gzip
-	Zstd
-)
-
-var codecNames = [...]string{None: "none", Gzip: "gzip", Zstd: "zstd"}
-
-// String returns the codec's name.
-func (c Codec) String() string {
-	if int(c) >= len(codecNames) {
-		return fmt.Sprintf("codec %d", uint8(c))
-	}
-	return codecNames[c]
-}
+// None is the Codec of a Body that is not compressed.
+const None = pipeline.CodecNone
 
 // MaxHeaderBytes bounds a record without its body.
 const MaxHeaderBytes = 1 << 20

@@ -71,7 +71,7 @@ var golden = map[string]struct {
 		return Record{Signal: otlp.Traces, Items: 2, Received: received, Client: client(), Body: request(t)}
 	}},
 	"compressed": {record: func(t testing.TB) Record {
-		return Record{Signal: otlp.Profiles, Codec: Zstd, Items: 300, Received: received, Client: &pipeline.Client{Received: received}, Body: []byte("(\xb5/\xfd")}
+		return Record{Signal: otlp.Profiles, Codec: pipeline.CodecZstd, Items: 300, Received: received, Client: &pipeline.Client{Received: received}, Body: []byte("(\xb5/\xfd")}
 	}},
 }
 
@@ -196,7 +196,7 @@ func TestBatch(t *testing.T) {
 		t.Errorf("client (-want +got):\n%s", diff)
 	}
 	for what, broken := range map[string]Record{
-		"compressed":       {Signal: otlp.Traces, Codec: Gzip, Items: 2, Body: request(t)},
+		"compressed":       {Signal: otlp.Traces, Codec: pipeline.CodecGzip, Items: 2, Body: request(t)},
 		"other items":      {Signal: otlp.Traces, Items: 3, Body: request(t)},
 		"no request":       {Signal: otlp.Traces, Body: []byte("x")},
 		"later compressed": {Signal: otlp.Traces, Codec: 200, Items: 2, Body: request(t)},
