@@ -290,6 +290,11 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 		branch.Repeated(ctx, s, 1)
 		branch.DeadLettered(ctx, s, 1)
 	}
+	reloads, err := NewReloads(mp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reloads.Began(time.Unix(1, 0))
 	e, err := NewExporter("otlp", mp, true, to("http://gateway:4318/v1/x"))
 	if err != nil {
 		t.Fatal(err)
@@ -336,8 +341,9 @@ func TestPageMatchesMetrics(t *testing.T) {
 		for set := range o.Values {
 			keys := map[string]string{}
 			for pair := range strings.SplitSeq(set, ",") {
-				key, value, _ := strings.Cut(pair, "=")
-				keys[key] = value
+				if key, value, ok := strings.Cut(pair, "="); ok {
+					keys[key] = value
+				}
 			}
 			for _, a := range in.attributes {
 				if v, ok := keys[string(a.key)]; !ok && !a.optional || ok && a.values != nil && !slices.Contains(a.values, v) {
@@ -374,7 +380,7 @@ func TestPrometheusNames(t *testing.T) {
 		got[f.GetName()] = f.GetType().String()
 	}
 	for _, in := range expand(allRows()...) {
-		want[prometheusName(t, in.name)] = map[kind]string{counter: "COUNTER", observed: "COUNTER", upDown: "GAUGE", seconds: "HISTOGRAM", size: "HISTOGRAM", amount: "HISTOGRAM"}[in.kind]
+		want[prometheusName(t, in.name)] = map[kind]string{counter: "COUNTER", observed: "COUNTER", upDown: "GAUGE", gauge: "GAUGE", seconds: "HISTOGRAM", size: "HISTOGRAM", amount: "HISTOGRAM"}[in.kind]
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

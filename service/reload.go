@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -79,6 +80,46 @@ func (s *Service) ReloadFrom(ctx context.Context, from Sources) (*Reloaded, erro
 	return s.reloadWith(ctx, func() (*Config, error) { return LoadFrom(s.opts, from) })
 }
 
+// SourcesChanged reports whether ReloadFrom would make a difference: what is read differs
+// from what the last reload has read, and is another configuration than the one in effect,
+// or an invalid one.
+func (s *Service) SourcesChanged(from Sources) bool { return !s.isKnown(LoadFrom(s.opts, from)) }
+
+// isKnown reports whether the result of a LoadFrom is that of the last reload, or the
+// configuration in effect if that one succeeded.
+func (s *Service) isKnown(cfg *Config, err error) bool {
+	read, known := readFor(cfg, err)
+	if !known {
+		return false
+	}
+	last, failed := s.reloads.lastRead()
+	if read.Digest == last.Digest {
+		return true
+	}
+	return err == nil && !failed && cfg.loaded.Content == s.config().Content
+}
+
+// readFor returns what a LoadFrom has read.
+func readFor(cfg *Config, err error) (load.Read, bool) {
+	var refused *LoadError
+	switch {
+	case errors.As(err, &refused):
+		return refused.read, true
+	case err != nil:
+		return load.Read{}, false
+	}
+	return cfg.loaded.Read, true
+}
+
+// SourceFiles returns the files of the configuration in effect, and those that the last
+// reload has read or tried to read.
+func (s *Service) SourceFiles() []string {
+	last, _ := s.reloads.lastRead()
+	all := slices.Concat(s.config().Read.Files, last.Files)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // reloadWith reloads what load returns, and measures it.
 func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) (*Reloaded, error) {
 	ctx, done, err := s.reloads.begin(ctx, s.ready.Load)
@@ -89,12 +130,16 @@ func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) 
 	started := time.Now()
 	var r *Reloaded
 	cfg, err := load()
+	read, _ := readFor(cfg, err)
 	if err == nil {
 		r, err = s.reload(ctx, cfg.loaded)
 	}
+	if err != nil && s.reloads.ending.Err() != nil {
+		return nil, fmt.Errorf("reload the configuration: %w", ErrNotRunning)
+	}
 	now := time.Now()
 	s.process.reloads.Done(now, err)
-	s.reloads.note(now, err)
+	s.reloads.note(now, read, err)
 	if err != nil {
 		return nil, err
 	}
@@ -165,9 +210,11 @@ type reloads struct {
 
 	mu   sync.Mutex
 	last component.ReloadStatus
+	read load.Read // by the last one, or for New
 }
 
-func (r *reloads) init() {
+func (r *reloads) init(read load.Read) {
+	r.read = read
 	r.slot = make(chan struct{}, 1)
 	r.ending, r.cancel = context.WithCancelCause(context.Background())
 }
@@ -210,13 +257,21 @@ func (r *reloads) end(ctx context.Context) bool {
 }
 
 // note keeps what became of the last reload.
-func (r *reloads) note(at time.Time, err error) {
+func (r *reloads) note(at time.Time, read load.Read, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.read = read
 	r.last.Time, r.last.Error = at, ""
 	if err != nil {
 		r.last.Error = err.Error()
 	}
+}
+
+// lastRead returns what the last reload has read, and whether it failed.
+func (r *reloads) lastRead() (read load.Read, failed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.read, r.last.Error != ""
 }
 
 // status returns what became of the last reload.

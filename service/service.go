@@ -123,7 +123,7 @@ func New(cfg *Config, opts Options) (*Service, error) {
 		Logger: s.process.log.Logger, Meter: s.process.metrics.Provider, Tracer: s.process.traces.Provider, Memory: s.process.memory.budget, Host: host{s},
 		MetricsLevel: s.metricsLevel(),
 	}.OrDefaults()
-	s.reloads.init()
+	s.reloads.init(cfg.loaded.Read)
 	s.newControl()
 	g, err := graph.Build(s.config(), s.settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory, Control: s.control})
 	if err != nil {
