@@ -175,7 +175,7 @@ func (d *DeadLetters) Get(ctx context.Context, sequence uint64) (l StoredLetter,
 	err = ErrNoLetter
 	failed := d.entries(ctx, func(v *journal.View, e journal.Entry) (bool, error) {
 		if e.Sequence == sequence {
-			l, err = readLetter(ctx, v, e, make([]byte, e.Length))
+			l, err = readLetter(ctx, v, e, make([]byte, e.PayloadBytes()))
 		}
 		return e.Sequence < sequence, nil
 	})
