@@ -402,7 +402,7 @@ func (m *merger) readOne(d *Destination, e journal.Entry, buf []byte) (err error
 		}
 		r, err = record.Decode(buf)
 	}
-	if err == nil && (r.Signal != d.cfg.Signal || r.Codec != record.None) {
+	if err == nil && (r.Signal != d.cfg.Signal || r.Codec != pipeline.CodecNone) {
 		err = fmt.Errorf("found a record of %s (%s), expected %s", r.Signal, r.Codec, d.cfg.Signal)
 	}
 	if err != nil {

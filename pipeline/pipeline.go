@@ -24,6 +24,17 @@ type Capabilities struct {
 	// MutatesData says that the consumer may call Batch.Edit. One that always
 	// writes a new request and leaves the old alone need not say so.
 	MutatesData bool
+	// Codecs are those of which the consumer can use the compressed bytes that a batch came
+	// in (Batch.Encoded), and Members those of which it can also if they have several
+	// members or frames. A receiver keeps such bytes only if they can be used. Both may
+	// change while the consumer runs.
+	Codecs, Members CodecSet
+}
+
+// passOn adds what another consumer can use, which is given the same batches.
+func (c *Capabilities) passOn(other Capabilities) {
+	c.Codecs |= other.Codecs
+	c.Members |= other.Members
 }
 
 // Consumer takes batches. It must be safe for concurrent use.

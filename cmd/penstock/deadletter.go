@@ -13,6 +13,7 @@ import (
 	"github.com/penstock-telemetry/penstock/delivery/record"
 	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 func (a *app) deadLetterCommand() *cobra.Command {
@@ -97,7 +98,7 @@ func getLetter(ctx context.Context, s *control.Storage, id control.ID) (control.
 // requestIn returns the request in a record.
 func requestIn(b []byte) (otlp.Signal, []byte, error) {
 	r, err := record.Decode(b)
-	if err == nil && r.Codec != record.None {
+	if err == nil && r.Codec != pipeline.CodecNone {
 		err = fmt.Errorf("the request is compressed with %s, which this version does not read", r.Codec)
 	}
 	if err == nil {
