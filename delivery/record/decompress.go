@@ -3,6 +3,7 @@ package record
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/penstock-telemetry/penstock/internal/decompress"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -20,6 +21,9 @@ type Reserver interface {
 // capacity of all that is in use, Body included; nil bounds nothing. ErrCorrupt means that
 // the body is not a request of Plain bytes in the codec.
 func (r *Record) Decompress(dst *[]byte, memory Reserver) (*[]byte, error) {
+	if r.Plain > math.MaxInt32 {
+		return nil, fmt.Errorf("decompress a request of %s: %w: it has %d bytes", r.Signal, ErrCorrupt, r.Plain)
+	}
 	request, err := decompress.DecompressBytes(r.Codec.String(), dst, r.Body, r.Plain, memory)
 	if err == nil && len(*request) != r.Plain {
 		err = fmt.Errorf("%w: found %d bytes", decompress.ErrCorrupt, len(*request))
@@ -27,6 +31,8 @@ func (r *Record) Decompress(dst *[]byte, memory Reserver) (*[]byte, error) {
 	switch {
 	case err == nil:
 		return request, nil
+	case errors.Is(err, decompress.ErrUnknownEncoding):
+		err = ErrUnknownCodec
 	case errors.Is(err, decompress.ErrCorrupt), errors.Is(err, decompress.ErrTooLarge):
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}

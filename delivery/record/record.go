@@ -46,6 +46,8 @@ var (
 	ErrVersion = errors.New("unknown version of the record format")
 	// ErrCorrupt means that the bytes are not a record.
 	ErrCorrupt = errors.New("the record is corrupt")
+	// ErrUnknownCodec means that the record is compressed as only a later version does.
+	ErrUnknownCodec = errors.New("unknown codec of a record")
 )
 
 // Keep lists what records keep of a client's metadata and identity. The zero Keep

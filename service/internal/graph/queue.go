@@ -139,8 +139,16 @@ func (q *queue) names() string {
 	return "exporter " + strings.Join(ids, ", ")
 }
 
-// Capabilities implements pipeline.Consumer.
-func (q *queue) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+// Capabilities implements pipeline.Consumer: the queue keeps compressed bytes that an
+// exporter can use.
+func (q *queue) Capabilities() (all pipeline.Capabilities) {
+	for _, e := range q.exporters {
+		can := e.Sender.Capabilities()
+		all.Codecs |= can.Codecs
+		all.Members |= can.Members
+	}
+	return all
+}
 
 var errQueueStopped = errors.New("the queue is not running")
 
