@@ -42,9 +42,7 @@ func NewLog(j *journal.Journal, keep record.Keep) *Log {
 // ones if a destination can use them.
 func (l *Log) Capabilities() (all pipeline.Capabilities) {
 	for _, d := range l.all() {
-		can := d.cfg.Next.Capabilities()
-		all.Codecs |= can.Codecs
-		all.Members |= can.Members
+		all = all.With(d.cfg.Next.Capabilities())
 	}
 	return all
 }

@@ -53,7 +53,7 @@ type fanout struct {
 func (f *fanout) Capabilities() Capabilities {
 	all := Capabilities{MutatesData: f.allMutate}
 	for _, c := range f.consumers {
-		all.passOn(c.Capabilities())
+		all = all.With(c.Capabilities())
 	}
 	return all
 }

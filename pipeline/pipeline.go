@@ -31,10 +31,14 @@ type Capabilities struct {
 	Codecs, Members CodecSet
 }
 
-// passOn adds what another consumer can use, which is given the same batches.
-func (c *Capabilities) passOn(other Capabilities) {
-	c.Codecs |= other.Codecs
-	c.Members |= other.Members
+// With returns the capabilities of a consumer that passes batches on, and has c itself, to
+// others: with the codecs that they can use.
+func (c Capabilities) With(others ...Capabilities) Capabilities {
+	for _, o := range others {
+		c.Codecs |= o.Codecs
+		c.Members |= o.Members
+	}
+	return c
 }
 
 // Consumer takes batches. It must be safe for concurrent use.

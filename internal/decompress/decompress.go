@@ -1,13 +1,13 @@
 package decompress
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
 )
 
 // The errors of Decompress for a body. Its other errors come from the reader or
@@ -67,20 +67,13 @@ func Decompress(encoding string, dst *[]byte, src io.Reader, maxBytes int, memor
 			}
 			return in.ownError(c.stream(op, in))
 		}
-		wire := &decompression{memory: memory, maxBytes: maxWireBytes(op.maxBytes), otherBytes: op.held()}
-		defer wire.drop()
-		in.left = -1
-		op.inCaller = true // only reads here
-		err := in.ownError(wire.fill(in, ""))
-		op.inCaller = false
-		switch {
-		case errors.Is(err, ErrTooLarge):
-			return tooLarge(op.maxBytes)
-		case err != nil:
+		wire, err := op.collect(src, 0)
+		if err != nil {
 			return err
 		}
-		op.otherBytes = wire.held()
-		return c.whole(op, *wire.dst)
+		defer bufpool.Put(wire)
+		op.otherBytes = cap(*wire)
+		return c.whole(op, *wire)
 	}))
 }
 
@@ -89,22 +82,8 @@ func Decompress(encoding string, dst *[]byte, src io.Reader, maxBytes int, memor
 // is counted as one of the buffers in use. The size that a gzip member declares
 // is used up to 64 times the size of wire.
 func DecompressBytes(encoding string, dst *[]byte, wire []byte, maxBytes int, memory Reserver) (*[]byte, error) {
-	op := &decompression{memory: memory, maxBytes: max(maxBytes, 0), dst: dst, otherBytes: cap(wire)}
-	return op.finish(op.run(encoding, func(c codec) error {
-		switch {
-		case c.name != "" && len(wire) > maxWireBytes(op.maxBytes),
-			c.name == "" && len(wire) > op.maxBytes:
-			return tooLarge(op.maxBytes)
-		case c.whole != nil:
-			return c.whole(op, wire)
-		}
-		if c.estimate != nil {
-			if err := op.reset(min(max(c.estimate(wire), minBuffer), op.maxBytes)); err != nil {
-				return err
-			}
-		}
-		return c.stream(op, bytes.NewReader(wire))
-	}))
+	body, _, err := Inspect(encoding, dst, wire, maxBytes, memory)
+	return body, err
 }
 
 // codec decompresses one encoding, as a stream or at once.

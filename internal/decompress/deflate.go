@@ -11,6 +11,8 @@ import (
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
+
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // inflater reads gzip or zlib. It has its own readers, so that a pooled
@@ -20,6 +22,7 @@ type inflater struct {
 	memory   bytes.Reader
 	in       byteSource // buffered or memory
 	gzip     gzip.Reader
+	members  int // of gzip that have begun
 	zlib     io.ReadCloser // nil until first needed, as raw
 	raw      io.ReadCloser
 }
@@ -49,6 +52,7 @@ var inflaters = sync.Pool{New: func() any { return new(inflater) }}
 
 func newInflater(src io.Reader) *inflater {
 	z := inflaters.Get().(*inflater)
+	z.members = 0
 	if m, ok := src.(*bytes.Reader); ok {
 		z.memory = *m
 		z.in = &z.memory
@@ -93,6 +97,7 @@ func gunzip(op *decompression, src io.Reader) error {
 		err = corrupt("gzip", err)
 	} else {
 		err = op.fill(gunzipper{z}, "gzip")
+		op.form = Form{config.Gzip, z.members == 1}
 	}
 	z.release()
 	return err
@@ -109,6 +114,7 @@ func (z *inflater) member() error {
 		return noEOF(err)
 	}
 	z.gzip.Multistream(false)
+	z.members++
 	return nil
 }
 
@@ -166,10 +172,11 @@ func inflate(op *decompression, src io.Reader, mayBeRaw bool) error {
 		return err
 	}
 	z := newInflater(src)
-	reset := z.resetZlib
+	reset, form := z.resetZlib, Form{config.Zlib, true}
 	if head, ok := z.first(); ok && mayBeRaw && (head>>8&0xf != 8 || head%31 != 0) {
-		reset = z.resetRaw
+		reset, form = z.resetRaw, Form{}
 	}
+	op.form = form
 	err := z.unzlib(op, reset)
 	z.release()
 	return err

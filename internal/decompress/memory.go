@@ -31,6 +31,7 @@ type decompression struct {
 	otherBytes int     // capacity of the request's other buffers, in bytes
 	dst        *[]byte // the result, owned; nil until the first use
 	granted    int     // bytes that are reserved
+	form       Form    // of the input, as far as it was read
 	inCaller   bool    // the caller's code is running: its panics are not recovered
 }
 

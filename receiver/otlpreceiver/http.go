@@ -221,6 +221,9 @@ func (q *httpRequest) decompress(r *frontend.Request, limit int) (*[]byte, *fron
 		q.body.Await()
 	}
 	r.Begun(q.r.ContentLength)
+	if q.encoding != "" && q.format.toWire == nil && r.UsesEncoded() {
+		return q.collect(r, limit)
+	}
 	var dst *[]byte
 	if first := frontend.FirstBytes(q.encoding, q.r.ContentLength, limit); first > 0 {
 		var err error
@@ -230,14 +233,32 @@ func (q *httpRequest) decompress(r *frontend.Request, limit int) (*[]byte, *fron
 	}
 	body, err := decompress.Decompress(q.encoding, dst, &q.body, limit, r)
 	r.WireBytes = int(q.body.Bytes)
-	if err == nil {
-		return body, nil
+	if err != nil {
+		return nil, q.refuseBody(err, limit)
 	}
+	return body, nil
+}
+
+// collect is decompress for a request whose compressed body is to be kept.
+func (q *httpRequest) collect(r *frontend.Request, limit int) (*[]byte, *frontend.Refusal) {
+	body, wire, form, err := decompress.Collect(q.encoding, &q.body, int(min(max(q.r.ContentLength, 0), trustedBytes)), limit, r)
+	r.WireBytes = int(q.body.Bytes)
+	if err != nil {
+		return nil, q.refuseBody(err, limit)
+	}
+	r.KeepEncoded(wire, form, len(*body))
+	return body, nil
+}
+
+// trustedBytes is the most that is taken at once for the length that a body declares.
+const trustedBytes = 1 << 20
+
+func (q *httpRequest) refuseBody(err error, limit int) *frontend.Refusal {
 	refused := frontend.RefuseBody(err, limit)
 	if refused.Reason == obsreport.ReasonBrokenOff && badChunks(q.r, err) {
 		refused = frontend.RefuseData(err)
 	}
-	return nil, refused
+	return refused
 }
 
 // badChunks reports whether a body could not be read because its chunks are

@@ -54,6 +54,7 @@ type Exporter struct {
 	share  share
 	auth   *auth            // nil: no extension adds credentials
 	queue  *component.Queue // nil: there is none
+	passes pipeline.Capabilities
 
 	remarks, failures         lograte.Limiter
 	remarkEvery, failureEvery time.Duration
@@ -88,8 +89,12 @@ func New(set component.Settings, destination func(otlp.Signal) string, open func
 // Name returns the exporter's id in the configuration.
 func (e *Exporter) Name() string { return e.id }
 
+// UsePassthrough sets what a client is capable of that sends compressed bytes as they came.
+// It is called before Start.
+func (e *Exporter) UsePassthrough(c pipeline.Capabilities) { e.passes = c }
+
 // Capabilities implements pipeline.Consumer: bytes are sent as they are.
-func (e *Exporter) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+func (e *Exporter) Capabilities() pipeline.Capabilities { return e.passes }
 
 // Start reads the files that the settings name. It connects to nothing: an exporter
 // starts also while its destination is down.

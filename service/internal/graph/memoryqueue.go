@@ -111,7 +111,10 @@ func (q *queue) openMemoryLog(exporters []queued) (pipeline.Consumer, error) {
 // sized passes on what is too large for a queue in memory to where its sender waits.
 type sized struct{ queue, direct pipeline.Consumer }
 
-func (s *sized) Capabilities() pipeline.Capabilities { return s.queue.Capabilities() }
+// Capabilities implements pipeline.Consumer: a batch goes to one of both.
+func (s *sized) Capabilities() pipeline.Capabilities {
+	return s.queue.Capabilities().With(s.direct.Capabilities())
+}
 
 func (s *sized) Consume(ctx context.Context, b *pipeline.Batch) error {
 	err := s.queue.Consume(ctx, b)

@@ -139,15 +139,12 @@ func (q *queue) names() string {
 	return "exporter " + strings.Join(ids, ", ")
 }
 
-// Capabilities implements pipeline.Consumer: the queue keeps compressed bytes that an
-// exporter can use.
-func (q *queue) Capabilities() (all pipeline.Capabilities) {
-	for _, e := range q.exporters {
-		can := e.Sender.Capabilities()
-		all.Codecs |= can.Codecs
-		all.Members |= can.Members
+// Capabilities implements pipeline.Consumer: those of what batches are passed to.
+func (q *queue) Capabilities() pipeline.Capabilities {
+	if entry := q.entry.Load(); entry != nil {
+		return entry.Capabilities()
 	}
-	return all
+	return pipeline.Capabilities{}
 }
 
 var errQueueStopped = errors.New("the queue is not running")
