@@ -150,7 +150,12 @@ func TestSeveralMembers(t *testing.T) {
 			return
 		}
 		recompressed(t, sent, r.relayed(in, s, sent, to, r.exporter(to, out, z.encoding[out], matching)), z.encoding[out])
-		same(t, sent, r.relayed(in, s, sent, to, r.exporter(to, out, z.encoding[out], merging)), z.encoding[out])
+		reads := r.exporter(to, out, z.encoding[out], merging)
+		same(t, sent, r.relayed(in, s, sent, to, reads), z.encoding[out])
+		// Of two exporters one may send them as they came.
+		one := newDestination(t, z.encoding[out])
+		same(t, sent, r.relayed(in, s, sent, to, pipeline.Fanout(reads, r.exporter(one, out, z.encoding[out], matching))), z.encoding[out])
+		recompressed(t, sent, one.take()[0], z.encoding[out])
 	})
 }
 
