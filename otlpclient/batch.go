@@ -28,7 +28,12 @@ func NewConsumer(s Sender) pipeline.Consumer { return consumer{s} }
 type consumer struct{ sender Sender }
 
 // Capabilities implements pipeline.Consumer: bytes are sent as they are.
-func (consumer) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+func (c consumer) Capabilities() pipeline.Capabilities {
+	if s, ok := c.sender.(interface{ Capabilities() pipeline.Capabilities }); ok {
+		return s.Capabilities()
+	}
+	return pipeline.Capabilities{}
+}
 
 // Consume implements pipeline.Consumer.
 func (c consumer) Consume(ctx context.Context, b *pipeline.Batch) error {

@@ -17,10 +17,11 @@ import (
 // Read; it asks for a further body to send the same again on a new connection
 // where the destination has not seen the first.
 type payload struct {
-	bytes   []byte
-	own     bool // bytes are a copy that the collector frees
-	refs    atomic.Int32
-	release func()
+	bytes    []byte
+	encoding string // the Content-Encoding, "" for none
+	own      bool   // bytes are a copy that the collector frees
+	refs     atomic.Int32
+	release  func()
 }
 
 // ownBytes is the size up to which a payload is copied. net/http sends a body of
@@ -29,10 +30,10 @@ type payload struct {
 // a connection that the server is closing. The copy is charged until the exchange is over.
 const ownBytes = 32 << 10
 
-// newPayload owns b until it calls release. An error means that there is no room for a
+// newPayload returns the payload of b in an encoding. It owns b until it calls release. An error means that there is no room for a
 // copy that is to be charged to batch; release is the caller's to call then.
-func newPayload(ctx context.Context, batch *pipeline.Batch, b []byte, release func()) (*payload, error) {
-	p := &payload{bytes: b, release: release}
+func newPayload(ctx context.Context, batch *pipeline.Batch, b []byte, encoding string, release func()) (*payload, error) {
+	p := &payload{bytes: b, encoding: encoding, release: release}
 	p.refs.Store(1)
 	if len(b) > ownBytes {
 		return p, nil

@@ -14,8 +14,10 @@ import (
 	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/mem"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/internal/compress"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // maxFrameBytes is the most that gRPC takes from its pool for data that it reads.
@@ -38,7 +40,8 @@ var errPool = errors.New("gRPC did not take the compressed request from its pool
 // The number of bytes that are written tells this Get from those of gRPC's readers, and
 // Do runs once at a time.
 type compressed struct {
-	z *compress.GRPCCompressor
+	z     *compress.GRPCCompressor
+	codec pipeline.Codec
 
 	handing sync.Mutex              // held by Do
 	padded  [maxFrameBytes + 1]byte // used by Do
@@ -62,7 +65,7 @@ func newCompressed(encoding string) (*compressed, []grpc.DialOption, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f := &compressed{z: compressor, announced: map[*byte]*outgoing{}, inGRPC: map[weak.Pointer[[]byte]]*lease{}}
+	f := &compressed{z: compressor, codec: grpcCodec(config.Compression(encoding)), announced: map[*byte]*outgoing{}, inGRPC: map[weak.Pointer[[]byte]]*lease{}}
 	return f, []grpc.DialOption{
 		experimental.WithBufferPool(f),
 		//lint:ignore SA1019 the only way that does not write to gRPC's registry; supported throughout gRPC 1.x
@@ -72,13 +75,14 @@ func newCompressed(encoding string) (*compressed, []grpc.DialOption, error) {
 	}, nil
 }
 
-// request returns a compressed request. It does not use r.Bytes after that.
-func (f *compressed) request(ctx context.Context, r Request) (*outgoing, error) {
-	if int64(len(r.Bytes)) > math.MaxInt32 {
-		return nil, fmt.Errorf("%d bytes are more than gRPC sends in a message", len(r.Bytes))
+// request returns a compressed request. encoded are the compressed bytes that it came in,
+// nil if it is to be compressed here.
+func (f *compressed) request(ctx context.Context, r Request, encoded []byte) (*outgoing, error) {
+	if int64(max(len(r.Bytes), len(encoded))) > math.MaxInt32 {
+		return nil, fmt.Errorf("%d bytes are more than gRPC sends in a message", max(len(r.Bytes), len(encoded)))
 	}
 	to := memory{ctx: ctx, batch: r.Batch}
-	b, err := f.z.CompressTo(ctx, r.Bytes, to.grow)
+	b, err := f.compress(ctx, &r, encoded, &to)
 	if err != nil {
 		to.release()
 		return nil, err
@@ -95,6 +99,26 @@ func (f *compressed) request(ctx context.Context, r Request) (*outgoing, error) 
 		}
 	}}
 	return o, nil
+}
+
+// compress returns the compressed message in memory of its own: what belongs to a batch may
+// be sent more than once at the same time, and each message needs other memory.
+func (f *compressed) compress(ctx context.Context, r *Request, encoded []byte, to *memory) (_ []byte, err error) {
+	if encoded == nil && !r.sendsBatch() {
+		return f.z.CompressTo(ctx, r.Bytes, to.grow)
+	}
+	if encoded == nil {
+		s := f.z.Settings()
+		key := pipeline.EncodeKey{Codec: f.codec, Level: s.Level, WindowBytes: s.WindowBytes}
+		if encoded, err = r.compressOnce(ctx, key, f.z); err != nil {
+			return nil, err
+		}
+	}
+	b, err := to.grow(nil, len(encoded))
+	if err != nil {
+		return nil, err
+	}
+	return append(b, encoded...), nil
 }
 
 // announcement is a message that is compressed already. Its length is that of the plain

@@ -11,7 +11,7 @@ import (
 // inGRPC returns a compressed request that gRPC has taken from the pool, and what gRPC has.
 func inGRPC(t *testing.T, f *compressed) (*outgoing, *[]byte) {
 	t.Helper()
-	o, err := f.request(t.Context(), Request{Signal: otlp.Logs, Bytes: make([]byte, 3000)})
+	o, err := f.request(t.Context(), Request{Signal: otlp.Logs, Bytes: make([]byte, 3000)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,8 +30,8 @@ func WithCompressor(c Compressor) Option {
 // bodyCompressor compresses whole requests.
 type bodyCompressor interface {
 	Encoding() string
-	// CompressTo returns src compressed, in memory of grow.
-	CompressTo(ctx context.Context, src []byte, grow compress.Grow) ([]byte, error)
+	Settings() compress.Settings
+	compressor
 }
 
 // bodyCompressor returns the compressor that the settings name; nil is none.
@@ -55,6 +55,9 @@ func (o *options) bodyCompressor(cfg config.HTTPClient) (bodyCompressor, error) 
 
 // suppliedCompressor is a Compressor as a bodyCompressor.
 type suppliedCompressor struct{ Compressor }
+
+// Settings implements bodyCompressor: what is supplied is one for each encoding.
+func (suppliedCompressor) Settings() compress.Settings { return compress.Settings{} }
 
 // errTooLong is the answer for a Compressor that makes requests longer.
 var errTooLong = errors.New("the compressed request is longer than a compressor may make it")

@@ -3,6 +3,7 @@ package otlpclient
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -22,17 +23,36 @@ import (
 
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // GRPC sends over gRPC.
 type GRPC struct {
-	conn     *grpc.ClientConn
+	own      grpcChannel                    // for what is compressed here, or not at all
+	passing  map[pipeline.Codec]grpcChannel // for what is sent as it came, in other codecs than that of own
 	conns    *connections
-	frames   *compressed // nil: requests are not compressed
+	passes   pipeline.Capabilities
 	endpoint string
 	timeout  time.Duration
 	called   func(context.Context, Call)    // nil: nothing is reported
 	metadata [otlp.Profiles + 1]metadata.MD // by signal; shared, not written to
+}
+
+// grpcChannel is a client of gRPC that sends messages in one encoding: gRPC has one for each
+// client, unless it is in the registry of the process.
+type grpcChannel struct {
+	conn   *grpc.ClientConn
+	frames *compressed // nil: requests are not compressed
+}
+
+// newGRPCChannel returns a channel for an encoding; "" is none.
+func newGRPCChannel(address, encoding string, dial []grpc.DialOption) (grpcChannel, error) {
+	frames, compression, err := newCompressed(encoding)
+	if err != nil {
+		return grpcChannel{}, err
+	}
+	conn, err := grpc.NewClient(address, slices.Concat(dial, compression)...)
+	return grpcChannel{conn, frames}, err
 }
 
 // NewGRPC returns a client that connects when the first request is sent.
@@ -56,20 +76,36 @@ func NewGRPC(cfg config.GRPCClient, timeout time.Duration, opts ...Option) (*GRP
 	dial := append(dialOptions(cfg), grpc.WithTransportCredentials(watchedCredentials{creds, conns}))
 	chosen := gather(opts)
 	dial = append(dial, chosen.traffic.dialOptions()...)
-	frames, compression, err := newCompressed(cfg.Compression.Encoding())
-	if err != nil {
+	c := &GRPC{conns: conns, endpoint: cfg.Endpoint, timeout: timeout, called: chosen.called}
+	if err := c.open(target.Address, cfg.Compression, chosen.passthrough, dial); err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.Endpoint, err)
 	}
-	dial = append(dial, compression...)
-	conn, err := grpc.NewClient(target.Address, dial...)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", cfg.Endpoint, err)
-	}
-	c := &GRPC{conn: conn, conns: conns, frames: frames, endpoint: cfg.Endpoint, timeout: timeout, called: chosen.called}
 	for _, s := range otlp.Signals() {
 		c.metadata[s] = staticMetadata(s, cfg.Headers)
 	}
 	return c, nil
+}
+
+// open makes the channels, which connect when they are used.
+func (c *GRPC) open(address string, compression config.Compression, p config.Passthrough, dial []grpc.DialOption) (err error) {
+	c.passes = GRPCCapabilities(compression, p)
+	if c.own, err = newGRPCChannel(address, compression.Encoding(), dial); err != nil {
+		return err
+	}
+	own := grpcCodec(compression)
+	c.passing = map[pipeline.Codec]grpcChannel{}
+	for codec, encoding := range grpcCodecs {
+		if !c.passes.Codecs.Has(codec) || codec == own {
+			continue
+		}
+		channel, err := newGRPCChannel(address, encoding, dial)
+		if err != nil {
+			_ = c.Close()
+			return err
+		}
+		c.passing[codec] = channel
+	}
+	return nil
 }
 
 // transportCredentials: a scheme in the endpoint wins over tls.insecure.
@@ -174,7 +210,7 @@ func (c *GRPC) Send(ctx context.Context, r Request) (Answer, error) {
 		ctx, cancel = context.WithTimeout(ctx, c.timeout)
 		defer cancel()
 	}
-	out, err := c.outgoing(ctx, r)
+	conn, out, err := c.outgoing(ctx, r)
 	if err != nil {
 		return refuse(notCopied(err))
 	}
@@ -185,7 +221,7 @@ func (c *GRPC) Send(ctx context.Context, r Request) (Answer, error) {
 	}()
 	var body []byte
 	began, sent := time.Now(), len(out.bytes)
-	err = c.conn.Invoke(c.withMetadata(ctx, r), r.Signal.Spec().Method, out, &body, grpc.PerRPCCredentials(out))
+	err = conn.Invoke(c.withMetadata(ctx, r), r.Signal.Spec().Method, out, &body, grpc.PerRPCCredentials(out))
 	if c.called != nil {
 		c.called(ctx, Call{Signal: r.Signal, Took: time.Since(began), Code: status.Code(err)})
 	}
@@ -199,13 +235,19 @@ func (c *GRPC) Send(ctx context.Context, r Request) (Answer, error) {
 	return settle(body), nil
 }
 
-// outgoing returns the request as it is sent. After an error r.Done is the caller's to
-// call.
-func (c *GRPC) outgoing(ctx context.Context, r Request) (*outgoing, error) {
-	if c.frames != nil && len(r.Bytes) > 0 { // gRPC does not compress an empty message
-		return c.frames.request(ctx, r)
+// outgoing returns the request as it is sent, and over what. After an error r.Done is the
+// caller's to call.
+func (c *GRPC) outgoing(ctx context.Context, r Request) (*grpc.ClientConn, *outgoing, error) {
+	channel := c.own
+	e := r.encoded(c.passes)
+	if other, ok := c.passing[e.Codec]; ok {
+		channel = other
 	}
-	return &outgoing{bytes: r.Bytes, lease: &lease{done: r.Done}}, nil
+	if channel.frames == nil || len(r.Bytes) == 0 { // gRPC does not compress an empty message
+		return channel.conn, &outgoing{bytes: r.Bytes, lease: &lease{done: r.Done}}, nil
+	}
+	out, err := channel.frames.request(ctx, r, e.Bytes)
+	return channel.conn, out, err
 }
 
 // withMetadata adds the headers of the settings and of r.
@@ -223,10 +265,17 @@ func (c *GRPC) withMetadata(ctx context.Context, r Request) context.Context {
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
+// Capabilities returns the codecs of which it sends compressed bytes as they came.
+func (c *GRPC) Capabilities() pipeline.Capabilities { return c.passes }
+
 // Close implements Sender.
 func (c *GRPC) Close() error {
 	c.conns.close()
-	return c.conn.Close()
+	err := c.own.conn.Close()
+	for _, other := range c.passing {
+		err = errors.Join(err, other.conn.Close())
+	}
+	return err
 }
 
 // retryableCodes are those whose request may be sent again as it is (OTLP

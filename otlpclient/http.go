@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 const contentType = "application/x-protobuf"
@@ -37,8 +39,11 @@ type HTTP struct {
 	// follow redirects leaves a body open.)
 	transport  *http.Transport
 	conns      *connections
-	jar        http.CookieJar // nil: none
-	compressor bodyCompressor // nil: none
+	jar        http.CookieJar     // nil: none
+	compressor bodyCompressor     // nil: none
+	key        pipeline.EncodeKey // of compressor; without a codec nothing is kept of it
+	passes     pipeline.Capabilities
+	encodings  map[pipeline.Codec]string
 	timeout    time.Duration
 	now        func() time.Time
 	traffic    *Traffic                    // nil: bytes are not counted
@@ -69,7 +74,15 @@ func NewHTTP(cfg config.HTTPClient, endpoints Endpoints, opts ...Option) (*HTTP,
 	if c.compressor, err = chosen.bodyCompressor(cfg); err != nil {
 		return nil, err
 	}
-	header := staticHeader(cfg, c.compressor)
+	c.passes = HTTPCapabilities(cfg.Compression, chosen.passthrough)
+	c.encodings = httpCodecs
+	if z := c.compressor; z != nil {
+		s := z.Settings()
+		c.key = pipeline.EncodeKey{Codec: httpCodec(cfg.Compression), Level: s.Level, WindowBytes: s.WindowBytes}
+		c.encodings = maps.Clone(httpCodecs)
+		c.encodings[c.key.Codec] = z.Encoding()
+	}
+	header := staticHeader(cfg)
 	for _, s := range otlp.Signals() {
 		row := httpRow{header: header, host: cfg.Headers.Get("host")}
 		if row.url, err = SignalURL(cfg.Endpoint, endpoints[s], s); err != nil {
@@ -112,7 +125,7 @@ func SignalURL(base, own string, s otlp.Signal) (*url.URL, error) {
 	return u.JoinPath(s.Spec().Path), nil
 }
 
-func staticHeader(cfg config.HTTPClient, z bodyCompressor) http.Header {
+func staticHeader(cfg config.HTTPClient) http.Header {
 	h := http.Header{}
 	for _, own := range cfg.Headers {
 		h.Set(own.Name, string(own.Value))
@@ -121,10 +134,7 @@ func staticHeader(cfg config.HTTPClient, z bodyCompressor) http.Header {
 	h.Set("Content-Type", contentType)
 	h.Del("Host")
 	h.Del("Content-Length")
-	h.Del("Content-Encoding")
-	if z != nil {
-		h.Set("Content-Encoding", z.Encoding())
-	}
+	h.Del("Content-Encoding") // each request has its own
 	// Without values it is not sent. It tells net/http that it may send the same
 	// again where the server closed an idle connection under it. OTLP is
 	// delivered at least once, so that is allowed.
@@ -222,15 +232,25 @@ func (c *HTTP) bounded(ctx context.Context) (context.Context, context.CancelFunc
 // payload returns what is sent for r, which takes over r.Done. After an error that is
 // the caller's to call.
 func (c *HTTP) payload(ctx context.Context, r Request) (*payload, error) {
+	if e := r.encoded(c.passes); e.Codec != pipeline.CodecNone {
+		return newPayload(ctx, r.Batch, e.Bytes, c.encodings[e.Codec], r.done)
+	}
 	if c.compressor == nil {
-		return newPayload(ctx, r.Batch, r.Bytes, r.done)
+		return newPayload(ctx, r.Batch, r.Bytes, "", r.done)
+	}
+	if c.key.Codec != pipeline.CodecNone && r.sendsBatch() {
+		z, err := r.compressOnce(ctx, c.key, c.compressor)
+		if err != nil {
+			return nil, err
+		}
+		return newPayload(ctx, r.Batch, z, c.compressor.Encoding(), r.done)
 	}
 	to := memory{ctx: ctx, batch: r.Batch}
 	z, err := c.compressor.CompressTo(ctx, r.Bytes, to.grow)
 	if err == nil {
 		to.buf.Bytes = z
 		var p *payload
-		if p, err = newPayload(ctx, r.Batch, z, func() { to.release(); r.done() }); err == nil {
+		if p, err = newPayload(ctx, r.Batch, z, c.compressor.Encoding(), func() { to.release(); r.done() }); err == nil {
 			return p, nil
 		}
 	}
@@ -250,6 +270,9 @@ func (row httpRow) request(ctx context.Context, more map[string]string, p *paylo
 	header := row.header.Clone()
 	for name, value := range more {
 		header.Set(name, value)
+	}
+	if p.encoding != "" {
+		header.Set("Content-Encoding", p.encoding)
 	}
 	u := *row.url
 	if user := u.User; user != nil && header.Get("Authorization") == "" {
@@ -305,6 +328,9 @@ func (c *HTTP) roundTrip(s otlp.Signal, req *http.Request) (*http.Response, erro
 	c.called(req.Context(), call)
 	return resp, err
 }
+
+// Capabilities returns the codecs of which it sends compressed bytes as they came.
+func (c *HTTP) Capabilities() pipeline.Capabilities { return c.passes }
 
 // Close implements Sender.
 func (c *HTTP) Close() error {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
@@ -35,6 +36,7 @@ type options struct {
 	traffic     *Traffic // nil: nothing is counted
 	called      func(context.Context, Call)
 	compressors []Compressor
+	passthrough config.Passthrough
 }
 
 // WithTraffic makes a client count in t, which may be nil.
@@ -66,6 +68,7 @@ func WithCalls(called func(context.Context, Call)) Option {
 }
 
 func gather(opts []Option) (all options) {
+	all.passthrough.Mode = config.PassOff
 	for _, o := range opts {
 		o(&all)
 	}

@@ -28,8 +28,8 @@ type account struct {
 
 // Hold ties a request's ticket to the batch, before the batch is shown to
 // anybody. The ticket holds the bytes of the batch already, by the capacity of
-// their memory, and MergeBytes. It is released when the batch and everything
-// derived from it are. A nil ticket bounds nothing.
+// their memory, those that were attached (AttachEncoded), and MergeBytes. It is released
+// when the batch and everything derived from it are. A nil ticket bounds nothing.
 func (b *Batch) Hold(t *admission.Ticket) {
 	switch {
 	case t == nil:
@@ -37,7 +37,8 @@ func (b *Batch) Hold(t *admission.Ticket) {
 	case b.payer().ticket != nil:
 		panic("pipeline: Hold of a batch that has a ticket")
 	}
-	b.ticket, b.charged = t, cap(b.data)
+	b.forms.charged = cap(b.forms.encoded.Bytes)
+	b.ticket, b.charged = t, cap(b.data)+b.forms.charged
 	b.members.Store(1)
 	b.trace.holds(b.charged)
 }
@@ -83,7 +84,8 @@ func (b *Batch) settle(ctx context.Context, from *Batch) error {
 	if b.payer().ticket == nil { // made without Derive
 		b.join(p, 0)
 	}
-	more := cap(b.data) - b.charged
+	encoded := cap(b.forms.encoded.Bytes)
+	more := cap(b.data) + encoded - b.charged
 	if more <= 0 {
 		return nil
 	}
@@ -91,6 +93,7 @@ func (b *Batch) settle(ctx context.Context, from *Batch) error {
 		return err
 	}
 	b.charged += more
+	b.forms.charged = encoded
 	b.trace.holds(b.charged)
 	return nil
 }

@@ -46,6 +46,7 @@ type Batch struct {
 	mem    *[]byte // the pooled memory behind data, nil if the collector frees it
 	client *Client
 	of     *Batch // whose memory data is, retained; nil: it is the batch's own
+	forms  forms
 	account
 	trace liveTrace
 }
@@ -114,7 +115,7 @@ func newBatch(s otlp.Signal, data []byte, mem *[]byte, items int, client *Client
 // with its charge; the buffer is the caller's to release all the same. The writer
 // vouches for the bytes and the count; builds with the tag "poison" check both.
 // The caller holds the one reference to the new batch, and still its own to the
-// old.
+// old, whose compressed forms are not those of the new one.
 func (b *Batch) Derive(buf *Buffer, items int) *Batch {
 	verifyDerived(b.signal, buf.Bytes, items)
 	from := b
@@ -128,8 +129,8 @@ func (b *Batch) Derive(buf *Buffer, items int) *Batch {
 	return d
 }
 
-// WithClient returns a new batch of the same bytes with another client. It keeps b until
-// it is released. Both are shared from then on.
+// WithClient returns a new batch of the same bytes, and compressed ones, with another client.
+// It keeps b until it is released. Both are shared from then on.
 func (b *Batch) WithClient(c *Client) *Batch {
 	b.MarkShared()
 	d := newBatch(b.signal, b.data, nil, b.items, c)
@@ -180,6 +181,7 @@ func (b *Batch) Release() {
 		mem := b.mem
 		b.data, b.mem = nil, nil
 		bufpool.Put(mem)
+		b.forms.drop()
 		b.leave()
 		if of := b.of; of != nil {
 			b.of = nil
@@ -197,11 +199,12 @@ func (b *Batch) Shared() bool { return b.shared.Load() }
 
 // Edit returns the bytes for writing in place, or ErrShared if the batch is
 // marked shared or retained by others. The edited bytes must stay a valid
-// request with the same number of items.
+// request with the same number of items. Compressed forms of the batch are dropped.
 func (b *Batch) Edit() ([]byte, error) {
 	if b.shared.Load() || b.refs.Load() != 1 {
 		return nil, ErrShared
 	}
+	b.dropForms()
 	return b.data, nil
 }
 

@@ -121,6 +121,15 @@ func (buf *Buffer) Release() {
 	buffers.Put(buf)
 }
 
+// discard is Release for a buffer of a batch that is being released, which gives the charge
+// back.
+func (buf *Buffer) discard() {
+	bufpool.Put(buf.mem)
+	buf.trace.holds(0)
+	*buf = Buffer{idle: true}
+	buffers.Put(buf)
+}
+
 // takeOver returns the bytes, the memory to be given back to the pool later (nil
 // if the collector frees it), and how much of it is on a ticket.
 func (buf *Buffer) takeOver() (data []byte, mem *[]byte, charged int) {

@@ -43,7 +43,11 @@ type chain struct {
 
 // Capabilities: a batch that no step changes comes through to next, so what next
 // does counts too.
-func (c *chain) Capabilities() Capabilities { return Capabilities{MutatesData: c.mutates} }
+func (c *chain) Capabilities() Capabilities {
+	all := c.next.Capabilities()
+	all.MutatesData = c.mutates
+	return all
+}
 
 func (c *chain) Consume(ctx context.Context, borrowed *Batch) error {
 	b, err := runAll(ctx, c.links, borrowed)

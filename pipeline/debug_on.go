@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"fmt"
+	"hash/maphash"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -68,6 +69,24 @@ func (l *liveBytes) holdsOf(buf *Buffer, pieces ...*[]byte) {
 func AliveBytes() (bytes, changed int64) {
 	changed = changes.Load()
 	return alive.Load(), changed
+}
+
+// bytesSum detects bytes that were changed since their compressed form was made.
+type bytesSum struct {
+	sum uint64
+	set bool
+}
+
+// seed is that of all sums.
+var seed = maphash.MakeSeed()
+
+func sumOf(b []byte) bytesSum { return bytesSum{maphash.Bytes(seed, b), true} }
+
+// verify panics if b was changed without Batch.Edit.
+func (s bytesSum) verify(b []byte) {
+	if s.set && s != sumOf(b) {
+		panic("pipeline: the bytes of a batch were changed without Edit, and its compressed form was not")
+	}
 }
 
 // verifyDerived holds a rewriting processor to its word.

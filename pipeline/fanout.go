@@ -50,7 +50,13 @@ type fanout struct {
 
 // Capabilities: a fan-out mutates what it is given if all its branches do; else
 // the batch it passes on is shared, so that none can.
-func (f *fanout) Capabilities() Capabilities { return Capabilities{MutatesData: f.allMutate} }
+func (f *fanout) Capabilities() Capabilities {
+	all := Capabilities{MutatesData: f.allMutate}
+	for _, c := range f.consumers {
+		all = all.With(c.Capabilities())
+	}
+	return all
+}
 
 func (f *fanout) Consume(ctx context.Context, b *Batch) error {
 	var failed []*BranchError

@@ -24,6 +24,21 @@ type Capabilities struct {
 	// MutatesData says that the consumer may call Batch.Edit. One that always
 	// writes a new request and leaves the old alone need not say so.
 	MutatesData bool
+	// Codecs are those of which the consumer can use the compressed bytes that a batch came
+	// in (Batch.Encoded), and Members those of which it can also if they have several
+	// members or frames. A receiver keeps such bytes only if they can be used. Both may
+	// change while the consumer runs.
+	Codecs, Members CodecSet
+}
+
+// With returns the capabilities of a consumer that passes batches on, and has c itself, to
+// others: with the codecs that they can use.
+func (c Capabilities) With(others ...Capabilities) Capabilities {
+	for _, o := range others {
+		c.Codecs |= o.Codecs
+		c.Members |= o.Members
+	}
+	return c
 }
 
 // Consumer takes batches. It must be safe for concurrent use.

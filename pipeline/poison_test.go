@@ -38,3 +38,25 @@ func TestDerivePanicsOnAFalseCount(t *testing.T) {
 	defer buf.Release()
 	b.Derive(buf, 3)
 }
+
+// A component that writes to bytes without Edit would make an exporter send the compressed
+// bytes of before.
+func TestStaleEncodedBytesPanic(t *testing.T) {
+	for name, use := range map[string]func(b *Batch){
+		"as they came": func(b *Batch) { b.Encoded() },
+		"made":         func(b *Batch) { new(encoder).encode(t, b) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := attached(t, newBudget())
+			defer b.Release()
+			new(encoder).encode(t, b)
+			b.Bytes()[len(b.Bytes())-1]++
+			defer func() {
+				if recover() == nil {
+					t.Error("stale compressed bytes were handed out")
+				}
+			}()
+			use(b)
+		})
+	}
+}

@@ -78,7 +78,8 @@ func (h *holding) wait(ctx context.Context) error {
 }
 
 // Capabilities are those of the present consumer. A Fanout asks when it is made
-// and is right whatever the switch is turned to, since Batch.Edit asks the batch.
+// and is right whatever the switch is turned to, since Batch.Edit asks the batch. A
+// receiver asks for each request.
 func (s *Switch) Capabilities() Capabilities {
 	return s.current.Load().consumer.Capabilities()
 }

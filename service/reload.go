@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/penstock-telemetry/penstock/service/internal/graph"
+	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
 
@@ -62,41 +63,117 @@ func cutList(entries []string, most int) string {
 	return text
 }
 
+// ErrNotRunning means that a service is not between Start and Shutdown.
+var ErrNotRunning = errors.New("the service is starting or shutting down")
+
 // Reload puts cfg in the place of the configuration that runs, without a pause: what is
 // the same in both keeps running, and what is not there any more is shut down in the
 // background, in DrainWithin. On an error everything is as it was, and the error is a
 // ConfigErrors if a component rejects its settings. Calls wait for each other.
 func (s *Service) Reload(ctx context.Context, cfg *Config) (*Reloaded, error) {
-	s.reloads.mu.Lock()
-	defer s.reloads.mu.Unlock()
-	if !s.ready.Load() {
-		return nil, fmt.Errorf("reload the configuration: %w", errNotRunning)
+	return s.reloadWith(ctx, func() (*Config, error) { return cfg, nil })
+}
+
+// ReloadFrom is Reload with a configuration that is loaded first. If it is invalid, the
+// error is that of LoadFrom.
+func (s *Service) ReloadFrom(ctx context.Context, from Sources) (*Reloaded, error) {
+	return s.reloadWith(ctx, func() (*Config, error) { return LoadFrom(s.opts, from) })
+}
+
+// SourcesChanged reports whether ReloadFrom would make a difference: what is read differs
+// from what the last reload has read, and is another configuration than the one in effect,
+// or an invalid one.
+func (s *Service) SourcesChanged(from Sources) bool { return !s.isKnown(LoadFrom(s.opts, from)) }
+
+// isKnown reports whether the result of a LoadFrom is that of the last reload, or the
+// configuration in effect if that one succeeded.
+func (s *Service) isKnown(cfg *Config, err error) bool {
+	read, known := readFor(cfg, err)
+	if !known {
+		return false
 	}
+	last, failed := s.reloads.lastRead()
+	if read.Digest == last.Digest {
+		return true
+	}
+	return err == nil && !failed && cfg.loaded.Content == s.config().Content
+}
+
+// readFor returns what a LoadFrom has read.
+func readFor(cfg *Config, err error) (load.Read, bool) {
+	var refused *LoadError
+	switch {
+	case errors.As(err, &refused):
+		return refused.read, true
+	case err != nil:
+		return load.Read{}, false
+	}
+	return cfg.loaded.Read, true
+}
+
+// SourceFiles returns the files of the configuration in effect, and those that the last
+// reload has read or tried to read.
+func (s *Service) SourceFiles() []string {
+	last, _ := s.reloads.lastRead()
+	all := slices.Concat(s.config().Read.Files, last.Files)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// reloadWith reloads what load returns, and measures it.
+func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) (*Reloaded, error) {
+	ctx, done, err := s.reloads.begin(ctx, s.ready.Load)
+	if err != nil {
+		return nil, fmt.Errorf("reload the configuration: %w", err)
+	}
+	defer done()
 	started := time.Now()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.reloads.stopped, cancel)()
-	s.reloads.retired(ctx, hurryWithin)
-	plan, err := s.planProcess(cfg.loaded)
+	var r *Reloaded
+	cfg, err := load()
+	read, _ := readFor(cfg, err)
+	if err == nil {
+		r, err = s.reload(ctx, cfg.loaded)
+	}
+	if err != nil && s.reloads.ending.Err() != nil {
+		return nil, fmt.Errorf("reload the configuration: %w", ErrNotRunning)
+	}
+	now := time.Now()
+	s.process.reloads.Done(now, err)
+	s.reloads.note(now, read, err)
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.graph().Replace(ctx, cfg.loaded, s.settings)
+	r.Took = now.Sub(started)
+	return r, nil
+}
+
+// reload does the work of Reload. No other one runs.
+func (s *Service) reload(ctx context.Context, next *load.Config) (*Reloaded, error) {
+	plan, err := s.planProcess(next)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		plan.undo()
+		return nil, fmt.Errorf("reload the configuration: %w", context.Cause(ctx))
+	}
+	s.retirement.wait(ctx, hurryWithin)
+	t, err := s.graph().Replace(ctx, next, s.settings)
 	if err != nil {
 		plan.undo()
 		return nil, err
 	}
 	before := s.config()
-	warnings := plan.newWarnings(before, cfg.loaded)
+	warnings := plan.newWarnings(before, next)
 	plan.apply()
 	s.current.Store(t.Next)
-	s.cfg.Store(cfg.loaded)
-	s.retire(t)
+	s.cfg.Store(next)
+	s.retirement.begin(s.opts.DrainWithin, t, s.process.log.Logger)
 	for _, text := range warnings {
 		s.process.log.Warn(text)
 	}
-	r := &Reloaded{Settings: plan.settings, NeedsRestart: plan.needsRestart, Left: t.Left, Took: time.Since(started)}
-	r.compare(before, cfg.loaded)
+	r := &Reloaded{Settings: plan.settings, NeedsRestart: plan.needsRestart, Left: t.Left}
+	r.compare(before, next)
 	return r, nil
 }
 
@@ -125,65 +202,81 @@ func (r *Reloaded) compare(before, next *load.Config) {
 	}
 }
 
-// hurryWithin is how long the end of one reload may take when the next one begins.
-const hurryWithin = 5 * time.Second
-
-// reloads is the state of reloads. What is left of a configuration is shut down in the
-// background, for one reload at a time.
+// reloads are the reloads of a service: one at a time, between Start and Shutdown.
 type reloads struct {
-	mu      sync.Mutex // held by Reload
-	stopped context.Context
-	stop    context.CancelFunc // called by Shutdown
+	slot   chan struct{} // has a value while one runs
+	ending context.Context
+	cancel context.CancelCauseFunc
 
-	ended chan struct{} // closed when the last one has retired what it replaced; nil: there is none
-	hurry context.CancelFunc
+	mu   sync.Mutex
+	last component.ReloadStatus
+	read load.Read // by the last one, or for New
 }
 
-func newReloads() *reloads {
-	r := &reloads{}
-	r.stopped, r.stop = context.WithCancel(context.Background())
-	return r
+func (r *reloads) init(read load.Read) {
+	r.read = read
+	r.slot = make(chan struct{}, 1)
+	r.ending, r.cancel = context.WithCancelCause(context.Background())
 }
 
-// retire shuts down what is left of the graph before.
-func (s *Service) retire(t *graph.Transition) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.opts.DrainWithin)
-	ended := make(chan struct{})
-	s.reloads.ended, s.reloads.hurry = ended, cancel
-	go func() {
-		defer close(ended)
-		defer cancel()
-		if err := t.Retire(ctx); err != nil {
-			s.process.log.Error("what the last reload has replaced was shut down with errors", "error", err)
-		}
-	}()
-}
-
-// retired waits for retire, at most for a time, and then makes it hurry.
-func (r *reloads) retired(ctx context.Context, within time.Duration) {
-	if r.ended == nil {
-		return
+// begin waits for the reload that runs. The context that it returns ends at Shutdown too.
+func (r *reloads) begin(ctx context.Context, ready func() bool) (_ context.Context, done func(), err error) {
+	if !ready() {
+		return nil, nil, ErrNotRunning
 	}
-	late := time.NewTimer(within)
-	defer late.Stop()
 	select {
-	case <-r.ended:
-	case <-late.C:
+	case r.slot <- struct{}{}:
+	case <-r.ending.Done():
+		return nil, nil, ErrNotRunning
 	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
 	}
-	r.hurry()
-	<-r.ended
-	r.ended = nil
+	if r.ending.Err() != nil || !ready() {
+		<-r.slot
+		return nil, nil, ErrNotRunning
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(r.ending, func() { cancel(ErrNotRunning) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+		<-r.slot
+	}, nil
 }
 
-// endReloads ends the reload that is in progress and waits for what the last one has
-// replaced. There is none until the function that it returns is called.
-func (s *Service) endReloads(ctx context.Context) (allow func()) {
-	s.reloads.stop()
-	s.reloads.mu.Lock()
-	s.reloads.retired(ctx, hurryWithin)
-	return s.reloads.mu.Unlock
+// end interrupts the reload that runs and waits for it, until ctx ends. No other one
+// begins. It reports whether none runs.
+func (r *reloads) end(ctx context.Context) bool {
+	r.cancel(ErrNotRunning)
+	select {
+	case r.slot <- struct{}{}: // for good
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
-// errNotRunning means that a service is not between Start and Shutdown.
-var errNotRunning = errors.New("the service is starting or shutting down")
+// note keeps what became of the last reload.
+func (r *reloads) note(at time.Time, read load.Read, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.read = read
+	r.last.Time, r.last.Error = at, ""
+	if err != nil {
+		r.last.Error = err.Error()
+	}
+}
+
+// lastRead returns what the last reload has read, and whether it failed.
+func (r *reloads) lastRead() (read load.Read, failed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.read, r.last.Error != ""
+}
+
+// status returns what became of the last reload.
+func (r *reloads) status() component.ReloadStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
+}

@@ -14,10 +14,8 @@ import (
 func (f *fakes) reload(t *testing.T, s *Service, yaml string) (*Reloaded, error) {
 	t.Helper()
 	r, err := s.Reload(t.Context(), f.config(t, yaml))
-	s.reloads.mu.Lock()
-	defer s.reloads.mu.Unlock()
-	if s.reloads.ended != nil {
-		<-s.reloads.ended
+	if s.retirement.ended != nil {
+		<-s.retirement.ended
 	}
 	return r, err
 }
@@ -227,7 +225,7 @@ func TestReloadOutsideOfLife(t *testing.T) {
 	t.Parallel()
 	f := newFakes()
 	s := f.service(t, threePipelines)
-	if _, err := f.reload(t, s, threePipelines); !errors.Is(err, errNotRunning) {
+	if _, err := f.reload(t, s, threePipelines); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("before Start: %v", err)
 	}
 	if err := s.Start(t.Context()); err != nil {
@@ -236,7 +234,7 @@ func TestReloadOutsideOfLife(t *testing.T) {
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.reload(t, s, threePipelines); !errors.Is(err, errNotRunning) {
+	if _, err := f.reload(t, s, threePipelines); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("after Shutdown: %v", err)
 	}
 }

@@ -15,7 +15,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
+	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/service/internal/graph"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
@@ -59,6 +61,13 @@ type Options struct {
 	// InMemory says that these queues are in memory and that a request is acknowledged
 	// when it is in the queue: what is in it is lost when the process ends.
 	InMemory bool
+	// DataDirNamed says that somebody chose DataDir: it is created for the control socket,
+	// also if no queue needs it.
+	DataDirNamed bool
+	// ReloadCommand answers the command penstock reload, which asks over the control socket
+	// in DataDir. It usually calls ReloadFrom; the text is printed, also if there is an
+	// error. nil: the command is not answered.
+	ReloadCommand func(context.Context) (text string, err error)
 	// DrainWithin is how long Run waits for requests to finish at shutdown; 0
 	// means 30 seconds.
 	DrainWithin time.Duration
@@ -81,8 +90,10 @@ type Service struct {
 	// readySince is set before ready.
 	readySince time.Time
 
-	life    lifecycle.Cycle
-	reloads *reloads
+	control    *control.Server // of DataDir; nil: graph has one if it has queues there
+	reloads    reloads
+	retirement retirement // of the holder of reloads
+	life       lifecycle.Cycle
 }
 
 // process holds what belongs to the process: its log, its metrics with their
@@ -94,12 +105,13 @@ type process struct {
 	memory  *memory
 	// unmeasure ends the measurement of memory, which refers to the budget.
 	unmeasure func() error
+	reloads   *obsreport.Reloads
 }
 
 // New creates all components of a configuration and starts none. Its error is a
 // ConfigErrors if a component rejects its settings.
 func New(cfg *Config, opts Options) (*Service, error) {
-	s := &Service{opts: opts, first: cfg.loaded, reloads: newReloads()}
+	s := &Service{opts: opts, first: cfg.loaded}
 	s.cfg.Store(cfg.loaded)
 	if s.opts.DrainWithin == 0 {
 		s.opts.DrainWithin = 30 * time.Second
@@ -111,7 +123,9 @@ func New(cfg *Config, opts Options) (*Service, error) {
 		Logger: s.process.log.Logger, Meter: s.process.metrics.Provider, Tracer: s.process.traces.Provider, Memory: s.process.memory.budget, Host: host{s},
 		MetricsLevel: s.metricsLevel(),
 	}.OrDefaults()
-	g, err := graph.Build(s.config(), s.settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory})
+	s.reloads.init(cfg.loaded.Read)
+	s.newControl()
+	g, err := graph.Build(s.config(), s.settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory, Control: s.control})
 	if err != nil {
 		_ = s.process.unmeasure() // the error of Build says what is wrong
 		return nil, err
@@ -153,6 +167,9 @@ func (s *Service) newProcess() error {
 		return err
 	}
 	if p.memory, err = newMemory(cfg, detectMemory(), thisRuntime(s.opts.SetMemoryLimit)); err != nil {
+		return err
+	}
+	if p.reloads, err = obsreport.NewReloads(p.metrics.Provider); err != nil {
 		return err
 	}
 	p.unmeasure, err = selfobs.MeasureAdmission(p.metrics.Provider, p.memory.budget)
@@ -207,10 +224,12 @@ func (s *Service) start(ctx context.Context) error {
 	if err := errors.Join(p.metrics.Start(p.log.Local(), stdout), p.traces.Start(p.log.Local(), stdout)); err != nil {
 		return err
 	}
+	s.openControl()
 	if err := s.graph().Start(ctx); err != nil {
 		return err
 	}
 	s.readySince = time.Now()
+	p.reloads.Began(s.readySince)
 	s.ready.Store(true)
 	p.log.Announce(s.summary())
 	return nil
@@ -222,6 +241,9 @@ func (s *Service) start(ctx context.Context) error {
 // second call returns the same result.
 func (s *Service) Shutdown(ctx context.Context) error {
 	return s.life.Shutdown(func() error {
+		if s.reloads.end(ctx) {
+			s.retirement.wait(ctx, hurryWithin)
+		}
 		log := s.process.log
 		log.Info("shutting down: taking no more requests, finishing those in progress")
 		err := s.stop(ctx)
@@ -235,8 +257,10 @@ func (s *Service) Shutdown(ctx context.Context) error {
 // stop undoes what start did.
 func (s *Service) stop(ctx context.Context) error {
 	s.ready.Store(false)
-	defer s.endReloads(ctx)()
 	err := s.graph().Shutdown(ctx)
+	if s.control != nil {
+		err = errors.Join(err, s.control.Shutdown(ctx))
+	}
 	err = errors.Join(err, graph.Within(ctx, "shut down the metrics endpoint", s.process.metrics.Shutdown))
 	err = errors.Join(err, graph.Within(ctx, "send the last spans", s.process.traces.Shutdown))
 	s.process.memory.restore()

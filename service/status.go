@@ -67,7 +67,7 @@ func (s *Service) status(ctx context.Context) (component.Status, error) {
 	for _, e := range cfg.Extensions {
 		now.Extensions = append(now.Extensions, component.ExtensionStatus{ID: e.ID, Type: e.Descriptor.Type})
 	}
-	now.Queues = s.graph().Queues()
+	now.Queues, now.Reload = s.graph().Queues(), s.reloads.status()
 	if b := s.process.memory.budget.Stats(); b.Limit > 0 {
 		now.Budget = component.BudgetStatus{
 			Limit: b.Limit, Used: b.Used, Peak: b.Peak, Requests: b.Admitted, Waiting: b.Waiting, RefusedSoFar: b.Refused(),

@@ -32,16 +32,19 @@ type Config struct {
 	// Consume sends once.
 	SendingQueue   config.SendingQueue `yaml:"sending_queue"`
 	RetryOnFailure config.Retry        `yaml:"retry_on_failure"`
+	// Passthrough is for requests that came compressed.
+	Passthrough config.Passthrough `yaml:",inline"`
 }
 
 // DefaultConfig returns the defaults, which are the Collector's: gzip, 5s.
 func DefaultConfig() Config {
-	return Config{GRPCClient: config.DefaultGRPCClient(), Timeout: 5 * time.Second, SendingQueue: config.DefaultSendingQueue(), RetryOnFailure: config.DefaultRetry()}
+	return Config{GRPCClient: config.DefaultGRPCClient(), Timeout: 5 * time.Second, SendingQueue: config.DefaultSendingQueue(), RetryOnFailure: config.DefaultRetry(),
+		Passthrough: config.DefaultPassthrough()}
 }
 
 // Validate checks the configuration without opening files or connections.
 func (c Config) Validate() error {
-	err := c.GRPCClient.Validate()
+	err := errors.Join(c.GRPCClient.Validate(), c.Passthrough.Validate())
 	if c.Timeout < 0 {
 		err = errors.Join(err, config.Atf("timeout", "timeout %s is negative", c.Timeout))
 	}
@@ -75,7 +78,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 	}
 	destination := func(otlp.Signal) string { return cfg.Endpoint }
 	e, err := sending.New(set, destination, func(opts ...otlpclient.Option) (otlpclient.Sender, error) {
-		client, err := otlpclient.NewGRPC(cfg.GRPCClient, cfg.Timeout, opts...)
+		client, err := otlpclient.NewGRPC(cfg.GRPCClient, cfg.Timeout, append(opts, otlpclient.WithPassthrough(cfg.Passthrough))...)
 		if err != nil {
 			return nil, err // not client: a nil *GRPC would not be a nil Sender
 		}
@@ -85,6 +88,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 		return nil, err
 	}
 	cfg.Headers = e.UseAuth(set, cfg.Auth, cfg.Headers)
+	e.UsePassthrough(otlpclient.GRPCCapabilities(cfg.Compression, cfg.Passthrough))
 	e.UseQueue(cfg.SendingQueue, cfg.RetryOnFailure)
 	return &Exporter{e}, nil
 }

@@ -39,11 +39,14 @@ type Config struct {
 	// Consume sends once.
 	SendingQueue   config.SendingQueue `yaml:"sending_queue"`
 	RetryOnFailure config.Retry        `yaml:"retry_on_failure"`
+	// Passthrough is for requests that came compressed. JSON is always compressed.
+	Passthrough config.Passthrough `yaml:",inline"`
 }
 
 // DefaultConfig returns the defaults, which are the Collector's: gzip, 30s.
 func DefaultConfig() Config {
-	return Config{HTTPClient: config.DefaultHTTPClient(), Encoding: "proto", SendingQueue: config.DefaultSendingQueue(), RetryOnFailure: config.DefaultRetry()}
+	return Config{HTTPClient: config.DefaultHTTPClient(), Encoding: "proto", SendingQueue: config.DefaultSendingQueue(), RetryOnFailure: config.DefaultRetry(),
+		Passthrough: config.DefaultPassthrough()}
 }
 
 func (c Config) endpoints() otlpclient.Endpoints {
@@ -55,7 +58,7 @@ func (c Config) endpoints() otlpclient.Endpoints {
 
 // Validate checks the configuration without opening files or connections.
 func (c Config) Validate() error {
-	problems := []error{c.HTTPClient.Validate()}
+	problems := []error{c.HTTPClient.Validate(), c.Passthrough.Validate()}
 	some := c.Endpoint != ""
 	endpoints := c.endpoints()
 	for _, s := range otlp.Signals() {
@@ -127,7 +130,7 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 		return nil, err
 	}
 	e, err := sending.New(set, cfg.destination, func(opts ...otlpclient.Option) (otlpclient.Sender, error) {
-		client, err := otlpclient.NewHTTP(cfg.HTTPClient, cfg.endpoints(), append(opts, otlpclient.WithCompressor(&lz4Compressor{}))...)
+		client, err := otlpclient.NewHTTP(cfg.HTTPClient, cfg.endpoints(), append(opts, otlpclient.WithCompressor(&lz4Compressor{}), otlpclient.WithPassthrough(cfg.Passthrough))...)
 		if err != nil {
 			return nil, err // not client: a nil *HTTP would not be a nil Sender
 		}
@@ -140,6 +143,9 @@ func New(cfg Config, set component.Settings) (*Exporter, error) {
 		return nil, err
 	}
 	cfg.Headers = e.UseAuth(set, cfg.Auth, cfg.Headers)
+	if cfg.Encoding != "json" {
+		e.UsePassthrough(otlpclient.HTTPCapabilities(cfg.Compression, cfg.Passthrough))
+	}
 	e.UseQueue(cfg.SendingQueue, cfg.RetryOnFailure)
 	return &Exporter{e}, nil
 }

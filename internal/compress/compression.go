@@ -24,12 +24,16 @@ var ErrNotIncluded = errors.New("not included in this program")
 // Compressor compresses whole requests. It is safe for concurrent use.
 type Compressor struct {
 	encoding  string
+	settings  Settings
 	newWriter func() (resetWriter, error) // nil for zstd and snappy blocks
 	writers   sync.Pool                   // of resetWriter
 	zstd      *zstd.Encoder
 	block     bool // a snappy block
 	slots     slots
 }
+
+// Settings are those of an encoder on which its output depends, beside the format.
+type Settings struct{ Level, WindowBytes int }
 
 // resetWriter is a stream compressor that can be reused.
 type resetWriter interface {
@@ -50,7 +54,7 @@ func NewCompressor(c config.Compression, p config.CompressionParams) (*Compresso
 	if level == 0 {
 		level = gzip.DefaultCompression // the same constant as for zlib
 	}
-	z := &Compressor{encoding: c.Encoding(), slots: newSlots()}
+	z := &Compressor{encoding: c.Encoding(), settings: Settings{Level: p.Level}, slots: newSlots()}
 	switch c {
 	case config.Gzip:
 		z.newWriter = func() (resetWriter, error) { return gzip.NewWriterLevel(nil, level) }
@@ -99,6 +103,9 @@ func NewZstd(speed zstd.EncoderLevel) (*zstd.Encoder, error) {
 
 // Encoding returns the Content-Encoding of the output of Compress.
 func (z *Compressor) Encoding() string { return z.encoding }
+
+// Settings returns those of the encoder.
+func (z *Compressor) Settings() Settings { return z.settings }
 
 // Compress is CompressTo with memory of internal/bufpool. The caller owns the buffer.
 func (z *Compressor) Compress(src []byte) (*[]byte, error) {

@@ -25,6 +25,7 @@ const grpcWriteBytes = 32 << 10
 // encoding.Compressor, the interface of gRPC's registry.
 type grpcEncoding struct {
 	name       string
+	settings   Settings
 	newWriter  func() (resetWriter, error)
 	decompress func(io.Reader) (io.ReadCloser, error)
 	writers    sync.Pool // of *grpcWriter
@@ -33,7 +34,7 @@ type grpcEncoding struct {
 // grpcEncodings are the encodings of config.GRPCEncodings.
 var grpcEncodings = [...]*grpcEncoding{
 	{name: "gzip", newWriter: newGRPCGzip, decompress: readGzip},
-	{name: "zstd", newWriter: newGRPCZstd, decompress: readZstd},
+	{name: "zstd", settings: Settings{WindowBytes: zstdGRPCWindowBytes}, newWriter: newGRPCZstd, decompress: readZstd},
 	{name: "snappy", newWriter: newSnappyFramed, decompress: readSnappy},
 }
 
@@ -80,6 +81,9 @@ func GRPC(name string, maxBytes int) (*GRPCCompressor, *GRPCDecompressor, error)
 	}
 	return &GRPCCompressor{e, newSlots()}, &GRPCDecompressor{e, maxBytes}, nil
 }
+
+// Settings returns those of the encoder.
+func (c *GRPCCompressor) Settings() Settings { return c.e.settings }
 
 // Type returns the encoding's name.
 func (c *GRPCCompressor) Type() string { return c.e.name }

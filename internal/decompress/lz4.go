@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/pierrec/lz4/v4"
+
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // The frame format of LZ4, version 1.6.x, sections "General structure" and "Frame
@@ -44,14 +46,16 @@ func unlz4(op *decompression, wire []byte) error {
 		return corrupt("lz4", io.EOF)
 	}
 	m := &lz4Measure{maxBytes: op.maxBytes}
-	if err := walkLZ4(wire, m); err != nil {
+	parts, err := walkLZ4(wire, m)
+	if err != nil {
 		return lz4Error(err)
 	}
+	op.form = Form{config.LZ4, parts == 1}
 	if err := op.reset(m.total); err != nil {
 		return err
 	}
 	d := &lz4Decode{out: (*op.dst)[:m.total]}
-	err := walkLZ4(wire, d)
+	_, err = walkLZ4(wire, d)
 	*op.dst = d.out[:d.n]
 	return lz4Error(err)
 }
@@ -175,38 +179,40 @@ func lz4More(b []byte, n, i int) (int, int) {
 }
 
 // walkLZ4 calls v for the frames of wire, one or more, and their blocks. It
-// checks headers and the checksums of blocks.
-func walkLZ4(wire []byte, v lz4Visitor) error {
+// checks headers and the checksums of blocks, and returns the number of frames, with those
+// that are skipped.
+func walkLZ4(wire []byte, v lz4Visitor) (parts int, err error) {
 	frames := 0
 	for len(wire) > 0 {
 		if len(wire) < 4 {
-			return io.ErrUnexpectedEOF
+			return parts, io.ErrUnexpectedEOF
 		}
+		parts++
 		switch magic := binary.LittleEndian.Uint32(wire); {
 		case magic == lz4Magic:
 		case magic&^0xf == lz4Skippable:
 			if len(wire) < 8 || uint64(binary.LittleEndian.Uint32(wire[4:])) > uint64(len(wire)-8) {
-				return io.ErrUnexpectedEOF
+				return parts, io.ErrUnexpectedEOF
 			}
 			wire = wire[8+int(binary.LittleEndian.Uint32(wire[4:])):]
 			continue
 		default:
-			return fmt.Errorf("the frame begins with %#08x: expected %#08x", magic, lz4Magic)
+			return parts, fmt.Errorf("the frame begins with %#08x: expected %#08x", magic, lz4Magic)
 		}
 		f, rest, err := parseLZ4Frame(wire[4:])
 		if err != nil {
-			return err
+			return parts, err
 		}
 		v.start()
 		if wire, err = walkLZ4Blocks(f, rest, v); err != nil {
-			return err
+			return parts, err
 		}
 		frames++
 	}
 	if frames == 0 {
-		return io.ErrUnexpectedEOF
+		return parts, io.ErrUnexpectedEOF
 	}
-	return nil
+	return parts, nil
 }
 
 // parseLZ4Frame reads what follows the magic number.

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/s2"
+
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // snappyMagic begins a framed stream. No valid block begins like this: its
@@ -41,6 +43,7 @@ func unsnappy(op *decompression, wire []byte) error {
 		return err
 	}
 	*op.dst = (*op.dst)[:n]
+	op.form = Form{config.Snappy, true}
 	if _, err := s2.Decode(*op.dst, wire); err != nil {
 		return corrupt("snappy block", err)
 	}
@@ -75,7 +78,7 @@ func unsnappyFramed(op *decompression, wire []byte) error {
 		return corrupt("framed snappy", errors.New("the stream identifier is missing"))
 	}
 	total := 0
-	err := snappyChunks(wire, func(_ uint32, data []byte, packed bool) error {
+	streams, err := snappyChunks(wire, func(_ uint32, data []byte, packed bool) error {
 		n := len(data)
 		if packed {
 			var err error
@@ -97,8 +100,9 @@ func unsnappyFramed(op *decompression, wire []byte) error {
 	if err := op.reset(total); err != nil {
 		return err
 	}
+	op.form = Form{config.SnappyFramed, streams == 1}
 	at := 0
-	err = snappyChunks(wire, func(sum uint32, data []byte, packed bool) error {
+	_, err = snappyChunks(wire, func(sum uint32, data []byte, packed bool) error {
 		n := len(data)
 		if packed {
 			n, _ = s2.DecodedLen(data) // checked above
@@ -135,12 +139,13 @@ func notTooLarge(err error) error {
 	return err
 }
 
-// snappyChunks calls each for each chunk with data, until one fails.
+// snappyChunks calls each for each chunk with data, until one fails, and returns the
+// number of streams.
 //
 //	chunk = kind (1 byte), length (3 bytes, little endian), then as many bytes
 //	0x00 = checksum, block   0x01 = checksum, plain bytes   0xff = the magic again
 //	0x80 to 0xfe = skipped
-func snappyChunks(wire []byte, each func(sum uint32, data []byte, packed bool) error) error {
+func snappyChunks(wire []byte, each func(sum uint32, data []byte, packed bool) error) (streams int, err error) {
 	const (
 		packed, plain, start = 0x00, 0x01, 0xff
 		firstSkipped         = 0x80
@@ -148,32 +153,33 @@ func snappyChunks(wire []byte, each func(sum uint32, data []byte, packed bool) e
 	)
 	for len(wire) > 0 {
 		if len(wire) < headerBytes {
-			return io.ErrUnexpectedEOF
+			return streams, io.ErrUnexpectedEOF
 		}
 		kind := wire[0]
 		n := int(wire[1]) | int(wire[2])<<8 | int(wire[3])<<16
 		if n > len(wire)-headerBytes {
-			return io.ErrUnexpectedEOF
+			return streams, io.ErrUnexpectedEOF
 		}
 		body := wire[headerBytes : headerBytes+n]
 		wire = wire[headerBytes+n:]
 		switch {
 		case kind == start:
 			if string(body) != snappyMagic[headerBytes:] {
-				return errors.New("the stream identifier is not that of snappy")
+				return streams, errors.New("the stream identifier is not that of snappy")
 			}
+			streams++
 		case kind == packed || kind == plain:
 			if n < snappySumBytes {
-				return fmt.Errorf("a chunk of %d bytes has no checksum", n)
+				return streams, fmt.Errorf("a chunk of %d bytes has no checksum", n)
 			}
 			if err := each(binary.LittleEndian.Uint32(body), body[snappySumBytes:], kind == packed); err != nil {
-				return err
+				return streams, err
 			}
 		case kind < firstSkipped:
-			return fmt.Errorf("a chunk of the unknown kind %#x", kind)
+			return streams, fmt.Errorf("a chunk of the unknown kind %#x", kind)
 		}
 	}
-	return nil
+	return streams, nil
 }
 
 // snappySum is the masked CRC-32C of the framing format, section 3.

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 const (
@@ -55,13 +57,15 @@ func unzstd(op *decompression, wire []byte) error {
 	if len(wire) == 0 {
 		return corrupt("zstd", io.EOF)
 	}
-	least, most, err := zstdBounds(wire)
+	bounds, err := zstdBounds(wire)
 	switch {
 	case err != nil:
 		return corrupt("zstd", err)
-	case least > op.maxBytes:
+	case bounds.least > op.maxBytes:
 		return tooLarge(op.maxBytes)
 	}
+	op.form = bounds.form()
+	least, most := bounds.least, bounds.most
 	// With space for one more block than the limit, a body that is too large is
 	// reported as such, and not as a corrupt block or a buffer that is too
 	// small.
@@ -101,47 +105,69 @@ func unzstd(op *decompression, wire []byte) error {
 	}
 }
 
+// zstdSize is what the headers of a body say.
+type zstdSize struct {
+	least, most int    // bytes after decompression
+	parts       int    // frames, also those to be skipped
+	skipped     int    // of parts
+	window      uint64 // the largest
+}
+
+// form returns the form of the body.
+func (s zstdSize) form() Form {
+	if s.window > maxSharedWindowBytes {
+		return Form{}
+	}
+	return Form{config.Zstd, s.parts == 1 && s.skipped == 0}
+}
+
 // zstdBounds reads only the headers of the blocks, and returns the minimum and
 // maximum decompressed size of wire. Its errors are errors of the decoder too.
 //
 //	frame = header, blocks, 4 bytes checksum if the header says so
 //	block = 3 bytes: last (1 bit), kind (2), size (21); then size bytes, or 1 that repeats
-func zstdBounds(wire []byte) (least, most int, err error) {
+func zstdBounds(wire []byte) (s zstdSize, err error) {
 	for len(wire) > 0 {
 		var h zstd.Header
 		if err := h.Decode(wire); err != nil {
-			return 0, 0, err
+			return s, err
 		}
+		s.parts++
 		frame := uint64(h.HeaderSize)
 		if h.Skippable {
 			frame += uint64(h.SkippableSize)
 		}
 		if frame > uint64(len(wire)) {
-			return 0, 0, io.ErrUnexpectedEOF
+			return s, io.ErrUnexpectedEOF
 		}
 		wire = wire[frame:]
 		if h.Skippable {
+			s.skipped++
 			continue
 		}
 		l, m, n, err := zstdBlocks(wire)
 		if err != nil {
-			return 0, 0, err
+			return s, err
 		}
 		if h.HasFCS {
 			if h.FrameContentSize < uint64(l) || h.FrameContentSize > uint64(m) {
-				return 0, 0, fmt.Errorf("a frame of %d bytes declares %d bytes, its blocks contain %d to %d", n, h.FrameContentSize, l, m)
+				return s, fmt.Errorf("a frame of %d bytes declares %d bytes, its blocks contain %d to %d", n, h.FrameContentSize, l, m)
 			}
 			l, m = int(h.FrameContentSize), int(h.FrameContentSize)
 		}
-		least, most, wire = least+l, most+m, wire[n:]
+		s.least, s.most, wire = s.least+l, s.most+m, wire[n:]
+		s.window = max(s.window, h.WindowSize)
+		if h.SingleSegment { // the window is the content
+			s.window = max(s.window, h.FrameContentSize)
+		}
 		if h.HasCheckSum {
 			if len(wire) < 4 {
-				return 0, 0, io.ErrUnexpectedEOF
+				return s, io.ErrUnexpectedEOF
 			}
 			wire = wire[4:]
 		}
 	}
-	return least, most, nil
+	return s, nil
 }
 
 // zstdBlocks is zstdBounds for the blocks of one frame, which are n bytes long.

@@ -181,6 +181,9 @@ func (q *httpRequest) Expect(*frontend.Request) *frontend.Refusal {
 		return frontend.Refuse(codes.InvalidArgument, obsreport.ReasonEncoding, "unsupported Content-Encoding %s: expected %s",
 			frontend.Quote(q.encoding), h.codings)
 	}
+	if strings.EqualFold(q.encoding, "identity") {
+		q.encoding = ""
+	}
 	if q.r.ContentLength > int64(h.maxRequestBytes) {
 		return frontend.RefuseSize(h.maxRequestBytes)
 	}
@@ -223,23 +226,43 @@ func (q *httpRequest) decompress(r *frontend.Request, limit int) (*[]byte, *fron
 		q.body.Await()
 	}
 	r.Begun(q.r.ContentLength)
-	var dst *[]byte
-	if first := frontend.FirstBytes(q.encoding, q.r.ContentLength, limit); first > 0 {
-		var err error
-		if dst, err = r.GetBuffer(0, first); err != nil {
-			return nil, frontend.RefuseOverload(err)
+	first := int(min(max(q.r.ContentLength, 0), trustedBytes))
+	var body, wire *[]byte
+	var form decompress.Form
+	var err error
+	if q.encoding == "" {
+		body, err = q.plain(r, first, limit)
+	} else {
+		body, wire, form, err = decompress.Collect(q.encoding, &q.body, first, limit, r)
+	}
+	r.WireBytes = int(q.body.Bytes)
+	if err != nil {
+		return nil, q.refuseBody(err, limit)
+	}
+	r.KeepEncoded(wire, form, len(*body))
+	return body, nil
+}
+
+// plain reads a body that is not compressed.
+func (q *httpRequest) plain(r *frontend.Request, first, limit int) (body *[]byte, err error) {
+	if first > 0 {
+		if body, err = r.GetBuffer(0, first); err != nil {
+			return nil, err
 		}
 	}
-	body, err := decompress.Decompress(q.encoding, dst, &q.body, limit, r)
-	r.WireBytes = int(q.body.Bytes)
-	if err == nil {
-		return body, nil
-	}
+	return decompress.Decompress("", body, &q.body, limit, r)
+}
+
+// trustedBytes is the most that is taken at once for the length that a body declares. So a
+// client that only declares a length cannot use up the budget of others.
+const trustedBytes = 1 << 20
+
+func (q *httpRequest) refuseBody(err error, limit int) *frontend.Refusal {
 	refused := frontend.RefuseBody(err, limit)
 	if refused.Reason == obsreport.ReasonBrokenOff && badChunks(q.r, err) {
 		refused = frontend.RefuseData(err)
 	}
-	return nil, refused
+	return refused
 }
 
 // badChunks reports whether a body could not be read because its chunks are

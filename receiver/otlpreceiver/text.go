@@ -54,7 +54,7 @@ func (t *textCheck) inspect(r *frontend.Request, b *pipeline.Batch) (*pipeline.B
 // repaired swaps b for a batch without invalid strings.
 func repaired(r *frontend.Request, b *pipeline.Batch) (*pipeline.Batch, error) {
 	result, beside := otlp.RepairSpace(b.Signal(), b.Bytes())
-	mem, err := r.GetBuffer(bufpool.Class(len(b.Bytes()))+beside, result)
+	mem, err := r.GetBuffer(bufpool.Class(len(b.Bytes()))+cap(b.Encoded().Bytes)+beside, result)
 	if err != nil {
 		return b, frontend.RefuseOverload(err)
 	}

@@ -54,6 +54,7 @@ type Exporter struct {
 	share  share
 	auth   *auth            // nil: no extension adds credentials
 	queue  *component.Queue // nil: there is none
+	passes pipeline.Capabilities
 
 	remarks, failures         lograte.Limiter
 	remarkEvery, failureEvery time.Duration
@@ -88,8 +89,12 @@ func New(set component.Settings, destination func(otlp.Signal) string, open func
 // Name returns the exporter's id in the configuration.
 func (e *Exporter) Name() string { return e.id }
 
+// UsePassthrough sets what a client is capable of that sends compressed bytes as they came.
+// It is called before Start.
+func (e *Exporter) UsePassthrough(c pipeline.Capabilities) { e.passes = c }
+
 // Capabilities implements pipeline.Consumer: bytes are sent as they are.
-func (e *Exporter) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+func (e *Exporter) Capabilities() pipeline.Capabilities { return e.passes }
 
 // Start reads the files that the settings name. It connects to nothing: an exporter
 // starts also while its destination is down.
@@ -176,6 +181,15 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	}
 	return err
 }
+
+// attempts is the exporter for a queue, which counts and logs itself.
+type attempts struct{ e *Exporter }
+
+// Capabilities implements pipeline.Consumer.
+func (a attempts) Capabilities() pipeline.Capabilities { return a.e.passes }
+
+// Consume sends the batch once.
+func (a attempts) Consume(ctx context.Context, b *pipeline.Batch) error { return a.e.attempt(ctx, b) }
 
 // attempt is Consume without counting and without logging failures.
 func (e *Exporter) attempt(ctx context.Context, b *pipeline.Batch) error {

@@ -18,7 +18,7 @@ import (
 // in protobuf (empty is plain success), or a refusal.
 func (r *Request) export(ctx context.Context, body *[]byte) ([]byte, *Refusal) {
 	r.Bytes = len(*body)
-	r.Trim(cap(*body))
+	r.Trim(cap(*body) + r.encoded.bytes())
 	r.Client.Received = time.Now()
 	ctx, op := r.front.Obs.Start(ctx, r.Route.Signal)
 	out, err := r.deliver(ctx, body)
@@ -65,6 +65,7 @@ func (r *Request) deliver(ctx context.Context, body *[]byte) (out obsreport.Outc
 	}()
 	b, err := r.batch(body)
 	if b == nil {
+		r.encoded.drop()
 		return obsreport.Outcome{}, err
 	}
 	defer func() { b.Release() }()
@@ -109,6 +110,7 @@ func (r *Request) batch(body *[]byte) (*pipeline.Batch, error) {
 		}
 		return nil, refused
 	}
+	r.encoded.attach(b)
 	return b, nil
 }
 

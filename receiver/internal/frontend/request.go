@@ -58,10 +58,11 @@ type Request struct {
 	// turns out to have no items; nil if there is nothing to say.
 	Notice func() string
 
-	next   *consumer // nil until it is known
-	ticket *admission.Ticket
-	ahead  int // bytes that a transport may have read before it is asked for them
-	items  int // 0 until they are counted
+	encoded encoded
+	next    *consumer // nil until it is known
+	ticket  *admission.Ticket
+	ahead   int // bytes that a transport may have read before it is asked for them
+	items   int // 0 until they are counted
 	// ended is how long after Began the request's context was found to have ended,
 	// 0 as long as it has not.
 	ended time.Duration
@@ -186,6 +187,7 @@ func (r *Request) Begun(n int64) {
 func (r *Request) DoneReading() *Refusal {
 	r.ahead = 0
 	if err := r.ticket.DoneReading(); err != nil {
+		r.encoded.drop()
 		return RefuseOverload(err)
 	}
 	return nil

@@ -47,7 +47,9 @@ type Graph struct {
 	turns   []turn // of switches that the graph before has too
 	fresh   []turn // of switches that it does not have
 	rewired []Receiver
-	drains  *drains // the same one in all graphs of a service
+	// The same ones in all graphs of a service.
+	drains    *drains
+	listeners *config.Listeners
 
 	mu     sync.Mutex
 	queues []*queue
@@ -102,7 +104,7 @@ type builder struct {
 // lists every component that could not be created, with its position.
 func Build(cfg *load.Config, s component.Settings, data Data) (*Graph, error) {
 	log := s.OrDefaults().Logger
-	return build(cfg, s, &dataDir{Data: data, log: log}, &Graph{drains: newDrains(log)})
+	return build(cfg, s, &dataDir{Data: data, log: log}, &Graph{drains: newDrains(log), listeners: &config.Listeners{}})
 }
 
 // build creates the components that the graph before does not have. If it returns an
@@ -111,7 +113,7 @@ func build(cfg *load.Config, s component.Settings, data *dataDir, before *Graph)
 	g := &Graph{
 		cfg: cfg, settings: s, data: data, named: map[string]part{}, kept: map[string]bool{}, extensions: &startedExtensions{}, Mutates: map[*load.Pipeline]bool{},
 		exporters: map[string]*exporterSlot{}, slots: map[string]queueSlot{}, after: map[string]*pipeline.Switch{}, steps: map[string]step{},
-		drains: before.drains,
+		drains: before.drains, listeners: before.listeners,
 	}
 	g.settings.Extension = g.extensions.find
 	b := &builder{

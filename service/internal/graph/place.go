@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/vfs"
 )
 
@@ -21,6 +22,8 @@ type Data struct {
 	// InMemory says that they are in memory in any case, and that their senders do not
 	// wait.
 	InMemory bool
+	// Control serves the socket in Dir; nil: the graph does, as in other storages.
+	Control *control.Server
 }
 
 // place is where a queue is kept.

@@ -207,8 +207,13 @@ func (q *queue) names() string {
 	return "exporter " + strings.Join(ids, ", ")
 }
 
-// Capabilities implements pipeline.Consumer.
-func (q *queue) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+// Capabilities implements pipeline.Consumer: those of what batches are passed to.
+func (q *queue) Capabilities() pipeline.Capabilities {
+	if entry := q.entry.Load(); entry != nil {
+		return entry.Capabilities()
+	}
+	return pipeline.Capabilities{}
+}
 
 var errQueueStopped = errors.New("the queue is not running")
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
@@ -53,16 +54,31 @@ func (g *Graph) Replace(ctx context.Context, cfg *load.Config, s component.Setti
 		return nil, err
 	}
 	t := &Transition{Next: next, before: g, log: s.OrDefaults().Logger, closed: map[string]bool{}}
-	if err := t.prepare(ctx); err != nil {
+	if replaced := t.replaced(); len(replaced) > 0 {
+		g.listeners.Begin(replaced...)
+		defer g.listeners.End()
+	}
+	if err := t.prepare(config.WithListeners(ctx, g.listeners)); err != nil {
 		return nil, errors.Join(err, t.back(ctx))
 	}
 	t.turn()
 	return t, nil
 }
 
+// replaced are the paths of the components of the graph before that are not kept: their
+// listeners are passed on.
+func (t *Transition) replaced() (paths []string) {
+	for _, p := range t.before.parts {
+		if p.of != nil && !t.Next.kept[p.name] {
+			paths = append(paths, p.of.Path())
+		}
+	}
+	return paths
+}
+
 // back undoes the steps.
 func (t *Transition) back(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*exchangeWithin)
+	ctx, cancel := context.WithTimeout(config.WithListeners(context.WithoutCancel(ctx), t.before.listeners), 2*exchangeWithin)
 	defer cancel()
 	for _, f := range t.Next.fresh {
 		f.of.Turn(f.to) // what has come in at a new listener is refused
@@ -83,7 +99,7 @@ func (t *Transition) prepare(ctx context.Context) error {
 	}
 	for _, p := range t.Next.parts {
 		if err := t.startBeside(ctx, p); err != nil {
-			return err
+			return p.placed(err)
 		}
 	}
 	t.closeLeft(ctx)
@@ -92,7 +108,7 @@ func (t *Transition) prepare(ctx context.Context) error {
 	}
 	for _, p := range t.exclusive {
 		if err := t.exchange(ctx, p); err != nil {
-			return err
+			return p.placed(err)
 		}
 	}
 	return context.Cause(ctx)
@@ -121,6 +137,16 @@ func (t *Transition) startBeside(ctx context.Context, p part) error {
 	}
 	t.exclusive = append(t.exclusive, again)
 	return nil
+}
+
+// placed adds the place of a part in the configuration to an error.
+func (p part) placed(err error) error {
+	var problems config.Errors
+	if p.of == nil || errors.As(err, &problems) {
+		return err
+	}
+	problems.Add(p.of.Errorf("%w", err))
+	return problems.Err()
 }
 
 // special reports whether the part is not started like others.
@@ -311,9 +337,14 @@ func (t *Transition) Retire(ctx context.Context) error {
 	gone := t.gone()
 	receivers, others := divide(gone, func(p part) bool { return p.of != nil && p.of.Kind == component.KindReceiver })
 	errs := []error{together(receivers, func(p part) error { return retire(ctx, p) })}
+	for _, r := range t.Next.rewired {
+		if of, ok := r.Instance.(component.Settler); ok {
+			_ = of.Settle(ctx) // what has not ended is cut off below
+		}
+	}
 	for _, inside := range t.entered {
 		if inside.Wait(ctx) != nil {
-			break // it is cut off below
+			break
 		}
 	}
 	ends, others := divide(others, func(p part) bool {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
@@ -20,6 +21,7 @@ const abandonAfter = 2 * time.Second
 // Start starts the parts, extensions first and receivers last. If one fails to
 // start, those that were started stay started until Shutdown.
 func (g *Graph) Start(ctx context.Context) error {
+	ctx = config.WithListeners(ctx, g.listeners)
 	for _, p := range g.parts {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("start %s: %w", p.name, context.Cause(ctx))

@@ -1,0 +1,56 @@
+package frontend
+
+import (
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/internal/decompress"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// encoded is the compressed body of a request, which its batch will have beside its bytes.
+type encoded struct {
+	mem    *[]byte // of bufpool; nil: none
+	codec  pipeline.Codec
+	single bool
+}
+
+// KeepEncoded makes the compressed body part of the batch if a consumer can use its form and
+// it is shorter than the n bytes that it was decompressed to. wire is a buffer of bufpool
+// that belongs to the request from the call on; nil is no compressed body.
+func (r *Request) KeepEncoded(wire *[]byte, form decompress.Form, n int) {
+	codec := pipeline.CodecNamed(string(form.Format))
+	if wire == nil || codec == pipeline.CodecNone || r.Format != "protobuf" || len(*wire) >= n || r.next == nil {
+		bufpool.Put(wire)
+		return
+	}
+	usable := r.next.Capabilities()
+	if !usable.Codecs.Has(codec) || !form.Single && !usable.Members.Has(codec) {
+		bufpool.Put(wire)
+		return
+	}
+	r.encoded = encoded{wire, codec, form.Single}
+}
+
+// bytes returns the size of the memory.
+func (e *encoded) bytes() int {
+	if e.mem == nil {
+		return 0
+	}
+	return cap(*e.mem)
+}
+
+// drop gives the memory back.
+func (e *encoded) drop() {
+	bufpool.Put(e.mem)
+	e.mem = nil
+}
+
+// attach gives the memory to the batch.
+func (e *encoded) attach(b *pipeline.Batch) {
+	if e.mem == nil {
+		return
+	}
+	buf := pipeline.BufferOf(e.mem)
+	defer buf.Release()
+	e.mem = nil
+	b.AttachEncoded(buf, e.codec, e.single)
+}
