@@ -106,6 +106,8 @@ type process struct {
 	// unmeasure ends the measurement of memory, which refers to the budget.
 	unmeasure func() error
 	reloads   *obsreport.Reloads
+	// waiting has the keys of service.telemetry that take effect at the next start.
+	waiting map[string]bool
 }
 
 // New creates all components of a configuration and starts none. Its error is a

@@ -223,7 +223,7 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.write(t, "receivers: {}")
-	r.verbosity(t, "${file:"+r.file+".part}")
+	r.verbosity(t, `"${file:`+r.file+`.part}"`)
 	if line := r.await(t, "problem in the configuration"); !strings.Contains(line, ".part") {
 		t.Errorf("logged %s", line)
 	}
@@ -319,7 +319,7 @@ func TestReloadAddress(t *testing.T) {
 		}
 	}
 	r.write(t, "receivers: {}")
-	if code, text := r.request(t, "POST", "/-/reload", ""); code != 422 || !strings.Contains(text, "problems in the configuration") {
+	if code, text := r.request(t, "POST", "/-/reload", ""); code != 422 || !strings.Contains(text, "1 problem in the configuration") {
 		t.Errorf("%d %q", code, text)
 	}
 	r.end(t)
