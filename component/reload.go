@@ -15,6 +15,13 @@ type (
 		Rewire(next map[otlp.Signal]pipeline.Consumer) error
 	}
 
+	// Settler is a Rewirer that knows which requests have begun before. Settle waits until
+	// none uses a consumer that Rewire has replaced, or ctx has ended: then what is behind
+	// such a consumer can be shut down.
+	Settler interface {
+		Settle(ctx context.Context) error
+	}
+
 	// Retirer is a receiver that can end its connections without failing a request, once
 	// another one has its listeners. Retire accepts no more connections, and returns when
 	// those that it has are gone, or ctx has ended. Shutdown is called after it.

@@ -17,7 +17,9 @@ func ToSender(s otlpclient.Sender) pipeline.Consumer { return toSender{s} }
 type toSender struct{ sender otlpclient.Sender }
 
 // Capabilities implements pipeline.Consumer: bytes are sent as they are.
-func (toSender) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+func (t toSender) Capabilities() pipeline.Capabilities {
+	return otlpclient.NewConsumer(t.sender).Capabilities()
+}
 
 // Consume implements pipeline.Consumer.
 func (t toSender) Consume(ctx context.Context, b *pipeline.Batch) error {

@@ -22,6 +22,9 @@ import (
 // each. Every request must succeed.
 func load(p *process, sc scenario, conns int) error {
 	body := payload.Traces(sc.Items)
+	if sc.Logs {
+		body = payload.VariedLogs(sc.Items)
+	}
 	send := grpcSender
 	if sc.Transport == "http" {
 		send = httpSender
@@ -46,15 +49,53 @@ func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 func (rawCodec) Unmarshal(mem.BufferSlice, any) error { return nil }
 func (rawCodec) Name() string                         { return "proto" }
 
-func grpcSender(p *process, _ scenario, body []byte, n int) error {
-	conn, err := grpc.NewClient(p.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+// signal returns the signal of the requests.
+func (sc *scenario) signal() otlp.Signal {
+	if sc.Logs {
+		return otlp.Logs
+	}
+	return otlp.Traces
+}
+
+// compressed is a compressor that writes bytes which are compressed already.
+type compressed struct {
+	encoding string
+	bytes    []byte
+}
+
+func (c compressed) Type() string { return c.encoding }
+func (c compressed) Do(w io.Writer, _ []byte) error {
+	_, err := w.Write(c.bytes)
+	return err
+}
+
+// discarding is a decompressor of responses, which are not read.
+type discarding string
+
+func (d discarding) Type() string               { return string(d) }
+func (discarding) Do(io.Reader) ([]byte, error) { return nil, nil }
+
+func grpcSender(p *process, sc scenario, body []byte, n int) error {
+	options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}))}
+	if sc.Compression != "" {
+		z, err := compress(sc.Compression, body)
+		if err != nil {
+			return err
+		}
+		options = append(options,
+			//lint:ignore SA1019 the way that does not write to gRPC's registry
+			grpc.WithCompressor(compressed{sc.Compression, z}),
+			//lint:ignore SA1019 as above
+			grpc.WithDecompressor(discarding(sc.Compression)))
+	}
+	conn, err := grpc.NewClient(p.grpc, options...)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	for range n {
-		if err := conn.Invoke(context.Background(), otlp.Traces.Spec().Method, body, nil); err != nil {
+		if err := conn.Invoke(context.Background(), sc.signal().Spec().Method, body, nil); err != nil {
 			return err
 		}
 	}
@@ -69,7 +110,7 @@ func httpSender(p *process, sc scenario, body []byte, n int) error {
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	for range n {
-		req, err := http.NewRequest(http.MethodPost, "http://"+p.http+otlp.Traces.Spec().Path, bytes.NewReader(body))
+		req, err := http.NewRequest(http.MethodPost, "http://"+p.http+sc.signal().Spec().Path, bytes.NewReader(body))
 		if err != nil {
 			return err
 		}

@@ -23,11 +23,16 @@ import (
 type scenario struct {
 	Name        string
 	Transport   string // grpc or http
-	Compression string // none, gzip, zstd
-	Items       int    // spans in each request
+	Compression string // "", gzip, zstd
+	Logs        bool   // varied log records instead of spans
+	Items       int    // in each request
 	Requests    int    // in each round
 	Relay       bool   // forward to a discarding server instead of nop
 	Queue       bool   // with a queue on disk in between
+	Out         string // the compression of a relay; "" is that of the request
+	// Plain compares with the relay of the same requests over the same transport without
+	// compression, instead of with the discarding server.
+	Plain bool
 	// Target is the maximum that the ratio should have; 0 means none.
 	Target float64
 }
@@ -42,6 +47,11 @@ var scenarios = []scenario{
 	{Name: "HTTP ×1000 → nop", Transport: "http", Items: 1000, Requests: 3000},
 	{Name: "HTTP gzip ×1000 → nop", Transport: "http", Compression: "gzip", Items: 1000, Requests: 1000},
 	{Name: "HTTP zstd ×1000 → nop", Transport: "http", Compression: "zstd", Items: 1000, Requests: 1000},
+	{Name: "gRPC gzip → gzip relay", Transport: "grpc", Compression: "gzip", Logs: true, Items: 1000, Requests: 1500, Relay: true, Plain: true, Target: 1.9},
+	{Name: "gRPC zstd → zstd relay", Transport: "grpc", Compression: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Plain: true, Target: 1.3},
+	{Name: "HTTP gzip → gzip relay", Transport: "http", Compression: "gzip", Logs: true, Items: 1000, Requests: 1500, Relay: true, Plain: true, Target: 1.9},
+	{Name: "HTTP zstd → zstd relay", Transport: "http", Compression: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Plain: true, Target: 1.3},
+	{Name: "HTTP gzip → zstd relay", Transport: "http", Compression: "gzip", Out: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Plain: true},
 }
 
 // result is the result of a scenario.
@@ -55,6 +65,7 @@ type result struct {
 	RatioMin       float64 `json:"ratio_min"`
 	RatioMax       float64 `json:"ratio_max"`
 	Target         float64 `json:"target,omitempty"`
+	Collector      float64 `json:"collector_to_penstock_median,omitempty"`
 	PenstockRSS    float64 `json:"penstock_peak_rss_mib"`
 	DiscardRSS     float64 `json:"discard_peak_rss_mib"`
 }
@@ -64,15 +75,16 @@ func main() {
 	scale := flag.Int("scale", 100, "percentage of the usual number of requests")
 	conns := flag.Int("connections", 4, "client connections, one request in flight on each")
 	only := flag.String("only", "", "run the scenarios whose name contains this")
+	collector := flag.String("collector", "", "compare relays with this binary of the Collector, too")
 	asJSON := flag.Bool("json", false, "print JSON instead of a table")
 	flag.Parse()
-	if err := run(*rounds, *scale, *conns, *only, *asJSON); err != nil {
+	if err := run(*rounds, *scale, *conns, *only, *collector, *asJSON); err != nil {
 		fmt.Fprintln(os.Stderr, "servers:", err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds, scale, conns int, only string, asJSON bool) error {
+func run(rounds, scale, conns int, only, collector string, asJSON bool) error {
 	dir, err := os.MkdirTemp("", "penstock-bench")
 	if err != nil {
 		return err
@@ -82,6 +94,7 @@ func run(rounds, scale, conns int, only string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	bins.collector = collector
 	var results []result
 	for _, sc := range scenarios {
 		if !strings.Contains(sc.Name, only) {
@@ -103,59 +116,103 @@ func run(rounds, scale, conns int, only string, asJSON bool) error {
 }
 
 func printTable(rs []result) {
-	fmt.Printf("%-33s %12s %12s %10s %7s %15s %7s %9s\n", "scenario", "penstock", "discard", "per span", "ratio", "min … max", "target", "peak RSS")
+	fmt.Printf("%-33s %12s %12s %10s %7s %15s %7s %9s %10s\n", "scenario", "penstock", "reference", "per item", "ratio", "min … max", "target", "peak RSS", "collector")
 	for _, r := range rs {
-		target := ""
+		target, collector := "", ""
+		if r.Collector > 0 {
+			collector = fmt.Sprintf("%8.2f×", r.Collector)
+		}
 		if r.Target > 0 {
 			target = fmt.Sprintf("≤%.2f×", r.Target)
 		}
-		fmt.Printf("%-33s %9.1f µs %9.1f µs %7.3f µs %6.2f× %6.2f … %5.2f× %7s %5.1f MiB\n",
-			r.Scenario, r.PenstockMicros, r.DiscardMicros, r.MicrosPerItem, r.Ratio, r.RatioMin, r.RatioMax, target, r.PenstockRSS)
+		fmt.Printf("%-33s %9.1f µs %9.1f µs %7.3f µs %6.2f× %6.2f … %5.2f× %7s %5.1f MiB %s\n",
+			r.Scenario, r.PenstockMicros, r.DiscardMicros, r.MicrosPerItem, r.Ratio, r.RatioMin, r.RatioMax, target, r.PenstockRSS, collector)
 	}
-	fmt.Println("\nCPU time of the server's process for each request (user and system); ratio: penstock to a grpc-go server that discards the same bytes, median of the rounds.")
+	fmt.Println("\nCPU time of the server's process for each request (user and system); ratio: penstock to a grpc-go server that discards the same bytes, or, of a compressed relay, to the same relay without compression, median of the rounds; collector: the Collector to penstock.")
 }
 
-// measure runs both servers, and sends load to them in turn.
-func measure(bins binaries, confDir string, sc scenario, rounds, conns int) (result, error) {
-	discard, err := start(bins.discard)
-	if err != nil {
-		return result{}, err
-	}
-	defer discard.stop()
-	penstock, err := startPenstock(bins, confDir, sc)
-	if err != nil {
-		return result{}, err
-	}
-	defer penstock.stop()
+// subject is a server, and what is sent to it.
+type subject struct {
+	*process
+	scenario
+	micros []float64 // CPU time for each request, by round
+}
 
-	baseline := sc
-	baseline.Transport, baseline.Compression = "grpc", ""
-	var mine, theirs, ratios []float64
+// subjects starts penstock, the server that it is compared with and, if wanted, the
+// Collector. The caller stops them, also after an error.
+func subjects(bins binaries, confDir string, sc scenario) (all []*subject, err error) {
+	add := func(p *process, sent scenario, err error) error {
+		if err == nil {
+			all = append(all, &subject{process: p, scenario: sent})
+		}
+		return err
+	}
+	p, err := startPenstock(bins.penstock, bins, filepath.Join(confDir, "penstock"), sc)
+	if err := add(p, sc, err); err != nil {
+		return all, err
+	}
+	plain := sc
+	plain.Compression, plain.Out = "", ""
+	if sc.Plain {
+		p, err = startPenstock(bins.penstock, bins, filepath.Join(confDir, "plain"), plain)
+	} else {
+		plain.Transport = "grpc"
+		p, err = start(bins.discard)
+	}
+	if err := add(p, plain, err); err != nil || bins.collector == "" || !sc.Relay || sc.Queue {
+		return all, err
+	}
+	p, err = startPenstock(bins.collector, bins, filepath.Join(confDir, "collector"), sc)
+	return all, add(p, sc, err)
+}
+
+// measure runs the servers, and sends load to them in turn.
+func measure(bins binaries, confDir string, sc scenario, rounds, conns int) (result, error) {
+	all, err := subjects(bins, confDir, sc)
+	defer func() {
+		for _, s := range all {
+			s.stop()
+		}
+	}()
+	if err != nil {
+		return result{}, err
+	}
 	warmups := 1
 	if rounds == 1 {
 		warmups = 0 // a short run
 	}
 	for i := range warmups + rounds {
-		d, err := round(discard, baseline, conns)
-		if err != nil {
-			return result{}, fmt.Errorf("discarding server: %w", err)
+		for _, s := range all {
+			took, err := round(s.process, s.scenario, conns)
+			if err != nil {
+				return result{}, fmt.Errorf("%s: %w", filepath.Base(s.cmd.Path), err)
+			}
+			if i >= warmups {
+				s.micros = append(s.micros, took)
+			}
 		}
-		p, err := round(penstock, sc, conns)
-		if err != nil {
-			return result{}, fmt.Errorf("penstock: %w", err)
-		}
-		if i < warmups {
-			continue
-		}
-		mine, theirs, ratios = append(mine, p), append(theirs, d), append(ratios, p/d)
 	}
-	per := median(mine)
-	return result{
+	mine, theirs := all[0], all[1]
+	ratios := ratiosOf(mine, theirs)
+	per := median(mine.micros)
+	r := result{
 		Scenario: sc.Name, Items: sc.Items, Target: sc.Target,
-		PenstockMicros: per, DiscardMicros: median(theirs), MicrosPerItem: per / float64(sc.Items),
+		PenstockMicros: per, DiscardMicros: median(theirs.micros), MicrosPerItem: per / float64(sc.Items),
 		Ratio: median(ratios), RatioMin: slices.Min(ratios), RatioMax: slices.Max(ratios),
-		PenstockRSS: penstock.peakRSS(), DiscardRSS: discard.peakRSS(),
-	}, nil
+		PenstockRSS: mine.peakRSS(), DiscardRSS: theirs.peakRSS(),
+	}
+	if len(all) > 2 {
+		r.Collector = median(ratiosOf(all[2], mine))
+	}
+	return r, nil
+}
+
+// ratiosOf returns the ratios of the rounds of two subjects.
+func ratiosOf(a, b *subject) (all []float64) {
+	for i := range a.micros {
+		all = append(all, a.micros[i]/b.micros[i])
+	}
+	return all
 }
 
 // round sends the requests of sc to p, and returns the CPU time of p for each

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -13,12 +14,15 @@ import (
 	"time"
 )
 
-// binaries are the two servers.
-type binaries struct{ penstock, discard string }
+// binaries are the servers.
+type binaries struct {
+	penstock, discard string
+	collector         string // "": none
+}
 
 // build builds both from the source tree, each in its own module.
 func build(dir string) (binaries, error) {
-	b := binaries{filepath.Join(dir, "penstock"), filepath.Join(dir, "discard")}
+	b := binaries{penstock: filepath.Join(dir, "penstock"), discard: filepath.Join(dir, "discard")}
 	for _, it := range []struct{ module, pkg, out string }{
 		{"github.com/penstock-telemetry/penstock", "./cmd/penstock", b.penstock},
 		{"github.com/penstock-telemetry/penstock/bench", "./discard", b.discard},
@@ -43,7 +47,7 @@ type process struct {
 	below      *process // the server that it forwards to
 }
 
-// start starts a program that prints its address and exits at the end of its
+// start starts a program that prints its addresses and exits at the end of its
 // input.
 func start(bin string) (*process, error) {
 	cmd := exec.Command(bin)
@@ -59,12 +63,14 @@ func start(bin string) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	addr, err := bufio.NewReader(out).ReadString('\n')
-	return &process{cmd: cmd, stdin: in, grpc: strings.TrimSpace(addr)}, err
+	line, err := bufio.NewReader(out).ReadString('\n')
+	p := &process{cmd: cmd, stdin: in}
+	p.grpc, p.http, _ = strings.Cut(strings.TrimSpace(line), " ")
+	return p, err
 }
 
-// startPenstock starts penstock with the configuration of a scenario.
-func startPenstock(bins binaries, confDir string, sc scenario) (*process, error) {
+// startPenstock starts penstock, or the Collector, with the configuration of a scenario.
+func startPenstock(bin string, bins binaries, confDir string, sc scenario) (*process, error) {
 	p := &process{grpc: freeAddr(), http: freeAddr()}
 	exporter, name, extensions, enabled := "nop: {}", "nop", "", ""
 	if sc.Relay {
@@ -79,8 +85,13 @@ func startPenstock(bins binaries, confDir string, sc scenario) (*process, error)
 			extensions = fmt.Sprintf("extensions: {file_storage: {directory: %q}}", filepath.Join(confDir, "storage"))
 			enabled = "extensions: [file_storage]"
 		}
-		exporter = fmt.Sprintf("otlp: {endpoint: %q, compression: none, tls: {insecure: true}%s}", sink.grpc, queue)
+		compression := cmp.Or(sc.Out, sc.Compression, "none")
+		exporter = fmt.Sprintf("otlp: {endpoint: %q, compression: %s, tls: {insecure: true}%s}", sink.grpc, compression, queue)
 		name = "otlp"
+		if sc.Transport == "http" {
+			exporter = fmt.Sprintf("otlphttp: {endpoint: %q, compression: %s%s}", "http://"+sink.http, compression, queue)
+			name = "otlphttp"
+		}
 	}
 	conf := fmt.Sprintf(`
 receivers:
@@ -93,7 +104,8 @@ service:
   %s
   telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %s}}}}]}}
   pipelines:
-    traces: {receivers: [otlp], exporters: [%s]}
+    traces: {receivers: [otlp], exporters: [%[7]s]}
+    logs: {receivers: [otlp], exporters: [%[7]s]}
 `, p.grpc, p.http, exporter, extensions, enabled, port(freeAddr()), name)
 	if err := os.MkdirAll(confDir, 0o755); err != nil {
 		return nil, err
@@ -102,7 +114,8 @@ service:
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
-	p.cmd = exec.Command(bins.penstock, "--config", path)
+	p.cmd = exec.Command(bin, "--config", path)
+	p.cmd.Dir = confDir
 	log, err := os.Create(filepath.Join(confDir, "log"))
 	if err != nil {
 		return nil, err

@@ -30,11 +30,10 @@ var (
 // Memory is allocated as bytes arrive, never because of a size that a body
 // declares. Before a buffer is allocated, memory.Reserve is called with the
 // capacity of all buffers of this body that will then be in use: the result,
-// the smaller one that it is copied from, and the compressed bytes if they are
-// collected first (all encodings except gzip, zlib and deflate). An error of
-// Reserve is returned, wrapped, and is neither ErrTooLarge nor ErrCorrupt. A
-// nil Reserver allows everything. The state of gzip's and zlib's decoder is one of
-// these buffers. Those of zstd are not counted: there is one for each processor, of
+// the smaller one that it is copied from, and the compressed bytes, which are
+// collected first. An error of Reserve is returned, wrapped, and is neither
+// ErrTooLarge nor ErrCorrupt. A nil Reserver allows everything. The state of gzip's
+// and zlib's decoder is one of these buffers. Those of zstd are not counted: there is one for each processor, of
 // less than 400 KiB. The other encodings need none.
 //
 // encoding is an HTTP content coding: it is case-insensitive, "x-gzip" means
@@ -59,13 +58,10 @@ var (
 // pool.
 func Decompress(encoding string, dst *[]byte, src io.Reader, maxBytes int, memory Reserver) (*[]byte, error) {
 	op := &decompression{memory: memory, maxBytes: max(maxBytes, 0), dst: dst}
-	in := &source{r: src, op: op, left: maxWireBytes(op.maxBytes)}
 	return op.finish(op.run(encoding, func(c codec) error {
-		if c.stream != nil {
-			if c.name == "" {
-				in.left = -1 // fill counts them
-			}
-			return in.ownError(c.stream(op, in))
+		if c.whole == nil {
+			in := &source{r: src, op: op}
+			return in.ownError(op.fill(in))
 		}
 		wire, err := op.collect(src, 0)
 		if err != nil {
@@ -86,25 +82,22 @@ func DecompressBytes(encoding string, dst *[]byte, wire []byte, maxBytes int, me
 	return body, err
 }
 
-// codec decompresses one encoding, as a stream or at once.
+// codec decompresses one encoding.
 type codec struct {
-	name     string // for errors; "" means no compression
-	stream   func(op *decompression, src io.Reader) error
-	estimate func(wire []byte) int // estimates the size for stream if the body is in memory; may be nil
-	whole    func(op *decompression, wire []byte) error
+	name  string                                     // for errors; "" means no compression
+	whole func(op *decompression, wire []byte) error // nil: not compressed
 }
 
 func codecFor(encoding string) (codec, bool) {
 	switch strings.ToLower(encoding) {
 	case "", "identity":
-		return codec{stream: func(op *decompression, src io.Reader) error { return op.fill(src, "") },
-			estimate: func(wire []byte) int { return len(wire) }}, true
+		return codec{}, true
 	case "gzip", "x-gzip":
-		return codec{name: "gzip", stream: gunzip, estimate: gzipSize}, true
+		return codec{name: "gzip", whole: gunzip}, true
 	case "zlib":
-		return codec{name: "zlib", stream: unzlib, estimate: zlibSize}, true
+		return codec{name: "zlib", whole: unzlib}, true
 	case "deflate":
-		return codec{name: "zlib", stream: undeflate, estimate: zlibSize}, true
+		return codec{name: "zlib", whole: undeflate}, true
 	case "zstd":
 		return codec{name: "zstd", whole: unzstd}, true
 	case "snappy":
@@ -153,32 +146,19 @@ func (op *decompression) finish(err error) (*[]byte, error) {
 // with many tiny pieces.
 func maxWireBytes(maxBytes int) int { return maxBytes + maxBytes/16 + 4<<10 }
 
-// source counts the bytes it reads, and stores the error of its reader, to
-// distinguish a broken connection from corrupt data.
+// source stores the error of its reader, to distinguish a broken connection from corrupt
+// data.
 type source struct {
-	r    io.Reader
-	op   *decompression
-	left int   // bytes that may still be read; -1 means no limit
-	err  error // nil also after io.EOF
+	r   io.Reader
+	op  *decompression
+	err error // nil also after io.EOF
 }
 
 func (s *source) Read(p []byte) (int, error) {
-	if s.left == 0 {
-		p = p[:min(len(p), 1)] // one byte distinguishes the end from too many bytes
-	} else if s.left > 0 {
-		p = p[:min(len(p), s.left)]
-	}
 	before := s.op.inCaller
 	s.op.inCaller = true
 	n, err := s.r.Read(p)
 	s.op.inCaller = before
-	if s.left == 0 && n > 0 {
-		s.err = tooLarge(s.op.maxBytes)
-		return 0, s.err
-	}
-	if s.left > 0 {
-		s.left -= n
-	}
 	if err != nil && err != io.EOF {
 		s.err = fmt.Errorf("read the body: %w", err)
 	}

@@ -1,145 +1,170 @@
 package decompress
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/binary"
 	"errors"
+	"hash/adler32"
+	"hash/crc32"
 	"io"
-	"sync"
-
-	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zlib"
 
 	"github.com/penstock-telemetry/penstock/config"
 )
 
-// inflater reads gzip or zlib. It has its own readers, so that a pooled
-// inflater does not keep a reference to its last request.
-type inflater struct {
-	buffered bufio.Reader
-	memory   bytes.Reader
-	in       byteSource // buffered or memory
-	gzip     gzip.Reader
-	members  int // of gzip that have begun
-	zlib     io.ReadCloser // nil until first needed, as raw
-	raw      io.ReadCloser
+var (
+	errTrailing   = errors.New("unexpected data after the end")
+	errGzipHeader = errors.New("the header is invalid")
+	errZlibHeader = errors.New("the header is invalid, or names a dictionary")
+	errSum        = errors.New("the checksum is wrong")
+)
+
+// inflating decodes the streams of one body to its result.
+type inflating struct {
+	op   *decompression
+	z    *inflater
+	wire []byte
+	pos  int // of wire
 }
 
-// byteSource is read byte by byte, so that no data after the stream is lost.
-type byteSource interface {
-	flate.Reader
-	io.ByteScanner
-}
-
-// first returns the next two bytes of the input, as a number, without reading them.
-func (z *inflater) first() (n uint16, ok bool) {
-	var b [2]byte
-	if z.in == &z.memory {
-		_, err := z.memory.ReadAt(b[:], z.memory.Size()-int64(z.memory.Len()))
-		return binary.BigEndian.Uint16(b[:]), err == nil
-	}
-	head, err := z.buffered.Peek(2)
-	if err != nil {
-		return 0, false
-	}
-	return binary.BigEndian.Uint16(head), true
-}
-
-// inflaters is only a cache.
-var inflaters = sync.Pool{New: func() any { return new(inflater) }}
-
-func newInflater(src io.Reader) *inflater {
-	z := inflaters.Get().(*inflater)
-	z.members = 0
-	if m, ok := src.(*bytes.Reader); ok {
-		z.memory = *m
-		z.in = &z.memory
-	} else {
-		z.buffered.Reset(src)
-		z.in = &z.buffered
-	}
-	return z
-}
-
-// reserveInflater counts an inflater as one of the buffers in use.
-func (op *decompression) reserveInflater() error {
+// inflate calls streams with what it needs. expected is the size that the result probably
+// has.
+func (op *decompression) inflate(wire []byte, expected int, streams func(*inflating) error) error {
 	op.otherBytes += inflaterBytes
-	return op.reserve(op.otherBytes + op.held())
-}
-
-// release is not called after a panic: that inflater is not used again.
-func (z *inflater) release() {
-	z.memory.Reset(nil)
-	z.buffered.Reset(nil)
-	z.gzip.Header = gzip.Header{}
-	inflaters.Put(z)
-}
-
-// more reports whether there are bytes left.
-func (z *inflater) more() (bool, error) {
-	if _, err := z.in.ReadByte(); err == io.EOF {
-		return false, nil
-	} else if err != nil {
-		return false, err
-	}
-	return true, z.in.UnreadByte()
-}
-
-func gunzip(op *decompression, src io.Reader) error {
-	if err := op.reserveInflater(); err != nil {
+	if err := op.reset(min(max(expected, minBuffer), op.maxBytes)); err != nil {
 		return err
 	}
-	z := newInflater(src)
-	err := z.member()
-	if err != nil {
-		err = corrupt("gzip", err)
-	} else {
-		err = op.fill(gunzipper{z}, "gzip")
-		op.form = Form{config.Gzip, z.members == 1}
+	if err := op.reserve(op.otherBytes + op.held()); err != nil {
+		return err
 	}
-	z.release()
+	*op.dst = (*op.dst)[:0]
+	i := &inflating{op: op, z: inflaters.Get().(*inflater), wire: wire}
+	err := streams(i)
+	i.z.release() // not after a panic
 	return err
 }
 
-// gunzipper joins the members (RFC 1952, section 2.2). Data after the last
-// member that is not a member is an error. The library's own multistream mode
-// treats a truncated header as the end.
-type gunzipper struct{ z *inflater }
-
-// member reads a member's header.
-func (z *inflater) member() error {
-	if err := z.gzip.Reset(z.in); err != nil {
-		return noEOF(err)
+// stream decodes a stream at pos and returns its result.
+func (i *inflating) stream() ([]byte, error) {
+	i.z.begin(i.wire, i.pos, len(*i.op.dst))
+	for {
+		b := *i.op.dst
+		i.z.out = b[:min(cap(b), i.op.maxBytes)]
+		err := i.z.run()
+		*i.op.dst = b[:i.z.o]
+		switch {
+		case err == nil:
+			i.pos = i.z.pos
+			return b[i.z.start:i.z.o], nil
+		case err != errFull:
+			return nil, err
+		case len(i.z.out) >= i.op.maxBytes:
+			return nil, tooLarge(i.op.maxBytes)
+		}
+		if err := i.op.enlarge(); err != nil {
+			return nil, err
+		}
 	}
-	z.gzip.Multistream(false)
-	z.members++
+}
+
+// inflateError adds the encoding to the errors of bodies.
+func inflateError(encoding string, err error) error {
+	for _, of := range []error{errInflate, errTrailing, errGzipHeader, errZlibHeader, errSum, io.ErrUnexpectedEOF} {
+		if err == of {
+			return corrupt(encoding, err)
+		}
+	}
+	return err
+}
+
+// gunzip joins the members (RFC 1952, section 2.2). Data after the last member that is not
+// a member is an error.
+func gunzip(op *decompression, wire []byte) error {
+	members := 0
+	err := op.inflate(wire, gzipSize(wire), func(i *inflating) error {
+		for i.pos < len(wire) || members == 0 {
+			if err := i.member(); err != nil {
+				return err
+			}
+			members++
+		}
+		return nil
+	})
+	op.form = Form{config.Gzip, members == 1}
+	return inflateError("gzip", err)
+}
+
+// member decodes a member of gzip at pos.
+func (i *inflating) member() error {
+	n, err := gzipHeader(i.wire[i.pos:])
+	if err != nil {
+		return err
+	}
+	i.pos += n
+	out, err := i.stream()
+	if err != nil {
+		return err
+	}
+	trailer := i.wire[i.pos:]
+	if len(trailer) < 8 {
+		return io.ErrUnexpectedEOF
+	}
+	i.pos += 8
+	if binary.LittleEndian.Uint32(trailer) != crc32.ChecksumIEEE(out) || binary.LittleEndian.Uint32(trailer[4:]) != uint32(len(out)) {
+		return errSum
+	}
 	return nil
 }
 
-func (g gunzipper) Read(p []byte) (int, error) {
-	for {
-		n, err := g.z.gzip.Read(p)
-		if err != io.EOF {
-			return n, err
+// gzipHeader returns the length of the header of a member (RFC 1952, section 2.3).
+func gzipHeader(b []byte) (int, error) {
+	const (
+		fixed                          = 10
+		sum, extra, name, comment byte = 1 << 1, 1 << 2, 1 << 3, 1 << 4
+		mostText                       = 511 // bytes of a name or comment, as Go's decoder has it
+	)
+	if len(b) < fixed {
+		return 0, io.ErrUnexpectedEOF
+	}
+	if b[0] != 0x1f || b[1] != 0x8b || b[2] != 8 {
+		return 0, errGzipHeader
+	}
+	flags, n := b[3], fixed
+	if flags&extra != 0 {
+		if len(b) < n+2 {
+			return 0, io.ErrUnexpectedEOF
 		}
-		if more, err := g.z.more(); err != nil {
-			return n, err
-		} else if !more {
-			return n, io.EOF
+		n += 2 + int(binary.LittleEndian.Uint16(b[n:]))
+	}
+	for _, text := range [...]byte{name, comment} {
+		if flags&text == 0 {
+			continue
 		}
-		if err := g.z.member(); err != nil || n > 0 {
-			return n, err
+		begin := n
+		for {
+			switch {
+			case n >= len(b):
+				return 0, io.ErrUnexpectedEOF
+			case n-begin > mostText:
+				return 0, errGzipHeader
+			}
+			n++
+			if b[n-1] == 0 {
+				break
+			}
 		}
 	}
-}
-
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
+	if flags&sum != 0 {
+		if len(b) < n+2 {
+			return 0, io.ErrUnexpectedEOF
+		}
+		if binary.LittleEndian.Uint16(b[n:]) != uint16(crc32.ChecksumIEEE(b[:n])) {
+			return 0, errGzipHeader
+		}
+		n += 2
 	}
-	return err
+	if n > len(b) {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return n, nil
 }
 
 // gzipSize returns the size that the last member declares (RFC 1952, section
@@ -155,65 +180,52 @@ func gzipSize(wire []byte) int {
 	return int(n)
 }
 
-// zlibSize returns an estimate: a zlib stream does not declare its size.
-func zlibSize(wire []byte) int { return typicalRatio * len(wire) }
+// unzlib decodes one stream of zlib (RFC 1950).
+func unzlib(op *decompression, wire []byte) error {
+	op.form = Form{config.Zlib, true}
+	return inflateError("zlib", op.inflate(wire, typicalRatio*len(wire), func(i *inflating) error {
+		switch {
+		case len(wire) < 2:
+			return io.ErrUnexpectedEOF
+		case !isZlib(wire) || wire[1]&0x20 != 0:
+			return errZlibHeader
+		}
+		i.pos = 2
+		out, err := i.stream()
+		if err != nil {
+			return err
+		}
+		switch trailer := wire[i.pos:]; {
+		case len(trailer) < 4:
+			return io.ErrUnexpectedEOF
+		case binary.BigEndian.Uint32(trailer) != adler32.Checksum(out):
+			return errSum
+		case len(trailer) > 4:
+			return errTrailing
+		}
+		return nil
+	}))
+}
 
-var errTrailing = errors.New("unexpected data after the end")
-
-func unzlib(op *decompression, src io.Reader) error { return inflate(op, src, false) }
+// isZlib reports whether the bytes begin with the header of zlib (RFC 1950, section 2.2).
+func isZlib(wire []byte) bool {
+	head := binary.BigEndian.Uint16(wire)
+	return head>>8&0xf == 8 && head>>12 <= 7 && head%31 == 0
+}
 
 // undeflate is unzlib for the content coding "deflate", which is zlib (RFC 9110, section
-// 8.4.1.2). Some clients send the bare stream of RFC 1951, which begins with other
-// bytes than the header of zlib (RFC 1950, section 2.2).
-func undeflate(op *decompression, src io.Reader) error { return inflate(op, src, true) }
-
-func inflate(op *decompression, src io.Reader, mayBeRaw bool) error {
-	if err := op.reserveInflater(); err != nil {
-		return err
+// 8.4.1.2). Some clients send the bare stream of RFC 1951, which begins with other bytes.
+func undeflate(op *decompression, wire []byte) error {
+	if len(wire) < 2 || wire[0]&0xf == 8 && binary.BigEndian.Uint16(wire)%31 == 0 {
+		return unzlib(op, wire)
 	}
-	z := newInflater(src)
-	reset, form := z.resetZlib, Form{config.Zlib, true}
-	if head, ok := z.first(); ok && mayBeRaw && (head>>8&0xf != 8 || head%31 != 0) {
-		reset, form = z.resetRaw, Form{}
-	}
-	op.form = form
-	err := z.unzlib(op, reset)
-	z.release()
-	return err
-}
-
-func (z *inflater) resetZlib() (r io.Reader, err error) {
-	if z.zlib == nil {
-		z.zlib, err = zlib.NewReader(z.in)
-	} else {
-		err = z.zlib.(zlib.Resetter).Reset(z.in, nil)
-	}
-	return z.zlib, err
-}
-
-func (z *inflater) resetRaw() (r io.Reader, err error) {
-	if z.raw == nil {
-		z.raw = flate.NewReader(z.in)
-	} else {
-		err = z.raw.(flate.Resetter).Reset(z.in, nil)
-	}
-	return z.raw, err
-}
-
-func (z *inflater) unzlib(op *decompression, reset func() (io.Reader, error)) error {
-	r, err := reset()
-	if err != nil {
-		return corrupt("zlib", err)
-	}
-	if err := op.fill(r, "zlib"); err != nil {
-		return err
-	}
-	more, err := z.more()
-	if err == nil && more {
-		err = errTrailing
-	}
-	if err != nil {
-		return corrupt("zlib", err)
-	}
-	return nil
+	return inflateError("zlib", op.inflate(wire, typicalRatio*len(wire), func(i *inflating) error {
+		if _, err := i.stream(); err != nil {
+			return err
+		}
+		if i.pos < len(wire) {
+			return errTrailing
+		}
+		return nil
+	}))
 }

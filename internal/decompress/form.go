@@ -1,7 +1,6 @@
 package decompress
 
 import (
-	"bytes"
 	"errors"
 	"io"
 
@@ -54,11 +53,11 @@ func Collect(encoding string, src io.Reader, size, maxBytes int, memory Reserver
 // collect reads src to its end.
 func (op *decompression) collect(src io.Reader, size int) (*[]byte, error) {
 	wire := &decompression{memory: op.memory, maxBytes: maxWireBytes(op.maxBytes), otherBytes: op.held()}
-	in := &source{r: src, op: op, left: -1}
+	in := &source{r: src, op: op}
 	op.inCaller = true // only reads here
 	err := wire.reset(min(max(size, minBuffer), wire.maxBytes))
 	if err == nil {
-		err = in.ownError(wire.fill(in, ""))
+		err = in.ownError(wire.fill(in))
 	}
 	op.inCaller = false
 	if errors.Is(err, ErrTooLarge) {
@@ -71,16 +70,14 @@ func (op *decompression) collect(src io.Reader, size int) (*[]byte, error) {
 // bytes decompresses a body in memory.
 func (c codec) bytes(op *decompression, wire []byte) error {
 	switch {
-	case c.name != "" && len(wire) > maxWireBytes(op.maxBytes),
-		c.name == "" && len(wire) > op.maxBytes:
+	case c.whole != nil && len(wire) > maxWireBytes(op.maxBytes), c.whole == nil && len(wire) > op.maxBytes:
 		return tooLarge(op.maxBytes)
 	case c.whole != nil:
 		return c.whole(op, wire)
 	}
-	if c.estimate != nil {
-		if err := op.reset(min(max(c.estimate(wire), minBuffer), op.maxBytes)); err != nil {
-			return err
-		}
+	if err := op.reset(len(wire)); err != nil {
+		return err
 	}
-	return c.stream(op, bytes.NewReader(wire))
+	*op.dst = append(*op.dst, wire...)
+	return nil
 }

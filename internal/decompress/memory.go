@@ -15,9 +15,8 @@ type Reserver interface {
 	Reserve(total int) error
 }
 
-// inflaterBytes is what a decoder of gzip or zlib holds: a window of 32 KiB, a
-// buffer for reading, and the tables of a block.
-const inflaterBytes = 48 << 10
+// inflaterBytes is what a decoder of gzip or zlib holds: the tables of a block.
+const inflaterBytes = 24 << 10
 
 // minBuffer is the minimum capacity of an output buffer.
 const minBuffer = 4 << 10
@@ -120,9 +119,8 @@ func (op *decompression) drop() {
 	op.dst = nil
 }
 
-// fill reads r to its end into the result. An error of r means that the body is
-// not valid for encoding; encoding is "" if r is not compressed.
-func (op *decompression) fill(r io.Reader, encoding string) error {
+// fill reads r to its end into the result.
+func (op *decompression) fill(r io.Reader) error {
 	if op.dst == nil {
 		if err := op.reset(min(minBuffer, op.maxBytes)); err != nil {
 			return err
@@ -153,10 +151,8 @@ func (op *decompression) fill(r io.Reader, encoding string) error {
 		switch {
 		case err == io.EOF:
 			return nil
-		case err != nil && encoding == "":
-			return err
 		case err != nil:
-			return corrupt(encoding, err)
+			return err
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -41,6 +42,7 @@ type httpHandler struct {
 	codings         decompress.Codings
 	maxRequestBytes int
 	maxAge          time.Duration // of a connection; 0: any
+	retiring        atomic.Bool   // each response is the last one of its connection
 	requestParams   []string
 	cors            bool // pages of some origins may send
 	// grpc takes the gRPC requests where the port is shared; else nil.
@@ -74,8 +76,8 @@ func (r *Receiver) httpHandler(c *HTTPConfig, f *frontend.FrontEnd, paths map[st
 
 func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	conn := connOf(r.Context())
-	if h.maxAge > 0 && conn.AgedOut(h.maxAge) {
-		w.Header().Set("Connection", "close")
+	if h.retiring.Load() || h.maxAge > 0 && conn.AgedOut(h.maxAge) {
+		w.Header().Set("Connection", "close") // of HTTP/2: net/http sends GOAWAY
 	}
 	switch isGRPC := grpcserver.IsCall(r); {
 	case isGRPC && h.grpc != nil:
@@ -155,10 +157,10 @@ func (q *httpRequest) Route(r *frontend.Request) *frontend.Refusal {
 		}
 		r.Path = clean
 	}
-	r.Route = route
+	if refused := r.SetRoute(route); refused != nil {
+		return refused
+	}
 	switch {
-	case route.Next == nil:
-		return frontend.NoPipeline(route.Signal)
 	case r.Method != http.MethodPost:
 		return &frontend.Refusal{Code: codes.Unimplemented, HTTP: http.StatusMethodNotAllowed, Reason: obsreport.ReasonMethod,
 			Message: "method " + frontend.Quote(r.Method) + " is not allowed: expected POST"}
@@ -178,6 +180,9 @@ func (q *httpRequest) Expect(*frontend.Request) *frontend.Refusal {
 	case !h.codings.Allows(q.encoding):
 		return frontend.Refuse(codes.InvalidArgument, obsreport.ReasonEncoding, "unsupported Content-Encoding %s: expected %s",
 			frontend.Quote(q.encoding), h.codings)
+	}
+	if strings.EqualFold(q.encoding, "identity") {
+		q.encoding = ""
 	}
 	if q.r.ContentLength > int64(h.maxRequestBytes) {
 		return frontend.RefuseSize(h.maxRequestBytes)
@@ -221,27 +226,15 @@ func (q *httpRequest) decompress(r *frontend.Request, limit int) (*[]byte, *fron
 		q.body.Await()
 	}
 	r.Begun(q.r.ContentLength)
-	if q.encoding != "" && q.format.toWire == nil && r.UsesEncoded() {
-		return q.collect(r, limit)
+	first := int(min(max(q.r.ContentLength, 0), trustedBytes))
+	var body, wire *[]byte
+	var form decompress.Form
+	var err error
+	if q.encoding == "" {
+		body, err = q.plain(r, first, limit)
+	} else {
+		body, wire, form, err = decompress.Collect(q.encoding, &q.body, first, limit, r)
 	}
-	var dst *[]byte
-	if first := frontend.FirstBytes(q.encoding, q.r.ContentLength, limit); first > 0 {
-		var err error
-		if dst, err = r.GetBuffer(0, first); err != nil {
-			return nil, frontend.RefuseOverload(err)
-		}
-	}
-	body, err := decompress.Decompress(q.encoding, dst, &q.body, limit, r)
-	r.WireBytes = int(q.body.Bytes)
-	if err != nil {
-		return nil, q.refuseBody(err, limit)
-	}
-	return body, nil
-}
-
-// collect is decompress for a request whose compressed body is to be kept.
-func (q *httpRequest) collect(r *frontend.Request, limit int) (*[]byte, *frontend.Refusal) {
-	body, wire, form, err := decompress.Collect(q.encoding, &q.body, int(min(max(q.r.ContentLength, 0), trustedBytes)), limit, r)
 	r.WireBytes = int(q.body.Bytes)
 	if err != nil {
 		return nil, q.refuseBody(err, limit)
@@ -250,7 +243,18 @@ func (q *httpRequest) collect(r *frontend.Request, limit int) (*[]byte, *fronten
 	return body, nil
 }
 
-// trustedBytes is the most that is taken at once for the length that a body declares.
+// plain reads a body that is not compressed.
+func (q *httpRequest) plain(r *frontend.Request, first, limit int) (body *[]byte, err error) {
+	if first > 0 {
+		if body, err = r.GetBuffer(0, first); err != nil {
+			return nil, err
+		}
+	}
+	return decompress.Decompress("", body, &q.body, limit, r)
+}
+
+// trustedBytes is the most that is taken at once for the length that a body declares. So a
+// client that only declares a length cannot use up the budget of others.
 const trustedBytes = 1 << 20
 
 func (q *httpRequest) refuseBody(err error, limit int) *frontend.Refusal {
@@ -338,6 +342,9 @@ func (q *httpRequest) reply(code int, body []byte) {
 	header := q.w.Header()
 	header.Set("Content-Type", q.format.mediaType)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
+	if q.h.retiring.Load() {
+		header.Set("Connection", "close")
+	}
 	q.w.WriteHeader(code)
 	q.ResponseBytes, _ = q.w.Write(body) // the client may be gone
 }

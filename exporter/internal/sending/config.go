@@ -5,7 +5,6 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
-	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // Ignored returns a warning for each key of a configuration that was given and
@@ -22,7 +21,7 @@ func Ignored(queue config.SendingQueue, others []string) (warnings []string) {
 
 // UseQueue sets what Queue returns. It is called after UseAuth and before Start.
 func (e *Exporter) UseQueue(queue config.SendingQueue, retry config.Retry) {
-	e.queue = &component.Queue{SendingQueue: queue, Retry: retry, Sender: pipeline.ConsumerFunc(e.attempt), Observer: e.obs}
+	e.queue = &component.Queue{SendingQueue: queue, Retry: retry, Sender: attempts{e}, Observer: e.obs}
 	if e.auth != nil {
 		e.queue.Auth = e.auth.id
 	}

@@ -182,6 +182,15 @@ func (e *Exporter) Consume(ctx context.Context, b *pipeline.Batch) error {
 	return err
 }
 
+// attempts is the exporter for a queue, which counts and logs itself.
+type attempts struct{ e *Exporter }
+
+// Capabilities implements pipeline.Consumer.
+func (a attempts) Capabilities() pipeline.Capabilities { return a.e.passes }
+
+// Consume sends the batch once.
+func (a attempts) Consume(ctx context.Context, b *pipeline.Batch) error { return a.e.attempt(ctx, b) }
+
 // attempt is Consume without counting and without logging failures.
 func (e *Exporter) attempt(ctx context.Context, b *pipeline.Batch) error {
 	sender, err := e.begin()

@@ -21,8 +21,8 @@ type shape struct {
 // fields are the numbers of a shape, with how many values each has.
 func (s *shape) fields() map[*int]int {
 	return map[*int]int{
-		&s.receiver: 1, &s.signals: 1, &s.moving: 4, &s.processor: 4, &s.merging: 3, &s.connector: 2,
-		&s.exporter: 3, &s.queue: 5, &s.compression: 3, &s.more: 4, &s.stuck: 3, &s.file: 3,
+		&s.receiver: 4, &s.signals: 3, &s.moving: 4, &s.processor: 4, &s.merging: 3, &s.connector: 2,
+		&s.exporter: 3, &s.queue: 5, &s.compression: 3, &s.more: 4, &s.file: 3,
 		&s.extension: 4, &s.storage: 2, &s.log: 2,
 	}
 }
@@ -38,6 +38,10 @@ func (s shape) change(r *rand.Rand) shape {
 	for range 1 + r.IntN(3) {
 		f := fields[r.IntN(len(fields))]
 		*f = r.IntN(all[f])
+	}
+	s.stuck = 0
+	if r.IntN(20) == 0 { // it makes a reload take seconds
+		s.stuck = 1 + r.IntN(2)
 	}
 	if r.IntN(5) == 0 {
 		s.broken = 1 + r.IntN(len(breaks))

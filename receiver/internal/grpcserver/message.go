@@ -147,15 +147,7 @@ func (m *message) decompress(r *frontend.Request, wire *[]byte) (*[]byte, *front
 	if m.encoding == "" {
 		return wire, nil
 	}
-	var dst *[]byte
-	if n := frontend.UnpackedBytes(m.encoding, *wire, m.max); n > 0 {
-		var err error
-		if dst, err = r.GetBuffer(cap(*wire), n); err != nil {
-			bufpool.Put(wire)
-			return nil, frontend.RefuseOverload(err)
-		}
-	}
-	out, form, err := decompress.Inspect(m.encoding, dst, *wire, m.max, r)
+	out, form, err := decompress.Inspect(m.encoding, nil, *wire, m.max, r)
 	if err != nil {
 		bufpool.Put(wire)
 		return nil, frontend.RefuseBody(err, m.max)

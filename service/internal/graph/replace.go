@@ -337,9 +337,14 @@ func (t *Transition) Retire(ctx context.Context) error {
 	gone := t.gone()
 	receivers, others := divide(gone, func(p part) bool { return p.of != nil && p.of.Kind == component.KindReceiver })
 	errs := []error{together(receivers, func(p part) error { return retire(ctx, p) })}
+	for _, r := range t.Next.rewired {
+		if of, ok := r.Instance.(component.Settler); ok {
+			_ = of.Settle(ctx) // what has not ended is cut off below
+		}
+	}
 	for _, inside := range t.entered {
 		if inside.Wait(ctx) != nil {
-			break // it is cut off below
+			break
 		}
 	}
 	ends, others := divide(others, func(p part) bool {

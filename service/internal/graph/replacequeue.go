@@ -45,7 +45,7 @@ func (t *Transition) exchangeQueues(ctx context.Context) error {
 				return err
 			}
 			t.undoes(q.Shutdown)
-		case old.place.dir == "":
+		case !q.hasFilesOf(old):
 			if err := t.startQueueBeside(ctx, old, q); err != nil {
 				return err
 			}
@@ -68,7 +68,18 @@ func (g *Graph) queueNamed(name string) *queue {
 	return q
 }
 
-// startQueueBeside puts a queue in the place of one in memory, which sends what it has.
+// hasFilesOf reports whether a queue that was not started will have the files of another
+// one.
+func (q *queue) hasFilesOf(old *queue) bool {
+	if old.place.dir == "" {
+		return false
+	}
+	next, err := placeOf(q.storage, q.data, q.settings)
+	return err != nil || realPath(next.dir) == realPath(old.place.dir)
+}
+
+// startQueueBeside puts a queue in the place of one that is in memory or in another
+// directory, which sends what it has.
 func (t *Transition) startQueueBeside(ctx context.Context, old, q *queue) error {
 	if err := q.Start(ctx); err != nil {
 		return err
@@ -160,7 +171,14 @@ func (t *Transition) retireQueue(ctx context.Context, q *queue) error {
 		return nil
 	})
 	q.stopWaits()
-	return Within(ctx, "shut down "+q.name(), q.Shutdown)
+	err := Within(ctx, "shut down "+q.name(), q.Shutdown)
+	for _, d := range q.destinations {
+		if held := d.Ledger().Held; held > 0 && q.place.dir != "" {
+			t.log.Warn("a queue was removed that holds data; it is kept on disk",
+				slog.String("queue", q.name()), slog.String("destination", d.Name()), slog.Uint64("items", held), slog.String("directory", q.place.dir))
+		}
+	}
+	return err
 }
 
 func (g *Graph) hasExportersOf(q *queue) bool {
@@ -208,17 +226,19 @@ func (t *Transition) left() (all []string) {
 			continue
 		}
 		for _, s := range q.status() {
-			if s.Held > 0 && !t.Next.sends(q.pipeline.Signal.String()+"/"+s.Exporter) {
-				all = append(all, fmt.Sprintf("%d items for exporter %q of pipeline %q in %s", s.Held, s.Exporter, q.pipeline.ID, q.place.dir))
+			if s.Held > 0 && !t.Next.sends(q.place.dir, q.pipeline.Signal.String()+"/"+s.Exporter) {
+				all = append(all, fmt.Sprintf("%d items for exporter %q of pipeline %q in %s, except for those that can be sent now", s.Held, s.Exporter, q.pipeline.ID, q.place.dir))
 			}
 		}
 	}
 	return all
 }
 
-// sends reports whether a queue on disk has a cursor of that name.
-func (g *Graph) sends(cursor string) bool {
-	return slices.ContainsFunc(g.queues, func(q *queue) bool {
+// sends reports whether what is left in a directory for a cursor is looked for and sent.
+func (g *Graph) sends(dir, cursor string) bool {
+	looked := g.data.found != nil && realPath(g.data.found.dir) == realPath(dir) ||
+		slices.ContainsFunc(g.queues, func(q *queue) bool { return q.place.dir != "" && realPath(q.place.dir) == realPath(dir) })
+	return looked && slices.ContainsFunc(g.queues, func(q *queue) bool {
 		return q.place.dir != "" && slices.ContainsFunc(q.exporters, func(e queued) bool { return q.cursor(e.id) == cursor })
 	})
 }

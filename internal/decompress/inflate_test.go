@@ -1,0 +1,119 @@
+package decompress
+
+import (
+	"bytes"
+	stdflate "compress/flate"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/klauspost/compress/flate"
+
+	"github.com/penstock-telemetry/penstock/internal/bufpool"
+)
+
+// inflated decodes a stream into a buffer that grows from n bytes.
+func inflated(wire []byte, n, limit int) ([]byte, int, error) {
+	op := &decompression{maxBytes: limit, dst: bufpool.Get(n)}
+	defer op.drop()
+	var rest int
+	err := op.inflate(wire, n, func(i *inflating) error {
+		_, err := i.stream()
+		rest = i.pos
+		return err
+	})
+	return bytes.Clone(*op.dst), rest, err
+}
+
+// oracleInflate decodes a stream with the standard library, and returns how much of wire it
+// needs.
+func oracleInflate(wire []byte, limit int) ([]byte, int, error) {
+	r := bytes.NewReader(wire)
+	out, err := io.ReadAll(io.LimitReader(stdflate.NewReader(r), int64(limit)+1))
+	if len(out) > limit {
+		err = ErrTooLarge
+	}
+	return out, len(wire) - r.Len(), err
+}
+
+func deflated(t testing.TB, level int, parts ...[]byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, level)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parts {
+		w.Write(p)
+		w.Flush()
+	}
+	w.Close()
+	return b.Bytes()
+}
+
+// random returns n bytes of one of several kinds.
+func random(r *rand.Rand, n int) []byte {
+	alphabet := 1 << r.IntN(9)
+	b := make([]byte, n)
+	for i := range b {
+		if i > 0 && r.IntN(4) == 0 { // repeats what was before
+			from := r.IntN(i)
+			i += copy(b[i:], b[from:min(i, from+r.IntN(300))])
+			continue
+		}
+		b[i] = byte(r.IntN(alphabet))
+	}
+	return b
+}
+
+func TestInflateEqualsTheStandardLibrary(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 400 {
+		plain := random(r, r.IntN(1<<r.IntN(19)))
+		cut := r.IntN(len(plain) + 1)
+		wire := deflated(t, r.IntN(12)-2, plain[:cut], plain[cut:])
+		behind := append(bytes.Clone(wire), random(r, r.IntN(40))...)
+		got, n, err := inflated(behind, r.IntN(len(plain)+1), len(plain))
+		if err != nil || !bytes.Equal(got, plain) || n != len(wire) {
+			t.Fatalf("%d bytes: got %d, used %d of %d, error %v", len(plain), len(got), n, len(wire), err)
+		}
+		if len(plain) > 0 {
+			if _, _, err := inflated(wire, 0, len(plain)-1); !errors.Is(err, ErrTooLarge) {
+				t.Fatalf("one byte less than the result: %v", err)
+			}
+		}
+		// What is broken is found, or is what the standard library makes of it.
+		bad := bytes.Clone(wire)
+		bad[r.IntN(len(bad))] ^= 1 << r.IntN(8)
+		sameAsOracle(t, bad[:len(bad)-r.IntN(2)])
+	}
+}
+
+func sameAsOracle(t *testing.T, wire []byte) {
+	t.Helper()
+	const limit = 1 << 20
+	want, used, wantErr := oracleInflate(wire, limit)
+	got, n, err := inflated(wire, len(wire), limit)
+	switch {
+	case errors.Is(wantErr, ErrTooLarge) || errors.Is(err, ErrTooLarge):
+		if !errors.Is(wantErr, ErrTooLarge) && wantErr == nil || err == nil {
+			t.Fatalf("got %v, want %v", err, wantErr)
+		}
+	case (err == nil) != (wantErr == nil):
+		t.Fatalf("got %v, want %v", err, wantErr)
+	case err == nil && (!bytes.Equal(got, want) || n != used):
+		t.Fatalf("got %d bytes of %d, want %d of %d", len(got), n, len(want), used)
+	}
+}
+
+// FuzzInflate compares the decoder with that of the standard library.
+func FuzzInflate(f *testing.F) {
+	r := rand.New(rand.NewPCG(2, 2))
+	for _, n := range []int{0, 1, 10, 300, 2000, 100_000} {
+		for level := -2; level <= 9; level += 3 {
+			f.Add(deflated(f, level, random(r, n)))
+		}
+	}
+	f.Fuzz(func(t *testing.T, wire []byte) { sameAsOracle(t, wire) })
+}
