@@ -127,8 +127,7 @@ func TestReloadTelemetryFails(t *testing.T) {
 	}
 }
 
-// An embedding program's log and meter are not touched, and what is about them is no
-// change.
+// An embedding program's log is not touched, and its settings are not reported.
 func TestReloadWithOwnTelemetry(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

@@ -61,8 +61,8 @@ type Options struct {
 	// InMemory says that these queues are in memory and that a request is acknowledged
 	// when it is in the queue: what is in it is lost when the process ends.
 	InMemory bool
-	// DataDirNamed says that somebody chose DataDir: it is created for the control socket,
-	// also if no queue needs it.
+	// DataDirNamed says that DataDir was chosen by the user: it is created for the control
+	// socket, also if no queue needs it.
 	DataDirNamed bool
 	// ReloadCommand answers the command penstock reload, which asks over the control socket
 	// in DataDir. It usually calls ReloadFrom; the text is printed, also if there is an

@@ -302,7 +302,7 @@ func TestSystemdLearnsOfReloads(t *testing.T) {
 	r.end(t)
 }
 
-// --reload-address reloads over HTTP, for clients that are no web pages.
+// --reload-address reloads over HTTP, but not for web pages.
 func TestReloadAddress(t *testing.T) {
 	t.Parallel()
 	r := startReloadingAddress(t)
@@ -377,7 +377,7 @@ func TestReloadCommandFails(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	code, _, stderr := penstock(t, "reload", "--data-dir", dir)
-	if code != 1 || !strings.Contains(stderr, "there is no such socket") || !strings.Contains(stderr, "SIGHUP") {
+	if code != 1 || !strings.Contains(stderr, "the socket does not exist") || !strings.Contains(stderr, "SIGHUP") {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
 

@@ -49,7 +49,7 @@ func TestRequestReload(t *testing.T) {
 		if err := s.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if _, err := RequestReload(t.Context(), storage); err == nil || !strings.Contains(err.Error(), "there is no such socket") {
+		if _, err := RequestReload(t.Context(), storage); err == nil || !strings.Contains(err.Error(), "the socket does not exist") {
 			t.Errorf("after the end: %v", err)
 		}
 	}

@@ -69,7 +69,7 @@ TIME  INFO   three  receiver=otlp tls.a=1
 	}
 }
 
-// Files are opened anew by each change, as the rotation of logs needs it; a change that
+// Files are opened again by each change, as the rotation of logs needs it; a change that
 // fails or is given up leaves the log as it was.
 func TestLogFilesAreOpenedAgain(t *testing.T) {
 	t.Parallel()
