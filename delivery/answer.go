@@ -216,19 +216,20 @@ func (d *Destination) keepDead(e journal.Entry, why *pipeline.Error) error {
 	if d.cfg.DeadLetters == nil {
 		return nil
 	}
-	ticket, err := d.cfg.Memory.Acquire(d.ctx, d.cfg.Name, bufpool.Class(int(e.Length)))
+	size := int(e.PayloadBytes())
+	ticket, err := d.cfg.Memory.Acquire(d.ctx, d.cfg.Name, bufpool.Class(size))
 	if err != nil {
 		return err
 	}
 	if ticket != nil {
 		defer ticket.Release()
 	}
-	buf := bufpool.Get(int(e.Length))
+	buf := bufpool.Get(size)
 	defer bufpool.Put(buf)
-	if err = d.cursor.Read(d.ctx, e, (*buf)[:e.Length]); err != nil {
+	if err = d.cursor.Read(d.ctx, e, (*buf)[:size]); err != nil {
 		return err
 	}
-	return d.cfg.DeadLetters(d.ctx, DeadLetter{Destination: d.cfg.Name, Record: (*buf)[:e.Length], Items: uint64(e.Units), Err: why})
+	return d.cfg.DeadLetters(d.ctx, DeadLetter{Destination: d.cfg.Name, Record: (*buf)[:size], Items: uint64(e.Units), Err: why})
 }
 
 // isLost reports whether a record is not in the journal any more.

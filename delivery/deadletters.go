@@ -154,7 +154,7 @@ func parseDead(b []byte) (l StoredLetter, err error) {
 func (d *DeadLetters) List(ctx context.Context, f func(StoredLetter) bool) error {
 	var buf []byte
 	err := d.entries(ctx, func(v *journal.View, e journal.Entry) (bool, error) {
-		buf = slices.Grow(buf[:0], int(e.Length))[:e.Length]
+		buf = slices.Grow(buf[:0], int(e.PayloadBytes()))[:e.PayloadBytes()]
 		l, err := readLetter(ctx, v, e, buf)
 		if isLost(err) {
 			return true, nil
@@ -175,7 +175,7 @@ func (d *DeadLetters) Get(ctx context.Context, sequence uint64) (l StoredLetter,
 	err = ErrNoLetter
 	failed := d.entries(ctx, func(v *journal.View, e journal.Entry) (bool, error) {
 		if e.Sequence == sequence {
-			l, err = readLetter(ctx, v, e, make([]byte, e.Length))
+			l, err = readLetter(ctx, v, e, make([]byte, e.PayloadBytes()))
 		}
 		return e.Sequence < sequence, nil
 	})

@@ -85,7 +85,8 @@ type DestinationConfig struct {
 // between them.
 type Merge struct {
 	// MaxItems and MaxBytes bound a merged request, default 8192 and 2 MiB. If nothing is
-	// set, requests of 128 KiB and more are not merged. A request
+	// set, requests of 128 KiB and more are not merged, nor are those of 4 KiB and more that
+	// would have to be compressed again for it. A request
 	// that is larger by itself is divided if the bound is set, but not by the default.
 	MaxItems, MaxBytes int
 	// MinItems and MinBytes are what a request waits for, for at most Wait. 0: it does
@@ -108,6 +109,10 @@ func (m *Merge) asked() bool { return m.bounded || m.MinItems > 0 || m.MinBytes 
 // sentAlone is the size from which on a request is not merged by default: to copy it costs
 // more than another request.
 const sentAlone = 128 << 10
+
+// compressedAlone is sentAlone for requests that can be sent in the compressed bytes that
+// they came in, but not end to end: merged, they would have to be compressed again.
+const compressedAlone = 4 << 10
 
 // DeadLetter is a request that is not sent any more.
 type DeadLetter struct {

@@ -63,19 +63,41 @@ func bodiesOf(request []byte) (bodies []string) {
 // backend is a destination that keeps what it takes.
 type backend struct {
 	answer func(call int, bodies []string) error // nil: it takes everything
+	can    pipeline.Capabilities
 
 	mu       sync.Mutex
 	calls    int
 	requests [][]byte // of all calls
 	clients  []*pipeline.Client
+	encoded  []pipeline.Encoded
+	unequal  []error        // what is wrong with compressed bytes
 	taken    map[string]int // body to how many times
 }
 
-func (d *backend) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+func (d *backend) Capabilities() pipeline.Capabilities { return d.can }
+
+// decompressed returns what is wrong with the compressed bytes of a batch.
+func decompressed(b *pipeline.Batch) error {
+	e := b.Encoded()
+	if e.Codec == pipeline.CodecNone {
+		return nil
+	}
+	plain, err := testkit.Decompress(e.Codec, e.Bytes)
+	if err == nil && !bytes.Equal(plain, b.Bytes()) {
+		err = fmt.Errorf("%d bytes of %s are not the %d of the batch", len(plain), e.Codec, len(b.Bytes()))
+	}
+	return err
+}
 
 func (d *backend) Consume(ctx context.Context, b *pipeline.Batch) error {
 	bodies := bodiesOf(b.Bytes())
 	d.mu.Lock()
+	e := b.Encoded()
+	e.Bytes = bytes.Clone(e.Bytes)
+	d.encoded = append(d.encoded, e)
+	if err := decompressed(b); err != nil {
+		d.unequal = append(d.unequal, err)
+	}
 	call, answer := d.calls, d.answer
 	d.calls++
 	d.requests, d.clients = append(d.requests, bytes.Clone(b.Bytes())), append(d.clients, b.Client())
@@ -193,8 +215,9 @@ func (p *process) keep(_ context.Context, l DeadLetter) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.buried = append(p.buried, bodiesOf(r.Body)...)
-	return nil
+	request, err := r.Request()
+	p.buried = append(p.buried, bodiesOf(request)...)
+	return err
 }
 
 // end ends the process in order.
@@ -209,6 +232,11 @@ func (p *process) end() {
 }
 
 func (p *process) consume(tenant string, bodies ...string) error {
+	return p.consumeIn(pipeline.CodecNone, tenant, bodies...)
+}
+
+// consumeIn is consume for a request that came in a codec.
+func (p *process) consumeIn(codec pipeline.Codec, tenant string, bodies ...string) error {
 	client := &pipeline.Client{Addr: "10.0.0.1:1"}
 	if tenant != "" {
 		client.Metadata = map[string][]string{"tenant": {tenant}}
@@ -218,6 +246,9 @@ func (p *process) consume(tenant string, bodies ...string) error {
 		p.t.Fatal(err)
 	}
 	defer b.Release()
+	if codec != pipeline.CodecNone {
+		testkit.Attach(b, codec)
+	}
 	return p.log.Consume(context.Background(), b)
 }
 
@@ -623,12 +654,33 @@ func sortedStrings(list [][]byte) (s []string) {
 func TestLives(t *testing.T) {
 	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { lives(t, seed) })
+			synctest.Test(t, func(t *testing.T) { lives(t, seed, nil) })
 		})
 	}
 }
 
-func lives(t *testing.T, seed uint64) {
+// TestLivesOfCompressed is TestLives with requests that came in any codec, and destinations
+// that can use some: the compressed bytes of what arrives are those of its bytes.
+func TestLivesOfCompressed(t *testing.T) {
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { lives(t, seed, append(testkit.Codecs(), pipeline.CodecNone, pipeline.CodecGzip)) })
+		})
+	}
+}
+
+// someOf returns a random set of codecs.
+func someOf(r *rand.Rand, codecs []pipeline.Codec) (s pipeline.CodecSet) {
+	for _, c := range codecs {
+		if r.IntN(2) == 0 {
+			s |= pipeline.CodecsOf(c)
+		}
+	}
+	return s
+}
+
+// lives sends requests in codecs; nil: not compressed.
+func lives(t *testing.T, seed uint64, codecs []pipeline.Codec) {
 	r := rand.New(rand.NewPCG(seed, 9))
 	m := vfs.NewMem(16 << 20)
 	b := &backend{}
@@ -665,16 +717,19 @@ func lives(t *testing.T, seed uint64) {
 				if err != nil {
 					return err
 				}
+				request, err := rec.Request()
 				mu.Lock()
 				defer mu.Unlock()
-				for _, body := range bodiesOf(rec.Body) {
+				for _, body := range bodiesOf(request) {
 					dead[body] = true
 				}
-				return nil
+				return err
 			}}
 	}
 	n, inFlight := 0, 0
 	for life := range 6 {
+		b.can.Codecs = someOf(r, codecs)
+		b.can.Members = someOf(r, codecs) & b.can.Codecs
 		dir := disk(t, m)
 		p := open(t, dir, cfg())
 		p.dest.Start()
@@ -685,7 +740,11 @@ func lives(t *testing.T, seed uint64) {
 				taken[bodies[len(bodies)-1]] = true
 				n++
 			}
-			if err := p.consume("", bodies...); err != nil {
+			codec := pipeline.CodecNone
+			if len(codecs) > 0 {
+				codec = codecs[r.IntN(1+r.IntN(len(codecs)))]
+			}
+			if err := p.consumeIn(codec, "", bodies...); err != nil {
 				t.Fatal(err)
 			}
 			if r.IntN(3) == 0 {
@@ -722,6 +781,9 @@ func lives(t *testing.T, seed uint64) {
 		if delivered && strings.HasSuffix(body, "13") {
 			t.Errorf("seed %d: %q was refused, and counts as delivered", seed, body)
 		}
+	}
+	for _, err := range b.unequal {
+		t.Errorf("seed %d: %v", seed, err)
 	}
 	if _, again := b.has(); again > inFlight {
 		t.Errorf("seed %d: %d delivered again, %d were in flight", seed, again, inFlight)

@@ -3,17 +3,12 @@ package delivery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/admission"
-	"github.com/penstock-telemetry/penstock/delivery/record"
-	"github.com/penstock-telemetry/penstock/internal/bufpool"
 	"github.com/penstock-telemetry/penstock/journal"
-	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -218,7 +213,7 @@ func (d *Destination) belongs(f *forming, e journal.Entry) bool {
 	if _, is := d.wasInFlight(e); is {
 		return false
 	}
-	if !d.cfg.Merge.asked() && max(e.Length, f.job.entries[0].Length) >= sentAlone {
+	if !d.cfg.Merge.asked() && d.sentAlone(f.job.entries[0], e) {
 		return false
 	}
 	maxBytes := d.cfg.Merge.MaxBytes
@@ -228,6 +223,21 @@ func (d *Destination) belongs(f *forming, e journal.Entry) bool {
 	}
 	d.mu.Unlock()
 	return f.items+int(e.Units) <= d.cfg.Merge.MaxItems && f.size+int(e.Length) <= maxBytes
+}
+
+// sentAlone reports whether two records are rather sent in two requests, where merging was
+// not asked for: it would cost more.
+func (d *Destination) sentAlone(a, b journal.Entry) bool {
+	can, largest := d.cfg.Next.Capabilities(), max(a.Length, b.Length)
+	switch codec := codecOf(a); {
+	case largest >= sentAlone:
+		return true
+	case codec == codecOf(b) && can.CanUseJoined(codec):
+		return false
+	case can.Codecs.Has(codec), can.Codecs.Has(codecOf(b)):
+		return largest >= compressedAlone
+	}
+	return false
 }
 
 // wasInFlight returns the request that an earlier process sent a record in.
@@ -257,7 +267,7 @@ func (d *Destination) run(j *job) {
 	}
 	switch {
 	case err == nil:
-	case errors.Is(err, errUnequal), errors.Is(err, errNotSent) && len(j.entries) > 1:
+	case errors.Is(err, errUnequal), (errors.Is(err, errNotSent) || isTooLarge(err)) && len(j.entries) > 1:
 		d.halve(j)
 		return
 	case errors.Is(err, errNotSent):
@@ -281,6 +291,12 @@ func (d *Destination) run(j *job) {
 	d.settle(j, b, d.send(j, b, 0))
 }
 
+// isTooLarge reports whether there is never as much memory.
+func isTooLarge(err error) bool {
+	var full *admission.Overload
+	return errors.As(err, &full) && full.TooLarge
+}
+
 // remove takes records out of a job.
 func (d *Destination) remove(j *job, lost []journal.Entry) {
 	if len(lost) == 0 {
@@ -301,180 +317,4 @@ func (d *Destination) send(j *job, b *pipeline.Batch, end int) error {
 		ctx = pipeline.WithRequestID(ctx, d.requestID(j, end))
 	}
 	return safely(ctx, d.cfg.Next, b)
-}
-
-// Errors of load.
-var (
-	// errUnequal says that records cannot be one request.
-	errUnequal = errors.New("the records have different metadata")
-	// errNotSent says that a record is not one that this version can send.
-	errNotSent = errors.New("the record cannot be sent")
-)
-
-// load reads the records of a job and makes them one batch. lost are those that are
-// damaged or dropped.
-func (d *Destination) load(j *job) (b *pipeline.Batch, lost []journal.Entry, err error) {
-	if b := d.whole(j); b != nil {
-		return b, nil, nil
-	}
-	total, largest := 0, 0
-	for _, e := range j.entries {
-		total, largest = total+int(e.Length), max(largest, int(e.Length))
-	}
-	room := d.partsRoom(j, total)
-	need := bufpool.Class(total) + max(bufpool.Class(largest), room)
-	if d.rewrites(j) {
-		need += mergeFactor * total
-	}
-	ticket, err := d.cfg.Memory.Acquire(d.ctx, d.cfg.Name, need)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read requests of %d bytes from the journal: %w", total, err)
-	}
-	release := true
-	defer func() {
-		if release && ticket != nil {
-			ticket.Release()
-		}
-	}()
-	body := pipeline.NewBuffer(total)
-	defer body.Release()
-	m := merger{body: body, apart: d.rewrites(j)}
-	if lost, err = m.read(d, j, largest); err != nil || m.records == 0 {
-		return nil, lost, err
-	}
-	if err := m.join(d.ctx, d.cfg.Signal, ticket); err != nil {
-		return nil, lost, err
-	}
-	b = pipeline.NewUncheckedPooledBatch(d.cfg.Signal, body, m.items, m.client)
-	b.MarkShared() // it may be sent again
-	if ticket != nil {
-		ticket.Shrink(cap(b.Bytes()) + room)
-		b.Hold(ticket)
-	}
-	release = false
-	return b, lost, nil
-}
-
-// mergeFactor is how many times their size requests take that cannot be concatenated,
-// beside what otlp.Merge needs.
-const mergeFactor = 2
-
-// rewrites reports whether the records of a job have to be rewritten to be one request.
-func (d *Destination) rewrites(j *job) bool {
-	return len(j.entries) > 1 && !d.cfg.Signal.Spec().Concatenable
-}
-
-// merger joins the bodies of records.
-type merger struct {
-	body    *pipeline.Buffer
-	apart   bool     // body cannot be what they are concatenated to
-	bodies  [][]byte // if apart
-	items   int
-	records int
-	client  *pipeline.Client
-}
-
-func (m *merger) read(d *Destination, j *job, largest int) (lost []journal.Entry, err error) {
-	scratch := bufpool.Get(largest)
-	defer bufpool.Put(scratch)
-	for _, e := range j.entries {
-		err := m.readOne(d, e, (*scratch)[:e.Length])
-		if isLost(err) {
-			lost = append(lost, e)
-			continue
-		}
-		if err != nil {
-			return lost, err
-		}
-	}
-	return lost, nil
-}
-
-// readOne reads a record, into buf if it is not in memory, and adds it.
-func (m *merger) readOne(d *Destination, e journal.Entry, buf []byte) (err error) {
-	var r record.Record
-	if k, ok := d.inMemory(e); ok {
-		defer k.Release()
-		r, err = k.record()
-	} else {
-		if err := d.cursor.Read(d.ctx, e, buf); err != nil {
-			return err
-		}
-		r, err = record.Decode(buf)
-	}
-	if err == nil && (r.Signal != d.cfg.Signal || r.Codec != record.None) {
-		err = fmt.Errorf("found a record of %s (%s), expected %s", r.Signal, r.Codec, d.cfg.Signal)
-	}
-	if err != nil {
-		return fmt.Errorf("read record %d of %s: %w: %w", e.Sequence, d.cfg.Name, errNotSent, err)
-	}
-	if !m.add(&r) {
-		return errUnequal
-	}
-	return nil
-}
-
-// add reports whether r could be added.
-func (m *merger) add(r *record.Record) bool {
-	switch {
-	case m.records == 0:
-		m.client = r.Client
-	case !sameMetadata(m.client, r.Client):
-		return false
-	case !sameOrigin(m.client, r.Client):
-		m.client = m.client.WithoutOrigin()
-	}
-	if m.apart {
-		m.bodies = append(m.bodies, slices.Clone(r.Body))
-	} else {
-		m.body.Bytes = append(m.body.Bytes, r.Body...)
-	}
-	m.items += r.Items
-	m.records++
-	return true
-}
-
-// join makes the bodies one.
-func (m *merger) join(ctx context.Context, s otlp.Signal, ticket *admission.Ticket) (err error) {
-	if !m.apart {
-		return nil
-	}
-	if need := otlp.MergeBytes(s, m.bodies...); ticket != nil {
-		if err := ticket.Add(ctx, need); err != nil {
-			return fmt.Errorf("merge %d requests: %w", len(m.bodies), err)
-		}
-		defer ticket.Sub(need)
-	}
-	m.body.Bytes, err = otlp.Merge(s, m.body.Bytes, m.bodies...)
-	if errors.Is(err, otlp.ErrNotMerged) {
-		return errUnequal
-	}
-	return err
-}
-
-// sameMetadata compares what something downstream may use.
-func sameMetadata(a, b *pipeline.Client) bool {
-	if a == nil || b == nil {
-		a, b = orEmpty(a), orEmpty(b)
-	}
-	return maps.EqualFunc(a.Metadata, b.Metadata, slices.Equal) && sameIdentity(a.Identity, b.Identity)
-}
-
-func orEmpty(c *pipeline.Client) *pipeline.Client {
-	if c == nil {
-		return &pipeline.Client{}
-	}
-	return c
-}
-
-func sameIdentity(a, b *pipeline.Identity) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return a.Subject == b.Subject && maps.Equal(a.Attributes, b.Attributes)
-}
-
-func sameOrigin(a, b *pipeline.Client) bool {
-	a, b = orEmpty(a), orEmpty(b)
-	return a.Addr == b.Addr && a.Transport == b.Transport && a.Format == b.Format
 }

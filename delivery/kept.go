@@ -12,6 +12,7 @@ import (
 // kept is a record in memory: the journal.Source of what Log.Consume appends.
 type kept struct {
 	header []byte
+	codec  pipeline.Codec // of the body in the journal
 	batch  *pipeline.Batch
 	refs   atomic.Int32
 	pool   *sync.Pool
@@ -21,6 +22,10 @@ type kept struct {
 func (l *Log) keptOf(b *pipeline.Batch) (*kept, error) {
 	k := l.kept.Get().(*kept)
 	r := record.Of(b)
+	if l.Capabilities().CanUse(b.Encoded()) {
+		r = record.OfEncoded(b)
+	}
+	k.codec = r.Codec
 	var err error
 	if k.header, err = record.AppendHeader(k.header[:0], &r, l.keep); err != nil {
 		l.kept.Put(k)
@@ -43,8 +48,16 @@ func (k *kept) Release() {
 	}
 }
 
+// body returns what the journal has: the request, or the compressed bytes that it came in.
+func (k *kept) body() []byte {
+	if k.codec != pipeline.CodecNone {
+		return k.batch.Encoded().Bytes
+	}
+	return k.batch.Bytes()
+}
+
 // record returns it as it is read from the journal. Its body is valid until Release.
-func (k *kept) record() (record.Record, error) { return record.DecodeHeader(k.header, k.batch.Bytes()) }
+func (k *kept) record() (record.Record, error) { return record.DecodeHeader(k.header, k.body()) }
 
 // inMemory returns the record of an entry if it is in memory. The caller releases it.
 func (d *Destination) inMemory(e journal.Entry) (*kept, bool) {

@@ -38,8 +38,21 @@ func NewLog(j *journal.Journal, keep record.Keep) *Log {
 	return &Log{journal: j, keep: keep, kept: sync.Pool{New: func() any { return new(kept) }}}
 }
 
-// Capabilities implements pipeline.Consumer: bytes are written as they are.
-func (l *Log) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+// Capabilities implements pipeline.Consumer: bytes are written as they are, and compressed
+// ones if a destination can use them.
+func (l *Log) Capabilities() (all pipeline.Capabilities) {
+	for _, d := range l.all() {
+		all = all.With(d.cfg.Next.Capabilities())
+	}
+	return all
+}
+
+// all returns the destinations.
+func (l *Log) all() []*Destination {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.destinations
+}
 
 // Consume returns nil when the batch is on disk. If the queue of a destination has
 // reached its own bound, or the journal its, the error is Overloaded, and the batch is
@@ -66,16 +79,15 @@ func (l *Log) Add(ctx context.Context, r Request) error {
 		return pipeline.Permanently(err)
 	}
 	defer k.Release()
-	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{k.header, b.Bytes()}, Units: uint32(r.Items), Tag: l.keep.Tag(b.Client()), Source: k})
+	_, err = l.journal.Append(ctx, journal.Record{Parts: [][]byte{k.header, k.body()}, Units: uint32(r.Items), Tag: l.keep.Tag(b.Client()),
+		Codec: uint8(k.codec), Plain: int64(len(k.header) + len(b.Bytes())), Source: k})
 	return refusal(err)
 }
 
 // admit asks the bounds of the destinations. admitted are those that count the batch as
 // held, until it has entered the journal, or has not.
 func (l *Log) admit(ctx context.Context, b *pipeline.Batch) (admitted []*Destination, err error) {
-	l.mu.RLock()
-	destinations := l.destinations
-	l.mu.RUnlock()
+	destinations := l.all()
 	for i, d := range destinations {
 		if err := d.admit(ctx, b); err != nil {
 			return destinations[:i], &pipeline.Error{Kind: pipeline.Overloaded, RetryAfter: fullRetry, Err: err}

@@ -13,12 +13,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock-telemetry/penstock/delivery/record"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) {
+	// The decoder of zstd is made once, and must not belong to the bubble of a test.
+	r := record.Record{Codec: pipeline.CodecZstd, Plain: 1, Body: testkit.Compress(pipeline.CodecZstd, []byte("x"))}
+	if _, err := r.Request(); err != nil {
+		panic(err)
+	}
+	testkit.Main(m)
+}
 
 // script is a destination that gives these answers, one each, and then accepts
 // everything. It notes what was sent, and when.

@@ -34,6 +34,11 @@ type Record struct {
 	Units uint32
 	// Tag is the owner's.
 	Tag uint16
+	// Codec, if it is not 0, says how the owner has compressed the payload, which is read
+	// back as it is; at most 127. Plain is then the length before that: records are bounded
+	// and counted by it, while bounds of files are those of what is stored.
+	Codec uint8
+	Plain int64
 	// Source, if it is not nil, has the memory of Parts. Append may retain it.
 	Source Source
 }
@@ -96,15 +101,22 @@ func (j *Journal) prepare(r Record) (*pending, error) {
 	for _, part := range r.Parts {
 		length += int64(len(part))
 	}
-	if length > j.opts.MaxRecordBytes {
-		return nil, fmt.Errorf("append a record of %d bytes: %w: at most %d", length, ErrTooLarge, j.opts.MaxRecordBytes)
+	plain := length
+	if r.Codec != 0 {
+		plain = r.Plain
+	}
+	if n := max(length, plain); n > j.opts.MaxRecordBytes {
+		return nil, fmt.Errorf("append a record of %d bytes: %w: at most %d", n, ErrTooLarge, j.opts.MaxRecordBytes)
 	}
 	if segment.HeaderSize+segment.RecordHeaderSize+length+segment.SealSize+8 > j.opts.MaxBytes {
 		return nil, fmt.Errorf("append a record of %d bytes: %w: the journal is bound to %d", length, ErrTooLarge, j.opts.MaxBytes)
 	}
 	p := &pending{parts: r.Parts, source: r.Source, done: make(chan error, 1),
-		record: segment.Record{Stored: uint32(length), Length: uint32(length), Tag: r.Tag, Units: r.Units}}
-	if j.opts.Compress {
+		record: segment.Record{Stored: uint32(length), Length: uint32(plain), Tag: r.Tag, Units: r.Units}}
+	switch {
+	case r.Codec != 0:
+		p.record.Codec = segment.Owner + segment.Codec(r.Codec)
+	case j.opts.Compress:
 		if err := p.compress(); err != nil {
 			return nil, fmt.Errorf("append a record: %w", err)
 		}

@@ -38,7 +38,7 @@ func random(n int) []byte {
 // get reads a record.
 func get(t *testing.T, c *Cursor, e Entry) []byte {
 	t.Helper()
-	b := make([]byte, e.Length)
+	b := make([]byte, e.PayloadBytes())
 	if err := c.Read(ctx, e, b); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestReadOfDropped(t *testing.T) {
 	if dropped, err := j.dropFirst("a test"); !dropped || err != nil {
 		t.Fatal(dropped, err)
 	}
-	if err := c.Read(ctx, e, make([]byte, e.Length)); !errors.Is(err, ErrDropped) {
+	if err := c.Read(ctx, e, make([]byte, e.PayloadBytes())); !errors.Is(err, ErrDropped) {
 		t.Errorf("read: %v", err)
 	}
 	c.Ack(e)
@@ -245,6 +245,49 @@ func TestCompress(t *testing.T) {
 	}
 }
 
+// What the owner has compressed is stored and read as it is, also where the journal
+// compresses, counts as it was before, and can be found damaged by its owner.
+func TestOwnerCodec(t *testing.T) {
+	m := vfs.NewMem(capacity)
+	o := small()
+	o.Compress = true
+	j := openMem(t, m, o)
+	c := cursor(t, j, "a", Oldest)
+	packed := bytes.Repeat([]byte{7}, 1000)
+	if _, err := j.Append(ctx, Record{Parts: [][]byte{packed[:10], packed[10:]}, Units: 3, Codec: 127, Plain: 5000}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := j.Append(ctx, Record{Parts: [][]byte{packed}, Codec: 1, Plain: o.orDefaults().MaxRecordBytes + 1})
+	if !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a record that was larger than the bound before compression: %v", err)
+	}
+	put(t, j, nil)
+	for range 2 {
+		if held := c.Held(); held != (Held{2, 4, 5000}) {
+			t.Errorf("%+v held", held)
+		}
+		e := next(t, c)
+		if got := get(t, c, e); !bytes.Equal(got, packed) || e.OwnerCodec() != 127 || e.Length != 5000 || e.Stored != 1000 {
+			t.Errorf("read %d bytes, codec %d, %d of %d bytes", len(got), e.OwnerCodec(), e.Stored, e.Length)
+		}
+		if s := j.Stats(); s.Stored.Bytes != 5000 || s.Written > 4000 {
+			t.Errorf("the segments have %+v in %d bytes", s.Stored, s.Written)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		j = openMem(t, m, o)
+		c = cursor(t, j, "a", Oldest)
+	}
+	e := next(t, c)
+	if err := c.Damaged(e, errors.New("nonsense")); !errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
+	if damaged, _ := c.Lost(); damaged != (Held{1, 3, 5000}) || c.Held().Records != 1 {
+		t.Errorf("%+v damaged, %+v held", damaged, c.Held())
+	}
+}
+
 // Records that are larger than a segment, and those with large parts.
 func TestLargeRecords(t *testing.T) {
 	m := vfs.NewMem(64 << 20)
@@ -293,7 +336,7 @@ func TestManyGoroutines(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				b := make([]byte, e.Length)
+				b := make([]byte, e.PayloadBytes())
 				if err := c.Read(ctx, e, b); err != nil {
 					t.Error(err)
 					return
@@ -545,7 +588,7 @@ func TestEverythingAtOnce(t *testing.T) {
 				return
 			}
 			for _, e := range slices.Backward(out) {
-				if err := c.Read(ctx, e, make([]byte, e.Length)); err != nil && !errors.Is(err, ErrDropped) {
+				if err := c.Read(ctx, e, make([]byte, e.PayloadBytes())); err != nil && !errors.Is(err, ErrDropped) {
 					t.Error(err)
 				}
 				c.Ack(e)

@@ -247,6 +247,8 @@ type Stats struct {
 	Segments int
 	Bytes    int64 // on the disk
 	MaxBytes int64
+	Stored   Held  // what the segments have
+	Written  int64 // of Bytes those that have content
 	Err      error // why records are refused now, as the last one was; nil if they are not
 }
 
@@ -256,5 +258,9 @@ func (j *Journal) Stats() Stats {
 	defer j.mu.Unlock()
 	s := j.stats
 	s.Next, s.Segments, s.Bytes, s.MaxBytes, s.Err = j.next, len(j.segments), j.bytes(), j.opts.MaxBytes, cmp.Or(j.outage.now(), j.full.now())
+	for _, seg := range j.segments {
+		s.Stored.add(span{seg.first, seg.next, seg.begin, seg.end})
+		s.Written += seg.written
+	}
 	return s
 }

@@ -266,7 +266,7 @@ func TestNextAtTheBoundOfRanges(t *testing.T) {
 		"acknowledged": func(t *testing.T, _ *vfs.Mem, _ *Journal, c *Cursor, held []Entry) { c.Ack(held[0]) },
 		"damaged": func(t *testing.T, m *vfs.Mem, _ *Journal, c *Cursor, held []Entry) {
 			damage(t, m, held[0].seg.name, held[0].offset+segment.RecordHeaderSize, 1)
-			if err := c.Read(ctx, held[0], make([]byte, held[0].Length)); !errors.Is(err, ErrDamaged) {
+			if err := c.Read(ctx, held[0], make([]byte, held[0].PayloadBytes())); !errors.Is(err, ErrDamaged) {
 				t.Errorf("read: %v", err)
 			}
 		},
@@ -375,7 +375,7 @@ func TestCloseWhileReading(t *testing.T) {
 			for first := true; ; first = false {
 				e, err := c.Next(ctx)
 				if err == nil {
-					err = c.Read(ctx, e, make([]byte, e.Length))
+					err = c.Read(ctx, e, make([]byte, e.PayloadBytes()))
 				}
 				if first {
 					started <- struct{}{}
@@ -519,7 +519,7 @@ func TestQuarantineHasTheSegment(t *testing.T) {
 	damage(t, m, first, segment.HeaderSize+segment.RecordHeaderSize, 1)
 	found := 0
 	for e, ok, err := c.TryNext(ctx); ok && err == nil; e, ok, err = c.TryNext(ctx) {
-		if err := c.Read(ctx, e, make([]byte, e.Length)); err == nil {
+		if err := c.Read(ctx, e, make([]byte, e.PayloadBytes())); err == nil {
 			found++
 			c.Ack(e)
 		}

@@ -61,6 +61,14 @@ type Entry struct {
 	offset int64
 }
 
+// OwnerCodec is Record.Codec, 0 if there is none.
+func (e Entry) OwnerCodec() uint8 {
+	if e.Codec < segment.Owner {
+		return 0
+	}
+	return uint8(e.Codec - segment.Owner)
+}
+
 // Cursor returns the cursor of a name. A new one begins at from, and is durable when
 // Cursor returns nil as its error. After an error it may be there all the same: the next
 // call for it tries again.
@@ -342,10 +350,10 @@ var ErrDamaged = errors.New("the record is damaged")
 var ErrDropped = errors.New("the record was dropped")
 
 // Read reads the payload of an entry that is not acknowledged into buf, which has
-// e.Length bytes. While the disk fails it tries again, for 40 s or until ctx ends.
+// e.PayloadBytes bytes. While the disk fails it tries again, for 40 s or until ctx ends.
 func (c *Cursor) Read(ctx context.Context, e Entry, buf []byte) error {
-	if len(buf) != int(e.Length) {
-		return fmt.Errorf("read record %d: the buffer has %d bytes, expected %d", e.Sequence, len(buf), e.Length)
+	if len(buf) != int(e.PayloadBytes()) {
+		return fmt.Errorf("read record %d: the buffer has %d bytes, expected %d", e.Sequence, len(buf), e.PayloadBytes())
 	}
 	var err error
 	p := retries{ctx: ctx}
@@ -366,13 +374,20 @@ func (c *Cursor) Read(ctx context.Context, e Entry, buf []byte) error {
 	if errors.Is(err, ErrClosed) || ctx.Err() != nil && !errors.Is(err, segment.ErrCorrupt) {
 		return fmt.Errorf("read record %d: %w", e.Sequence, err)
 	}
-	c.j.opts.Logger.Error("a record of the journal cannot be read", slog.Any("error", err))
+	return c.Damaged(e, err)
+}
+
+// Damaged counts an entry as damaged whose payload was read and is not what its owner
+// wrote, as Read does for one that cannot be read. It returns an ErrDamaged, which wraps
+// the cause.
+func (c *Cursor) Damaged(e Entry, cause error) error {
+	c.j.opts.Logger.Error("a record of the journal cannot be read", slog.Any("error", cause))
 	c.j.mu.Lock()
 	c.lose(recordSpan(e.Record), e.seg)
 	version := c.j.version
 	c.j.mu.Unlock()
 	c.j.noteProgress(version)
-	return fmt.Errorf("read record %d: %w: %w", e.Sequence, ErrDamaged, err)
+	return fmt.Errorf("read record %d: %w: %w", e.Sequence, ErrDamaged, cause)
 }
 
 func (c *Cursor) readOnce(e Entry, buf []byte) error {
@@ -381,7 +396,7 @@ func (c *Cursor) readOnce(e Entry, buf []byte) error {
 		return err
 	}
 	defer c.j.files.put(file)
-	if e.Codec == segment.None {
+	if e.Codec == segment.None || e.Codec >= segment.Owner {
 		err := segment.Read(file, e.seg.id, e.Record, e.offset, buf)
 		if planted(crcIgnored) && errors.Is(err, segment.ErrCorrupt) {
 			err = nil

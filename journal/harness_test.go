@@ -126,7 +126,7 @@ func drain(c *Cursor, settle bool) (numbers []int, err error) {
 
 // read reads a record and compares it with what was written.
 func read(c *Cursor, e Entry) (number int, err error) {
-	buf := make([]byte, e.Length)
+	buf := make([]byte, e.PayloadBytes())
 	if err := c.Read(ctx, e, buf); err != nil {
 		return 0, err
 	}
@@ -315,7 +315,7 @@ func (s *scenario) take(e Entry) error {
 }
 
 func (s *scenario) settle(e Entry) {
-	buf := make([]byte, e.Length)
+	buf := make([]byte, e.PayloadBytes())
 	if s.c.Read(ctx, e, buf) == nil {
 		s.w.all()[binary.LittleEndian.Uint32(buf)].settled.Store(true)
 	}

@@ -34,7 +34,7 @@ func TestInMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := make([]byte, e.Length)
+			b := make([]byte, e.PayloadBytes())
 			if err := c.Read(ctx, e, b); err != nil || !bytes.Equal(b, record(i)) {
 				t.Fatalf("round %d: record %d: %v, %d bytes", round, i, err, len(b))
 			}

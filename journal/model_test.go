@@ -149,7 +149,7 @@ func (m *model) adopt() {
 			if r.Sequence < m.next || r.Sequence >= s.next {
 				continue
 			}
-			buf := make([]byte, r.Length)
+			buf := make([]byte, r.PayloadBytes())
 			if err := (&Cursor{j: m.j}).readOnce(Entry{r, s, offset}, buf); err != nil {
 				m.t.Fatal(err)
 			}
@@ -163,7 +163,7 @@ func (m *model) adopt() {
 			}
 			delete(m.unclear, number)
 			m.adopted[m.next] = true
-			m.appended(number, r.Stored)
+			m.appended(number, r.Bytes())
 		}
 	}
 	clear(m.unclear)
@@ -301,8 +301,7 @@ func (m *model) dropped() {
 
 // try appends a record, without the model.
 func (m *model) try(number int) (uint64, error) {
-	b := payload(number)
-	r := Record{Parts: [][]byte{b[:len(b)/2], b[len(b)/2:]}, Units: uint32(number % 7), Tag: uint16(number)}
+	r := recordOf(number)
 	if number%3 > 0 { // its payload may be kept in memory
 		source := &numbered{number: number}
 		r.Source = source
@@ -311,6 +310,16 @@ func (m *model) try(number int) (uint64, error) {
 		m.sourcesMu.Unlock()
 	}
 	return m.j.Append(context.Background(), r)
+}
+
+// recordOf is the record of a number. The owner has compressed some.
+func recordOf(number int) Record {
+	b := payload(number)
+	r := Record{Parts: [][]byte{b[:len(b)/2], b[len(b)/2:]}, Units: uint32(number % 7), Tag: uint16(number)}
+	if number%5 == 0 {
+		r.Codec, r.Plain = uint8(1+number%127), int64(len(b)+number%1000)
+	}
+	return r
 }
 
 // numbered is the Source of a payload.
@@ -332,16 +341,16 @@ func (m *model) released(t *rapid.T) {
 	m.sources = nil
 }
 
-// stored is the length of a record in the file.
+// stored is as how many bytes a record counts.
 func (m *model) stored(number int) uint32 {
-	p, err := m.j.prepare(Record{Parts: [][]byte{payload(number)}})
+	p, err := m.j.prepare(recordOf(number))
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	if p.release != nil {
 		p.release()
 	}
-	return p.record.Stored
+	return p.record.Bytes()
 }
 
 func (m *model) refused(number int, err error) {

@@ -31,7 +31,15 @@ type recentEntry struct {
 	source Source
 }
 
-func (e *recentEntry) bytes() int64 { return int64(e.Length) + recentOverhead }
+// bytes is what the memory of the source may have: with a codec of the owner, the payload
+// before and after compression.
+func (e *recentEntry) bytes() int64 {
+	n := int64(e.Length) + recentOverhead
+	if e.OwnerCodec() != 0 {
+		n += int64(e.Stored)
+	}
+	return n
+}
 
 func (r *recent) len() int { return len(r.all) - r.head }
 

@@ -19,7 +19,7 @@ func viewed(t *testing.T, v *View) (entries []Entry) {
 		if !ok {
 			return entries
 		}
-		if err := v.Read(ctx, e, make([]byte, e.Length)); err == nil {
+		if err := v.Read(ctx, e, make([]byte, e.PayloadBytes())); err == nil {
 			entries = append(entries, e)
 		} else if !errors.Is(err, ErrDamaged) {
 			t.Fatal(err)

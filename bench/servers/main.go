@@ -51,6 +51,10 @@ var scenarios = []scenario{
 	{Name: "gRPC zstd → zstd relay", Transport: "grpc", Compression: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Plain: true, Target: 1.3},
 	{Name: "HTTP gzip → gzip relay", Transport: "http", Compression: "gzip", Logs: true, Items: 1000, Requests: 1500, Relay: true, Plain: true, Target: 1.9},
 	{Name: "HTTP zstd → zstd relay", Transport: "http", Compression: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Plain: true, Target: 1.3},
+	{Name: "gRPC gzip → queue → gzip relay", Transport: "grpc", Compression: "gzip", Logs: true, Items: 1000, Requests: 1500, Relay: true, Queue: true, Plain: true, Target: 1.9},
+	{Name: "gRPC zstd → queue → zstd relay", Transport: "grpc", Compression: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Queue: true, Plain: true, Target: 1.3},
+	{Name: "HTTP gzip → queue → gzip relay", Transport: "http", Compression: "gzip", Logs: true, Items: 1000, Requests: 1500, Relay: true, Queue: true, Plain: true, Target: 1.9},
+	{Name: "HTTP zstd → queue → zstd relay", Transport: "http", Compression: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Queue: true, Plain: true, Target: 1.3},
 	{Name: "HTTP gzip → zstd relay", Transport: "http", Compression: "gzip", Out: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Plain: true},
 }
 

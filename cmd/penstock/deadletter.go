@@ -94,14 +94,15 @@ func getLetter(ctx context.Context, s *control.Storage, id control.ID) (control.
 	return letters.Get(ctx, id.Sequence)
 }
 
-// requestIn returns the request in a record.
+// requestIn returns the request in a record, which may have it compressed.
 func requestIn(b []byte) (otlp.Signal, []byte, error) {
 	r, err := record.Decode(b)
-	if err == nil && r.Codec != record.None {
-		err = fmt.Errorf("the request is compressed with %s, which this version does not read", r.Codec)
+	if err != nil {
+		return 0, nil, err
 	}
+	request, err := r.Request()
 	if err == nil {
-		_, err = otlp.Limits{Depth: otlp.MaxDepth}.Check(r.Signal, r.Body)
+		_, err = otlp.Limits{Depth: otlp.MaxDepth}.Check(r.Signal, request)
 	}
-	return r.Signal, r.Body, err
+	return r.Signal, request, err
 }

@@ -30,8 +30,13 @@ func makeLetters(storage, pipelineID string, n int) (*delivery.DeadLetters, erro
 		return nil, err
 	}
 	r := rand.New(rand.NewPCG(7, 7))
-	for range n {
-		b, err := record.Append(nil, &record.Record{Signal: otlp.Logs, Items: 7, Body: testkit.Request(r, otlp.Logs, 7)}, record.Keep{})
+	codecs := append(testkit.Codecs(), pipeline.CodecNone)
+	for i := range n {
+		letter := record.Record{Signal: otlp.Logs, Items: 7, Body: testkit.Request(r, otlp.Logs, 7)}
+		if codec := codecs[i%len(codecs)]; codec != pipeline.CodecNone { // as it came
+			letter.Codec, letter.Plain, letter.Body = codec, len(letter.Body), testkit.Compress(codec, letter.Body)
+		}
+		b, err := record.Append(nil, &letter, record.Keep{})
 		if err != nil {
 			return nil, errors.Join(err, d.Close())
 		}

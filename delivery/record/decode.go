@@ -37,7 +37,7 @@ func decode(b []byte) (r Record, err error) { return decodeFields(b, nil, false)
 
 // decodeFields reads fields. With found the body is not among them.
 func decodeFields(b, body []byte, found bool) (r Record, err error) {
-	r.Body = body
+	r.Body, r.Single = body, true
 	switch {
 	case len(b) == 0:
 		return r, fmt.Errorf("%w: it is empty", ErrCorrupt)
@@ -51,7 +51,7 @@ func decodeFields(b, body []byte, found bool) (r Record, err error) {
 		case c.Num == fieldSignal && c.Type == wire.TypeVarint && c.Scalar <= math.MaxUint8:
 			r.Signal = otlp.Signal(c.Scalar)
 		case c.Num == fieldCodec && c.Type == wire.TypeVarint && c.Scalar <= math.MaxUint8:
-			r.Codec = Codec(c.Scalar)
+			r.Codec = pipeline.Codec(c.Scalar)
 		case c.Num == fieldItems && c.Type == wire.TypeVarint && c.Scalar <= math.MaxInt:
 			r.Items = int(c.Scalar)
 		case c.Num == fieldReceived && c.Type == wire.TypeFixed64:
@@ -61,9 +61,13 @@ func decodeFields(b, body []byte, found bool) (r Record, err error) {
 				r.Client = &pipeline.Client{}
 			}
 			err = d.client(r.Client, c.Bytes)
+		case c.Num == fieldPlain && c.Type == wire.TypeVarint && c.Scalar <= math.MaxInt:
+			r.Plain = int(c.Scalar)
+		case c.Num == fieldSeveral && c.Type == wire.TypeVarint && c.Scalar <= 1:
+			r.Single = c.Scalar == 0
 		case c.Num == fieldBody && c.Type == wire.TypeBytes:
 			r.Body, found = c.Bytes, true
-		case c.Num <= fieldClient || c.Num == fieldBody:
+		case c.Num <= fieldSeveral || c.Num == fieldBody:
 			err = fmt.Errorf("field %d has the wrong type or value", c.Num)
 		}
 		if err != nil {
@@ -77,6 +81,9 @@ func decodeFields(b, body []byte, found bool) (r Record, err error) {
 		return r, fmt.Errorf("%w: unknown signal %d", ErrCorrupt, r.Signal)
 	case !found:
 		return r, fmt.Errorf("%w: it has no body", ErrCorrupt)
+	}
+	if r.Codec == pipeline.CodecNone {
+		r.Plain, r.Single = 0, false
 	}
 	if r.Client != nil {
 		r.Client.Received = r.Received

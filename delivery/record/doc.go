@@ -5,10 +5,12 @@
 //
 //	message Record {
 //	  uint32  signal   = 1;   // otlp.Signal: 1 traces, 2 metrics, 3 logs, 4 profiles
-//	  uint32  codec    = 2;   // of body: 0 none, 1 gzip, 2 zstd
+//	  uint32  codec    = 2;   // of body: a pipeline.Codec; 0 none
 //	  uint64  items    = 3;   // spans, data points, log records, samples
 //	  fixed64 received = 4;   // Unix nanoseconds; absent: unknown
 //	  Client  client   = 5;   // absent: the batch was made inside
+//	  uint64  plain    = 6;   // with a codec: the length of the request before compression
+//	  uint32  several  = 7;   // with a codec: 1: body is not one member or frame alone
 //	  bytes   body     = 15;  // the export request; always there, always last
 //	}
 //	message Client {
@@ -32,7 +34,8 @@
 //
 // The body is the request as it is sent, so that a journal can write the header and
 // the body without joining them (AppendHeader), and an exporter can send what the
-// journal holds. Its codec is there for requests that are stored as they came.
+// journal holds. A request that came compressed may be stored as it came, and is sent in
+// the same bytes then; all else needs it decompressed (Record.Decompress).
 //
 // Records carry no length and no checksum: both are the journal's.
 //

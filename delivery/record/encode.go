@@ -18,6 +18,8 @@ const (
 	fieldItems    = 3
 	fieldReceived = 4
 	fieldClient   = 5
+	fieldPlain    = 6
+	fieldSeveral  = 7
 	fieldBody     = 15
 
 	fieldAddr      = 1
@@ -45,13 +47,13 @@ func Append(dst []byte, r *Record, keep Keep) ([]byte, error) {
 // AppendHeader appends all of a record but the body, whose bytes follow. After an
 // error dst is what it was.
 func AppendHeader(dst []byte, r *Record, keep Keep) ([]byte, error) {
-	if !r.Signal.Valid() || r.Items < 0 {
+	if !r.Signal.Valid() || r.Items < 0 || r.Plain < 0 {
 		return dst, fmt.Errorf("write a record of %d items of signal %d: %w", r.Items, r.Signal, ErrCorrupt)
 	}
 	before := len(dst)
 	e := wire.Encoder{Buf: append(dst, version)}
 	e.Varint(fieldSignal, uint64(r.Signal))
-	if r.Codec != None {
+	if r.Codec != pipeline.CodecNone {
 		e.Varint(fieldCodec, uint64(r.Codec))
 	}
 	e.Varint(fieldItems, uint64(r.Items))
@@ -66,6 +68,12 @@ func AppendHeader(dst []byte, r *Record, keep Keep) ([]byte, error) {
 			return dst, fmt.Errorf("write a record of %s: %w: %d bytes and %d entries of the client, at most %d and %d",
 				r.Signal, ErrTooLarge, n, entries, MaxHeaderBytes, maxEntries)
 		}
+	}
+	if r.Codec != pipeline.CodecNone && r.Plain > 0 {
+		e.Varint(fieldPlain, uint64(r.Plain))
+	}
+	if r.Codec != pipeline.CodecNone && !r.Single {
+		e.Varint(fieldSeveral, 1)
 	}
 	return appendBodyHead(e.Buf, len(r.Body)), nil
 }

@@ -15,7 +15,11 @@ import (
 type Record struct {
 	Signal otlp.Signal
 	// Codec is that of Body.
-	Codec Codec
+	Codec pipeline.Codec
+	// Plain is the length of the export request, and Single is that of pipeline.Encoded,
+	// with a codec; else they are zero.
+	Plain  int
+	Single bool
 	// Items is the number of spans, data points, log records or samples.
 	Items int
 	// Received is when the request was received, in nanoseconds and UTC. Zero is
@@ -24,15 +28,9 @@ type Record struct {
 	// Client is who sent it; nil where the batch was made inside. Its Received is that
 	// of the record.
 	Client *pipeline.Client
-	// Body is the export request.
+	// Body is the export request, compressed with a codec.
 	Body []byte
 }
-
-// Codec is a compression of Body. Its numbers are those of the format.
-type Codec = pipeline.Codec
-
-// None is the Codec of a Body that is not compressed.
-const None = pipeline.CodecNone
 
 // MaxHeaderBytes bounds a record without its body.
 const MaxHeaderBytes = 1 << 20
@@ -48,6 +46,8 @@ var (
 	ErrVersion = errors.New("unknown version of the record format")
 	// ErrCorrupt means that the bytes are not a record.
 	ErrCorrupt = errors.New("the record is corrupt")
+	// ErrUnknownCodec means that the record is compressed as only a later version does.
+	ErrUnknownCodec = errors.New("unknown codec of a record")
 )
 
 // Keep lists what records keep of a client's metadata and identity. The zero Keep
@@ -78,14 +78,22 @@ func Of(b *pipeline.Batch) Record {
 	return r
 }
 
-// Batch returns a new batch over the record's body, whose one reference is the
+// OfEncoded is Of for a batch that carries compressed bytes, which are the body.
+func OfEncoded(b *pipeline.Batch) Record {
+	r, e := Of(b), b.Encoded()
+	r.Codec, r.Plain, r.Single, r.Body = e.Codec, len(r.Body), e.Single, e.Bytes
+	return r
+}
+
+// Batch returns a new batch of the record's request, whose one reference is the
 // caller's. It checks the bytes. Body belongs to the batch from then on.
 func (r *Record) Batch() (*pipeline.Batch, error) {
-	if r.Codec != None {
-		return nil, fmt.Errorf("read a record of %s: its body is compressed (%s)", r.Signal, r.Codec)
+	request, err := r.Request()
+	if err != nil {
+		return nil, err
 	}
 	// The receiver may have had another limit than the default.
-	b, err := pipeline.NewBatchWithin(otlp.Limits{Depth: otlp.MaxDepth}, r.Signal, r.Body, r.Client)
+	b, err := pipeline.NewBatchWithin(otlp.Limits{Depth: otlp.MaxDepth}, r.Signal, request, r.Client)
 	if err != nil {
 		return nil, fmt.Errorf("read a record of %s: %w", r.Signal, err)
 	}

@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"flag"
 	"maps"
@@ -71,8 +72,23 @@ var golden = map[string]struct {
 		return Record{Signal: otlp.Traces, Items: 2, Received: received, Client: client(), Body: request(t)}
 	}},
 	"compressed": {record: func(t testing.TB) Record {
-		return Record{Signal: otlp.Profiles, Codec: pipeline.CodecZstd, Items: 300, Received: received, Client: &pipeline.Client{Received: received}, Body: []byte("(\xb5/\xfd")}
+		return Record{Signal: otlp.Profiles, Codec: pipeline.CodecZstd, Single: true, Items: 300, Received: received, Client: &pipeline.Client{Received: received}, Body: []byte("(\xb5/\xfd")}
 	}},
+	"one-frame": {record: func(t testing.TB) Record {
+		return Record{Signal: otlp.Traces, Codec: pipeline.CodecZstd, Plain: 4000, Single: true, Items: 2, Received: received, Body: []byte("(\xb5/\xfd")}
+	}},
+	"several-members": {record: func(t testing.TB) Record {
+		return Record{Signal: otlp.Traces, Codec: pipeline.CodecGzip, Plain: len(request(t)), Items: 2, Body: append(gzipped(request(t)[:7]), gzipped(request(t)[7:])...)}
+	}},
+}
+
+// gzipped is a member with stored blocks, whose bytes no version of an encoder changes.
+func gzipped(b []byte) []byte {
+	var buf bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&buf, gzip.NoCompression)
+	_, _ = w.Write(b) // a bytes.Buffer takes all
+	_ = w.Close()
+	return buf.Bytes()
 }
 
 func encoded(t testing.TB, r Record, keep Keep) []byte {
@@ -196,10 +212,10 @@ func TestBatch(t *testing.T) {
 		t.Errorf("client (-want +got):\n%s", diff)
 	}
 	for what, broken := range map[string]Record{
-		"compressed":       {Signal: otlp.Traces, Codec: pipeline.CodecGzip, Items: 2, Body: request(t)},
+		"not compressed":   {Signal: otlp.Traces, Codec: pipeline.CodecGzip, Plain: len(request(t)), Items: 2, Body: request(t)},
 		"other items":      {Signal: otlp.Traces, Items: 3, Body: request(t)},
 		"no request":       {Signal: otlp.Traces, Body: []byte("x")},
-		"later compressed": {Signal: otlp.Traces, Codec: 200, Items: 2, Body: request(t)},
+		"later compressed": {Signal: otlp.Traces, Codec: 200, Plain: len(request(t)), Items: 2, Body: request(t)},
 	} {
 		if b, err := broken.Batch(); err == nil {
 			b.Release()
@@ -356,15 +372,72 @@ func FuzzDecode(f *testing.F) {
 		if diff := cmp.Diff(r, again); diff != "" {
 			t.Fatalf("read again (-first +second):\n%s", diff)
 		}
+		var memory charged
+		request, err := r.Decompress(nil, &memory)
+		switch {
+		case r.Codec == pipeline.CodecNone:
+		case err == nil && len(*request) != r.Plain:
+			t.Fatalf("%d bytes after decompression, the record says %d", len(*request), r.Plain)
+		case err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnknownCodec) && !errors.Is(err, errNoMemory):
+			t.Fatalf("an error of no kind: %v", err)
+		}
 	})
+}
+
+var errNoMemory = errors.New("no memory")
+
+// charged counts the memory that is reserved, up to 64 MiB.
+type charged int
+
+func (c *charged) Reserve(total int) error {
+	if total > 64<<20 {
+		return errNoMemory
+	}
+	*c = max(*c, charged(total))
+	return nil
+}
+
+// A record with a codec becomes the request that it came from, or an error, never
+// something else; memory is asked for before it is taken.
+func TestDecompress(t *testing.T) {
+	t.Parallel()
+	want := bytes.Repeat(request(t), 100)
+	good := Record{Signal: otlp.Traces, Codec: pipeline.CodecGzip, Plain: len(want), Body: append(gzipped(want[:100]), gzipped(want[100:])...)}
+	var memory charged
+	got, err := good.Decompress(nil, &memory)
+	if err != nil || !bytes.Equal(*got, want) || int(memory) < len(want)+len(good.Body) {
+		t.Errorf("%d bytes, %d reserved: %v", len(want), memory, err)
+	}
+	for what, change := range map[string]func(r *Record){
+		"a byte is flipped":  func(r *Record) { r.Body[len(r.Body)/2] ^= 1 },
+		"cut off":            func(r *Record) { r.Body = r.Body[:len(r.Body)-1] },
+		"without the second": func(r *Record) { r.Body = gzipped(want[:100]) },
+		"a byte more":        func(r *Record) { r.Body = append(r.Body, 0) },
+		"shorter":            func(r *Record) { r.Plain-- },
+		"longer":             func(r *Record) { r.Plain++ },
+		"another codec":      func(r *Record) { r.Codec = pipeline.CodecZstd },
+		"nothing":            func(r *Record) { r.Body = nil },
+	} {
+		bad := good
+		bad.Body = slices.Clone(good.Body)
+		change(&bad)
+		if _, err := bad.Decompress(nil, nil); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	memory = 0
+	good.Plain, good.Body = 65<<20, gzipped(make([]byte, 65<<20))
+	if _, err := good.Decompress(nil, &memory); !errors.Is(err, errNoMemory) || errors.Is(err, ErrCorrupt) {
+		t.Errorf("without memory: %v", err)
+	}
 }
 
 // What is written is read as it was.
 func FuzzRoundTrip(f *testing.F) {
-	f.Add(uint8(1), uint8(0), 2, int64(1), "192.0.2.1:5", "grpc", "me", "x-tenant", "blue", "green", []byte("body"))
-	f.Add(uint8(4), uint8(2), 0, int64(-1), "", "", "", "", "", "", []byte(nil))
-	f.Fuzz(func(t *testing.T, signal, codec uint8, items int, nanos int64, addr, transport, subject, key, one, other string, body []byte) {
-		r := Record{Signal: otlp.Signal(signal), Codec: Codec(codec), Items: items, Received: time.Unix(0, nanos).UTC(), Body: body,
+	f.Add(uint8(1), uint8(0), 0, false, 2, int64(1), "192.0.2.1:5", "grpc", "me", "x-tenant", "blue", "green", []byte("body"))
+	f.Add(uint8(4), uint8(2), 1000, true, 0, int64(-1), "", "", "", "", "", "", []byte(nil))
+	f.Fuzz(func(t *testing.T, signal, codec uint8, plain int, single bool, items int, nanos int64, addr, transport, subject, key, one, other string, body []byte) {
+		r := Record{Signal: otlp.Signal(signal), Codec: pipeline.Codec(codec), Plain: plain, Single: single, Items: items, Received: time.Unix(0, nanos).UTC(), Body: body,
 			Client: &pipeline.Client{Addr: addr, Transport: transport, Metadata: map[string][]string{key: {one, other}, key + "2": {other}},
 				Identity: &pipeline.Identity{Subject: subject, Attributes: map[string]string{key: one, other: key}}}}
 		b, err := Append(nil, &r, all(r.Client))
@@ -376,6 +449,9 @@ func FuzzRoundTrip(f *testing.F) {
 			t.Fatal(err)
 		}
 		r.Client.Received = r.Received
+		if r.Codec == pipeline.CodecNone {
+			r.Plain, r.Single = 0, false
+		}
 		if r.Body == nil {
 			r.Body = []byte{}
 		}

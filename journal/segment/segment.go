@@ -36,12 +36,14 @@
 //	28  4  CRC32C of the payload as it is stored
 //	32  4  length of the payload before compression
 //	36  1  kind: 0 data, 1 seal
-//	37  1  codec: 0 none, 1 zstd
+//	37  1  codec: 0 none, 1 zstd; from 128 on one of the owner, who compressed the payload and
+//	       decompresses it
 //	38  2  tag: the owner's
 //	40  4  place in its group: sequence minus the sequence of the group's first record
 //	44  4  units: the owner's count of what the record has
 //	48  8  units of all records before, since the log began
-//	56  8  stored bytes of all records before, since the log began
+//	56  8  bytes of all records before, since the log began: of each the length of the payload as
+//	       it is stored, with a codec of the owner that before compression
 //
 // A group is what was made durable at a time. So when a record is there, all records
 // before its group were durable; one that is missing among those is damage. Only in the
@@ -149,17 +151,20 @@ type Codec uint8
 const (
 	None Codec = iota
 	Zstd
+	// Owner is the first codec of the owner: the payload is stored and read as the owner
+	// has given it.
+	Owner Codec = 128
 )
 
 // Totals are sums since a log began.
 type Totals struct {
 	Units uint64
-	Bytes uint64 // stored payloads
+	Bytes uint64 // of payloads, see Record.Bytes
 }
 
 // Add adds what a record has.
 func (t Totals) Add(r Record) Totals {
-	return Totals{t.Units + uint64(r.Units), t.Bytes + uint64(r.Stored)}
+	return Totals{t.Units + uint64(r.Units), t.Bytes + uint64(r.Bytes())}
 }
 
 // Record is a record without its payload.
@@ -174,6 +179,22 @@ type Record struct {
 	InGroup  uint32
 	Units    uint32
 	Before   Totals
+}
+
+// Bytes is as how many bytes the record counts in Totals.
+func (r Record) Bytes() uint32 {
+	if r.Codec >= Owner {
+		return r.Length
+	}
+	return r.Stored
+}
+
+// PayloadBytes is the length of the payload as its reader gets it.
+func (r Record) PayloadBytes() uint32 {
+	if r.Codec >= Owner {
+		return r.Stored
+	}
+	return r.Length
 }
 
 // Size is the length of the record in a file.

@@ -4,6 +4,8 @@
 //
 //	go test ./internal/test/kills -run TestKills -kills 1000 -timeout 2h -v
 //	go test ./internal/test/kills -run TestKills -kills 1000 -timeout 2h -v -keys
+//
+// TestKillsOfCompressed has requests that arrive compressed and leave as they came.
 package kills
 
 import (
@@ -41,6 +43,12 @@ var (
 	keys    = flag.Bool("keys", false, "requests have idempotency keys, by which the backend recognises those that arrive again")
 )
 
+// TestMain registers what the backend reads.
+func TestMain(m *testing.M) {
+	testkit.RegisterGRPCEncodings()
+	os.Exit(m.Run())
+}
+
 // consumers is num_consumers: how many requests can be in flight when the program ends.
 const consumers = 4
 
@@ -51,7 +59,7 @@ exporters:
   otlp:
     endpoint: "%[2]s"
     tls: {insecure: true}
-    compression: none
+    %[5]s
     timeout: 2s
     retry_on_failure: {initial_interval: 20ms, max_interval: 200ms}
     sending_queue: {storage: file_storage, num_consumers: 4, idempotency_key: %[4]t}
@@ -178,10 +186,10 @@ func (b *counts) request(n, padding int) (numbers []int64, body []byte) {
 }
 
 // send sends until ctx ends, through all kills.
-func (b *counts) send(ctx context.Context, t *testing.T, address string, seed uint64) {
+func (b *counts) send(ctx context.Context, t *testing.T, address string, compression config.Compression, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	settings := config.DefaultGRPCClient()
-	settings.Endpoint = "http://" + address
+	settings.Endpoint, settings.Compression = "http://"+address, compression
 	client, err := otlpclient.NewGRPC(settings, 3*time.Second)
 	if err != nil {
 		t.Error(err)
@@ -189,7 +197,11 @@ func (b *counts) send(ctx context.Context, t *testing.T, address string, seed ui
 	}
 	defer client.Close()
 	for ctx.Err() == nil {
-		numbers, body := b.request(1+r.IntN(20), 0)
+		padding := 0
+		if compression != config.NoCompression { // some are worth to be merged, some are not
+			padding = r.IntN(2) * 1000
+		}
+		numbers, body := b.request(1+r.IntN(20), padding)
 		if _, err := client.Send(ctx, otlpclient.Request{Signal: otlp.Logs, Bytes: body}); err != nil {
 			time.Sleep(2 * time.Millisecond)
 			continue
@@ -308,17 +320,34 @@ func newBackend(t *testing.T) (*testkit.Backend, *counts) {
 }
 
 func TestKills(t *testing.T) {
+	killed(t, "compression: none", *kills, config.NoCompression)
+}
+
+// As TestKills, with requests in several compressions, of which some leave as they came,
+// some merged as they came, and some compressed again.
+func TestKillsOfCompressed(t *testing.T) {
+	for _, exporter := range []string{"compression: gzip", "{compression: zstd, compressed_passthrough: any, compressed_merge: true}"} {
+		t.Run(exporter, func(t *testing.T) {
+			settings := strings.NewReplacer("{", "", "}", "", ", ", "\n    ").Replace(exporter)
+			killed(t, settings, max(*kills/2, 1), config.Gzip, config.Zstd, config.Gzip, config.NoCompression)
+		})
+	}
+}
+
+// killed kills a program so often whose exporter has settings, while clients with
+// compressions send.
+func killed(t *testing.T, settings string, kills int, compressions ...config.Compression) {
 	p := build(t)
 	backend, b := newBackend(t)
-	p.configure(fmt.Sprintf(configuration, p.address, backend.GRPCEndpoint(), filepath.Join(t.TempDir(), "storage"), *keys))
+	p.configure(fmt.Sprintf(configuration, p.address, backend.GRPCEndpoint(), filepath.Join(t.TempDir(), "storage"), *keys, settings))
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	var senders sync.WaitGroup
 	for i := range *clients {
-		senders.Go(func() { b.send(ctx, t, p.address, uint64(i)) })
+		senders.Go(func() { b.send(ctx, t, p.address, compressions[i%len(compressions)], uint64(i)) })
 	}
 	p.start()
-	for i := range *kills {
+	for i := range kills {
 		time.Sleep(time.Duration(20+r.IntN(600)) * time.Millisecond)
 		p.stop(syscall.SIGKILL)
 		time.Sleep(50 * time.Millisecond) // the backend takes what has reached it
@@ -333,7 +362,7 @@ func TestKills(t *testing.T) {
 	backend.Respond(nil)
 	b.settle(t)
 	p.stop(syscall.SIGTERM)
-	b.report(t, *kills)
+	b.report(t, kills)
 	b.check(t)
 }
 

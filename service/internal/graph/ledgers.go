@@ -21,7 +21,7 @@ func (q *queue) observe(e queued, of interface{ Ledger() delivery.Ledger }, maxB
 		s := obsreport.QueueStats{Accepted: int64(l.Accepted), Delivered: int64(l.Delivered), Rejected: int64(l.Rejected), DeadLettered: int64(l.DeadLettered),
 			Dropped: int64(l.Dropped), Damaged: int64(l.Damaged), Returned: int64(l.Returned), Held: int64(l.Held), HeldBytes: int64(l.HeldBytes), Durable: q.place.dir != ""}
 		s.Size = map[string]int64{"requests": int64(heldRequests(e, of, &l)), "items": s.Held, "bytes": s.HeldBytes}[e.Sizer]
-		s.Capacity = capacity(e, &l, maxBytes)
+		s.Capacity = capacity(e, &l, q.roomFor(maxBytes))
 		return s
 	}
 	measured, err := obsreport.NewQueue(e.id, q.pipeline.ID, q.pipeline.Signal, q.settings.OrDefaults().Meter, read)
@@ -34,6 +34,19 @@ func (q *queue) observe(e queued, of interface{ Ledger() delivery.Ledger }, maxB
 		return o, measured.MeasureSizes(e.id, q.settings.OrDefaults().Meter)
 	}
 	return o, nil
+}
+
+// roomFor is how many bytes of requests fit into so many of the journal, going by what it
+// has: it may have them compressed.
+func (q *queue) roomFor(bytes int64) int64 {
+	if q.journal == nil {
+		return bytes
+	}
+	s := q.journal.Stats()
+	if int64(s.Stored.Bytes) <= s.Written {
+		return bytes
+	}
+	return int64(float64(bytes) * float64(s.Stored.Bytes) / float64(s.Written))
 }
 
 // heldRequests is how many requests are held, in units of queue_size where that is set.

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/delivery"
 	"github.com/penstock-telemetry/penstock/journal"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -22,6 +24,9 @@ const (
 	// another eighth beside their bytes.
 	heldDirectShare = 8
 	requestCharge   = 20 << 10
+	// sendingWait is how long a request waits at most for memory that others have which are
+	// being sent.
+	sendingWait = time.Hour
 )
 
 // openInMemory makes a queue in memory.
@@ -69,8 +74,10 @@ func (q *queue) openDirect(e queued) (pipeline.Consumer, error) {
 	return &refusing{Consumer: d, by: []*observed{o}}, err
 }
 
-// openMemoryLog makes a journal in memory. Its memory is taken from the budget at once:
-// what is sent may not wait for memory that those hold who wait for room in the queue.
+// openMemoryLog makes a journal in memory. Its memory, with that of what is being sent, is
+// taken from the budget at once: what is sent may not wait for memory that those hold who
+// wait for room in the queue. The newest requests beside it are still charged to their own
+// tickets.
 func (q *queue) openMemoryLog(ctx context.Context, exporters []queued) (pipeline.Consumer, error) {
 	size := int64(maxMemoryQueue)
 	if limit := q.settings.Memory.Stats().Limit; limit > 0 {
@@ -81,10 +88,13 @@ func (q *queue) openMemoryLog(ctx context.Context, exporters []queued) (pipeline
 		}
 	}
 	var err error
-	if q.journal, err = journal.Open("the queue of pipeline "+q.pipeline.ID, journal.Options{InMemory: true, MaxBytes: size, Logger: q.settings.Logger}); err != nil {
+	options := journal.Options{InMemory: true, MaxBytes: size, RecentBytes: q.recentBytes(), Logger: q.settings.Logger}
+	if q.journal, err = journal.Open("the queue of pipeline "+q.pipeline.ID, options); err != nil {
 		return nil, err
 	}
-	log, err := q.openLog(exporters, func(c *delivery.DestinationConfig) { c.Drain, c.Memory = true, nil })
+	// What is held may be compressed, and is larger when it is sent.
+	sending := admission.New(admission.Config{Bytes: (memoryFactor - 1) * size, MaxWait: sendingWait})
+	log, err := q.openLog(exporters, func(c *delivery.DestinationConfig) { c.Drain, c.Memory = true, sending })
 	if err != nil {
 		return nil, err
 	}
