@@ -94,8 +94,8 @@ func (r *Receiver) knowsAll() bool {
 	return false
 }
 
-// Agents take the listener over from each other. Reporters lose nothing, and nothing is
-// there twice.
+// Agents take the listener over from each other. Reporters lose nothing, and no
+// sample is counted twice.
 func TestHandover(t *testing.T) {
 	t.Parallel()
 	var all config.Listeners

@@ -39,7 +39,7 @@ const (
 	readTimeout    = 10 * time.Second
 	idleTimeout    = time.Minute
 	// retireIdle is how long idle connections are left open after the listener was handed
-	// over: closing one fails a request that is under way.
+	// over: closing one fails a request that is being sent.
 	retireIdle = 2 * time.Second
 	// defaultWriteTimeout is the time from the end of the request header to the
 	// end of the response.
