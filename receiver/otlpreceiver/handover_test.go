@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -301,9 +300,7 @@ func TestHandoverUnderLoad(t *testing.T) {
 			l := &load{t: t}
 			var secure *tls.Config
 			if tt.secure {
-				pool := x509.NewCertPool()
-				pool.AppendCertsFromPEM(ca.PEM)
-				secure = &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
+				secure = &tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1"}
 			}
 			l.grpcLoad(dialerOf(r.now.GRPCAddr()), secure, 3)
 			l.httpLoad(dialerOf(r.now.HTTPAddr()), secure, false, 3)
@@ -311,7 +308,11 @@ func TestHandoverUnderLoad(t *testing.T) {
 			if !tt.secure {
 				l.rawLoad(dialerOf(r.now.HTTPAddr()), 3)
 			}
-			for i := range handovers {
+			times := handovers
+			if tt.cfg.OnePort() {
+				times /= 4 // each takes longer, see below
+			}
+			for i := range times {
 				cfg := tt.cfg
 				g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
 				g.MaxRecvMsgSizeMiB, h.MaxRequestBodySize = 1+i%3, int64(1+i%3)<<20
@@ -334,12 +335,50 @@ func TestHandoverUnderLoad(t *testing.T) {
 			if sent, got := l.sent.Load(), r.sink.items.Load(); sent != got {
 				t.Errorf("%d requests were answered, %d came in", sent, got)
 			}
-			t.Logf("%d requests in %d handovers", l.sent.Load(), handovers)
+			t.Logf("%d requests in %d handovers", l.sent.Load(), times)
 			if n := r.meter.Sum(t, "otelcol_receiver_active_connections"); n != 0 {
 				t.Errorf("the metric has %d open connections at the end", n)
 			}
 		})
 	}
+}
+
+// While one protocol moves between a plaintext port and one with TLS, the other one fails
+// no request, and each new endpoint is served at once.
+func TestHandoverOfOneProtocol(t *testing.T) {
+	t.Parallel()
+	ca := tlstest.New(t)
+	cert, key := ca.Pair("127.0.0.1")
+	r := &replacing{t: t, meter: testkit.NewMeter()}
+	r.now = r.start(testConfig())
+	l := &load{t: t}
+	l.grpcLoad(dialerOf(r.now.GRPCAddr()), nil, 3)
+	at := [2]string{freePort(t), freePort(t)}
+	for i := range 40 {
+		cfg := testConfig()
+		cfg.Protocols.HTTP.Endpoint = at[i%2]
+		tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1"}}
+		scheme := "http"
+		if i%2 == 1 {
+			scheme = "https"
+			cfg.Protocols.HTTP.TLS = &config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}}
+		}
+		r.replace(cfg)
+		resp, err := (&http.Client{Transport: tr}).Post(scheme+"://"+at[i%2]+"/v1/logs", "application/x-protobuf", bytes.NewReader(request(otlp.Logs, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		tr.CloseIdleConnections()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", scheme, resp.Status)
+		}
+		seen := l.sent.Load()
+		testkit.Eventually(t, "requests are answered", func() bool { return t.Failed() || l.sent.Load() > seen+5 })
+		r.retiring.Wait() // the address is used again
+	}
+	l.end()
+	r.end()
 }
 
 // A signal whose pipeline goes is answered as one that never had one, and is taken again
