@@ -195,9 +195,10 @@ func (m *memory) become(next *memory) {
 		m.budget.Resize(resized)
 		return
 	}
+	gentle := resized
+	gentle.GrowBytes = before
+	m.budget.Resize(gentle)
 	m.shrinking = time.AfterFunc(growWithin, func() { m.budget.Resize(resized) })
-	resized.GrowBytes = before
-	m.budget.Resize(resized)
 }
 
 // changes describes how next differs.

@@ -15,13 +15,14 @@ type processPlan struct {
 	memory  *memory
 	into    *process
 
-	settings, needsRestart []string // as of Reloaded
+	settings, needsRestart []string        // as of Reloaded
+	waiting                map[string]bool // keys of needsRestart
 }
 
 // planProcess prepares the process for another configuration. The caller applies the plan
 // or undoes it. The service runs.
 func (s *Service) planProcess(next *load.Config) (*processPlan, error) {
-	p := &processPlan{into: &s.process}
+	p := &processPlan{into: &s.process, waiting: map[string]bool{}}
 	if err := p.prepare(next); err != nil {
 		p.undo()
 		return nil, err
@@ -72,13 +73,14 @@ func (p *processPlan) describe(s *Service, next *load.Config) error {
 		return slices.ContainsFunc(restart, func(prefix string) bool { return within(telemetryKey(d), prefix) })
 	}
 	for _, d := range since {
-		if !needsRestart(d) && !s.replaces(telemetryKey(d)) {
+		if !needsRestart(d) && !s.process.waiting[d.Key] && !s.replaces(telemetryKey(d)) {
 			p.settings = append(p.settings, d.Text)
 		}
 	}
 	for _, d := range all {
 		if needsRestart(d) && !s.replaces(telemetryKey(d)) {
 			p.needsRestart = append(p.needsRestart, d.Text)
+			p.waiting[d.Key] = true
 		}
 	}
 	if next.HasExtension("zpages") && !s.process.metrics.HasPages() {
@@ -111,6 +113,7 @@ func (p *processPlan) apply() {
 		}
 	}
 	p.into.memory.become(p.memory)
+	p.into.waiting = p.waiting
 }
 
 // undo gives up what was prepared.

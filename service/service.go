@@ -61,8 +61,8 @@ type Options struct {
 	// InMemory says that these queues are in memory and that a request is acknowledged
 	// when it is in the queue: what is in it is lost when the process ends.
 	InMemory bool
-	// DataDirNamed says that somebody chose DataDir: it is created for the control socket,
-	// also if no queue needs it.
+	// DataDirNamed says that DataDir was chosen by the user: it is created for the control
+	// socket, also if no queue needs it.
 	DataDirNamed bool
 	// ReloadCommand answers the command penstock reload, which asks over the control socket
 	// in DataDir. It usually calls ReloadFrom; the text is printed, also if there is an
@@ -106,6 +106,8 @@ type process struct {
 	// unmeasure ends the measurement of memory, which refers to the budget.
 	unmeasure func() error
 	reloads   *obsreport.Reloads
+	// waiting has the keys of service.telemetry that take effect at the next start.
+	waiting map[string]bool
 }
 
 // New creates all components of a configuration and starts none. Its error is a

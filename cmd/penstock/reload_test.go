@@ -223,7 +223,7 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.write(t, "receivers: {}")
-	r.verbosity(t, "${file:"+r.file+".part}")
+	r.verbosity(t, `"${file:`+r.file+`.part}"`)
 	if line := r.await(t, "problem in the configuration"); !strings.Contains(line, ".part") {
 		t.Errorf("logged %s", line)
 	}
@@ -302,7 +302,7 @@ func TestSystemdLearnsOfReloads(t *testing.T) {
 	r.end(t)
 }
 
-// --reload-address reloads over HTTP, for clients that are no web pages.
+// --reload-address reloads over HTTP, but not for web pages.
 func TestReloadAddress(t *testing.T) {
 	t.Parallel()
 	r := startReloadingAddress(t)
@@ -319,7 +319,7 @@ func TestReloadAddress(t *testing.T) {
 		}
 	}
 	r.write(t, "receivers: {}")
-	if code, text := r.request(t, "POST", "/-/reload", ""); code != 422 || !strings.Contains(text, "problems in the configuration") {
+	if code, text := r.request(t, "POST", "/-/reload", ""); code != 422 || !strings.Contains(text, "1 problem in the configuration") {
 		t.Errorf("%d %q", code, text)
 	}
 	r.end(t)
@@ -377,7 +377,7 @@ func TestReloadCommandFails(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	code, _, stderr := penstock(t, "reload", "--data-dir", dir)
-	if code != 1 || !strings.Contains(stderr, "there is no such socket") || !strings.Contains(stderr, "SIGHUP") {
+	if code != 1 || !strings.Contains(stderr, "the socket does not exist") || !strings.Contains(stderr, "SIGHUP") {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
 

@@ -93,7 +93,7 @@ func explainNoAnswer(socket string, err error) error {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("connect to %s: there is no such socket; name the directory of the process with --data-dir, or send it SIGHUP: a process has the socket only if its data directory exists", socket)
+		return fmt.Errorf("connect to %s: the socket does not exist; name the directory of the process with --data-dir, or send it SIGHUP: a process has the socket only if its data directory exists", socket)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("connect to %s: no process serves it: the one that created it has ended", socket)
 	case errors.Is(err, fs.ErrPermission):

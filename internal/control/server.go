@@ -50,6 +50,7 @@ type Server struct {
 	owner   any // of letters
 	letters map[string]local
 	http    *http.Server // nil while it does not listen
+	file    os.FileInfo  // of the socket, which another server may replace
 	lock    io.Closer    // of Own; nil if it has none
 }
 
@@ -132,8 +133,9 @@ func (s *Server) listen() error {
 	}
 	server := &http.Server{Handler: s.handler(), ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: requestTimeout,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
+	file, _ := os.Lstat(s.socket) // nil if it is gone already
 	s.mu.Lock()
-	s.http = server
+	s.http, s.file = server, file
 	s.mu.Unlock()
 	s.serving.Go(func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -207,15 +209,12 @@ func listen(folder string) (net.Listener, error) {
 // the server does not listen.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	server := s.http
+	server, file := s.http, s.file
 	s.mu.Unlock()
 	if server == nil {
 		return nil
 	}
-	removed := os.Remove(s.socket)
-	if errors.Is(removed, os.ErrNotExist) {
-		removed = nil
-	}
+	removed := removeSame(s.socket, file)
 	err := server.Shutdown(ctx)
 	if err != nil {
 		err = fmt.Errorf("shut down the control socket: requests were cut off: %w", errors.Join(err, server.Close()))
@@ -225,6 +224,18 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = errors.Join(err, s.lock.Close())
 	}
 	return errors.Join(removed, err)
+}
+
+// removeSame removes a file, unless it was removed or replaced.
+func removeSame(path string, file os.FileInfo) error {
+	now, err := os.Lstat(path)
+	if err != nil || file == nil || !os.SameFile(now, file) {
+		return nil
+	}
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {

@@ -19,8 +19,8 @@ import (
 const (
 	// quiet is how long nothing must happen to the files before a change is reported.
 	quiet = 200 * time.Millisecond
-	// longest is how long a change waits for that at most, and for a file that is gone for a
-	// moment to come back.
+	// longest is how long a change waits for that at most, and for a missing file to exist
+	// again.
 	longest = 2 * time.Second
 	// maxRounds bounds how often a change is reported because there are new files to watch.
 	maxRounds = 5
