@@ -43,7 +43,10 @@ type placedRig struct {
 
 func startPlaced(t *testing.T, o Options, yaml string, b *testkit.Backend) *placedRig {
 	t.Helper()
-	cfg, err := LoadFrom(builtins(), Sources{URIs: []string{"yaml:" + yaml}, Set: []string{"service.telemetry.metrics.address=localhost:0"}})
+	if o.Components == nil {
+		o.Components = builtins().Components
+	}
+	cfg, err := LoadFrom(o, Sources{URIs: []string{"yaml:" + yaml}, Set: []string{"service.telemetry.metrics.address=localhost:0"}})
 	if err != nil {
 		t.Fatal(err)
 	}

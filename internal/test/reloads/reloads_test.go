@@ -264,12 +264,33 @@ func (r *rig) settle() {
 	time.Sleep(300 * time.Millisecond)
 }
 
+// whatIsOpen are the files, and where the goroutines were started.
+func whatIsOpen() string {
+	var all strings.Builder
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		to, _ := os.Readlink("/proc/self/fd/" + e.Name())
+		fmt.Fprintln(&all, to)
+	}
+	stacks := make([]byte, 4<<20)
+	started := map[string]int{}
+	for line := range strings.Lines(string(stacks[:runtime.Stack(stacks, true)])) {
+		if from, ok := strings.CutPrefix(line, "created by "); ok {
+			from, _, _ = strings.Cut(from, " in goroutine")
+			started[strings.TrimSpace(from)]++
+		}
+	}
+	for from, n := range started {
+		fmt.Fprintln(&all, n, from)
+	}
+	return all.String()
+}
+
 // compare checks that files and goroutines have not become more.
 func (r *rig) compare(opened, running int) (nowOpened, nowRunning int) {
 	nowOpened, nowRunning = files(r.T)
 	if opened > 0 && (nowOpened > opened+20 || nowRunning > running+40) {
-		stacks := make([]byte, 1<<20)
-		r.Errorf("%d files and %d goroutines, after %d and %d\n%.20000s", nowOpened, nowRunning, opened, running, stacks[:runtime.Stack(stacks, true)])
+		r.Errorf("%d files and %d goroutines, after %d and %d\n%s", nowOpened, nowRunning, opened, running, whatIsOpen())
 	}
 	r.Log(fmt.Sprintf("%d files, %d goroutines", nowOpened, nowRunning))
 	return nowOpened, nowRunning

@@ -47,20 +47,22 @@ func (c *Consumers) Get(s otlp.Signal) pipeline.Consumer {
 	return nil
 }
 
-// Replace makes next the consumers of all requests that begin from now on. Signals that
-// are not in next have no pipeline any more.
-func (c *Consumers) Replace(next map[otlp.Signal]pipeline.Consumer) {
+// Replace makes next the consumers of all requests that begin from now on, and reports
+// whether one has changed. Signals that are not in next have no pipeline any more.
+func (c *Consumers) Replace(next map[otlp.Signal]pipeline.Consumer) (changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range otlp.Signals() {
 		if same(c.Get(s), next[s]) {
 			continue
 		}
+		changed = true
 		if old := c.of[s].Swap(newConsumer(next[s])); old != nil {
 			old.requests.Close()
 			c.replaced = append(c.replaced, old)
 		}
 	}
+	return changed
 }
 
 // same reports whether two consumers are the same one; false if they cannot be compared.

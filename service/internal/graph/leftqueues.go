@@ -40,11 +40,8 @@ type leftQueues struct {
 // leftParts adds the left queues of each storage of queues on disk, and of the data
 // directory. All queues send what is left.
 func (b *builder) leftParts() {
-	storages, all := []string{""}, sha256.New()
+	storages, all := append([]string{""}, b.cfg.Storages()...), sha256.New()
 	for _, q := range b.Graph.queues {
-		if !q.inMemory && !slices.Contains(storages, q.storage) {
-			storages = append(storages, q.storage)
-		}
 		fmt.Fprintln(all, b.named[q.name()].name, b.named[q.name()].print)
 	}
 	print := hex.EncodeToString(all.Sum(nil))
@@ -83,11 +80,8 @@ func (g *Graph) newLeftQueues(storage string) *leftQueues {
 
 // find sets the place, if there is a folder of queues.
 func (l *leftQueues) find() error {
-	if len(l.queues) == 0 { // the data directory, which nothing uses
-		if l.data.InMemory || l.data.Dir == "" {
-			return nil
-		}
-		if _, err := os.Stat(control.Pipelines(l.data.Dir)); err != nil {
+	if dir := l.directory(); len(l.queues) == 0 {
+		if _, err := os.Stat(control.Pipelines(dir)); dir == "" || err != nil {
 			return nil // there is nothing, or nothing that can be read
 		}
 	}
@@ -106,6 +100,21 @@ func (l *leftQueues) find() error {
 		}
 	}
 	return nil
+}
+
+// directory is where the queues of the storage would be; "" if nowhere.
+func (l *leftQueues) directory() string {
+	if l.storage == "" {
+		if l.data.InMemory {
+			return ""
+		}
+		return l.data.Dir
+	}
+	found, _ := l.settings.Extension(l.storage)
+	if of, ok := found.(component.Storage); ok {
+		return of.Directory()
+	}
+	return ""
 }
 
 // asideMark is in the names of queues that were set aside, nextMark in those of queues that

@@ -182,7 +182,10 @@ func (t *Transition) retireQueue(ctx context.Context, q *queue) error {
 }
 
 func (g *Graph) hasExportersOf(q *queue) bool {
-	return !slices.ContainsFunc(q.exporters, func(e queued) bool { return g.exporters[e.id] == nil || g.exporters[e.id] != e.Sender })
+	return !slices.ContainsFunc(q.exporters, func(e queued) bool {
+		slot := g.exporters[e.id]
+		return slot == nil || pipeline.Consumer(slot.sender) != e.Sender
+	})
 }
 
 // drains are queues in memory that others have taken the place of, and that send what
@@ -236,8 +239,10 @@ func (t *Transition) left() (all []string) {
 
 // sends reports whether what is left in a directory for a cursor is looked for and sent.
 func (g *Graph) sends(dir, cursor string) bool {
-	looked := g.data.found != nil && realPath(g.data.found.dir) == realPath(dir) ||
-		slices.ContainsFunc(g.queues, func(q *queue) bool { return q.place.dir != "" && realPath(q.place.dir) == realPath(dir) })
+	looked := slices.ContainsFunc(g.parts, func(p part) bool {
+		l, ok := p.Component.(*leftQueues)
+		return ok && realPath(l.directory()) == realPath(dir)
+	})
 	return looked && slices.ContainsFunc(g.queues, func(q *queue) bool {
 		return q.place.dir != "" && slices.ContainsFunc(q.exporters, func(e queued) bool { return q.cursor(e.id) == cursor })
 	})

@@ -48,6 +48,16 @@ func (c *Config) Extension(id string) *Component {
 	return nil
 }
 
+// Storages returns the ids of the enabled extensions that are storages.
+func (c *Config) Storages() (ids []string) {
+	for _, e := range c.Extensions {
+		if e.provides(component.RoleStorage) {
+			ids = append(ids, e.ID)
+		}
+	}
+	return ids
+}
+
 // Fingerprint returns a text that changes with the lists of a pipeline.
 func (p *Pipeline) Fingerprint() string {
 	return fmt.Sprintf("%q %q %q", IDs(p.Receivers), IDs(p.Processors), IDs(p.Exporters))

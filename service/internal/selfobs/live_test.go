@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -428,5 +430,45 @@ func TestMetricsPushChanges(t *testing.T) {
 	m.apply(t, push(second, 3600_000))
 	if got := first.Items(otlp.Metrics); got != 0 {
 		t.Errorf("the first destination got %d", got)
+	}
+}
+
+// A value that was replaced is not used after end.
+func TestLiveValueIsNotUsedAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	var l live[*atomic.Bool] // a value has ended
+	l.replace(new(atomic.Bool))
+	var users sync.WaitGroup
+	var misused atomic.Int64
+	stop := make(chan struct{})
+	for range 4 {
+		users.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				g := l.begin()
+				if g.value.Load() {
+					misused.Add(1)
+				}
+				runtime.Gosched()
+				if g.value.Load() {
+					misused.Add(1)
+				}
+				g.done()
+			}
+		})
+	}
+	for range 20_000 {
+		old := l.replace(new(atomic.Bool))
+		old.end()
+		old.value.Store(true)
+	}
+	close(stop)
+	users.Wait()
+	if n := misused.Load(); n > 0 {
+		t.Errorf("a value was used %d times after its end", n)
 	}
 }
