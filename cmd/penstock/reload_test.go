@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
+	"github.com/penstock-telemetry/penstock/service"
 )
 
 // reloadable logs in JSON, serves metrics, and sends to a backend without a queue.
@@ -415,4 +417,51 @@ func TestReloadSocketHasOneOwner(t *testing.T) {
 	}
 	first.await(t, "the configuration was reloaded")
 	first.end(t)
+}
+
+// A process that starts or shuts down is not reloaded, and says why.
+func TestReloadOutsideOfLife(t *testing.T) {
+	t.Parallel()
+	a := &app{stdout: io.Discard, stderr: io.Discard, sources: service.Sources{URIs: []string{"yaml:" + fmt.Sprintf(relay, "localhost:1")}}, inMemory: true}
+	cfg, err := a.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc, err := service.New(cfg, a.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reloader{sources: a.sources, svc: newSupervised(svc)}
+	for _, when := range []string{"before the start", "after the shutdown"} {
+		text, err := r.command(t.Context())
+		if !errors.Is(err, service.ErrNotRunning) || text != "reload the configuration: the service is starting or shutting down" {
+			t.Errorf("%s: %q, %v", when, text, err)
+		}
+		if err := r.svc.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// While requests are finished at the end, the command and SIGHUP reload nothing.
+func TestReloadWhileDraining(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	c := startChild(t, "--drain-within", "1h", "--data-dir", data)
+	answered := c.send(t)
+	c.signal(t, syscall.SIGTERM)
+	c.await(t, "shutting down")
+	code, _, stderr := penstock(t, "reload", "--data-dir", data)
+	if code != 1 || stderr != "penstock: reload the configuration: the service is starting or shutting down\n" {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+	c.signal(t, syscall.SIGHUP)
+	c.await(t, "received SIGHUP: nothing is reloaded")
+	close(c.release)
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	if code := c.exit(t); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
 }
