@@ -189,7 +189,7 @@ func TestSmallOnesAreMerged(t *testing.T) {
 	})
 }
 
-// A request of which a part is sent is compressed anew by those who send it, and its dead
+// The parts of a request have no compressed bytes: the exporter compresses them. Its dead
 // letters are what they say.
 func TestPartsOfCompressed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -158,15 +158,20 @@ func (p part) special() bool {
 	return false
 }
 
-// rivals are the parts of the graph before that write a file that p writes, and are not
-// kept.
+// rivals are the parts of the graph before that p must not run beside, and that are not
+// kept: those that write a file that p writes, and its own if it is exclusive.
 func (t *Transition) rivals(p part) (all []part) {
-	files := writes(p)
-	if len(files) == 0 {
+	if p.of == nil {
 		return nil
 	}
+	files := writes(p)
+	e, ok := p.of.Config.(component.Exclusive)
+	exclusive := ok && e.Exclusive()
 	for _, other := range t.before.parts {
-		if !t.Next.kept[other.name] && slices.ContainsFunc(writes(other), func(f string) bool { return slices.Contains(files, f) }) {
+		if t.Next.kept[other.name] {
+			continue
+		}
+		if exclusive && other.name == p.name || slices.ContainsFunc(writes(other), func(f string) bool { return slices.Contains(files, f) }) {
 			all = append(all, other)
 		}
 	}
