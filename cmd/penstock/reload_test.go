@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/service"
 )
@@ -463,5 +465,70 @@ func TestReloadWhileDraining(t *testing.T) {
 	}
 	if code := c.exit(t); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+// What cannot be done is said, and everything stays: an address that another process uses.
+func TestReloadAddressInUse(t *testing.T) {
+	t.Parallel()
+	r := startReloading(t, nil)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	text := fmt.Sprintf(reloadable, r.backend.GRPCEndpoint(), "normal")
+	for changed, want := range map[string]int{
+		strings.Replace(text, `metrics: {address: "localhost:0"}`, `metrics: {address: "`+taken.Addr().String()+`"}`, 1):                                            exitFailure,
+		strings.NewReplacer("{otlp: {", `{otlp/2: {protocols: {grpc: {endpoint: "`+taken.Addr().String()+`"}}}, otlp: {`, "[otlp]", "[otlp, otlp/2]").Replace(text): exitConfig,
+	} {
+		r.write(t, changed)
+		code, stdout, stderr := penstock(t, "reload", "--data-dir", r.data)
+		if code != want || stdout != "" || !strings.Contains(stderr, taken.Addr().String()) || !strings.Contains(stderr, "in use") {
+			t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+		}
+		r.await(t, "the previous one stays in effect")
+		r.sendAll(t)
+	}
+	if got := r.measured(t); !strings.Contains(got, `{result="failure"} 2`) {
+		t.Errorf("got %s", got)
+	}
+	r.end(t)
+}
+
+// Many commands at a time are few reloads, and each gets an answer.
+func TestReloadCommandsAtATime(t *testing.T) {
+	t.Parallel()
+	r := startReloading(t, nil)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if text, err := control.RequestReload(t.Context(), r.data); err != nil || !strings.HasPrefix(text, "reloaded in ") {
+				t.Errorf("%q, %v", text, err)
+			}
+		})
+	}
+	for range 5 {
+		r.sendAll(t)
+	}
+	all.Wait()
+	r.end(t)
+}
+
+// Requests that arrive while one waits for its turn are one; those that arrive later are
+// not, since it may have read the files already.
+func TestReloadsAreJoined(t *testing.T) {
+	t.Parallel()
+	r := &reloader{}
+	first, runs := r.join()
+	if !runs {
+		t.Error("the first one does not run")
+	}
+	if second, runs := r.join(); second != first || runs {
+		t.Error("the second one is not joined")
+	}
+	r.begin()
+	if third, runs := r.join(); third == first || !runs {
+		t.Error("one that arrived later is joined")
 	}
 }
