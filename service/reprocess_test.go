@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"os"
@@ -367,4 +368,17 @@ func openFiles(t *testing.T) (names []string) {
 		}
 	}
 	return names
+}
+
+// A component that rejects its settings is an error like those of LoadFrom, with the
+// warnings that could be the reason.
+func TestReloadRefusedByAComponent(t *testing.T) {
+	t.Parallel()
+	f, s := startObserved(t, func(o *Options) { o.Stderr = io.Discard }, `{metrics: {level: none}}`)
+	yaml := strings.Replace(fmt.Sprintf(observed, `{metrics: {level: none}}`), "{out: }", "{out: {fail_new: wrong}, out/2: }", 1)
+	_, err := s.Reload(t.Context(), f.load(t, yaml))
+	var refused *LoadError
+	if !errors.As(err, &refused) || len(refused.Problems) != 1 || len(refused.Warnings) != 1 {
+		t.Errorf("got %v, %+v", err, refused)
+	}
 }
