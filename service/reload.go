@@ -132,9 +132,7 @@ func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) 
 	read, _ := readFor(cfg, err)
 	if err == nil {
 		r, err = s.reload(ctx, cfg.loaded)
-	}
-	if problems, ok := err.(ConfigErrors); ok {
-		err = &LoadError{Problems: problems, Warnings: cfg.Warnings(), read: read}
+		err = cfg.refused(err)
 	}
 	if err != nil && s.reloads.ending.Err() != nil {
 		return nil, fmt.Errorf("reload the configuration: %w", ErrNotRunning)
@@ -147,6 +145,15 @@ func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) 
 	}
 	r.Took = now.Sub(started)
 	return r, nil
+}
+
+// refused returns an error about the problems of c like those of LoadFrom.
+func (c *Config) refused(err error) error {
+	var problems ConfigErrors
+	if errors.As(err, &problems) && problems.Error() == err.Error() { // it says nothing else
+		return &LoadError{Problems: problems, Warnings: c.Warnings(), read: c.loaded.Read}
+	}
+	return err
 }
 
 // reload does the work of Reload. No other one runs.
