@@ -114,6 +114,51 @@ func TestCompressedThroughQueues(t *testing.T) {
 	}
 }
 
+// What a queue counts in bytes is what requests were before compression, and its capacity is
+// how many such bytes fit into the files.
+func TestQueueCountsPlainBytes(t *testing.T) {
+	t.Parallel()
+	b, dir := newWireBackend(t), t.TempDir()
+	b.down.Store(true)
+	p := startPlaced(t, Options{}, fmt.Sprintf(compressedYAML, b.URL, dir, "gzip", "matching", false, "{storage: file_storage, sizer: bytes}"), nil)
+	request := testkit.Request(rand.New(rand.NewPCG(1, 2)), otlp.Logs, 1000)
+	request = append(request, bytes.Repeat(request, 9)...)
+	const requests = 5
+	for range requests {
+		post(t, p.http, wireCall{"gzip", string(testkit.Compress(pipeline.CodecGzip, request))})
+	}
+	status, err := p.status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := uint64(requests * len(request))
+	if held := uint64(status.Queues[0].HeldBytes); held < plain || held > plain+plain/100 {
+		t.Errorf("%d bytes are held, want about %d", held, plain)
+	}
+	var size, capacity float64
+	testkit.Eventually(t, "the metrics of the queue", func() bool {
+		_, page := p.get(t, "/metrics")
+		size, capacity = sample(page, "otelcol_exporter_queue_size"), sample(page, "otelcol_exporter_queue_capacity")
+		return size >= float64(plain)
+	})
+	if bound := float64(10 << 30); capacity < 2*bound {
+		t.Errorf("a capacity of %.0f bytes, want more than twice the %.0f of the files", capacity, bound)
+	}
+	b.down.Store(false)
+	testkit.Eventually(t, "delivery", func() bool { calls, _ := b.took(); return len(calls) == requests })
+	p.stop(t)
+}
+
+// sample returns the value of a metric that has one series.
+func sample(page, name string) (v float64) {
+	for line := range strings.Lines(page) {
+		if strings.HasPrefix(line, name+"{") {
+			_, _ = fmt.Sscan(line[strings.LastIndex(line, "}")+1:], &v)
+		}
+	}
+	return v
+}
+
 // sendCompressed sends requests of logs in each codec, and without one, half of them after
 // down was called. It returns the bodies of those that an exporter with gzip passes on, and
 // the concatenation of all requests, each as it was before compression.
