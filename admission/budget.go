@@ -22,6 +22,10 @@ type Config struct {
 	// Bytes is how many bytes all tickets together may hold at a time. 0 or less
 	// means no bound.
 	Bytes int64
+	// GrowBytes is how many bytes all tickets together may hold when one that is
+	// admitted grows; less than Bytes means Bytes. After a Resize to less, it lets
+	// the requests in flight finish that began with the larger budget.
+	GrowBytes int64
 	// MaxWait is how long a request may wait for bytes, over all its waits
 	// together. 0 means DefaultMaxWait; less than 0 means that none waits.
 	MaxWait time.Duration
@@ -43,7 +47,8 @@ func (c Config) withDefaults() Config {
 	if c.MaxWaiting == 0 {
 		c.MaxWaiting = DefaultMaxWaiting
 	}
-	return Config{Bytes: min(c.Bytes, noLimit), MaxWait: max(c.MaxWait, 0), MaxWaiting: max(c.MaxWaiting, 0)}
+	c.Bytes = min(c.Bytes, noLimit)
+	return Config{Bytes: c.Bytes, GrowBytes: min(max(c.Bytes, c.GrowBytes), noLimit), MaxWait: max(c.MaxWait, 0), MaxWaiting: max(c.MaxWaiting, 0)}
 }
 
 // Budget is a number of bytes that requests share. It is safe for concurrent
@@ -51,6 +56,7 @@ func (c Config) withDefaults() Config {
 type Budget struct {
 	mu         sync.Mutex
 	limit      int64
+	growLimit  int64 // at least limit: for tickets that grow
 	maxWait    time.Duration
 	maxWaiting int
 
@@ -92,12 +98,12 @@ func New(c Config) *Budget {
 		return nil
 	}
 	c = c.withDefaults()
-	return &Budget{limit: c.Bytes, maxWait: c.MaxWait, maxWaiting: c.MaxWaiting, clients: map[string]*client{}}
+	return &Budget{limit: c.Bytes, growLimit: c.GrowBytes, maxWait: c.MaxWait, maxWaiting: c.MaxWaiting, clients: map[string]*client{}}
 }
 
 // Resize changes the budget to c while it is in use. Tickets keep what they hold,
 // even if it is more than c.Bytes: then no ticket gets more until enough came
-// back. Waiting requests that fit now are admitted or grow at once; those that
+// back, except as c.GrowBytes allows. Waiting requests that fit now are admitted or grow at once; those that
 // are larger than the whole new budget are refused with an *Overload that says
 // TooLarge. A new MaxWait is for requests that come later, and requests that
 // wait already go on waiting whatever MaxWaiting is. Resize of a nil *Budget
@@ -113,7 +119,7 @@ func (b *Budget) Resize(c Config) {
 }
 
 func (b *Budget) resize(c Config) {
-	b.limit, b.maxWait, b.maxWaiting = c.Bytes, c.MaxWait, c.MaxWaiting
+	b.limit, b.growLimit, b.maxWait, b.maxWaiting = c.Bytes, c.GrowBytes, c.MaxWait, c.MaxWaiting
 	b.refuseTooLarge()
 	b.settle()
 }

@@ -50,7 +50,7 @@ func (b *Budget) tooLarge(total int64) *Overload {
 func (b *Budget) overload(t *Ticket, detail string) *Overload {
 	o := &Overload{RetryAfter: b.retryAfter()}
 	total := fmt.Sprintf("%s of %s in use by %s", size(b.used), size(b.limit), requests(b.tickets))
-	if t.more <= b.free() && t.client.used > t.held {
+	if t.more <= b.freeFor(t) && t.client.used > t.held {
 		b.refused[share]++
 		o.Reason = fmt.Sprintf("over this sender's share of the memory budget: it holds %s with %s; %s",
 			size(t.client.used), requests(t.client.tickets), total)

@@ -120,7 +120,7 @@ func (m *bounds) resize(b *Budget, c Config) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.resize(c)
-	m.used, m.peak, m.waiting = max(b.used, b.limit), max(m.peak, b.limit), max(b.queued, b.maxWaiting)
+	m.used, m.peak, m.waiting = max(b.used, b.growLimit), max(m.peak, b.used, b.growLimit), max(b.queued, b.maxWaiting)
 }
 
 func (m *bounds) verify(t *testing.T, b *Budget) {
@@ -129,7 +129,7 @@ func (m *bounds) verify(t *testing.T, b *Budget) {
 	if b.used > m.used || b.peak > m.peak || b.queued > m.waiting {
 		t.Errorf("in use %d of %d, peak %d of %d, %d of %d queue", b.used, m.used, b.peak, m.peak, b.queued, m.waiting)
 	}
-	m.used, m.waiting = max(b.used, b.limit), max(b.queued, b.maxWaiting)
+	m.used, m.waiting = max(b.used, b.growLimit), max(b.queued, b.maxWaiting)
 }
 
 // oneRequest is admitted, grows, shrinks and is released, with random pauses. It

@@ -133,7 +133,7 @@ func (b *Budget) makeRoom() {
 	}
 	b.lookedAt = now
 	wanted := b.waitedFor()
-	short := wanted > b.free()
+	short := wanted > b.limit-b.used
 	for t := b.readers.first; t != nil && wanted > b.returning; {
 		next := t.next
 		// Where only the shares are too small, bytes of others do not help.

@@ -303,7 +303,7 @@ func TestResizeBesideEverything(t *testing.T) {
 	wg.Go(func() {
 		r := rand.New(rand.NewPCG(0, 4))
 		for time.Now().Before(stop) {
-			most.resize(b, Config{Bytes: 1 + r.Int64N(1000), MaxWait: time.Millisecond})
+			most.resize(b, Config{Bytes: 1 + r.Int64N(1000), GrowBytes: r.Int64N(1500), MaxWait: time.Millisecond})
 			most.verify(t, b)
 		}
 	})
@@ -312,4 +312,37 @@ func TestResizeBesideEverything(t *testing.T) {
 	if s := b.Stats(); s.Used != 0 || s.Waiting != 0 || s.Growing != 0 || s.Clients != 0 || s.Admitted != 0 {
 		t.Errorf("at the end %+v", s)
 	}
+}
+
+// With GrowBytes, requests in flight finish after a Resize to less, and no other is
+// admitted before they have.
+func TestResizeDownLetsRequestsInFlightGrow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Config{Bytes: 100, MaxWait: time.Hour})
+		x, y := get(t, b, "x", 50), get(t, b, "y", 30)
+		b.Resize(Config{Bytes: 40, GrowBytes: 100, MaxWait: time.Hour})
+		if err := x.Reserve(60); err != nil {
+			t.Error(err)
+		}
+		grown := waiting(t, func() error { return x.Reserve(80) })
+		var z *Ticket
+		admitted := waiting(t, acquire(t, b, "z", 40, &z))
+		y.Release()
+		if err := grown(); err != nil {
+			t.Error(err)
+		}
+		verifyRules(t, b, []*Ticket{x})
+		x.Release()
+		if err := admitted(); err != nil {
+			t.Error(err)
+		}
+		b.Resize(Config{Bytes: 40, MaxWait: time.Hour})
+		var o *Overload
+		if err := z.Reserve(41); !errors.As(err, &o) || !o.TooLarge {
+			t.Errorf("got %v, want too large", err)
+		}
+		z.Release()
+		verifyRules(t, b, nil)
+	})
 }

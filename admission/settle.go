@@ -8,13 +8,21 @@ import (
 // alpha is how many times the free bytes a client may hold.
 const alpha = 2
 
-// free is negative if a Resize left less than what is held.
-func (b *Budget) free() int64 { return b.limit - b.used }
+// limitOf returns the limit for what t wants: its first bytes, or more of them.
+func (b *Budget) limitOf(t *Ticket) int64 {
+	if t.state == running || t.state == growing {
+		return b.growLimit
+	}
+	return b.limit
+}
+
+// freeFor is negative if a Resize left less than what is held.
+func (b *Budget) freeFor(t *Ticket) int64 { return b.limitOf(t) - b.used }
 
 // fits reports whether t may have the bytes that it wants, by the rule of the
 // package comment.
 func (b *Budget) fits(t *Ticket) bool {
-	free := b.free()
+	free := b.freeFor(t)
 	if t.more > free {
 		return false
 	}
@@ -90,7 +98,7 @@ func (b *Budget) refuseTooLarge() {
 	for i := 0; i < len(b.growing); {
 		t := b.growing[i]
 		total := t.held + t.more
-		if total <= b.limit {
+		if total <= b.growLimit {
 			i++
 			continue
 		}
@@ -135,7 +143,7 @@ func (b *Budget) growWaiting() (saving bool) {
 		oldest := c.pass != b.pass
 		c.pass = b.pass
 		stuck := oldest && c.growing == c.tickets
-		if !b.fits(t) && (!stuck || t.more > b.free()) {
+		if !b.fits(t) && (!stuck || t.more > b.freeFor(t)) {
 			saving = saving || c.used == t.held
 			i++
 			continue

@@ -103,7 +103,7 @@ func (t *Ticket) grow(method string, more int64) (parked bool, err error) {
 	if t.interrupted != nil {
 		return false, t.interrupted
 	}
-	if total := t.held + more; total > b.limit {
+	if total := t.held + more; total > b.growLimit {
 		return false, b.tooLarge(total)
 	}
 	t.more = more

@@ -105,15 +105,15 @@ func verifyReaders(t testing.TB, b *Budget, tickets []*Ticket) {
 
 func verifyNoneForgotten(t testing.TB, b *Budget) {
 	t.Helper()
-	free, saving := b.limit-b.used, false
+	free, freeToGrow, saving := b.limit-b.used, b.growLimit-b.used, false
 	var last uint64
 	for _, g := range b.growing {
 		others := g.client.used - g.held
-		if g.more <= free && (others == 0 || g.client.used+g.more <= 2*(free-g.more)) {
-			t.Fatalf("%d more for a ticket of %d are free (%d), and it waits", g.more, g.held, free)
+		if g.more <= freeToGrow && (others == 0 || g.client.used+g.more <= 2*(freeToGrow-g.more)) {
+			t.Fatalf("%d more for a ticket of %d are free (%d), and it waits", g.more, g.held, freeToGrow)
 		}
-		if g.held+g.more > b.limit {
-			t.Fatalf("a ticket waits for %d of %d", g.held+g.more, b.limit)
+		if g.held+g.more > b.growLimit {
+			t.Fatalf("a ticket waits for %d of %d", g.held+g.more, b.growLimit)
 		}
 		if g.age <= last {
 			t.Fatalf("a younger ticket goes before an older one")

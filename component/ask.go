@@ -23,6 +23,10 @@ type (
 	// Writer returns the files that only this component may write.
 	Writer interface{ Writes() []File }
 
+	// Exclusive reports whether an instance with another configuration must not be started
+	// before the one with the same id that it replaces was shut down.
+	Exclusive interface{ Exclusive() bool }
+
 	// MemoryLimiter limits the memory of the process.
 	MemoryLimiter interface {
 		// Relative reports whether the limits are a percentage of the available

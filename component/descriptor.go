@@ -53,8 +53,8 @@ func AllSignals(level string) Stability {
 // configuration, its settings and its constructor. Each component package
 // exports one, and service.Options has the list that a service uses.
 //
-// The decoded configuration may implement Warner, Needer, Provider, Listener, Writer
-// and MemoryLimiter.
+// The decoded configuration may implement Warner, Needer, Provider, Listener, Writer,
+// Exclusive and MemoryLimiter.
 type Descriptor struct {
 	Kind Kind
 	// Type is the part of a component's id before the slash: "otlp" in "otlp/2".

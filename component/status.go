@@ -35,6 +35,15 @@ type Status struct {
 	Sent       []ExporterCounts
 	Queues     []QueueStatus
 	Budget     BudgetStatus
+	// Reload is the last reload of the configuration.
+	Reload ReloadStatus
+}
+
+// ReloadStatus says when a configuration was to be put in effect last, and why it was
+// not. Its Time is zero if there was no reload since the start.
+type ReloadStatus struct {
+	Time  time.Time
+	Error string // may have several lines; empty: it succeeded
 }
 
 // PipelineStatus is one pipeline with the ids of its components.

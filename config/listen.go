@@ -90,7 +90,8 @@ func checkServerHostPort(s string) error {
 // the machine has both, on one port. A stale unix socket, on which no process listens, is
 // replaced. A socket in use, or a file that is not a socket, is an error and is
 // not touched. The listener removes its socket when it is closed, unless the
-// socket has been replaced.
+// socket has been replaced. With Listeners in ctx (WithListeners) and during a handover
+// the listener may share its socket with one that is about to be closed.
 func Listen(ctx context.Context, o ListenOptions) (net.Listener, error) {
 	if o.Transport == "" {
 		o.Transport = "tcp"
@@ -100,18 +101,29 @@ func Listen(ctx context.Context, o ListenOptions) (net.Listener, error) {
 	}
 	var l net.Listener
 	var err error
-	switch {
-	case o.Transport != "unix":
-		l, err = listenTCP(ctx, o.Transport, o.Endpoint)
-	case o.Endpoint[0] != '@':
-		l, err = listenSocket(ctx, o)
-	default:
-		l, err = new(net.ListenConfig).Listen(ctx, o.Transport, o.Endpoint)
+	if all := listenersOf(ctx); all != nil {
+		l, err = all.listen(ctx, o)
+	} else {
+		l, err = listenPlain(ctx, o, new(net.ListenConfig).Listen)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s %s: %w%s", o.Transport, addressOf(err, o.Endpoint), withoutAddress(err), o.hint(err))
 	}
 	return l, nil
+}
+
+// bindFunc is net.ListenConfig.Listen.
+type bindFunc func(ctx context.Context, network, address string) (net.Listener, error)
+
+// listenPlain binds the endpoint; bind is for TCP.
+func listenPlain(ctx context.Context, o ListenOptions, bind bindFunc) (net.Listener, error) {
+	switch {
+	case o.Transport != "unix":
+		return listenTCP(ctx, o.Transport, o.Endpoint, bind)
+	case o.Endpoint[0] != '@':
+		return listenSocket(ctx, o)
+	}
+	return new(net.ListenConfig).Listen(ctx, o.Transport, o.Endpoint)
 }
 
 // withoutAddress removes the prefix of package net, since Listen has one of its
@@ -283,10 +295,16 @@ type socketListener struct {
 // Close implements net.Listener.
 func (l *socketListener) Close() error {
 	l.once.Do(func() {
-		if now, err := os.Lstat(l.path); err == nil && l.file != nil && os.SameFile(l.file, now) {
+		if l.inPlace() {
 			// Remove the file before closing the socket: another process may replace the file of a closed socket.
 			os.Remove(l.path)
 		}
 	})
 	return l.UnixListener.Close()
+}
+
+// inPlace reports whether the file at the path is this socket.
+func (l *socketListener) inPlace() bool {
+	now, err := os.Lstat(l.path)
+	return err == nil && l.file != nil && os.SameFile(l.file, now)
 }

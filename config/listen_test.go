@@ -170,9 +170,7 @@ func TestListenSocketOverOther(t *testing.T) {
 		"a file":          func(path string) error { return os.WriteFile(path, []byte("precious"), 0o600) },
 		"a directory":     func(path string) error { return os.Mkdir(path, 0o700) },
 		"a symbolic link": func(path string) error { return os.Symlink("/nowhere", path) },
-		"not a socket": func(path string) error {
-			return syscall.Mkfifo(path, 0o600)
-		},
+		"not a socket":    makePipe,
 	} {
 		path := socketPath(t)
 		if err := make(path); err != nil {

@@ -27,17 +27,17 @@ func LoopbackHosts(transport, host string) []string {
 
 // listenTCP listens at host:port, for localhost on all of LoopbackHosts that the
 // machine has.
-func listenTCP(ctx context.Context, transport, endpoint string) (net.Listener, error) {
+func listenTCP(ctx context.Context, transport, endpoint string, bind bindFunc) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(endpoint)
 	if err != nil {
 		return nil, err
 	}
 	hosts := LoopbackHosts(transport, host)
 	if hosts == nil {
-		return new(net.ListenConfig).Listen(ctx, transport, endpoint)
+		return bind(ctx, transport, endpoint)
 	}
 	return listenLoopback(hosts, port, func(address string) (net.Listener, error) {
-		return new(net.ListenConfig).Listen(ctx, transport, address)
+		return bind(ctx, transport, address)
 	})
 }
 

@@ -357,6 +357,9 @@ func (d *Destination) Ledger() Ledger {
 		Dropped: a.Dropped.Units, Damaged: a.Damaged.Units, Held: a.Held.Units, HeldRequests: a.Held.Records, HeldBytes: a.Held.Bytes}
 }
 
+// Name returns the name of the cursor.
+func (d *Destination) Name() string { return d.cfg.Name }
+
 // Start begins to send. Shutdown joins what it starts.
 func (d *Destination) Start() {
 	d.mu.Lock()

@@ -77,12 +77,13 @@ const (
 	counter  kind = iota
 	observed      // a counter that is read at collection
 	upDown        // Prometheus has it as a gauge
-	seconds       // histogram
-	size          // histogram of bytes
-	amount        // histogram of numbers of items
+	gauge
+	seconds // histogram
+	size    // histogram of bytes
+	amount  // histogram of numbers of items
 )
 
-var kindNames = [...]string{counter: "counter", observed: "counter", upDown: "up-down counter", seconds: "histogram", size: "histogram", amount: "histogram"}
+var kindNames = [...]string{counter: "counter", observed: "counter", upDown: "up-down counter", gauge: "gauge", seconds: "histogram", size: "histogram", amount: "histogram"}
 
 // Boundaries of the histograms. A request that is handled in memory takes some
 // microseconds; a minute is above all default timeouts.
@@ -130,6 +131,7 @@ var (
 	attrOutcome   = attr{key: "outcome", values: outcomeNames[:], text: "`failure` is an internal error, or a client that disconnected or was too slow; a partial success is a success."}
 	attrResult    = attr{key: "result", values: attemptNames[:], text: "Of attempts. `retryable` and `overloaded`: the request should be sent again, for `overloaded` after a delay; `permanent`: it should not be sent again; `partial`: some items were rejected, all others accepted."}
 	attrReason    = attr{key: "reason", values: reasonNames[1:], text: "Of refused requests."}
+	attrReload    = attr{key: "result", values: reloadResults[:], text: "Of reloads."}
 	attrDropped   = attr{key: "reason", text: "`window_full`, `pending_full`, `too_large`: a limit was exceeded. `refused`, `rejected`: the pipeline refused it permanently. `stopped`: it could not be sent before the shutdown deadline. `invalid`, `unknown_metric`, `ignored`: see [reporter](reporter.md)."}
 	attrConn      = attr{key: "reason", values: connReasonNames[:], text: "Of refused connections."}
 	attrTarget    = attr{key: "target", text: "the target's `host:port`, with the path of its profiles if that is not `/debug/pprof`; `files` for all files"}
@@ -211,6 +213,9 @@ const (
 	batchMetadata
 	branchRepeats
 	branchDead
+	reloadSuccessful
+	reloadTime
+	reloadsDone
 )
 
 const (
@@ -364,6 +369,15 @@ var instruments = [...]instrument{
 	branchRepeats: {name: "otelcol_fanout_repeated_items", unit: "{item}", attributes: ofBranches,
 		text: "Number of items that a branch has kept, and that senders were asked to send again because another branch could not keep them.",
 		note: "If they are sent again, the branch has them twice."},
+	reloadSuccessful: {name: "otelcol_config_last_reload_successful", kind: gauge, unit: "1",
+		text: "1 if the last reload of the configuration succeeded, 0 if it failed.",
+		note: "1 from the start on. After a failed reload the previous configuration stays in effect."},
+	reloadTime: {name: "otelcol_config_last_reload_success_timestamp_seconds", kind: gauge, unit: "s",
+		text: "When a configuration was put in effect last, in seconds since 1970.",
+		note: "The time of the start until the first reload."},
+	reloadsDone: {name: "otelcol_config_reloads", unit: "{reload}", attributes: []*attr{&attrReload},
+		text: "Number of reloads of the configuration, by result.",
+		note: "The series of both results exist from the start on."},
 	branchDead: {name: "otelcol_fanout_dead_lettered_items", unit: "{item}", attributes: ofBranches,
 		text: "Number of items that a branch has refused for good while others have kept them, and that are in the dead letters of its pipeline."},
 }

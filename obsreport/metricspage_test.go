@@ -49,6 +49,7 @@ var sections = []section{
 	{"Queues of the exporters", "Of exporters with a `sending_queue`, which those that go over a network have unless it is switched off.", []int{queueSize, queueCapacity, enqueueFailed, enqueueSize, enqueueBytes, queueItems, queueHeld, queueHeldBytes, queueDurable}},
 	{"Branches", "Where a request goes to several pipelines, or to several exporters or connectors of a pipeline.", []int{branchRepeats, branchDead}},
 	{"Items held by receivers", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld, samplesWithoutStack}},
+	{"Reloads of the configuration", "See [reload](reload.md).", []int{reloadSuccessful, reloadTime, reloadsDone}},
 	{"Targets of receivers.pprof", "", []int{pprofUp, pprofFetches, pprofBytes, pprofDuration, pprofRestarts}},
 }
 
@@ -123,7 +124,7 @@ The series of a counter exist from the first request of their signal and format 
 	}
 	p.WriteString("\n## Attributes\n\n| attribute | values |\n|---|---|\n")
 	for _, a := range []*attr{
-		&attrReceiver, &attrProcessor, &attrExporter, &attrBranch, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReason, &attrConn, &attrDropped, &attrTarget, &attrProfile, &attrFetch,
+		&attrReceiver, &attrProcessor, &attrExporter, &attrBranch, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReload, &attrReason, &attrConn, &attrDropped, &attrTarget, &attrProfile, &attrFetch,
 		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode, &attrNetwork, &attrVersion, &attrScheme, &attrErrorType, &attrPermanent, &attrAddress, &attrPort, &attrPath, &attrLocal, &attrLocalPort, &attrDataType, &attrPipeline, &attrFate,
 	} {
 		if !used[a] {
@@ -289,6 +290,11 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 		branch.Repeated(ctx, s, 1)
 		branch.DeadLettered(ctx, s, 1)
 	}
+	reloads, err := NewReloads(mp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reloads.Began(time.Unix(1, 0))
 	e, err := NewExporter("otlp", mp, true, to("http://gateway:4318/v1/x"))
 	if err != nil {
 		t.Fatal(err)
@@ -335,8 +341,9 @@ func TestPageMatchesMetrics(t *testing.T) {
 		for set := range o.Values {
 			keys := map[string]string{}
 			for pair := range strings.SplitSeq(set, ",") {
-				key, value, _ := strings.Cut(pair, "=")
-				keys[key] = value
+				if key, value, ok := strings.Cut(pair, "="); ok {
+					keys[key] = value
+				}
 			}
 			for _, a := range in.attributes {
 				if v, ok := keys[string(a.key)]; !ok && !a.optional || ok && a.values != nil && !slices.Contains(a.values, v) {
@@ -373,7 +380,7 @@ func TestPrometheusNames(t *testing.T) {
 		got[f.GetName()] = f.GetType().String()
 	}
 	for _, in := range expand(allRows()...) {
-		want[prometheusName(t, in.name)] = map[kind]string{counter: "COUNTER", observed: "COUNTER", upDown: "GAUGE", seconds: "HISTOGRAM", size: "HISTOGRAM", amount: "HISTOGRAM"}[in.kind]
+		want[prometheusName(t, in.name)] = map[kind]string{counter: "COUNTER", observed: "COUNTER", upDown: "GAUGE", gauge: "GAUGE", seconds: "HISTOGRAM", size: "HISTOGRAM", amount: "HISTOGRAM"}[in.kind]
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -66,6 +66,16 @@ func (b bench) collect(t *testing.T) map[string]recorded {
 				for _, p := range data.DataPoints {
 					put(p.Attributes, p.Value)
 				}
+			case metricdata.Gauge[int64]:
+				o.Kind = kindNames[gauge]
+				for _, p := range data.DataPoints {
+					put(p.Attributes, p.Value)
+				}
+			case metricdata.Gauge[float64]:
+				o.Kind = kindNames[gauge]
+				for _, p := range data.DataPoints {
+					put(p.Attributes, int64(p.Value))
+				}
 			case metricdata.Histogram[int64]:
 				for _, p := range data.DataPoints {
 					put(p.Attributes, int64(p.Count))

@@ -15,8 +15,10 @@ type series struct {
 	options []metric.AddOption
 }
 
+// newSeries leaves attributes as they are: NewSet sorts its argument, which other goroutines
+// may be reading.
 func newSeries(c metric.Int64Counter, attributes ...attribute.KeyValue) series {
-	return series{c, []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attributes...))}}
+	return series{c, []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(slices.Clone(attributes)...))}}
 }
 
 // add does nothing for 0, or with a meter that does nothing.

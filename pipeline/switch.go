@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"unsafe"
 )
@@ -26,10 +27,54 @@ func NewSwitch(first Consumer) *Switch {
 	return s
 }
 
-// Turn makes next the consumer of all calls that begin from now on. It returns
-// the one before, in which earlier calls may still be.
+// Turn makes next the consumer of all calls that begin from now on, and of those that
+// Hold made wait. It returns the one before, in which earlier calls may still be.
 func (s *Switch) Turn(next Consumer) (previous *Turned) {
-	return s.current.Swap(newTurned(next))
+	previous = s.current.Swap(newTurned(next))
+	if h, ok := previous.consumer.(*holding); ok {
+		close(h.turned)
+	}
+	return previous
+}
+
+// Hold makes all calls that begin from now on wait for Turn. It returns the consumer of
+// the earlier ones, for one that has to be stopped before the next can start. It is not
+// called twice without a Turn between.
+func (s *Switch) Hold() (previous *Turned) {
+	h := &holding{of: s, turned: make(chan struct{})}
+	t := newTurned(h)
+	for {
+		previous = s.current.Load()
+		h.capabilities = previous.consumer.Capabilities()
+		if s.current.CompareAndSwap(previous, t) {
+			return previous
+		}
+	}
+}
+
+// holding is the consumer of a Switch that has none.
+type holding struct {
+	of           *Switch
+	capabilities Capabilities
+	turned       chan struct{}
+}
+
+func (h *holding) Capabilities() Capabilities { return h.capabilities }
+
+func (h *holding) Consume(ctx context.Context, b *Batch) error {
+	if err := h.wait(ctx); err != nil {
+		return err
+	}
+	return h.of.Consume(ctx, b)
+}
+
+func (h *holding) wait(ctx context.Context) error {
+	select {
+	case <-h.turned:
+		return nil
+	case <-ctx.Done():
+		return &Error{Kind: Retryable, Err: fmt.Errorf("wait for the next consumer: %w", context.Cause(ctx))}
+	}
 }
 
 // Capabilities are those of the present consumer. A Fanout asks when it is made
@@ -44,6 +89,23 @@ func (s *Switch) Consume(ctx context.Context, b *Batch) error {
 	t, calls := s.enter(b)
 	defer t.leave(calls)
 	return t.consumer.Consume(ctx, b)
+}
+
+// Do calls f with the present consumer as Consume calls it: Wait waits for f to return,
+// and while the switch is held Do waits for the next consumer.
+func (s *Switch) Do(ctx context.Context, b *Batch, f func(Consumer) error) error {
+	for {
+		t, calls := s.enter(b)
+		h, isHeld := t.consumer.(*holding)
+		if !isHeld {
+			defer t.leave(calls)
+			return f(t.consumer)
+		}
+		t.leave(calls)
+		if err := h.wait(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // enter counts a call in with the present consumer.

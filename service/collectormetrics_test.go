@@ -41,7 +41,8 @@ var moreMetrics = []struct {
 }{
 	{"basic", []string{
 		"otelcol_admission_bytes", "otelcol_admission_limit_bytes", "otelcol_admission_peak_bytes", "otelcol_admission_refused_requests",
-		"otelcol_admission_waiting_requests", "otelcol_exporter_queue_durable", "otelcol_exporter_queue_held_bytes",
+		"otelcol_admission_waiting_requests", "otelcol_config_last_reload_success_timestamp_seconds",
+		"otelcol_config_last_reload_successful", "otelcol_config_reloads", "otelcol_exporter_queue_durable", "otelcol_exporter_queue_held_bytes",
 		"otelcol_exporter_queue_held_items", "otelcol_exporter_queue_items", "otelcol_receiver_active_connections", "otelcol_receiver_active_requests",
 	}},
 	{"normal", []string{

@@ -15,6 +15,8 @@ type LoadError struct {
 	// Warnings are those that Config.Warnings would have returned. An unset
 	// variable is often the cause of a problem.
 	Warnings []string
+
+	read load.Read
 }
 
 func (e *LoadError) Error() string { return e.Problems.Error() }
@@ -44,7 +46,7 @@ func Load(o Options, uris ...string) (*Config, error) { return LoadFrom(o, Sourc
 func LoadFrom(o Options, s Sources) (*Config, error) {
 	loaded, err := load.Load(load.Sources(s), o.Components)
 	if refused, ok := err.(*load.Error); ok {
-		return nil, &LoadError{Problems: refused.Problems, Warnings: refused.Warnings}
+		return nil, &LoadError{Problems: refused.Problems, Warnings: refused.Warnings, read: refused.Read}
 	}
 	if err != nil {
 		return nil, err

@@ -141,7 +141,7 @@ service:
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	found, _ := s.graph.Extension("file_storage/q")
+	found, _ := s.graph().Extension("file_storage/q")
 	storage, ok := found.(component.Storage)
 	if !ok || storage.Directory() != dir || storage.MaxBytes() != 5 {
 		t.Errorf("found %T", found)
@@ -386,7 +386,7 @@ func TestReadinessAsksTheReceivers(t *testing.T) {
 		t.Errorf("since %v, %v", since, err)
 	}
 	receiver := &unhealthy{fake: f.made["in"][0]}
-	s.graph.Receivers[0].Instance = receiver
+	s.graph().Receivers[0].Instance = receiver
 	if _, err := s.readiness(); err != nil {
 		t.Errorf("a healthy receiver: %v", err)
 	}
@@ -403,7 +403,7 @@ func TestReadinessAsksTheReceivers(t *testing.T) {
 }
 
 // find looks up an extension as components do.
-func (r *rig) find(id string) (any, bool) { return r.graph.Extension(id) }
+func (r *rig) find(id string) (any, bool) { return r.graph().Extension(id) }
 
 func (r *rig) extensionURL(t *testing.T, id string) string {
 	t.Helper()

@@ -33,6 +33,7 @@ type fakeConfig struct {
 	Listen    string `yaml:"listen"`
 	Auth      string `yaml:"auth"` // id of an authenticator
 	Storage   string `yaml:"storage"`
+	File      string `yaml:"writes"`
 }
 
 type fake struct {
@@ -74,6 +75,14 @@ func (c *fakeConfig) Listens() []component.Listen {
 		return nil
 	}
 	return []component.Listen{{Key: "listen", Transport: "tcp", Address: c.Listen}}
+}
+
+// Writes implements component.Writer.
+func (c *fakeConfig) Writes() []component.File {
+	if c.File == "" {
+		return nil
+	}
+	return []component.File{{Key: "writes", Path: c.File}}
 }
 
 // Needs implements component.Needer.

@@ -183,14 +183,24 @@ func TestErrorsNameTheirBranch(t *testing.T) {
 	}
 }
 
-// A single consumer costs nothing but the switch: no wrapper stands before it.
+// A single consumer costs nothing but the switches of the receiver and the exporter: no
+// other wrapper stands before it.
 func TestSingleBranchIsNotWrapped(t *testing.T) {
 	t.Parallel()
 	f := newFakes()
 	f.service(t, threePipelines)
-	to, ok := f.made["in"][0].consumers[otlp.Logs].(*pipeline.Switch)
-	if !ok || to.Turn(pipeline.ConsumerFunc(nil)).Consumer() != pipeline.Consumer(f.made["out"][0]) {
-		t.Error("there is something between the switch and the only exporter")
+	var at pipeline.Consumer = f.made["in"][0].consumers[otlp.Logs]
+	for range 2 {
+		to, ok := at.(interface {
+			Turn(pipeline.Consumer) *pipeline.Turned
+		})
+		if !ok {
+			t.Fatalf("there is a %T in front of the only exporter", at)
+		}
+		at = to.Turn(pipeline.ConsumerFunc(nil)).Consumer()
+	}
+	if at != pipeline.Consumer(f.made["out"][0]) {
+		t.Errorf("there is a %T in front of the only exporter", at)
 	}
 }
 

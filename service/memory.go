@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
@@ -29,6 +30,9 @@ const (
 	maxDefaultBudget = 1 << 30
 	// unknownMemoryBudget is the budget if the available memory is unknown.
 	unknownMemoryBudget = 256 << 20
+	// growWithin is how long after a reload with a smaller budget the requests in flight
+	// may hold what the previous one was.
+	growWithin = time.Minute
 	// The budget divided by bytesPerWaiting is the number of requests that may
 	// wait, but at least minWaiting and at most admission.DefaultMaxWaiting. A
 	// waiting request has a goroutine, and data that the kernel and the
@@ -82,6 +86,8 @@ type memory struct {
 	goBefore int64  // the runtime's limit before apply changed it
 	goSet    bool   // apply changed the limit
 	goText   string // the current limit, for the log
+
+	shrinking *time.Timer // ends growWithin; nil: the budget has not become smaller
 }
 
 // goRuntime is the Go runtime's own limit.
@@ -101,6 +107,17 @@ func thisRuntime(set bool) goRuntime {
 // there are several, the one with the lowest soft limit applies to the whole
 // process.
 func newMemory(cfg *load.Config, have available, runtime goRuntime) (*memory, error) {
+	m, err := deriveMemory(cfg, have, runtime, runtime.setLimit(-1))
+	if err != nil {
+		return nil, err
+	}
+	m.budget = admission.New(m.admission())
+	return m, nil
+}
+
+// deriveMemory returns the limits without a budget. goLimit is the limit of the runtime
+// that is not set by the service.
+func deriveMemory(cfg *load.Config, have available, runtime goRuntime, goLimit int64) (*memory, error) {
 	m := &memory{warnings: have.warnings, runtime: runtime}
 	var problems config.Errors
 	limited := false
@@ -119,7 +136,7 @@ func newMemory(cfg *load.Config, have available, runtime goRuntime) (*memory, er
 	if !limited {
 		m.byDefault(have)
 	}
-	m.fillBudget(!limited)
+	m.fillBudget(!limited, goLimit)
 	return m, nil
 }
 
@@ -135,23 +152,66 @@ func (m *memory) byDefault(have available) {
 		"cannot determine the available memory on this system: requests in flight may hold %s, and GOMEMLIMIT is not set; set limit_mib of a memory_limiter to change this", mebibytes(unknownMemoryBudget)))
 }
 
-// fillBudget derives the budget from what the Go runtime may use: the soft
+// fillBudget derives the size of the budget from what the Go runtime may use: the soft
 // limit, or the memory limit of the runtime if that is less.
-func (m *memory) fillBudget(byDefault bool) {
+func (m *memory) fillBudget(byDefault bool, goLimit int64) {
 	usable := m.soft
 	if usable == 0 {
 		usable = unknownMemoryBudget * budgetDivisor
 	}
-	usable = min(usable, m.runtime.setLimit(-1))
+	usable = min(usable, goLimit)
 	m.bytes = usable / budgetDivisor
 	if m.capped = byDefault && m.bytes > maxDefaultBudget; m.capped {
 		m.bytes = maxDefaultBudget
 	}
 	m.bytes = max(m.bytes, 1) // 0 would mean no limit
-	m.budget = admission.New(admission.Config{
+}
+
+func (m *memory) admission() admission.Config {
+	return admission.Config{
 		Bytes:      m.bytes,
 		MaxWaiting: int(min(max(m.bytes/bytesPerWaiting, minWaiting), admission.DefaultMaxWaiting)),
-	})
+	}
+}
+
+// plan derives the limits of another configuration, for become.
+func (m *memory) plan(cfg *load.Config, have available) (*memory, error) {
+	goLimit := m.runtime.setLimit(-1)
+	if m.goSet && goLimit == m.soft {
+		goLimit = m.goBefore
+	}
+	return deriveMemory(cfg, have, m.runtime, goLimit)
+}
+
+// become takes over the limits of next while requests are in flight: these may finish with
+// the budget that they began with.
+func (m *memory) become(next *memory) {
+	m.restore()
+	before := m.bytes
+	m.limit, m.soft, m.from, m.bytes, m.capped, m.warnings = next.limit, next.soft, next.from, next.bytes, next.capped, next.warnings
+	m.apply()
+	resized := m.admission()
+	if m.bytes >= before {
+		m.budget.Resize(resized)
+		return
+	}
+	gentle := resized
+	gentle.GrowBytes = before
+	m.budget.Resize(gentle)
+	m.shrinking = time.AfterFunc(growWithin, func() { m.budget.Resize(resized) })
+}
+
+// changes describes how next differs.
+func (m *memory) changes(next *memory) (texts []string) {
+	for _, c := range []struct{ name, before, after string }{
+		{"memory limit", m.limitSummary(), next.limitSummary()},
+		{"memory budget", m.inFlightText(), next.inFlightText()},
+	} {
+		if c.before != c.after {
+			texts = append(texts, fmt.Sprintf("%s: %s -> %s", c.name, c.before, c.after))
+		}
+	}
+	return texts
 }
 
 // limitsOf returns the limits of a memory_limiter, reduced to the available
@@ -193,6 +253,10 @@ func (m *memory) apply() {
 
 // restore undoes apply, unless the limit has been changed since.
 func (m *memory) restore() {
+	if m.shrinking != nil {
+		m.shrinking.Stop()
+		m.shrinking = nil
+	}
 	if m.goSet && m.runtime.setLimit(-1) == m.soft {
 		m.runtime.setLimit(m.goBefore)
 	}

@@ -43,7 +43,10 @@ type placedRig struct {
 
 func startPlaced(t *testing.T, o Options, yaml string, b *testkit.Backend) *placedRig {
 	t.Helper()
-	cfg, err := LoadFrom(builtins(), Sources{URIs: []string{"yaml:" + yaml}, Set: []string{"service.telemetry.metrics.address=localhost:0"}})
+	if o.Components == nil {
+		o.Components = builtins().Components
+	}
+	cfg, err := LoadFrom(o, Sources{URIs: []string{"yaml:" + yaml}, Set: []string{"service.telemetry.metrics.address=localhost:0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -374,7 +377,7 @@ func TestStatusWhileStarting(t *testing.T) {
 			case <-end:
 				return
 			default:
-				_ = s.graph.Queues()
+				_ = s.graph().Queues()
 			}
 		}
 	}()
@@ -383,7 +386,7 @@ func TestStatusWhileStarting(t *testing.T) {
 	}
 	close(end)
 	<-ended
-	if got := s.graph.Queues(); len(got) != 1 {
+	if got := s.graph().Queues(); len(got) != 1 {
 		t.Errorf("at the end there are %d queues, want 1", len(got))
 	}
 }

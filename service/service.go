@@ -15,7 +15,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
+	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/service/internal/graph"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
@@ -59,6 +61,13 @@ type Options struct {
 	// InMemory says that these queues are in memory and that a request is acknowledged
 	// when it is in the queue: what is in it is lost when the process ends.
 	InMemory bool
+	// DataDirNamed says that DataDir was chosen by the user: it is created for the control
+	// socket, also if no queue needs it.
+	DataDirNamed bool
+	// ReloadCommand answers the command penstock reload, which asks over the control socket
+	// in DataDir. It usually calls ReloadFrom; the text is printed, also if there is an
+	// error. nil: the command is not answered.
+	ReloadCommand func(context.Context) (text string, err error)
 	// DrainWithin is how long Run waits for requests to finish at shutdown; 0
 	// means 30 seconds.
 	DrainWithin time.Duration
@@ -71,14 +80,20 @@ type Options struct {
 // the graph of components that a configuration asks for.
 type Service struct {
 	opts    Options
-	cfg     *load.Config
+	first   *load.Config                // the one of New
+	cfg     atomic.Pointer[load.Config] // the one in effect; see config
 	process process
-	graph   *graph.Graph
-	ready   atomic.Bool // all listeners are bound, and Shutdown has not begun
+	// settings are those of the components of every configuration.
+	settings component.Settings
+	current  atomic.Pointer[graph.Graph] // see graph
+	ready    atomic.Bool                 // all listeners are bound, and Shutdown has not begun
 	// readySince is set before ready.
 	readySince time.Time
 
-	life lifecycle.Cycle
+	control    *control.Server // of DataDir; nil: graph has one if it has queues there
+	reloads    reloads
+	retirement retirement // of the holder of reloads
+	life       lifecycle.Cycle
 }
 
 // process holds what belongs to the process: its log, its metrics with their
@@ -90,35 +105,48 @@ type process struct {
 	memory  *memory
 	// unmeasure ends the measurement of memory, which refers to the budget.
 	unmeasure func() error
+	reloads   *obsreport.Reloads
+	// waiting has the keys of service.telemetry that take effect at the next start.
+	waiting map[string]bool
 }
 
 // New creates all components of a configuration and starts none. Its error is a
 // ConfigErrors if a component rejects its settings.
 func New(cfg *Config, opts Options) (*Service, error) {
-	s := &Service{opts: opts, cfg: cfg.loaded}
+	s := &Service{opts: opts, first: cfg.loaded}
+	s.cfg.Store(cfg.loaded)
 	if s.opts.DrainWithin == 0 {
 		s.opts.DrainWithin = 30 * time.Second
 	}
 	if err := s.newProcess(); err != nil {
 		return nil, err
 	}
-	settings := component.Settings{
+	s.settings = component.Settings{
 		Logger: s.process.log.Logger, Meter: s.process.metrics.Provider, Tracer: s.process.traces.Provider, Memory: s.process.memory.budget, Host: host{s},
 		MetricsLevel: s.metricsLevel(),
 	}.OrDefaults()
-	var err error
-	if s.graph, err = graph.Build(s.cfg, settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory}); err != nil {
+	s.reloads.init(cfg.loaded.Read)
+	s.newControl()
+	g, err := graph.Build(s.config(), s.settings, graph.Data{Dir: opts.DataDir, Optional: opts.DataDirOptional, InMemory: opts.InMemory, Control: s.control})
+	if err != nil {
 		_ = s.process.unmeasure() // the error of Build says what is wrong
 		return nil, err
 	}
+	s.current.Store(g)
 	return s, nil
 }
+
+// graph returns the one of the configuration in effect.
+func (s *Service) graph() *graph.Graph { return s.current.Load() }
+
+// config returns the configuration in effect, which a reload replaces.
+func (s *Service) config() *load.Config { return s.cfg.Load() }
 
 // metricsLevel returns how much components measure. The level of the
 // configuration is that of the service's own metrics; with Options.Meter it is
 // normal unless the configuration asks for more.
 func (s *Service) metricsLevel() component.Level {
-	level, _ := component.LevelByName(s.cfg.Telemetry.Metrics.Level)
+	level, _ := component.LevelByName(s.config().Telemetry.Metrics.Level)
 	if s.opts.Meter != nil {
 		level = max(level, component.LevelNormal)
 	}
@@ -128,24 +156,34 @@ func (s *Service) metricsLevel() component.Level {
 // newProcess creates the log, metrics and memory budget that the configuration
 // asks for.
 func (s *Service) newProcess() error {
-	t := &s.cfg.Telemetry
+	cfg := s.config()
+	t := cfg.Telemetry.Effective()
 	res := t.Resource.Build(s.opts.Version, selfobs.NewInstanceID())
 	p := &s.process
 	p.log = selfobs.NewLogging(t.Logs, res, s.outputs())
 	p.traces = selfobs.NewTraces(t.Traces, res, s.opts.Tracer)
-	measured := selfobs.MetricsOptions{Given: s.opts.Meter, Ready: s.isReady, Pages: s.cfg.HasExtension("zpages")}
-	for _, at := range s.cfg.MetricsListeners {
-		measured.Endpoints = append(measured.Endpoints, selfobs.Endpoint{Address: at.Address, Path: at.Path, Written: at.Written})
-	}
+	measured := selfobs.MetricsOptions{Given: s.opts.Meter, Ready: s.isReady, Pages: cfg.HasExtension("zpages")}
+	measured.Endpoints = endpoints(cfg)
 	var err error
 	if p.metrics, err = selfobs.NewMetrics(t.Metrics, res, measured); err != nil {
 		return err
 	}
-	if p.memory, err = newMemory(s.cfg, detectMemory(), thisRuntime(s.opts.SetMemoryLimit)); err != nil {
+	if p.memory, err = newMemory(cfg, detectMemory(), thisRuntime(s.opts.SetMemoryLimit)); err != nil {
+		return err
+	}
+	if p.reloads, err = obsreport.NewReloads(p.metrics.Provider); err != nil {
 		return err
 	}
 	p.unmeasure, err = selfobs.MeasureAdmission(p.metrics.Provider, p.memory.budget)
 	return err
+}
+
+// endpoints returns the addresses at which a configuration serves metrics.
+func endpoints(cfg *load.Config) (all []selfobs.Endpoint) {
+	for _, at := range cfg.MetricsListeners {
+		all = append(all, selfobs.Endpoint{Address: at.Address, Path: at.Path, Written: at.Written})
+	}
+	return all
 }
 
 // outputs returns what replaces the log and the outputs of the process.
@@ -180,7 +218,7 @@ func (s *Service) start(ctx context.Context) error {
 	if err := p.log.Open(); err != nil {
 		return err
 	}
-	for _, text := range slices.Concat(CheckFeatureGates(s.opts.FeatureGates), s.cfg.Warnings(), p.memory.warnings) {
+	for _, text := range slices.Concat(CheckFeatureGates(s.opts.FeatureGates), s.config().Warnings(), p.memory.warnings) {
 		p.log.Warn(text)
 	}
 	p.memory.apply()
@@ -188,10 +226,12 @@ func (s *Service) start(ctx context.Context) error {
 	if err := errors.Join(p.metrics.Start(p.log.Local(), stdout), p.traces.Start(p.log.Local(), stdout)); err != nil {
 		return err
 	}
-	if err := s.graph.Start(ctx); err != nil {
+	s.openControl()
+	if err := s.graph().Start(ctx); err != nil {
 		return err
 	}
 	s.readySince = time.Now()
+	p.reloads.Began(s.readySince)
 	s.ready.Store(true)
 	p.log.Announce(s.summary())
 	return nil
@@ -203,6 +243,9 @@ func (s *Service) start(ctx context.Context) error {
 // second call returns the same result.
 func (s *Service) Shutdown(ctx context.Context) error {
 	return s.life.Shutdown(func() error {
+		if s.reloads.end(ctx) {
+			s.retirement.wait(ctx, hurryWithin)
+		}
 		log := s.process.log
 		log.Info("shutting down: taking no more requests, finishing those in progress")
 		err := s.stop(ctx)
@@ -216,7 +259,10 @@ func (s *Service) Shutdown(ctx context.Context) error {
 // stop undoes what start did.
 func (s *Service) stop(ctx context.Context) error {
 	s.ready.Store(false)
-	err := s.graph.Shutdown(ctx)
+	err := s.graph().Shutdown(ctx)
+	if s.control != nil {
+		err = errors.Join(err, s.control.Shutdown(ctx))
+	}
 	err = errors.Join(err, graph.Within(ctx, "shut down the metrics endpoint", s.process.metrics.Shutdown))
 	err = errors.Join(err, graph.Within(ctx, "send the last spans", s.process.traces.Shutdown))
 	s.process.memory.restore()

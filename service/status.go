@@ -31,7 +31,7 @@ func (s *Service) readiness() (since time.Time, err error) {
 	if !s.ready.Load() {
 		return time.Time{}, errors.New("starting or shutting down")
 	}
-	if err := s.graph.Healthy(); err != nil {
+	if err := s.graph().Healthy(); err != nil {
 		return time.Time{}, err
 	}
 	return s.readySince, nil
@@ -52,21 +52,22 @@ func (s *Service) status(ctx context.Context) (component.Status, error) {
 	if now.Since, err = s.readiness(); err != nil {
 		now.NotReady = err.Error()
 	}
-	text, err := s.cfg.YAML()
+	cfg := s.config()
+	text, err := cfg.YAML()
 	if err != nil {
 		return now, err
 	}
 	now.Config = string(text)
-	for _, p := range s.cfg.Pipelines {
+	for _, p := range cfg.Pipelines {
 		now.Pipelines = append(now.Pipelines, component.PipelineStatus{
-			ID: p.ID, Signal: p.Signal.String(), MutatesData: s.graph.Mutates[p],
+			ID: p.ID, Signal: p.Signal.String(), MutatesData: s.graph().Mutates[p],
 			Receivers: load.IDs(p.Receivers), Processors: load.IDs(p.Processors), Exporters: load.IDs(p.Exporters),
 		})
 	}
-	for _, e := range s.cfg.Extensions {
+	for _, e := range cfg.Extensions {
 		now.Extensions = append(now.Extensions, component.ExtensionStatus{ID: e.ID, Type: e.Descriptor.Type})
 	}
-	now.Queues = s.graph.Queues()
+	now.Queues, now.Reload = s.graph().Queues(), s.reloads.status()
 	if b := s.process.memory.budget.Stats(); b.Limit > 0 {
 		now.Budget = component.BudgetStatus{
 			Limit: b.Limit, Used: b.Used, Peak: b.Peak, Requests: b.Admitted, Waiting: b.Waiting, RefusedSoFar: b.Refused(),
@@ -101,7 +102,7 @@ func (s *Service) Addresses() []Address {
 
 func (s *Service) componentAddresses() []Address {
 	var all []Address
-	for _, at := range s.graph.Endpoints() {
+	for _, at := range s.graph().Endpoints() {
 		address := at.Addr.String()
 		if strings.HasSuffix(at.Protocol, "HTTP") && at.Addr.Network() == "tcp" {
 			address = "http://" + address
@@ -124,10 +125,11 @@ func signalNames(signals []otlp.Signal) string {
 
 // summary returns the summary that is logged at start.
 func (s *Service) summary() selfobs.Summary {
+	cfg := s.config()
 	sum := selfobs.Summary{
-		Version: s.opts.Version, BuiltIn: s.cfg.BuiltIn, Metrics: s.process.metrics.URLs(), Memory: s.process.memory.texts(),
+		Version: s.opts.Version, BuiltIn: cfg.BuiltIn, Metrics: s.process.metrics.URLs(), Memory: s.process.memory.texts(),
 	}
-	for _, q := range s.graph.Queues() {
+	for _, q := range s.graph().Queues() {
 		place := q.Warning
 		switch {
 		case place != "":
@@ -143,7 +145,7 @@ func (s *Service) summary() selfobs.Summary {
 	for _, a := range s.componentAddresses() {
 		sum.Listening = append(sum.Listening, selfobs.Listening{Kind: string(a.Kind), Protocol: a.Protocol, Address: a.Address, Signals: a.Signals})
 	}
-	for _, p := range s.cfg.Pipelines {
+	for _, p := range cfg.Pipelines {
 		steps := []string{strings.Join(load.IDs(p.Receivers), ", ")}
 		steps = append(steps, load.IDs(p.Processors)...)
 		steps = append(steps, strings.Join(load.IDs(p.Exporters), ", "))

@@ -3,6 +3,7 @@
 //
 //	penstock                       run with the built-in configuration
 //	penstock --config file.yaml    run
+//	penstock reload                have a running penstock load its configuration again
 //	penstock validate --config ... check a configuration
 //	penstock print-config          show the configuration in effect
 //	penstock components            list the component types of this build
@@ -64,6 +65,8 @@ func (a *app) report(command string, err error) int {
 		return exitUsage
 	case errors.As(err, &problems):
 		fmt.Fprintf(a.stderr, "%v\n%s in the configuration\n", problems, count(len(problems), "problem"))
+		return exitConfig
+	case err == errRefused:
 		return exitConfig
 	default:
 		fmt.Fprintf(a.stderr, "penstock: %v\n", err)

@@ -2,11 +2,8 @@ package main
 
 import (
 	"cmp"
-	"log/slog"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +25,11 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Run the pipelines of the configuration until SIGINT or SIGTERM. The first signal
 stops the receivers and waits for requests in flight, up to --drain-within. A second
 signal, a second or more after the first, exits at once; one that comes earlier has no
-effect. SIGHUP is logged; nothing is reloaded.
+effect.
+
+SIGHUP, the command "penstock reload" and, with --watch, a changed file load the
+configuration again and put it in effect, while requests are served. An invalid one is
+logged, and everything stays as it was.
 
 Exporters that go over a network have a queue on disk: a request is acknowledged when
 it is there, and is sent until its destination has it, also after a restart.`,
@@ -43,6 +44,8 @@ it is there, and is sent until its destination has it, also after a restart.`,
 func (a *app) serveFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&a.drainWithin, "drain-within", defaultDrain, "how long to wait for requests in flight after the first signal")
 	flags.StringVar(&a.dataDir, "data-dir", "", "`directory` for the queues of exporters that name no storage (default $STATE_DIRECTORY, else "+defaultDataDir+"; if that cannot be written, the queues are in memory)")
+	flags.BoolVar(&a.watch, "watch", false, "reload the configuration when the content of its files changes")
+	flags.StringVar(&a.reloadAddress, "reload-address", "", "`host:port` at which POST /-/reload reloads the configuration, for everyone who can connect; without a host it is localhost (default: none)")
 	flags.BoolVar(&a.inMemory, "in-memory", false, "keep these queues in memory and acknowledge a request before its destination has it: what is in them is lost when the process ends")
 }
 
@@ -60,11 +63,14 @@ func (a *app) dataDirectory() (dir string, optional bool) {
 	return cmp.Or(first, defaultDataDir), true
 }
 
+// dataDirNamed reports whether the data directory was chosen.
+func (a *app) dataDirNamed() bool { return a.dataDir != "" || os.Getenv("STATE_DIRECTORY") != "" }
+
 // options returns the options of the service in a process of its own.
 func (a *app) options() service.Options {
 	dir, optional := a.dataDirectory()
 	return service.Options{
-		DataDir: dir, DataDirOptional: optional, InMemory: a.inMemory,
+		DataDir: dir, DataDirOptional: optional, DataDirNamed: a.dataDirNamed(), InMemory: a.inMemory,
 		Components: components.Default(), SetMemoryLimit: true,
 		Version: version.Get(), Stdout: a.stdout, Stderr: a.stderr,
 		DrainWithin: a.drainWithin, FeatureGates: strings.Join(a.featureGates, ","),
@@ -76,29 +82,19 @@ func (a *app) serve(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	svc, err := service.New(cfg, a.options())
+	r := &reloader{sources: a.sources}
+	opts := a.options()
+	opts.ReloadCommand = r.command
+	svc, err := service.New(cfg, opts)
 	if err != nil {
 		a.warn(cfg.Warnings()) // otherwise Start logs them
 		return err
 	}
-	defer logHangups(svc.Logger())()
-	return pipeline.Run(cmd.Context(), cmp.Or(a.drainWithin, defaultDrain), newSupervised(svc))
-}
-
-// logHangups logs each SIGHUP until stop is called. Without it the signal would end the
-// process without draining; the Collector reloads its configuration.
-func logHangups(log *slog.Logger) (stop func()) {
-	signals, ended := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(signals, syscall.SIGHUP)
-	go func() {
-		defer close(ended)
-		for range signals {
-			log.Warn("received SIGHUP: nothing was reloaded, which is not there yet; restart penstock for a changed configuration")
-		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(signals)
-		<-ended
+	r.svc = newSupervised(svc)
+	c, err := a.reloadCauses(r)
+	if err != nil {
+		return err
 	}
+	defer c.stop()
+	return pipeline.Run(cmd.Context(), cmp.Or(a.drainWithin, defaultDrain), r.svc)
 }

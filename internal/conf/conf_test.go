@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -582,4 +583,30 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("written as\n%s(-before +after):\n%s", written, diff)
 		}
 	})
+}
+
+// Every file and URL that is read, or cannot be read, is reported once.
+func TestReadIsReported(t *testing.T) {
+	t.Parallel()
+	var got []string
+	_, err := Load(Options{
+		Sources: []string{"main.yaml", "yaml:{b: '${file:part}', c: '${file:./part}', d: '${file:none}', e: '${http://x/y}', f: '${env:HOME}'}"},
+		ReadFile: func(path string) ([]byte, error) {
+			if path == "none" {
+				return nil, os.ErrNotExist
+			}
+			return []byte("{}"), nil
+		},
+		Fetch: func(string) ([]byte, error) { return []byte("1"), nil },
+		Read: func(name string, isFile bool, text []byte, err error) {
+			got = append(got, fmt.Sprintf("%s %t %s %v", name, isFile, text, err))
+		},
+	})
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	want := []string{"main.yaml true {} <nil>", "part true {} <nil>", "none true  file does not exist", "http://x/y false 1 <nil>"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

@@ -23,6 +23,10 @@ type Options struct {
 	LookupEnv func(name string) (value string, ok bool) // nil means os.LookupEnv
 	ReadFile  func(path string) ([]byte, error)         // nil means reading from disk, at most 4 MiB
 	Fetch     func(url string) ([]byte, error)          // nil means with HTTP, at most 4 MiB in 30 s
+
+	// Read is called with each file and URL that was read, and with those that could not be.
+	// isFile says which. nil means that nothing is called.
+	Read func(name string, isFile bool, text []byte, err error)
 }
 
 // A Tree is a loaded configuration: merged and expanded.
@@ -47,7 +51,7 @@ func (w Warning) String() string { return w.Pos.String() + ": " + w.Text }
 
 // Load reads, merges and expands a configuration. Its error is an [Errors] with all problems found.
 func Load(o Options) (*Tree, error) {
-	l := &loader{lookupEnv: o.LookupEnv, readFile: o.ReadFile, fetch: o.Fetch, nodes: maxNodes, textBytes: maxTextBytes, files: map[string][]byte{}}
+	l := &loader{lookupEnv: o.LookupEnv, readFile: o.ReadFile, fetch: o.Fetch, read: o.Read, nodes: maxNodes, textBytes: maxTextBytes, files: map[string][]byte{}}
 	if l.lookupEnv == nil {
 		l.lookupEnv = os.LookupEnv
 	}
@@ -56,6 +60,9 @@ func Load(o Options) (*Tree, error) {
 	}
 	if l.fetch == nil {
 		l.fetch = fetch
+	}
+	if l.read == nil {
+		l.read = func(string, bool, []byte, error) {}
 	}
 	root := &Node{kind: Map}
 	for _, uri := range o.Sources {
@@ -79,6 +86,7 @@ type loader struct {
 	lookupEnv func(string) (string, bool)
 	readFile  func(string) ([]byte, error)
 	fetch     func(string) ([]byte, error)
+	read      func(string, bool, []byte, error)
 	files     map[string][]byte // each file and URL is read once, so that all references see the same contents
 	sources   int
 	nodes     int  // number that is left; see maxNodes
@@ -165,19 +173,21 @@ func (l *loader) retrieve(at mark, scheme, opaque string) (content, error) {
 	case "env":
 		return l.environment(at, opaque)
 	case "file":
-		return l.once(filepath.Clean(opaque), l.readFile)
+		return l.once(filepath.Clean(opaque), true, l.readFile)
 	case "http", "https":
-		return l.once(scheme+":"+opaque, l.fetch)
+		return l.once(scheme+":"+opaque, false, l.fetch)
 	}
 	return content{}, fmt.Errorf("unknown scheme %q (known: env, file, http, https, yaml)", scheme)
 }
 
 // once returns what read returns for name, and does not read it again.
-func (l *loader) once(name string, read func(string) ([]byte, error)) (content, error) {
+func (l *loader) once(name string, isFile bool, read func(string) ([]byte, error)) (content, error) {
 	text, ok := l.files[name]
 	if !ok {
 		var err error
-		if text, err = read(name); err != nil {
+		text, err = read(name)
+		l.read(name, isFile, text, err)
+		if err != nil {
 			return content{}, err
 		}
 		l.files[name] = text

@@ -5,8 +5,9 @@
 //	GET  /dead-letters/{pipeline}/{sequence}         a Letter
 //	GET  /dead-letters/{pipeline}/{sequence}/record  the record, as package record has it
 //	POST /dead-letters/drop                          a Drop; the answer is a Dropped
+//	POST /reload                                     a Reload; the answer is text
 //
-// All but the record is JSON; the answer to what fails is a line of text.
+// All but the record and the answer of a reload is JSON; the answer to what fails is a line of text.
 //
 // The socket has mode 0600 in a folder of mode 0700: a client that can connect could read
 // the files as well. There is no other protection.

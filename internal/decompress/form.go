@@ -32,7 +32,7 @@ func Inspect(encoding string, dst *[]byte, wire []byte, maxBytes int, memory Res
 
 // Collect is Decompress, and returns the compressed bytes as well, in a buffer of bufpool
 // that the caller owns, and their form. They are read to the end before they are
-// decompressed. size is the length that is announced for src, if that is to be believed, or
+// decompressed. size is the length that is announced for src, if it is to be trusted, or
 // 0.
 func Collect(encoding string, src io.Reader, size, maxBytes int, memory Reserver) (body, wire *[]byte, form Form, err error) {
 	op := &decompression{memory: memory, maxBytes: max(maxBytes, 0)}

@@ -1,6 +1,7 @@
 // Package sdnotify tells systemd the state of a service: the protocol of sd_notify(3).
 //
 //	NOTIFY_SOCKET=/run/systemd/notify  ◄── "READY=1\nSTATUS=…"   Type=notify
+//	                                   ◄── "RELOADING=1\n…"      Type=notify-reload
 //	WATCHDOG_USEC=30000000             ◄── "WATCHDOG=1"          WatchdogSec=30s
 //
 // Without NOTIFY_SOCKET nothing is sent: a nil *Notifier does nothing.
@@ -25,7 +26,7 @@ const (
 
 // The states that are sent. Several are sent as one message.
 const (
-	Ready    = "READY=1"
+	Ready    = "READY=1" // also after a reload
 	Stopping = "STOPPING=1"
 	watchdog = "WATCHDOG=1"
 )
@@ -98,9 +99,20 @@ func (n *Notifier) Notify(state, status string) error {
 		message += "\nSTATUS=" + strings.ReplaceAll(status, "\n", " ")
 	}
 	if err := n.send(message); err != nil {
-		return fmt.Errorf("notify the service manager of %s: %w", state, err)
+		first, _, _ := strings.Cut(state, "\n")
+		return fmt.Errorf("notify the service manager of %s: %w", first, err)
 	}
 	return nil
+}
+
+// Reloading is the state of a service that begins to reload its configuration. Ready ends
+// it.
+func Reloading() string {
+	state := "RELOADING=1"
+	if usec := monotonicMicroseconds(); usec > 0 {
+		state += "\nMONOTONIC_USEC=" + strconv.FormatInt(usec, 10)
+	}
+	return state
 }
 
 // Watch sends signs of life, twice in each Watchdog, until ctx ends. It omits one while

@@ -80,6 +80,32 @@ func TestMessages(t *testing.T) {
 				t.Errorf("%s: got %q, want %q", name, got, c.want)
 			}
 		}
+		checkReloading(t, n, read)
+	}
+}
+
+// checkReloading compares the time of two messages: it is needed on Linux, and does not go
+// back.
+func checkReloading(t *testing.T, n *Notifier, read func() string) {
+	t.Helper()
+	times := [2]int64{}
+	for i := range times {
+		if err := n.Notify(Reloading(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		got := read()
+		if runtime.GOOS != "linux" {
+			if got != "RELOADING=1\nSTATUS=x" {
+				t.Errorf("got %q", got)
+			}
+			continue
+		}
+		if _, err := fmt.Sscanf(got, "RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=x", &times[i]); err != nil {
+			t.Errorf("got %q: %v", got, err)
+		}
+	}
+	if runtime.GOOS == "linux" && (times[0] <= 0 || times[1] < times[0]) {
+		t.Errorf("the times are %d", times)
 	}
 }
 

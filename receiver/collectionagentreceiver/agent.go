@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/lifecycle"
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/receiver/internal/conns"
 	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 	"github.com/penstock-telemetry/penstock/receiver/internal/grpcserver"
@@ -35,7 +36,7 @@ const (
 type agent struct {
 	server     *grpcserver.Server
 	sessions   *sessions
-	profiles   bool // there is a consumer of profiles
+	consumers  *frontend.Consumers
 	inFlight   *frontend.InFlight
 	obs        *obsreport.Receiver
 	rejections *obsreport.Rejections
@@ -47,15 +48,17 @@ type agent struct {
 // open makes an agent that does not serve yet.
 func (r *Receiver) open(ctx context.Context, undo *lifecycle.Undo) (*agent, error) {
 	a := &agent{
-		profiles: r.consumers[otlp.Profiles] != nil, inFlight: frontend.NewInFlight(), rejections: obsreport.NewRejections(r.set.Logger),
+		consumers: &r.consumers, inFlight: frontend.NewInFlight(), rejections: obsreport.NewRejections(r.set.Logger),
 	}
 	var err error
 	if a.obs, err = obsreport.NewReceiver(r.set.ID, "grpc", r.set.Tracer, r.set.Meter, r.set.MetricsLevel >= component.LevelDetailed); err != nil {
 		return nil, err
 	}
 	undo.Add(a.obs.Close)
-	next := &held.Consumer{Next: &route{next: r.consumers, obs: a.obs}, Budget: r.set.Memory, Client: "receiver " + r.set.ID}
-	a.sessions = newSessions(r.cfg, r.set, next, r.consumers[otlp.Metrics] != nil)
+	a.sessions = newSessions(r.cfg, r.set, func() (pipeline.Consumer, bool) {
+		to := newRoute(&r.consumers, a.obs)
+		return &held.Consumer{Next: to, Budget: r.set.Memory, Client: "receiver " + r.set.ID}, to.next[otlp.Metrics] != nil
+	})
 	read := func(s otlp.Signal) obsreport.HeldStats {
 		f := a.sessions.flow(s)
 		return obsreport.HeldStatsOf(f.Acknowledged, f.Held, f.Dropped)
@@ -137,7 +140,7 @@ func (a *agent) report(ctx context.Context, r *frontend.Request, body *[]byte) (
 	if err := r.Reserve(cap(*body) + collectionagentv1.ScratchBytes(len(*body)) + answerBytes(q)); err != nil {
 		return nil, frontend.RefuseOverload(err)
 	}
-	if !a.profiles && q.Len(collectionagentv1.Traces, collectionagentv1.Counts, collectionagentv1.Frames,
+	if a.consumers.Get(otlp.Profiles) == nil && q.Len(collectionagentv1.Traces, collectionagentv1.Counts, collectionagentv1.Frames,
 		collectionagentv1.Executables, collectionagentv1.Symbols) > 0 {
 		return nil, frontend.Refuse(codes.Unimplemented, obsreport.ReasonNotFound, "no pipeline of profiles takes what this collection agent receives")
 	}

@@ -133,7 +133,7 @@ func requestOf(instance byte, sequence uint64, list ...collectionagentv1.Entry) 
 func openSession(t testing.TB, budget *admission.Budget) *session {
 	t.Helper()
 	c := testConfig()
-	s := newSessions(c, component.Settings{Memory: budget}.OrDefaults(), &testkit.Sink{}, true)
+	s := newSessions(c, component.Settings{Memory: budget}.OrDefaults(), func() (pipeline.Consumer, bool) { return &testkit.Sink{}, true })
 	t.Cleanup(s.cancel)
 	rep, err := s.open(instance{})
 	if err != nil {

@@ -324,7 +324,7 @@ func TestAFullWindowRefuses(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
 	c.MaxWindowMiB = 1
-	s := newSessions(c, component.Settings{}.OrDefaults(), &testkit.Sink{}, true)
+	s := newSessions(c, component.Settings{}.OrDefaults(), func() (pipeline.Consumer, bool) { return &testkit.Sink{}, true })
 	defer s.cancel()
 	rep, err := s.open(instance{}) // it is not started: nothing leaves the window
 	if err != nil {

@@ -37,7 +37,7 @@ type Receiver struct {
 	cfg             Config
 	set             component.Settings
 	life            *lifecycle.Cycle
-	consumers       map[otlp.Signal]pipeline.Consumer // until Start
+	consumers       frontend.Consumers
 	pace            frontend.Pace
 	maxRequestBytes int
 
@@ -52,7 +52,7 @@ func New(cfg Config, set component.Settings) (*Receiver, error) {
 	}
 	return &Receiver{
 		cfg: cfg, set: set.OrDefaults(), life: lifecycle.New(fmt.Sprintf("receiver %q", set.ID)),
-		consumers: map[otlp.Signal]pipeline.Consumer{}, pace: frontend.DefaultPace(), maxRequestBytes: cfg.MaxRecvMsgSizeMiB << 20,
+		pace: frontend.DefaultPace(), maxRequestBytes: cfg.MaxRecvMsgSizeMiB << 20,
 	}, nil
 }
 
@@ -66,21 +66,67 @@ func makes() map[otlp.Signal]bool {
 
 // Register names the consumer of a signal, once for each, before Start.
 func (r *Receiver) Register(s otlp.Signal, c pipeline.Consumer) error {
+	if err := r.accepts(s, c); err != nil {
+		return err
+	}
+	err := r.life.Configure(func() error {
+		if !r.consumers.Set(s, c) {
+			return errors.New("it has one already")
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("receiver %q: register a consumer of %s: %w", r.set.ID, s, err)
+	}
+	return nil
+}
+
+// accepts returns an error if c cannot be the consumer of s.
+func (r *Receiver) accepts(s otlp.Signal, c pipeline.Consumer) error {
 	switch {
 	case !makes()[s]:
 		return fmt.Errorf("receiver %q: a collection agent makes profiles and metrics: it cannot be in a pipeline of %s", r.set.ID, s)
 	case c == nil:
 		return fmt.Errorf("receiver %q: register a consumer of %s: it is nil", r.set.ID, s)
 	}
-	err := r.life.Configure(func() error {
-		if r.consumers[s] != nil {
-			return errors.New("it has one already")
+	return nil
+}
+
+// Rewire implements component.Rewirer. What sessions hold belongs to their consumers: each
+// passes it on to these and ends, and its reporter gets a new one.
+func (r *Receiver) Rewire(next map[otlp.Signal]pipeline.Consumer) error {
+	for s, c := range next {
+		if err := r.accepts(s, c); err != nil {
+			return err
 		}
-		r.consumers[s] = c
-		return nil
-	})
+	}
+	if changed := r.consumers.Replace(next); changed {
+		if a := r.agent.Load(); a != nil {
+			a.sessions.renew()
+		}
+	}
+	return nil
+}
+
+// Settle implements component.Settler.
+func (r *Receiver) Settle(ctx context.Context) error {
+	err := r.consumers.Settle(ctx)
+	if a := r.agent.Load(); a != nil && err == nil {
+		err = a.sessions.waitRenewed(ctx)
+	}
 	if err != nil {
-		return fmt.Errorf("receiver %q: register a consumer of %s: %w", r.set.ID, s, err)
+		return fmt.Errorf("receiver %q: wait for what was received before its consumers were replaced: %w", r.set.ID, err)
+	}
+	return nil
+}
+
+// Retire implements component.Retirer: another receiver has the listener. It sends
+// reporters away with GOAWAY, and returns when they have gone or ctx has ended. Shutdown,
+// which is called after it, passes on what the sessions hold. Reporters send what the
+// other receiver does not know of them again.
+func (r *Receiver) Retire(ctx context.Context) error {
+	if a := r.agent.Load(); a != nil && !a.server.Retire(ctx) {
+		return fmt.Errorf("receiver %q: retire: %d connections are still open: %w", r.set.ID, a.server.Listener().Open(), context.Cause(ctx))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
 // route is where the sessions' requests go: to the consumer of their signal. What
@@ -14,6 +15,17 @@ import (
 type route struct {
 	next map[otlp.Signal]pipeline.Consumer
 	obs  *obsreport.Receiver
+}
+
+// newRoute returns a route to the consumers that there are now.
+func newRoute(c *frontend.Consumers, obs *obsreport.Receiver) *route {
+	r := &route{next: map[otlp.Signal]pipeline.Consumer{}, obs: obs}
+	for s := range makes() {
+		if next := c.Get(s); next != nil {
+			r.next[s] = next
+		}
+	}
+	return r
 }
 
 // Capabilities implements pipeline.Consumer.

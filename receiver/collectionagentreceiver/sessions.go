@@ -49,6 +49,7 @@ type sessions struct {
 	mu     sync.Mutex
 	of     map[instance]*session
 	ending map[*session]bool // removed from of, not ended yet
+	old    []*session        // of ending: their consumers were replaced
 	past   reporter.Stats    // of those that have ended: Samples, Points and WithoutStack
 	closed bool
 
@@ -77,13 +78,10 @@ const (
 	fullRetry = 5 * time.Second
 )
 
-// newSessions makes sessions whose reporters hand over to next.
-func newSessions(c Config, set component.Settings, next pipeline.Consumer, metrics bool) *sessions {
+// newSessions makes sessions. current is called when one begins: its reporter hands over
+// to next, and makes metrics if there is a pipeline of metrics.
+func newSessions(c Config, set component.Settings, current func() (next pipeline.Consumer, metrics bool)) *sessions {
 	base := c.reporterConfig()
-	base.Consumer = next
-	if !metrics {
-		base.MetricDefinitions = nil // they are counted and ignored
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &sessions{
 		ctx: ctx, cancel: cancel,
@@ -91,6 +89,11 @@ func newSessions(c Config, set component.Settings, next pipeline.Consumer, metri
 		full: backlogOf(base), budget: set.Memory, settles: min(c.ReportInterval, maxSettle),
 		open: func(id instance) (*reporter.OTLPReporter, error) {
 			cfg := base
+			next, metrics := current()
+			cfg.Consumer = next
+			if !metrics {
+				cfg.MetricDefinitions = nil // they are counted and ignored
+			}
 			cfg.Logger = set.Logger.With("reporter", hex.EncodeToString(id[:]))
 			return reporter.NewOTLP(cfg)
 		},
@@ -143,6 +146,36 @@ func (s *sessions) expire() {
 			s.remove(id, one)
 		}
 	}
+}
+
+// renew begins to end all sessions, since their consumers were replaced. Reporters get new
+// ones.
+func (s *sessions) renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, one := range s.of {
+		s.old = append(s.old, one)
+		s.remove(id, one)
+	}
+}
+
+// waitRenewed waits until the sessions that renew ends have ended, or ctx has.
+func (s *sessions) waitRenewed(ctx context.Context) error {
+	s.mu.Lock()
+	all := s.old
+	s.old = nil
+	s.mu.Unlock()
+	for i, one := range all {
+		select {
+		case <-one.settled:
+		case <-ctx.Done():
+			s.mu.Lock()
+			s.old = append(s.old, all[i:]...)
+			s.mu.Unlock()
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 // remove begins to end a session: what it holds is passed on. The lock is held.

@@ -26,6 +26,9 @@ func New(Config, component.Settings) (*Receiver, error) { return &Receiver{}, ni
 // Register accepts every signal.
 func (*Receiver) Register(otlp.Signal, pipeline.Consumer) error { return nil }
 
+// Rewire accepts every signal.
+func (*Receiver) Rewire(map[otlp.Signal]pipeline.Consumer) error { return nil }
+
 // Start does nothing.
 func (*Receiver) Start(context.Context) error { return nil }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -41,6 +42,7 @@ type httpHandler struct {
 	codings         decompress.Codings
 	maxRequestBytes int
 	maxAge          time.Duration // of a connection; 0: any
+	retiring        atomic.Bool   // each response is the last one of its connection
 	requestParams   []string
 	cors            bool // pages of some origins may send
 	// grpc takes the gRPC requests where the port is shared; else nil.
@@ -74,8 +76,8 @@ func (r *Receiver) httpHandler(c *HTTPConfig, f *frontend.FrontEnd, paths map[st
 
 func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	conn := connOf(r.Context())
-	if h.maxAge > 0 && conn.AgedOut(h.maxAge) {
-		w.Header().Set("Connection", "close")
+	if h.retiring.Load() || h.maxAge > 0 && conn.AgedOut(h.maxAge) {
+		w.Header().Set("Connection", "close") // of HTTP/2: net/http sends GOAWAY
 	}
 	switch isGRPC := grpcserver.IsCall(r); {
 	case isGRPC && h.grpc != nil:
@@ -155,10 +157,10 @@ func (q *httpRequest) Route(r *frontend.Request) *frontend.Refusal {
 		}
 		r.Path = clean
 	}
-	r.Route = route
+	if refused := r.SetRoute(route); refused != nil {
+		return refused
+	}
 	switch {
-	case route.Next == nil:
-		return frontend.NoPipeline(route.Signal)
 	case r.Method != http.MethodPost:
 		return &frontend.Refusal{Code: codes.Unimplemented, HTTP: http.StatusMethodNotAllowed, Reason: obsreport.ReasonMethod,
 			Message: "method " + frontend.Quote(r.Method) + " is not allowed: expected POST"}
@@ -340,6 +342,9 @@ func (q *httpRequest) reply(code int, body []byte) {
 	header := q.w.Header()
 	header.Set("Content-Type", q.format.mediaType)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
+	if q.h.retiring.Load() {
+		header.Set("Connection", "close")
+	}
 	q.w.WriteHeader(code)
 	q.ResponseBytes, _ = q.w.Write(body) // the client may be gone
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync/atomic"
 
 	"github.com/rs/cors"
 
@@ -30,9 +31,12 @@ type httpServer struct {
 	listener *conns.Listener
 	server   *http.Server
 	cancel   context.CancelFunc // of all requests' contexts
+	retiring *atomic.Bool       // of the handler
+	served   chan struct{}      // closed when serve has returned
+	pace     *frontend.Pace
 }
 
-func newHTTPServer(l *conns.Listener, c *HTTPConfig, h http.Handler, secure *tls.Config, p *frontend.Pace, shakes *frontend.Handshakes) *httpServer {
+func newHTTPServer(l *conns.Listener, c *HTTPConfig, h *httpHandler, secure *tls.Config, p *frontend.Pace, shakes *frontend.Handshakes) *httpServer {
 	ctx, cancel := context.WithCancel(context.Background())
 	keep, idle := c.idle()
 	s := &http.Server{
@@ -55,7 +59,7 @@ func newHTTPServer(l *conns.Listener, c *HTTPConfig, h http.Handler, secure *tls
 	s.Protocols.SetHTTP2(secure != nil && slices.Contains(secure.NextProtos, "h2"))
 	s.Protocols.SetUnencryptedHTTP2(secure == nil)
 	s.SetKeepAlivesEnabled(keep)
-	return &httpServer{listener: l, server: s, cancel: cancel}
+	return &httpServer{listener: l, server: s, cancel: cancel, retiring: &h.retiring, served: make(chan struct{}), pace: p}
 }
 
 // rememberConn puts the connection where requests find it.
@@ -105,11 +109,15 @@ func withHeaders(all config.Headers, next http.Handler) http.Handler {
 }
 
 func (s *httpServer) serve() error {
+	defer close(s.served)
 	serve := s.server.Serve
 	if s.server.TLSConfig != nil {
 		serve = func(l net.Listener) error { return s.server.ServeTLS(l, "", "") }
 	}
-	if err := serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	err := serve(s.listener)
+	switch {
+	case errors.Is(err, http.ErrServerClosed), s.retiring.Load() && errors.Is(err, net.ErrClosed):
+	default:
 		return fmt.Errorf("serve OTLP/HTTP on %s: %w", s.listener.Addr(), err)
 	}
 	return nil
@@ -119,6 +127,17 @@ func (s *httpServer) serve() error {
 func (s *httpServer) drain(ctx context.Context) bool {
 	s.listener.CloseHandshakes() // net/http would give them five seconds
 	return s.server.Shutdown(ctx) == nil
+}
+
+// retire stops to accept, ends each connection with its next response, and those that are
+// idle for a while (Pace.RetireIdle), and waits for that until ctx ends. It reports whether all are gone.
+func (s *httpServer) retire(ctx context.Context) bool {
+	s.retiring.Store(true)
+	_ = s.listener.Close() // serve returns; an error would be of a socket that is not used any more
+	<-s.served
+	idle, cancel := context.WithTimeout(ctx, s.pace.RetireIdle)
+	defer cancel()
+	return s.listener.WaitClosed(idle) == nil || s.server.Shutdown(ctx) == nil
 }
 
 // speaksHTTP2 reports whether c allows a cipher suite that HTTP/2 requires for

@@ -53,7 +53,7 @@ type Receiver struct {
 	cfg        Config
 	set        component.Settings
 	life       *lifecycle.Cycle
-	consumers  [otlp.Profiles + 1]pipeline.Consumer // until Start
+	consumers  frontend.Consumers
 	pace       frontend.Pace
 	inFlight   *frontend.InFlight
 	rejections *obsreport.Rejections
@@ -93,14 +93,32 @@ func (r *Receiver) Register(s otlp.Signal, c pipeline.Consumer) error {
 		return fmt.Errorf("receiver %q: register %v for %s: expected a consumer and a signal", r.set.ID, c, s)
 	}
 	err := r.life.Configure(func() error {
-		if r.consumers[s] != nil {
+		if !r.consumers.Set(s, c) {
 			return errors.New("it has one already")
 		}
-		r.consumers[s] = c
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("receiver %q: register a consumer of %s: %w", r.set.ID, s, err)
+	}
+	return nil
+}
+
+// Rewire implements component.Rewirer.
+func (r *Receiver) Rewire(next map[otlp.Signal]pipeline.Consumer) error {
+	for s, c := range next {
+		if !s.Valid() || c == nil {
+			return fmt.Errorf("receiver %q: replace the consumer of %s: expected a consumer and a signal, found %v", r.set.ID, s, c)
+		}
+	}
+	r.consumers.Replace(next)
+	return nil
+}
+
+// Settle implements component.Settler.
+func (r *Receiver) Settle(ctx context.Context) error {
+	if err := r.consumers.Settle(ctx); err != nil {
+		return fmt.Errorf("receiver %q: wait for requests with a consumer that was replaced: %w", r.set.ID, err)
 	}
 	return nil
 }
@@ -251,7 +269,7 @@ func (r *Receiver) alpn(transport string, secure *tls.Config) ([]string, error) 
 
 // route returns where the requests of a signal go.
 func (r *Receiver) route(s otlp.Signal) *frontend.Route {
-	return &frontend.Route{Signal: s, Next: r.consumers[s]}
+	return &frontend.Route{Signal: s, Consumers: &r.consumers}
 }
 
 func (r *Receiver) listen(ctx context.Context, protocol string, c *ServerConfig, f *frontend.FrontEnd, writeTimeout time.Duration) (*conns.Listener, error) {

@@ -11,6 +11,41 @@ import (
 // it aborted to notice.
 const abortGrace = time.Second
 
+// Retire implements component.Retirer: another receiver has the listeners. It accepts no
+// more, serves the connections that it has, and ends each without failing a request: with
+// GOAWAY, and with "Connection: close" in the next response of HTTP/1. HTTP connections on
+// which nothing comes are closed after 5 s. It returns when all are gone or ctx has
+// ended. Shutdown is called after it.
+func (r *Receiver) Retire(ctx context.Context) error {
+	s := r.servers.Load()
+	if s == nil {
+		return nil
+	}
+	var all sync.WaitGroup
+	if s.grpc != nil {
+		all.Go(func() { s.grpc.Retire(ctx) })
+	}
+	if s.http != nil {
+		all.Go(func() { s.http.retire(ctx) })
+	}
+	all.Wait()
+	if n := s.connections(); n > 0 {
+		return fmt.Errorf("receiver %q: retire: %d connections are still open: %w", r.set.ID, n, context.Cause(ctx))
+	}
+	return nil
+}
+
+// connections returns how many are open.
+func (s *servers) connections() (n int) {
+	if s.grpc != nil {
+		n += s.grpc.Listener().Open()
+	}
+	if s.http != nil {
+		n += s.http.listener.Open()
+	}
+	return n
+}
+
 // Shutdown stops listening, lets the requests in progress finish, and returns
 // when they have. When ctx ends first it breaks the rest off: their contexts are
 // cancelled, their connections closed, and after that no consumer is called any

@@ -62,6 +62,9 @@ type Engine struct {
 	measures *obsreport.PprofTargets
 	stacks   *obsreport.WithoutStack
 	running  sync.WaitGroup
+	last     chan struct{} // closed by Finish: no round begins after it
+	finish   sync.Once
+	finished chan struct{} // closed when all loops have ended after Finish
 
 	mu       sync.Mutex
 	failures map[string]int64 // by cause
@@ -121,6 +124,7 @@ func NewEngine(cfg Config, set component.Settings, sink Sink) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, set: set.OrDefaults(), sink: sink, failures: map[string]int64{}, observed: map[string]*obsreport.Receiver{},
 		places: make(chan struct{}, cfg.MaxConcurrency), parsing: make(chan struct{}, parsers),
+		last: make(chan struct{}), finished: make(chan struct{}),
 	}
 	e.handing, e.giveUp = context.WithCancel(context.Background())
 	e.baselines = held.New(held.Config{Budget: e.set.Memory, Client: "receiver " + e.set.ID + " baselines", Bytes: e.baselineBytes.Load})
@@ -253,6 +257,24 @@ func (e *Engine) RunOnce(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// Finish begins no more rounds, and waits until those that are being made have ended, or
+// ctx has. It is called after Start, and Shutdown after it.
+func (e *Engine) Finish(ctx context.Context) error {
+	e.finish.Do(func() {
+		close(e.last)
+		go func() { // until Shutdown at the latest, which waits for it
+			defer close(e.finished)
+			e.running.Wait()
+		}()
+	})
+	select {
+	case <-e.finished:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("finish the fetches: %w", context.Cause(ctx))
+	}
+}
+
 // Shutdown aborts the fetches and waits for the loops to end. Profiles that have
 // been parsed are still passed to the sink, which may wait until ctx ends. It may be
 // called twice.
@@ -262,6 +284,8 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 		defer context.AfterFunc(ctx, e.giveUp)()
 		e.cancel(errStopped)
 		e.running.Wait() // a parser ends by itself; all else ends by the contexts
+		e.finish.Do(func() { close(e.finished) })
+		<-e.finished
 		e.state.stop()
 		e.baselines.Close()
 		for _, c := range e.clients {

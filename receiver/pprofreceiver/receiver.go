@@ -26,7 +26,10 @@ type Receiver struct {
 	cfg  Config
 	set  component.Settings
 	life *lifecycle.Cycle
-	next pipeline.Consumer // until Start
+	next *pipeline.Switch // nil until Register
+
+	rewiring sync.Mutex
+	replaced []*pipeline.Turned // consumers that calls may still be in
 
 	running atomic.Pointer[running] // nil until started
 }
@@ -55,18 +58,69 @@ func (r *Receiver) Name() string { return r.set.ID }
 
 // Register names the consumer of profiles, once, before Start.
 func (r *Receiver) Register(s otlp.Signal, c pipeline.Consumer) error {
-	if !received[s] || c == nil {
-		return fmt.Errorf("receiver %q: register %v for %s: expected a consumer of profiles", r.set.ID, c, s)
+	if err := r.accepts(s, c); err != nil {
+		return err
 	}
 	err := r.life.Configure(func() error {
 		if r.next != nil {
 			return errors.New("it has one already")
 		}
-		r.next = c
+		r.next = pipeline.NewSwitch(c)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("receiver %q: register a consumer of %s: %w", r.set.ID, s, err)
+	}
+	return nil
+}
+
+// accepts returns an error if c cannot be the consumer of s.
+func (r *Receiver) accepts(s otlp.Signal, c pipeline.Consumer) error {
+	if !received[s] || c == nil {
+		return fmt.Errorf("receiver %q: register %v for %s: expected a consumer of profiles", r.set.ID, c, s)
+	}
+	return nil
+}
+
+// Rewire implements component.Rewirer. There must be a consumer of profiles: without one
+// the receiver has nothing to do.
+func (r *Receiver) Rewire(next map[otlp.Signal]pipeline.Consumer) error {
+	for s, c := range next {
+		if err := r.accepts(s, c); err != nil {
+			return err
+		}
+	}
+	if len(next) == 0 || r.next == nil {
+		return fmt.Errorf("receiver %q: replace its consumer: expected one of profiles, after Register", r.set.ID)
+	}
+	r.rewiring.Lock()
+	defer r.rewiring.Unlock()
+	r.replaced = append(r.replaced, r.next.Turn(next[otlp.Profiles]))
+	return nil
+}
+
+// Settle implements component.Settler.
+func (r *Receiver) Settle(ctx context.Context) error {
+	r.rewiring.Lock()
+	defer r.rewiring.Unlock()
+	for len(r.replaced) > 0 {
+		if err := r.replaced[0].Wait(ctx); err != nil {
+			return fmt.Errorf("receiver %q: wait for requests with a consumer that was replaced: %w", r.set.ID, err)
+		}
+		r.replaced = r.replaced[1:]
+	}
+	return nil
+}
+
+// Retire implements component.Retirer: it finishes the rounds that are being made, until
+// ctx ends. Shutdown, which is called after it, hands on what was fetched.
+func (r *Receiver) Retire(ctx context.Context) error {
+	now := r.running.Load()
+	if now == nil {
+		return nil
+	}
+	if err := now.engine.Finish(ctx); err != nil {
+		return fmt.Errorf("receiver %q: retire: %w", r.set.ID, err)
 	}
 	return nil
 }

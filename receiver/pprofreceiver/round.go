@@ -6,7 +6,7 @@ import (
 )
 
 // loop calls round now and then until ctx ends: after delay, and from then on at
-// every multiple of the interval that it is not late for.
+// every multiple of the interval that it is not late for. Finish ends it after a round.
 func (e *Engine) loop(ctx context.Context, every, delay time.Duration, round func()) {
 	due := time.Now().Add(delay)
 	timer := time.NewTimer(delay)
@@ -14,6 +14,8 @@ func (e *Engine) loop(ctx context.Context, every, delay time.Duration, round fun
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-e.last:
 			return
 		case <-timer.C:
 		}

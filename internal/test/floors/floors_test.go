@@ -21,7 +21,7 @@ const module = "github.com/penstock-telemetry/penstock/"
 // floors lists packages by floor, lowest first. An entry that ends in "/…"
 // stands for every folder below it. The first entry that matches counts.
 var floors = [][]string{
-	0:  {"internal/wire", "internal/bufpool", "internal/suggest", "internal/lifecycle", "internal/lograte", "internal/hostcheck", "internal/otelenv", "internal/version", "internal/vfs", "internal/sdnotify", "otlp/otlpfield"},
+	0:  {"internal/wire", "internal/bufpool", "internal/suggest", "internal/lifecycle", "internal/lograte", "internal/hostcheck", "internal/otelenv", "internal/version", "internal/vfs", "internal/sdnotify", "internal/filewatch", "otlp/otlpfield"},
 	1:  {"otlp", "config", "admission", "libpf", "journal/segment"},
 	2:  {"otlpedit", "internal/conf", "internal/compress", "internal/decompress", "reporter/samples", "reporter/collectionagent/v1", "internal/pprofconv", "journal"},
 	3:  {"pipeline"},

@@ -1,5 +1,5 @@
-// Package relay holds the test of compressed requests on their way through: from a client
-// over an OTLP receiver and an exporter to a destination.
+// Package relay holds the test of compressed requests: from a client over an OTLP receiver
+// and an exporter to a destination.
 package relay
 
 import (

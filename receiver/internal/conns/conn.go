@@ -24,6 +24,7 @@ type Conn struct {
 	Since time.Time
 
 	owner       *Listener
+	served      atomic.Bool // gRPC has begun its handshake
 	established atomic.Bool
 	closing     atomic.Bool
 	writeBy     atomic.Int64 // the write deadline, Unix nanoseconds
@@ -84,12 +85,16 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// SetDeadline is what gRPC calls around its handshake: without a time, the
-// handshake is over. The write deadline is left to Write, which would not notice
+// SetDeadline is what gRPC calls around its handshake: with a time it begins, and without
+// one it is over. The write deadline is left to Write, which would not notice
 // that it is gone.
 func (c *Conn) SetDeadline(t time.Time) error {
 	if t.IsZero() {
 		c.SetEstablished()
+	} else if !c.served.Swap(true) {
+		c.owner.mu.Lock()
+		c.owner.wake()
+		c.owner.mu.Unlock()
 	}
 	if c.owner.opts.WriteTimeout <= 0 {
 		return c.Conn.SetDeadline(t)

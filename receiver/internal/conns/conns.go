@@ -10,6 +10,7 @@
 package conns
 
 import (
+	"context"
 	"net"
 	"sync"
 	"time"
@@ -35,7 +36,8 @@ type Listener struct {
 
 	mu       sync.Mutex
 	open     map[*Conn]struct{}
-	stopping bool // new connections are closed
+	stopping bool          // new connections are closed
+	changed  chan struct{} // closed at the next change that a wait may be for; nil: there is no wait
 }
 
 // NewListener bounds the connections of l. l belongs to the listener from then on.
@@ -76,6 +78,7 @@ func (l *Listener) admit(raw net.Conn) *Conn {
 func (l *Listener) forget(c *Conn) {
 	l.mu.Lock()
 	delete(l.open, c)
+	l.wake()
 	l.mu.Unlock()
 	l.opts.Obs.ConnClosed()
 }
@@ -85,6 +88,56 @@ func (l *Listener) Open() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.open)
+}
+
+// wake ends the waits for a change. The lock is held.
+func (l *Listener) wake() {
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
+}
+
+// WaitServed waits until the server has begun to serve each connection that is open, or
+// ctx ends. gRPC's, when it is stopped, closes those that it has not.
+func (l *Listener) WaitServed(ctx context.Context) error {
+	return l.wait(ctx, func(c *Conn) bool { return !c.served.Load() })
+}
+
+// WaitClosed waits until no connection is open, or ctx ends.
+func (l *Listener) WaitClosed(ctx context.Context) error {
+	return l.wait(ctx, func(*Conn) bool { return true })
+}
+
+// wait waits until left is true for none of the open connections.
+func (l *Listener) wait(ctx context.Context, left func(*Conn) bool) error {
+	for {
+		changed := l.anyLeft(left)
+		if changed == nil {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// anyLeft returns nil if left is true for none of the open connections, else a channel
+// that is closed at the next change.
+func (l *Listener) anyLeft(left func(*Conn) bool) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if left(c) {
+			if l.changed == nil {
+				l.changed = make(chan struct{})
+			}
+			return l.changed
+		}
+	}
+	return nil
 }
 
 // CloseHandshakes closes the connections that are not established, and those to

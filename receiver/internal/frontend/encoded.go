@@ -15,14 +15,14 @@ type encoded struct {
 
 // KeepEncoded makes the compressed body part of the batch if a consumer can use its form and
 // it is shorter than the n bytes that it was decompressed to. wire is a buffer of bufpool
-// that belongs to the request from the call on; nil is no compressed body.
+// that belongs to the request from the call on; nil means that it was not compressed.
 func (r *Request) KeepEncoded(wire *[]byte, form decompress.Form, n int) {
 	codec := pipeline.CodecNamed(string(form.Format))
-	if wire == nil || codec == pipeline.CodecNone || r.Format != "protobuf" || len(*wire) >= n || r.Route.Next == nil {
+	if wire == nil || codec == pipeline.CodecNone || r.Format != "protobuf" || len(*wire) >= n || r.next == nil {
 		bufpool.Put(wire)
 		return
 	}
-	usable := r.Route.Next.Capabilities()
+	usable := r.next.Capabilities()
 	if !usable.Codecs.Has(codec) || !form.Single && !usable.Members.Has(codec) {
 		bufpool.Put(wire)
 		return

@@ -81,7 +81,7 @@ func (r *Request) deliver(ctx context.Context, body *[]byte) (out obsreport.Outc
 	if !r.front.InFlight.Open() {
 		return obsreport.Outcome{Refused: r.items}, ShuttingDown()
 	}
-	if err = r.Route.Next.Consume(ctx, b); err != nil {
+	if err = r.next.Consume(ctx, b); err != nil {
 		return r.failed(ctx, err)
 	}
 	return obsreport.Outcome{Accepted: r.items}, nil

@@ -45,7 +45,7 @@ type Transport interface {
 	Credential(name string) []string
 	// Headers returns all headers, keys in lower case, for the caller to keep.
 	Headers() map[string][]string
-	// Route sets r.Route as soon as it is known, and refuses what is addressed to
+	// Route calls r.SetRoute as soon as the route is known, and refuses what is addressed to
 	// nothing, in the order that the protocol demands.
 	Route(r *Request) *Refusal
 	// Expect refuses what the header of a body rules out.
@@ -128,6 +128,7 @@ func (f *FrontEnd) serve(ctx context.Context, r *Request, peer *conns.Peer, t Tr
 		refused = ShuttingDown()
 	default:
 		defer f.InFlight.Leave() // after the count: Shutdown waits for it and closes the instruments
+		defer r.leaveConsumer()
 		if refused == nil {
 			response, refused = r.handle(ctx, t)
 		}

@@ -92,10 +92,15 @@ func (r *rig) Credential(name string) []string { return r.header[name] }
 func (r *rig) Headers() map[string][]string    { return r.header }
 
 func (r *rig) Route(q *frontend.Request) *frontend.Refusal {
-	if q.Route = r.route; r.route == nil {
-		q.Route = &frontend.Route{Signal: otlp.Logs, Next: &r.sink}
+	to := r.route
+	if to == nil {
+		to = &frontend.Route{Signal: otlp.Logs, Consumers: &frontend.Consumers{}}
+		to.Consumers.Set(otlp.Logs, &r.sink)
 	}
-	return r.step("route")
+	if refused := r.step("route"); refused != nil {
+		return refused
+	}
+	return q.SetRoute(to)
 }
 
 func (r *rig) Expect(*frontend.Request) *frontend.Refusal { return r.step("expect") }

@@ -23,6 +23,11 @@ type Pace struct {
 	// WindowStall is how long it may keep its windows of HTTP/2 too small for our
 	// answers, before its connection is closed.
 	WindowStall time.Duration
+	// RetireIdle is how long HTTP connections on which nothing comes are left open after
+	// the listener was handed over: a client that sends a request meanwhile is answered,
+	// and learns that it was the last one on this connection. Closing a connection fails
+	// a request that is under way.
+	RetireIdle time.Duration
 }
 
 // DefaultPace returns what receivers start from.
@@ -33,6 +38,7 @@ func DefaultPace() Pace {
 		Unread:      250 * time.Millisecond,
 		WriteStall:  30 * time.Second,
 		WindowStall: 10 * time.Second,
+		RetireIdle:  5 * time.Second,
 	}
 }
 

@@ -21,9 +21,9 @@ import (
 type Route struct {
 	// Signal is the signal of the requests, 0 for those that are none of OTLP's.
 	Signal otlp.Signal
-	// Next is the signal's consumer, nil where there is no pipeline.
-	Next pipeline.Consumer
-	// Handle, if it is set, takes the requests in place of Next. body is a buffer of
+	// Consumers has the signal's consumer, if there is a pipeline.
+	Consumers *Consumers
+	// Handle, if it is set, takes the requests in place of a consumer. body is a buffer of
 	// bufpool that belongs to it; the ticket is the request's. It returns the body of
 	// the response in protobuf.
 	Handle func(ctx context.Context, r *Request, body *[]byte) ([]byte, *Refusal)
@@ -59,6 +59,7 @@ type Request struct {
 	Notice func() string
 
 	encoded encoded
+	next    *consumer // nil until it is known
 	ticket  *admission.Ticket
 	ahead   int // bytes that a transport may have read before it is asked for them
 	items   int // 0 until they are counted
@@ -80,6 +81,26 @@ const (
 	// asked for it.
 	ReadAheadBytes = 64 << 10
 )
+
+// SetRoute gives the request its route, and refuses it if there is no pipeline. From then
+// on it has its consumer.
+func (r *Request) SetRoute(to *Route) *Refusal {
+	r.Route = to
+	if to.Handle != nil {
+		return nil
+	}
+	if r.next = to.Consumers.begin(to.Signal); r.next == nil {
+		return NoPipeline(to.Signal)
+	}
+	return nil
+}
+
+// leaveConsumer ends the use of the consumer.
+func (r *Request) leaveConsumer() {
+	if r.next != nil {
+		r.next.requests.Leave()
+	}
+}
 
 // authenticate finds out who the sender is.
 func (r *Request) authenticate(ctx context.Context, t Transport) *Refusal {

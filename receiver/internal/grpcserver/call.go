@@ -144,14 +144,10 @@ func (c *call) Route(r *frontend.Request) *frontend.Refusal {
 
 // route gives r its route, which may be nil.
 func route(r *frontend.Request, to *frontend.Route) *frontend.Refusal {
-	r.Route = to
-	switch {
-	case to == nil:
+	if to == nil {
 		return frontend.UnknownTarget("method", r.Path)
-	case to.Next == nil && to.Handle == nil:
-		return frontend.NoPipeline(to.Signal)
 	}
-	return nil
+	return r.SetRoute(to)
 }
 
 // Expect implements frontend.Transport: the length comes with the message.

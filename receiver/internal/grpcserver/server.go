@@ -18,7 +18,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/experimental"
@@ -62,7 +65,10 @@ type Server struct {
 	opts     Options
 	listener *conns.Listener
 	server   *grpc.Server
+	stopping sync.Once     // begins the graceful stop
 	drained  chan struct{} // closed when the graceful stop is over
+	retiring atomic.Bool   // the listener was closed by Retire
+	served   chan struct{} // closed when Serve has returned
 }
 
 // New returns a server for l, which belongs to it from then on.
@@ -84,29 +90,50 @@ func New(l *conns.Listener, o Options) *Server {
 		}, nil)
 	}
 	registerHealth(s, &o)
-	return &Server{opts: o, listener: l, server: s, drained: make(chan struct{})}
+	return &Server{opts: o, listener: l, server: s, drained: make(chan struct{}), served: make(chan struct{})}
 }
 
 // Listener returns the server's listener.
 func (s *Server) Listener() *conns.Listener { return s.listener }
 
 // Serve accepts connections until the server is stopped. It returns an error if it
-// cannot go on.
+// cannot go on. It is called once.
 func (s *Server) Serve() error {
-	if err := s.server.Serve(s.listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) { // stopped before it began
+	defer close(s.served)
+	err := s.server.Serve(s.listener)
+	switch {
+	case s.retiring.Load() && errors.Is(err, net.ErrClosed):
+	case err != nil && !errors.Is(err, grpc.ErrServerStopped): // stopped before it began
 		return fmt.Errorf("serve %s on %s: %w", s.opts.Protocol, s.listener.Addr(), err)
 	}
 	return nil
 }
 
+// Retire stops to accept, sends GOAWAY on all connections, also on those in their
+// handshake, and waits until the clients have left, or ctx ends. It reports whether they
+// have. It is called while Serve runs, and Drain after it.
+func (s *Server) Retire(ctx context.Context) bool {
+	s.retiring.Store(true)
+	_ = s.listener.Close() // Serve returns; an error would be of a socket that is not used any more
+	<-s.served
+	return s.listener.WaitServed(ctx) == nil && s.stop(ctx)
+}
+
 // Drain stops to accept and lets requests finish until ctx ends. It reports whether
-// all did. Call it once; its goroutine ends with Drained, after Abort if need be.
+// all did. Its goroutine ends with Drained, after Abort if need be.
 func (s *Server) Drain(ctx context.Context) bool {
-	go func() {
-		defer close(s.drained)
-		s.server.GracefulStop()
-	}()
 	s.listener.CloseHandshakes()
+	return s.stop(ctx)
+}
+
+// stop stops gracefully, and reports whether that was over before ctx ended.
+func (s *Server) stop(ctx context.Context) bool {
+	s.stopping.Do(func() {
+		go func() {
+			defer close(s.drained)
+			s.server.GracefulStop()
+		}()
+	})
 	select {
 	case <-s.drained:
 		return true

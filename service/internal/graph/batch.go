@@ -2,8 +2,6 @@ package graph
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 
@@ -26,75 +24,83 @@ type merging struct {
 	component.Merging
 	observed *obsreport.Batching
 	life     *lifecycle.Cycle
-	// make makes the processor, for destinations whose senders wait, and made has those
-	// that were made at the start.
+	// make makes the processor, for destinations whose senders wait.
 	make func(next pipeline.Consumer) (component.Exporter, error)
-	made []component.Exporter
+}
+
+// merger returns the processor that merges, if it is the last one of a pipeline.
+func (b *builder) merger(p *load.Pipeline) *load.Component {
+	if len(p.Processors) == 0 {
+		return nil
+	}
+	last := p.Processors[len(p.Processors)-1].Target
+	if _, ok := last.Config.(component.Merger); ok {
+		return last
+	}
+	return nil
 }
 
 // merged returns what is left of a pipeline in front of its branches, and its branches as
 // one consumer. If a processor that merges is the last one, and branches are queues, it is
 // left out in front of these.
-func (b *builder) merged(p *load.Pipeline, branches []branch) (front *load.Pipeline, next pipeline.Consumer) {
+func (b *builder) merged(p *load.Pipeline, branches []branch, c *load.Component) (front *load.Pipeline, next pipeline.Consumer) {
 	queues, direct := divided(branches)
 	for _, br := range queues {
-		b.queuesOf["pipeline "+p.ID] = append(b.queuesOf["pipeline "+p.ID], br.Consumer.(*queue))
+		b.queuesOf["pipeline "+p.ID] = append(b.queuesOf["pipeline "+p.ID], br.Consumer.(queueSlot))
 	}
-	last := len(p.Processors) - 1
-	if last < 0 {
+	if c == nil || len(queues) == 0 {
 		return p, b.fanout(branches)
 	}
-	c := p.Processors[last].Target
-	merger, ok := c.Config.(component.Merger)
-	if !ok || len(queues) == 0 {
-		return p, b.fanout(branches)
-	}
-	set := b.settingsFor(c)
-	set.Logger = set.Logger.With(slog.String("pipeline", p.ID))
-	m, err := newMerging(merger.Merging(), set)
+	m, err := b.merging(p, c)
 	if err != nil {
 		b.fail(c, err)
 		return p, b.fanout(branches)
 	}
-	m.make = func(next pipeline.Consumer) (component.Exporter, error) {
-		return c.Descriptor.ConsumerProcessor(c.Config, set, next)
-	}
-	b.addProcessor(p, c, m)
 	var all []branch
 	if len(direct) > 0 {
-		all = append(all, b.mergedHere(p, c, m, direct))
+		made := b.consumerProcessor(p, c, b.fanout(direct))
+		all = append(all, branch{Consumer: made, name: namesOf(direct), waits: waits(direct)})
 	}
 	for _, br := range queues {
-		br.Consumer.(*queue).merging = m
+		br.queue.merging = m
 		all = append(all, br)
 	}
-	o := b.observer(c, set)
+	o := b.observer(c)
 	shorter := *p
+	last := len(p.Processors) - 1
 	shorter.Processors = p.Processors[:last:last]
 	return &shorter, countIn(o, countOut(o, b.fanout(all)))
+}
+
+// merging returns what the queues of a pipeline have of a processor that merges.
+func (b *builder) merging(p *load.Pipeline, c *load.Component) (*merging, error) {
+	name, print := "the merging of "+processorName(p, c), b.print(c)
+	made, ok := b.keep(name, print)
+	if !ok {
+		set, meters := b.processorSettings(p, c)
+		m, err := newMerging(c.Config.(component.Merger).Merging(), set)
+		if err != nil {
+			return nil, err
+		}
+		m.make = func(next pipeline.Consumer) (component.Exporter, error) {
+			return c.Descriptor.ConsumerProcessor(c.Config, set, next)
+		}
+		made = part{name, print, c, m, meters}
+	}
+	b.processors = append(b.processors, made)
+	return made.Component.(*merging), nil
 }
 
 // divided returns the branches that are queues, and the others.
 func divided(branches []branch) (queues, direct []branch) {
 	for _, br := range branches {
-		if _, ok := br.Consumer.(*queue); ok {
+		if br.queue != nil {
 			queues = append(queues, br)
 		} else {
 			direct = append(direct, br)
 		}
 	}
 	return queues, direct
-}
-
-// mergedHere puts the processor in front of the branches without a queue.
-func (b *builder) mergedHere(p *load.Pipeline, c *load.Component, m *merging, direct []branch) branch {
-	made, err := m.make(b.fanout(direct))
-	if err != nil {
-		b.fail(c, err)
-		return direct[0]
-	}
-	b.addProcessor(p, c, made)
-	return branch{made, namesOf(direct), waits(direct)}
 }
 
 func namesOf(branches []branch) string {
@@ -116,12 +122,11 @@ func (q *queue) mergingBefore(waiting []branch) (branch, error) {
 	if err != nil {
 		return branch{}, err
 	}
-	q.merging.made = append(q.merging.made, made)
-	return branch{made, namesOf(waiting), true}, made.Start(context.Background())
+	q.merged = append(q.merged, made)
+	return branch{Consumer: made, name: namesOf(waiting), waits: true}, made.Start(context.Background())
 }
 
 func newMerging(settings component.Merging, set component.Settings) (*merging, error) {
-	set = set.OrDefaults()
 	m := &merging{Merging: settings, life: lifecycle.New("the processor " + set.ID)}
 	var err error
 	// A queue merges requests of one combination of metadata at a time.
@@ -135,14 +140,8 @@ func (m *merging) Start(context.Context) error {
 }
 
 // Shutdown ends the metrics.
-func (m *merging) Shutdown(ctx context.Context) error {
-	return m.life.Shutdown(func() error {
-		errs := []error{m.observed.Close()}
-		for _, p := range m.made {
-			errs = append(errs, p.Shutdown(ctx))
-		}
-		return errors.Join(errs...)
-	})
+func (m *merging) Shutdown(context.Context) error {
+	return m.life.Shutdown(m.observed.Close)
 }
 
 // triggers are the names of package delivery in obsreport.

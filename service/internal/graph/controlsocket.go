@@ -15,7 +15,7 @@ import (
 type controlSocket struct {
 	of     *leftQueues // has the queues of the storage
 	life   *lifecycle.Cycle
-	server *control.Server // nil: none
+	server *control.Server // nil: none, or that of the process
 }
 
 func newControlSocket(of *leftQueues) *controlSocket {
@@ -32,8 +32,7 @@ func (c *controlSocket) Start(context.Context) error {
 		for _, q := range c.of.queues {
 			letters[q.pipeline.ID] = q.dead
 		}
-		var err error
-		if c.server, err = control.Listen(c.of.place.dir, letters, c.of.settings.Logger); err != nil {
+		if err := c.serve(letters); err != nil {
 			c.of.settings.Logger.Warn("there is no control socket: penstock dead-letter works only while this process does not run",
 				slog.String("directory", c.of.place.dir), slog.Any("error", err))
 		}
@@ -41,9 +40,24 @@ func (c *controlSocket) Start(context.Context) error {
 	})
 }
 
+// serve gives the letters to the server of the process, if the storage is the data
+// directory, or else to one for the storage.
+func (c *controlSocket) serve(letters map[string]*delivery.DeadLetters) (err error) {
+	data := c.of.data
+	if data.Control != nil && realPath(c.of.place.dir) == realPath(data.Dir) {
+		data.Control.SetLetters(c, letters)
+		return data.Control.Own()
+	}
+	c.server, err = control.Listen(c.of.place.dir, letters, c.of.settings.Logger)
+	return err
+}
+
 // Shutdown ends it.
 func (c *controlSocket) Shutdown(ctx context.Context) error {
 	return c.life.Shutdown(func() error {
+		if c.of.data.Control != nil {
+			c.of.data.Control.DropLetters(c)
+		}
 		if c.server == nil {
 			return nil
 		}

@@ -29,7 +29,7 @@ func (b *builder) fanout(branches []branch) pipeline.Consumer {
 // fanoutOf is fanout; those that may wait for a destination come last, and if there are
 // several all are called at the same time, so that one that is down keeps the batch from
 // none. queuesOf has the queues behind a branch by its name.
-func fanoutOf(branches []branch, queuesOf map[string][]*queue, set component.Settings) (pipeline.Consumer, error) {
+func fanoutOf(branches []branch, queuesOf map[string][]queueSlot, set component.Settings) (pipeline.Consumer, error) {
 	if len(branches) == 1 {
 		return branches[0].Consumer, nil
 	}
@@ -63,13 +63,13 @@ func waits(branches []branch) bool {
 // refuses for good goes to their dead letters.
 type oneOf struct {
 	branch
-	queues   []*queue
+	queues   []queueSlot
 	observed *obsreport.Branch // nil: nothing is measured
 	logger   *slog.Logger
 	refusals lograte.Limiter
 }
 
-func oneOfSeveral(br branch, queues []*queue, set component.Settings) (one *oneOf, err error) {
+func oneOfSeveral(br branch, queues []queueSlot, set component.Settings) (one *oneOf, err error) {
 	one = &oneOf{branch: br, queues: queues, logger: set.Logger}
 	if set.MetricsLevel != component.LevelNone {
 		one.observed, err = obsreport.NewBranch(br.name, set.Meter)
@@ -113,7 +113,7 @@ func (o *oneOf) RecordRefused(ctx context.Context, b *pipeline.Batch, why error)
 // recordRefused keeps what a branch has refused in the dead letters.
 func (q *queue) recordRefused(ctx context.Context, b *pipeline.Batch, branch string, why error) error {
 	if q.entry.Load() == nil {
-		return errQueueStopped
+		return q.stopped()
 	}
 	if q.dead == nil { // it is in memory
 		return errNoDeadLetters

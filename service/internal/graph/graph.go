@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/config"
@@ -19,25 +20,55 @@ import (
 
 // A Graph holds the components of a configuration, created and connected:
 //
-//	receiver ─► switch ─► fan-out ─► pipeline ─► fan-out ─► exporter, connector
+//	receiver ─► switch ─► fan-out ─► pipeline ─► fan-out ─► switch ─► exporter
+//	                                                 └────► switch ─► queue ─► switch ─► exporter
 //
-// There is a switch for each signal of a receiver. Turning it connects the
-// receiver to another graph; the receiver keeps its listeners.
+// There is a switch for each signal of a receiver, behind each processor that calls its
+// next consumer, and in front of each exporter and queue. So each of them can be
+// replaced, or kept by the graph of another configuration: see Replace.
 type Graph struct {
+	cfg        *load.Config
+	settings   component.Settings
+	data       *dataDir
 	parts      []part // in the order in which they start
 	started    []part
+	named      map[string]part
+	kept       map[string]bool // parts that are those of the graph before, by name
 	extensions *startedExtensions
 	Receivers  []Receiver
-	queues     []*queue
 	// Mutates reports whether a pipeline changes its batches.
 	Mutates map[*load.Pipeline]bool
+
+	exporters map[string]*exporterSlot    // by id
+	slots     map[string]queueSlot        // by the name of the queue
+	after     map[string]*pipeline.Switch // behind processors that call their next consumer, by name
+	steps     map[string]step             // processors that work within the call, by name
+
+	turns   []turn // of switches that the graph before has too
+	fresh   []turn // of switches that it does not have
+	rewired []Receiver
+	// The same ones in all graphs of a service.
+	drains    *drains
+	listeners *config.Listeners
+
+	mu     sync.Mutex
+	queues []*queue
 }
 
 // A part is a component that is started and stopped on its own.
 type part struct {
-	name string // `exporter "otlp/2"`
-	of   *load.Component
+	name string // `exporter "otlp/2"`; there is one of a name
+	// print changes with the configuration of the part, and with what it depends on.
+	print string
+	of    *load.Component
 	pipeline.Component
+	meters *meters // nil: it measures nothing, or by its components
+}
+
+// A turn is what a switch will lead to.
+type turn struct {
+	of *pipeline.Switch
+	to pipeline.Consumer
 }
 
 // A Receiver is a receiver with the signals that pipelines want from it.
@@ -52,67 +83,115 @@ type Receiver struct {
 
 // A builder creates a graph back to front: consumers before their producers.
 type builder struct {
-	cfg      *load.Config
-	settings component.Settings
-	started  *startedExtensions
+	*Graph
+	before   *Graph // the graph that runs; an empty one if there is none
 	problems config.Errors
 
-	exporters  map[*load.Component]pipeline.Consumer
-	data       *dataDir
-	allQueues  []*queue
+	instances  map[*load.Component]component.Exporter
 	queueParts queueSet
-	leftParts  []part   // start after queueParts
+	left       []*leftQueues // one for each storage
+	directs    []part
 	stops      []func() // of waits of senders
 	processors []part
 	observers  map[*load.Component]*obsreport.Processor
 	entries    map[*load.Pipeline]pipeline.Consumer
 	waiting    map[*load.Pipeline]bool // it may wait for a destination
-	queuesOf   map[string][]*queue     // by the name of the branch that leads to their pipeline
-	shared     pipeline.Shared[*load.Component, component.Receiver]
+	queuesOf   map[string][]queueSlot  // by the name of the branch that leads to their pipeline
+	prints     map[*load.Component]string
 }
 
 // Build creates all components of a configuration and starts none. Its error
 // lists every component that could not be created, with its position.
 func Build(cfg *load.Config, s component.Settings, data Data) (*Graph, error) {
+	log := s.OrDefaults().Logger
+	return build(cfg, s, &dataDir{Data: data, log: log}, &Graph{drains: newDrains(log), listeners: &config.Listeners{}})
+}
+
+// build creates the components that the graph before does not have. If it returns an
+// error, the graph before is as it was.
+func build(cfg *load.Config, s component.Settings, data *dataDir, before *Graph) (*Graph, error) {
+	g := &Graph{
+		cfg: cfg, settings: s, data: data, named: map[string]part{}, kept: map[string]bool{}, extensions: &startedExtensions{}, Mutates: map[*load.Pipeline]bool{},
+		exporters: map[string]*exporterSlot{}, slots: map[string]queueSlot{}, after: map[string]*pipeline.Switch{}, steps: map[string]step{},
+		drains: before.drains, listeners: before.listeners,
+	}
+	g.settings.Extension = g.extensions.find
 	b := &builder{
-		cfg: cfg, settings: s, started: &startedExtensions{},
-		observers: map[*load.Component]*obsreport.Processor{},
-		exporters: map[*load.Component]pipeline.Consumer{}, entries: map[*load.Pipeline]pipeline.Consumer{}, waiting: map[*load.Pipeline]bool{},
-		queuesOf: map[string][]*queue{},
+		Graph: g, before: before, prints: map[*load.Component]string{},
+		observers: map[*load.Component]*obsreport.Processor{}, instances: map[*load.Component]component.Exporter{},
+		entries: map[*load.Pipeline]pipeline.Consumer{}, waiting: map[*load.Pipeline]bool{}, queuesOf: map[string][]queueSlot{},
 	}
-	b.settings.Extension = b.started.find
-	b.data = &dataDir{Data: data, log: s.OrDefaults().Logger}
-	g := &Graph{extensions: b.started, Mutates: map[*load.Pipeline]bool{}}
-	for _, c := range cfg.Extensions {
-		g.parts = append(g.parts, b.extension(c)...)
-	}
-	for _, c := range cfg.Components {
-		if c.Kind == component.KindExporter {
-			g.parts = append(g.parts, b.exporter(c)...)
-		}
-	}
-	for _, p := range cfg.Pipelines {
-		b.entry(p)
-	}
-	b.leftQueues("")
-	g.queues = b.allQueues
-	g.parts = append(append(g.parts, part{"the queues", nil, b.queueParts}), b.leftParts...)
-	g.parts = append(g.parts, b.processors...)
-	for _, c := range cfg.Components {
-		if c.Kind == component.KindReceiver {
-			p, r := b.receiver(c)
-			g.parts = append(g.parts, p)
-			g.Receivers = append(g.Receivers, r)
-		}
-	}
-	g.parts = append(g.parts, part{"the waits of senders", nil, stops(b.stops)})
+	b.all()
 	if err := b.problems.Err(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, g.discard())
 	}
 	for p, entry := range b.entries {
 		g.Mutates[p] = entry.Capabilities().MutatesData
 	}
 	return g, nil
+}
+
+// all creates all parts, in the order in which they start.
+func (b *builder) all() {
+	for _, c := range b.cfg.Extensions {
+		b.extension(c)
+	}
+	for _, c := range b.cfg.Components {
+		if c.Kind == component.KindExporter {
+			b.exporter(c)
+		}
+	}
+	for _, p := range b.cfg.Pipelines {
+		b.entry(p)
+	}
+	b.add(b.directs...)
+	b.add(part{name: "the queues", Component: b.queueParts}, part{name: "replaced queues in memory", Component: b.drains})
+	b.leftParts()
+	b.add(b.processors...)
+	for _, c := range b.cfg.Components {
+		if c.Kind == component.KindReceiver {
+			b.receiver(c)
+		}
+	}
+	b.add(part{name: "the waits of senders", Component: stops(b.stops)})
+}
+
+// add adds parts to the graph.
+func (b *builder) add(parts ...part) {
+	for _, p := range parts {
+		b.parts = append(b.parts, p)
+		b.named[p.name] = p
+	}
+}
+
+// keep returns the part of the graph before if it has one of the name that nothing has
+// changed for.
+func (b *builder) keep(name, print string) (p part, ok bool) {
+	p, ok = b.before.named[name]
+	if !ok || p.print != print {
+		return part{}, false
+	}
+	b.kept[name] = true
+	return p, true
+}
+
+// print is that of a part of a component.
+func (b *builder) print(c *load.Component) string {
+	if b.prints[c] == "" {
+		b.prints[c] = b.cfg.Fingerprint(c) + b.settings.MetricsLevel.String()
+	}
+	return b.prints[c]
+}
+
+// discard ends what parts that were created, and not started, have registered.
+func (g *Graph) discard() error {
+	var errs []error
+	for name, p := range g.named {
+		if p.meters != nil && !g.kept[name] {
+			errs = append(errs, p.meters.close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // stops are called first when a graph is shut down: receivers wait for their requests.
@@ -129,11 +208,12 @@ func (s stops) Shutdown(context.Context) error {
 
 // settingsFor returns the settings of one component. Its log lines carry its
 // kind and id.
-func (b *builder) settingsFor(c *load.Component) component.Settings {
-	s := b.settings
-	s.ID = c.ID
+func (g *Graph) settingsFor(c *load.Component) (component.Settings, *meters) {
+	s := g.settings.OrDefaults()
+	m := &meters{MeterProvider: s.Meter}
+	s.ID, s.Meter = c.ID, m
 	s.Logger = s.Logger.With(slog.String(string(c.Kind), c.ID))
-	return s
+	return s, m
 }
 
 func (b *builder) fail(c *load.Component, err error) {
@@ -144,29 +224,63 @@ func (b *builder) fail(c *load.Component, err error) {
 	b.problems.Add(err)
 }
 
+// nameOf is the name of the part of a component of which there is one.
+func nameOf(c *load.Component) string { return string(c.Kind) + " " + strconv.Quote(c.ID) }
+
 // extension creates an extension. One that has nothing to run, such as
 // memory_limiter, consists of its configuration alone.
-func (b *builder) extension(c *load.Component) []part {
+func (b *builder) extension(c *load.Component) {
 	if c.Descriptor.Extension == nil {
-		return nil
+		return
 	}
-	e, err := c.Descriptor.Extension(c.Config, b.settingsFor(c))
+	name, print := nameOf(c), b.print(c)
+	if p, ok := b.keep(name, print); ok {
+		running := p.Component.(extensionPart).Component
+		b.extensions.set(c.ID, running)
+		b.add(part{name, print, c, extensionPart{running, c.ID, b.extensions}, p.meters})
+		return
+	}
+	p, err := b.newExtension(c, name, print)
 	if err != nil {
 		b.fail(c, err)
-		return nil
+		return
 	}
-	return []part{{"extension " + strconv.Quote(c.ID), c, extensionPart{e, c.ID, b.started}}}
+	b.add(p)
 }
 
-func (b *builder) exporter(c *load.Component) []part {
-	e, err := c.Descriptor.Exporter(c.Config, b.settingsFor(c))
-	if err != nil {
-		b.fail(c, err)
-		b.exporters[c] = notCreated
-		return nil
+func (g *Graph) newExtension(c *load.Component, name, print string) (part, error) {
+	set, m := g.settingsFor(c)
+	e, err := c.Descriptor.Extension(c.Config, set)
+	return part{name, print, c, extensionPart{e, c.ID, g.extensions}, m}, err
+}
+
+// exporter creates an exporter, and its slot if the graph before has none.
+func (b *builder) exporter(c *load.Component) {
+	name, print := nameOf(c), b.print(c)
+	p, ok := b.keep(name, print)
+	if !ok {
+		var err error
+		if p, err = b.newExporter(c, name, print); err != nil {
+			b.fail(c, err)
+			b.exporters[c.ID] = &exporterSlot{Switch: pipeline.NewSwitch(notCreated)}
+			return
+		}
 	}
-	b.exporters[c] = e
-	return []part{{"exporter " + strconv.Quote(c.ID), c, e}}
+	p.of = c
+	b.add(p)
+	e := p.Component.(component.Exporter)
+	b.instances[c] = e
+	slot := b.before.exporters[c.ID]
+	if slot == nil || (slot.sender == nil) != (queueOf(e) == nil) {
+		slot = newExporterSlot(e)
+	}
+	b.exporters[c.ID] = slot
+}
+
+func (g *Graph) newExporter(c *load.Component, name, print string) (part, error) {
+	set, m := g.settingsFor(c)
+	e, err := c.Descriptor.Exporter(c.Config, set)
+	return part{name, print, c, e, m}, err
 }
 
 // notCreated stands for an exporter that could not be created, so that the rest of the
@@ -182,28 +296,39 @@ func (b *builder) entry(p *load.Pipeline) pipeline.Consumer {
 		return c
 	}
 	var branches []branch
-	exporters := map[string]component.Exporter{}
 	for _, r := range p.Exporters {
-		if e, ok := b.exporters[r.Target].(component.Exporter); ok {
-			exporters[r.ID] = e
-		}
 		if r.IsConnector() {
 			branches = append(branches, b.connector(r.Target, p))
 		} else {
-			branches = append(branches, branch{Consumer: b.exporters[r.Target], name: "exporter " + r.ID})
+			branches = append(branches, b.exporterBranch(p, r.Target))
 		}
 	}
-	branches = b.queues(p, branches, exporters)
+	merger := b.merger(p)
+	branches = b.queues(p, branches, merger)
 	b.waiting[p] = waits(branches)
-	next := b.processed(b.merged(p, branches))
+	next := b.processed(b.merged(p, branches, merger))
 	b.entries[p] = next
 	return next
+}
+
+// exporterBranch is an exporter behind a pipeline.
+func (b *builder) exporterBranch(p *load.Pipeline, c *load.Component) branch {
+	slot := b.exporters[c.ID]
+	br := branch{Consumer: slot, name: "exporter " + c.ID}
+	e := b.instances[c]
+	if e == nil { // it was not created
+		return br
+	}
+	if q := slot.queue(e); q != nil {
+		br.queued = &queued{c.ID, q}
+	}
+	return br
 }
 
 // pipelineBranch is a pipeline behind a receiver or a connector.
 func (b *builder) pipelineBranch(p *load.Pipeline) branch {
 	entry := b.entry(p)
-	return branch{entry, "pipeline " + p.ID, b.waiting[p]}
+	return branch{Consumer: entry, name: "pipeline " + p.ID, waits: b.waiting[p]}
 }
 
 // connector returns the branch that passes batches of from to the pipelines that read the
@@ -213,7 +338,7 @@ func (b *builder) connector(c *load.Component, from *load.Pipeline) branch {
 	for _, p := range b.cfg.Readers(c, from.Signal) {
 		branches = append(branches, b.pipelineBranch(p))
 	}
-	return branch{b.fanout(branches), "connector " + c.ID, waits(branches)}
+	return branch{Consumer: b.fanout(branches), name: "connector " + c.ID, waits: waits(branches)}
 }
 
 // processed puts the processors of a pipeline in front of next. Every pipeline has
@@ -223,16 +348,14 @@ func (b *builder) processed(p *load.Pipeline, next pipeline.Consumer) pipeline.C
 	var steps []pipeline.Step
 	for _, r := range slices.Backward(p.Processors) {
 		c := r.Target
-		settings := b.settingsFor(c)
-		settings.Logger = settings.Logger.With(slog.String("pipeline", p.ID))
 		if c.Descriptor.Processor != nil {
-			if step, ok := b.step(p, c, settings); ok {
+			if step, ok := b.step(p, c); ok {
 				steps = append(steps, step)
 			}
 			continue
 		}
 		next, steps = chain(next, steps), nil
-		next = b.consumerProcessor(p, c, settings, next)
+		next = b.consumerProcessor(p, c, next)
 	}
 	return chain(next, steps)
 }
@@ -243,34 +366,74 @@ func chain(next pipeline.Consumer, steps []pipeline.Step) pipeline.Consumer {
 	return pipeline.Chain(next, steps...)
 }
 
-// step creates a processor that works within the call.
-func (b *builder) step(p *load.Pipeline, c *load.Component, s component.Settings) (pipeline.Step, bool) {
-	made, err := c.Descriptor.Processor(c.Config, s)
-	if err != nil {
-		b.fail(c, err)
-		return pipeline.Step{}, false
-	}
-	if runs, ok := made.(pipeline.Component); ok {
-		b.addProcessor(p, c, runs)
-	}
-	return pipeline.Step{Name: c.ID, Processor: made, Observer: b.observer(c, s)}, true
+// processorSettings are those of a processor of a pipeline.
+func (b *builder) processorSettings(p *load.Pipeline, c *load.Component) (component.Settings, *meters) {
+	set, m := b.settingsFor(c)
+	set.Logger = set.Logger.With(slog.String("pipeline", p.ID))
+	return set, m
 }
 
-// consumerProcessor creates a processor that calls next by itself.
-func (b *builder) consumerProcessor(p *load.Pipeline, c *load.Component, s component.Settings, next pipeline.Consumer) pipeline.Consumer {
-	o := b.observer(c, s)
-	made, err := c.Descriptor.ConsumerProcessor(c.Config, s, countOut(o, next))
-	if err != nil {
-		b.fail(c, err)
-		return next
+func processorName(p *load.Pipeline, c *load.Component) string {
+	return "processor " + strconv.Quote(c.ID) + " of pipeline " + strconv.Quote(p.ID)
+}
+
+// A step is a processor that works within the call.
+type step struct {
+	pipeline.Processor
+	print string
+}
+
+// step creates a processor that works within the call, unless the graph before has it.
+func (b *builder) step(p *load.Pipeline, c *load.Component) (pipeline.Step, bool) {
+	name, print := processorName(p, c), b.print(c)
+	made, ok := b.before.steps[name]
+	runs, isPart := b.keep(name, print)
+	if !ok || made.print != print {
+		set, m := b.processorSettings(p, c)
+		processor, err := c.Descriptor.Processor(c.Config, set)
+		if err != nil {
+			b.fail(c, err)
+			return pipeline.Step{}, false
+		}
+		made = step{processor, print}
+		var component pipeline.Component
+		component, isPart = processor.(pipeline.Component)
+		runs = part{name, print, c, component, m}
 	}
-	b.addProcessor(p, c, made)
-	return countIn(o, made)
+	if isPart {
+		b.processors = append(b.processors, runs)
+	}
+	b.steps[name] = made
+	return pipeline.Step{Name: c.ID, Processor: made.Processor, Observer: b.observer(c)}, true
+}
+
+// consumerProcessor creates a processor that calls its next consumer by itself, unless the
+// graph before has it.
+func (b *builder) consumerProcessor(p *load.Pipeline, c *load.Component, next pipeline.Consumer) pipeline.Consumer {
+	name, print, o := processorName(p, c), b.print(c), b.observer(c)
+	next = countOut(o, next)
+	made, ok := b.keep(name, print)
+	if ok {
+		b.after[name] = b.before.after[name]
+		b.turns = append(b.turns, turn{b.after[name], next})
+	} else {
+		b.after[name] = pipeline.NewSwitch(next)
+		set, m := b.processorSettings(p, c)
+		processor, err := c.Descriptor.ConsumerProcessor(c.Config, set, b.after[name])
+		if err != nil {
+			b.fail(c, err)
+			return next
+		}
+		made = part{name, print, c, processor, m}
+	}
+	b.processors = append(b.processors, made)
+	return countIn(o, made.Component.(pipeline.Consumer))
 }
 
 // observer measures what a processor does in all its pipelines together; nil at
 // level none.
-func (b *builder) observer(c *load.Component, s component.Settings) pipeline.Observer {
+func (b *builder) observer(c *load.Component) pipeline.Observer {
+	s := b.settings.OrDefaults()
 	if s.MetricsLevel == component.LevelNone {
 		return nil
 	}
@@ -286,14 +449,11 @@ func (b *builder) observer(c *load.Component, s component.Settings) pipeline.Obs
 	return o
 }
 
-func (b *builder) addProcessor(p *load.Pipeline, c *load.Component, made pipeline.Component) {
-	b.processors = append(b.processors, part{"processor " + strconv.Quote(c.ID) + " of pipeline " + strconv.Quote(p.ID), c, made})
-}
-
-// receiver creates one receiver for all signals. Each signal gets a fan-out
-// over its pipelines.
-func (b *builder) receiver(c *load.Component) (part, Receiver) {
-	r, users := Receiver{Config: c, Switches: map[otlp.Signal]*pipeline.Switch{}}, sharedReceiver{}
+// receiver creates one receiver for all signals, unless the graph before has it. Each
+// signal gets a fan-out over its pipelines.
+func (b *builder) receiver(c *load.Component) {
+	r := Receiver{Config: c, Switches: map[otlp.Signal]*pipeline.Switch{}}
+	before := b.before.receiver(c.ID)
 	for _, s := range otlp.Signals() {
 		var branches []branch
 		for _, p := range b.cfg.Readers(c, s) {
@@ -302,39 +462,68 @@ func (b *builder) receiver(c *load.Component) (part, Receiver) {
 		if len(branches) == 0 {
 			continue
 		}
-		to := pipeline.NewSwitch(b.fanout(branches))
-		h, err := b.shared.Get(c, func() (component.Receiver, error) { return c.Descriptor.Receiver(c.Config, b.settingsFor(c)) })
-		if err == nil {
-			err = h.Component().Register(s, to)
+		entry, to := b.fanout(branches), before.Switches[s]
+		if to != nil {
+			b.turns = append(b.turns, turn{to, entry})
+		} else {
+			to = pipeline.NewSwitch(entry)
+			b.fresh = append(b.fresh, turn{to, entry})
 		}
-		if err != nil {
-			b.fail(c, err)
-			break
-		}
-		users = append(users, h)
-		r.Instance, r.Signals, r.Switches[s] = h.Component(), append(r.Signals, s), to
+		r.Signals, r.Switches[s] = append(r.Signals, s), to
 	}
-	return part{"receiver " + strconv.Quote(c.ID), c, users}, r
+	p, err := b.receiverPart(&r, before)
+	if err != nil {
+		b.fail(c, err)
+		return
+	}
+	b.add(p)
+	b.Receivers = append(b.Receivers, r)
 }
 
-// sharedReceiver is one receiver with a handle for each signal.
-type sharedReceiver []*pipeline.Handle[*load.Component, component.Receiver]
-
-func (s sharedReceiver) Start(ctx context.Context) error {
-	for _, h := range s {
-		if err := h.Start(ctx); err != nil {
-			return err
-		}
+// receiverPart returns the part of a receiver: the one of the graph before, if it is the
+// same and can have other signals.
+func (b *builder) receiverPart(r *Receiver, before Receiver) (part, error) {
+	name, print := nameOf(r.Config), b.print(r.Config)
+	_, can := before.Instance.(component.Rewirer)
+	same := slices.Equal(r.Signals, before.Signals)
+	if !same && !can {
+		return b.newReceiver(r, name, print)
 	}
-	return nil
+	p, ok := b.keep(name, print)
+	if !ok {
+		return b.newReceiver(r, name, print)
+	}
+	r.Instance, p.of = before.Instance, r.Config
+	if !same {
+		b.rewired = append(b.rewired, *r)
+	}
+	return p, nil
 }
 
-func (s sharedReceiver) Shutdown(ctx context.Context) error {
-	var errs []error
-	for _, h := range s {
-		errs = append(errs, h.Shutdown(ctx))
+// newReceiver creates a receiver that leads to its switches.
+func (g *Graph) newReceiver(r *Receiver, name, print string) (part, error) {
+	set, m := g.settingsFor(r.Config)
+	instance, err := r.Config.Descriptor.Receiver(r.Config.Config, set)
+	if err != nil {
+		return part{}, err
 	}
-	return errors.Join(errs...)
+	for _, s := range r.Signals {
+		if err := instance.Register(s, r.Switches[s]); err != nil {
+			return part{}, err
+		}
+	}
+	r.Instance = instance
+	return part{name, print, r.Config, instance, m}, nil
+}
+
+// receiver returns the receiver with an id; the zero value if there is none.
+func (g *Graph) receiver(id string) Receiver {
+	for _, r := range g.Receivers {
+		if r.Config.ID == id {
+			return r
+		}
+	}
+	return Receiver{}
 }
 
 // A branch is a consumer with the name that errors use for it.
@@ -343,6 +532,10 @@ type branch struct {
 	name string
 	// waits says that it may wait for a destination.
 	waits bool
+	// queued is how the batches wait of an exporter; nil: it sends by itself, or it is none.
+	queued *queued
+	// queue is the queue that the branch leads to; nil: to none.
+	queue *queue
 }
 
 func (b branch) Name() string { return b.name }

@@ -2,11 +2,14 @@ package graph
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/delivery"
@@ -24,7 +27,7 @@ import (
 type leftQueues struct {
 	storage  string
 	queues   []*queue // of the configuration, in this storage
-	all      func() []*queue
+	all      []*queue
 	data     *dataDir
 	settings component.Settings
 	life     *lifecycle.Cycle
@@ -34,27 +37,51 @@ type leftQueues struct {
 	destinations []*delivery.Destination
 }
 
-// leftQueues adds queues to those of their storage.
-func (b *builder) leftQueues(storage string, queues ...*queue) {
-	for _, p := range b.leftParts {
-		if l, ok := p.Component.(*leftQueues); ok && l.storage == storage {
-			l.queues = append(l.queues, queues...)
-			return
+// leftParts adds the left queues of each storage of queues on disk, and of the data
+// directory. All queues send what is left.
+func (b *builder) leftParts() {
+	storages, all := append([]string{""}, b.cfg.Storages()...), sha256.New()
+	for _, q := range b.Graph.queues {
+		fmt.Fprintln(all, b.named[q.name()].name, b.named[q.name()].print)
+	}
+	print := hex.EncodeToString(all.Sum(nil))
+	for _, storage := range storages {
+		b.leftPart(storage, print)
+	}
+}
+
+func leftName(storage string) string { return "the queues left in " + storageName(storage) }
+
+func (b *builder) leftPart(storage, print string) {
+	name, socket := leftName(storage), "the control socket of "+storageName(storage)
+	left, ok := b.keep(name, print)
+	if !ok {
+		l := b.newLeftQueues(storage)
+		b.add(part{name: name, print: print, Component: l}, part{name: socket, print: print, Component: newControlSocket(l)})
+		return
+	}
+	if l := left.Component.(*leftQueues); l.place.dir != "" {
+		b.data.isLooked(l.place.dir)
+	}
+	serves, _ := b.keep(socket, print)
+	b.add(left, serves)
+}
+
+func (g *Graph) newLeftQueues(storage string) *leftQueues {
+	l := &leftQueues{storage: storage, all: slices.Clone(g.queues), data: g.data,
+		settings: g.settings.OrDefaults(), life: lifecycle.New(leftName(storage)), journals: map[string]*journal.Journal{}}
+	for _, q := range l.all {
+		if !q.inMemory && q.storage == storage {
+			l.queues = append(l.queues, q)
 		}
 	}
-	name := storageName(storage)
-	l := &leftQueues{storage: storage, queues: queues, all: func() []*queue { return b.allQueues }, data: b.data,
-		settings: b.settings.OrDefaults(), life: lifecycle.New("the queues left in " + name), journals: map[string]*journal.Journal{}}
-	b.leftParts = append(b.leftParts, part{"the queues left in " + name, nil, l}, part{"the control socket of " + name, nil, newControlSocket(l)})
+	return l
 }
 
 // find sets the place, if there is a folder of queues.
 func (l *leftQueues) find() error {
-	if len(l.queues) == 0 { // the data directory, which nothing uses
-		if l.data.InMemory || l.data.Dir == "" {
-			return nil
-		}
-		if _, err := os.Stat(control.Pipelines(l.data.Dir)); err != nil {
+	if dir := l.directory(); len(l.queues) == 0 {
+		if _, err := os.Stat(control.Pipelines(dir)); dir == "" || err != nil {
 			return nil // there is nothing, or nothing that can be read
 		}
 	}
@@ -67,12 +94,27 @@ func (l *leftQueues) find() error {
 		return nil
 	}
 	l.queues = nil
-	for _, q := range l.all() {
+	for _, q := range l.all {
 		if q.place.dir != "" && realPath(q.place.dir) == realPath(l.place.dir) {
 			l.queues = append(l.queues, q)
 		}
 	}
 	return nil
+}
+
+// directory is where the queues of the storage would be; "" if nowhere.
+func (l *leftQueues) directory() string {
+	if l.storage == "" {
+		if l.data.InMemory {
+			return ""
+		}
+		return l.data.Dir
+	}
+	found, _ := l.settings.Extension(l.storage)
+	if of, ok := found.(component.Storage); ok {
+		return of.Directory()
+	}
+	return ""
 }
 
 // asideMark is in the names of queues that were set aside, nextMark in those of queues that
@@ -187,7 +229,7 @@ func (l *leftQueues) open(dir string) error {
 
 // owner returns the exporter that has the cursor of a name.
 func (l *leftQueues) owner(cursor string) (*queue, queued, bool) {
-	for _, q := range l.all() {
+	for _, q := range l.all {
 		if q.dead == nil {
 			continue // it is in memory
 		}

@@ -30,7 +30,7 @@ const (
 )
 
 // openInMemory makes a queue in memory.
-func (q *queue) openInMemory() (pipeline.Consumer, error) {
+func (q *queue) openInMemory(ctx context.Context) (pipeline.Consumer, error) {
 	var waiting []branch
 	var others []queued
 	for _, e := range q.exporters {
@@ -42,7 +42,7 @@ func (q *queue) openInMemory() (pipeline.Consumer, error) {
 		if err != nil {
 			return nil, err
 		}
-		waiting = append(waiting, branch{d, "exporter " + e.id, true})
+		waiting = append(waiting, branch{Consumer: d, name: "exporter " + e.id, waits: true})
 	}
 	if len(waiting) > 0 && q.merging != nil {
 		front, err := q.mergingBefore(waiting)
@@ -52,11 +52,11 @@ func (q *queue) openInMemory() (pipeline.Consumer, error) {
 		waiting = []branch{front}
 	}
 	if len(others) > 0 {
-		log, err := q.openMemoryLog(others)
+		log, err := q.openMemoryLog(ctx, others)
 		if err != nil {
 			return nil, err
 		}
-		waiting = append(waiting, branch{log, "the queue in memory", false})
+		waiting = append(waiting, branch{Consumer: log, name: "the queue in memory"})
 	}
 	return fanoutOf(waiting, nil, q.settings)
 }
@@ -78,12 +78,12 @@ func (q *queue) openDirect(e queued) (pipeline.Consumer, error) {
 // taken from the budget at once: what is sent may not wait for memory that those hold who
 // wait for room in the queue. The newest requests beside it are still charged to their own
 // tickets.
-func (q *queue) openMemoryLog(exporters []queued) (pipeline.Consumer, error) {
+func (q *queue) openMemoryLog(ctx context.Context, exporters []queued) (pipeline.Consumer, error) {
 	size := int64(maxMemoryQueue)
 	if limit := q.settings.Memory.Stats().Limit; limit > 0 {
 		size = min(max(limit/memoryShare/int64(max(q.data.queues, 1)), minMemoryQueue), size)
 		var err error
-		if q.memory, err = q.settings.Memory.Acquire(context.Background(), "the queue of pipeline "+q.pipeline.ID, int(memoryFactor*size)); err != nil {
+		if q.memory, err = q.settings.Memory.Acquire(ctx, "the queue of pipeline "+q.pipeline.ID, int(memoryFactor*size)); err != nil {
 			return nil, fmt.Errorf("a queue in memory: %w", err)
 		}
 	}
@@ -102,7 +102,7 @@ func (q *queue) openMemoryLog(exporters []queued) (pipeline.Consumer, error) {
 	for _, e := range exporters {
 		d := delivery.NewDirect(q.destination(e))
 		q.directs = append(q.directs, d)
-		direct = append(direct, branch{d, "exporter " + e.id, true})
+		direct = append(direct, branch{Consumer: d, name: "exporter " + e.id, waits: true})
 	}
 	large, err := fanoutOf(direct, nil, q.settings)
 	return &sized{log, large}, err

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/vfs"
 )
 
@@ -21,6 +22,8 @@ type Data struct {
 	// InMemory says that they are in memory in any case, and that their senders do not
 	// wait.
 	InMemory bool
+	// Control serves the socket in Dir; nil: the graph does, as in other storages.
+	Control *control.Server
 }
 
 // place is where a queue is kept.
@@ -38,9 +41,8 @@ type dataDir struct {
 	log    *slog.Logger
 	queues int // that may be in memory without their senders waiting
 
-	once  sync.Once
-	found place
-	err   error
+	mu    sync.Mutex
+	found *place // nil: it was not needed yet
 
 	claimed map[string]string // storages of queues, by their folder
 	looked  map[string]bool   // directories whose left queues are open
@@ -89,8 +91,23 @@ func realPath(dir string) string {
 }
 
 func (d *dataDir) place() (place, error) {
-	d.once.Do(func() { d.found, d.err = d.find() })
-	return d.found, d.err
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.found == nil {
+		found, err := d.find()
+		if err != nil {
+			return place{}, err
+		}
+		d.found = &found
+	}
+	return *d.found, nil
+}
+
+// again returns the place for the graph of another configuration.
+func (d *dataDir) again() *dataDir {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return &dataDir{Data: d.Data, log: d.log, found: d.found}
 }
 
 const inMemory = "queues are in memory: what is in them is lost when the process ends"

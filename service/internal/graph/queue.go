@@ -2,6 +2,9 @@ package graph
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -52,6 +55,7 @@ type queue struct {
 	life      *lifecycle.Cycle
 	merging   *merging // nil: the exporters' own settings alone
 
+	moving       atomic.Bool           // it is being closed for the next one in its slot
 	entry        atomic.Pointer[entry] // nil unless it runs
 	opened       atomic.Bool           // what follows is set; the status is asked for at any time
 	place        place
@@ -59,7 +63,8 @@ type queue struct {
 	dead         *delivery.DeadLetters
 	destinations []*delivery.Destination
 	directs      []*delivery.Direct
-	memory       *admission.Ticket // nil: none is taken
+	merged       []component.Exporter // in front of directs
+	memory       *admission.Ticket    // nil: none is taken
 	observed     []*observed
 }
 
@@ -67,49 +72,95 @@ type queue struct {
 type entry struct{ pipeline.Consumer }
 
 // queues takes the exporters of a pipeline that have a queue out of its branches, and
-// adds a branch for each storage.
-func (b *builder) queues(p *load.Pipeline, branches []branch, of map[string]component.Exporter) []branch {
+// adds a branch for each storage. merger is a processor whose work the queues do.
+func (b *builder) queues(p *load.Pipeline, branches []branch, merger *load.Component) []branch {
 	var direct, waiting []branch
-	type at struct {
-		storage  string
-		inMemory bool
-	}
-	groups := map[at]*queue{}
+	groups := map[string]*queue{}
 	var order []*queue
 	for _, br := range branches {
-		id, isExporter := strings.CutPrefix(br.name, "exporter ")
-		q := queueOf(of[id])
-		if !isExporter || q == nil {
+		e := br.queued
+		switch {
+		case e == nil:
 			direct = append(direct, br)
 			continue
-		}
-		if !q.Enabled {
-			waiting = append(waiting, branch{b.unqueued(p, queued{id, q}), br.name, true})
+		case !e.Enabled:
+			waiting = append(waiting, branch{Consumer: b.unqueued(p, *e), name: br.name, waits: true})
 			continue
 		}
-		to := at{q.Storage, q.Storage == "" && q.WaitForResult != nil && *q.WaitForResult}
-		group := groups[to]
-		if group == nil {
-			group = &queue{pipeline: p, storage: to.storage, inMemory: to.inMemory, data: b.data, settings: b.settings, life: lifecycle.New(fmt.Sprintf("the queue of pipeline %q", p.ID))}
-			group.settings.Logger = b.settings.Logger.With(slog.String("pipeline", p.ID))
-			groups[to] = group
-			order = append(order, group)
+		q := &queue{pipeline: p, storage: e.Storage, inMemory: e.Storage == "" && e.WaitForResult != nil && *e.WaitForResult}
+		if group := groups[q.name()]; group != nil {
+			q = group
+		} else {
+			groups[q.name()] = q
+			order = append(order, q)
 		}
-		group.exporters = append(group.exporters, queued{id, q})
+		q.exporters = append(q.exporters, *e)
 	}
 	for _, q := range order {
-		if q.storage == "" && slices.ContainsFunc(q.exporters, func(e queued) bool { return !e.waits(b.data) }) {
-			b.data.queues++
-		}
-		waiting = append(waiting, branch{q, q.names(), true})
-		b.queueParts = append(b.queueParts, part{fmt.Sprintf("the queue of pipeline %q", p.ID), nil, q})
-		b.allQueues = append(b.allQueues, q)
-		b.stops = append(b.stops, q.stopWaits)
-		if !q.inMemory {
-			b.leftQueues(q.storage, q)
-		}
+		waiting = append(waiting, b.queue(q, merger))
 	}
 	return append(direct, waiting...)
+}
+
+// queue returns the branch of a queue, which is the one of the graph before if that has
+// the same.
+func (b *builder) queue(q *queue, merger *load.Component) branch {
+	name, print := q.name(), b.queuePrint(q, merger)
+	p, ok := b.keep(name, print)
+	if ok {
+		q = p.Component.(*queue)
+		b.problems.Add(q.claim(b.data))
+	} else {
+		q.data, q.settings, q.life = b.data, b.settings.OrDefaults(), lifecycle.New(fmt.Sprintf("the queue of pipeline %q", q.pipeline.ID))
+		q.settings.Logger = q.settings.Logger.With(slog.String("pipeline", q.pipeline.ID))
+		p = part{name: name, print: print, Component: q}
+	}
+	if q.storage == "" && slices.ContainsFunc(q.exporters, func(e queued) bool { return !e.waits(b.data) }) {
+		b.data.queues++
+	}
+	slot, ok := b.before.slots[name]
+	if !ok {
+		slot = queueSlot{pipeline.NewSwitch(q)}
+	}
+	b.slots[name] = slot
+	b.named[name] = p
+	b.queueParts = append(b.queueParts, p)
+	b.Graph.queues = append(b.Graph.queues, q)
+	b.stops = append(b.stops, q.stopWaits)
+	return branch{Consumer: slot, name: q.names(), waits: true, queue: q}
+}
+
+// name is that of the part.
+func (q *queue) name() string {
+	name := fmt.Sprintf("the queue of pipeline %q", q.pipeline.ID)
+	switch {
+	case q.storage != "":
+		name += fmt.Sprintf(" in %q", q.storage)
+	case q.inMemory:
+		name += " in memory"
+	}
+	return name
+}
+
+// queuePrint changes with all that a queue depends on. The exporters are behind slots.
+func (b *builder) queuePrint(q *queue, merger *load.Component) string {
+	h := sha256.New()
+	if storage := b.cfg.Extension(q.storage); storage != nil {
+		fmt.Fprint(h, b.print(storage))
+	}
+	if merger != nil {
+		fmt.Fprint(h, b.print(merger))
+	}
+	fmt.Fprint(h, b.settings.MetricsLevel)
+	for _, e := range q.exporters {
+		queue, _ := json.Marshal(e.SendingQueue) // plain values
+		retry, _ := json.Marshal(e.Retry)
+		fmt.Fprintf(h, "%q %p %s %s %q ", e.id, b.exporters[e.id], queue, retry, e.Auth)
+		if auth := b.cfg.Extension(e.Auth); auth != nil {
+			fmt.Fprint(h, b.print(auth))
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // queueOf returns how the batches of an exporter wait; nil if it sends by itself.
@@ -120,14 +171,31 @@ func queueOf(e component.Exporter) *component.Queue {
 	return nil
 }
 
+// direct is a Direct of an exporter without a queue. It has nothing to start.
+type direct struct{ *delivery.Direct }
+
+func (direct) Start(context.Context) error { return nil }
+
+// Shutdown ends the waits of senders.
+func (d direct) Shutdown(context.Context) error {
+	d.Stop()
+	return nil
+}
+
 // unqueued sends the batches of a pipeline to an exporter while their senders wait.
 func (b *builder) unqueued(p *load.Pipeline, e queued) pipeline.Consumer {
-	q := &queue{pipeline: p, settings: b.settings}
-	cfg := q.destination(e)
-	cfg.MaxHeldItems, cfg.MaxHeldRequests, cfg.MaxHeldBytes = 0, 0, 0
-	d := delivery.NewDirect(cfg)
+	q := &queue{pipeline: p, settings: b.settings.OrDefaults(), exporters: []queued{e}}
+	name, print := fmt.Sprintf("the sending of exporter %q of pipeline %q", e.id, p.ID), b.queuePrint(q, nil)
+	made, ok := b.keep(name, print)
+	if !ok {
+		cfg := q.destination(e)
+		cfg.MaxHeldItems, cfg.MaxHeldRequests, cfg.MaxHeldBytes = 0, 0, 0
+		made = part{name: name, print: print, Component: direct{delivery.NewDirect(cfg)}}
+	}
+	d := made.Component.(direct)
+	b.directs = append(b.directs, made)
 	b.stops = append(b.stops, d.Stop)
-	return d
+	return d.Direct
 }
 
 // names is the name of the branch in errors.
@@ -155,21 +223,33 @@ var errQueueStopped = errors.New("the queue is not running")
 func (q *queue) Consume(ctx context.Context, b *pipeline.Batch) error {
 	entry := q.entry.Load()
 	if entry == nil {
-		return &pipeline.Error{Kind: pipeline.Retryable, Err: errQueueStopped}
+		return q.stopped()
 	}
-	return entry.Consume(ctx, b)
+	err := entry.Consume(ctx, b)
+	if err != nil && q.moving.Load() && errors.Is(err, delivery.ErrQueueFull) {
+		return errMoved // its wait for room was ended
+	}
+	return err
+}
+
+// stopped is why a queue that has no entry takes nothing.
+func (q *queue) stopped() error {
+	if q.moving.Load() {
+		return errMoved
+	}
+	return &pipeline.Error{Kind: pipeline.Retryable, Err: errQueueStopped}
 }
 
 // Start opens the journal and begins to send what is in it.
-func (q *queue) Start(context.Context) error {
+func (q *queue) Start(ctx context.Context) error {
 	return q.life.Start(func(undo *lifecycle.Undo) (err error) {
 		undo.Add(func() error { return q.close(context.Background()) })
 		if !q.inMemory {
-			if q.place, err = placeOf(q.storage, q.data, q.settings.OrDefaults()); err != nil {
+			if q.place, err = placeOf(q.storage, q.data, q.settings); err != nil {
 				return err
 			}
 		}
-		first, err := q.open()
+		first, err := q.open(ctx)
 		if err != nil {
 			return err
 		}
@@ -183,14 +263,14 @@ func (q *queue) Start(context.Context) error {
 }
 
 // open makes the queue at its place.
-func (q *queue) open() (pipeline.Consumer, error) {
+func (q *queue) open(ctx context.Context) (pipeline.Consumer, error) {
 	if q.place.dir == "" {
-		return q.openInMemory()
+		return q.openInMemory(ctx)
 	}
-	name := control.FileName(q.pipeline.ID)
-	if err := q.data.claim(q.place.dir, name, q.storage); err != nil {
+	if err := q.claim(q.data); err != nil {
 		return nil, err
 	}
+	name := control.FileName(q.pipeline.ID)
 	var err error
 	if q.journal, err = q.openJournal(filepath.Join(control.Pipelines(q.place.dir), name)); err != nil {
 		return nil, q.explain(err)
@@ -199,6 +279,14 @@ func (q *queue) open() (pipeline.Consumer, error) {
 		return nil, q.explain(err)
 	}
 	return q.openLog(q.exporters, func(c *delivery.DestinationConfig) { c.DeadLetters = q.dead.Add })
+}
+
+// claim notes the folder of a queue on disk.
+func (q *queue) claim(d *dataDir) error {
+	if q.place.dir == "" {
+		return nil
+	}
+	return d.claim(q.place.dir, control.FileName(q.pipeline.ID), q.storage)
 }
 
 // openJournal opens the journal of the queue. One that holds something for an exporter
@@ -218,7 +306,7 @@ func (q *queue) openJournal(dir string) (*journal.Journal, error) {
 	}
 	switch err := q.makeNext(dir + nextMark); {
 	case err != nil:
-		q.settings.OrDefaults().Logger.Error("the queue holds data of an exporter that the pipeline does not have any more, which was not set aside: the queue keeps for it what comes in",
+		q.settings.Logger.Error("the queue holds data of an exporter that the pipeline does not have any more, which was not set aside: the queue keeps for it what comes in",
 			slog.String("queue", dir), slog.Any("error", err))
 	default:
 		if err := setAside(dir, dir+nextMark); err != nil {
@@ -332,7 +420,7 @@ func (q *queue) kept() record.Keep {
 		if e.Batch != nil {
 			metadata = append(metadata, e.Batch.Partition.MetadataKeys...)
 		}
-		if found, ok := q.settings.OrDefaults().Extension(e.Auth); ok {
+		if found, ok := q.settings.Extension(e.Auth); ok {
 			if user, ok := found.(component.MetadataUser); ok {
 				m, a := user.UsedMetadata()
 				metadata, attributes = append(metadata, m...), append(attributes, a...)
@@ -348,7 +436,7 @@ func (q *queue) destination(e queued) delivery.DestinationConfig {
 		Name: q.cursor(e.id), Signal: q.pipeline.Signal, Next: e.Sender, MaxInFlight: e.NumConsumers, From: journal.End,
 		InitialBackoff: e.Retry.InitialInterval, MaxBackoff: e.Retry.MaxInterval,
 		Multiplier: e.Retry.Multiplier, Randomization: &e.Retry.RandomizationFactor, Block: e.BlockOnOverflow,
-		Memory: q.settings.Memory, Observer: e.Observer, Logger: q.settings.OrDefaults().Logger.With(slog.String("exporter", e.id)),
+		Memory: q.settings.Memory, Observer: e.Observer, Logger: q.settings.Logger.With(slog.String("exporter", e.id)),
 	}
 	c.RequestIDs = e.IdempotencyKey
 	switch {
@@ -399,6 +487,9 @@ func (q *queue) close(ctx context.Context) error {
 	var errs []error
 	for _, o := range q.observed {
 		errs = append(errs, o.Close())
+	}
+	for _, p := range q.merged {
+		errs = append(errs, p.Shutdown(ctx))
 	}
 	errs = append(errs, shutdownAll(ctx, q.destinations))
 	if q.journal != nil {

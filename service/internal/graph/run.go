@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
@@ -20,6 +21,7 @@ const abandonAfter = 2 * time.Second
 // Start starts the parts, extensions first and receivers last. If one fails to
 // start, those that were started stay started until Shutdown.
 func (g *Graph) Start(ctx context.Context) error {
+	ctx = config.WithListeners(ctx, g.listeners)
 	for _, p := range g.parts {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("start %s: %w", p.name, context.Cause(ctx))
@@ -65,7 +67,10 @@ func Within(ctx context.Context, doing string, stop func(context.Context) error)
 
 // Queues returns the state of the queues.
 func (g *Graph) Queues() (all []component.QueueStatus) {
-	for _, q := range g.queues {
+	g.mu.Lock()
+	queues := slices.Clone(g.queues)
+	g.mu.Unlock()
+	for _, q := range queues {
 		all = append(all, q.status()...)
 	}
 	return all
@@ -74,7 +79,10 @@ func (g *Graph) Queues() (all []component.QueueStatus) {
 // Healthy returns an error if a receiver no longer serves its listeners, and
 // nil if all do. Receivers whose listeners may fail have a method Healthy.
 func (g *Graph) Healthy() error {
-	for _, r := range g.Receivers {
+	g.mu.Lock()
+	receivers := slices.Clone(g.Receivers)
+	g.mu.Unlock()
+	for _, r := range receivers {
 		if h, ok := r.Instance.(interface{ Healthy() error }); ok {
 			if err := h.Healthy(); err != nil {
 				return fmt.Errorf("receiver %q: %w", r.Config.ID, err)
@@ -102,12 +110,15 @@ func (g *Graph) Endpoints() []Endpoint {
 			}
 		}
 	}
-	for _, r := range g.Receivers {
+	g.mu.Lock()
+	receivers, parts := slices.Clone(g.Receivers), slices.Clone(g.parts)
+	g.mu.Unlock()
+	for _, r := range receivers {
 		add(r.Config, r.Instance, r.Signals)
 	}
-	for _, p := range g.parts {
+	for _, p := range parts {
 		switch of := p.Component.(type) {
-		case sharedReceiver: // done
+		case component.Receiver: // done
 		case extensionPart:
 			add(p.of, of.Component, nil)
 		default:

@@ -20,6 +20,7 @@ type Error struct {
 	// Warnings are those that Config.Warnings would have returned. An unset
 	// variable is often the cause of a problem.
 	Warnings []string
+	Read     Read
 }
 
 func (e *Error) Error() string { return e.Problems.Error() }
@@ -48,6 +49,10 @@ type Config struct {
 	// each Prometheus reader. Those of components are not included.
 	MetricsListeners []Listener
 	BuiltIn          bool // no source was given
+	// Read is what was read for it. Content is equal for two configurations that differ at
+	// most in comments, positions and the order of keys.
+	Read    Read
+	Content string
 
 	warnings error // config.Errors, or nil
 }
@@ -124,7 +129,9 @@ func Load(s Sources, components []component.Descriptor) (*Config, error) {
 		opts.Sources = []string{builtInName}
 		opts.ReadFile = func(string) ([]byte, error) { return []byte(builtInText), nil }
 	}
-	l := &loader{catalog: c, cfg: &Config{BuiltIn: len(s.URIs) == 0}, byID: map[component.Kind]map[string]*Component{}, sources: opts.Sources, undefinedExtensions: map[string]bool{}}
+	read := newReading(len(s.URIs) == 0)
+	opts.Read = read.note
+	l := &loader{catalog: c, cfg: &Config{BuiltIn: len(s.URIs) == 0}, byID: map[component.Kind]map[string]*Component{}, sources: opts.Sources, read: read, undefinedExtensions: map[string]bool{}}
 	l.checkVariables(s.URIs)
 	tree, err := conf.Load(opts)
 	l.problems.Add(err)
@@ -134,7 +141,7 @@ func Load(s Sources, components []component.Descriptor) (*Config, error) {
 	for _, w := range tree.Warnings() {
 		l.warnings.Add(&conf.Error{Pos: w.Pos, Err: errors.New(w.Text)})
 	}
-	l.read(tree.Root())
+	l.readSections(tree.Root())
 	l.setUnusedApart()
 	l.check(tree.Root())
 	l.checkMemory()
@@ -142,6 +149,7 @@ func Load(s Sources, components []component.Descriptor) (*Config, error) {
 		return nil, l.refusal()
 	}
 	l.cfg.warnings = l.warnings.Err()
+	l.cfg.Read, l.cfg.Content = read.done(), contentOf(tree.Root())
 	return l.cfg, nil
 }
 
@@ -151,6 +159,7 @@ type loader struct {
 	cfg      *Config
 	byID     map[component.Kind]map[string]*Component
 	sources  []string
+	read     *reading
 	problems conf.Errors
 	warnings conf.Errors // sorted and printed like problems
 
@@ -160,7 +169,7 @@ type loader struct {
 
 // refusal returns the error of a Load that found problems.
 func (l *loader) refusal() *Error {
-	e := &Error{Warnings: textsOf(l.warnings.Err())}
+	e := &Error{Warnings: textsOf(l.warnings.Err()), Read: l.read.done()}
 	errors.As(l.problems.Err(), &e.Problems)
 	return e
 }
@@ -180,8 +189,8 @@ func (l *loader) checkVariables(uris []string) {
 	}
 }
 
-// read decodes all sections. References between them are checked later.
-func (l *loader) read(root *conf.Node) {
+// readSections decodes all sections. References between them are checked later.
+func (l *loader) readSections(root *conf.Node) {
 	var doc document
 	l.problems.Add(root.Decode(&doc))
 	l.components(component.KindReceiver, doc.Receivers)

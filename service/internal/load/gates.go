@@ -21,8 +21,8 @@ func Features() []FeatureGate {
 		{"pdata.useProtoPooling", true, "memory of requests is used again"},
 		{"receiverhelper.newReceiverMetrics", true, "failures of pipelines are counted apart from refused requests"},
 		{"service.AllowNoPipelines", false, "a configuration without pipelines is valid"},
-		{"service.partialReload", false, "a changed configuration replaces only what differs"},
-		{"service.partialReloadReceivers", false, "the same for receivers"},
+		{"service.partialReload", true, "a changed configuration replaces only what differs"},
+		{"service.partialReloadReceivers", true, "the same for receivers"},
 		{"service.profilesSupport", true, "pipelines of profiles"},
 		{"telemetry.newPipelineTelemetry", true, "processors are measured by the pipeline"},
 	}

@@ -23,9 +23,17 @@ const (
 type Metrics struct {
 	Reader            *sdkmetric.ManualReader // for the provider
 	interval, timeout time.Duration
-	to                *Destination // from Start
-	end               context.CancelFunc
-	loop              sync.WaitGroup
+	now               *pushing // from Start
+}
+
+// pushing is a loop with its destination.
+type pushing struct {
+	reader  *sdkmetric.ManualReader
+	to      *Destination
+	timeout time.Duration
+	stop    chan struct{}
+	cancel  context.CancelFunc // interrupts a push
+	loop    sync.WaitGroup
 }
 
 // NewMetrics creates a reader. It starts nothing.
@@ -66,44 +74,80 @@ func temporality(preference string) sdkmetric.TemporalitySelector {
 
 // Start starts to push.
 func (m *Metrics) Start(to *Destination) {
-	m.to = to
-	ctx, end := context.WithCancel(context.Background())
-	m.end = end
-	m.loop.Go(func() {
-		t := time.NewTicker(m.interval)
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &pushing{reader: m.Reader, to: to, timeout: m.timeout, stop: make(chan struct{}), cancel: cancel}
+	m.now = p
+	interval := m.interval
+	p.loop.Go(func() {
+		t := time.NewTicker(interval)
 		defer t.Stop()
 		for {
 			select {
 			case <-t.C:
-				m.push(ctx)
-			case <-ctx.Done():
+				p.push(ctx)
+			case <-p.stop:
 				return
 			}
 		}
 	})
 }
 
+// Replace pushes to another destination and at other times from now on. end waits for a
+// push that is in progress, and closes the previous destination.
+func (m *Metrics) Replace(to *Destination, interval, timeout time.Duration) (end func() error) {
+	previous := m.now
+	m.interval, m.timeout = interval, timeout
+	m.Start(to)
+	return func() error {
+		close(previous.stop)
+		previous.loop.Wait()
+		previous.cancel()
+		return previous.to.Close()
+	}
+}
+
+// SameReader reports whether the reader of a is also that of b.
+func SameReader(a, b *Config) bool {
+	return a.temporality() == b.temporality() && a.histograms() == b.histograms()
+}
+
+func (c *Config) temporality() string {
+	if c.OTLP == nil {
+		return ""
+	}
+	return c.OTLP.TemporalityPreference
+}
+
+func (c *Config) histograms() string {
+	if c.OTLP == nil {
+		return ""
+	}
+	return c.OTLP.DefaultHistogramAggregation
+}
+
 // push sends the current values.
-func (m *Metrics) push(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, m.timeout)
+func (p *pushing) push(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	var now metricdata.ResourceMetrics
-	if err := m.Reader.Collect(ctx, &now); err != nil && !errors.Is(err, sdkmetric.ErrReaderShutdown) {
-		m.to.log.Warn("reading own metrics failed", "destination", m.to.name, "error", err)
+	if err := p.reader.Collect(ctx, &now); err != nil && !errors.Is(err, sdkmetric.ErrReaderShutdown) {
+		p.to.log.Warn("reading own metrics failed", "destination", p.to.name, "error", err)
 		return
 	}
-	m.to.send(ctx, otlp.Metrics, MetricsRequest(&now))
+	p.to.send(ctx, otlp.Metrics, MetricsRequest(&now))
 }
 
 // Shutdown ends the loop, sends the last values, and closes the connections.
 func (m *Metrics) Shutdown(ctx context.Context) error {
-	if m.end == nil {
+	p := m.now
+	if p == nil {
 		return nil
 	}
-	m.end()
-	m.loop.Wait()
-	m.push(ctx)
-	return m.to.Close()
+	close(p.stop)
+	p.cancel()
+	p.loop.Wait()
+	p.push(ctx)
+	return p.to.Close()
 }
 
 // MetricsRequest returns metrics as a request; nil if there are none.

@@ -74,6 +74,18 @@ func (c *TracesConfig) Validate() error {
 	return nil
 }
 
+// Effective returns c without the keys that have no effect, so that two configurations
+// can be compared.
+func (c Config) Effective() Config {
+	c.Logs.ErrorOutputPaths, c.Metrics.Views, c.Resource.detectors = ignoredKey{}, ignoredKey{}, ignoredKey{}
+	c.Traces.Propagators, c.Traces.Limits = ignoredKey{}, ignoredKey{}
+	c.Metrics.Readers = slices.Clone(c.Metrics.Readers)
+	for i := range c.Metrics.Readers {
+		c.Metrics.Readers[i].Producers = ignoredKey{}
+	}
+	return c
+}
+
 // Ineffective returns the values of the keys that the configuration contains
 // and that have no effect yet.
 func (c *Config) Ineffective() []config.Value {

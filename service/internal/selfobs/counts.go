@@ -19,6 +19,10 @@ import (
 // obsreport defines. Attributes other than those of the result are summed over.
 // Without MetricsOptions.Pages it sets Unmeasured.
 func (m *Metrics) Counts(ctx context.Context, into *component.Status) error {
+	if m.pages == nil && m.sdk != nil {
+		into.Unmeasured = "the extension zpages was added by a reload; its pages have counts after the next start"
+		return nil
+	}
 	if m.pages == nil {
 		into.Unmeasured = "service.telemetry.metrics is off, or the embedding program uses its own meter provider"
 		return nil
@@ -48,6 +52,10 @@ func (m *Metrics) Counts(ctx context.Context, into *component.Status) error {
 	tabulate(counts, into)
 	return nil
 }
+
+// HasPages reports whether there are counts for the pages of zpages, or none for a reason
+// that a restart does not change.
+func (m *Metrics) HasPages() bool { return m.pages != nil || m.sdk == nil }
 
 // A countKey names a row and a column of the table of counters.
 type countKey struct{ kind, id, transport, signal, outcome string }

@@ -160,7 +160,7 @@ penstock v1: Everything is ready. Begin running and processing data.
 
 `
 	var out bytes.Buffer
-	(&Logging{terminal: &out}).Announce(someSummary)
+	(&Logging{now: &logState{terminal: &out}}).Announce(someSummary)
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/otlptranslator"
@@ -34,7 +35,13 @@ type Metrics struct {
 	sdk      *sdkmetric.MeterProvider // nil if no metrics are recorded here
 	servers  []*adminServer
 	pages    *sdkmetric.ManualReader // for zpages; nil without that extension
-	pushed   []pushed
+	pushed   []*pushed
+
+	cfg    MetricsConfig // in effect, and not in effect yet where a restart is needed
+	given  bool          // MetricsOptions.Given replaces the provider
+	log    *slog.Logger  // from Start
+	stdout io.Writer
+	ending sync.WaitGroup // of pushing that was replaced
 }
 
 // pushed is a periodic reader.
@@ -61,12 +68,12 @@ type MetricsOptions struct {
 // endpoint of the configuration. No server listens before Start.
 func NewMetrics(cfg MetricsConfig, res *sdkresource.Resource, o MetricsOptions) (*Metrics, error) {
 	if o.Given != nil {
-		return &Metrics{Provider: o.Given}, nil
+		return &Metrics{Provider: o.Given, given: true}, nil
 	}
 	if cfg.Level == "none" {
-		return &Metrics{Provider: metricnoop.NewMeterProvider()}, nil
+		return &Metrics{Provider: metricnoop.NewMeterProvider(), cfg: cfg}, nil
 	}
-	m := &Metrics{}
+	m := &Metrics{cfg: cfg}
 	opts := []sdkmetric.Option{
 		sdkmetric.WithView(levelViews(cfg.Level)...),
 		sdkmetric.WithResource(res),
@@ -76,7 +83,7 @@ func NewMetrics(cfg MetricsConfig, res *sdkresource.Resource, o MetricsOptions) 
 		if c := r.Periodic; c != nil {
 			p := push.NewMetrics(&c.Exporter, millis(c.IntervalMillis), millis(c.TimeoutMillis))
 			opts = append(opts, sdkmetric.WithReader(p.Reader))
-			m.pushed = append(m.pushed, pushed{p, c, fmt.Sprintf("service.telemetry.metrics.readers[%d]", i)})
+			m.pushed = append(m.pushed, &pushed{p, c, fmt.Sprintf("service.telemetry.metrics.readers[%d]", i)})
 			continue
 		}
 		at := o.Endpoints[len(m.servers)]
@@ -139,6 +146,7 @@ func matches(patterns []string, name string) bool {
 
 // Start starts the servers, and to push.
 func (m *Metrics) Start(log *slog.Logger, stdout io.Writer) error {
+	m.log, m.stdout = log, stdout
 	for _, p := range m.pushed {
 		to, err := p.cfg.Exporter.Open(otlp.Metrics, p.name, log, stdout)
 		if err != nil {
@@ -157,6 +165,7 @@ func (m *Metrics) Start(log *slog.Logger, stdout io.Writer) error {
 // Shutdown stops the servers. The service calls it last, so that the shutdown
 // can be observed.
 func (m *Metrics) Shutdown(ctx context.Context) error {
+	m.ending.Wait()
 	var errs []error
 	for _, s := range m.servers {
 		errs = append(errs, s.shutdown(ctx))
@@ -174,8 +183,8 @@ func (m *Metrics) Shutdown(ctx context.Context) error {
 func (m *Metrics) URLs() []string {
 	var urls []string
 	for _, s := range m.servers {
-		if s.bound != nil {
-			urls = append(urls, "http://"+s.bound.Addr().String()+"/metrics")
+		if bound := s.bound.Load(); bound != nil {
+			urls = append(urls, "http://"+bound.Addr().String()+"/metrics")
 		}
 	}
 	return urls

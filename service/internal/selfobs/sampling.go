@@ -59,8 +59,10 @@ type sampled struct {
 }
 
 func newSampler(cfg SamplingConfig, next slog.Handler) *sampler {
-	return &sampler{next, &sampled{cfg: cfg, seed: maphash.MakeSeed()}}
+	return &sampler{next, newSampled(cfg)}
 }
+
+func newSampled(cfg SamplingConfig) *sampled { return &sampled{cfg: cfg, seed: maphash.MakeSeed()} }
 
 // Handle implements slog.Handler.
 func (s *sampler) Handle(ctx context.Context, r slog.Record) error {

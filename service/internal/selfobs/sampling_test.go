@@ -56,7 +56,7 @@ func TestSamplingDefaults(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 	logging := NewLogging(cfg.Logs, nil, Outputs{Stderr: &bytes.Buffer{}})
-	if _, ok := logging.Handler().(*sampler); !ok {
-		t.Errorf("the log has the handler %T, want a sampler", logging.Handler())
+	if _, ok := logging.now.full.(*sampler); !ok {
+		t.Errorf("the log has the handler %T, want a sampler", logging.now.full)
 	}
 }

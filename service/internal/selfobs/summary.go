@@ -40,8 +40,8 @@ const readyText = "Everything is ready. Begin running and processing data."
 // Announce writes the summary: as a block on a terminal, else line by line to the
 // log, where the receivers have logged their addresses already.
 func (l *Logging) Announce(s Summary) {
-	if l.terminal != nil {
-		_, _ = io.WriteString(l.terminal, s.block(l.colours)) // like other log output: an error cannot be reported anywhere
+	if l.now != nil && l.now.terminal != nil {
+		_, _ = io.WriteString(l.now.terminal, s.block(l.now.colours)) // like other log output: an error cannot be reported anywhere
 		return
 	}
 	for _, w := range s.Pipelines {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"reflect"
+	"sync"
 
 	sdkresource "go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -93,24 +95,43 @@ func (c *SamplerConfig) sampler() sdktrace.Sampler {
 // Traces records the spans of requests and pushes them.
 type Traces struct {
 	// Provider is nil if no spans are recorded.
-	Provider trace.TracerProvider
-	sdk      *sdktrace.TracerProvider
-	cfg      TracesConfig
-	res      *sdkresource.Resource
+	Provider   trace.TracerProvider
+	sdk        *sdktrace.TracerProvider
+	cfg        TracesConfig
+	res        *sdkresource.Resource
+	given      bool // the program's provider is used
+	processors liveProcessors
+	sampler    liveSampler
+
+	log    *slog.Logger // from Start
+	stdout io.Writer
+	ending sync.WaitGroup // of processors that were replaced
 }
 
 // NewTraces creates a provider, which records nothing before Start. given replaces it.
 func NewTraces(cfg TracesConfig, res *sdkresource.Resource, given trace.TracerProvider) *Traces {
-	if given != nil || cfg.Level == "none" || len(cfg.Processors) == 0 {
-		return &Traces{Provider: given}
+	t := &Traces{Provider: given, given: given != nil, cfg: cfg, res: res}
+	if t.given || !cfg.records() {
+		return t
 	}
-	sampler := sdktrace.ParentBased(sdktrace.AlwaysSample())
-	if cfg.Sampler != nil {
-		sampler = cfg.Sampler.sampler()
-	}
-	t := &Traces{cfg: cfg, res: res, sdk: sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithSampler(sampler))}
+	t.processors.replace(nil)
+	t.sampler.replace(cfg.sampler())
+	t.sdk = sdktrace.NewTracerProvider(sdktrace.WithResource(res), sdktrace.WithSampler(&t.sampler), sdktrace.WithSpanProcessor(&t.processors))
 	t.Provider = t.sdk
 	return t
+}
+
+// records reports whether spans are recorded.
+func (c *TracesConfig) records() bool { return c.Level != "none" && len(c.Processors) > 0 }
+
+func (c *TracesConfig) sampler() sdktrace.Sampler {
+	switch {
+	case !c.records():
+		return sdktrace.NeverSample()
+	case c.Sampler == nil:
+		return sdktrace.ParentBased(sdktrace.AlwaysSample())
+	}
+	return c.Sampler.sampler()
 }
 
 // Start starts the processors.
@@ -118,15 +139,78 @@ func (t *Traces) Start(log *slog.Logger, stdout io.Writer) error {
 	if t.sdk == nil {
 		return nil
 	}
-	for i := range t.cfg.Processors {
-		c := &t.cfg.Processors[i]
-		to, err := c.exporter().Open(otlp.Traces, fmt.Sprintf("service.telemetry.traces.processors[%d]", i), log, stdout)
-		if err != nil {
-			return err
-		}
-		t.sdk.RegisterSpanProcessor(c.spanProcessor(&push.Spans{To: to, Resource: t.res}))
+	t.log, t.stdout = log, stdout
+	to, err := t.open(&t.cfg)
+	if err != nil {
+		return err
 	}
+	t.processors.replace(t.running(&t.cfg, to))
 	return nil
+}
+
+// open opens the destinations of the processors.
+func (t *Traces) open(cfg *TracesConfig) (all []*push.Destination, err error) {
+	if !cfg.records() {
+		return nil, nil
+	}
+	for i := range cfg.Processors {
+		to, err := cfg.Processors[i].exporter().Open(otlp.Traces, fmt.Sprintf("service.telemetry.traces.processors[%d]", i), t.log, t.stdout)
+		if err != nil {
+			return nil, errors.Join(err, closeAll(all))
+		}
+		all = append(all, to)
+	}
+	return all, nil
+}
+
+func closeAll(all []*push.Destination) error {
+	var errs []error
+	for _, to := range all {
+		errs = append(errs, to.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// running starts the processors, which send to the opened destinations.
+func (t *Traces) running(cfg *TracesConfig, to []*push.Destination) (all []sdktrace.SpanProcessor) {
+	for i, to := range to {
+		all = append(all, cfg.Processors[i].spanProcessor(&push.Spans{To: to, Resource: t.res}))
+	}
+	return all
+}
+
+// Plan prepares other processors and another sampler. Spans that have begun end in the
+// new processors.
+func (t *Traces) Plan(cfg TracesConfig) (Change, error) {
+	switch {
+	case t.given || reflect.DeepEqual(cfg, t.cfg) || t.sdk == nil && !cfg.records():
+		return Change{}, nil
+	case t.sdk == nil:
+		return Change{NeedsRestart: []string{"traces"}}, nil
+	}
+	to, err := t.open(&cfg)
+	if err != nil {
+		return Change{}, err
+	}
+	return Change{
+		Apply: func() {
+			t.cfg = cfg
+			old := t.processors.replace(t.running(&cfg, to))
+			t.sampler.replace(cfg.sampler())
+			t.ending.Go(func() { t.endProcessors(old) })
+		},
+		Undo: func() { _ = closeAll(to) }, // they have sent nothing
+	}, nil
+}
+
+// endProcessors sends the last spans of processors that were replaced.
+func (t *Traces) endProcessors(old *generation[[]sdktrace.SpanProcessor]) {
+	old.end()
+	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
+	defer cancel()
+	if err := shutdownAll(ctx, old.value); err != nil {
+		t.log.Warn("sending the last spans to the previous destination failed", slog.Any("error", err))
+	}
 }
 
 func (c *ProcessorConfig) spanProcessor(to sdktrace.SpanExporter) sdktrace.SpanProcessor {
@@ -152,6 +236,7 @@ func (c *ProcessorConfig) spanProcessor(to sdktrace.SpanExporter) sdktrace.SpanP
 
 // Shutdown sends what is left.
 func (t *Traces) Shutdown(ctx context.Context) error {
+	t.ending.Wait()
 	if t.sdk == nil {
 		return nil
 	}

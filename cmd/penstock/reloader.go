@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/penstock-telemetry/penstock/internal/control"
+	"github.com/penstock-telemetry/penstock/service"
+)
+
+// reloader loads the configuration of the command line again and puts it in effect, and
+// says what became of it: in the log, to systemd, and to the command reload.
+type reloader struct {
+	sources service.Sources
+	svc     *supervised // set before the service starts
+
+	mu sync.Mutex // one reload at a time, with its messages
+}
+
+// reload reloads for a reason, such as "SIGHUP".
+func (r *reloader) reload(ctx context.Context, reason string) (*service.Reloaded, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.svc.beginReload() {
+		return nil, fmt.Errorf("reload the configuration: %w", service.ErrNotRunning)
+	}
+	done, err := r.svc.ReloadFrom(ctx, r.sources)
+	r.log(reason, done, err)
+	r.svc.endReload(err)
+	return done, err
+}
+
+// reloadChanged reloads if the content of the configuration is another one.
+func (r *reloader) reloadChanged(ctx context.Context) {
+	if r.svc.SourcesChanged(r.sources) {
+		_, _ = r.reload(ctx, "changed files") // it is logged
+	}
+}
+
+// command answers the command reload, and requests over HTTP.
+func (r *reloader) command(ctx context.Context) (text string, err error) {
+	done, err := r.reload(ctx, "a command")
+	if err != nil {
+		return problemText(err), err
+	}
+	return done.String(), nil
+}
+
+// controlError is err with the kinds of package control.
+func controlError(err error) error {
+	var problems service.ConfigErrors
+	switch {
+	case errors.As(err, &problems):
+		return control.ErrInvalid
+	case errors.Is(err, service.ErrNotRunning):
+		return control.ErrNotRunning
+	}
+	return err
+}
+
+// problemText is what "penstock validate" prints about an error.
+func problemText(err error) string {
+	var b strings.Builder
+	var refused *service.LoadError
+	if errors.As(err, &refused) {
+		for _, text := range refused.Warnings {
+			fmt.Fprintln(&b, "warning:", text)
+		}
+	}
+	var problems service.ConfigErrors
+	if errors.As(err, &problems) {
+		fmt.Fprintf(&b, "%v\n%s in the configuration", problems, count(len(problems), "problem"))
+	} else {
+		fmt.Fprint(&b, err)
+	}
+	return b.String()
+}
+
+// maxLogged is how many problems, and how many names of a list, are logged.
+const maxLogged = 20
+
+func (r *reloader) log(reason string, done *service.Reloaded, err error) {
+	log := r.svc.Logger()
+	if err == nil {
+		logReloaded(log, reason, done)
+		return
+	}
+	var problems service.ConfigErrors
+	if !errors.As(err, &problems) {
+		log.Error("reloading the configuration failed; the previous one stays in effect", slog.String("reason", reason), slog.Any("error", err))
+		return
+	}
+	log.Error("reloading the configuration failed; the previous one stays in effect", slog.String("reason", reason), slog.Int("problems", len(problems)))
+	for _, p := range problems[:min(len(problems), maxLogged)] {
+		log.Error("problem in the configuration", slog.Any("error", p))
+	}
+}
+
+func logReloaded(log *slog.Logger, reason string, done *service.Reloaded) {
+	attrs := []any{slog.String("reason", reason), slog.String("took", done.Took.String()), slog.Int("kept", len(done.Kept)),
+		slog.Int("changed", len(done.Changed)), slog.Int("added", len(done.Added)), slog.Int("removed", len(done.Removed))}
+	log.Info("the configuration was reloaded", attrs...)
+	for _, list := range []struct {
+		message string
+		names   []string
+	}{
+		{"changed by the reload", done.Changed}, {"added by the reload", done.Added}, {"removed by the reload", done.Removed},
+	} {
+		if len(list.names) > 0 {
+			log.Info(list.message, slog.String("names", cutNames(list.names)))
+		}
+	}
+	for _, text := range done.Settings {
+		log.Info("setting changed by the reload", slog.String("setting", text))
+	}
+	for _, text := range done.Left {
+		log.Warn("data of what the reload removed stays on disk", slog.String("left", text))
+	}
+	for _, text := range done.NeedsRestart {
+		log.Warn("a changed setting takes effect at the next start", slog.String("setting", text))
+	}
+}
+
+func cutNames(names []string) string {
+	text := strings.Join(names[:min(len(names), maxLogged)], ", ")
+	if more := len(names) - maxLogged; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}

@@ -1,0 +1,297 @@
+// Package reloads has tests of reloads under load: the configuration is replaced again and
+// again, by good ones and bad ones, while clients send. No request fails, and what was
+// acknowledged arrives.
+//
+//	go test ./internal/test/reloads -run TestReloads -reloads 1000 -timeout 1h -v
+package reloads
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	logs "go.opentelemetry.io/proto/otlp/logs/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/penstock-telemetry/penstock/components"
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpclient"
+	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
+	"github.com/penstock-telemetry/penstock/service"
+)
+
+var (
+	reloads = flag.Int("reloads", 60, "how often the configuration is replaced")
+	seed    = flag.Uint64("seed", 0, "of the changes; 0: another one each time")
+)
+
+func init() { otlpreceiver.RegisterGRPCEncodings() }
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// rig is a service under load.
+type rig struct {
+	*testing.T
+	*place
+	service *service.Service
+
+	next         atomic.Int64
+	failed       atomic.Int64
+	mu           sync.Mutex
+	acknowledged map[int64]bool
+	delivered    map[int64]bool
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func newRig(t *testing.T) *rig {
+	r := &rig{T: t, acknowledged: map[int64]bool{}, delivered: map[int64]bool{}}
+	backend := testkit.NewBackend(t, testkit.BackendConfig{Took: r.take})
+	other := testkit.NewBackend(t, testkit.BackendConfig{CountOnly: true, Took: func(testkit.Call) {}})
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { taken.Close() })
+	r.place = &place{dir: t.TempDir(), grpc: freeAddress(t), http: freeAddress(t), hb: backend.HTTPEndpoint(), backend: other.GRPCEndpoint(),
+		dead: testkit.SilentPeer{HTTP2: true, Window: 1 << 20, Read: 1 << 16}.Start(t), taken: taken.Addr().String()}
+	for i := range r.moving {
+		r.moving[i] = freeAddress(t)
+	}
+	return r
+}
+
+// take is the backend's.
+func (r *rig) take(c testkit.Call) {
+	if c.Signal != otlp.Logs {
+		return
+	}
+	var request collogs.ExportLogsServiceRequest
+	if err := proto.Unmarshal(c.Bytes, &request); err != nil {
+		panic(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rl := range request.ResourceLogs {
+		for _, sl := range rl.ScopeLogs {
+			for _, l := range sl.LogRecords {
+				r.delivered[l.Body.GetIntValue()] = true
+			}
+		}
+	}
+}
+
+func (r *rig) options() service.Options {
+	return service.Options{Components: components.Default(), DataDir: r.dir + "/data", DrainWithin: 10 * time.Second,
+		Logger: slog.New(slog.NewTextHandler(r.Output(), &slog.HandlerOptions{Level: slog.LevelError}))}
+}
+
+func (r *rig) start(s shape) {
+	r.Helper()
+	cfg, err := service.Load(r.options(), "yaml:"+r.yaml(s))
+	if err != nil {
+		r.Fatal(err)
+	}
+	if r.service, err = service.New(cfg, r.options()); err != nil {
+		r.Fatal(err)
+	}
+	if err := r.service.Start(r.Context()); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// reload replaces the configuration. A broken one has to be refused.
+func (r *rig) reload(s shape) {
+	r.Helper()
+	cfg, err := service.Load(r.options(), "yaml:"+r.yaml(s))
+	if err == nil {
+		_, err = r.service.Reload(r.Context(), cfg)
+	}
+	switch {
+	case s.broken == 0 && err != nil:
+		r.Errorf("%+v: %v\n%s", s, err, r.yaml(s))
+	case s.broken > 0 && (err == nil || !strings.Contains(err.Error(), breaks[s.broken-1].want)):
+		r.Errorf("%+v: got %v, want %s", s, err, breaks[s.broken-1].want)
+	}
+}
+
+// send sends until ctx ends, each request once.
+func (r *rig) send(ctx context.Context, client otlpclient.Sender, name string) {
+	defer client.Close()
+	for ctx.Err() == nil {
+		n := r.next.Add(1)
+		body, err := proto.Marshal(&collogs.ExportLogsServiceRequest{ResourceLogs: []*logs.ResourceLogs{{ScopeLogs: []*logs.ScopeLogs{{
+			LogRecords: []*logs.LogRecord{{Body: &common.AnyValue{Value: &common.AnyValue_IntValue{IntValue: n}}, TimeUnixNano: uint64(time.Now().UnixNano())}}}}}}})
+		if err != nil {
+			panic(err)
+		}
+		_, err = client.Send(context.WithoutCancel(ctx), otlpclient.Request{Signal: otlp.Logs, Bytes: body})
+		if err != nil {
+			if r.failed.Add(1) < 10 {
+				r.Errorf("%s: %v", name, err)
+			}
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		r.mu.Lock()
+		r.acknowledged[n] = true
+		r.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// clients begin to send, over gRPC and HTTP.
+func (r *rig) clients(ctx context.Context) *sync.WaitGroup {
+	var all sync.WaitGroup
+	for i := range 3 {
+		overGRPC := config.DefaultGRPCClient()
+		overGRPC.Endpoint, overGRPC.Compression = "http://"+r.grpc, "none"
+		a, errA := otlpclient.NewGRPC(overGRPC, time.Minute)
+		overHTTP := config.DefaultHTTPClient()
+		overHTTP.Endpoint, overHTTP.Timeout, overHTTP.Compression = "http://"+r.http, time.Minute, []config.Compression{"none", "gzip", "zstd"}[i]
+		b, errB := otlpclient.NewHTTP(overHTTP, nil)
+		if err := errors.Join(errA, errB); err != nil {
+			r.Fatal(err)
+		}
+		all.Go(func() { r.send(ctx, a, "gRPC") })
+		all.Go(func() { r.send(ctx, b, "HTTP") })
+	}
+	return &all
+}
+
+// missing are the acknowledged records that have not arrived.
+func (r *rig) missing() (n int, first int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for number := range r.acknowledged {
+		if !r.delivered[number] {
+			if n++; first == 0 || number < first {
+				first = number
+			}
+		}
+	}
+	return n, first
+}
+
+// files is how many files and goroutines the process has.
+func files(t *testing.T) (open, goroutines int) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("there is no /proc/self/fd here")
+	}
+	return len(entries), runtime.NumGoroutine()
+}
+
+func TestReloads(t *testing.T) {
+	r := newRig(t)
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("-seed %d", *seed)
+	random := rand.New(rand.NewPCG(*seed, 1))
+	var base, now shape
+	r.start(base)
+	ctx, cancel := context.WithCancel(t.Context())
+	senders := r.clients(ctx)
+	var opened, running int
+	begun := time.Now()
+	for i := range *reloads {
+		next := now.change(random)
+		before := r.failed.Load()
+		r.reload(next)
+		if r.failed.Load() > before {
+			t.Errorf("reload %d: requests failed\nfrom %+v\nto   %+v", i, now, next)
+		}
+		if next.broken == 0 {
+			now = next
+		}
+		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
+		if i == *reloads/5 || i == *reloads-1 {
+			r.reload(base)
+			now = base
+			r.settle()
+			opened, running = r.compare(opened, running)
+		}
+		if t.Failed() {
+			break
+		}
+	}
+	took := time.Since(begun)
+	cancel()
+	senders.Wait()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if n, _ := r.missing(); n == 0 {
+			break
+		}
+	}
+	if n, first := r.missing(); n > 0 {
+		t.Errorf("%d of %d acknowledged records are missing, the first is %d", n, len(r.acknowledged), first)
+	}
+	ended, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := r.service.Shutdown(ended); err != nil && now.stuck == 0 {
+		t.Error(err)
+	}
+	t.Logf("%d reloads in %s, %d requests acknowledged, %d failed", *reloads, took.Round(time.Millisecond), len(r.acknowledged), r.failed.Load())
+}
+
+// settle waits until what the last reload has replaced is gone.
+func (r *rig) settle() {
+	r.reload(shape{}) // waits for the end of the one before
+	time.Sleep(300 * time.Millisecond)
+}
+
+// whatIsOpen are the files, and where the goroutines were started.
+func whatIsOpen() string {
+	var all strings.Builder
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		to, _ := os.Readlink("/proc/self/fd/" + e.Name())
+		fmt.Fprintln(&all, to)
+	}
+	stacks := make([]byte, 4<<20)
+	started := map[string]int{}
+	for line := range strings.Lines(string(stacks[:runtime.Stack(stacks, true)])) {
+		if from, ok := strings.CutPrefix(line, "created by "); ok {
+			from, _, _ = strings.Cut(from, " in goroutine")
+			started[strings.TrimSpace(from)]++
+		}
+	}
+	for from, n := range started {
+		fmt.Fprintln(&all, n, from)
+	}
+	return all.String()
+}
+
+// compare checks that files and goroutines have not become more.
+func (r *rig) compare(opened, running int) (nowOpened, nowRunning int) {
+	nowOpened, nowRunning = files(r.T)
+	if opened > 0 && (nowOpened > opened+20 || nowRunning > running+40) {
+		r.Errorf("%d files and %d goroutines, after %d and %d\n%s", nowOpened, nowRunning, opened, running, whatIsOpen())
+	}
+	r.Log(fmt.Sprintf("%d files, %d goroutines", nowOpened, nowRunning))
+	return nowOpened, nowRunning
+}

@@ -1,0 +1,328 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/delivery"
+	"github.com/penstock-telemetry/penstock/internal/lifecycle"
+	"github.com/penstock-telemetry/penstock/pipeline"
+)
+
+// newQueues are the queues that the graph before does not have.
+func (t *Transition) newQueues() (all []*queue) {
+	for _, q := range t.Next.queues {
+		if !t.Next.kept[q.name()] {
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
+// goneQueues are the queues of the graph before that no one took the place of on disk.
+func (t *Transition) goneQueues() (all []*queue) {
+	for _, q := range t.before.queues {
+		if !t.Next.kept[q.name()] && !t.closed[q.name()] {
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
+// exchangeQueues starts the new queues. One that has the place of one on disk starts when
+// that one is closed.
+func (t *Transition) exchangeQueues(ctx context.Context) error {
+	var exchanged []*queue
+	for _, q := range t.newQueues() {
+		switch old := t.before.queueNamed(q.name()); {
+		case old == nil:
+			if err := q.Start(ctx); err != nil {
+				return err
+			}
+			t.undoes(q.Shutdown)
+		case !q.hasFilesOf(old):
+			if err := t.startQueueBeside(ctx, old, q); err != nil {
+				return err
+			}
+		default:
+			t.undoes(func(ctx context.Context) error { return t.reopen(ctx, old) })
+			exchanged = append(exchanged, q)
+		}
+	}
+	_ = together(exchanged, func(q *queue) error { t.settle(ctx, q); return nil })
+	for _, q := range exchanged {
+		if err := t.exchangeQueue(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Graph) queueNamed(name string) *queue {
+	q, _ := g.named[name].Component.(*queue)
+	return q
+}
+
+// hasFilesOf reports whether a queue that was not started will have the files of another
+// one.
+func (q *queue) hasFilesOf(old *queue) bool {
+	if old.place.dir == "" {
+		return false
+	}
+	next, err := placeOf(q.storage, q.data, q.settings)
+	return err != nil || realPath(next.dir) == realPath(old.place.dir)
+}
+
+// startQueueBeside puts a queue in the place of one that is in memory or in another
+// directory, which sends what it has.
+func (t *Transition) startQueueBeside(ctx context.Context, old, q *queue) error {
+	if err := q.Start(ctx); err != nil {
+		return err
+	}
+	slot := t.before.slots[q.name()]
+	inside := slot.Turn(q)
+	t.undoes(func(ctx context.Context) error {
+		inside := slot.Turn(old)
+		q.stopWaits()
+		return errors.Join(inside.Wait(ctx), q.Shutdown(ctx))
+	})
+	t.entered = append(t.entered, inside)
+	return nil
+}
+
+// settle lets the destinations of the queue before q finish what they are sending, and
+// those that q does not have send all, for a while. It takes what comes in meanwhile.
+func (t *Transition) settle(ctx context.Context, q *queue) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeWithin)
+	defer cancel()
+	_ = together(t.before.queueNamed(q.name()).destinations, func(d *delivery.Destination) error {
+		if !slices.ContainsFunc(q.exporters, func(e queued) bool { return q.cursor(e.id) == d.Name() }) {
+			d.Drain(ctx)
+		}
+		return d.Shutdown(ctx) // what is cut off is sent again
+	})
+}
+
+// exchangeQueue closes the queue on disk before q and starts q. Senders wait.
+func (t *Transition) exchangeQueue(ctx context.Context, q *queue) error {
+	slot := t.before.slots[q.name()]
+	if err := t.closeQueue(ctx, slot, t.before.queueNamed(q.name())); err != nil {
+		return err
+	}
+	t.closed[q.name()] = true
+	if err := q.Start(ctx); err != nil {
+		return err
+	}
+	t.undoes(func(ctx context.Context) error { return t.closeQueue(ctx, slot, q) })
+	slot.Turn(q)
+	return nil
+}
+
+// closeQueue closes a queue on disk for another one in its slot, for which senders wait.
+func (t *Transition) closeQueue(ctx context.Context, slot queueSlot, q *queue) error {
+	q.moving.Store(true)
+	inside := slot.Hold()
+	q.stopWaits()
+	if err := waitFor(ctx, []*pipeline.Turned{inside}, q.name()); err != nil {
+		return err
+	}
+	if err := Within(ctx, "close "+q.name(), q.Shutdown); err != nil {
+		t.log.Warn("a queue was closed with an error; what it has acknowledged is on disk", slog.String("queue", q.name()), slog.Any("error", err))
+	}
+	return nil
+}
+
+// reopen opens a queue of the graph before again.
+func (t *Transition) reopen(ctx context.Context, old *queue) error {
+	slot := t.before.slots[old.name()]
+	if old.moving.CompareAndSwap(false, true) {
+		slot.Hold() // it was not closed yet
+	}
+	err := Within(ctx, "close "+old.name(), old.Shutdown)
+	again := old.again()
+	err = errors.Join(err, again.Start(ctx))
+	t.before.substitute(old, again)
+	slot.Turn(again) // which refuses if it could not start
+	return err
+}
+
+// again returns a queue with the settings of q that was not started.
+func (q *queue) again() *queue {
+	return &queue{pipeline: q.pipeline, storage: q.storage, inMemory: q.inMemory, exporters: q.exporters, data: q.data.again(),
+		settings: q.settings, life: lifecycle.New(fmt.Sprintf("the queue of pipeline %q", q.pipeline.ID)), merging: q.merging}
+}
+
+// retireQueue shuts down a queue whose pipeline is gone, or that was in memory. What can be
+// sent in time is; one in memory has time as long as its exporters are there.
+func (t *Transition) retireQueue(ctx context.Context, q *queue) error {
+	if q.place.dir == "" && len(q.destinations) > 0 && t.Next.hasExportersOf(q) {
+		t.Next.drains.add(q)
+		return nil
+	}
+	drain, cancel := context.WithTimeout(ctx, exchangeWithin)
+	defer cancel()
+	_ = together(q.destinations, func(d *delivery.Destination) error {
+		d.Drain(drain)
+		return nil
+	})
+	q.stopWaits()
+	err := Within(ctx, "shut down "+q.name(), q.Shutdown)
+	for _, d := range q.destinations {
+		if held := d.Ledger().Held; held > 0 && q.place.dir != "" {
+			t.log.Warn("a queue was removed that holds data; it is kept on disk",
+				slog.String("queue", q.name()), slog.String("destination", d.Name()), slog.Uint64("items", held), slog.String("directory", q.place.dir))
+		}
+	}
+	return err
+}
+
+func (g *Graph) hasExportersOf(q *queue) bool {
+	return !slices.ContainsFunc(q.exporters, func(e queued) bool {
+		slot := g.exporters[e.id]
+		return slot == nil || pipeline.Consumer(slot.sender) != e.Sender
+	})
+}
+
+// drains are queues in memory that others have taken the place of, and that send what
+// they have.
+type drains struct {
+	log     *slog.Logger
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+func newDrains(log *slog.Logger) *drains {
+	d := &drains{log: log}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	return d
+}
+
+func (d *drains) add(q *queue) {
+	d.running.Go(func() {
+		if err := q.Shutdown(d.ctx); err != nil {
+			d.log.Error("a queue in memory that was replaced was not sent", slog.String("queue", q.name()), slog.Any("error", err))
+		}
+	})
+}
+
+// Start implements pipeline.Component.
+func (d *drains) Start(context.Context) error { return nil }
+
+// Shutdown waits for them until ctx ends.
+func (d *drains) Shutdown(ctx context.Context) error {
+	defer context.AfterFunc(ctx, d.cancel)()
+	d.running.Wait()
+	d.cancel()
+	return nil
+}
+
+// left says what queues on disk hold for exporters that are gone.
+func (t *Transition) left() (all []string) {
+	for _, q := range t.before.queues {
+		if t.Next.kept[q.name()] || q.place.dir == "" {
+			continue
+		}
+		for _, s := range q.status() {
+			if s.Held > 0 && !t.Next.sends(q.place.dir, q.pipeline.Signal.String()+"/"+s.Exporter) {
+				all = append(all, fmt.Sprintf("%d items for exporter %q of pipeline %q in %s, except for those that can be sent now", s.Held, s.Exporter, q.pipeline.ID, q.place.dir))
+			}
+		}
+	}
+	return all
+}
+
+// sends reports whether what is left in a directory for a cursor is looked for and sent.
+func (g *Graph) sends(dir, cursor string) bool {
+	looked := slices.ContainsFunc(g.parts, func(p part) bool {
+		l, ok := p.Component.(*leftQueues)
+		return ok && realPath(l.directory()) == realPath(dir)
+	})
+	return looked && slices.ContainsFunc(g.queues, func(q *queue) bool {
+		return q.place.dir != "" && slices.ContainsFunc(q.exporters, func(e queued) bool { return q.cursor(e.id) == cursor })
+	})
+}
+
+// substitute puts a queue in the place of one that could not be kept open.
+func (g *Graph) substitute(old, again *queue) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, q := range g.queues {
+		if q == old {
+			g.queues[i] = again
+		}
+	}
+	name := old.name()
+	p := g.named[name]
+	p.Component = again
+	g.named[name] = p
+	for _, set := range g.parts {
+		if set, ok := set.Component.(queueSet); ok {
+			for i := range set {
+				if set[i].name == name {
+					set[i] = p
+				}
+			}
+		}
+	}
+}
+
+// revive makes a part again that was closed, and starts it.
+func (g *Graph) revive(ctx context.Context, p part) error {
+	again, err := g.makeAgain(p)
+	if err == nil {
+		err = again.Start(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("start %s again: %w", p.name, err)
+	}
+	return nil
+}
+
+// makeAgain makes a part again, which was not started, in the place of one that was.
+func (g *Graph) makeAgain(p part) (part, error) {
+	again := p
+	var err error
+	switch of := p.Component.(type) {
+	case *leftQueues:
+		again.Component = g.newLeftQueues(of.storage)
+	case *controlSocket:
+		again.Component = newControlSocket(g.named[leftName(of.of.storage)].Component.(*leftQueues))
+	default:
+		again, err = g.makeComponent(p)
+	}
+	if err != nil {
+		return part{}, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.named[p.name] = again
+	for i := range g.parts {
+		if g.parts[i].name == p.name {
+			g.parts[i] = again
+		}
+	}
+	g.started = slices.Clone(g.parts)
+	return again, nil
+}
+
+func (g *Graph) makeComponent(p part) (part, error) {
+	switch c := p.of; c.Kind {
+	case component.KindExporter:
+		return g.newExporter(c, p.name, p.print)
+	case component.KindReceiver:
+		for i := range g.Receivers {
+			if r := &g.Receivers[i]; r.Config.ID == c.ID {
+				return g.newReceiver(r, p.name, p.print)
+			}
+		}
+	case component.KindExtension:
+		return g.newExtension(c, p.name, p.print)
+	}
+	return part{}, fmt.Errorf("%s cannot be made again", p.name)
+}

@@ -1,0 +1,255 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
+	"github.com/penstock-telemetry/penstock/otlp"
+)
+
+// reload replaces the configuration, and waits until what it has replaced is gone.
+func (p *placedRig) reload(t *testing.T, yaml string) (*Reloaded, error) {
+	t.Helper()
+	cfg, err := LoadFrom(p.opts, Sources{URIs: []string{"yaml:" + yaml}, Set: []string{"service.telemetry.metrics.address=localhost:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := p.Reload(t.Context(), cfg)
+	if p.retirement.ended != nil {
+		<-p.retirement.ended
+	}
+	return r, err
+}
+
+// What waits in a queue survives any change of the queue or of its exporter, and is
+// delivered once, whether the queue is on disk or in memory.
+func TestReloadOfAQueue(t *testing.T) {
+	t.Parallel()
+	const queue = "    sending_queue: %s\n"
+	storage := func(yaml, dir string) string {
+		return strings.Replace(yaml, "service:\n", fmt.Sprintf("extensions: {file_storage: {directory: %q}}\nservice:\n  extensions: [file_storage]\n", dir), 1)
+	}
+	for _, c := range []struct {
+		name, from, to string // of sending_queue
+		more           string // keys of the exporter that the second has
+		inMemory       bool
+		keeps          bool // the queue
+		left           bool // on disk: the exporter has no queue there any more
+	}{
+		{name: "the exporter", from: "{}", to: "{}", more: "    timeout: 7s\n", keeps: true},
+		{name: "the queue", from: "{}", to: "{num_consumers: 3}"},
+		{name: "to a storage", from: "{}", to: "{storage: file_storage}"},
+		{name: "from a storage", from: "{storage: file_storage}", to: "{}"},
+		{name: "to memory", from: "{}", to: "{wait_for_result: true}", left: true},
+		{name: "the exporter, in memory", from: "{}", to: "{}", more: "    timeout: 7s\n", inMemory: true, keeps: true},
+		{name: "the queue, in memory", from: "{}", to: "{num_consumers: 3}", inMemory: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+			isDown(b)
+			yaml := func(section, more string) string {
+				text := strings.Replace(withOneExporter, queue, more+queue, 1)
+				return storage(fmt.Sprintf(text, b.GRPCEndpoint(), section), filepath.Join(dir, "storage"))
+			}
+			p := startPlaced(t, Options{DataDir: filepath.Join(dir, "data"), InMemory: c.inMemory, DrainWithin: time.Second}, yaml(c.from, ""), b)
+			if err := p.sendLogs(t, 5, enough); err != nil {
+				t.Fatal(err)
+			}
+			before := p.graph().Queues()
+			r, err := p.reload(t, yaml(c.to, c.more))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := strings.Join(r.Left, "; "); c.left != strings.Contains(left, "5 items") {
+				t.Errorf("left: %q", left)
+			}
+			after := p.graph().Queues()
+			if len(before) != 1 || len(after) != 1 || c.keeps && after[0].Accepted != before[0].Accepted {
+				t.Errorf("queues %+v, then %+v", before, after)
+			}
+			b.Respond(nil)
+			if err := p.sendLogs(t, 3, enough); err != nil {
+				t.Error(err)
+			}
+			want := 8
+			if c.left {
+				want = 3
+			}
+			b.Wait(t, otlp.Logs, want)
+			p.stop(t)
+			if got := b.Items(otlp.Logs); got != want {
+				t.Errorf("%d records delivered, want %d", got, want)
+			}
+		})
+	}
+}
+
+// An exporter that is removed leaves its data on disk, which is reported, and sent when it
+// is there again.
+func TestReloadWithoutAnExporter(t *testing.T) {
+	t.Parallel()
+	dir, up, down := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
+	isDown(down)
+	both := mixedOf(up, down, "{}", "{}", "", dir)
+	p := startPlaced(t, Options{DataDir: filepath.Join(dir, "data"), DrainWithin: time.Second}, both, up)
+	if err := p.sendLogs(t, 5, enough); err != nil {
+		t.Fatal(err)
+	}
+	r, err := p.reload(t, strings.Replace(both, "[otlp/up, otlp/down]", "[otlp/up]", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Left) != 1 || !strings.Contains(r.Left[0], `5 items for exporter "otlp/down" of pipeline "logs"`) || !strings.Contains(r.String(), r.Left[0]) {
+		t.Errorf("left %q\n%s", r.Left, r)
+	}
+	down.Respond(nil)
+	if err := p.sendLogs(t, 70, enough); err != nil {
+		t.Fatal(err)
+	}
+	up.Wait(t, otlp.Logs, 75)
+	if r, err = p.reload(t, both); err != nil || len(r.Left) > 0 {
+		t.Errorf("%v, %v", r, err)
+	}
+	if err := p.sendLogs(t, 3, enough); err != nil {
+		t.Fatal(err)
+	}
+	down.Wait(t, otlp.Logs, 8)
+	up.Wait(t, otlp.Logs, 78)
+	p.stop(t)
+	if got := down.Items(otlp.Logs); got != 8 {
+		t.Errorf("%d records delivered to the exporter that was away, want 8", got)
+	}
+}
+
+// lateFailure is an exporter that claims a file of the fake configuration, and so is
+// started last.
+func lateFailure(f *fakes) component.Descriptor {
+	for _, d := range f.descriptors() {
+		if d.Kind == component.KindExporter && d.Type == "out" {
+			return d
+		}
+	}
+	panic("there is no such component")
+}
+
+// If the last part of a configuration does not start, everything that was closed for the
+// others is open again: queues with what they hold, left queues, and files.
+func TestReloadFailsLate(t *testing.T) {
+	t.Parallel()
+	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	isDown(b)
+	f := newFakes()
+	o := Options{DataDir: filepath.Join(dir, "data"), DrainWithin: time.Second}
+	o.Components = append(builtins().Components, lateFailure(f))
+	yaml := func(consumers int, out string) string {
+		text := strings.Replace(withOneExporter, "exporters: [otlp]", "exporters: [otlp, out]", 1)
+		text = strings.Replace(text, "exporters:\n", "exporters:\n  out: "+out+"\n", 1)
+		return fmt.Sprintf(text, b.GRPCEndpoint(), fmt.Sprintf("{num_consumers: %d}", consumers))
+	}
+	p := startPlaced(t, o, yaml(1, "{writes: a}"), b)
+	if err := p.sendLogs(t, 5, enough); err != nil {
+		t.Fatal(err)
+	}
+	f.take()
+	if _, err := p.reload(t, yaml(2, "{writes: a, fail_start: bad file}")); err == nil || !strings.Contains(err.Error(), "exporters.out: bad file") {
+		t.Errorf("got %v", err)
+	}
+	if got := f.take(); got != "stop out; start out" {
+		t.Errorf("the exporter that was closed: %s", got)
+	}
+	if err := p.sendLogs(t, 3, enough); err != nil {
+		t.Error(err)
+	}
+	if last := f.made["out"][len(f.made["out"])-1]; len(last.batches) != 1 {
+		t.Errorf("the exporter got %v since", last.batches)
+	}
+	b.Respond(nil)
+	b.Wait(t, otlp.Logs, 8)
+	if r, err := p.reload(t, yaml(2, "{writes: a, mutates: true}")); err != nil || len(r.Changed) != 2 {
+		t.Errorf("a good one after it: %v, %v", r, err)
+	}
+	if err := p.sendLogs(t, 2, enough); err != nil {
+		t.Error(err)
+	}
+	b.Wait(t, otlp.Logs, 10)
+	p.stop(t)
+	if got := b.Items(otlp.Logs); got != 10 {
+		t.Errorf("%d records delivered, want 10", got)
+	}
+}
+
+// Two exporters of files exchange their files: what comes in is in the file of its
+// exporter, and each file is written by one at a time.
+func TestReloadSwapsFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	yaml := func(first, second string) string {
+		return fmt.Sprintf(`
+receivers:
+  otlp: {protocols: {grpc: {endpoint: "localhost:0"}}}
+exporters:
+  file/1: {path: %q}
+  file/2: {path: %q}
+service:
+  pipelines:
+    logs: {receivers: [otlp], exporters: [file/1]}
+    traces: {receivers: [otlp], exporters: [file/2]}
+`, first, second)
+	}
+	b := testkit.NewBackend(t, testkit.BackendConfig{})
+	p := startPlaced(t, Options{DrainWithin: time.Second}, yaml(file("a"), file("b")), b)
+	lines := func(name string) int {
+		text, err := os.ReadFile(file(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(text), "\n")
+	}
+	for i, paths := range [][2]string{{"a", "b"}, {"b", "a"}, {"a", "c"}, {"c", "a"}} {
+		if _, err := p.reload(t, yaml(file(paths[0]), file(paths[1]))); err != nil {
+			t.Fatalf("%d: %v", i, err)
+		}
+		if err := p.sendLogs(t, 1, enough); err != nil {
+			t.Fatal(err)
+		}
+		deadline := time.Now().Add(enough)
+		for lines(paths[0]) == 0 && time.Now().Before(deadline) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if got := lines(paths[1]); got != 0 {
+			t.Errorf("%d: the file of the other exporter has %d lines", i, got)
+		}
+		if got := lines(paths[0]); got != 1 {
+			t.Errorf("%d: the file has %d lines, want 1", i, got)
+		}
+	}
+	p.stop(t)
+}
+
+// A reload that is cut off leaves everything as it was.
+func TestReloadCutOff(t *testing.T) {
+	t.Parallel()
+	f := newFakes()
+	s := f.service(t, threePipelines)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Reload(ctx, f.config(t, strings.Replace(threePipelines, "{out: , ", "{out: {mutates: true}, ", 1))); err == nil {
+		t.Error("it succeeds")
+	}
+	if err := f.send(t, "in", otlp.Traces); err != nil {
+		t.Error(err)
+	}
+}
