@@ -219,10 +219,7 @@ func checkCompressed(t *testing.T, b *wireBackend, passed []wireCall, plain map[
 	arrived := func() (requests [][]byte, n int) {
 		calls, _ := b.took()
 		for _, c := range calls {
-			request, err := testkit.Decompress(codecOf(t, c.encoding), []byte(c.body))
-			if err != nil {
-				t.Fatalf("%s: %v", c.encoding, err)
-			}
+			request := plainOf(t, c)
 			requests, n = append(requests, request), n+len(request)
 		}
 		return requests, n
@@ -246,4 +243,65 @@ func checkCompressed(t *testing.T, b *wireBackend, passed []wireCall, plain map[
 			t.Errorf("a request in %s did not arrive in the same bytes", want.encoding)
 		}
 	}
+}
+
+// What waits in a queue as it came leaves as the exporter of a new configuration wants it.
+func TestReloadWithCompressedRequests(t *testing.T) {
+	t.Parallel()
+	for _, exporter := range []string{"compression: zstd", "compression: gzip\n    compressed_passthrough: off", "compression: gzip\n    compressed_merge: true", "compression: none"} {
+		t.Run(exporter, func(t *testing.T) {
+			t.Parallel()
+			b, dir := newWireBackend(t), t.TempDir()
+			b.down.Store(true)
+			yaml := fmt.Sprintf(compressedYAML, b.URL, dir, "gzip", "matching", false, "{storage: file_storage}")
+			p := startPlaced(t, Options{}, yaml, nil)
+			plain := map[string]int{}
+			total := 0
+			for i := range 5 {
+				request := testkit.Request(rand.New(rand.NewPCG(1, uint64(i))), otlp.Logs, 100)
+				post(t, p.http, wireCall{"gzip", string(testkit.Compress(pipeline.CodecGzip, request))})
+				plain[string(request)]++
+				total += len(request)
+			}
+			next := strings.NewReplacer("compression: gzip", exporter, "compressed_passthrough: matching", "", "compressed_merge: false", "").Replace(yaml)
+			if _, err := p.reload(t, next); err != nil {
+				t.Fatal(err)
+			}
+			b.down.Store(false)
+			testkit.Eventually(t, "all requests", func() bool {
+				calls, _ := b.took()
+				n := 0
+				for _, c := range calls {
+					n += len(plainOf(t, c))
+				}
+				return n == total
+			})
+			calls, _ := b.took()
+			_, want, _ := strings.Cut(strings.Split(exporter, "\n")[0], ": ")
+			for _, c := range calls {
+				if c.encoding != strings.Replace(want, "none", "", 1) {
+					t.Errorf("a request arrived in %q", c.encoding)
+				}
+			}
+			for request := range plain {
+				if !slices.ContainsFunc(calls, func(c wireCall) bool { return strings.Contains(string(plainOf(t, c)), request) }) {
+					t.Errorf("a request of %d bytes did not arrive as it was", len(request))
+				}
+			}
+			p.stop(t)
+		})
+	}
+}
+
+// plainOf decompresses a request.
+func plainOf(t *testing.T, c wireCall) []byte {
+	t.Helper()
+	if c.encoding == "" {
+		return []byte(c.body)
+	}
+	plain, err := testkit.Decompress(codecOf(t, c.encoding), []byte(c.body))
+	if err != nil {
+		t.Fatalf("%s: %v", c.encoding, err)
+	}
+	return plain
 }
