@@ -22,7 +22,8 @@ type Report struct {
 	Folder string `json:"folder"`
 	// Next is the sequence of the next record.
 	Next uint64 `json:"next_sequence"`
-	// Stored is what all segments have, and Bytes is what they take on the disk.
+	// Stored is what all segments have, and Bytes is what they take on the disk. Records that
+	// their owner has compressed count in Stored as they were before.
 	Stored     Held             `json:"stored"`
 	Bytes      int64            `json:"bytes_on_disk"`
 	Segments   []SegmentReport  `json:"segments"`

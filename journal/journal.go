@@ -108,7 +108,8 @@ type Options struct {
 	// MaxBytes. On a small disk it is less: a sixteenth of it, but at least 64 KiB. A
 	// larger record gets a segment of its own.
 	SegmentBytes int64
-	// MaxRecordBytes bounds a record. Default 128 MiB, but at most half of MaxBytes.
+	// MaxRecordBytes bounds a record, also as it was before its owner compressed it. Default
+	// 128 MiB, but at most half of MaxBytes.
 	MaxRecordBytes int64
 	// ReserveBytes is what the journal leaves free on the disk. Default 256 MiB;
 	// negative: nothing. On a disk of less than 2 GiB it is in proportion to its size:

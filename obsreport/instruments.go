@@ -307,7 +307,7 @@ var instruments = [...]instrument{
 		note: "In units of `sending_queue.sizer`, as in the Collector."},
 	queueCapacity: {name: "otelcol_exporter_queue_capacity", kind: upDown, unit: "{batch}", attributes: ofQueues, collector: byCollector,
 		text: "Fixed capacity of the retry queue.",
-		note: "`sending_queue.queue_size`. Without that key, and with a sizer other than `bytes`, it is what the bound of bytes is at the mean size of requests so far."},
+		note: "`sending_queue.queue_size`. Without that key, and with a sizer other than `bytes`, it is what the bound of bytes is at the mean size of requests so far. Bytes are those before compression: of requests that are stored compressed the bound holds more."},
 	enqueueFailed: {name: "otelcol_exporter_enqueue_failed_%s", attributes: ofExporters, collector: byCollector,
 		text: "Number of %s failed to be added to the sending queue."},
 	enqueueSize: {name: "otelcol_exporter_enqueue_size", kind: amount, unit: "{unit}", attributes: ofExporters[:1:1], collector: byDetailed, from: fromDetailed,

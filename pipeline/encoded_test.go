@@ -147,7 +147,6 @@ func TestWithClientKeepsCompressedForms(t *testing.T) {
 func TestEditDropsCompressedForms(t *testing.T) {
 	budget := newBudget()
 	b := attached(t, budget)
-	defer b.Release()
 	var c encoder
 	c.encode(t, b)
 	if _, err := b.Edit(); err != nil {
@@ -161,6 +160,10 @@ func TestEditDropsCompressedForms(t *testing.T) {
 	if c.calls.Load() != 2 {
 		t.Error("the form of the bytes before the edit is used after it")
 	}
+	d := copyOf(t, b, 100)
+	b.Release()
+	used(t, budget, "all but a derived batch are released", held+cap(d.Bytes()))
+	d.Release()
 }
 
 // A refused Edit changes nothing.

@@ -114,6 +114,51 @@ func TestCompressedThroughQueues(t *testing.T) {
 	}
 }
 
+// What a queue counts in bytes is what requests were before compression, and its capacity is
+// how many such bytes fit into the files.
+func TestQueueCountsPlainBytes(t *testing.T) {
+	t.Parallel()
+	b, dir := newWireBackend(t), t.TempDir()
+	b.down.Store(true)
+	p := startPlaced(t, Options{}, fmt.Sprintf(compressedYAML, b.URL, dir, "gzip", "matching", false, "{storage: file_storage, sizer: bytes}"), nil)
+	request := testkit.Request(rand.New(rand.NewPCG(1, 2)), otlp.Logs, 1000)
+	request = append(request, bytes.Repeat(request, 9)...)
+	const requests = 5
+	for range requests {
+		post(t, p.http, wireCall{"gzip", string(testkit.Compress(pipeline.CodecGzip, request))})
+	}
+	status, err := p.status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := uint64(requests * len(request))
+	if held := uint64(status.Queues[0].HeldBytes); held < plain || held > plain+plain/100 {
+		t.Errorf("%d bytes are held, want about %d", held, plain)
+	}
+	var size, capacity float64
+	testkit.Eventually(t, "the metrics of the queue", func() bool {
+		_, page := p.get(t, "/metrics")
+		size, capacity = sample(page, "otelcol_exporter_queue_size"), sample(page, "otelcol_exporter_queue_capacity")
+		return size >= float64(plain)
+	})
+	if bound := float64(10 << 30); capacity < 2*bound {
+		t.Errorf("a capacity of %.0f bytes, want more than twice the %.0f of the files", capacity, bound)
+	}
+	b.down.Store(false)
+	testkit.Eventually(t, "delivery", func() bool { calls, _ := b.took(); return len(calls) == requests })
+	p.stop(t)
+}
+
+// sample returns the value of a metric that has one series.
+func sample(page, name string) (v float64) {
+	for line := range strings.Lines(page) {
+		if strings.HasPrefix(line, name+"{") {
+			_, _ = fmt.Sscan(line[strings.LastIndex(line, "}")+1:], &v)
+		}
+	}
+	return v
+}
+
 // sendCompressed sends requests of logs in each codec, and without one, half of them after
 // down was called. It returns the bodies of those that an exporter with gzip passes on, and
 // the concatenation of all requests, each as it was before compression.
@@ -174,10 +219,7 @@ func checkCompressed(t *testing.T, b *wireBackend, passed []wireCall, plain map[
 	arrived := func() (requests [][]byte, n int) {
 		calls, _ := b.took()
 		for _, c := range calls {
-			request, err := testkit.Decompress(codecOf(t, c.encoding), []byte(c.body))
-			if err != nil {
-				t.Fatalf("%s: %v", c.encoding, err)
-			}
+			request := plainOf(t, c)
 			requests, n = append(requests, request), n+len(request)
 		}
 		return requests, n
@@ -201,4 +243,65 @@ func checkCompressed(t *testing.T, b *wireBackend, passed []wireCall, plain map[
 			t.Errorf("a request in %s did not arrive in the same bytes", want.encoding)
 		}
 	}
+}
+
+// What waits in a queue as it came leaves as the exporter of a new configuration wants it.
+func TestReloadWithCompressedRequests(t *testing.T) {
+	t.Parallel()
+	for _, exporter := range []string{"compression: zstd", "compression: gzip\n    compressed_passthrough: off", "compression: gzip\n    compressed_merge: true", "compression: none"} {
+		t.Run(exporter, func(t *testing.T) {
+			t.Parallel()
+			b, dir := newWireBackend(t), t.TempDir()
+			b.down.Store(true)
+			yaml := fmt.Sprintf(compressedYAML, b.URL, dir, "gzip", "matching", false, "{storage: file_storage}")
+			p := startPlaced(t, Options{}, yaml, nil)
+			plain := map[string]int{}
+			total := 0
+			for i := range 5 {
+				request := testkit.Request(rand.New(rand.NewPCG(1, uint64(i))), otlp.Logs, 100)
+				post(t, p.http, wireCall{"gzip", string(testkit.Compress(pipeline.CodecGzip, request))})
+				plain[string(request)]++
+				total += len(request)
+			}
+			next := strings.NewReplacer("compression: gzip", exporter, "compressed_passthrough: matching", "", "compressed_merge: false", "").Replace(yaml)
+			if _, err := p.reload(t, next); err != nil {
+				t.Fatal(err)
+			}
+			b.down.Store(false)
+			testkit.Eventually(t, "all requests", func() bool {
+				calls, _ := b.took()
+				n := 0
+				for _, c := range calls {
+					n += len(plainOf(t, c))
+				}
+				return n == total
+			})
+			calls, _ := b.took()
+			_, want, _ := strings.Cut(strings.Split(exporter, "\n")[0], ": ")
+			for _, c := range calls {
+				if c.encoding != strings.Replace(want, "none", "", 1) {
+					t.Errorf("a request arrived in %q", c.encoding)
+				}
+			}
+			for request := range plain {
+				if !slices.ContainsFunc(calls, func(c wireCall) bool { return strings.Contains(string(plainOf(t, c)), request) }) {
+					t.Errorf("a request of %d bytes did not arrive as it was", len(request))
+				}
+			}
+			p.stop(t)
+		})
+	}
+}
+
+// plainOf decompresses a request.
+func plainOf(t *testing.T, c wireCall) []byte {
+	t.Helper()
+	if c.encoding == "" {
+		return []byte(c.body)
+	}
+	plain, err := testkit.Decompress(codecOf(t, c.encoding), []byte(c.body))
+	if err != nil {
+		t.Fatalf("%s: %v", c.encoding, err)
+	}
+	return plain
 }

@@ -65,6 +65,7 @@ const (
 	litLenTable, distTable = 1<<12 - 1, 1<<10 - 1  // masks
 	litLenMask, distMask   = 1<<litLenBits - 1, 1<<distBits - 1
 	mostLitLen, mostDist   = 286, 30
+	shortMatch             = 32 // up to here a loop is faster than memmove
 )
 
 // inflaters is only a cache.
@@ -277,6 +278,8 @@ func (z *inflater) fast() {
 		// The rest of the room is written to before it is used.
 		end := o + length
 		switch {
+		case length > shortMatch && distance >= length:
+			copy(out[o:end], out[from:from+length])
 		case distance >= 8:
 			for {
 				binary.LittleEndian.PutUint64(out[o:], binary.LittleEndian.Uint64(out[from:]))

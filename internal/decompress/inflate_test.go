@@ -3,7 +3,9 @@ package decompress
 import (
 	"bytes"
 	stdflate "compress/flate"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"testing"
@@ -70,7 +72,7 @@ func random(r *rand.Rand, n int) []byte {
 func TestInflateEqualsTheStandardLibrary(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 400 {
-		plain := random(r, r.IntN(1<<r.IntN(19)))
+		plain := random(r, r.IntN(1<<r.IntN(18)))
 		cut := r.IntN(len(plain) + 1)
 		wire := deflated(t, r.IntN(12)-2, plain[:cut], plain[cut:])
 		behind := append(bytes.Clone(wire), random(r, r.IntN(40))...)
@@ -116,4 +118,26 @@ func FuzzInflate(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, wire []byte) { sameAsOracle(t, wire) })
+}
+
+// A member does not refer to the one before it, although both are in the same memory.
+func TestMembersAreApart(t *testing.T) {
+	dictionary := text(2000)
+	var stream bytes.Buffer
+	w, err := stdflate.NewWriterDict(&stream, 9, dictionary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(dictionary)
+	w.Close()
+	member := append([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}, stream.Bytes()...)
+	member = binary.LittleEndian.AppendUint32(member, crc32.ChecksumIEEE(dictionary))
+	member = binary.LittleEndian.AppendUint32(member, uint32(len(dictionary)))
+	for _, behind := range []int{0, 100_000} { // the careful loop and the fast one
+		wire := append(gzipped(dictionary), member...)
+		wire = append(wire, gzipped(text(behind))...)
+		if _, err := DecompressBytes("gzip", nil, wire, 1<<20, nil); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%d bytes behind it: got %v", behind, err)
+		}
+	}
 }

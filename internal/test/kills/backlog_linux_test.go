@@ -22,17 +22,25 @@ import (
 
 var backlogBytes = flag.Int64("backlog", 300<<20, "bytes of requests that wait when the program is started")
 
-// fillQueue makes a queue that has bytes of requests for the exporter.
-func (r *rig) fillQueue(bytes int64) {
+// passing is a consumer that can use all compressed bytes.
+type passing struct{ pipeline.Consumer }
+
+func (passing) Capabilities() pipeline.Capabilities {
+	return pipeline.Capabilities{Codecs: pipeline.AllCodecs()}
+}
+
+// fillQueue makes a queue that has bytes of requests for the exporter, which came in a
+// codec.
+func (r *rig) fillQueue(bytes int64, codec pipeline.Codec) {
 	r.Helper()
 	j, err := journal.Open(filepath.Join(control.Pipelines(r.storage()), control.FileName("logs")), journal.Options{MaxBytes: 2 * bytes})
 	if err != nil {
 		r.Fatal(err)
 	}
-	if _, err := j.Cursor("logs/otlp", journal.Oldest); err != nil {
+	log := delivery.NewLog(j, record.Keep{})
+	if _, err := log.Destination(delivery.DestinationConfig{Name: "logs/otlp", Signal: otlp.Logs, Next: passing{}, From: journal.Oldest}); err != nil {
 		r.Fatal(err)
 	}
-	log := delivery.NewLog(j, record.Keep{})
 	var left atomic.Int64
 	left.Store(bytes)
 	var writers sync.WaitGroup
@@ -41,6 +49,9 @@ func (r *rig) fillQueue(bytes int64) {
 			_, body := r.request(100, 1000)
 			for left.Add(-int64(len(body))) > -int64(len(body)) {
 				b := pipeline.NewUncheckedBatch(otlp.Logs, body, 100, nil)
+				if codec != pipeline.CodecNone {
+					testkit.Attach(b, codec)
+				}
 				if err := log.Consume(r.Context(), b); err != nil {
 					r.Error(err)
 					return
@@ -50,6 +61,7 @@ func (r *rig) fillQueue(bytes int64) {
 		})
 	}
 	writers.Wait()
+	r.Logf("%d bytes of requests in %d of files", bytes, j.Stats().Written)
 	if err := j.Close(); err != nil {
 		r.Fatal(err)
 	}
@@ -72,9 +84,14 @@ func (r *rig) ready() {
 // fail and new requests come in, and after the program was killed.
 //
 //	go test ./internal/test/kills -run TestBacklog -backlog 10737418240 -v
-func TestBacklog(t *testing.T) {
+func TestBacklog(t *testing.T) { backlog(t, pipeline.CodecNone) }
+
+// What has to be decompressed to be sent costs no more memory than it is while it is sent.
+func TestBacklogOfCompressed(t *testing.T) { backlog(t, pipeline.CodecGzip) }
+
+func backlog(t *testing.T, codec pipeline.Codec) {
 	r := newRig(t, t.TempDir(), 2**backlogBytes+1<<30)
-	r.fillQueue(*backlogBytes)
+	r.fillQueue(*backlogBytes, codec)
 	for _, life := range []struct {
 		name   string
 		answer testkit.Answer

@@ -172,13 +172,11 @@ type relay struct {
 	budget *admission.Budget
 	to     *pipeline.Switch
 	r      *otlpreceiver.Receiver
-	conns  map[string]*grpc.ClientConn
-	mu     sync.Mutex
 }
 
 func newRelay(t *testing.T) *relay {
 	t.Helper()
-	r := &relay{t: t, budget: admission.New(admission.Config{Bytes: 64 << 20}), conns: map[string]*grpc.ClientConn{}}
+	r := &relay{t: t, budget: admission.New(admission.Config{Bytes: 64 << 20})}
 	r.to = pipeline.NewSwitch(pipeline.ConsumerFunc(func(context.Context, *pipeline.Batch) error { return errors.New("not set") }))
 	cfg := otlpreceiver.DefaultConfig()
 	cfg.Protocols.GRPC, cfg.Protocols.HTTP = otlpreceiver.DefaultGRPCConfig(), otlpreceiver.DefaultHTTPConfig()
@@ -190,9 +188,6 @@ func newRelay(t *testing.T) *relay {
 	noError(t, r.r.RegisterAll(r.to))
 	noError(t, r.r.Start(t.Context()))
 	t.Cleanup(func() {
-		for _, c := range r.conns {
-			_ = c.Close()
-		}
 		http.DefaultClient.CloseIdleConnections()
 		_ = r.r.Shutdown(context.Background())
 		if used := r.budget.Stats().Used; used != 0 {
@@ -223,7 +218,7 @@ func (r *relay) send(transport string, s otlp.Signal, m message) error {
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallSendMsgSize(64<<20))}
 	if m.encoding != "" {
 		//lint:ignore SA1019 the way that sends other bytes than those of a compressor
-		options = append(options, grpc.WithCompressor(sending{m.encoding, m.body}))
+		options = append(options, grpc.WithCompressor(sending(m)))
 	}
 	conn, err := grpc.NewClient(r.r.GRPCAddr().String(), options...)
 	if err != nil {
