@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -253,4 +255,42 @@ func TestReloadCutOff(t *testing.T) {
 	if err := f.send(t, "in", otlp.Traces); err != nil {
 		t.Error(err)
 	}
+}
+
+// An exporter moves from the queue that it shares to another storage and back while
+// requests come in: each acknowledged one arrives at both exporters, also those that waited
+// for the queue.
+func TestReloadMovesAnExporter(t *testing.T) {
+	t.Parallel()
+	dir, up, down := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
+	shared := mixedOf(up, down, "{}", "{}", "", dir)
+	p := startPlaced(t, Options{DataDir: filepath.Join(dir, "data"), DrainWithin: 10 * time.Second}, shared, up)
+	var sent atomic.Int64
+	var senders sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	for range 8 {
+		senders.Go(func() {
+			for ctx.Err() == nil {
+				if err := p.sendLogs(t, 1, enough); err != nil {
+					t.Error(err)
+					return
+				}
+				sent.Add(1)
+			}
+		})
+	}
+	for i := range 40 {
+		next := shared
+		if i%2 == 0 {
+			next = mixedOf(up, down, "{storage: file_storage/a}", "{}", "", dir)
+		}
+		if _, err := p.reload(t, next); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	senders.Wait()
+	up.Wait(t, otlp.Logs, int(sent.Load()))
+	down.Wait(t, otlp.Logs, int(sent.Load()))
+	p.stop(t)
 }

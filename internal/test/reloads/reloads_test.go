@@ -55,7 +55,7 @@ type rig struct {
 	next         atomic.Int64
 	failed       atomic.Int64
 	mu           sync.Mutex
-	acknowledged map[int64]string
+	acknowledged map[int64]string // by whom
 	delivered    map[int64]bool
 }
 
@@ -219,14 +219,14 @@ func TestReloads(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	senders := r.clients(ctx)
 	var opened, running int
-	var history []string
+	var history []change
 	begun := time.Now()
 	for i := range *reloads {
 		next := now.change(random)
 		before := r.failed.Load()
 		from := r.next.Load()
 		r.reload(next)
-		history = append(history, fmt.Sprintf("reload %d: %d to %d: %+v -> %+v", i, from, r.next.Load(), now, next))
+		history = append(history, change{from - margin, r.next.Load() + margin, fmt.Sprintf("reload %d: %+v -> %+v", i, now, next)})
 		if r.failed.Load() > before {
 			t.Errorf("reload %d: requests failed\nfrom %+v\nto   %+v", i, now, next)
 		}
@@ -262,21 +262,32 @@ func TestReloads(t *testing.T) {
 	}
 	if t.Failed() {
 		r.describeQueues()
-		for n, name := range r.acknowledged {
-			if !r.delivered[n] {
-				r.Logf("missing: %d, of %s", n, name)
-				for i, h := range history {
-					var a, b int64
-					var k int
-					fmt.Sscanf(h, "reload %d: %d to %d", &k, &a, &b)
-					if a <= n+20 && b >= n-20 {
-						r.Log(i, h)
-					}
-				}
+		r.describeMissing(history)
+	}
+	t.Logf("%d reloads in %s, %d requests acknowledged, %d failed", *reloads, took.Round(time.Millisecond), len(r.acknowledged), r.failed.Load())
+}
+
+// change is a reload with the numbers of the records that were sent around it.
+type change struct {
+	first, last int64
+	text        string
+}
+
+const margin = 20
+
+// describeMissing logs which records are missing, and the reloads in which they were sent.
+func (r *rig) describeMissing(history []change) {
+	for n, client := range r.acknowledged {
+		if r.delivered[n] {
+			continue
+		}
+		r.Logf("missing: %d, of %s", n, client)
+		for _, c := range history {
+			if c.first <= n && n <= c.last {
+				r.Log(c.text)
 			}
 		}
 	}
-	t.Logf("%d reloads in %s, %d requests acknowledged, %d failed", *reloads, took.Round(time.Millisecond), len(r.acknowledged), r.failed.Load())
 }
 
 // describeQueues logs what the queues hold when the service has ended.
