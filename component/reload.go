@@ -7,7 +7,8 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
-// Optional methods of receivers, for a change of the configuration while they run.
+// Optional methods of components that take data or listen, for a change of the
+// configuration while they run.
 type (
 	// Rewirer is a receiver whose consumers can be replaced while it runs: a request that
 	// has begun stays with its own. A signal that is not in next has no pipeline any more.
@@ -22,9 +23,10 @@ type (
 		Settle(ctx context.Context) error
 	}
 
-	// Retirer is a receiver that can end its connections without failing a request, once
-	// another one has its listeners. Retire accepts no more connections, and returns when
-	// those that it has are gone, or ctx has ended. Shutdown is called after it.
+	// Retirer is a component that can end its connections without failing a request, once
+	// another one has its listeners (config.Listeners). Retire accepts no more connections,
+	// and returns when those that it has are gone, or ctx has ended. One that fetches data
+	// finishes the fetches. Shutdown is called after it.
 	Retirer interface {
 		Retire(ctx context.Context) error
 	}

@@ -247,7 +247,7 @@ func TestHandoverRefused(t *testing.T) {
 		t.Errorf("accepted by %d, %v; expected the old listener", id, err)
 	}
 	all.Begin("receivers.otlp")
-	next = serve(t, &all, 3, o)
+	serve(t, &all, 3, o)
 	all.End()
 	old.close()
 	if id, err := ask("tcp", o.Endpoint); id != 3 || err != nil {

@@ -181,3 +181,75 @@ func BenchmarkSwitch(b *testing.B) {
 		})
 	})
 }
+
+// While a switch is held calls wait for the next consumer, those that Do makes too.
+func TestSwitchHolds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestBatch(t)
+		defer b.Release()
+		first, second := &counted{}, &counted{}
+		s := NewSwitch(first)
+		if err := s.Consume(t.Context(), b); err != nil {
+			t.Error(err)
+		}
+		old := s.Hold()
+		if old.Consumer() != Consumer(first) || old.Wait(t.Context()) != nil {
+			t.Errorf("held: %v", old.Consumer())
+		}
+		var calls sync.WaitGroup
+		for range 3 {
+			calls.Go(func() {
+				if err := s.Consume(t.Context(), b); err != nil {
+					t.Error(err)
+				}
+			})
+			calls.Go(func() {
+				err := s.Do(t.Context(), b, func(c Consumer) error { return c.Consume(t.Context(), b) })
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		late, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var refused *Error
+		for _, err := range []error{s.Consume(late, b), s.Do(late, b, func(Consumer) error { return nil })} {
+			if !errors.As(err, &refused) || refused.Kind != Retryable || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a call whose time is over: %v", err)
+			}
+		}
+		synctest.Wait()
+		if n := first.calls.Load() + second.calls.Load(); n != 1 {
+			t.Errorf("%d calls while the switch is held", n-1)
+		}
+		s.Turn(second)
+		calls.Wait()
+		if first.calls.Load() != 1 || second.calls.Load() != 6 {
+			t.Errorf("%d calls of the first, %d of the second", first.calls.Load(), second.calls.Load())
+		}
+	})
+}
+
+// Wait waits for what Do calls.
+func TestSwitchWaitsForDo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestBatch(t)
+		defer b.Release()
+		s := NewSwitch(&counted{})
+		end := make(chan struct{})
+		go s.Do(t.Context(), b, func(Consumer) error { <-end; return nil })
+		synctest.Wait()
+		old := s.Turn(&counted{})
+		late, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := old.Wait(late); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a call is inside: %v", err)
+		}
+		close(end)
+		if err := old.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -69,13 +69,12 @@ var ErrNotRunning = errors.New("the service is starting or shutting down")
 // Reload puts cfg in the place of the configuration that runs, without a pause: what is
 // the same in both keeps running, and what is not there any more is shut down in the
 // background, in DrainWithin. On an error everything is as it was, and the error is a
-// ConfigErrors if a component rejects its settings. Calls wait for each other.
+// *LoadError, which wraps a ConfigErrors, if a component rejects its settings. Calls wait for each other.
 func (s *Service) Reload(ctx context.Context, cfg *Config) (*Reloaded, error) {
 	return s.reloadWith(ctx, func() (*Config, error) { return cfg, nil })
 }
 
-// ReloadFrom is Reload with a configuration that is loaded first. If it is invalid, the
-// error is that of LoadFrom.
+// ReloadFrom is Reload with a configuration that is loaded first.
 func (s *Service) ReloadFrom(ctx context.Context, from Sources) (*Reloaded, error) {
 	return s.reloadWith(ctx, func() (*Config, error) { return LoadFrom(s.opts, from) })
 }
@@ -133,6 +132,7 @@ func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) 
 	read, _ := readFor(cfg, err)
 	if err == nil {
 		r, err = s.reload(ctx, cfg.loaded)
+		err = cfg.refused(err)
 	}
 	if err != nil && s.reloads.ending.Err() != nil {
 		return nil, fmt.Errorf("reload the configuration: %w", ErrNotRunning)
@@ -145,6 +145,15 @@ func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) 
 	}
 	r.Took = now.Sub(started)
 	return r, nil
+}
+
+// refused returns an error about the problems of c like those of LoadFrom.
+func (c *Config) refused(err error) error {
+	var problems ConfigErrors
+	if errors.As(err, &problems) && problems.Error() == err.Error() { // it says nothing else
+		return &LoadError{Problems: problems, Warnings: c.Warnings(), read: c.loaded.Read}
+	}
+	return err
 }
 
 // reload does the work of Reload. No other one runs.

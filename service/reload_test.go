@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -43,7 +44,7 @@ func TestReload(t *testing.T) {
 		},
 		{
 			name: "a processor of two pipelines", old: "step/2: ,", new: "step/2: " + changed + ",",
-			events: "start step/2; start step/2; stop step/2; stop step/2",
+			events: "start step/2; start step; start step/2; stop step/2; stop step; stop step/2", // with the one in front
 			lists:  Reloaded{Changed: []string{`processor "step/2"`}},
 		},
 		{
@@ -59,7 +60,8 @@ func TestReload(t *testing.T) {
 		},
 		{
 			name: "the order of processors", old: "[step, step/2]", new: "[step/2, step]",
-			lists: Reloaded{Changed: []string{`pipeline "traces"`}},
+			events: "start step; start step/2; stop step; stop step/2",
+			lists:  Reloaded{Changed: []string{`pipeline "traces"`}},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -110,13 +112,18 @@ func TestReloadLeadsElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Shutdown(t.Context())
-	received := func() (all []string) {
+	received := func() (all []string) { // of each exporter, and of processors together
 		for _, id := range []string{"step", "step/2", "step/3", "out", "out/2"} {
+			n := 0
 			for i, c := range f.made[id] {
-				if len(c.batches) > 0 {
-					all = append(all, id+strings.Repeat("'", i)+":"+strings.Join(c.batches, ","))
-					c.batches = nil
+				n += len(c.batches)
+				if strings.HasPrefix(id, "out") && len(c.batches) > 0 {
+					all = append(all, fmt.Sprintf("%s%s: %d", id, strings.Repeat("'", i), len(c.batches)))
 				}
+				c.batches = nil
+			}
+			if strings.HasPrefix(id, "step") {
+				all = append(all, fmt.Sprintf("%s: %d", id, n))
 			}
 		}
 		return all
@@ -125,9 +132,9 @@ func TestReloadLeadsElsewhere(t *testing.T) {
 		yaml string
 		want []string
 	}{
-		{threePipelines, []string{"step:traces", "step/2:traces", "step/2':traces", "step/3:traces", "out:traces,traces", "out/2:traces"}},
-		{strings.Replace(threePipelines, "exporters: [out]}", "exporters: [out/2]}", 1), []string{"step:traces", "step/2:traces", "step/2':traces", "step/3:traces", "out:traces", "out/2:traces,traces"}},
-		{strings.Replace(threePipelines, "{out: ,", "{out: {mutates: true},", 1), []string{"step:traces", "step/2:traces", "step/2':traces", "step/3:traces", "out':traces,traces", "out/2:traces"}},
+		{threePipelines, []string{"step: 1", "step/2: 2", "step/3: 1", "out: 2", "out/2: 1"}},
+		{strings.Replace(threePipelines, "exporters: [out]}", "exporters: [out/2]}", 1), []string{"step: 1", "step/2: 2", "step/3: 1", "out: 1", "out/2: 2"}},
+		{strings.Replace(threePipelines, "{out: ,", "{out: {mutates: true},", 1), []string{"step: 1", "step/2: 2", "step/3: 1", "out': 2", "out/2: 1"}},
 	} {
 		if _, err := f.reload(t, s, c.yaml); err != nil {
 			t.Fatal(err)

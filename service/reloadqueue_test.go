@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,40 +132,40 @@ func TestReloadWithoutAnExporter(t *testing.T) {
 	}
 }
 
-// lateFailure is an exporter that claims a file of the fake configuration, and so is
-// started last.
-func lateFailure(f *fakes) component.Descriptor {
-	for _, d := range f.descriptors() {
-		if d.Kind == component.KindExporter && d.Type == "out" {
-			return d
-		}
-	}
-	panic("there is no such component")
-}
-
 // If the last part of a configuration does not start, everything that was closed for the
 // others is open again: queues with what they hold, left queues, and files.
 func TestReloadFailsLate(t *testing.T) {
 	t.Parallel()
 	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
 	isDown(b)
+	for _, bad := range []string{"storage2/penstock"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, bad)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, bad), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	f := newFakes()
 	o := Options{DataDir: filepath.Join(dir, "data"), DrainWithin: time.Second}
-	o.Components = append(builtins().Components, lateFailure(f))
-	yaml := func(consumers int, out string) string {
-		text := strings.Replace(withOneExporter, "exporters: [otlp]", "exporters: [otlp, out]", 1)
-		text = strings.Replace(text, "exporters:\n", "exporters:\n  out: "+out+"\n", 1)
+	o.Components = append(builtins().Components, slices.DeleteFunc(f.descriptors(), func(d component.Descriptor) bool { return d.Type != "out" })...)
+	// The second pipeline comes after the first; its storage cannot be used.
+	yaml := func(consumers int, out, second string) string {
+		text := strings.Replace(withOneExporter, "exporters: [otlp]}", "exporters: [otlp, out]}, logs/second: {receivers: [otlp], exporters: ["+second+"]}", 1)
+		text = strings.Replace(text, "exporters:\n", "exporters:\n  nop:\n  out: "+out+"\n  otlp/second: {endpoint: \"%[1]s\", sending_queue: {storage: file_storage}}\n", 1)
+		text = strings.Replace(text, "service:\n", fmt.Sprintf("extensions: {file_storage: {directory: %q}}\nservice:\n  extensions: [file_storage]\n", filepath.Join(dir, "storage2")), 1)
+		text = strings.Replace(strings.Replace(text, "\"%s\"", "\"%[1]s\"", 1), "sending_queue: %s", "sending_queue: %[2]s", 1)
 		return fmt.Sprintf(text, b.GRPCEndpoint(), fmt.Sprintf("{num_consumers: %d}", consumers))
 	}
-	p := startPlaced(t, o, yaml(1, "{writes: a}"), b)
+	p := startPlaced(t, o, yaml(1, "{writes: a}", "nop"), b)
 	if err := p.sendLogs(t, 5, enough); err != nil {
 		t.Fatal(err)
 	}
 	f.take()
-	if _, err := p.reload(t, yaml(2, "{writes: a, fail_start: bad file}")); err == nil || !strings.Contains(err.Error(), "exporters.out: bad file") {
+	if _, err := p.reload(t, yaml(2, "{writes: a, mutates: true}", "otlp/second")); err == nil || !strings.Contains(err.Error(), "storage2/penstock") {
 		t.Errorf("got %v", err)
 	}
-	if got := f.take(); got != "stop out; start out" {
+	if got := f.take(); got != "stop out; start out; stop out; start out" {
 		t.Errorf("the exporter that was closed: %s", got)
 	}
 	if err := p.sendLogs(t, 3, enough); err != nil {
@@ -173,7 +176,7 @@ func TestReloadFailsLate(t *testing.T) {
 	}
 	b.Respond(nil)
 	b.Wait(t, otlp.Logs, 8)
-	if r, err := p.reload(t, yaml(2, "{writes: a, mutates: true}")); err != nil || len(r.Changed) != 2 {
+	if r, err := p.reload(t, yaml(2, "{writes: a, mutates: true}", "nop")); err != nil || len(r.Changed) != 2 {
 		t.Errorf("a good one after it: %v, %v", r, err)
 	}
 	if err := p.sendLogs(t, 2, enough); err != nil {
@@ -252,4 +255,42 @@ func TestReloadCutOff(t *testing.T) {
 	if err := f.send(t, "in", otlp.Traces); err != nil {
 		t.Error(err)
 	}
+}
+
+// An exporter moves from the queue that it shares to another storage and back while
+// requests come in: each acknowledged one arrives at both exporters, also those that waited
+// for the queue.
+func TestReloadMovesAnExporter(t *testing.T) {
+	t.Parallel()
+	dir, up, down := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
+	shared := mixedOf(up, down, "{}", "{}", "", dir)
+	p := startPlaced(t, Options{DataDir: filepath.Join(dir, "data"), DrainWithin: 10 * time.Second}, shared, up)
+	var sent atomic.Int64
+	var senders sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	for range 8 {
+		senders.Go(func() {
+			for ctx.Err() == nil {
+				if err := p.sendLogs(t, 1, enough); err != nil {
+					t.Error(err)
+					return
+				}
+				sent.Add(1)
+			}
+		})
+	}
+	for i := range 40 {
+		next := shared
+		if i%2 == 0 {
+			next = mixedOf(up, down, "{storage: file_storage/a}", "{}", "", dir)
+		}
+		if _, err := p.reload(t, next); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	senders.Wait()
+	up.Wait(t, otlp.Logs, int(sent.Load()))
+	down.Wait(t, otlp.Logs, int(sent.Load()))
+	p.stop(t)
 }

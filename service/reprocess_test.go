@@ -2,14 +2,18 @@ package service
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
 
@@ -273,4 +278,107 @@ func TestMemoryBecomes(t *testing.T) {
 			t.Errorf("the runtime's limit is %d at the end", limit)
 		}
 	})
+}
+
+// Many reloads of the service's own settings, good ones and bad ones, while they are used:
+// no line is lost, and no file and goroutine is left.
+func TestReloadTelemetryManyTimes(t *testing.T) {
+	t.Parallel()
+	const reloads, writers = 150, 3
+	backend := testkit.NewBackend(t, testkit.BackendConfig{})
+	dir := t.TempDir()
+	push := fmt.Sprintf("{otlp: {protocol: http/protobuf, endpoint: %q}}", backend.HTTPEndpoint())
+	telemetry := func(n int) string {
+		log := filepath.Join(dir, fmt.Sprint(n%2, ".log"))
+		if n%10 == 9 {
+			log = filepath.Join(dir, "none", "x.log")
+		}
+		return fmt.Sprintf(`{
+  logs: {level: %s, encoding: %s, output_paths: [%s], processors: [{batch: {exporter: %s}}]},
+  metrics: {readers: [{pull: {exporter: {prometheus: {host: %s, port: 0}}}}, {periodic: {interval: %d, exporter: %s}}]},
+  traces: {processors: [{simple: {exporter: %[4]s}}], sampler: {trace_id_ratio_based: {ratio: 0.%[8]d}}}}`,
+			[]string{"info", "debug"}[n%2], []string{"json", "console"}[n/2%2], log, push, []string{"localhost", "127.0.0.1"}[n%2], 10+n%2, push, n%3)
+	}
+	f, s := startObserved(t, func(*Options) {}, telemetry(0))
+	tracer := s.settings.Tracer.Tracer("x")
+	stop := make(chan struct{})
+	var users sync.WaitGroup
+	var logged atomic.Int64
+	for n := range writers {
+		log := s.Logger().With("writer", n)
+		users.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				log.Info("a line of the test")
+				logged.Add(1)
+				_, span := tracer.Start(context.Background(), "s")
+				span.End()
+				if ticket, err := s.process.memory.budget.Acquire(t.Context(), "x", 1000); err == nil {
+					ticket.Release()
+				}
+				if _, err := s.status(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for n := range reloads {
+		_, err := s.Reload(t.Context(), f.load(t, fmt.Sprintf(observed, telemetry(n))))
+		if bad := n%10 == 9; (err != nil) != bad {
+			t.Errorf("reload %d: %v", n, err)
+		}
+	}
+	close(stop)
+	users.Wait()
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	found := 0
+	for n := range 2 {
+		text, err := os.ReadFile(filepath.Join(dir, fmt.Sprint(n, ".log")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found += strings.Count(string(text), "a line of the test")
+	}
+	if int64(found) != logged.Load() {
+		t.Errorf("%d lines are in the files, %d were logged", found, logged.Load())
+	}
+	for _, entry := range openFiles(t) {
+		if strings.HasPrefix(entry, dir) {
+			t.Errorf("%s is still open", entry)
+		}
+	}
+}
+
+// openFiles returns the names of the files that the process has open, on Linux.
+func openFiles(t *testing.T) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return nil // another system
+	}
+	for _, e := range entries {
+		if name, err := os.Readlink(filepath.Join("/proc/self/fd", e.Name())); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// A component that rejects its settings is an error like those of LoadFrom, with the
+// warnings that could be the reason.
+func TestReloadRefusedByAComponent(t *testing.T) {
+	t.Parallel()
+	f, s := startObserved(t, func(o *Options) { o.Stderr = io.Discard }, `{metrics: {level: none}}`)
+	yaml := strings.Replace(fmt.Sprintf(observed, `{metrics: {level: none}}`), "{out: }", "{out: {fail_new: wrong}, out/2: }", 1)
+	_, err := s.Reload(t.Context(), f.load(t, yaml))
+	var refused *LoadError
+	if !errors.As(err, &refused) || len(refused.Problems) != 1 || len(refused.Warnings) != 1 {
+		t.Errorf("got %v, %+v", err, refused)
+	}
 }

@@ -64,7 +64,7 @@ func (a *app) requestReload(ctx context.Context, timeout time.Duration) error {
 		fmt.Fprintln(a.stderr, text)
 		return errRefused
 	case err != nil:
-		return fmt.Errorf("reload: %w", err)
+		return err
 	}
 	fmt.Fprintln(a.stdout, text)
 	return nil

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,7 +19,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
+	"github.com/penstock-telemetry/penstock/service"
 )
 
 // reloadable logs in JSON, serves metrics, and sends to a backend without a queue.
@@ -415,4 +419,116 @@ func TestReloadSocketHasOneOwner(t *testing.T) {
 	}
 	first.await(t, "the configuration was reloaded")
 	first.end(t)
+}
+
+// A process that starts or shuts down is not reloaded, and says why.
+func TestReloadOutsideOfLife(t *testing.T) {
+	t.Parallel()
+	a := &app{stdout: io.Discard, stderr: io.Discard, sources: service.Sources{URIs: []string{"yaml:" + fmt.Sprintf(relay, "localhost:1")}}, inMemory: true}
+	cfg, err := a.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc, err := service.New(cfg, a.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &reloader{sources: a.sources, svc: newSupervised(svc)}
+	for _, when := range []string{"before the start", "after the shutdown"} {
+		text, err := r.command(t.Context())
+		if !errors.Is(err, service.ErrNotRunning) || text != "reload the configuration: the service is starting or shutting down" {
+			t.Errorf("%s: %q, %v", when, text, err)
+		}
+		if err := r.svc.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// While requests are finished at the end, the command and SIGHUP reload nothing.
+func TestReloadWhileDraining(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	c := startChild(t, "--drain-within", "1h", "--data-dir", data)
+	answered := c.send(t)
+	c.signal(t, syscall.SIGTERM)
+	c.await(t, "shutting down")
+	code, _, stderr := penstock(t, "reload", "--data-dir", data)
+	if code != 1 || stderr != "penstock: reload the configuration: the service is starting or shutting down\n" {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+	c.signal(t, syscall.SIGHUP)
+	c.await(t, "received SIGHUP: nothing is reloaded")
+	close(c.release)
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	if code := c.exit(t); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+// What cannot be done is said, and everything stays: an address that another process uses.
+func TestReloadAddressInUse(t *testing.T) {
+	t.Parallel()
+	r := startReloading(t, nil)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	text := fmt.Sprintf(reloadable, r.backend.GRPCEndpoint(), "normal")
+	for changed, want := range map[string]int{
+		strings.Replace(text, `metrics: {address: "localhost:0"}`, `metrics: {address: "`+taken.Addr().String()+`"}`, 1):                                            exitFailure,
+		strings.NewReplacer("{otlp: {", `{otlp/2: {protocols: {grpc: {endpoint: "`+taken.Addr().String()+`"}}}, otlp: {`, "[otlp]", "[otlp, otlp/2]").Replace(text): exitConfig,
+	} {
+		r.write(t, changed)
+		code, stdout, stderr := penstock(t, "reload", "--data-dir", r.data)
+		if code != want || stdout != "" || !strings.Contains(stderr, taken.Addr().String()) || !strings.Contains(stderr, "in use") {
+			t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+		}
+		r.await(t, "the previous one stays in effect")
+		r.sendAll(t)
+	}
+	if got := r.measured(t); !strings.Contains(got, `{result="failure"} 2`) {
+		t.Errorf("got %s", got)
+	}
+	r.end(t)
+}
+
+// Many commands at a time are few reloads, and each gets an answer.
+func TestReloadCommandsAtATime(t *testing.T) {
+	t.Parallel()
+	r := startReloading(t, nil)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if text, err := control.RequestReload(t.Context(), r.data); err != nil || !strings.HasPrefix(text, "reloaded in ") {
+				t.Errorf("%q, %v", text, err)
+			}
+		})
+	}
+	for range 5 {
+		r.sendAll(t)
+	}
+	all.Wait()
+	r.end(t)
+}
+
+// Requests that arrive while one waits for its turn are one; those that arrive later are
+// not, since it may have read the files already.
+func TestReloadsAreJoined(t *testing.T) {
+	t.Parallel()
+	r := &reloader{}
+	first, runs := r.join()
+	if !runs {
+		t.Error("the first one does not run")
+	}
+	if second, runs := r.join(); second != first || runs {
+		t.Error("the second one is not joined")
+	}
+	r.begin()
+	if third, runs := r.join(); third == first || !runs {
+		t.Error("one that arrived later is joined")
+	}
 }

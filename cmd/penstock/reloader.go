@@ -18,13 +18,54 @@ type reloader struct {
 	sources service.Sources
 	svc     *supervised // set before the service starts
 
-	mu sync.Mutex // one reload at a time, with its messages
+	running sync.Mutex // held by one reload at a time, with its messages
+
+	mu      sync.Mutex
+	waiting *pendingReload // has not begun; nil: none waits
 }
 
-// reload reloads for a reason, such as "SIGHUP".
+// pendingReload is a reload that one or several have asked for.
+type pendingReload struct {
+	done   chan struct{} // closed when the result is set
+	result *service.Reloaded
+	err    error
+}
+
+// reload reloads for a reason, such as "SIGHUP". Requests that arrive while one waits for
+// its turn are one.
 func (r *reloader) reload(ctx context.Context, reason string) (*service.Reloaded, error) {
+	p, first := r.join()
+	if first {
+		r.running.Lock()
+		r.begin()
+		p.result, p.err = r.run(ctx, reason)
+		r.running.Unlock()
+		close(p.done)
+	}
+	<-p.done
+	return p.result, p.err
+}
+
+// join returns the reload that waits for its turn, and whether the caller has to run it.
+func (r *reloader) join() (p *pendingReload, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.waiting != nil {
+		return r.waiting, false
+	}
+	r.waiting = &pendingReload{done: make(chan struct{})}
+	return r.waiting, true
+}
+
+// begin makes later requests wait for another reload: this one may have read the files
+// before they changed.
+func (r *reloader) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting = nil
+}
+
+func (r *reloader) run(ctx context.Context, reason string) (*service.Reloaded, error) {
 	if !r.svc.beginReload() {
 		return nil, fmt.Errorf("reload the configuration: %w", service.ErrNotRunning)
 	}
@@ -95,6 +136,12 @@ func (r *reloader) log(reason string, done *service.Reloaded, err error) {
 		return
 	}
 	log.Error("reloading the configuration failed; the previous one stays in effect", slog.String("reason", reason), slog.Int("problems", len(problems)))
+	var refused *service.LoadError
+	if errors.As(err, &refused) {
+		for _, text := range refused.Warnings[:min(len(refused.Warnings), maxLogged)] {
+			log.Warn(text)
+		}
+	}
 	for _, p := range problems[:min(len(problems), maxLogged)] {
 		log.Error("problem in the configuration", slog.Any("error", p))
 	}

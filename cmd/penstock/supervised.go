@@ -91,12 +91,19 @@ func (s *supervised) isDraining() bool {
 	}
 }
 
-// beginReload notifies systemd, and returns false if the service does not run.
+// beginReload notifies systemd, and returns false if the service does not run. systemd
+// must have been notified of the start before.
 func (s *supervised) beginReload() bool {
 	select {
 	case <-s.started:
 	default:
-		return false
+		if s.Healthy() != nil {
+			return false
+		}
+		select {
+		case <-s.started:
+		case <-s.draining:
+		}
 	}
 	return s.notifyRunning(sdnotify.Reloading(), "reloading the configuration")
 }

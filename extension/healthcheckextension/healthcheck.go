@@ -101,6 +101,9 @@ func (e *Extension) Start(ctx context.Context) error { return e.server.Start(ctx
 // endpoint.
 func (e *Extension) Shutdown(ctx context.Context) error { return e.server.Shutdown(ctx) }
 
+// Retire implements component.Retirer.
+func (e *Extension) Retire(ctx context.Context) error { return e.server.Retire(ctx) }
+
 // Endpoints implements component.Server.
 func (e *Extension) Endpoints() []component.Endpoint { return e.server.Endpoints() }
 

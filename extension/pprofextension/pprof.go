@@ -168,5 +168,8 @@ func (e *Extension) Shutdown(ctx context.Context) error {
 	})
 }
 
+// Retire implements component.Retirer.
+func (e *Extension) Retire(ctx context.Context) error { return e.server.Retire(ctx) }
+
 // Endpoints implements component.Server.
 func (e *Extension) Endpoints() []component.Endpoint { return e.server.Endpoints() }

@@ -34,6 +34,7 @@ func full(text string) component.Status {
 		Sent:       []component.ExporterCounts{{Exporter: text, Signal: text, Delivered: 1, Failed: 9}},
 		Queues: []component.QueueStatus{{Exporter: text, Pipeline: text, Place: text, Warning: text, Accepted: 36, Delivered: 1, Rejected: 2, DeadLettered: 3,
 			Dropped: 4, Damaged: 5, Returned: 6, Held: 15, HeldBytes: 8 << 10}},
+		Reload: component.ReloadStatus{Time: time.Unix(1e9, 0), Error: text},
 		Budget: component.BudgetStatus{Limit: 1 << 30, Used: 3 << 20, Peak: 5 << 20, Requests: 7, Waiting: 1, RefusedSoFar: 4},
 	}
 }
@@ -234,5 +235,25 @@ func TestQueuesAreShown(t *testing.T) {
 	now.Queues = nil
 	if _, body := get(t, url+"/debug/statusz"); strings.Contains(body, "Queues") {
 		t.Error("there is a table of queues without queues")
+	}
+}
+
+// The last reload is on the first page, with its error.
+func TestReloadIsShown(t *testing.T) {
+	var now component.Status
+	url := start(t, status(func(context.Context) (component.Status, error) { return now, nil }))
+	for _, c := range []struct {
+		reload  component.ReloadStatus
+		want    string
+		without string
+	}{
+		{component.ReloadStatus{}, "<h2>Memory", "Last reload"},
+		{component.ReloadStatus{Time: time.Unix(1e9, 0)}, "2001-09-09 01:46:40 UTC: <span class=\"good\">succeeded", "failed;"},
+		{component.ReloadStatus{Time: time.Unix(1e9, 0), Error: "a.yaml:1:2: x"}, "failed; the previous configuration is in effect</span></p>\n<pre>a.yaml:1:2: x</pre>", "succeeded"},
+	} {
+		now.Reload = c.reload
+		if _, body := get(t, url+"/debug/statusz"); !strings.Contains(body, c.want) || strings.Contains(body, c.without) {
+			t.Errorf("%+v: %q is not on the page, or %q is", c.reload, c.want, c.without)
+		}
 	}
 }

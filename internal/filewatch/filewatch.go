@@ -129,6 +129,18 @@ func (w *Watcher) missing() bool {
 
 // set watches other files, and reports whether there are names that were not watched.
 func (w *Watcher) set(files []string) (more bool, err error) {
+	for range maxRounds {
+		var found bool
+		found, err = w.trySet(files)
+		more = more || found
+		if !errors.Is(err, os.ErrNotExist) { // else a directory was removed since it was found
+			break
+		}
+	}
+	return more, err
+}
+
+func (w *Watcher) trySet(files []string) (more bool, err error) {
 	names, dirs := map[string]bool{}, map[string]bool{}
 	w.files = nil
 	for _, f := range files {

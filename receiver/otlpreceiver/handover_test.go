@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +12,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/test/tlstest"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/receiver/internal/frontend"
 )
 
 var (
@@ -298,9 +300,7 @@ func TestHandoverUnderLoad(t *testing.T) {
 			l := &load{t: t}
 			var secure *tls.Config
 			if tt.secure {
-				pool := x509.NewCertPool()
-				pool.AppendCertsFromPEM(ca.PEM)
-				secure = &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
+				secure = &tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1"}
 			}
 			l.grpcLoad(dialerOf(r.now.GRPCAddr()), secure, 3)
 			l.httpLoad(dialerOf(r.now.HTTPAddr()), secure, false, 3)
@@ -308,7 +308,11 @@ func TestHandoverUnderLoad(t *testing.T) {
 			if !tt.secure {
 				l.rawLoad(dialerOf(r.now.HTTPAddr()), 3)
 			}
-			for i := range handovers {
+			times := handovers
+			if tt.cfg.OnePort() {
+				times /= 4 // each takes longer, see below
+			}
+			for i := range times {
 				cfg := tt.cfg
 				g, h := *cfg.Protocols.GRPC, *cfg.Protocols.HTTP
 				g.MaxRecvMsgSizeMiB, h.MaxRequestBodySize = 1+i%3, int64(1+i%3)<<20
@@ -331,12 +335,50 @@ func TestHandoverUnderLoad(t *testing.T) {
 			if sent, got := l.sent.Load(), r.sink.items.Load(); sent != got {
 				t.Errorf("%d requests were answered, %d came in", sent, got)
 			}
-			t.Logf("%d requests in %d handovers", l.sent.Load(), handovers)
+			t.Logf("%d requests in %d handovers", l.sent.Load(), times)
 			if n := r.meter.Sum(t, "otelcol_receiver_active_connections"); n != 0 {
 				t.Errorf("the metric has %d open connections at the end", n)
 			}
 		})
 	}
+}
+
+// While one protocol moves between a plaintext port and one with TLS, the other one fails
+// no request, and each new endpoint is served at once.
+func TestHandoverOfOneProtocol(t *testing.T) {
+	t.Parallel()
+	ca := tlstest.New(t)
+	cert, key := ca.Pair("127.0.0.1")
+	r := &replacing{t: t, meter: testkit.NewMeter()}
+	r.now = r.start(testConfig())
+	l := &load{t: t}
+	l.grpcLoad(dialerOf(r.now.GRPCAddr()), nil, 3)
+	at := [2]string{freePort(t), freePort(t)}
+	for i := range 40 {
+		cfg := testConfig()
+		cfg.Protocols.HTTP.Endpoint = at[i%2]
+		tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1"}}
+		scheme := "http"
+		if i%2 == 1 {
+			scheme = "https"
+			cfg.Protocols.HTTP.TLS = &config.ServerTLS{TLS: config.TLS{CertPem: config.Secret(cert), KeyPem: config.Secret(key)}}
+		}
+		r.replace(cfg)
+		resp, err := (&http.Client{Transport: tr}).Post(scheme+"://"+at[i%2]+"/v1/logs", "application/x-protobuf", bytes.NewReader(request(otlp.Logs, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		tr.CloseIdleConnections()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", scheme, resp.Status)
+		}
+		seen := l.sent.Load()
+		testkit.Eventually(t, "requests are answered", func() bool { return t.Failed() || l.sent.Load() > seen+5 })
+		r.retiring.Wait() // the address is used again
+	}
+	l.end()
+	r.end()
 }
 
 // A signal whose pipeline goes is answered as one that never had one, and is taken again
@@ -370,5 +412,130 @@ func TestRewire(t *testing.T) {
 	}
 	if err := r.Settle(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// rawConn is a connection of HTTP/1 to a receiver.
+type rawConn struct {
+	net.Conn
+	from *bufio.Reader
+}
+
+func openRaw(t *testing.T, a net.Addr) *rawConn {
+	t.Helper()
+	c, err := net.Dial(a.Network(), a.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return &rawConn{c, bufio.NewReader(c)}
+}
+
+// post sends a request and returns the response.
+func (c *rawConn) post(t *testing.T) *http.Response {
+	t.Helper()
+	body := request(otlp.Logs, 1)
+	if _, err := fmt.Fprintf(c, "POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(c.from, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp
+}
+
+// A connection that was idle when the receiver was retired has one more request, whose
+// response ends it. One on which nothing comes is closed after a while.
+func TestRetireIdle(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		idle time.Duration
+		ends bool // by a request
+	}{
+		{"a request comes", time.Hour, true}, {"no request comes", 20 * time.Millisecond, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRigWith(t, testConfig(), setup{pace: func(p *frontend.Pace) { p.RetireIdle = tt.idle }})
+			first, second := openRaw(t, r.HTTPAddr()), openRaw(t, r.HTTPAddr())
+			for _, c := range []*rawConn{first, second} {
+				if resp := c.post(t); resp.StatusCode != http.StatusOK || resp.Close {
+					t.Fatalf("%s, the last one: %v", resp.Status, resp.Close)
+				}
+			}
+			retired := make(chan error, 1)
+			go func() { retired <- r.Retire(context.Background()) }()
+			testkit.Eventually(t, "the listener is closed", func() bool {
+				c, err := net.Dial("tcp", r.HTTPAddr().String())
+				if err == nil {
+					_ = c.Close()
+				}
+				return err != nil
+			})
+			for _, c := range []*rawConn{first, second} {
+				if tt.ends {
+					if resp := c.post(t); resp.StatusCode != http.StatusOK || !resp.Close {
+						t.Errorf("%s, the last one: %v", resp.Status, resp.Close)
+					}
+				}
+				if _, err := c.from.ReadByte(); err != io.EOF {
+					t.Errorf("the connection is open: %v", err)
+				}
+			}
+			if err := <-retired; err != nil {
+				t.Error(err)
+			}
+			if err := r.Healthy(); err != nil {
+				t.Errorf("Healthy: %v", err)
+			}
+		})
+	}
+}
+
+// Retire ends with its context, and says what is left for Shutdown.
+func TestRetireEnds(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testConfig())
+	openRaw(t, r.HTTPAddr()).post(t)
+	if a := r.sendGRPC(otlp.Logs, "", request(otlp.Logs, 1)); !a.ok() {
+		t.Fatal(a.status)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Retire(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "connections are still open") {
+		t.Errorf("got %v", err)
+	}
+	if err := r.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	never, err := New(testConfig(), component.Settings{ID: "otlp"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := never.Retire(t.Context()); err != nil {
+		t.Errorf("a receiver that was not started: %v", err)
+	}
+}
+
+// What two receivers of different services want is an error for the second, as it is
+// without a registry.
+func TestHandoverBetweenServices(t *testing.T) {
+	t.Parallel()
+	one, other := &replacing{t: t, meter: testkit.NewMeter()}, &replacing{t: t}
+	one.now = one.start(testConfig())
+	defer one.end()
+	cfg := testConfig()
+	cfg.Protocols.HTTP.Endpoint = one.now.HTTPAddr().String()
+	second, err := New(cfg, component.Settings{ID: "otlp"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.all.Begin()
+	if err := second.Start(config.WithListeners(t.Context(), &other.all)); !errors.Is(err, syscall.EADDRINUSE) ||
+		!strings.Contains(err.Error(), "another process, or another component of this configuration, uses this address") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -22,15 +22,16 @@ func (r *Receiver) Retire(ctx context.Context) error {
 		return nil
 	}
 	var all sync.WaitGroup
+	grpc, http := true, true
 	if s.grpc != nil {
-		all.Go(func() { s.grpc.Retire(ctx) })
+		all.Go(func() { grpc = s.grpc.Retire(ctx) })
 	}
 	if s.http != nil {
-		all.Go(func() { s.http.retire(ctx) })
+		all.Go(func() { http = s.http.retire(ctx) })
 	}
 	all.Wait()
-	if n := s.connections(); n > 0 {
-		return fmt.Errorf("receiver %q: retire: %d connections are still open: %w", r.set.ID, n, context.Cause(ctx))
+	if !grpc || !http {
+		return fmt.Errorf("receiver %q: retire: %d connections are still open: %w", r.set.ID, s.connections(), context.Cause(ctx))
 	}
 	return nil
 }

@@ -38,6 +38,9 @@ const (
 	maxHeaderBytes = 16 << 10
 	readTimeout    = 10 * time.Second
 	idleTimeout    = time.Minute
+	// retireIdle is how long idle connections are left open after the listener was handed
+	// over: closing one fails a request that is being sent.
+	retireIdle = 2 * time.Second
 	// defaultWriteTimeout is the time from the end of the request header to the
 	// end of the response.
 	defaultWriteTimeout = 30 * time.Second
@@ -80,6 +83,10 @@ type listening struct {
 	secure   bool
 	cancel   context.CancelFunc // cancels the context of all requests
 	serving  sync.WaitGroup
+	open     sync.WaitGroup // connections
+	retiring atomic.Bool    // each response is the last one of its connection
+	retired  sync.Once
+	gone     chan struct{} // closed when all connections are, after retiring
 }
 
 // New creates a server. It does not listen yet.
@@ -109,15 +116,16 @@ func (s *Server) start(ctx context.Context) error {
 	}
 	s.hosts = hostcheck.Of(l.Addr(), s.opts.Config.Endpoint, s.opts.Config.AllowedHosts, s.opts.OpenWhenPublic)
 	requests, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	b := &listening{listener: netutil.LimitListener(l, maxConnections), cancel: cancel, secure: secure != nil} // not TLSConfig != nil: net/http always sets it
+	b := &listening{listener: netutil.LimitListener(l, maxConnections), cancel: cancel, secure: secure != nil, gone: make(chan struct{})} // not TLSConfig != nil: net/http always sets it
 	b.server = &http.Server{
-		Handler: http.HandlerFunc(s.guard), TLSConfig: secure, MaxHeaderBytes: maxHeaderBytes,
+		Handler: b.handler(s.guard), ConnState: b.count, TLSConfig: secure, MaxHeaderBytes: maxHeaderBytes,
 		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: s.opts.WriteTimeout, IdleTimeout: idleTimeout,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ErrorLog:    slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug), // port scans cause many of these errors
 	}
 	b.serving.Go(func() {
-		if err := b.serve(); !errors.Is(err, http.ErrServerClosed) {
+		err := b.serve()
+		if handedOver := b.retiring.Load() && errors.Is(err, net.ErrClosed); !handedOver && !errors.Is(err, http.ErrServerClosed) {
 			s.opts.Log.Error("an extension stopped listening", slog.Any("error", err))
 		}
 	})
@@ -131,6 +139,64 @@ func (b *listening) serve() error {
 		return b.server.ServeTLS(b.listener, "", "")
 	}
 	return b.server.Serve(b.listener)
+}
+
+// handler ends the connections of a server that is retired.
+func (b *listening) handler(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if b.retiring.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next(w, r)
+	}
+}
+
+// count counts the connections.
+func (b *listening) count(_ net.Conn, s http.ConnState) {
+	switch s {
+	case http.StateNew:
+		b.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		b.open.Done()
+	}
+}
+
+// Retire implements component.Retirer: another server has the listener. It accepts no more
+// connections, ends each with its next response, and those that are idle for retireIdle.
+// It returns when all are gone or ctx has ended. Shutdown is called after it: net/http's,
+// alone, does not answer a request that it is reading.
+func (s *Server) Retire(ctx context.Context) error {
+	b := s.bound.Load()
+	if b == nil {
+		return nil
+	}
+	b.retire()
+	idle := time.NewTimer(retireIdle)
+	defer idle.Stop()
+	select {
+	case <-b.gone:
+		return nil
+	case <-idle.C:
+	case <-ctx.Done():
+	}
+	if err := b.server.Shutdown(ctx); err != nil {
+		return fmt.Errorf("retire the server on %s: finish the requests in progress: %w", b.listener.Addr(), err)
+	}
+	return nil
+}
+
+// retire stops to accept, and then waits for the connections in the background. Shutdown
+// waits for it.
+func (b *listening) retire() {
+	b.retired.Do(func() {
+		b.retiring.Store(true)
+		_ = b.listener.Close() // serve returns; an error would be of a socket that is not used any more
+		b.serving.Wait()
+		go func() {
+			defer close(b.gone)
+			b.open.Wait()
+		}()
+	})
 }
 
 func (s *Server) notReloaded(err error) {
@@ -193,6 +259,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			err = errors.Join(fmt.Errorf("finish the requests in progress: %w", err), b.server.Close())
 		}
 		b.serving.Wait()
+		if b.retire(); err == nil { // else a handler may not return
+			<-b.gone
+		}
 		s.bound.Store(nil)
 		return err
 	})

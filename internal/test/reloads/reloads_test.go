@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ import (
 	"github.com/penstock-telemetry/penstock/components"
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
+	"github.com/penstock-telemetry/penstock/journal"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpclient"
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
@@ -53,7 +55,7 @@ type rig struct {
 	next         atomic.Int64
 	failed       atomic.Int64
 	mu           sync.Mutex
-	acknowledged map[int64]bool
+	acknowledged map[int64]string // by whom
 	delivered    map[int64]bool
 }
 
@@ -68,7 +70,7 @@ func freeAddress(t *testing.T) string {
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{T: t, acknowledged: map[int64]bool{}, delivered: map[int64]bool{}}
+	r := &rig{T: t, acknowledged: map[int64]string{}, delivered: map[int64]bool{}}
 	backend := testkit.NewBackend(t, testkit.BackendConfig{Took: r.take})
 	other := testkit.NewBackend(t, testkit.BackendConfig{CountOnly: true, Took: func(testkit.Call) {}})
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -157,7 +159,7 @@ func (r *rig) send(ctx context.Context, client otlpclient.Sender, name string) {
 			continue
 		}
 		r.mu.Lock()
-		r.acknowledged[n] = true
+		r.acknowledged[n] = name
 		r.mu.Unlock()
 		time.Sleep(time.Millisecond)
 	}
@@ -177,7 +179,7 @@ func (r *rig) clients(ctx context.Context) *sync.WaitGroup {
 			r.Fatal(err)
 		}
 		all.Go(func() { r.send(ctx, a, "gRPC") })
-		all.Go(func() { r.send(ctx, b, "HTTP") })
+		all.Go(func() { r.send(ctx, b, "HTTP "+string(overHTTP.Compression)) })
 	}
 	return &all
 }
@@ -217,11 +219,14 @@ func TestReloads(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	senders := r.clients(ctx)
 	var opened, running int
+	var history []change
 	begun := time.Now()
 	for i := range *reloads {
 		next := now.change(random)
 		before := r.failed.Load()
+		from := r.next.Load()
 		r.reload(next)
+		history = append(history, change{from - margin, r.next.Load() + margin, fmt.Sprintf("reload %d: %+v -> %+v", i, now, next)})
 		if r.failed.Load() > before {
 			t.Errorf("reload %d: requests failed\nfrom %+v\nto   %+v", i, now, next)
 		}
@@ -255,7 +260,52 @@ func TestReloads(t *testing.T) {
 	if err := r.service.Shutdown(ended); err != nil && now.stuck == 0 {
 		t.Error(err)
 	}
+	if t.Failed() {
+		r.describeQueues()
+		r.describeMissing(history)
+	}
 	t.Logf("%d reloads in %s, %d requests acknowledged, %d failed", *reloads, took.Round(time.Millisecond), len(r.acknowledged), r.failed.Load())
+}
+
+// change is a reload with the numbers of the records that were sent around it.
+type change struct {
+	first, last int64
+	text        string
+}
+
+const margin = 20
+
+// describeMissing logs which records are missing, and the reloads in which they were sent.
+func (r *rig) describeMissing(history []change) {
+	for n, client := range r.acknowledged {
+		if r.delivered[n] {
+			continue
+		}
+		r.Logf("missing: %d, of %s", n, client)
+		for _, c := range history {
+			if c.first <= n && n <= c.last {
+				r.Log(c.text)
+			}
+		}
+	}
+}
+
+// describeQueues logs what the queues hold when the service has ended.
+func (r *rig) describeQueues() {
+	folders, _ := filepath.Glob(filepath.Join(r.dir, "*", "penstock", "*", "*"))
+	for _, folder := range folders {
+		j, err := journal.Open(folder, journal.Options{})
+		if err != nil {
+			r.Logf("%s: %v", folder, err)
+			continue
+		}
+		for _, name := range j.Cursors() {
+			if c, err := j.Cursor(name, journal.End); err == nil {
+				r.Logf("%s: %s holds %+v", folder, name, c.Held())
+			}
+		}
+		j.Close()
+	}
 }
 
 // settle waits until what the last reload has replaced is gone.

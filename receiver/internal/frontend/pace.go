@@ -26,7 +26,7 @@ type Pace struct {
 	// RetireIdle is how long HTTP connections on which nothing comes are left open after
 	// the listener was handed over: a client that sends a request meanwhile is answered,
 	// and learns that it was the last one on this connection. Closing a connection fails
-	// a request that is under way.
+	// a request that is being sent.
 	RetireIdle time.Duration
 }
 

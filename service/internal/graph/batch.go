@@ -58,7 +58,7 @@ func (b *builder) merged(p *load.Pipeline, branches []branch, c *load.Component)
 	}
 	var all []branch
 	if len(direct) > 0 {
-		made := b.consumerProcessor(p, c, b.fanout(direct))
+		made := b.consumerProcessor(p, c, b.fanout(direct), b.behind[p])
 		all = append(all, branch{Consumer: made, name: namesOf(direct), waits: waits(direct)})
 	}
 	for _, br := range queues {

@@ -4,7 +4,10 @@ package graph
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -23,9 +26,9 @@ import (
 //	receiver ─► switch ─► fan-out ─► pipeline ─► fan-out ─► switch ─► exporter
 //	                                                 └────► switch ─► queue ─► switch ─► exporter
 //
-// There is a switch for each signal of a receiver, behind each processor that calls its
-// next consumer, and in front of each exporter and queue. So each of them can be
-// replaced, or kept by the graph of another configuration: see Replace.
+// There is a switch for each signal of a receiver, and in front of each exporter and queue.
+// So each of them can be replaced, or kept by the graph of another configuration: see
+// Replace.
 type Graph struct {
 	cfg        *load.Config
 	settings   component.Settings
@@ -39,13 +42,13 @@ type Graph struct {
 	// Mutates reports whether a pipeline changes its batches.
 	Mutates map[*load.Pipeline]bool
 
-	exporters map[string]*exporterSlot    // by id
-	slots     map[string]queueSlot        // by the name of the queue
-	after     map[string]*pipeline.Switch // behind processors that call their next consumer, by name
-	steps     map[string]step             // processors that work within the call, by name
+	exporters map[string]*exporterSlot // by id
+	slots     map[string]queueSlot     // by the name of the queue
+	steps     map[string]step          // processors that work within the call, by name
 
-	turns   []turn // of switches that the graph before has too
-	fresh   []turn // of switches that it does not have
+	turns   []turn // of switches of receivers that the graph before has too
+	fresh   []turn // of switches of receivers that it does not have
+	bridges []turn // of switches of queues that only the graph before has
 	rewired []Receiver
 	// The same ones in all graphs of a service.
 	drains    *drains
@@ -95,8 +98,9 @@ type builder struct {
 	processors []part
 	observers  map[*load.Component]*obsreport.Processor
 	entries    map[*load.Pipeline]pipeline.Consumer
-	waiting    map[*load.Pipeline]bool // it may wait for a destination
-	queuesOf   map[string][]queueSlot  // by the name of the branch that leads to their pipeline
+	behind     map[*load.Pipeline]string // changes with what is behind the processors
+	waiting    map[*load.Pipeline]bool   // it may wait for a destination
+	queuesOf   map[string][]queueSlot    // by the name of the branch that leads to their pipeline
 	prints     map[*load.Component]string
 }
 
@@ -112,14 +116,14 @@ func Build(cfg *load.Config, s component.Settings, data Data) (*Graph, error) {
 func build(cfg *load.Config, s component.Settings, data *dataDir, before *Graph) (*Graph, error) {
 	g := &Graph{
 		cfg: cfg, settings: s, data: data, named: map[string]part{}, kept: map[string]bool{}, extensions: &startedExtensions{}, Mutates: map[*load.Pipeline]bool{},
-		exporters: map[string]*exporterSlot{}, slots: map[string]queueSlot{}, after: map[string]*pipeline.Switch{}, steps: map[string]step{},
+		exporters: map[string]*exporterSlot{}, slots: map[string]queueSlot{}, steps: map[string]step{},
 		drains: before.drains, listeners: before.listeners,
 	}
 	g.settings.Extension = g.extensions.find
 	b := &builder{
 		Graph: g, before: before, prints: map[*load.Component]string{},
 		observers: map[*load.Component]*obsreport.Processor{}, instances: map[*load.Component]component.Exporter{},
-		entries: map[*load.Pipeline]pipeline.Consumer{}, waiting: map[*load.Pipeline]bool{}, queuesOf: map[string][]queueSlot{},
+		entries: map[*load.Pipeline]pipeline.Consumer{}, behind: map[*load.Pipeline]string{}, waiting: map[*load.Pipeline]bool{}, queuesOf: map[string][]queueSlot{},
 	}
 	b.all()
 	if err := b.problems.Err(); err != nil {
@@ -305,16 +309,38 @@ func (b *builder) entry(p *load.Pipeline) pipeline.Consumer {
 	}
 	merger := b.merger(p)
 	branches = b.queues(p, branches, merger)
-	b.waiting[p] = waits(branches)
-	next := b.processed(b.merged(p, branches, merger))
+	b.bridge(p, branches)
+	b.waiting[p], b.behind[p] = waits(branches), b.branchesPrint(p, branches)
+	front, next := b.merged(p, branches, merger)
+	next = b.processed(p, front, next)
 	b.entries[p] = next
 	return next
+}
+
+// branchesPrint changes with where the branches of a pipeline lead.
+func (b *builder) branchesPrint(p *load.Pipeline, branches []branch) string {
+	h := sha256.New()
+	for _, br := range branches {
+		fmt.Fprintf(h, "%q %s ", br.name, br.print)
+	}
+	for _, r := range p.Exporters {
+		if !r.IsConnector() {
+			continue
+		}
+		for _, next := range b.cfg.Readers(r.Target, p.Signal) {
+			fmt.Fprintf(h, "%q %s ", next.ID, b.behind[next])
+			for _, of := range next.Processors {
+				fmt.Fprint(h, b.print(of.Target))
+			}
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // exporterBranch is an exporter behind a pipeline.
 func (b *builder) exporterBranch(p *load.Pipeline, c *load.Component) branch {
 	slot := b.exporters[c.ID]
-	br := branch{Consumer: slot, name: "exporter " + c.ID}
+	br := branch{Consumer: slot, name: "exporter " + c.ID, print: fmt.Sprintf("%p", slot)}
 	e := b.instances[c]
 	if e == nil { // it was not created
 		return br
@@ -341,21 +367,20 @@ func (b *builder) connector(c *load.Component, from *load.Pipeline) branch {
 	return branch{Consumer: b.fanout(branches), name: "connector " + c.ID, waits: waits(branches)}
 }
 
-// processed puts the processors of a pipeline in front of next. Every pipeline has
+// processed puts the processors of front, which is what is left of p, in front of next. Every pipeline has
 // its own instances. One chain runs adjacent processors that work within the call;
 // processors that hold data or send later call their next consumer.
-func (b *builder) processed(p *load.Pipeline, next pipeline.Consumer) pipeline.Consumer {
+func (b *builder) processed(p, front *load.Pipeline, next pipeline.Consumer) pipeline.Consumer {
 	var steps []pipeline.Step
-	for _, r := range slices.Backward(p.Processors) {
+	behind := b.behind[p]
+	for _, r := range slices.Backward(front.Processors) {
 		c := r.Target
-		if c.Descriptor.Processor != nil {
-			if step, ok := b.step(p, c); ok {
-				steps = append(steps, step)
-			}
-			continue
+		if c.Descriptor.Processor == nil {
+			next, steps = b.consumerProcessor(p, c, chain(next, steps), behind), nil
+		} else if step, ok := b.step(p, c); ok {
+			steps = append(steps, step)
 		}
-		next, steps = chain(next, steps), nil
-		next = b.consumerProcessor(p, c, next)
+		behind += b.print(c)
 	}
 	return chain(next, steps)
 }
@@ -408,18 +433,14 @@ func (b *builder) step(p *load.Pipeline, c *load.Component) (pipeline.Step, bool
 }
 
 // consumerProcessor creates a processor that calls its next consumer by itself, unless the
-// graph before has it.
-func (b *builder) consumerProcessor(p *load.Pipeline, c *load.Component, next pipeline.Consumer) pipeline.Consumer {
-	name, print, o := processorName(p, c), b.print(c), b.observer(c)
-	next = countOut(o, next)
+// graph before has it with the same behind it. One that has something else behind it is
+// replaced: a request that is in it goes all the way that it began.
+func (b *builder) consumerProcessor(p *load.Pipeline, c *load.Component, next pipeline.Consumer, behind string) pipeline.Consumer {
+	name, print, o := processorName(p, c), b.print(c)+behind, b.observer(c)
 	made, ok := b.keep(name, print)
-	if ok {
-		b.after[name] = b.before.after[name]
-		b.turns = append(b.turns, turn{b.after[name], next})
-	} else {
-		b.after[name] = pipeline.NewSwitch(next)
+	if !ok {
 		set, m := b.processorSettings(p, c)
-		processor, err := c.Descriptor.ConsumerProcessor(c.Config, set, b.after[name])
+		processor, err := c.Descriptor.ConsumerProcessor(c.Config, set, countOut(o, next))
 		if err != nil {
 			b.fail(c, err)
 			return next
@@ -536,6 +557,8 @@ type branch struct {
 	queued *queued
 	// queue is the queue that the branch leads to; nil: to none.
 	queue *queue
+	// print changes with what the branch of an exporter or queue leads to.
+	print string
 }
 
 func (b branch) Name() string { return b.name }

@@ -84,7 +84,7 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, merger *load.Compo
 			direct = append(direct, br)
 			continue
 		case !e.Enabled:
-			waiting = append(waiting, branch{Consumer: b.unqueued(p, *e), name: br.name, waits: true})
+			waiting = append(waiting, b.unqueued(p, *e, br.name))
 			continue
 		}
 		q := &queue{pipeline: p, storage: e.Storage, inMemory: e.Storage == "" && e.WaitForResult != nil && *e.WaitForResult}
@@ -119,7 +119,7 @@ func (b *builder) queue(q *queue, merger *load.Component) branch {
 		b.data.queues++
 	}
 	slot, ok := b.before.slots[name]
-	if !ok {
+	if !ok || !q.hasExportersOf(b.before.queueNamed(name)) {
 		slot = queueSlot{pipeline.NewSwitch(q)}
 	}
 	b.slots[name] = slot
@@ -127,7 +127,36 @@ func (b *builder) queue(q *queue, merger *load.Component) branch {
 	b.queueParts = append(b.queueParts, p)
 	b.Graph.queues = append(b.Graph.queues, q)
 	b.stops = append(b.stops, q.stopWaits)
-	return branch{Consumer: slot, name: q.names(), waits: true, queue: q}
+	return branch{Consumer: slot, name: q.names(), waits: true, queue: q, print: print}
+}
+
+// hasExportersOf reports whether all exporters of another queue are in this one.
+func (q *queue) hasExportersOf(other *queue) bool {
+	return !slices.ContainsFunc(other.exporters, func(e queued) bool { return !q.has(e.id) })
+}
+
+func (q *queue) has(exporter string) bool {
+	return slices.ContainsFunc(q.exporters, func(e queued) bool { return e.id == exporter })
+}
+
+// bridge leads the senders to a queue of the graph before that has exporters which the next
+// one in its place does not have: to where its exporters are now.
+func (b *builder) bridge(p *load.Pipeline, branches []branch) {
+	for _, old := range b.before.queues {
+		name := old.name()
+		slot, next := b.before.slots[name], b.Graph.queueNamed(name)
+		if old.pipeline.ID != p.ID || next == nil || b.slots[name] == slot {
+			continue
+		}
+		var to []branch
+		for _, br := range branches {
+			if br.queue == next || br.queue != nil && slices.ContainsFunc(br.queue.exporters, func(e queued) bool { return old.has(e.id) }) ||
+				slices.ContainsFunc(old.exporters, func(e queued) bool { return br.name == "exporter "+e.id }) {
+				to = append(to, br)
+			}
+		}
+		b.bridges = append(b.bridges, turn{slot.Switch, b.fanout(to)})
+	}
 }
 
 // name is that of the part.
@@ -183,7 +212,7 @@ func (d direct) Shutdown(context.Context) error {
 }
 
 // unqueued sends the batches of a pipeline to an exporter while their senders wait.
-func (b *builder) unqueued(p *load.Pipeline, e queued) pipeline.Consumer {
+func (b *builder) unqueued(p *load.Pipeline, e queued, branchName string) branch {
 	q := &queue{pipeline: p, settings: b.settings.OrDefaults(), exporters: []queued{e}}
 	name, print := fmt.Sprintf("the sending of exporter %q of pipeline %q", e.id, p.ID), b.queuePrint(q, nil)
 	made, ok := b.keep(name, print)
@@ -195,7 +224,7 @@ func (b *builder) unqueued(p *load.Pipeline, e queued) pipeline.Consumer {
 	d := made.Component.(direct)
 	b.directs = append(b.directs, made)
 	b.stops = append(b.stops, d.Stop)
-	return d.Direct
+	return branch{Consumer: d.Direct, name: branchName, waits: true, print: print}
 }
 
 // names is the name of the branch in errors.

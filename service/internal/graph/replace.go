@@ -102,14 +102,14 @@ func (t *Transition) prepare(ctx context.Context) error {
 			return p.placed(err)
 		}
 	}
-	t.closeLeft(ctx)
-	if err := t.exchangeQueues(ctx); err != nil {
-		return err
-	}
-	for _, p := range t.exclusive {
+	for _, p := range t.exclusive { // before senders wait for queues: some wait for their senders
 		if err := t.exchange(ctx, p); err != nil {
 			return p.placed(err)
 		}
+	}
+	t.closeLeft(ctx)
+	if err := t.exchangeQueues(ctx); err != nil {
+		return err
 	}
 	return context.Cause(ctx)
 }
@@ -288,7 +288,7 @@ func (t *Transition) turn() {
 	for c, e := range t.Next.replacedExporters(t.before) {
 		t.sending = append(t.sending, t.Next.exporters[c].turn(e)...)
 	}
-	for _, to := range t.Next.fresh {
+	for _, to := range slices.Concat(t.Next.bridges, t.Next.fresh) {
 		to.of.Turn(to.to)
 	}
 	for _, to := range t.Next.turns {

@@ -85,6 +85,10 @@ func (t *Transition) startQueueBeside(ctx context.Context, old, q *queue) error 
 		return err
 	}
 	slot := t.before.slots[q.name()]
+	if slot != t.Next.slots[q.name()] { // the graph before goes on with old
+		t.undoes(q.Shutdown)
+		return nil
+	}
 	inside := slot.Turn(q)
 	t.undoes(func(ctx context.Context) error {
 		inside := slot.Turn(old)
@@ -101,7 +105,7 @@ func (t *Transition) settle(ctx context.Context, q *queue) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeWithin)
 	defer cancel()
 	_ = together(t.before.queueNamed(q.name()).destinations, func(d *delivery.Destination) error {
-		if !slices.ContainsFunc(q.exporters, func(e queued) bool { return q.cursor(e.id) == d.Name() }) {
+		if !slices.ContainsFunc(q.exporters, func(e queued) bool { return q.cursor(e.id) == d.Name() }) { // it is gone
 			d.Drain(ctx)
 		}
 		return d.Shutdown(ctx) // what is cut off is sent again
@@ -117,6 +121,10 @@ func (t *Transition) exchangeQueue(ctx context.Context, q *queue) error {
 	t.closed[q.name()] = true
 	if err := q.Start(ctx); err != nil {
 		return err
+	}
+	if slot != t.Next.slots[q.name()] { // its senders wait for the bridge
+		t.undoes(q.Shutdown)
+		return nil
 	}
 	t.undoes(func(ctx context.Context) error { return t.closeQueue(ctx, slot, q) })
 	slot.Turn(q)

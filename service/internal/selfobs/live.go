@@ -16,17 +16,23 @@ type generation[T any] struct {
 	value T
 }
 
-// begin returns the current value, which is valid until its uses are unlocked for
-// reading.
+// begin returns the current value, which is valid until done.
 func (l *live[T]) begin() *generation[T] {
 	for {
-		g := l.current.Load()
-		g.uses.RLock()
-		if !g.ended {
+		if g := l.current.Load(); g.begin() {
 			return g
 		}
-		g.uses.RUnlock() // it was replaced since it was loaded
 	}
+}
+
+// begin reports whether a use has begun: not after end.
+func (g *generation[T]) begin() bool {
+	g.uses.RLock()
+	if g.ended { // it was replaced since it was found
+		g.uses.RUnlock()
+		return false
+	}
+	return true
 }
 
 func (g *generation[T]) done() { g.uses.RUnlock() }

@@ -430,3 +430,30 @@ func TestMetricsPushChanges(t *testing.T) {
 		t.Errorf("the first destination got %d", got)
 	}
 }
+
+// A value that was replaced, and found before that, is not used after its end.
+func TestLiveValueIsNotUsedAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	var l live[int]
+	l.replace(1)
+	used, found := l.begin(), l.current.Load()
+	old := l.replace(2)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		old.end()
+	}()
+	if got := l.begin(); got.value != 2 {
+		t.Errorf("the value is %d", got.value)
+	}
+	select {
+	case <-ended:
+		t.Error("it ended while it was used")
+	default:
+	}
+	used.done()
+	<-ended
+	if found.begin() {
+		t.Error("it is used after its end")
+	}
+}
