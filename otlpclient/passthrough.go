@@ -83,11 +83,10 @@ func (r *Request) encoded(c pipeline.Capabilities) pipeline.Encoded {
 	if c.Codecs == 0 || !r.sendsBatch() {
 		return pipeline.Encoded{}
 	}
-	e := r.Batch.Encoded()
-	if !c.Codecs.Has(e.Codec) || !e.Single && !c.Members.Has(e.Codec) {
-		return pipeline.Encoded{}
+	if e := r.Batch.Encoded(); c.CanUse(e) {
+		return e
 	}
-	return e
+	return pipeline.Encoded{}
 }
 
 // compressor is what requests are compressed with.

@@ -33,8 +33,8 @@ var (
 // the smaller one that it is copied from, and the compressed bytes, which are
 // collected first. An error of Reserve is returned, wrapped, and is neither
 // ErrTooLarge nor ErrCorrupt. A nil Reserver allows everything. The state of gzip's
-// and zlib's decoder is one of these buffers. Those of zstd are not counted: there is one for each processor, of
-// less than 400 KiB. The other encodings need none.
+// and zlib's decoder is one of these buffers. Those of zstd are not counted: there is
+// one for each processor, of less than 400 KiB. The other encodings need none.
 //
 // encoding is an HTTP content coding: it is case-insensitive, "x-gzip" means
 // gzip (RFC 9110, section 8.4.1), "" and "identity" mean no compression. A list
@@ -49,8 +49,7 @@ var (
 //
 // Trailing data is ErrCorrupt, and so is a truncated or empty body. (A framed snappy stream has no end
 // marker: one that is truncated between two chunks is valid, and x-snappy-framed may be empty.) deflate
-// without the header of zlib is not accepted: it has no checksum to detect corruption, and the Collector
-// rejects it too.
+// may be without the header of zlib, as some clients send it.
 //
 // dst is a buffer of bufpool to write to, for a caller that can estimate the
 // size, or nil. Its contents are overwritten. Decompress owns it from the call

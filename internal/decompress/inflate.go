@@ -198,7 +198,8 @@ func (z *inflater) copyStored() error {
 	return errFull
 }
 
-// fast decodes symbols as long as there is room for any in in and out.
+// fast decodes symbols as long as there is room for any in in and out. It is one function
+// so that its variables stay in registers.
 func (z *inflater) fast() {
 	in, pos, buf, n := z.in, z.pos, z.bits, z.n
 	out, o, start := z.out, z.o, z.start

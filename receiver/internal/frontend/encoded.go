@@ -18,12 +18,8 @@ type encoded struct {
 // that belongs to the request from the call on; nil means that it was not compressed.
 func (r *Request) KeepEncoded(wire *[]byte, form decompress.Form, n int) {
 	codec := pipeline.CodecNamed(string(form.Format))
-	if wire == nil || codec == pipeline.CodecNone || r.Format != "protobuf" || len(*wire) >= n || r.next == nil {
-		bufpool.Put(wire)
-		return
-	}
-	usable := r.next.Capabilities()
-	if !usable.Codecs.Has(codec) || !form.Single && !usable.Members.Has(codec) {
+	if wire == nil || r.Format != "protobuf" || len(*wire) >= n || r.next == nil ||
+		!r.next.Capabilities().CanUse(pipeline.Encoded{Codec: codec, Single: form.Single}) {
 		bufpool.Put(wire)
 		return
 	}
