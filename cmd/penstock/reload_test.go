@@ -480,6 +480,7 @@ func TestReloadAddressInUse(t *testing.T) {
 	text := fmt.Sprintf(reloadable, r.backend.GRPCEndpoint(), "normal")
 	for changed, want := range map[string]int{
 		strings.Replace(text, `metrics: {address: "localhost:0"}`, `metrics: {address: "`+taken.Addr().String()+`"}`, 1):                                            exitFailure,
+		strings.Replace(text, `grpc: {endpoint: "localhost:0"}`, `grpc: {endpoint: "`+taken.Addr().String()+`"}`, 1): exitConfig,
 		strings.NewReplacer("{otlp: {", `{otlp/2: {protocols: {grpc: {endpoint: "`+taken.Addr().String()+`"}}}, otlp: {`, "[otlp]", "[otlp, otlp/2]").Replace(text): exitConfig,
 	} {
 		r.write(t, changed)
@@ -490,7 +491,7 @@ func TestReloadAddressInUse(t *testing.T) {
 		r.await(t, "the previous one stays in effect")
 		r.sendAll(t)
 	}
-	if got := r.measured(t); !strings.Contains(got, `{result="failure"} 2`) {
+	if got := r.measured(t); !strings.Contains(got, `{result="failure"} 3`) {
 		t.Errorf("got %s", got)
 	}
 	r.end(t)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -196,6 +197,29 @@ func TestFullDisk(t *testing.T) {
 		r.settle(t)
 		r.stop(syscall.SIGTERM)
 	})
+	t.Run("and reloaded", func(t *testing.T) {
+		r := newRig(t, smallDisk(t), 0)
+		r.backend.Stop()
+		r.run()
+		r.load()
+		for i, queue := range []string{"{storage: file_storage, num_consumers: 3}", "{storage: file_storage, queue_size: 100000000}", "{storage: file_storage}"} {
+			r.reload(queue)
+			for range 3 {
+				for _, client := range r.clients {
+					if err := r.try(t.Context(), client); err != nil {
+						r.isHinted(err)
+					}
+				}
+			}
+			if t.Failed() {
+				t.Fatalf("after reload %d: %.4000s", i, r.output.String())
+			}
+		}
+		r.backend.Start(t)
+		r.resumes()
+		r.settle(t)
+		r.stop(syscall.SIGTERM)
+	})
 	t.Run("by the queue, with dead letters", func(t *testing.T) {
 		r := newRig(t, smallDisk(t), 0)
 		r.refuses = func(number int64) bool { return number%500 == 0 }
@@ -241,4 +265,30 @@ func TestFullDisk(t *testing.T) {
 		r.settle(t)
 		r.stop(syscall.SIGTERM)
 	})
+}
+
+// reload gives the exporter another queue.
+func (r *rig) reload(queue string) {
+	r.Helper()
+	text, err := os.ReadFile(r.config)
+	if err != nil {
+		r.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	for i, line := range lines {
+		if strings.Contains(line, "sending_queue:") {
+			lines[i] = "    sending_queue: " + queue
+		}
+	}
+	r.configure(strings.Join(lines, "\n"))
+	if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		r.Fatal(err)
+	}
+	for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(10 * time.Millisecond) {
+		if strings.Count(r.output.String(), "the configuration was reloaded") > r.reloads {
+			r.reloads++
+			return
+		}
+	}
+	r.Fatalf("the configuration was not reloaded: %.4000s", r.output.String())
 }

@@ -4,6 +4,7 @@
 //
 //	go test ./internal/test/kills -run TestKills -kills 1000 -timeout 2h -v
 //	go test ./internal/test/kills -run TestKills -kills 1000 -timeout 2h -v -keys
+//	go test ./internal/test/kills -run TestKilledReloads -kills 1000 -timeout 2h -v
 //
 // TestKillsOfCompressed has requests that arrive compressed and leave as they came.
 package kills
@@ -222,15 +223,34 @@ func (b *counts) acknowledge(numbers []int64) {
 type program struct {
 	t            *testing.T
 	path, config string
+	arguments    []string
 	address      string
 	cmd          *exec.Cmd
-	output       bytes.Buffer
+	output       output
+}
+
+// output is what a program has written.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // start starts the program and waits until it listens.
 func (p *program) start() {
 	p.t.Helper()
-	p.cmd = exec.Command(p.path, "--config", p.config)
+	p.cmd = exec.Command(p.path, append(p.arguments, "--config", p.config)...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -340,6 +360,13 @@ func killed(t *testing.T, settings string, kills int, compressions ...config.Com
 	p := build(t)
 	backend, b := newBackend(t)
 	p.configure(fmt.Sprintf(configuration, p.address, backend.GRPCEndpoint(), filepath.Join(t.TempDir(), "storage"), *keys, settings))
+	p.killed(b, backend, kills, func() {}, compressions...)
+}
+
+// killed kills the program so often while clients with compressions send. before is called
+// before each kill.
+func (p *program) killed(b *counts, backend *testkit.Backend, kills int, before func(), compressions ...config.Compression) {
+	t := p.t
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	var senders sync.WaitGroup
@@ -349,6 +376,7 @@ func killed(t *testing.T, settings string, kills int, compressions ...config.Com
 	p.start()
 	for i := range kills {
 		time.Sleep(time.Duration(20+r.IntN(600)) * time.Millisecond)
+		before()
 		p.stop(syscall.SIGKILL)
 		time.Sleep(50 * time.Millisecond) // the backend takes what has reached it
 		b.nextLife(misbehave(backend, r))

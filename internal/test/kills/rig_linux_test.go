@@ -48,6 +48,7 @@ type rig struct {
 	backend *testkit.Backend
 	disk    string
 	onHTTP  string // address
+	reloads int    // so far
 	clients []otlpclient.Sender
 	refuses func(number int64) bool // the backend refuses requests with such a record for good
 	dead    atomic.Int64            // requests with one that were acknowledged
