@@ -167,7 +167,7 @@ func (s *Service) reload(ctx context.Context, next *load.Config) (*Reloaded, err
 		return nil, fmt.Errorf("reload the configuration: %w", context.Cause(ctx))
 	}
 	s.retirement.wait(ctx, hurryWithin)
-	t, err := s.graph().Replace(ctx, next, s.settings)
+	t, err := s.graph().Replace(ctx, next, s.settings, min(s.process.memory.bytes, plan.memory.bytes))
 	if err != nil {
 		plan.undo()
 		return nil, err

@@ -172,3 +172,82 @@ func TestReloadOfProfilesOfTheProcess(t *testing.T) { // not parallel
 	}
 	p.stop(t)
 }
+// withLimiter is withOneExporter with a memory_limiter.
+func withLimiter(b *testkit.Backend, queue string, mib int) string {
+	text := fmt.Sprintf(withOneExporter, b.GRPCEndpoint(), queue)
+	text = strings.Replace(text, "service:\n", fmt.Sprintf("processors: {memory_limiter: {check_interval: 1s, limit_mib: %d}}\nservice:\n", mib), 1)
+	return strings.Replace(text, "exporters: [otlp]", "processors: [memory_limiter], exporters: [otlp]", 1)
+}
+
+// A queue in memory takes a share of the memory budget; if the budget becomes smaller than
+// that, requests still have the rest.
+func TestReloadOfTheMemoryOfAQueue(t *testing.T) {
+	t.Parallel()
+	b := testkit.NewBackend(t, testkit.BackendConfig{})
+	p := startPlaced(t, Options{InMemory: true, DataDir: t.TempDir(), DrainWithin: time.Second}, withLimiter(b, "{}", 1000), b)
+	for i, mib := range []int{100, 1000, 100, 60, 1000} {
+		if err := p.sendLogs(t, 5, enough); err != nil {
+			t.Error(err)
+		}
+		if _, err := p.reload(t, withLimiter(b, fmt.Sprintf("{num_consumers: %d}", 1+i/2), mib)); err != nil {
+			t.Error(err)
+		}
+		testkit.Eventually(t, "memory for requests", func() bool {
+			memory := p.process.memory.budget.Stats()
+			return memory.Used <= memory.Limit*3/16
+		})
+	}
+	b.Wait(t, otlp.Logs, 25)
+	p.stop(t)
+}
+
+// Queues in memory that are replaced and cannot send hold the memory of what is in them, and
+// not that of what could be.
+func TestReloadOfStuckQueuesInMemory(t *testing.T) {
+	t.Parallel()
+	const reloads = 20
+	b := testkit.NewBackend(t, testkit.BackendConfig{})
+	isDown(b)
+	p := startPlaced(t, Options{InMemory: true, DataDir: t.TempDir(), DrainWithin: time.Second}, withLimiter(b, "{}", 100), b)
+	for n := range reloads {
+		if err := p.sendLogs(t, 1, enough); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.reload(t, withLimiter(b, fmt.Sprintf("{num_consumers: %d}", n+1), 100)); err != nil {
+			t.Fatalf("reload %d: %v", n, err)
+		}
+	}
+	b.Respond(nil)
+	b.Wait(t, otlp.Logs, reloads)
+	p.stop(t)
+}
+
+// A queue in memory that was replaced and cannot send ends when its exporter is removed.
+func TestReloadWithoutTheExporterOfAStuckQueue(t *testing.T) {
+	t.Parallel()
+	b := testkit.NewBackend(t, testkit.BackendConfig{})
+	isDown(b)
+	p := startPlaced(t, Options{InMemory: true, DataDir: t.TempDir(), DrainWithin: 300 * time.Millisecond}, withLimiter(b, "{}", 100), b)
+	unused := p.process.memory.budget.Stats().Used
+	if err := p.sendLogs(t, 5, enough); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.reload(t, withLimiter(b, "{num_consumers: 3}", 100)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.reload(t, strings.ReplaceAll(strings.ReplaceAll(withLimiter(b, "{}", 100), "  otlp:\n", "  otlp/other:\n"), "exporters: [otlp]", "exporters: [otlp/other]")); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.process.memory.budget.Stats().Used; got != unused {
+		t.Errorf("%d bytes of memory are used, want %d, those of the new queue", got, unused)
+	}
+	if log := p.log.String(); !strings.Contains(log, "are lost: the queue was in memory") {
+		t.Errorf("that data is lost is not logged:\n%s", log)
+	}
+	b.Respond(nil)
+	if err := p.sendLogs(t, 3, enough); err != nil {
+		t.Error(err)
+	}
+	b.Wait(t, otlp.Logs, 3)
+	p.stop(t)
+}

@@ -215,7 +215,7 @@ func (t *Transition) reopen(ctx context.Context, old *queue) error {
 
 // again returns a queue with the settings of q that was not started.
 func (q *queue) again() *queue {
-	return &queue{pipeline: q.pipeline, storage: q.storage, inMemory: q.inMemory, exporters: q.exporters, data: q.data.again(),
+	return &queue{pipeline: q.pipeline, storage: q.storage, inMemory: q.inMemory, exporters: q.exporters, data: q.data.again(q.data.budget),
 		settings: q.settings, life: lifecycle.New(fmt.Sprintf("the queue of pipeline %q", q.pipeline.ID)), merging: q.merging}
 }
 
@@ -257,6 +257,16 @@ type drains struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+
+	mu  sync.Mutex
+	all []*draining
+}
+
+// draining is a queue that sends what it has.
+type draining struct {
+	*queue
+	cancel context.CancelFunc
+	ended  chan struct{}
 }
 
 func newDrains(log *slog.Logger) *drains {
@@ -266,11 +276,44 @@ func newDrains(log *slog.Logger) *drains {
 }
 
 func (d *drains) add(q *queue) {
+	q.keepForHeld()
+	ctx, cancel := context.WithCancel(d.ctx)
+	one := &draining{q, cancel, make(chan struct{})}
+	d.mu.Lock()
+	d.all = append(d.all, one)
+	d.mu.Unlock()
 	d.running.Go(func() {
-		if err := q.Shutdown(d.ctx); err != nil {
+		defer d.remove(one)
+		if err := q.Shutdown(ctx); err != nil {
 			d.log.Error("a queue in memory that was replaced was not sent", slog.String("queue", q.name()), slog.Any("error", err))
 		}
 	})
+}
+
+func (d *drains) remove(one *draining) {
+	one.cancel()
+	close(one.ended)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all = slices.DeleteFunc(d.all, func(other *draining) bool { return other == one })
+}
+
+// endWithout ends the queues whose exporters a graph does not have: what they hold is sent
+// for a while, or until ctx ends, and is lost then.
+func (d *drains) endWithout(ctx context.Context, g *Graph) {
+	d.mu.Lock()
+	ending := slices.DeleteFunc(slices.Clone(d.all), func(one *draining) bool { return g.hasExportersOf(one.queue) })
+	d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, exchangeWithin)
+	defer cancel()
+	for _, one := range ending {
+		select {
+		case <-one.ended:
+		case <-ctx.Done():
+		}
+		one.cancel()
+		<-one.ended
+	}
 }
 
 // Start implements pipeline.Component.
