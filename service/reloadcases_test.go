@@ -172,6 +172,7 @@ func TestReloadOfProfilesOfTheProcess(t *testing.T) { // not parallel
 	}
 	p.stop(t)
 }
+
 // withLimiter is withOneExporter with a memory_limiter.
 func withLimiter(b *testkit.Backend, queue string, mib int) string {
 	text := fmt.Sprintf(withOneExporter, b.GRPCEndpoint(), queue)
