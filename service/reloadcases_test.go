@@ -252,3 +252,44 @@ func TestReloadWithoutTheExporterOfAStuckQueue(t *testing.T) {
 	b.Wait(t, otlp.Logs, 3)
 	p.stop(t)
 }
+
+// What could not be opened again after a reload that failed is opened by the next one, also
+// if its settings are the same.
+func TestReloadAfterOneThatLeftSomethingClosed(t *testing.T) {
+	t.Parallel()
+	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	yaml := func(consumers int, out string) string {
+		text := fmt.Sprintf(withOneExporter, b.GRPCEndpoint(), fmt.Sprintf("{num_consumers: %d}", consumers))
+		text = strings.Replace(text, "exporters:\n", fmt.Sprintf("exporters:\n  file: {path: %q%s}\n", filepath.Join(dir, "files", "out"), out), 1)
+		return strings.Replace(text, "exporters: [otlp]", "exporters: [otlp, file]", 1)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "files"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := startPlaced(t, Options{DataDir: filepath.Join(dir, "data"), DrainWithin: time.Second}, yaml(1, ""), b)
+	for _, path := range []string{filepath.Join(dir, "data", "penstock", "pipelines"), filepath.Join(dir, "files")} {
+		if err := errors.Join(os.Rename(path, path+".away"), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		next := yaml(1, ", flush_interval: 3s")
+		if strings.Contains(path, "data") {
+			next = yaml(2, "")
+		}
+		if _, err := p.reload(t, next); err == nil {
+			t.Errorf("without %s: it succeeds", path)
+		}
+		if err := p.sendLogs(t, 1, time.Second); err == nil {
+			t.Errorf("without %s: a request is acknowledged", path)
+		}
+		if err := errors.Join(os.Remove(path), os.Rename(path+".away", path)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.reload(t, yaml(1, "")); err != nil {
+			t.Errorf("with %s: %v", path, err)
+		}
+		if err := p.sendLogs(t, 5, enough); err != nil {
+			t.Errorf("with %s: %v", path, err)
+		}
+	}
+	p.stop(t)
+}

@@ -207,8 +207,12 @@ func (t *Transition) reopen(ctx context.Context, old *queue) error {
 	}
 	err := Within(ctx, "close "+old.name(), old.Shutdown)
 	again := old.again()
-	err = errors.Join(err, again.Start(ctx))
+	started := again.Start(ctx)
 	t.before.substitute(old, again)
+	if started != nil {
+		t.before.renew(old.name())
+	}
+	err = errors.Join(err, started)
 	slot.Turn(again) // which refuses if it could not start
 	return err
 }
@@ -384,9 +388,18 @@ func (g *Graph) revive(ctx context.Context, p part) error {
 		err = again.Start(ctx)
 	}
 	if err != nil {
+		g.renew(p.name)
 		return fmt.Errorf("start %s again: %w", p.name, err)
 	}
 	return nil
+}
+
+// renew makes the next graph have another part in the place of one that could not be started
+// again.
+func (g *Graph) renew(name string) {
+	p := g.named[name]
+	p.print = ""
+	g.named[name] = p
 }
 
 // makeAgain makes a part again, which was not started, in the place of one that was.
