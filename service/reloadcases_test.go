@@ -293,3 +293,31 @@ func TestReloadAfterOneThatLeftSomethingClosed(t *testing.T) {
 	}
 	p.stop(t)
 }
+
+// Receivers that are made again after a failed reload may be asked for their state meanwhile.
+func TestStatusDuringAFailedReload(t *testing.T) {
+	t.Parallel()
+	const yaml = "receivers: {in: {writes: a}, in/2: {writes: b%s}}\nexporters: {out: }\nservice: {pipelines: {traces: {receivers: [in, in/2], exporters: [out]}}}\n"
+	f := newFakes()
+	s := f.service(t, fmt.Sprintf(yaml, ""))
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for ctx.Err() == nil {
+			_ = s.graph().Healthy()
+			_ = s.Addresses()
+		}
+	})
+	for range 20 {
+		next := strings.Replace(fmt.Sprintf(yaml, ", fail_start: no"), "{writes: a}", "{writes: a, mutates: true}", 1)
+		if _, err := f.reload(t, s, next); err == nil || !strings.Contains(err.Error(), "no") {
+			t.Errorf("got %v", err)
+		}
+	}
+	cancel()
+	asking.Wait()
+}

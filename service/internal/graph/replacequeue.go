@@ -425,6 +425,11 @@ func (g *Graph) makeAgain(p part) (part, error) {
 			g.parts[i] = again
 		}
 	}
+	for i := range g.Receivers {
+		if r := &g.Receivers[i]; p.of != nil && p.of.Kind == component.KindReceiver && r.Config.ID == p.of.ID {
+			r.Instance = again.Component.(component.Receiver)
+		}
+	}
 	g.started = slices.Clone(g.parts)
 	return again, nil
 }
@@ -434,11 +439,8 @@ func (g *Graph) makeComponent(p part) (part, error) {
 	case component.KindExporter:
 		return g.newExporter(c, p.name, p.print)
 	case component.KindReceiver:
-		for i := range g.Receivers {
-			if r := &g.Receivers[i]; r.Config.ID == c.ID {
-				return g.newReceiver(r, p.name, p.print)
-			}
-		}
+		r := g.receiver(c.ID)
+		return g.newReceiver(&r, p.name, p.print)
 	case component.KindExtension:
 		return g.newExtension(c, p.name, p.print)
 	}
