@@ -321,3 +321,59 @@ func TestStatusDuringAFailedReload(t *testing.T) {
 	cancel()
 	asking.Wait()
 }
+
+// No request fails while reloads fail at a queue: others that were not closed yet are open.
+func TestRequestsDuringFailedReloads(t *testing.T) {
+	t.Parallel()
+	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})
+	yaml := func(consumers int, more string) string {
+		text := fmt.Sprintf(withOneExporter, b.GRPCEndpoint(), fmt.Sprintf("{num_consumers: %d}", consumers))
+		text = strings.Replace(text, "receivers:\n", "receivers:\n  otlp/unused: {protocols: {http: {endpoint: 'localhost:0'}}}\n", 1)
+		return strings.Replace(text, "{logs: ", "{logs/first: {receivers: [otlp/unused], exporters: [otlp]}"+more+", logs: ", 1)
+	}
+	p := startPlaced(t, Options{DataDir: filepath.Join(dir, "data"), DrainWithin: time.Second}, yaml(1, ""), b)
+	var senders sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	for range 16 {
+		senders.Go(func() {
+			for ctx.Err() == nil {
+				if err := p.sendLogs(t, 1, enough); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	queues := filepath.Join(dir, "data", "penstock", "pipelines")
+	// breakAt makes the queue of a pipeline fail, until repair is called.
+	breakAt := func(name string) (repair func()) {
+		path := filepath.Join(queues, name)
+		_ = os.Rename(path, path+".away") // there may be none
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			_ = os.Rename(path+".away", path)
+		}
+	}
+	for i := range 60 {
+		name, next := "logs%2Ffirst", yaml(2, "") // it is exchanged
+		if i%2 == 0 {
+			name, next = "logs%2Fsecond", yaml(2, ", logs/second: {receivers: [otlp/unused], exporters: [otlp]}") // it is new
+		}
+		repair := breakAt(name)
+		if _, err := p.reload(t, next); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("got %v", err)
+		}
+		repair()
+		if _, err := p.reload(t, yaml(1, "")); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	senders.Wait()
+	p.stop(t)
+}

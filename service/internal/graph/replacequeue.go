@@ -51,9 +51,11 @@ func (t *Transition) exchangeQueues(ctx context.Context) error {
 				return err
 			}
 		default:
-			t.undoes(func(ctx context.Context) error { return t.reopen(ctx, old) })
 			all = append(all, exchanged{old, q})
 		}
+	}
+	for _, e := range all {
+		t.undoes(func(ctx context.Context) error { return t.reopen(ctx, e.old) })
 	}
 	_ = together(all, func(e exchanged) error { t.settle(ctx, e); return nil })
 	for _, e := range all {
@@ -202,10 +204,11 @@ func (t *Transition) closeQueue(ctx context.Context, slot queueSlot, q *queue) e
 // reopen opens a queue of the graph before again.
 func (t *Transition) reopen(ctx context.Context, old *queue) error {
 	slot := t.before.slots[old.name()]
-	if old.moving.CompareAndSwap(false, true) {
-		slot.Hold() // it was not closed yet
+	var err error
+	if !old.moving.Load() { // it was not closed yet
+		err = t.closeQueue(ctx, slot, old)
 	}
-	err := Within(ctx, "close "+old.name(), old.Shutdown)
+	err = errors.Join(err, Within(ctx, "close "+old.name(), old.Shutdown))
 	again := old.again()
 	started := again.Start(ctx)
 	t.before.substitute(old, again)
