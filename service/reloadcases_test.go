@@ -377,3 +377,37 @@ func TestRequestsDuringFailedReloads(t *testing.T) {
 	senders.Wait()
 	p.stop(t)
 }
+
+// A reload that is given up while it waits for the end of the one before does not cut off the
+// requests of that one.
+func TestReloadGivenUpWhileItWaits(t *testing.T) {
+	t.Parallel()
+	b, slow := testkit.NewBackend(t, testkit.BackendConfig{}), slowRefusal{make(chan struct{}), make(chan struct{})}
+	descriptor := component.Descriptor{Kind: component.KindExporter, Type: "late", Stability: component.AllSignals("x"), DefaultConfig: func() any { return &fakeConfig{} },
+		Exporter: func(any, component.Settings) (component.Exporter, error) { return slow, nil }}
+	o := Options{DrainWithin: 10 * time.Second, Components: append(builtins().Components, descriptor)}
+	yaml := func(receiver string) string {
+		return "receivers: {otlp: {protocols: {grpc: {endpoint: 'localhost:0'" + receiver + "}}}}\nexporters: {late: }\nservice: {pipelines: {logs: {receivers: [otlp], exporters: [late]}}}\n"
+	}
+	p := startPlaced(t, o, yaml(""), b)
+	answer := make(chan error, 1)
+	go func() { answer <- p.sendLogs(t, 5, enough) }()
+	<-slow.inside
+	reload := func(ctx context.Context, receiver string) error {
+		_, err := p.ReloadFrom(ctx, Sources{URIs: []string{"yaml:" + yaml(receiver)}, Set: []string{"service.telemetry.metrics.address=localhost:0"}})
+		return err
+	}
+	if err := reload(t.Context(), ", max_recv_msg_size_mib: 7"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := reload(ctx, ""); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want that its time is over", err)
+	}
+	close(slow.allowed)
+	if err := <-answer; err == nil || !strings.Contains(err.Error(), "the pipeline refused the data") {
+		t.Errorf("the request in flight got %v, want the answer of the exporter", err)
+	}
+	p.stop(t)
+}
