@@ -150,7 +150,7 @@ func (s *Service) reloadWith(ctx context.Context, load func() (*Config, error)) 
 // refused returns an error about the problems of c like those of LoadFrom.
 func (c *Config) refused(err error) error {
 	var problems ConfigErrors
-	if errors.As(err, &problems) && problems.Error() == err.Error() { // it says nothing else
+	if errors.As(err, &problems) && problems.Error() == err.Error() { // there is no other error in it
 		return &LoadError{Problems: problems, Warnings: c.Warnings(), read: c.loaded.Read}
 	}
 	return err

@@ -29,6 +29,7 @@ type scenario struct {
 	Requests    int    // in each round
 	Relay       bool   // forward to a discarding server instead of nop
 	Queue       bool   // with a queue on disk in between
+	Merge       bool   // compressed_merge, with a queue
 	Out         string // the compression of a relay; "" is that of the request
 	// Plain compares with the relay of the same requests over the same transport without
 	// compression, instead of with the discarding server.
@@ -55,6 +56,8 @@ var scenarios = []scenario{
 	{Name: "gRPC zstd → queue → zstd relay", Transport: "grpc", Compression: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Queue: true, Plain: true, Target: 1.3},
 	{Name: "HTTP gzip → queue → gzip relay", Transport: "http", Compression: "gzip", Logs: true, Items: 1000, Requests: 1500, Relay: true, Queue: true, Plain: true, Target: 1.9},
 	{Name: "HTTP zstd → queue → zstd relay", Transport: "http", Compression: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Queue: true, Plain: true, Target: 1.3},
+	{Name: "gRPC gzip ×20 → queue → gzip relay", Transport: "grpc", Compression: "gzip", Logs: true, Items: 20, Requests: 15000, Relay: true, Queue: true, Plain: true},
+	{Name: "gRPC gzip ×20 → queue → gzip joined", Transport: "grpc", Compression: "gzip", Logs: true, Items: 20, Requests: 15000, Relay: true, Queue: true, Merge: true, Plain: true},
 	{Name: "HTTP gzip → zstd relay", Transport: "http", Compression: "gzip", Out: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Plain: true},
 }
 

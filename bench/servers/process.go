@@ -81,7 +81,7 @@ func startPenstock(bin string, bins binaries, confDir string, sc scenario) (*pro
 		p.below = sink
 		queue := ", sending_queue: {enabled: false}, retry_on_failure: {enabled: false}"
 		if sc.Queue {
-			queue = ", sending_queue: {storage: file_storage}"
+			queue = fmt.Sprintf(", sending_queue: {storage: file_storage}, compressed_merge: %t", sc.Merge)
 			extensions = fmt.Sprintf("extensions: {file_storage: {directory: %q}}", filepath.Join(confDir, "storage"))
 			enabled = "extensions: [file_storage]"
 		}

@@ -41,6 +41,9 @@ const (
 	// retireIdle is how long idle connections are left open after the listener was handed
 	// over: closing one fails a request that is being sent.
 	retireIdle = 2 * time.Second
+	// readWithin is how long Shutdown waits for requests that are being read, which
+	// net/http's does not answer.
+	readWithin = 100 * time.Millisecond
 	// defaultWriteTimeout is the time from the end of the request header to the
 	// end of the response.
 	defaultWriteTimeout = 30 * time.Second
@@ -163,21 +166,14 @@ func (b *listening) count(_ net.Conn, s http.ConnState) {
 
 // Retire implements component.Retirer: another server has the listener. It accepts no more
 // connections, ends each with its next response, and those that are idle for retireIdle.
-// It returns when all are gone or ctx has ended. Shutdown is called after it: net/http's,
-// alone, does not answer a request that it is reading.
+// It returns when all are gone or ctx has ended. Shutdown is called after it.
 func (s *Server) Retire(ctx context.Context) error {
 	b := s.bound.Load()
 	if b == nil {
 		return nil
 	}
-	b.retire()
-	idle := time.NewTimer(retireIdle)
-	defer idle.Stop()
-	select {
-	case <-b.gone:
+	if b.retire(ctx, retireIdle) {
 		return nil
-	case <-idle.C:
-	case <-ctx.Done():
 	}
 	if err := b.server.Shutdown(ctx); err != nil {
 		return fmt.Errorf("retire the server on %s: finish the requests in progress: %w", b.listener.Addr(), err)
@@ -185,18 +181,27 @@ func (s *Server) Retire(ctx context.Context) error {
 	return nil
 }
 
-// retire stops to accept, and then waits for the connections in the background. Shutdown
-// waits for it.
-func (b *listening) retire() {
+// retire stops to accept, and waits until the connections are gone, for at most a time or
+// until ctx ends. It reports whether they are.
+func (b *listening) retire(ctx context.Context, within time.Duration) bool {
 	b.retired.Do(func() {
 		b.retiring.Store(true)
 		_ = b.listener.Close() // serve returns; an error would be of a socket that is not used any more
 		b.serving.Wait()
-		go func() {
+		go func() { // Shutdown waits for it
 			defer close(b.gone)
 			b.open.Wait()
 		}()
 	})
+	late := time.NewTimer(within)
+	defer late.Stop()
+	select {
+	case <-b.gone:
+		return true
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 func (s *Server) notReloaded(err error) {
@@ -254,12 +259,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.life.Shutdown(func() error {
 		b := s.bound.Load()
 		b.cancel()
+		b.retire(ctx, readWithin)
 		err := b.server.Shutdown(ctx)
 		if err != nil {
 			err = errors.Join(fmt.Errorf("finish the requests in progress: %w", err), b.server.Close())
 		}
-		b.serving.Wait()
-		if b.retire(); err == nil { // else a handler may not return
+		if err == nil { // else a handler may not return
 			<-b.gone
 		}
 		s.bound.Store(nil)

@@ -92,7 +92,6 @@ type builder struct {
 
 	instances  map[*load.Component]component.Exporter
 	queueParts queueSet
-	left       []*leftQueues // one for each storage
 	directs    []part
 	stops      []func() // of waits of senders
 	processors []part

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -128,7 +129,8 @@ func (t *Transition) startBeside(ctx context.Context, p part) error {
 		t.undoes(p.Shutdown)
 		return nil
 	}
-	if _, is := t.before.named[p.name]; !is || !errors.Is(err, syscall.EADDRINUSE) {
+	other, is := t.before.named[p.name]
+	if !is || p.of == nil || !errors.Is(err, syscall.EADDRINUSE) || !mayListenAtOnePort(p, other) {
 		return err
 	}
 	again, made := t.Next.makeAgain(p) // it listens where the one before does, and cannot share it
@@ -137,6 +139,32 @@ func (t *Transition) startBeside(ctx context.Context, p part) error {
 	}
 	t.exclusive = append(t.exclusive, again)
 	return nil
+}
+
+// mayListenAtOnePort reports whether the address of a part may be in use by another part,
+// and not only by another process.
+func mayListenAtOnePort(a, b part) bool {
+	ofA, okA := ports(a)
+	ofB, okB := ports(b)
+	return !okA || !okB || slices.ContainsFunc(ofA, func(port string) bool { return slices.Contains(ofB, port) })
+}
+
+// ports are the ports and sockets that a part listens at; false if it does not say.
+func ports(p part) (all []string, ok bool) {
+	listens, ok := p.of.Config.(component.Listener)
+	if !ok {
+		return nil, false
+	}
+	for _, at := range listens.Listens() {
+		_, port, err := net.SplitHostPort(at.Address)
+		switch {
+		case err != nil:
+			all = append(all, at.Address)
+		case port != "0":
+			all = append(all, port)
+		}
+	}
+	return all, true
 }
 
 // placed adds the place of a part in the configuration to an error.

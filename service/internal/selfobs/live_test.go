@@ -85,6 +85,9 @@ func TestLogFilesAreOpenedAgain(t *testing.T) {
 		t.Errorf("got %v, want an error about the file", err)
 	}
 	l.plan(t, yaml).Undo()
+	if n := timesOpen(t, path); n != 0 {
+		t.Errorf("the new file is open %d times after the change was given up", n)
+	}
 	l.Info("two")
 	l.plan(t, yaml).Apply()
 	l.Info("three")
@@ -97,6 +100,21 @@ func TestLogFilesAreOpenedAgain(t *testing.T) {
 			t.Errorf("%s has %q, want %q (%v)", filepath.Base(file), got, want, err)
 		}
 	}
+}
+
+// timesOpen returns how often the process has a file open, on Linux.
+func timesOpen(t *testing.T, path string) (times int) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0 // another system
+	}
+	for _, e := range entries {
+		if name, err := os.Readlink(filepath.Join("/proc/self/fd", e.Name())); err == nil && name == path {
+			times++
+		}
+	}
+	return times
 }
 
 func wordsIn(text string, words ...string) []string {
