@@ -55,7 +55,7 @@ type rig struct {
 	next         atomic.Int64
 	failed       atomic.Int64
 	mu           sync.Mutex
-	acknowledged map[int64]string // by whom
+	acknowledged map[int64]string // with the client
 	delivered    map[int64]bool
 }
 
