@@ -573,14 +573,6 @@ func (z *inflater) build(table []uint32, tableBits uint, lengths []uint8, symbol
 	if left > 0 && most > 1 {
 		return false
 	}
-	if left > 0 {
-		for i := range 1 << tableBits {
-			table[i] = flagExceptional
-		}
-		if most == 0 {
-			return true
-		}
-	}
 	var next [maxCodeBits + 2]int
 	for l := 1; l <= maxCodeBits; l++ {
 		next[l+1] = next[l] + count[l]
@@ -591,9 +583,13 @@ func (z *inflater) build(table []uint32, tableBits uint, lengths []uint8, symbol
 			next[l]++
 		}
 	}
-	if left > 0 { // one symbol, whose code is 0
-		for i := 0; i < 1<<tableBits; i += 2 {
-			table[i] = symbols[z.sorted[0]] + 1<<8 + 1
+	if left > 0 { // at most one symbol, whose code is 0
+		table[0], table[1] = flagExceptional, flagExceptional
+		if most > 0 {
+			table[0] = symbols[z.sorted[0]] + 1<<8 + 1
+		}
+		for n := 2; n < 1<<tableBits; n *= 2 {
+			copy(table[n:2*n], table[:n])
 		}
 		return true
 	}

@@ -183,3 +183,47 @@ func TestFixedCodesAreMadeOnce(t *testing.T) {
 		t.Error("the fixed codes were made for a block")
 	}
 }
+
+// A code of one symbol has one bit, 0, and a code of none is never read.
+func TestInflateCodesOfOneSymbol(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		litLen map[int]uint8
+		dist   uint8 // length of the code of distance 1
+		data   []uint
+		valid  bool
+	}{
+		{"the end", map[int]uint8{256: 1}, 0, []uint{0}, true},
+		{"not the end", map[int]uint8{256: 1}, 0, []uint{1}, false},
+		{"no distance", map[int]uint8{'a': 1, 256: 1}, 0, []uint{0, 0, 1}, true},
+		{"a distance of none", map[int]uint8{'a': 1, 256: 2, 257: 2}, 0, []uint{0, 1, 1, 0, 1, 0}, false},
+		{"one distance", map[int]uint8{'a': 1, 256: 2, 257: 2}, 1, []uint{0, 1, 1, 0, 1, 0}, true},
+		{"another distance", map[int]uint8{'a': 1, 256: 2, 257: 2}, 1, []uint{0, 1, 1, 1, 1, 0}, false},
+		{"a distance of two bits", map[int]uint8{'a': 1, 256: 1}, 2, []uint{0, 1}, false},
+		{"two literals of three", map[int]uint8{'a': 2, 'b': 2, 256: 2}, 0, []uint{1, 0}, false},
+	} {
+		w := &bitWriter{}
+		w.bits(1|2<<1, 3)
+		w.bits(1, 5) // 258 literals and lengths
+		w.bits(0, 5)
+		w.bits(uint(len(codeOrder)-4), 4)
+		for _, s := range codeOrder {
+			w.bits(uint(btoi(s < 16))*4, 3)
+		}
+		for s := range 258 {
+			w.code(uint(c.litLen[s]), 4)
+		}
+		w.code(uint(c.dist), 4)
+		for _, bit := range c.data {
+			w.bits(bit, 1)
+		}
+		for range 40 { // also in the fast loop
+			w.bits(0, 8)
+		}
+		_, _, err := inflated(w.b, 1000, 1000)
+		if (err == nil) != c.valid {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		sameAsOracle(t, w.b)
+	}
+}
