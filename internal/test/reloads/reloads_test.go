@@ -349,6 +349,6 @@ func (r *rig) compare(opened, running int) (nowOpened, nowRunning int) {
 	if opened > 0 && (nowOpened > opened+20 || nowRunning > running+40) {
 		r.Errorf("%d files and %d goroutines, after %d and %d\n%s", nowOpened, nowRunning, opened, running, whatIsOpen())
 	}
-	r.Log(fmt.Sprintf("%d files, %d goroutines", nowOpened, nowRunning))
+	r.Logf("%d files, %d goroutines", nowOpened, nowRunning)
 	return nowOpened, nowRunning
 }
