@@ -7,7 +7,6 @@ package reloads
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -144,25 +143,43 @@ func (r *rig) reload(s shape) {
 func (r *rig) send(ctx context.Context, client otlpclient.Sender, name string) {
 	defer client.Close()
 	for ctx.Err() == nil {
-		n := r.next.Add(1)
-		body, err := proto.Marshal(&collogs.ExportLogsServiceRequest{ResourceLogs: []*logs.ResourceLogs{{ScopeLogs: []*logs.ScopeLogs{{
-			LogRecords: []*logs.LogRecord{{Body: &common.AnyValue{Value: &common.AnyValue_IntValue{IntValue: n}}, TimeUnixNano: uint64(time.Now().UnixNano())}}}}}}})
-		if err != nil {
-			panic(err)
-		}
-		_, err = client.Send(context.WithoutCancel(ctx), otlpclient.Request{Signal: otlp.Logs, Bytes: body})
-		if err != nil {
-			if r.failed.Add(1) < 10 {
-				r.Errorf("%s: %v", name, err)
-			}
+		if !r.sendOne(ctx, client, name) {
 			time.Sleep(10 * time.Millisecond)
-			continue
 		}
-		r.mu.Lock()
-		r.acknowledged[n] = name
-		r.mu.Unlock()
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// sendOne sends a request, and returns false if it failed.
+func (r *rig) sendOne(ctx context.Context, client otlpclient.Sender, name string) bool {
+	n := r.next.Add(1)
+	body, err := proto.Marshal(&collogs.ExportLogsServiceRequest{ResourceLogs: []*logs.ResourceLogs{{ScopeLogs: []*logs.ScopeLogs{{
+		LogRecords: []*logs.LogRecord{{Body: &common.AnyValue{Value: &common.AnyValue_IntValue{IntValue: n}}, TimeUnixNano: uint64(time.Now().UnixNano())}}}}}}})
+	if err != nil {
+		panic(err)
+	}
+	if _, err = client.Send(context.WithoutCancel(ctx), otlpclient.Request{Signal: otlp.Logs, Bytes: body}); err != nil {
+		if r.failed.Add(1) < 10 {
+			r.Errorf("%s: %v", name, err)
+		}
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.acknowledged[n] = name
+	return true
+}
+
+// client returns a client over HTTP.
+func (r *rig) client(address string, compression config.Compression) otlpclient.Sender {
+	r.Helper()
+	settings := config.DefaultHTTPClient()
+	settings.Endpoint, settings.Timeout, settings.Compression = "http://"+address, time.Minute, compression
+	c, err := otlpclient.NewHTTP(settings, nil)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return c
 }
 
 // clients begin to send, over gRPC and HTTP.
@@ -171,15 +188,14 @@ func (r *rig) clients(ctx context.Context) *sync.WaitGroup {
 	for i := range 3 {
 		overGRPC := config.DefaultGRPCClient()
 		overGRPC.Endpoint, overGRPC.Compression = "http://"+r.grpc, "none"
-		a, errA := otlpclient.NewGRPC(overGRPC, time.Minute)
-		overHTTP := config.DefaultHTTPClient()
-		overHTTP.Endpoint, overHTTP.Timeout, overHTTP.Compression = "http://"+r.http, time.Minute, []config.Compression{"none", "gzip", "zstd"}[i]
-		b, errB := otlpclient.NewHTTP(overHTTP, nil)
-		if err := errors.Join(errA, errB); err != nil {
+		a, err := otlpclient.NewGRPC(overGRPC, time.Minute)
+		if err != nil {
 			r.Fatal(err)
 		}
+		compression := []config.Compression{"none", "gzip", "zstd"}[i]
+		b := r.client(r.http, compression)
 		all.Go(func() { r.send(ctx, a, "gRPC") })
-		all.Go(func() { r.send(ctx, b, "HTTP "+string(overHTTP.Compression)) })
+		all.Go(func() { r.send(ctx, b, "HTTP "+string(compression)) })
 	}
 	return &all
 }
@@ -225,6 +241,11 @@ func TestReloads(t *testing.T) {
 	r.start(base)
 	ctx, cancel := context.WithCancel(t.Context())
 	senders := r.clients(ctx)
+	var moving [len(r.moving)]otlpclient.Sender
+	for i, address := range r.moving {
+		moving[i] = r.client(address, "none")
+		defer moving[i].Close()
+	}
 	var opened, running int
 	var history []change
 	begun := time.Now()
@@ -239,6 +260,9 @@ func TestReloads(t *testing.T) {
 		}
 		if next.broken == 0 {
 			now = next
+		}
+		if now.moving > 0 { // its receiver listens when Reload has returned
+			r.sendOne(ctx, moving[now.moving-1], "the receiver that moves")
 		}
 		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
 		if i == *reloads/5 || i == *reloads-1 {
