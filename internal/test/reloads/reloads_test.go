@@ -214,8 +214,8 @@ func (r *rig) missing() (n int, first int64) {
 	return n, first
 }
 
-// open is how many files, except for those of queues, and goroutines the process has.
-// Queues that were set aside stay open while they hold something; each has goroutines.
+// open is how many files and goroutines the process has, except for those of queues:
+// queues that were set aside stay open while they hold something.
 func (r *rig) open() (files, goroutines int) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -226,8 +226,18 @@ func (r *rig) open() (files, goroutines int) {
 			files++
 		}
 	}
-	aside, _ := filepath.Glob(filepath.Join(r.dir, "*", "penstock", "pipelines", "*,left-*"))
-	return files, runtime.NumGoroutine() - 8*len(aside)
+	for stack := range strings.SplitSeq(stacks(), "\n\n") {
+		if !strings.Contains(stack, "penstock/journal.") && !strings.Contains(stack, "penstock/delivery.") {
+			goroutines++
+		}
+	}
+	return files, goroutines
+}
+
+// stacks are those of all goroutines.
+func stacks() string {
+	b := make([]byte, 16<<20)
+	return string(b[:runtime.Stack(b, true)])
 }
 
 func TestReloads(t *testing.T) {
@@ -353,9 +363,8 @@ func whatIsOpen() string {
 		to, _ := os.Readlink("/proc/self/fd/" + e.Name())
 		fmt.Fprintln(&all, to)
 	}
-	stacks := make([]byte, 4<<20)
 	started := map[string]int{}
-	for line := range strings.Lines(string(stacks[:runtime.Stack(stacks, true)])) {
+	for line := range strings.Lines(stacks()) {
 		if from, ok := strings.CutPrefix(line, "created by "); ok {
 			from, _, _ = strings.Cut(from, " in goroutine")
 			started[strings.TrimSpace(from)]++
