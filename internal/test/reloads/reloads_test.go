@@ -261,6 +261,9 @@ func TestReloads(t *testing.T) {
 	begun := time.Now()
 	for i := range *reloads {
 		next := now.change(random)
+		if next.stuck = 0; i%50 >= 10 && i%50 < 12 { // its reloads take seconds
+			next.stuck = 1 + i%2
+		}
 		before := r.failed.Load()
 		from := r.next.Load()
 		r.reload(next)
