@@ -251,11 +251,6 @@ func TestReloads(t *testing.T) {
 	r.start(base)
 	ctx, cancel := context.WithCancel(t.Context())
 	senders := r.clients(ctx)
-	var moving [len(r.moving)]otlpclient.Sender
-	for i, address := range r.moving {
-		moving[i] = r.client(address, "none")
-		defer moving[i].Close()
-	}
 	var opened, running int
 	var history []change
 	begun := time.Now()
@@ -275,7 +270,9 @@ func TestReloads(t *testing.T) {
 			now = next
 		}
 		if now.moving > 0 { // its receiver listens when Reload has returned
-			r.sendOne(ctx, moving[now.moving-1], "the receiver that moves")
+			client := r.client(r.moving[now.moving-1], "none")
+			r.sendOne(ctx, client, "the receiver that moves")
+			client.Close() // a connection that is idle would delay the next reload
 		}
 		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
 		if i == *reloads/5 || i == *reloads-1 {
