@@ -18,3 +18,9 @@ func (c *Config) Listens() []component.Listen {
 func (c *Config) Writes() []component.File {
 	return []component.File{{Key: "save_to_file", Path: c.SaveToFile}}
 }
+
+// Exclusive implements component.Exclusive: the sampling rates and the CPU profile are
+// those of the process.
+func (c *Config) Exclusive() bool {
+	return c.BlockProfileFraction > 0 || c.MutexProfileFraction > 0 || c.SaveToFile != ""
+}

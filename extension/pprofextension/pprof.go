@@ -131,10 +131,20 @@ func (e *Extension) Start(ctx context.Context) error {
 		if err := e.save(); err != nil {
 			return fmt.Errorf("save_to_file: %w", err)
 		}
-		runtime.SetBlockProfileRate(e.cfg.BlockProfileFraction)
-		runtime.SetMutexProfileFraction(e.cfg.MutexProfileFraction)
+		e.sample(e.cfg.BlockProfileFraction, e.cfg.MutexProfileFraction)
 		return nil
 	})
+}
+
+// sample sets the rates that are configured. Others may be of another extension, which this
+// one replaces.
+func (e *Extension) sample(block, mutex int) {
+	if e.cfg.BlockProfileFraction > 0 {
+		runtime.SetBlockProfileRate(block)
+	}
+	if e.cfg.MutexProfileFraction > 0 {
+		runtime.SetMutexProfileFraction(mutex)
+	}
 }
 
 func (e *Extension) save() error {
@@ -155,8 +165,7 @@ func (e *Extension) save() error {
 // Shutdown stops sampling and closes the endpoint.
 func (e *Extension) Shutdown(ctx context.Context) error {
 	return e.life.Shutdown(func() error {
-		runtime.SetBlockProfileRate(0)
-		runtime.SetMutexProfileFraction(0)
+		e.sample(0, 0)
 		var err error
 		if e.file != nil {
 			runtimepprof.StopCPUProfile() // writes the file

@@ -91,13 +91,7 @@ var errNoDeadLetters = errors.New("the pipeline has no queue on disk, and so no 
 
 // RecordRefused implements pipeline.RefusalRecorder.
 func (o *oneOf) RecordRefused(ctx context.Context, b *pipeline.Batch, why error) error {
-	err := errNoDeadLetters
-	for _, q := range o.queues {
-		if err = q.recordRefused(ctx, b, o.name, why); err == nil {
-			break
-		}
-	}
-	if err != nil {
+	if err := recordInOne(ctx, o.queues, b, o.name, why); err != nil {
 		return err
 	}
 	if o.observed != nil {

@@ -139,23 +139,27 @@ func (q *queue) has(exporter string) bool {
 	return slices.ContainsFunc(q.exporters, func(e queued) bool { return e.id == exporter })
 }
 
-// bridge leads the senders to a queue of the graph before that has exporters which the next
-// one in its place does not have: to where its exporters are now.
+// bridge leads the senders to a queue of the graph before to where its exporters are now, if
+// the next one in its place does not have all of them, or has another name.
 func (b *builder) bridge(p *load.Pipeline, branches []branch) {
 	for _, old := range b.before.queues {
 		name := old.name()
-		slot, next := b.before.slots[name], b.Graph.queueNamed(name)
+		slot, next := b.before.slots[name], b.Graph.successor(old)
 		if old.pipeline.ID != p.ID || next == nil || b.slots[name] == slot {
 			continue
 		}
 		var to []branch
+		var queues []queueSlot
 		for _, br := range branches {
 			if br.queue == next || br.queue != nil && slices.ContainsFunc(br.queue.exporters, func(e queued) bool { return old.has(e.id) }) ||
 				slices.ContainsFunc(old.exporters, func(e queued) bool { return br.name == "exporter "+e.id }) {
 				to = append(to, br)
+				if br.queue != nil {
+					queues = append(queues, br.Consumer.(queueSlot))
+				}
 			}
 		}
-		b.bridges = append(b.bridges, turn{slot.Switch, b.fanout(to)})
+		b.bridges = append(b.bridges, turn{slot.Switch, moved{b.fanout(to), queues}})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/penstock-telemetry/penstock/component"
@@ -37,9 +38,9 @@ func (t *Transition) goneQueues() (all []*queue) {
 // exchangeQueues starts the new queues. One that has the place of one on disk starts when
 // that one is closed.
 func (t *Transition) exchangeQueues(ctx context.Context) error {
-	var exchanged []*queue
+	var all []exchanged
 	for _, q := range t.newQueues() {
-		switch old := t.before.queueNamed(q.name()); {
+		switch old := t.before.predecessor(q, t.Next); {
 		case old == nil:
 			if err := q.Start(ctx); err != nil {
 				return err
@@ -51,16 +52,68 @@ func (t *Transition) exchangeQueues(ctx context.Context) error {
 			}
 		default:
 			t.undoes(func(ctx context.Context) error { return t.reopen(ctx, old) })
-			exchanged = append(exchanged, q)
+			all = append(all, exchanged{old, q})
 		}
 	}
-	_ = together(exchanged, func(q *queue) error { t.settle(ctx, q); return nil })
-	for _, q := range exchanged {
-		if err := t.exchangeQueue(ctx, q); err != nil {
+	_ = together(all, func(e exchanged) error { t.settle(ctx, e); return nil })
+	for _, e := range all {
+		if err := t.exchangeQueue(ctx, e); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// exchanged is a queue on disk that is closed for the next one in its files.
+type exchanged struct{ old, next *queue }
+
+// predecessor returns the queue of g that a new one of another graph takes the place of:
+// that of its name, or one with its files whose storage has another name now. nil if there
+// is none.
+func (g *Graph) predecessor(q *queue, next *Graph) *queue {
+	if old := g.queueNamed(q.name()); old != nil {
+		return old
+	}
+	for _, old := range g.queues {
+		if next.successor(old) == q {
+			return old
+		}
+	}
+	return nil
+}
+
+// successor returns the queue of g that takes the place of one of the graph before; nil if
+// there is none.
+func (g *Graph) successor(old *queue) *queue {
+	if q := g.queueNamed(old.name()); q != nil || old.place.dir == "" {
+		return q
+	}
+	for _, q := range g.queues {
+		if q.pipeline.ID != old.pipeline.ID || g.kept[q.name()] {
+			continue
+		}
+		if dir := g.directoryOf(q); dir != "" && realPath(dir) == realPath(old.place.dir) {
+			return q
+		}
+	}
+	return nil
+}
+
+// directoryOf returns where a queue that may not have started yet has its files; "" if it
+// has none, or that is not known.
+func (g *Graph) directoryOf(q *queue) string {
+	if q.inMemory {
+		return ""
+	}
+	if q.storage == "" {
+		at, _ := q.data.place() // Start returns the error
+		return at.dir
+	}
+	p, _ := g.named["extension "+strconv.Quote(q.storage)].Component.(extensionPart)
+	if of, ok := p.Component.(component.Storage); ok {
+		return of.Directory()
+	}
+	return ""
 }
 
 func (g *Graph) queueNamed(name string) *queue {
@@ -99,26 +152,27 @@ func (t *Transition) startQueueBeside(ctx context.Context, old, q *queue) error 
 	return nil
 }
 
-// settle lets the destinations of the queue before q finish what they are sending, and
-// those that q does not have send all, for a while. It takes what comes in meanwhile.
-func (t *Transition) settle(ctx context.Context, q *queue) {
+// settle lets the destinations of the old queue finish what they are sending, and those
+// that the next one does not have send all, for a while. It takes what comes in meanwhile.
+func (t *Transition) settle(ctx context.Context, e exchanged) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeWithin)
 	defer cancel()
-	_ = together(t.before.queueNamed(q.name()).destinations, func(d *delivery.Destination) error {
-		if !slices.ContainsFunc(q.exporters, func(e queued) bool { return q.cursor(e.id) == d.Name() }) { // it is gone
+	_ = together(e.old.destinations, func(d *delivery.Destination) error {
+		if !slices.ContainsFunc(e.next.exporters, func(of queued) bool { return e.next.cursor(of.id) == d.Name() }) { // it is gone
 			d.Drain(ctx)
 		}
 		return d.Shutdown(ctx) // what is cut off is sent again
 	})
 }
 
-// exchangeQueue closes the queue on disk before q and starts q. Senders wait.
-func (t *Transition) exchangeQueue(ctx context.Context, q *queue) error {
-	slot := t.before.slots[q.name()]
-	if err := t.closeQueue(ctx, slot, t.before.queueNamed(q.name())); err != nil {
+// exchangeQueue closes the old queue and starts the next one. Senders wait.
+func (t *Transition) exchangeQueue(ctx context.Context, e exchanged) error {
+	old, q := e.old.name(), e.next
+	slot := t.before.slots[old]
+	if err := t.closeQueue(ctx, slot, e.old); err != nil {
 		return err
 	}
-	t.closed[q.name()] = true
+	t.closed[old] = true
 	if err := q.Start(ctx); err != nil {
 		return err
 	}

@@ -89,7 +89,34 @@ func (s queueSlot) Consume(ctx context.Context, b *pipeline.Batch) error {
 
 // recordRefused keeps what a branch has refused in the dead letters.
 func (s queueSlot) recordRefused(ctx context.Context, b *pipeline.Batch, branch string, why error) error {
-	return s.Do(ctx, b, func(c pipeline.Consumer) error { return c.(*queue).recordRefused(ctx, b, branch, why) })
+	return s.Do(ctx, b, func(c pipeline.Consumer) error { return c.(refusalRecorder).recordRefused(ctx, b, branch, why) })
+}
+
+// refusalRecorder is what a queueSlot leads to: a queue, or a moved one.
+type refusalRecorder interface {
+	recordRefused(ctx context.Context, b *pipeline.Batch, branch string, why error) error
+}
+
+// moved is where the exporters of a queue are now, in the slot of that queue.
+type moved struct {
+	pipeline.Consumer
+	queues []queueSlot
+}
+
+// recordRefused keeps what a branch has refused in the dead letters of one of the queues.
+func (m moved) recordRefused(ctx context.Context, b *pipeline.Batch, branch string, why error) error {
+	return recordInOne(ctx, m.queues, b, branch, why)
+}
+
+// recordInOne keeps what a branch has refused in the first dead letters that take it.
+func recordInOne(ctx context.Context, queues []queueSlot, b *pipeline.Batch, branch string, why error) error {
+	err := errNoDeadLetters
+	for _, q := range queues {
+		if err = q.recordRefused(ctx, b, branch, why); err == nil {
+			break
+		}
+	}
+	return err
 }
 
 var _ delivery.Observer = (*exporterSlot)(nil)
