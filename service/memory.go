@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -87,7 +88,51 @@ type memory struct {
 	goSet    bool   // apply changed the limit
 	goText   string // the current limit, for the log
 
-	shrinking *time.Timer // ends growWithin; nil: the budget has not become smaller
+	shrinking shrinking
+}
+
+// shrinking is the time after a smaller budget in which the requests in flight may hold
+// more than it.
+type shrinking struct {
+	mu        sync.Mutex // held while the budget is resized
+	timer     *time.Timer
+	growBytes int64     // 0: it is over
+	until     time.Time // of growBytes
+}
+
+// resize changes a budget from before bytes to another size.
+func (s *shrinking) resize(budget *admission.Budget, before int64, to admission.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if to.Bytes < before {
+		s.growBytes, s.until = max(s.growBytes, before), time.Now().Add(growWithin)
+	}
+	if s.stop(); s.growBytes <= to.Bytes {
+		s.growBytes = 0
+		budget.Resize(to)
+		return
+	}
+	gentle := to
+	gentle.GrowBytes = s.growBytes
+	budget.Resize(gentle)
+	var timer *time.Timer
+	timer = time.AfterFunc(time.Until(s.until), func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.timer == timer { // else there was another change meanwhile
+			s.growBytes = 0
+			budget.Resize(to)
+		}
+	})
+	s.timer = timer
+}
+
+// stop ends the timer. The lock is held.
+func (s *shrinking) stop() {
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
 }
 
 // goRuntime is the Go runtime's own limit.
@@ -186,19 +231,11 @@ func (m *memory) plan(cfg *load.Config, have available) (*memory, error) {
 // become takes over the limits of next while requests are in flight: these may finish with
 // the budget that they began with.
 func (m *memory) become(next *memory) {
-	m.restore()
+	m.restoreLimit()
 	before := m.bytes
 	m.limit, m.soft, m.from, m.bytes, m.capped, m.warnings = next.limit, next.soft, next.from, next.bytes, next.capped, next.warnings
 	m.apply()
-	resized := m.admission()
-	if m.bytes >= before {
-		m.budget.Resize(resized)
-		return
-	}
-	gentle := resized
-	gentle.GrowBytes = before
-	m.budget.Resize(gentle)
-	m.shrinking = time.AfterFunc(growWithin, func() { m.budget.Resize(resized) })
+	m.shrinking.resize(m.budget, before, m.admission())
 }
 
 // changes describes how next differs.
@@ -253,10 +290,13 @@ func (m *memory) apply() {
 
 // restore undoes apply, unless the limit has been changed since.
 func (m *memory) restore() {
-	if m.shrinking != nil {
-		m.shrinking.Stop()
-		m.shrinking = nil
-	}
+	m.shrinking.mu.Lock()
+	m.shrinking.stop()
+	m.shrinking.mu.Unlock()
+	m.restoreLimit()
+}
+
+func (m *memory) restoreLimit() {
 	if m.goSet && m.runtime.setLimit(-1) == m.soft {
 		m.runtime.setLimit(m.goBefore)
 	}

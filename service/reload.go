@@ -166,8 +166,11 @@ func (s *Service) reload(ctx context.Context, next *load.Config) (*Reloaded, err
 		plan.undo()
 		return nil, fmt.Errorf("reload the configuration: %w", context.Cause(ctx))
 	}
-	s.retirement.wait(ctx, hurryWithin)
-	t, err := s.graph().Replace(ctx, next, s.settings)
+	if err := s.retirement.wait(ctx, hurryWithin); err != nil {
+		plan.undo()
+		return nil, fmt.Errorf("reload the configuration: wait for the end of what the last reload has replaced: %w", err)
+	}
+	t, err := s.graph().Replace(ctx, next, s.settings, min(s.process.memory.bytes, plan.memory.bytes))
 	if err != nil {
 		plan.undo()
 		return nil, err

@@ -262,7 +262,15 @@ func TestMemoryBecomes(t *testing.T) {
 			t.Errorf("got %v, want an overload", err)
 		}
 		ticket.Shrink(100)
-		time.Sleep(2 * growWithin)
+		time.Sleep(growWithin / 2)
+		for _, mib := range []int{500, 501} { // other changes of the configuration
+			become(mib)
+			if err := ticket.Reserve(400 << 20); err != nil {
+				t.Errorf("a request in flight, after the next change: %v", err)
+			}
+			ticket.Shrink(100)
+		}
+		time.Sleep(growWithin/2 + time.Second)
 		if err := ticket.Reserve(400 << 20); !errors.As(err, &full) || !full.TooLarge {
 			t.Errorf("got %v, want too large", err)
 		}

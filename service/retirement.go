@@ -33,10 +33,11 @@ func (r *retirement) begin(within time.Duration, t *graph.Transition, log *slog.
 	}()
 }
 
-// wait waits for the end, at most for a time or until ctx ends, and then makes it hurry.
-func (r *retirement) wait(ctx context.Context, within time.Duration) {
+// wait waits for the end, at most for a time, and then makes it hurry. If ctx ends first it
+// returns why, and the end takes its time.
+func (r *retirement) wait(ctx context.Context, within time.Duration) error {
 	if r.ended == nil {
-		return
+		return nil
 	}
 	late := time.NewTimer(within)
 	defer late.Stop()
@@ -44,6 +45,16 @@ func (r *retirement) wait(ctx context.Context, within time.Duration) {
 	case <-r.ended:
 	case <-late.C:
 	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	r.cutOff()
+	return nil
+}
+
+// cutOff makes it hurry.
+func (r *retirement) cutOff() {
+	if r.ended == nil {
+		return
 	}
 	r.hurry()
 	<-r.ended

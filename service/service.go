@@ -244,7 +244,8 @@ func (s *Service) start(ctx context.Context) error {
 func (s *Service) Shutdown(ctx context.Context) error {
 	return s.life.Shutdown(func() error {
 		if s.reloads.end(ctx) {
-			s.retirement.wait(ctx, hurryWithin)
+			_ = s.retirement.wait(ctx, hurryWithin)
+			s.retirement.cutOff()
 		}
 		log := s.process.log
 		log.Info("shutting down: taking no more requests, finishing those in progress")

@@ -62,7 +62,9 @@ func (b *builder) merged(p *load.Pipeline, branches []branch, c *load.Component)
 		all = append(all, branch{Consumer: made, name: namesOf(direct), waits: waits(direct)})
 	}
 	for _, br := range queues {
-		br.queue.merging = m
+		if br.queue.merging != m { // else it runs
+			br.queue.merging = m
+		}
 		all = append(all, br)
 	}
 	o := b.observer(c)

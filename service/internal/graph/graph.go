@@ -107,7 +107,7 @@ type builder struct {
 // lists every component that could not be created, with its position.
 func Build(cfg *load.Config, s component.Settings, data Data) (*Graph, error) {
 	log := s.OrDefaults().Logger
-	return build(cfg, s, &dataDir{Data: data, log: log}, &Graph{drains: newDrains(log), listeners: &config.Listeners{}})
+	return build(cfg, s, &dataDir{Data: data, log: log, budget: s.Memory.Stats().Limit}, &Graph{drains: newDrains(log), listeners: &config.Listeners{}})
 }
 
 // build creates the components that the graph before does not have. If it returns an

@@ -41,21 +41,26 @@ type leftQueues struct {
 // directory. All queues send what is left.
 func (b *builder) leftParts() {
 	storages, all := append([]string{""}, b.cfg.Storages()...), sha256.New()
+	keep := true // they refer to the queues
 	for _, q := range b.Graph.queues {
+		keep = keep && b.kept[q.name()]
 		fmt.Fprintln(all, b.named[q.name()].name, b.named[q.name()].print)
 	}
 	print := hex.EncodeToString(all.Sum(nil))
 	for _, storage := range storages {
-		b.leftPart(storage, print)
+		b.leftPart(storage, print, keep)
 	}
 }
 
 func leftName(storage string) string { return "the queues left in " + storageName(storage) }
 
-func (b *builder) leftPart(storage, print string) {
+func (b *builder) leftPart(storage, print string, keep bool) {
 	name, socket := leftName(storage), "the control socket of "+storageName(storage)
-	left, ok := b.keep(name, print)
-	if !ok {
+	var left part
+	if keep {
+		left, keep = b.keep(name, print)
+	}
+	if !keep {
 		l := b.newLeftQueues(storage)
 		b.add(part{name: name, print: print, Component: l}, part{name: socket, print: print, Component: newControlSocket(l)})
 		return

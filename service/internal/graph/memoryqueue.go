@@ -64,7 +64,7 @@ func (q *queue) openInMemory(ctx context.Context) (pipeline.Consumer, error) {
 // openDirect makes a queue in memory whose senders wait.
 func (q *queue) openDirect(e queued) (pipeline.Consumer, error) {
 	cfg := q.destination(e)
-	if limit := q.settings.Memory.Stats().Limit; limit > 0 {
+	if limit := q.data.budget; limit > 0 {
 		cfg.MaxHeldBytes = cmp.Or(cfg.MaxHeldBytes, uint64(limit/heldDirectShare))
 		cfg.MaxHeldRequests = cmp.Or(cfg.MaxHeldRequests, uint64(limit/heldDirectShare/requestCharge))
 	}
@@ -74,14 +74,35 @@ func (q *queue) openDirect(e queued) (pipeline.Consumer, error) {
 	return &refusing{Consumer: d, by: []*observed{o}}, err
 }
 
+// sizeInMemory is the bound of one of several queues in memory, of a budget.
+func sizeInMemory(budget int64, queues int) int64 {
+	return min(max(budget/memoryShare/int64(max(queues, 1)), minMemoryQueue), maxMemoryQueue)
+}
+
+// fits reports whether a queue may be kept when the memory budget becomes another one: one
+// in memory whose bound is above what all of them may have would leave too little for
+// requests.
+func (q *queue) fits(budget int64) bool {
+	return q.memory == nil || budget == 0 || q.journal.MaxBytes() <= sizeInMemory(budget, 1)
+}
+
+// keepForHeld gives back the memory of a queue in memory that takes no more batches, but for
+// what it holds.
+func (q *queue) keepForHeld() {
+	if q.memory != nil {
+		has := q.journal.Stats()
+		q.memory.Shrink(int(has.Bytes + (memoryFactor-1)*int64(has.Stored.Bytes)))
+	}
+}
+
 // openMemoryLog makes a journal in memory. Its memory, with that of what is being sent, is
 // taken from the budget at once: what is sent may not wait for memory that those hold who
 // wait for room in the queue. The newest requests beside it are still charged to their own
 // tickets.
 func (q *queue) openMemoryLog(ctx context.Context, exporters []queued) (pipeline.Consumer, error) {
 	size := int64(maxMemoryQueue)
-	if limit := q.settings.Memory.Stats().Limit; limit > 0 {
-		size = min(max(limit/memoryShare/int64(max(q.data.queues, 1)), minMemoryQueue), size)
+	if limit := q.data.budget; limit > 0 {
+		size = sizeInMemory(limit, q.data.queues)
 		var err error
 		if q.memory, err = q.settings.Memory.Acquire(ctx, "the queue of pipeline "+q.pipeline.ID, int(memoryFactor*size)); err != nil {
 			return nil, fmt.Errorf("a queue in memory: %w", err)

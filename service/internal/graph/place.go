@@ -39,7 +39,8 @@ type place struct {
 type dataDir struct {
 	Data
 	log    *slog.Logger
-	queues int // that may be in memory without their senders waiting
+	queues int   // that may be in memory without their senders waiting
+	budget int64 // the memory budget of the configuration, in bytes; 0: without a bound
 
 	mu    sync.Mutex
 	found *place // nil: it was not needed yet
@@ -103,11 +104,11 @@ func (d *dataDir) place() (place, error) {
 	return *d.found, nil
 }
 
-// again returns the place for the graph of another configuration.
-func (d *dataDir) again() *dataDir {
+// again returns the place for the graph of another configuration, with its memory budget.
+func (d *dataDir) again(budget int64) *dataDir {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return &dataDir{Data: d.Data, log: d.log, found: d.found}
+	return &dataDir{Data: d.Data, log: d.log, found: d.found, budget: budget}
 }
 
 const inMemory = "queues are in memory: what is in them is lost when the process ends"

@@ -106,7 +106,12 @@ func (b *builder) queues(p *load.Pipeline, branches []branch, merger *load.Compo
 // the same.
 func (b *builder) queue(q *queue, merger *load.Component) branch {
 	name, print := q.name(), b.queuePrint(q, merger)
-	p, ok := b.keep(name, print)
+	var p part
+	running := b.before.queueNamed(name)
+	ok := running != nil && running.fits(b.data.budget)
+	if ok {
+		p, ok = b.keep(name, print)
+	}
 	if ok {
 		q = p.Component.(*queue)
 		b.problems.Add(q.claim(b.data))
@@ -119,7 +124,7 @@ func (b *builder) queue(q *queue, merger *load.Component) branch {
 		b.data.queues++
 	}
 	slot, ok := b.before.slots[name]
-	if !ok || !q.hasExportersOf(b.before.queueNamed(name)) {
+	if !ok || !q.hasExportersOf(running) {
 		slot = queueSlot{pipeline.NewSwitch(q)}
 	}
 	b.slots[name] = slot
@@ -388,7 +393,7 @@ func (q *queue) holdsForOthers(j *journal.Journal) (others bool, err error) {
 const recentShare = 64
 
 func (q *queue) recentBytes() int64 {
-	if limit := q.settings.Memory.Stats().Limit; limit > 0 {
+	if limit := q.data.budget; limit > 0 {
 		return min(limit/recentShare, journal.DefaultRecentBytes)
 	}
 	return journal.DefaultRecentBytes

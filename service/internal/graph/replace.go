@@ -48,9 +48,10 @@ type Transition struct {
 
 // Replace makes the graph of another configuration of the parts of g that are the same in
 // both, and of new ones, starts these, and turns the data of g to it. After an error g is
-// as it was. Else g is not used any more, but for Retire.
-func (g *Graph) Replace(ctx context.Context, cfg *load.Config, s component.Settings) (*Transition, error) {
-	next, err := build(cfg, s, g.data.again(), g)
+// as it was. Else g is not used any more, but for Retire. budget is the memory budget in
+// bytes: the one in effect, or that of cfg if it is smaller.
+func (g *Graph) Replace(ctx context.Context, cfg *load.Config, s component.Settings, budget int64) (*Transition, error) {
+	next, err := build(cfg, s, g.data.again(budget), g)
 	if err != nil {
 		return nil, err
 	}
@@ -393,6 +394,7 @@ func (t *Transition) Retire(ctx context.Context) error {
 			break
 		}
 	}
+	t.Next.drains.endWithout(ctx, t.Next)
 	exporters, extensions := divide(ends, func(p part) bool { return p.of.Kind == component.KindExporter })
 	for _, all := range [][]part{exporters, extensions} {
 		errs = append(errs, together(all, func(p part) error { return retire(ctx, p) }))

@@ -51,9 +51,11 @@ func (t *Transition) exchangeQueues(ctx context.Context) error {
 				return err
 			}
 		default:
-			t.undoes(func(ctx context.Context) error { return t.reopen(ctx, old) })
 			all = append(all, exchanged{old, q})
 		}
+	}
+	for _, e := range all {
+		t.undoes(func(ctx context.Context) error { return t.reopen(ctx, e.old) })
 	}
 	_ = together(all, func(e exchanged) error { t.settle(ctx, e); return nil })
 	for _, e := range all {
@@ -202,20 +204,25 @@ func (t *Transition) closeQueue(ctx context.Context, slot queueSlot, q *queue) e
 // reopen opens a queue of the graph before again.
 func (t *Transition) reopen(ctx context.Context, old *queue) error {
 	slot := t.before.slots[old.name()]
-	if old.moving.CompareAndSwap(false, true) {
-		slot.Hold() // it was not closed yet
+	var err error
+	if !old.moving.Load() { // it was not closed yet
+		err = t.closeQueue(ctx, slot, old)
 	}
-	err := Within(ctx, "close "+old.name(), old.Shutdown)
+	err = errors.Join(err, Within(ctx, "close "+old.name(), old.Shutdown))
 	again := old.again()
-	err = errors.Join(err, again.Start(ctx))
+	started := again.Start(ctx)
 	t.before.substitute(old, again)
+	if started != nil {
+		t.before.renew(old.name())
+	}
+	err = errors.Join(err, started)
 	slot.Turn(again) // which refuses if it could not start
 	return err
 }
 
 // again returns a queue with the settings of q that was not started.
 func (q *queue) again() *queue {
-	return &queue{pipeline: q.pipeline, storage: q.storage, inMemory: q.inMemory, exporters: q.exporters, data: q.data.again(),
+	return &queue{pipeline: q.pipeline, storage: q.storage, inMemory: q.inMemory, exporters: q.exporters, data: q.data.again(q.data.budget),
 		settings: q.settings, life: lifecycle.New(fmt.Sprintf("the queue of pipeline %q", q.pipeline.ID)), merging: q.merging}
 }
 
@@ -257,6 +264,16 @@ type drains struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+
+	mu  sync.Mutex
+	all []*draining
+}
+
+// draining is a queue that sends what it has.
+type draining struct {
+	*queue
+	cancel context.CancelFunc
+	ended  chan struct{}
 }
 
 func newDrains(log *slog.Logger) *drains {
@@ -266,11 +283,44 @@ func newDrains(log *slog.Logger) *drains {
 }
 
 func (d *drains) add(q *queue) {
+	q.keepForHeld()
+	ctx, cancel := context.WithCancel(d.ctx)
+	one := &draining{q, cancel, make(chan struct{})}
+	d.mu.Lock()
+	d.all = append(d.all, one)
+	d.mu.Unlock()
 	d.running.Go(func() {
-		if err := q.Shutdown(d.ctx); err != nil {
+		defer d.remove(one)
+		if err := q.Shutdown(ctx); err != nil {
 			d.log.Error("a queue in memory that was replaced was not sent", slog.String("queue", q.name()), slog.Any("error", err))
 		}
 	})
+}
+
+func (d *drains) remove(one *draining) {
+	one.cancel()
+	close(one.ended)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all = slices.DeleteFunc(d.all, func(other *draining) bool { return other == one })
+}
+
+// endWithout ends the queues whose exporters a graph does not have: what they hold is sent
+// for a while, or until ctx ends, and is lost then.
+func (d *drains) endWithout(ctx context.Context, g *Graph) {
+	d.mu.Lock()
+	ending := slices.DeleteFunc(slices.Clone(d.all), func(one *draining) bool { return g.hasExportersOf(one.queue) })
+	d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, exchangeWithin)
+	defer cancel()
+	for _, one := range ending {
+		select {
+		case <-one.ended:
+		case <-ctx.Done():
+		}
+		one.cancel()
+		<-one.ended
+	}
 }
 
 // Start implements pipeline.Component.
@@ -341,9 +391,18 @@ func (g *Graph) revive(ctx context.Context, p part) error {
 		err = again.Start(ctx)
 	}
 	if err != nil {
+		g.renew(p.name)
 		return fmt.Errorf("start %s again: %w", p.name, err)
 	}
 	return nil
+}
+
+// renew makes the next graph have another part in the place of one that could not be started
+// again.
+func (g *Graph) renew(name string) {
+	p := g.named[name]
+	p.print = ""
+	g.named[name] = p
 }
 
 // makeAgain makes a part again, which was not started, in the place of one that was.
@@ -369,6 +428,11 @@ func (g *Graph) makeAgain(p part) (part, error) {
 			g.parts[i] = again
 		}
 	}
+	for i := range g.Receivers {
+		if r := &g.Receivers[i]; p.of != nil && p.of.Kind == component.KindReceiver && r.Config.ID == p.of.ID {
+			r.Instance = again.Component.(component.Receiver)
+		}
+	}
 	g.started = slices.Clone(g.parts)
 	return again, nil
 }
@@ -378,11 +442,8 @@ func (g *Graph) makeComponent(p part) (part, error) {
 	case component.KindExporter:
 		return g.newExporter(c, p.name, p.print)
 	case component.KindReceiver:
-		for i := range g.Receivers {
-			if r := &g.Receivers[i]; r.Config.ID == c.ID {
-				return g.newReceiver(r, p.name, p.print)
-			}
-		}
+		r := g.receiver(c.ID)
+		return g.newReceiver(&r, p.name, p.print)
 	case component.KindExtension:
 		return g.newExtension(c, p.name, p.print)
 	}
