@@ -514,3 +514,38 @@ func BenchmarkRefusal(b *testing.B) {
 	}
 	hold.Release()
 }
+
+// TryAdd takes what is free, and waits for nothing.
+func TestTryAdd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Config{Bytes: 100})
+		k := get(t, b, "a", 10)
+		if !k.TryAdd(20) || k.held != 30 {
+			t.Errorf("it holds %d bytes, want 30", k.held)
+		}
+		other := get(t, b, "b", 60)
+		began := time.Now()
+		if k.TryAdd(20) || k.TryAdd(200) || k.held != 30 {
+			t.Errorf("it holds %d bytes, want 30: there is no room", k.held)
+		}
+		if s := b.Stats(); time.Since(began) > 0 || s.Refused() > 0 {
+			t.Errorf("after %s, %d requests were refused", time.Since(began), s.Refused())
+		}
+		waits := make(chan error)
+		go func() { waits <- k.Add(t.Context(), 20) }()
+		synctest.Wait()
+		if k.TryAdd(1) {
+			t.Error("it has added while another goroutine waits")
+		}
+		other.Release()
+		if err := <-waits; err != nil || k.held != 50 {
+			t.Errorf("%v, holds %d", err, k.held)
+		}
+		verify(t, b, []*Ticket{k})
+		k.Release()
+		if none := (*Ticket)(nil); !none.TryAdd(1 << 40) {
+			t.Error("a nil ticket has a bound")
+		}
+	})
+}

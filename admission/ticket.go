@@ -9,7 +9,7 @@ import (
 )
 
 // Ticket is what one request holds. A nil *Ticket holds nothing and may grow
-// without bound. A ticket is used by one goroutine at a time, except that Add and
+// without bound. A ticket is used by one goroutine at a time, except that Add, TryAdd and
 // Sub may be called by several as long as none calls another method.
 type Ticket struct {
 	budget *Budget
@@ -74,6 +74,30 @@ func (t *Ticket) Add(ctx context.Context, n int) error {
 		return t.await(ctx)
 	}
 	return err
+}
+
+// TryAdd is Add for what can be done without: it reports whether there was room, waits for
+// none, and counts and interrupts nothing. While another goroutine waits in Add there is none.
+func (t *Ticket) TryAdd(n int) bool {
+	if t == nil || n <= 0 {
+		return true
+	}
+	if !t.adding.TryLock() {
+		return false
+	}
+	defer t.adding.Unlock()
+	b := t.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t.mustBeHeld("TryAdd")
+	t.more = int64(n)
+	if t.interrupted != nil || !b.fits(t) {
+		t.more = 0
+		return false
+	}
+	b.take(t)
+	t.grown = true
+	return true
 }
 
 // Sub gives n bytes back of those that the ticket holds.

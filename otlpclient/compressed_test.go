@@ -1,11 +1,16 @@
 package otlpclient
 
 import (
+	"context"
+	"errors"
 	"runtime"
 	"testing"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // inGRPC returns a compressed request that gRPC has taken from the pool, and what gRPC has.
@@ -74,4 +79,35 @@ func TestBytesThatAreNeverReturned(t *testing.T) {
 		runtime.GC()
 		runtime.Gosched()
 	}
+}
+
+// A request that is given up while another sender compresses its batch may be sent again,
+// whatever the cause.
+func TestGivenUpWhileItIsCompressed(t *testing.T) {
+	c, err := NewHTTP(config.HTTPClient{Endpoint: "http://127.0.0.1:9", Compression: config.Gzip}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	b := testkit.PooledBatch(t, otlp.Logs, logsOf(3000), nil)
+	defer b.Release()
+	begun, end, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = b.EncodeOnce(t.Context(), pipeline.EncodeKey{Codec: pipeline.CodecGzip}, func(context.Context, *pipeline.Buffer) error {
+			close(begun)
+			<-end
+			return errors.New("not compressed")
+		})
+	}()
+	<-begun
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := errors.New("the sender was stopped")
+	cancel(stopped)
+	_, err = SendBatch(ctx, c, b)
+	if e := pipeline.Classify(err); !errors.Is(err, stopped) || e.Kind != pipeline.Retryable {
+		t.Errorf("got %v, %v", e.Kind, err)
+	}
+	close(end)
+	<-ended
 }

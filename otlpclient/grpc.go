@@ -212,7 +212,7 @@ func (c *GRPC) Send(ctx context.Context, r Request) (Answer, error) {
 	}
 	conn, out, err := c.outgoing(ctx, r)
 	if err != nil {
-		return refuse(notCopied(err))
+		return refuse(notCopied(ctx, err))
 	}
 	defer func() {
 		if out.returned() || ctx.Err() != nil {

@@ -173,7 +173,7 @@ func (c *HTTP) Send(ctx context.Context, r Request) (Answer, error) {
 	defer cancel()
 	p, err := c.payload(ctx, r)
 	if err != nil {
-		return refuse(notCopied(err))
+		return refuse(notCopied(ctx, err))
 	}
 	defer p.unref()
 	defer func() {

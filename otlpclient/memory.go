@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
@@ -47,17 +48,15 @@ func (m *memory) release() {
 }
 
 // notCopied returns the error of Send for a request that could not be copied or
-// compressed: there may be no room for it.
-func notCopied(err error) *Error {
+// compressed: there may be no room for it, or ctx has ended, which err has the cause of.
+func notCopied(ctx context.Context, err error) *Error {
 	var p *pipeline.Error
 	switch {
 	case errors.As(err, &p):
 		return &Error{Retryable: p.Kind != pipeline.Permanent, Throttled: p.Kind == pipeline.Overloaded,
 			RetryAfter: p.RetryAfter, Code: codes.ResourceExhausted, Err: err}
-	case errors.Is(err, context.DeadlineExceeded):
-		return &Error{Retryable: true, Code: codes.DeadlineExceeded, Err: err}
-	case errors.Is(err, context.Canceled):
-		return &Error{Retryable: true, Code: codes.Canceled, Err: err}
+	case ctx.Err() != nil:
+		return &Error{Retryable: true, Code: status.FromContextError(ctx.Err()).Code(), Err: err}
 	}
 	return &Error{Code: codes.Internal, Err: err}
 }

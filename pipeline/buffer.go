@@ -87,7 +87,7 @@ func (buf *Buffer) Grow(ctx context.Context, n int) error {
 
 // replace takes memory for n bytes and moves Bytes there.
 func (buf *Buffer) replace(ctx context.Context, n int) error {
-	old, paid := buf.mem, buf.charged
+	paid := buf.charged
 	class := bufpool.Class(n)
 	if err := buf.charge(ctx, class); err != nil {
 		return err
@@ -100,13 +100,19 @@ func (buf *Buffer) replace(ctx context.Context, n int) error {
 			return err
 		}
 	}
+	buf.move(mem)
+	buf.discharge(paid)
+	return nil
+}
+
+// move moves Bytes to other memory of the pool. That of before goes back to it.
+func (buf *Buffer) move(mem *[]byte) {
+	old := buf.mem
 	buf.trace.holdsOf(buf, old, mem)
 	*mem = append((*mem)[:0], buf.Bytes...)
 	buf.mem, buf.Bytes = mem, *mem
 	bufpool.Put(old)
 	buf.trace.holdsOf(buf, mem)
-	buf.discharge(paid)
-	return nil
 }
 
 // Release gives the memory back, unless it was taken over.
@@ -161,6 +167,19 @@ func (buf *Buffer) charge(ctx context.Context, n int) error {
 	buf.charged += n
 	buf.batch.loose.Add(int64(n))
 	return nil
+}
+
+// tryCharge is charge if there is room now. It reports whether there was.
+func (buf *Buffer) tryCharge(n int) bool {
+	if buf.batch == nil || buf.batch.payer().ticket == nil {
+		return true
+	}
+	if !buf.batch.payer().ticket.TryAdd(n) {
+		return false
+	}
+	buf.charged += n
+	buf.batch.loose.Add(int64(n))
+	return true
 }
 
 // discharge takes n of the charged bytes off the ticket.

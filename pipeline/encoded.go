@@ -142,17 +142,27 @@ func (b *Batch) make(ctx context.Context, key EncodeKey, m *madeForm, encode fun
 	if err := encode(ctx, buf); err != nil {
 		return nil, err
 	}
-	buf.trim(ctx)
+	buf.trim()
 	m.buf, m.sum, m.failed = buf, sumOf(b.data), false
 	return buf.Bytes, nil
 }
 
 // trim moves the bytes to smaller memory if they use less than half of theirs and there is
 // room for both: encoders are given the most that they may need.
-func (buf *Buffer) trim(ctx context.Context) {
-	if n := len(buf.Bytes); 2*bufpool.Class(n) <= cap(buf.Bytes) {
-		_ = buf.replace(ctx, n) // without room the bytes stay where they are
+func (buf *Buffer) trim() {
+	n, paid := len(buf.Bytes), buf.charged
+	class := bufpool.Class(n)
+	if 2*class > cap(buf.Bytes) || !buf.tryCharge(class) {
+		return
 	}
+	mem := bufpool.Get(n)
+	if cap(*mem) > class { // the pool had one of an odd size
+		bufpool.Put(mem)
+		buf.discharge(class)
+		return
+	}
+	buf.move(mem)
+	buf.discharge(paid)
 }
 
 // drop gives the memory of all forms back to the pool when the batch is released. The

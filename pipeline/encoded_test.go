@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/penstock-telemetry/penstock/admission"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
@@ -227,6 +228,35 @@ func TestEncodeOnceForEachKey(t *testing.T) {
 	}
 	b.Release()
 	used(t, budget, "released", 0)
+}
+
+// What was encoded moves to smaller memory if there is room for both. If there is not, that
+// is neither waited for, nor does a request count as refused.
+func TestEncodeOnceWaitsForNoSmallerMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := admission.New(admission.Config{Bytes: 1 << 20, MaxWait: time.Hour})
+		b := attached(t, budget)
+		var others *admission.Ticket
+		defer func() { others.Release() }()
+		began := time.Now()
+		got, err := b.EncodeOnce(t.Context(), testKey, func(ctx context.Context, buf *Buffer) error {
+			if err := buf.Grow(ctx, 64<<10); err != nil {
+				return err
+			}
+			buf.Bytes = append(buf.Bytes, "encoded"...)
+			s := budget.Stats()
+			var err error
+			others, err = budget.Acquire(ctx, "another client", int(s.Limit-s.Used))
+			return err
+		})
+		if err != nil || string(got) != "encoded" {
+			t.Errorf("got %q, error %v", got, err)
+		}
+		if s := budget.Stats(); time.Since(began) > 0 || s.Refused() > 0 {
+			t.Errorf("it waited %s, and %d requests were refused", time.Since(began), s.Refused())
+		}
+		b.Release()
+	})
 }
 
 // Senders at the same time wait for the one that encodes, and one that gives up does not.

@@ -32,7 +32,7 @@ func (s slowRefusal) Consume(context.Context, *pipeline.Batch) error {
 }
 
 // A request that is in the graph before when exporters leave its queue, and that is
-// refused for good by a branch, has its dead letter in the next queue.
+// refused for good by a branch, has its dead letter in the present queue.
 func TestReloadWhileARequestIsRefused(t *testing.T) {
 	t.Parallel()
 	dir, b := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{})

@@ -18,8 +18,7 @@ var (
 	ErrTooLarge = errors.New("the body is larger than the limit")
 	// ErrUnknownEncoding means that the encoding is not in config.Encodings.
 	ErrUnknownEncoding = errors.New("unknown content encoding")
-	// ErrCorrupt means that the bytes are not valid for the encoding, or need
-	// more memory than it allows (a zstd window above 8 MiB).
+	// ErrCorrupt means that the bytes are not valid for the encoding.
 	ErrCorrupt = errors.New("the compressed body is corrupt")
 )
 

@@ -119,12 +119,13 @@ func gzipHeader(b []byte) (int, error) {
 	const (
 		fixed                          = 10
 		sum, extra, name, comment byte = 1 << 1, 1 << 2, 1 << 3, 1 << 4
-		mostText                       = 511 // bytes of a name or comment, as Go's decoder has it
+		reserved                  byte = 0xe0 // a later version may have fields there (section 2.3.1.2)
+		mostText                       = 511  // bytes of a name or comment, as Go's decoder has it
 	)
 	if len(b) < fixed {
 		return 0, io.ErrUnexpectedEOF
 	}
-	if b[0] != 0x1f || b[1] != 0x8b || b[2] != 8 {
+	if b[0] != 0x1f || b[1] != 0x8b || b[2] != 8 || b[3]&reserved != 0 {
 		return 0, errGzipHeader
 	}
 	flags, n := b[3], fixed

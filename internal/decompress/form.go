@@ -12,8 +12,8 @@ import (
 type Form struct {
 	// Format is the format of the bytes, which the encoding may leave open: the encoding
 	// snappy is a block or a framed stream. It is empty for bodies that are not compressed
-	// and for those that other servers may refuse: deflate without the header of zlib, and
-	// zstd with a window above that of RFC 9659.
+	// and for those that other servers may refuse: deflate without the header of zlib, zstd
+	// with a window above that of RFC 9659, and snappy with the repeated offsets of S2.
 	Format config.Compression
 	// Single says that the body is one member, frame or stream, and nothing else.
 	Single bool

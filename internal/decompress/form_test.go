@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/klauspost/compress/s2"
+
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 )
@@ -16,6 +18,13 @@ import (
 func skippable(b []byte) []byte {
 	head := binary.LittleEndian.AppendUint32(nil, lz4Skippable)
 	return append(binary.LittleEndian.AppendUint32(head, uint32(len(b))), b...)
+}
+
+// s2Chunk returns a chunk of framed snappy with a block of S2.
+func s2Chunk(plain []byte) []byte {
+	block := s2.Encode(nil, plain)
+	head := binary.LittleEndian.AppendUint32(nil, uint32(len(block)+snappySumBytes)<<8)
+	return append(binary.LittleEndian.AppendUint32(head, snappySum(plain)), block...)
 }
 
 // The form of a body is found by its bytes, whatever its encoding is called.
@@ -46,6 +55,8 @@ func TestForm(t *testing.T) {
 		"deflate without header": {"deflate", raw(plain), Form{}},
 		"snappy":                 {"snappy", snappyBlock(plain), Form{config.Snappy, true}},
 		"snappy, framed":         {"snappy", stream, Form{config.SnappyFramed, true}},
+		"snappy, block of S2":    {"snappy", s2.Encode(nil, plain), Form{}},
+		"snappy, chunk of S2":    {"snappy", append(bytes.Clone(stream), s2Chunk(plain)...), Form{}},
 		"framed":                 {"x-snappy-framed", stream, Form{config.SnappyFramed, true}},
 		"framed, two streams":    {"snappy", twice(stream), Form{config.SnappyFramed, false}},
 		"lz4":                    {"lz4", lz4Frame, Form{config.LZ4, true}},

@@ -35,6 +35,7 @@ type inflater struct {
 	state  blockState
 	stored int // bytes left of a stored block
 
+	isFixed bool // litLen and dist have the fixed codes
 	lengths [maxLitLen + maxDist]uint8
 	litLen  [1 << 12]uint32
 	dist    [1 << 10]uint32
@@ -394,6 +395,7 @@ var codeOrder = [...]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2
 
 // dynamic reads the codes of a block.
 func (z *inflater) dynamic() error {
+	z.isFixed = false
 	counts, err := z.take(14)
 	if err != nil {
 		return err
@@ -464,8 +466,23 @@ func (z *inflater) readLengths(n int, codeBits uint) error {
 	return nil
 }
 
-// fixed sets the codes of blocks without codes of their own (RFC 1951, section 3.2.6).
+// fixed sets the codes of blocks without codes of their own. Such a block may have ten bits,
+// so that this must not take long: the tables stay for the blocks and streams that follow,
+// and are made once.
 func (z *inflater) fixed() {
+	if z.isFixed {
+		return
+	}
+	made := fixedCodes()
+	copy(z.litLen[:1<<litLenBits], made.litLen[:])
+	copy(z.dist[:1<<distBits], made.dist[:])
+	z.isFixed = true
+}
+
+// fixedCodes returns an inflater with the fixed codes (RFC 1951, section 3.2.6), which have no
+// subtables.
+var fixedCodes = sync.OnceValue(func() *inflater {
+	z := new(inflater)
 	for i := range maxLitLen {
 		switch {
 		case i < 144:
@@ -483,7 +500,8 @@ func (z *inflater) fixed() {
 	}
 	z.build(z.litLen[:], litLenBits, z.lengths[:maxLitLen], litLenSymbols[:])
 	z.build(z.dist[:], distBits, z.lengths[maxLitLen:], distSymbols[:])
-}
+	return z
+})
 
 // The entries of symbols, without the bits of their codes.
 var (
@@ -555,14 +573,6 @@ func (z *inflater) build(table []uint32, tableBits uint, lengths []uint8, symbol
 	if left > 0 && most > 1 {
 		return false
 	}
-	if left > 0 {
-		for i := range 1 << tableBits {
-			table[i] = flagExceptional
-		}
-		if most == 0 {
-			return true
-		}
-	}
 	var next [maxCodeBits + 2]int
 	for l := 1; l <= maxCodeBits; l++ {
 		next[l+1] = next[l] + count[l]
@@ -573,9 +583,13 @@ func (z *inflater) build(table []uint32, tableBits uint, lengths []uint8, symbol
 			next[l]++
 		}
 	}
-	if left > 0 { // one symbol, whose code is 0
-		for i := 0; i < 1<<tableBits; i += 2 {
-			table[i] = symbols[z.sorted[0]] + 1<<8 + 1
+	if left > 0 { // at most one symbol, whose code is 0
+		table[0], table[1] = flagExceptional, flagExceptional
+		if most > 0 {
+			table[0] = symbols[z.sorted[0]] + 1<<8 + 1
+		}
+		for n := 2; n < 1<<tableBits; n *= 2 {
+			copy(table[n:2*n], table[:n])
 		}
 		return true
 	}

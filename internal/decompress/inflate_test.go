@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/penstock-telemetry/penstock/internal/bufpool"
 )
@@ -139,5 +140,45 @@ func TestMembersAreApart(t *testing.T) {
 		if _, err := DecompressBytes("gzip", nil, wire, 1<<20, nil); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%d bytes behind it: got %v", behind, err)
 		}
+	}
+}
+
+// The header of a member may have a name and more, which are skipped, and no reserved flags.
+func TestGzipHeader(t *testing.T) {
+	plain := text(100)
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	w.Extra, w.Name, w.Comment = []byte("extra"), "a name", "a comment"
+	w.Write(plain)
+	w.Close()
+	wire := b.Bytes()
+	got, err := DecompressBytes("gzip", nil, wire, 1000, nil)
+	if err != nil || !bytes.Equal(*got, plain) {
+		t.Fatal(err)
+	}
+	bufpool.Put(got)
+	for _, flag := range []byte{0x20, 0x40, 0x80} {
+		bad := bytes.Clone(wire)
+		bad[3] |= flag
+		if _, err := DecompressBytes("gzip", nil, bad, 1000, nil); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("flag %#x: %v", flag, err)
+		}
+	}
+	for n := range len(wire) {
+		if _, err := DecompressBytes("gzip", nil, wire[:n], 1000, nil); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%d of %d bytes: %v", n, len(wire), err)
+		}
+	}
+	// A checksum of the header, which Go's writer does not make.
+	head := append([]byte{0x1f, 0x8b, 8, 2, 0, 0, 0, 0, 0, 0xff}, 0, 0)
+	binary.LittleEndian.PutUint16(head[10:], uint16(crc32.ChecksumIEEE(head[:10])))
+	summed := append(head, gzipped(plain)[10:]...)
+	if got, err = DecompressBytes("gzip", nil, summed, 1000, nil); err != nil {
+		t.Fatalf("with a checksum: %v", err)
+	}
+	bufpool.Put(got)
+	summed[10]++
+	if _, err := DecompressBytes("gzip", nil, summed, 1000, nil); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("with a wrong checksum: %v", err)
 	}
 }

@@ -43,12 +43,51 @@ func unsnappy(op *decompression, wire []byte) error {
 		return err
 	}
 	*op.dst = (*op.dst)[:n]
-	op.form = Form{config.Snappy, true}
 	if _, err := s2.Decode(*op.dst, wire); err != nil {
 		return corrupt("snappy block", err)
 	}
+	if !hasRepeats(wire) {
+		op.form = Form{config.Snappy, true}
+	}
 	return nil
 }
+
+// hasRepeats reports whether a valid block is one of S2, which others do not read: it has copies
+// with the offset 0, which repeat the last offset.
+//
+//	element = tag (1 byte; lowest 2 bits: kind), and by kind
+//	  0  literal: length - 1 in the tag, or from 60 on in the 1 to 4 bytes that follow; the bytes
+//	  1  copy: 3 bits of the offset in the tag, 1 byte   2, 3  copy: offset of 2, 4 bytes
+func hasRepeats(block []byte) bool {
+	_, i := binary.Uvarint(block)
+	for i+1 < len(block) {
+		tag := block[i]
+		if tag&0xe3 == 1 && block[i+1] == 0 {
+			return true
+		}
+		if size := elementSizes[tag]; size > 0 {
+			i += int(size)
+			continue
+		}
+		more := int(tag>>2) - 59
+		var length [8]byte
+		copy(length[:more], block[i+1:])
+		i += 2 + more + int(binary.LittleEndian.Uint64(length[:]))
+	}
+	return false
+}
+
+// elementSizes are the lengths of elements of a block by their tags, 0 for literals that have
+// their length in the bytes that follow.
+var elementSizes = func() (sizes [256]uint8) {
+	for tag := range sizes {
+		sizes[tag] = [...]uint8{0, 2, 3, 5}[tag&3]
+		if length := tag >> 2; tag&3 == 0 && length < 60 {
+			sizes[tag] = uint8(length + 2)
+		}
+	}
+	return sizes
+}()
 
 // snappyBlockLen returns the decompressed size that a block declares. A size
 // that is impossible for the length of the block is an error.
@@ -100,8 +139,7 @@ func unsnappyFramed(op *decompression, wire []byte) error {
 	if err := op.reset(total); err != nil {
 		return err
 	}
-	op.form = Form{config.SnappyFramed, streams == 1}
-	at := 0
+	at, repeats := 0, false
 	_, err = snappyChunks(wire, func(sum uint32, data []byte, packed bool) error {
 		n := len(data)
 		if packed {
@@ -113,6 +151,8 @@ func unsnappyFramed(op *decompression, wire []byte) error {
 			copy(out, data)
 		} else if _, err := s2.Decode(out, data); err != nil {
 			return err
+		} else {
+			repeats = repeats || hasRepeats(data)
 		}
 		if sum != snappySum(out) {
 			return errors.New("a chunk's checksum is wrong")
@@ -120,6 +160,9 @@ func unsnappyFramed(op *decompression, wire []byte) error {
 		return nil
 	})
 	*op.dst = (*op.dst)[:total]
+	if !repeats {
+		op.form = Form{config.SnappyFramed, streams == 1}
+	}
 	return framedError(err)
 }
 

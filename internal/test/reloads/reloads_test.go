@@ -7,7 +7,6 @@ package reloads
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -55,7 +54,7 @@ type rig struct {
 	next         atomic.Int64
 	failed       atomic.Int64
 	mu           sync.Mutex
-	acknowledged map[int64]string // by client
+	acknowledged map[int64]string // with the client
 	delivered    map[int64]bool
 }
 
@@ -144,25 +143,43 @@ func (r *rig) reload(s shape) {
 func (r *rig) send(ctx context.Context, client otlpclient.Sender, name string) {
 	defer client.Close()
 	for ctx.Err() == nil {
-		n := r.next.Add(1)
-		body, err := proto.Marshal(&collogs.ExportLogsServiceRequest{ResourceLogs: []*logs.ResourceLogs{{ScopeLogs: []*logs.ScopeLogs{{
-			LogRecords: []*logs.LogRecord{{Body: &common.AnyValue{Value: &common.AnyValue_IntValue{IntValue: n}}, TimeUnixNano: uint64(time.Now().UnixNano())}}}}}}})
-		if err != nil {
-			panic(err)
-		}
-		_, err = client.Send(context.WithoutCancel(ctx), otlpclient.Request{Signal: otlp.Logs, Bytes: body})
-		if err != nil {
-			if r.failed.Add(1) < 10 {
-				r.Errorf("%s: %v", name, err)
-			}
+		if !r.sendOne(ctx, client, name) {
 			time.Sleep(10 * time.Millisecond)
-			continue
 		}
-		r.mu.Lock()
-		r.acknowledged[n] = name
-		r.mu.Unlock()
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// sendOne sends a request, and returns false if it failed.
+func (r *rig) sendOne(ctx context.Context, client otlpclient.Sender, name string) bool {
+	n := r.next.Add(1)
+	body, err := proto.Marshal(&collogs.ExportLogsServiceRequest{ResourceLogs: []*logs.ResourceLogs{{ScopeLogs: []*logs.ScopeLogs{{
+		LogRecords: []*logs.LogRecord{{Body: &common.AnyValue{Value: &common.AnyValue_IntValue{IntValue: n}}, TimeUnixNano: uint64(time.Now().UnixNano())}}}}}}})
+	if err != nil {
+		panic(err)
+	}
+	if _, err = client.Send(context.WithoutCancel(ctx), otlpclient.Request{Signal: otlp.Logs, Bytes: body}); err != nil {
+		if r.failed.Add(1) < 10 {
+			r.Errorf("%s: %v", name, err)
+		}
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.acknowledged[n] = name
+	return true
+}
+
+// client returns a client over HTTP.
+func (r *rig) client(address string, compression config.Compression) otlpclient.Sender {
+	r.Helper()
+	settings := config.DefaultHTTPClient()
+	settings.Endpoint, settings.Timeout, settings.Compression = "http://"+address, time.Minute, compression
+	c, err := otlpclient.NewHTTP(settings, nil)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return c
 }
 
 // clients begin to send, over gRPC and HTTP.
@@ -171,15 +188,14 @@ func (r *rig) clients(ctx context.Context) *sync.WaitGroup {
 	for i := range 3 {
 		overGRPC := config.DefaultGRPCClient()
 		overGRPC.Endpoint, overGRPC.Compression = "http://"+r.grpc, "none"
-		a, errA := otlpclient.NewGRPC(overGRPC, time.Minute)
-		overHTTP := config.DefaultHTTPClient()
-		overHTTP.Endpoint, overHTTP.Timeout, overHTTP.Compression = "http://"+r.http, time.Minute, []config.Compression{"none", "gzip", "zstd"}[i]
-		b, errB := otlpclient.NewHTTP(overHTTP, nil)
-		if err := errors.Join(errA, errB); err != nil {
+		a, err := otlpclient.NewGRPC(overGRPC, time.Minute)
+		if err != nil {
 			r.Fatal(err)
 		}
+		compression := []config.Compression{"none", "gzip", "zstd"}[i]
+		b := r.client(r.http, compression)
 		all.Go(func() { r.send(ctx, a, "gRPC") })
-		all.Go(func() { r.send(ctx, b, "HTTP "+string(overHTTP.Compression)) })
+		all.Go(func() { r.send(ctx, b, "HTTP "+string(compression)) })
 	}
 	return &all
 }
@@ -198,8 +214,8 @@ func (r *rig) missing() (n int, first int64) {
 	return n, first
 }
 
-// open is how many files, except for those of queues, and goroutines the process has.
-// Queues that were set aside stay open while they hold something; each has goroutines.
+// open is how many files and goroutines the process has, except for those of queues:
+// queues that were set aside stay open while they hold something.
 func (r *rig) open() (files, goroutines int) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -210,8 +226,18 @@ func (r *rig) open() (files, goroutines int) {
 			files++
 		}
 	}
-	aside, _ := filepath.Glob(filepath.Join(r.dir, "*", "penstock", "pipelines", "*,left-*"))
-	return files, runtime.NumGoroutine() - 8*len(aside)
+	for stack := range strings.SplitSeq(stacks(), "\n\n") {
+		if !strings.Contains(stack, "penstock/journal.") && !strings.Contains(stack, "penstock/delivery.") {
+			goroutines++
+		}
+	}
+	return files, goroutines
+}
+
+// stacks are those of all goroutines.
+func stacks() string {
+	b := make([]byte, 16<<20)
+	return string(b[:runtime.Stack(b, true)])
 }
 
 func TestReloads(t *testing.T) {
@@ -230,6 +256,9 @@ func TestReloads(t *testing.T) {
 	begun := time.Now()
 	for i := range *reloads {
 		next := now.change(random)
+		if next.stuck = 0; i%50 >= 10 && i%50 < 12 { // its reloads take seconds
+			next.stuck = 1 + i%2
+		}
 		before := r.failed.Load()
 		from := r.next.Load()
 		r.reload(next)
@@ -239,6 +268,11 @@ func TestReloads(t *testing.T) {
 		}
 		if next.broken == 0 {
 			now = next
+		}
+		if now.moving > 0 { // its receiver listens when Reload has returned
+			client := r.client(r.moving[now.moving-1], "none")
+			r.sendOne(ctx, client, "the receiver that moves")
+			client.Close() // a connection that is idle would delay the next reload
 		}
 		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
 		if i == *reloads/5 || i == *reloads-1 {
@@ -329,9 +363,8 @@ func whatIsOpen() string {
 		to, _ := os.Readlink("/proc/self/fd/" + e.Name())
 		fmt.Fprintln(&all, to)
 	}
-	stacks := make([]byte, 4<<20)
 	started := map[string]int{}
-	for line := range strings.Lines(string(stacks[:runtime.Stack(stacks, true)])) {
+	for line := range strings.Lines(stacks()) {
 		if from, ok := strings.CutPrefix(line, "created by "); ok {
 			from, _, _ = strings.Cut(from, " in goroutine")
 			started[strings.TrimSpace(from)]++
@@ -349,6 +382,6 @@ func (r *rig) compare(opened, running int) (nowOpened, nowRunning int) {
 	if opened > 0 && (nowOpened > opened+20 || nowRunning > running+40) {
 		r.Errorf("%d files and %d goroutines, after %d and %d\n%s", nowOpened, nowRunning, opened, running, whatIsOpen())
 	}
-	r.Log(fmt.Sprintf("%d files, %d goroutines", nowOpened, nowRunning))
+	r.Logf("%d files, %d goroutines", nowOpened, nowRunning)
 	return nowOpened, nowRunning
 }

@@ -39,10 +39,6 @@ func (s shape) change(r *rand.Rand) shape {
 		f := fields[r.IntN(len(fields))]
 		*f = r.IntN(all[f])
 	}
-	s.stuck = 0
-	if r.IntN(20) == 0 { // it makes a reload take seconds
-		s.stuck = 1 + r.IntN(2)
-	}
 	if r.IntN(5) == 0 {
 		s.broken = 1 + r.IntN(len(breaks))
 	}

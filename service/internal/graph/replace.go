@@ -242,7 +242,7 @@ func (t *Transition) close(ctx context.Context, p part) {
 	defer cancel()
 	t.closed[p.name] = true
 	t.undoes(func(ctx context.Context) error { return t.before.revive(ctx, p) })
-	if err := Within(ctx, "close "+p.name, p.Shutdown); err != nil {
+	if err := retire(ctx, p); err != nil {
 		t.log.Warn("what is replaced was closed with an error", slog.String("part", p.name), slog.Any("error", err))
 	}
 }
@@ -395,8 +395,9 @@ func (t *Transition) Retire(ctx context.Context) error {
 		}
 	}
 	t.Next.drains.endWithout(ctx, t.Next)
-	for _, p := range ends {
-		errs = append(errs, Within(ctx, "shut down "+p.name, p.Shutdown))
+	exporters, extensions := divide(ends, func(p part) bool { return p.of.Kind == component.KindExporter })
+	for _, all := range [][]part{exporters, extensions} {
+		errs = append(errs, together(all, func(p part) error { return retire(ctx, p) }))
 	}
 	for _, p := range t.before.parts {
 		if p.meters != nil && !t.Next.kept[p.name] {
@@ -417,10 +418,14 @@ func divide(all []part, by func(part) bool) (those, others []part) {
 	return those, others
 }
 
-// retire shuts a receiver down without failing a request.
+// retire shuts a part down, without failing a request if it is a server.
 func retire(ctx context.Context, p part) error {
+	of := p.Component
+	if e, ok := of.(extensionPart); ok {
+		of = e.Component
+	}
 	var err error
-	if r, ok := p.Component.(component.Retirer); ok {
+	if r, ok := of.(component.Retirer); ok {
 		err = Within(ctx, "retire "+p.name, r.Retire)
 	}
 	return errors.Join(err, Within(ctx, "shut down "+p.name, p.Shutdown))
