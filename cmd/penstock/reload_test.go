@@ -480,7 +480,7 @@ func TestReloadAddressInUse(t *testing.T) {
 	text := fmt.Sprintf(reloadable, r.backend.GRPCEndpoint(), "normal")
 	for changed, want := range map[string]int{
 		strings.Replace(text, `metrics: {address: "localhost:0"}`, `metrics: {address: "`+taken.Addr().String()+`"}`, 1):                                            exitFailure,
-		strings.Replace(text, `grpc: {endpoint: "localhost:0"}`, `grpc: {endpoint: "`+taken.Addr().String()+`"}`, 1): exitConfig,
+		strings.Replace(text, `grpc: {endpoint: "localhost:0"}`, `grpc: {endpoint: "`+taken.Addr().String()+`"}`, 1):                                                exitConfig,
 		strings.NewReplacer("{otlp: {", `{otlp/2: {protocols: {grpc: {endpoint: "`+taken.Addr().String()+`"}}}, otlp: {`, "[otlp]", "[otlp, otlp/2]").Replace(text): exitConfig,
 	} {
 		r.write(t, changed)

@@ -386,7 +386,7 @@ func TestClientThatNeverReads(t *testing.T) {
 			h := newRawH2(t, addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
 			_ = h.fr.WriteSettingsAck()
 			_ = h.fr.WriteWindowUpdate(0, 1<<30)
-			_ = h.SetDeadline(time.Now().Add(3*time.Minute))
+			_ = h.SetDeadline(time.Now().Add(3 * time.Minute))
 			for {
 				err := h.post(target.path, target.media, body)
 				if err == nil {
