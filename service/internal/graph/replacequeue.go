@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"sync"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/delivery"
@@ -257,83 +256,6 @@ func (g *Graph) hasExportersOf(q *queue) bool {
 	})
 }
 
-// drains are queues in memory that others have taken the place of, and that send what
-// they have.
-type drains struct {
-	log     *slog.Logger
-	ctx     context.Context
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-
-	mu  sync.Mutex
-	all []*draining
-}
-
-// draining is a queue that sends what it has.
-type draining struct {
-	*queue
-	cancel context.CancelFunc
-	ended  chan struct{}
-}
-
-func newDrains(log *slog.Logger) *drains {
-	d := &drains{log: log}
-	d.ctx, d.cancel = context.WithCancel(context.Background())
-	return d
-}
-
-func (d *drains) add(q *queue) {
-	q.keepForHeld()
-	ctx, cancel := context.WithCancel(d.ctx)
-	one := &draining{q, cancel, make(chan struct{})}
-	d.mu.Lock()
-	d.all = append(d.all, one)
-	d.mu.Unlock()
-	d.running.Go(func() {
-		defer d.remove(one)
-		if err := q.Shutdown(ctx); err != nil {
-			d.log.Error("a queue in memory that was replaced was not sent", slog.String("queue", q.name()), slog.Any("error", err))
-		}
-	})
-}
-
-func (d *drains) remove(one *draining) {
-	one.cancel()
-	close(one.ended)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.all = slices.DeleteFunc(d.all, func(other *draining) bool { return other == one })
-}
-
-// endWithout ends the queues whose exporters a graph does not have: what they hold is sent
-// for a while, or until ctx ends, and is lost then.
-func (d *drains) endWithout(ctx context.Context, g *Graph) {
-	d.mu.Lock()
-	ending := slices.DeleteFunc(slices.Clone(d.all), func(one *draining) bool { return g.hasExportersOf(one.queue) })
-	d.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, exchangeWithin)
-	defer cancel()
-	for _, one := range ending {
-		select {
-		case <-one.ended:
-		case <-ctx.Done():
-		}
-		one.cancel()
-		<-one.ended
-	}
-}
-
-// Start implements pipeline.Component.
-func (d *drains) Start(context.Context) error { return nil }
-
-// Shutdown waits for them until ctx ends.
-func (d *drains) Shutdown(ctx context.Context) error {
-	defer context.AfterFunc(ctx, d.cancel)()
-	d.running.Wait()
-	d.cancel()
-	return nil
-}
-
 // left says what queues on disk hold for exporters that are gone.
 func (t *Transition) left() (all []string) {
 	for _, q := range t.before.queues {
@@ -358,94 +280,4 @@ func (g *Graph) sends(dir, cursor string) bool {
 	return looked && slices.ContainsFunc(g.queues, func(q *queue) bool {
 		return q.place.dir != "" && slices.ContainsFunc(q.exporters, func(e queued) bool { return q.cursor(e.id) == cursor })
 	})
-}
-
-// substitute puts a queue in the place of one that could not be kept open.
-func (g *Graph) substitute(old, again *queue) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for i, q := range g.queues {
-		if q == old {
-			g.queues[i] = again
-		}
-	}
-	name := old.name()
-	p := g.named[name]
-	p.Component = again
-	g.named[name] = p
-	for _, set := range g.parts {
-		if set, ok := set.Component.(queueSet); ok {
-			for i := range set {
-				if set[i].name == name {
-					set[i] = p
-				}
-			}
-		}
-	}
-}
-
-// revive makes a part again that was closed, and starts it.
-func (g *Graph) revive(ctx context.Context, p part) error {
-	again, err := g.makeAgain(p)
-	if err == nil {
-		err = again.Start(ctx)
-	}
-	if err != nil {
-		g.renew(p.name)
-		return fmt.Errorf("start %s again: %w", p.name, err)
-	}
-	return nil
-}
-
-// renew makes the next graph have another part in the place of one that could not be started
-// again.
-func (g *Graph) renew(name string) {
-	p := g.named[name]
-	p.print = ""
-	g.named[name] = p
-}
-
-// makeAgain makes a part again, which was not started, in the place of one that was.
-func (g *Graph) makeAgain(p part) (part, error) {
-	again := p
-	var err error
-	switch of := p.Component.(type) {
-	case *leftQueues:
-		again.Component = g.newLeftQueues(of.storage)
-	case *controlSocket:
-		again.Component = newControlSocket(g.named[leftName(of.of.storage)].Component.(*leftQueues))
-	default:
-		again, err = g.makeComponent(p)
-	}
-	if err != nil {
-		return part{}, err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.named[p.name] = again
-	for i := range g.parts {
-		if g.parts[i].name == p.name {
-			g.parts[i] = again
-		}
-	}
-	for i := range g.Receivers {
-		if r := &g.Receivers[i]; p.of != nil && p.of.Kind == component.KindReceiver && r.Config.ID == p.of.ID {
-			r.Instance = again.Component.(component.Receiver)
-		}
-	}
-	g.started = slices.Clone(g.parts)
-	return again, nil
-}
-
-func (g *Graph) makeComponent(p part) (part, error) {
-	switch c := p.of; c.Kind {
-	case component.KindExporter:
-		return g.newExporter(c, p.name, p.print)
-	case component.KindReceiver:
-		r := g.receiver(c.ID)
-		return g.newReceiver(&r, p.name, p.print)
-	case component.KindExtension:
-		return g.newExtension(c, p.name, p.print)
-	}
-	return part{}, fmt.Errorf("%s cannot be made again", p.name)
 }
