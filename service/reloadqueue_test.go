@@ -162,7 +162,7 @@ func TestReloadFailsLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.take()
-	if _, err := p.reload(t, yaml(2, "{writes: a, mutates: true}", "otlp/second")); err == nil || !strings.Contains(err.Error(), "storage2/penstock") {
+	if _, err := p.reload(t, yaml(2, "{writes: a, mutates: true}", "otlp/second")); err == nil || !strings.Contains(err.Error(), "storage2/penstock") || !strings.Contains(err.Error(), "exporters.otlp/second: ") {
 		t.Errorf("got %v", err)
 	}
 	if got := f.take(); got != "stop out; start out; stop out; start out" {

@@ -110,8 +110,8 @@ func (t *Transition) prepare(ctx context.Context) error {
 		}
 	}
 	t.closeLeft(ctx)
-	if err := t.exchangeQueues(ctx); err != nil {
-		return err
+	if q, err := t.exchangeQueues(ctx); err != nil {
+		return t.Next.placeOfQueue(q).placed(err)
 	}
 	return context.Cause(ctx)
 }

@@ -35,19 +35,19 @@ func (t *Transition) goneQueues() (all []*queue) {
 }
 
 // exchangeQueues starts the new queues. One that has the place of one on disk starts when
-// that one is closed.
-func (t *Transition) exchangeQueues(ctx context.Context) error {
+// that one is closed. An error is that of the queue that is returned.
+func (t *Transition) exchangeQueues(ctx context.Context) (*queue, error) {
 	var all []exchanged
 	for _, q := range t.newQueues() {
 		switch old := t.before.predecessor(q, t.Next); {
 		case old == nil:
 			if err := q.Start(ctx); err != nil {
-				return err
+				return q, err
 			}
 			t.undoes(q.Shutdown)
 		case !q.hasFilesOf(old):
 			if err := t.startQueueBeside(ctx, old, q); err != nil {
-				return err
+				return q, err
 			}
 		default:
 			all = append(all, exchanged{old, q})
@@ -59,10 +59,15 @@ func (t *Transition) exchangeQueues(ctx context.Context) error {
 	_ = together(all, func(e exchanged) error { t.settle(ctx, e); return nil })
 	for _, e := range all {
 		if err := t.exchangeQueue(ctx, e); err != nil {
-			return err
+			return e.next, err
 		}
 	}
-	return nil
+	return nil, nil
+}
+
+// placeOfQueue is the part of an exporter of a queue, whose settings are those of the queue.
+func (g *Graph) placeOfQueue(q *queue) part {
+	return g.named["exporter "+strconv.Quote(q.exporters[0].id)]
 }
 
 // exchanged is a queue on disk that is closed for the next one in its files.
