@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -19,20 +18,7 @@ func (s *Service) newControl() {
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
 	}
-	s.control = control.New(dir, s.reloadCommand, s.process.log.Logger)
-}
-
-// reloadCommand calls Options.ReloadCommand with the errors of package control.
-func (s *Service) reloadCommand(ctx context.Context) (text string, err error) {
-	text, err = s.opts.ReloadCommand(ctx)
-	var invalid ConfigErrors
-	switch {
-	case errors.As(err, &invalid):
-		err = control.ErrInvalid
-	case errors.Is(err, ErrNotRunning):
-		err = control.ErrNotRunning
-	}
-	return text, err
+	s.control = control.New(dir, s.opts.ReloadCommand, s.process.log.Logger)
 }
 
 // openControl opens the control socket if the data directory was named, or is there. Else

@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -21,6 +24,8 @@ type fakes struct {
 	events []string
 	made   map[string][]*fake // by id
 	hang   chan struct{}      // closed to end a hanging Shutdown
+
+	measured atomic.Int64 // callbacks of metrics that were called
 }
 
 type fakeConfig struct {
@@ -34,6 +39,7 @@ type fakeConfig struct {
 	Auth      string `yaml:"auth"` // id of an authenticator
 	Storage   string `yaml:"storage"`
 	File      string `yaml:"writes"`
+	Measures  bool   `yaml:"measures"` // from its creation on, without an end
 }
 
 type fake struct {
@@ -44,6 +50,7 @@ type fake struct {
 	extension func(string) (any, bool)
 	consumers map[otlp.Signal]pipeline.Consumer
 	batches   []string // signal and bytes
+	stopped   bool
 }
 
 func newFakes() *fakes { return &fakes{made: map[string][]*fake{}, hang: make(chan struct{})} }
@@ -104,7 +111,24 @@ func (f *fakes) make(s component.Settings, config any, next pipeline.Consumer) (
 	}
 	c := &fake{fakes: f, id: s.ID, cfg: cfg, next: next, extension: s.Extension, consumers: map[otlp.Signal]pipeline.Consumer{}}
 	f.made[s.ID] = append(f.made[s.ID], c)
+	if cfg.Measures {
+		return c, f.measure(s.Meter)
+	}
 	return c, nil
+}
+
+// measure registers a callback of metrics.
+func (f *fakes) measure(p metric.MeterProvider) error {
+	m := p.Meter("fake")
+	gauge, err := m.Int64ObservableGauge("fake")
+	if err != nil {
+		return err
+	}
+	_, err = m.RegisterCallback(func(context.Context, metric.Observer) error {
+		f.measured.Add(1)
+		return nil
+	}, gauge)
+	return err
 }
 
 func (f *fakes) note(format string, args ...any) {
@@ -144,6 +168,9 @@ func (c *fake) Start(context.Context) error {
 
 func (c *fake) Shutdown(ctx context.Context) error {
 	c.note("stop %s", c.id)
+	c.mu.Lock()
+	c.stopped = true
+	c.mu.Unlock()
 	if c.cfg.Auth != "" {
 		_, ok := c.extension(c.cfg.Auth)
 		c.note("%s finds %s: %v", c.id, c.cfg.Auth, ok)
@@ -169,7 +196,11 @@ func (c *fake) Capabilities() pipeline.Capabilities {
 func (c *fake) Consume(ctx context.Context, b *pipeline.Batch) error {
 	c.mu.Lock()
 	c.batches = append(c.batches, b.Signal().String())
+	stopped := c.stopped
 	c.mu.Unlock()
+	if stopped {
+		c.note("%s gets a batch after its end", c.id)
+	}
 	if c.cfg.Refuse != "" {
 		return &pipeline.Error{Kind: pipeline.Permanent, Err: errors.New(c.cfg.Refuse)}
 	}

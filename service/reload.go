@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/service/internal/load"
 )
 
 // Reloaded says what a reload did. The names of components and pipelines are
 // `exporter "otlp/2"`, `pipeline "traces"`, in the order of the configuration.
 type Reloaded struct {
-	Kept, Changed, Added, Removed []string
+	Kept, Changed, Added, Removed Names
 	// Settings are the settings of the service that changed, such as
 	// "service.telemetry.logs.level: info -> debug".
 	Settings []string
@@ -27,49 +28,49 @@ type Reloaded struct {
 	Took time.Duration
 }
 
-// maxListed is how many names of a list String prints.
+// Names are names for people.
+type Names []string
+
+// maxListed is how many names String prints.
 const maxListed = 10
+
+// String returns the first names, and how many more there are.
+func (n Names) String() string {
+	text := strings.Join(n[:min(len(n), maxListed)], ", ")
+	if more := len(n) - maxListed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
 
 // String returns a few lines for people: counts and names, with long lists cut.
 func (r *Reloaded) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "reloaded in %s: %d kept, %d changed, %d added, %d removed", r.Took.Round(time.Millisecond),
 		len(r.Kept), len(r.Changed), len(r.Added), len(r.Removed))
-	for _, list := range []struct {
-		title   string
-		entries []string
-		max     int
-	}{
-		{"changed", r.Changed, maxListed},
-		{"added", r.Added, maxListed},
-		{"removed", r.Removed, maxListed},
-		{"settings", r.Settings, len(r.Settings)},
-		{"needs a restart", r.NeedsRestart, len(r.NeedsRestart)},
-		{"left on disk", r.Left, len(r.Left)},
+	for _, list := range []struct{ title, text string }{
+		{"changed", r.Changed.String()},
+		{"added", r.Added.String()},
+		{"removed", r.Removed.String()},
+		{"settings", strings.Join(r.Settings, ", ")},
+		{"needs a restart", strings.Join(r.NeedsRestart, ", ")},
+		{"left on disk", strings.Join(r.Left, ", ")},
 	} {
-		if len(list.entries) > 0 {
-			fmt.Fprintf(&b, "\n  %s: %s", list.title, cutList(list.entries, list.max))
+		if list.text != "" {
+			fmt.Fprintf(&b, "\n  %s: %s", list.title, list.text)
 		}
 	}
 	return b.String()
 }
 
-// cutList joins the first entries of a list, and says how many more there are.
-func cutList(entries []string, most int) string {
-	text := strings.Join(entries[:min(most, len(entries))], ", ")
-	if more := len(entries) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
-
 // ErrNotRunning means that a service is not between Start and Shutdown.
-var ErrNotRunning = errors.New("the service is starting or shutting down")
+var ErrNotRunning = control.ErrNotRunning
 
 // Reload puts cfg in the place of the configuration that runs, without a pause: what is
 // the same in both keeps running, and what is not there any more is shut down in the
 // background, in DrainWithin. On an error everything is as it was, and the error is a
-// *LoadError, which wraps a ConfigErrors, if a component rejects its settings. Calls wait for each other.
+// *LoadError, which wraps a ConfigErrors, if a component rejects its settings. Calls wait
+// for each other.
 func (s *Service) Reload(ctx context.Context, cfg *Config) (*Reloaded, error) {
 	return s.reloadWith(ctx, func() (*Config, error) { return cfg, nil })
 }

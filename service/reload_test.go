@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/penstock-telemetry/penstock/otlp"
 )
@@ -219,7 +221,7 @@ service:
 	if diff := cmp.Diff("start auth; start in; in finds auth: true; stop in; in finds auth: true; stop auth", f.take()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{`receiver "in"`, `extension "auth"`}, r.Changed); diff != "" {
+	if diff := cmp.Diff(Names{`receiver "in"`, `extension "auth"`}, r.Changed); diff != "" {
 		t.Errorf("changed (-want +got):\n%s", diff)
 	}
 	if e, ok := s.graph().Extension("ext"); !ok || e != any(f.made["ext"][0]) {
@@ -243,5 +245,48 @@ func TestReloadOutsideOfLife(t *testing.T) {
 	}
 	if _, err := f.reload(t, s, threePipelines); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("after Shutdown: %v", err)
+	}
+}
+
+// A component that was created and not started, and one that was replaced, measure nothing,
+// also if they do not end that themselves.
+func TestReloadEndsMeasurements(t *testing.T) {
+	t.Parallel()
+	f := newFakes()
+	reader := metric.NewManualReader()
+	o := f.options()
+	o.Meter = metric.NewMeterProvider(metric.WithReader(reader))
+	yaml := func(out, last string) string {
+		return strings.Replace(threePipelines, "{out: , out/2: }", "{out: "+out+", out/2: "+last+"}", 1)
+	}
+	s, err := New(f.config(t, yaml("{measures: true}", "")), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown(t.Context())
+	for _, next := range []struct {
+		out, last string
+		fails     bool
+		want      int64
+	}{
+		{"{measures: true}", "", false, 1},
+		{"{measures: true, mutates: true}", "{fail_new: bad}", true, 1},
+		{"{measures: true, mutates: true}", "{fail_start: bad}", true, 1},
+		{"{measures: true, mutates: true}", "", false, 1},
+		{"{mutates: true}", "", false, 0},
+	} {
+		if _, err := f.reload(t, s, yaml(next.out, next.last)); (err != nil) != next.fails {
+			t.Errorf("%+v: %v", next, err)
+		}
+		f.measured.Store(0)
+		if err := reader.Collect(t.Context(), &metricdata.ResourceMetrics{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.measured.Load(); got != next.want {
+			t.Errorf("%+v: %d components measure, want %d", next, got, next.want)
+		}
 	}
 }

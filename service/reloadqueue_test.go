@@ -2,7 +2,12 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,8 +18,10 @@ import (
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpclient"
 )
 
 // reload replaces the configuration, and waits until what it has replaced is gone.
@@ -292,5 +299,146 @@ func TestReloadMovesAnExporter(t *testing.T) {
 	senders.Wait()
 	up.Wait(t, otlp.Logs, int(sent.Load()))
 	down.Wait(t, otlp.Logs, int(sent.Load()))
+	p.stop(t)
+}
+
+// An exporter that is removed sends what it has first, if it can: nothing is left on disk.
+func TestReloadDrainsAnExporter(t *testing.T) {
+	t.Parallel()
+	dir, up, down := t.TempDir(), testkit.NewBackend(t, testkit.BackendConfig{}), testkit.NewBackend(t, testkit.BackendConfig{})
+	isDown(down)
+	both := strings.ReplaceAll(mixedOf(up, down, "{}", "{}", "", dir), "max_interval: 100ms", "max_interval: 2m")
+	both = strings.ReplaceAll(both, "initial_interval: 20ms", "initial_interval: 2m")
+	if !strings.Contains(both, "initial_interval: 2m") {
+		t.Fatal("the exporters have no such intervals")
+	}
+	p := startPlaced(t, Options{DataDir: filepath.Join(dir, "data"), DrainWithin: 10 * time.Second}, both, up)
+	if err := p.sendLogs(t, 5, enough); err != nil {
+		t.Fatal(err)
+	}
+	down.WaitArrived(t, 1) // the next attempt would be in a minute or two
+	down.Respond(nil)
+	r, err := p.reload(t, strings.Replace(both, "[otlp/up, otlp/down]", "[otlp/up]", 1))
+	if err != nil || len(r.Left) > 0 {
+		t.Errorf("%v, %v", r, err)
+	}
+	p.stop(t)
+	if got := down.Items(otlp.Logs); got != 5 {
+		t.Errorf("%d records delivered, want 5", got)
+	}
+}
+
+// A request that has begun when its pipeline is removed goes all its way, to an exporter
+// that is not shut down yet, though its receiver stays.
+func TestReloadRemovesASignalDuringARequest(t *testing.T) {
+	t.Parallel()
+	f := newFakes()
+	o := Options{Components: append(builtins().Components, slices.DeleteFunc(f.descriptors(), func(d component.Descriptor) bool { return d.Type != "out" })...)}
+	const traces = "    traces: {receivers: [otlp], exporters: [out]}\n"
+	const yaml = `
+receivers:
+  otlp: {protocols: {grpc: {endpoint: "localhost:0"}, http: {endpoint: "localhost:0"}}}
+exporters: {out: , nop: }
+service:
+  pipelines:
+    logs: {receivers: [otlp], exporters: [nop]}
+` + traces
+	p := startPlaced(t, o, yaml, testkit.NewBackend(t, testkit.BackendConfig{}))
+	f.take()
+	body := testkit.Request(rand.New(rand.NewPCG(1, 2)), otlp.Traces, 3)
+	rest, write := io.Pipe()
+	answered := make(chan error, 1)
+	go func() {
+		resp, err := http.Post(p.http+"/v1/traces", "application/x-protobuf", rest)
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				err = errors.New(resp.Status)
+			}
+		}
+		answered <- err
+	}()
+	if _, err := write.Write(body[:10]); err != nil {
+		t.Fatal(err)
+	}
+	for p.process.memory.budget.Stats().Admitted == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cfg, err := LoadFrom(p.opts, Sources{URIs: []string{"yaml:" + strings.Replace(yaml, traces, "", 1)}, Set: []string{"service.telemetry.metrics.address=localhost:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Reload(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.sendLogs(t, 1, enough); err != nil { // the receiver serves the rest
+		t.Error(err)
+	}
+	if _, err := write.Write(body[10:]); err != nil {
+		t.Error(err)
+	}
+	write.Close()
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	<-p.retirement.ended
+	if got := f.take(); got != "stop out" || len(f.made["out"][0].batches) != 1 {
+		t.Errorf("the exporter has %q, and got %v", got, f.made["out"][0].batches)
+	}
+	p.stop(t)
+}
+
+// A request at a listener that a reload has opened waits until what is behind it has
+// started, while the reload closes something else.
+func TestReloadHoldsANewReceiver(t *testing.T) {
+	t.Parallel()
+	f, b := newFakes(), testkit.NewBackend(t, testkit.BackendConfig{})
+	o := Options{DataDir: t.TempDir(), Components: append(builtins().Components, slices.DeleteFunc(f.descriptors(), func(d component.Descriptor) bool { return d.Type != "out" })...)}
+	const before = `
+receivers:
+  otlp: {protocols: {grpc: {endpoint: "localhost:0"}}}
+exporters:
+  out: {writes: a, hang: true}
+service:
+  pipelines:
+    traces: {receivers: [otlp], exporters: [out]}
+`
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := lis.Addr().String()
+	lis.Close()
+	after := strings.NewReplacer(
+		"hang: true}", fmt.Sprintf("mutates: true}\n  otlp: {endpoint: %q, tls: {insecure: true}}", b.GRPCEndpoint()),
+		"exporters:\n", fmt.Sprintf("  otlp/new: {protocols: {grpc: {endpoint: %q}}}\nexporters:\n", address),
+		"pipelines:\n", "pipelines:\n    logs: {receivers: [otlp/new], exporters: [otlp]}\n",
+	).Replace(before)
+	p := startPlaced(t, o, before, b)
+	reloaded := make(chan error, 1)
+	go func() {
+		_, err := p.reload(t, after)
+		reloaded <- err
+	}()
+	settings := config.DefaultGRPCClient()
+	settings.Endpoint, settings.WaitForReady = "http://"+address, true
+	client, err := otlpclient.NewGRPC(settings, enough)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	sent := make(chan error, 1)
+	go func() {
+		_, err := client.Send(t.Context(), otlpclient.Request{Signal: otlp.Logs, Bytes: testkit.Request(rand.New(rand.NewPCG(1, 2)), otlp.Logs, 3)})
+		sent <- err
+	}()
+	for p.process.memory.budget.Stats().Admitted == 0 && len(sent) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	close(f.hang) // the exporter that was there ends, and the reload goes on
+	if err := errors.Join(<-sent, <-reloaded); err != nil {
+		t.Error(err)
+	}
+	b.Wait(t, otlp.Logs, 3)
 	p.stop(t)
 }

@@ -147,7 +147,7 @@ func (c *causes) listen(address string) error {
 func (c *causes) handler(hosts hostcheck.Hosts) http.Handler {
 	mux := http.NewServeMux()
 	for _, path := range []string{"/-/reload", "/reload"} {
-		mux.Handle("POST "+path, control.Reload(c.answer))
+		mux.Handle("POST "+path, control.Reload(c.r.command))
 	}
 	guarded := http.NewCrossOriginProtection().Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
@@ -157,9 +157,4 @@ func (c *causes) handler(hosts hostcheck.Hosts) http.Handler {
 		}
 		guarded.ServeHTTP(w, q)
 	})
-}
-
-func (c *causes) answer(ctx context.Context) (string, error) {
-	text, err := c.r.command(ctx)
-	return text, controlError(err)
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/penstock-telemetry/penstock/internal/control"
 	"github.com/penstock-telemetry/penstock/service"
 )
 
@@ -91,18 +90,6 @@ func (r *reloader) command(ctx context.Context) (text string, err error) {
 	return done.String(), nil
 }
 
-// controlError is err with the kinds of package control.
-func controlError(err error) error {
-	var problems service.ConfigErrors
-	switch {
-	case errors.As(err, &problems):
-		return control.ErrInvalid
-	case errors.Is(err, service.ErrNotRunning):
-		return control.ErrNotRunning
-	}
-	return err
-}
-
 // problemText is what "penstock validate" prints about an error.
 func problemText(err error) string {
 	var b strings.Builder
@@ -121,7 +108,7 @@ func problemText(err error) string {
 	return b.String()
 }
 
-// maxLogged is how many problems, and how many names of a list, are logged.
+// maxLogged is how many problems are logged.
 const maxLogged = 20
 
 func (r *reloader) log(reason string, done *service.Reloaded, err error) {
@@ -153,12 +140,12 @@ func logReloaded(log *slog.Logger, reason string, done *service.Reloaded) {
 	log.Info("the configuration was reloaded", attrs...)
 	for _, list := range []struct {
 		message string
-		names   []string
+		names   service.Names
 	}{
 		{"changed by the reload", done.Changed}, {"added by the reload", done.Added}, {"removed by the reload", done.Removed},
 	} {
 		if len(list.names) > 0 {
-			log.Info(list.message, slog.String("names", cutNames(list.names)))
+			log.Info(list.message, slog.String("names", list.names.String()))
 		}
 	}
 	for _, text := range done.Settings {
@@ -170,12 +157,4 @@ func logReloaded(log *slog.Logger, reason string, done *service.Reloaded) {
 	for _, text := range done.NeedsRestart {
 		log.Warn("a changed setting takes effect at the next start", slog.String("setting", text))
 	}
-}
-
-func cutNames(names []string) string {
-	text := strings.Join(names[:min(len(names), maxLogged)], ", ")
-	if more := len(names) - maxLogged; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
 }

@@ -12,17 +12,21 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/penstock-telemetry/penstock/config"
 )
 
 // Reload loads the configuration of a service and puts it in effect. The text is for
-// people, also if there is an error, which is ErrInvalid or ErrNotRunning if it is one of
-// them; it says why then.
+// people, also if there is an error; it says why then. An error that wraps a config.Errors
+// means that the configuration is invalid.
 type Reload func(context.Context) (text string, err error)
 
-// The kinds of failures of a Reload that have a status of their own.
 var (
-	ErrInvalid    = errors.New("the configuration is invalid")
+	// ErrNotRunning is the error of a Reload of a service that is not between Start and
+	// Shutdown.
 	ErrNotRunning = errors.New("the service is starting or shutting down")
+	// ErrInvalid is the error of RequestReload for an invalid configuration.
+	ErrInvalid = errors.New("the configuration is invalid")
 )
 
 // ServeHTTP answers a request to reload with text: 200 if the configuration is in effect,
@@ -36,8 +40,9 @@ func (f Reload) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // the client decides how long it waits
 	text, err := f(context.WithoutCancel(r.Context()))
 	status := http.StatusOK
+	var invalid config.Errors
 	switch {
-	case errors.Is(err, ErrInvalid):
+	case errors.As(err, &invalid):
 		status = http.StatusUnprocessableEntity
 	case errors.Is(err, ErrNotRunning):
 		status = http.StatusServiceUnavailable

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/delivery"
 )
 
@@ -36,7 +37,7 @@ func TestRequestReload(t *testing.T) {
 		wantError string
 	}{
 		{text: "reloaded\n  changed: x\n", want: "reloaded\n  changed: x"},
-		{text: "a.yaml:1:1: wrong\n1 problem", err: fmt.Errorf("x: %w", ErrInvalid), want: "a.yaml:1:1: wrong\n1 problem", wantError: ErrInvalid.Error()},
+		{text: "a.yaml:1:1: wrong\n1 problem", err: fmt.Errorf("x: %w", config.Errors{{Err: errors.New("wrong")}}), want: "a.yaml:1:1: wrong\n1 problem", wantError: ErrInvalid.Error()},
 		{text: "later", err: ErrNotRunning, wantError: "later"},
 		{text: "bind: in use", err: errors.New("other"), wantError: "bind: in use"},
 	} {

@@ -112,7 +112,7 @@ func (r *Receiver) Rewire(next map[otlp.Signal]pipeline.Consumer) error {
 func (r *Receiver) Settle(ctx context.Context) error {
 	err := r.consumers.Settle(ctx)
 	if a := r.agent.Load(); a != nil && err == nil {
-		err = a.sessions.waitRenewed(ctx)
+		err = a.sessions.old.Wait(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("receiver %q: wait for what was received before its consumers were replaced: %w", r.set.ID, err)

@@ -49,7 +49,7 @@ type sessions struct {
 	mu     sync.Mutex
 	of     map[instance]*session
 	ending map[*session]bool // removed from of, not ended yet
-	old    []*session        // of ending: their consumers were replaced
+	old    frontend.Ending   // sessions whose consumers were replaced, see renew
 	past   reporter.Stats    // of those that have ended: Samples, Points and WithoutStack
 	closed bool
 
@@ -154,28 +154,9 @@ func (s *sessions) renew() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, one := range s.of {
-		s.old = append(s.old, one)
+		s.old.Add(one.settled)
 		s.remove(id, one)
 	}
-}
-
-// waitRenewed waits until the sessions that renew ends have ended, or ctx has.
-func (s *sessions) waitRenewed(ctx context.Context) error {
-	s.mu.Lock()
-	all := s.old
-	s.old = nil
-	s.mu.Unlock()
-	for i, one := range all {
-		select {
-		case <-one.settled:
-		case <-ctx.Done():
-			s.mu.Lock()
-			s.old = append(s.old, all[i:]...)
-			s.mu.Unlock()
-			return context.Cause(ctx)
-		}
-	}
-	return nil
 }
 
 // remove begins to end a session: what it holds is passed on. The lock is held.

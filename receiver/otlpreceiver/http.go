@@ -342,7 +342,7 @@ func (q *httpRequest) reply(code int, body []byte) {
 	header := q.w.Header()
 	header.Set("Content-Type", q.format.mediaType)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
-	if q.h.retiring.Load() {
+	if q.h.retiring.Load() { // perhaps since the request came
 		header.Set("Connection", "close")
 	}
 	q.w.WriteHeader(code)

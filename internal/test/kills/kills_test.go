@@ -10,7 +10,6 @@
 package kills
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -226,25 +225,7 @@ type program struct {
 	arguments    []string
 	address      string
 	cmd          *exec.Cmd
-	output       output
-}
-
-// output is what a program has written.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
+	output       testkit.Log
 }
 
 // start starts the program and waits until it listens.

@@ -17,7 +17,7 @@ type Consumers struct {
 	of [otlp.Profiles + 1]atomic.Pointer[consumer]
 
 	mu       sync.Mutex
-	replaced []*consumer // which requests may still use
+	replaced Ending // consumers that requests may still use
 }
 
 // consumer is a consumer with the requests that use it. The tracker is closed when the
@@ -58,8 +58,7 @@ func (c *Consumers) Replace(next map[otlp.Signal]pipeline.Consumer) (changed boo
 		}
 		changed = true
 		if old := c.of[s].Swap(newConsumer(next[s])); old != nil {
-			old.requests.Close()
-			c.replaced = append(c.replaced, old)
+			c.replaced.Add(old.requests.Close())
 		}
 	}
 	return changed
@@ -74,23 +73,7 @@ func same(a, b pipeline.Consumer) bool {
 }
 
 // Settle waits until no request uses a consumer that was replaced, or ctx ends.
-func (c *Consumers) Settle(ctx context.Context) error {
-	c.mu.Lock()
-	all := c.replaced
-	c.replaced = nil
-	c.mu.Unlock()
-	for i, old := range all {
-		select {
-		case <-old.requests.Close():
-		case <-ctx.Done():
-			c.mu.Lock()
-			c.replaced = append(c.replaced, all[i:]...)
-			c.mu.Unlock()
-			return context.Cause(ctx)
-		}
-	}
-	return nil
-}
+func (c *Consumers) Settle(ctx context.Context) error { return c.replaced.Wait(ctx) }
 
 // begin counts a request in with the consumer of a signal, nil if it has none. Pair it
 // with a Leave of its requests.

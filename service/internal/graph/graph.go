@@ -303,7 +303,7 @@ func (b *builder) entry(p *load.Pipeline) pipeline.Consumer {
 		if r.IsConnector() {
 			branches = append(branches, b.connector(r.Target, p))
 		} else {
-			branches = append(branches, b.exporterBranch(p, r.Target))
+			branches = append(branches, b.exporterBranch(r.Target))
 		}
 	}
 	merger := b.merger(p)
@@ -336,8 +336,8 @@ func (b *builder) branchesPrint(p *load.Pipeline, branches []branch) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// exporterBranch is an exporter behind a pipeline.
-func (b *builder) exporterBranch(p *load.Pipeline, c *load.Component) branch {
+// exporterBranch is an exporter.
+func (b *builder) exporterBranch(c *load.Component) branch {
 	slot := b.exporters[c.ID]
 	br := branch{Consumer: slot, name: "exporter " + c.ID, print: fmt.Sprintf("%p", slot)}
 	e := b.instances[c]
@@ -366,9 +366,9 @@ func (b *builder) connector(c *load.Component, from *load.Pipeline) branch {
 	return branch{Consumer: b.fanout(branches), name: "connector " + c.ID, waits: waits(branches)}
 }
 
-// processed puts the processors of front, which is what is left of p, in front of next. Every pipeline has
-// its own instances. One chain runs adjacent processors that work within the call;
-// processors that hold data or send later call their next consumer.
+// processed puts the processors of front, which is what is left of p, in front of next.
+// Every pipeline has its own instances. One chain runs adjacent processors that work within
+// the call; processors that hold data or send later call their next consumer.
 func (b *builder) processed(p, front *load.Pipeline, next pipeline.Consumer) pipeline.Consumer {
 	var steps []pipeline.Step
 	behind := b.behind[p]
