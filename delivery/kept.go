@@ -22,7 +22,7 @@ type kept struct {
 func (l *Log) keptOf(b *pipeline.Batch) (*kept, error) {
 	k := l.kept.Get().(*kept)
 	r := record.Of(b)
-	if l.Capabilities().CanUse(b.Encoded()) {
+	if e := b.Encoded(); e.Codec != pipeline.CodecNone && l.Capabilities().CanUse(e) {
 		r = record.OfEncoded(b)
 	}
 	k.codec = r.Codec
