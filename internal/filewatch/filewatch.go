@@ -30,7 +30,8 @@ const (
 type Watcher struct {
 	fs    *fsnotify.Watcher
 	files []string
-	names map[string]bool // absolute: files, and links on the way to them
+	names map[string]bool        // absolute: files, and links on the way to them
+	dirs  map[string]os.FileInfo // the directories watched, as they were just before
 }
 
 // New starts to watch files, which need not exist.
@@ -91,8 +92,8 @@ func (w *Watcher) Run(ctx context.Context, changed func() []string, report func(
 	}
 }
 
-// tell calls changed, and again if there are other files to watch by then: what happened
-// to them before they were watched is not known.
+// tell calls changed, and again if something else is watched by then: what happened to it
+// before is not known.
 func (w *Watcher) tell(changed func() []string, report func(error)) {
 	for range maxRounds {
 		more, err := w.set(changed())
@@ -127,7 +128,8 @@ func (w *Watcher) missing() bool {
 	})
 }
 
-// set watches other files, and reports whether there are names that were not watched.
+// set watches other files, and reports whether there are names or directories that were
+// not watched.
 func (w *Watcher) set(files []string) (more bool, err error) {
 	for range maxRounds {
 		var found bool
@@ -155,27 +157,43 @@ func (w *Watcher) trySet(files []string) (more bool, err error) {
 		}
 	}
 	w.names = names
-	return more, w.watch(dirs)
+	added, err := w.watch(dirs)
+	return more || added, err
 }
 
-// watch watches these directories and no others.
-func (w *Watcher) watch(dirs map[string]bool) error {
-	var errs []error
+// watch watches these directories and no others, and reports whether one was not watched.
+// One that was replaced by another of its name was not, whatever the watch list says: an
+// event of the old one may still be to come.
+func (w *Watcher) watch(dirs map[string]bool) (added bool, err error) {
 	watched := w.fs.WatchList()
 	for _, dir := range watched {
 		if !dirs[dir] {
 			_ = w.fs.Remove(dir) // it may have ended by itself
 		}
 	}
+	before := w.dirs
+	w.dirs = make(map[string]os.FileInfo, len(dirs))
+	var errs []error
 	for dir := range dirs {
-		if slices.Contains(watched, dir) {
+		info, err := os.Stat(dir) // before the watch, so that one replaced in between is noticed the next time
+		old := before[dir]
+		if err == nil && old != nil && os.SameFile(old, info) && slices.Contains(watched, dir) {
+			w.dirs[dir] = old
 			continue
 		}
-		if err := w.fs.Add(dir); err != nil {
-			errs = append(errs, fmt.Errorf("watch %s: %w", dir, err))
+		if old != nil {
+			_ = w.fs.Remove(dir)
 		}
+		if err == nil {
+			err = w.fs.Add(dir)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("watch %s: %w", dir, err))
+			continue
+		}
+		w.dirs[dir], added = info, true
 	}
-	return errors.Join(errs...)
+	return added, errors.Join(errs...)
 }
 
 // maxLinks is how many links are followed.

@@ -32,9 +32,15 @@ type watched struct {
 	texts chan string // what the file had at each change
 }
 
-func watch(t *testing.T, path string, more ...string) *watched {
+func watch(t *testing.T, path string) *watched {
 	t.Helper()
-	files := append([]string{path}, more...)
+	return watchWith(t, path, func(string) error { return nil })
+}
+
+// watchWith is watch, with what happens after the file is read.
+func watchWith(t *testing.T, path string, after func(text string) error) *watched {
+	t.Helper()
+	files := []string{path}
 	w, err := New(files)
 	must(t, err)
 	f := &watched{path, make(chan string, 100)}
@@ -46,6 +52,9 @@ func watch(t *testing.T, path string, more ...string) *watched {
 			text, err := os.ReadFile(path)
 			if err != nil {
 				text = []byte("none")
+			}
+			if err := after(string(text)); err != nil {
+				t.Error(err)
 			}
 			f.texts <- string(text)
 			return files
@@ -150,6 +159,28 @@ func TestDirectories(t *testing.T) {
 		must(t, os.Rename(dir, dir+text))
 		f.await(t, "none")
 	}
+}
+
+// A directory that is created again just after its file was found missing is watched, and
+// the file read again.
+func TestDirectoryCreatedWhileReported(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "sub")
+	path := filepath.Join(dir, "a.yaml")
+	must(t, os.Mkdir(dir, 0o755))
+	write(t, path, "1")
+	created := false
+	f := watchWith(t, path, func(text string) error {
+		if text != "none" || created {
+			return nil
+		}
+		created = true
+		return errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(path, []byte("2"), 0o644))
+	})
+	must(t, os.Rename(dir, dir+".old"))
+	f.await(t, "2")
+	write(t, path, "3")
+	f.await(t, "3")
 }
 
 // Other files in the directory, such as the program's log, are not reported.
