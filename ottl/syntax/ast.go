@@ -118,7 +118,7 @@ type Entry struct {
 	Value Expr
 }
 
-// Unary is "not" before a condition, or a sign before a value that is no literal.
+// Unary is "not" before a condition, or a sign before a value other than a literal.
 type Unary struct {
 	Pos Pos
 	Op  Op
