@@ -54,6 +54,8 @@ type Pass struct {
 	copied  int    // how far request has been dealt with
 	lookAt  int    // where mem.Err is asked next
 	groups  [2]group
+	editing Levels // the level of the message that an editor has, and
+	step    int    // the index of its plan
 }
 
 // step is a plan with what belongs to the present request.
@@ -189,9 +191,10 @@ func (p *Pass) edit(l Levels, m []byte) (v Verdict, edited []byte, by *step, err
 		}
 		w := &writers[turn]
 		w.e.Buf = w.e.Buf[:0]
+		p.editing, p.step = l, i
 		verdict, err := s.editor.Edit(p, l, m, w)
 		if err == nil {
-			err = cmp.Or(w.err, p.strings.err)
+			err = cmp.Or(w.err, p.strings.err, s.tooLarge(p))
 		}
 		switch {
 		case err != nil:
@@ -213,11 +216,20 @@ func (p *Pass) edit(l Levels, m []byte) (v Verdict, edited []byte, by *step, err
 
 // replaced counts what a step did to a message.
 func (s *step) replaced(p *Pass, l Levels, old, now []byte) error {
-	if s.grown += len(now) - len(old); s.grown > MaxGrowth(len(p.request)) {
-		return &GrowthError{len(p.request)}
+	s.grown += len(now) - len(old)
+	if err := s.tooLarge(p); err != nil {
+		return err
 	}
 	if l == Items && s.Drops.has(Items) {
 		s.dropped += otlp.CountItems(p.signal, otlp.PartItem, old) - otlp.CountItems(p.signal, otlp.PartItem, now)
+	}
+	return nil
+}
+
+// tooLarge returns an error if a step has made the request too large.
+func (s *step) tooLarge(p *Pass) error {
+	if s.grown > MaxGrowth(len(p.request)) {
+		return &GrowthError{len(p.request)}
 	}
 	return nil
 }
