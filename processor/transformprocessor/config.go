@@ -85,17 +85,15 @@ func (g Group) MarshalYAML() (any, error) {
 // DefaultConfig returns the configuration of an empty section, which does nothing.
 func DefaultConfig() Config { return Config{ErrorMode: "ignore"} }
 
-// lists are the statements of a signal and their key.
+// list returns the statements of a signal and their key.
 func (c *Config) list(s otlp.Signal) (key string, groups []Group) {
-	switch s {
-	case otlp.Traces:
-		return "trace_statements", c.TraceStatements
-	case otlp.Metrics:
-		return "metric_statements", c.MetricStatements
-	case otlp.Logs:
-		return "log_statements", c.LogStatements
-	}
-	return "profile_statements", c.ProfileStatements
+	key = strings.TrimSuffix(s.String(), "s") + "_statements"
+	return key, map[string][]Group{
+		"trace_statements":   c.TraceStatements,
+		"metric_statements":  c.MetricStatements,
+		"log_statements":     c.LogStatements,
+		"profile_statements": c.ProfileStatements,
+	}[key]
 }
 
 // Validate compiles all statements.
