@@ -198,7 +198,7 @@ func planOf(steps []Step) otlpedit.Plan {
 		plan.Edits |= level
 		plan.Reads |= u.reads
 		plan.Sets |= u.sets &^ (level | otlpedit.Items)
-		if s.Drop || u.counts {
+		if s.Drop || u.counts || u.adds {
 			plan.Drops |= level
 		}
 	}
@@ -239,7 +239,12 @@ func (d *editor) Edit(p *otlpedit.Pass, l otlpedit.Levels, raw []byte, w *otlped
 	if level < levelItem {
 		e.loaded[level] = p.Number(l)
 	}
-	for i := range d.steps {
+	first := 0
+	if mark, ok := p.Added(); ok && level == levelItem {
+		first = mark
+	}
+	for i := first; i < len(d.steps); i++ {
+		e.step = i
 		drop, err := d.step(&d.steps[i], level)
 		if err != nil || drop {
 			return otlpedit.Drop, err
@@ -442,7 +447,5 @@ func (m *message) settle() {
 	if raw == nil {
 		return
 	}
-	m.raw, m.scanned, m.changed, m.settled = raw, false, 0, true
-	m.attrs.reset()
-	m.parts = m.parts[:0]
+	m.replace(raw)
 }
