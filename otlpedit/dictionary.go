@@ -7,8 +7,8 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
-// additions are entries that editors add to the dictionary of profiles. Entries that are
-// there already are not added: they are found by their bytes, in maps that are made when
+// additions are entries that editors add to the dictionary of profiles. Those that exist
+// already are not added: they are found by their bytes, in maps that are made when
 // the first one is asked for.
 type additions struct {
 	strings, attributes map[string]int32

@@ -113,7 +113,7 @@ func OfFields(k Kind, fields []byte) Value { return Value{kind: k, bytes: fields
 
 // decode returns the value of an AnyValue. A reference into the dictionary is replaced by
 // the string at once; inside of a map or list it stays, and is replaced when it is read. Of a
-// signal without a dictionary a reference is no value.
+// signal without a dictionary a reference is Nil.
 func (e *Env) decode(any []byte) Value {
 	if len(any) == 0 {
 		return Value{}
