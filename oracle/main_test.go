@@ -25,6 +25,7 @@ type counts struct {
 	compared int
 	requests int
 	listed   int
+	pending  int
 	notYet   map[string]int
 }
 
@@ -35,7 +36,7 @@ func (c *counts) add(count func()) {
 }
 
 func (c *counts) print() {
-	fmt.Printf("oracle: %d cases compared on %d requests, %d with a listed difference\n", c.compared, c.requests, c.listed)
+	fmt.Printf("oracle: %d cases compared on %d requests, %d with a listed difference, %d with one that is not decided\n", c.compared, c.requests, c.listed, c.pending)
 	for _, typ := range slices.Sorted(maps.Keys(c.notYet)) {
 		fmt.Printf("oracle: not yet in penstock, run in contrib only: %s, %d cases\n", typ, c.notYet[typ])
 	}
