@@ -318,6 +318,11 @@ func (p *Pass) close(depth int) error {
 		}
 		p.out = wire.AppendBytes(p.out, nesting[depth].schema, g.schema.url)
 	}
+	if g.late {
+		if err := p.placeLate(depth); err != nil {
+			return err
+		}
+	}
 	return p.writeLength(g)
 }
 

@@ -1,6 +1,8 @@
 package ottl
 
 import (
+	"bytes"
+
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
@@ -109,6 +111,16 @@ func (m *Map) Find(key string) int {
 	return -1
 }
 
+// FindBytes is Find.
+func (m *Map) FindBytes(key []byte) int {
+	for i := range m.entries {
+		if x := &m.entries[i]; x.state != entryGone && bytes.Equal(x.key, key) {
+			return i
+		}
+	}
+	return -1
+}
+
 // Get returns the value of a key, Nil if there is none.
 func (m *Map) Get(key string) Value {
 	if i := m.Find(key); i >= 0 {
@@ -133,7 +145,7 @@ func (m *Map) Add(key string, v Value) {
 		return
 	}
 	enc.Buf = append(enc.Buf, key...)
-	AppendValue(enc, v)
+	appendValue(enc, v)
 	b := m.arena.since(mark)
 	m.entries = append(m.entries, mapEntry{key: b[:len(key):len(key)], value: b[len(key):], start: -1, state: entrySet})
 	m.live++
@@ -170,7 +182,7 @@ func (a *arena) encode(v Value) []byte {
 	if enc == nil {
 		return nil
 	}
-	AppendValue(enc, v)
+	appendValue(enc, v)
 	return a.since(mark)
 }
 
