@@ -66,7 +66,7 @@ type nativeInstance struct {
 
 func startNative(c Component, d component.Descriptor, config any) (Instance, error) {
 	i := &nativeInstance{signal: c.Signal, sink: &nativeSink{}, close: func(context.Context) error { return nil }}
-	set := component.Settings{ID: c.Type}.OrDefaults()
+	set := component.Settings{ID: c.Type, Signal: c.Signal}.OrDefaults()
 	if d.ConsumerProcessor != nil {
 		p, err := d.ConsumerProcessor(config, set, i.sink)
 		if err != nil {
