@@ -28,6 +28,8 @@ type testCase struct {
 	// comment in the file.
 	Unordered       bool
 	UnorderedPoints bool `yaml:"unordered_points"`
+	// Ignore are keys that are not compared.
+	Ignore []string
 	// Differs is the reason why results differ. They have to.
 	Differs string
 	// Pending is a difference that is not yet decided: results may differ.
@@ -40,7 +42,7 @@ type testCase struct {
 }
 
 func (c testCase) comparison() Comparison {
-	return Comparison{Unordered: c.Unordered, UnorderedPoints: c.UnorderedPoints}
+	return Comparison{Unordered: c.Unordered, UnorderedPoints: c.UnorderedPoints, Ignore: c.Ignore}
 }
 
 func readCases(t *testing.T, file string) (list []testCase) {
@@ -57,8 +59,13 @@ func readCases(t *testing.T, file string) (list []testCase) {
 	return list
 }
 
-func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/cases/*.yaml")
+func TestCases(t *testing.T) { runFiles(t, "testdata/cases/*.yaml") }
+
+// The shapes of sections in use are accepted by both, and do the same.
+func TestShapes(t *testing.T) { runFiles(t, "testdata/shapes/*.yaml") }
+
+func runFiles(t *testing.T, pattern string) {
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d files: %v", len(files), err)
 	}

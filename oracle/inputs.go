@@ -213,6 +213,9 @@ var plainKeys = []keySpec{
 	{"db.statement", texts("SELECT * FROM t WHERE a = 1", "select 1")},
 	{"password", texts("secret", "hunter2")},
 	{"credit_card", texts("4111111111111111", "none 5105105105105100 here", "x")},
+	{"k1", texts("k1", "k2", "k1 k2", "abc")}, // those of testdata/shapes
+	{"k2", texts("k1", "k2", "text")},
+	{"k1.*", texts("k1", "k2")},
 	{"", texts("empty key", "")},
 }
 
@@ -348,7 +351,7 @@ func (g generator) span(s ptrace.Span) {
 	s.SetEndTimestamp(g.timestamp())
 	s.SetFlags(uint32(g.rng.IntN(512)))
 	s.Status().SetCode(ptrace.StatusCode(g.rng.IntN(3)))
-	s.Status().SetMessage(pick(g, "", "", "failed", "timeout"))
+	s.Status().SetMessage(pick(g, "", "", "failed", "timeout", "k1"))
 	g.attributes(s.Attributes(), append(semconvKeys, plainKeys...))
 	if g.oneIn(4) {
 		s.SetDroppedAttributesCount(1)
@@ -394,7 +397,7 @@ var semconvKeys = []keySpec{
 }
 
 func (g generator) metric(m pmetric.Metric) {
-	m.SetName(pick(g, "system.cpu.time", "http.server.duration", "a", "", "process.runtime.go.goroutines", "my_metric_total", "old_name"))
+	m.SetName(pick(g, "system.cpu.time", "http.server.duration", "a", "", "process.runtime.go.goroutines", "my_metric_total", "old_name", "k1", "k1.x", "k2"))
 	m.SetDescription(pick(g, "", "a description", "bytes"))
 	m.SetUnit(pick(g, "", "s", "By", "1", "ms"))
 	if g.oneIn(3) {
