@@ -21,8 +21,10 @@ import (
 	"github.com/penstock-telemetry/penstock/extension/zpagesextension"
 	"github.com/penstock-telemetry/penstock/processor/attributesprocessor"
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
+	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
+	"github.com/penstock-telemetry/penstock/processor/transformprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/nopreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
@@ -39,8 +41,10 @@ func Default() []component.Descriptor {
 
 		attributesprocessor.Component(),
 		batchprocessor.Component(),
+		filterprocessor.Component(),
 		memorylimiterprocessor.Component(),
 		resourceprocessor.Component(),
+		transformprocessor.Component(),
 
 		debugexporter.Component(),
 		fileexporter.Component(),
