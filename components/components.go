@@ -23,6 +23,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
+	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/nopreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
@@ -41,6 +42,7 @@ func Default() []component.Descriptor {
 		batchprocessor.Component(),
 		memorylimiterprocessor.Component(),
 		resourceprocessor.Component(),
+		spanprocessor.Component(),
 
 		debugexporter.Component(),
 		fileexporter.Component(),
