@@ -3,6 +3,7 @@ package attraction
 import (
 	"bytes"
 
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/processor/internal/attrs"
@@ -71,7 +72,7 @@ func (e *Editor) Edit(pass *otlpedit.Pass, m []byte, num uint32, w *otlpedit.Wri
 }
 
 // Begin reads the attributes in field num, which is below 16, of message m, a part of the
-// request that pass edits. It is followed by any number of SetText, and by Finish, for
+// request that pass edits. It is followed by any number of Text, SetText and Remove, and by Finish, for
 // other edits than actions.
 func (e *Editor) Begin(pass *otlpedit.Pass, m []byte, num uint32) {
 	e.begin(pass, m, num)
@@ -85,6 +86,26 @@ func (e *Editor) SetText(slot int, text []byte) error {
 		e.set(slot, value)
 	}
 	return err
+}
+
+// Remove removes the first attribute of a slot (Actions.Slot).
+func (e *Editor) Remove(slot int) {
+	if r := e.first(slot); r != nil {
+		r.deleted = true
+	}
+}
+
+// Text returns the text of the first attribute of a slot (Actions.Slot); nil if there is
+// none, or if it is no text.
+func (e *Editor) Text(slot int) []byte {
+	r := e.first(slot)
+	if r == nil {
+		return nil
+	}
+	if v := e.resolve(r.value); v.Kind() == otlp.KindString {
+		return v.Text()
+	}
+	return nil
 }
 
 // A Patch is a range of a message, of whole fields, and what replaces it. The range may be

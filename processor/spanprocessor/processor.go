@@ -113,14 +113,15 @@ type editor struct {
 func (e *editor) Edit(p *otlpedit.Pass, level otlpedit.Levels, m []byte, w *otlpedit.Writer) (otlpedit.Verdict, error) {
 	switch level {
 	case otlpedit.Resources:
-		e.tester.Resource(p, m)
-		return otlpedit.Keep, nil
+		return otlpedit.Keep, e.tester.Resource(p, m)
 	case otlpedit.Scopes:
 		e.tester.Scope(m)
 		return otlpedit.Keep, nil
 	}
-	if e.match != nil && !e.tester.Selects(p, m) {
-		return otlpedit.Keep, nil
+	if e.match != nil {
+		if ok, err := e.tester.Selects(p, m); err != nil || !ok {
+			return otlpedit.Keep, err
+		}
 	}
 	e.pass, e.names, e.patches = p, e.names[:0], e.patches[:0]
 	e.attributes.Begin(p, m, otlpfield.SpanAttributes)
@@ -150,6 +151,7 @@ func (e *editor) Edit(p *otlpedit.Pass, level otlpedit.Levels, m []byte, w *otlp
 func (e *editor) End() {
 	e.pass = nil
 	e.attributes.End()
+	e.tester.End()
 	if cap(e.names) > maxKeptBytes {
 		e.names = nil
 	}
