@@ -42,6 +42,7 @@ type group struct {
 	kept, dropped       int // members
 	own                 message
 	placed              bool // own is written
+	late                bool // own is written when the group is closed
 	schema              schemaURL
 }
 
@@ -72,11 +73,20 @@ func (p *Pass) own(depth int) []byte {
 func (p *Pass) editGroup(depth int, content []byte, start, end int) error {
 	n, g := &nesting[depth], &p.groups[depth]
 	*g = group{start: start, content: end - len(content), end: end}
+	p.numbers[depth]++
+	deeper := p.edits.has(n.level.below())
+	g.late = deeper && p.sets.has(n.level)
 	replaced, dropped, err := p.editOwn(depth, content)
 	if err != nil || dropped {
 		return err
 	}
-	deeper := p.edits.has(n.level.below())
+	if g.late {
+		p.own(depth)
+		if err := p.openAsItWas(depth); err != nil {
+			return err
+		}
+		replaced = true
+	}
 	if !replaced && !deeper && !g.schema.set {
 		return p.close(depth)
 	}
@@ -138,8 +148,14 @@ func (p *Pass) editOwn(depth int, content []byte) (replaced, dropped bool, err e
 // SchemaURL returns the schema_url beside the Resource or Scope that is being edited, as
 // the plans before left it; nil if there is none. Only an editor of these levels may
 // call it.
-func (p *Pass) SchemaURL() []byte {
-	depth := p.editing >> 1
+func (p *Pass) SchemaURL() []byte { return p.schemaURL(int(p.editing >> 1)) }
+
+// SchemaURLOf returns the schema_url beside the Resource (level Resources) or Scope
+// (level Scopes) that is being edited or that the message that is being edited is in. It
+// needs Plan.Reads.
+func (p *Pass) SchemaURLOf(level Levels) []byte { return p.schemaURL(int(level >> 1)) }
+
+func (p *Pass) schemaURL(depth int) []byte {
 	g := &p.groups[depth]
 	if g.schema.set {
 		return g.schema.url
@@ -165,11 +181,29 @@ func (p *Pass) placeOwn(depth, start, end int) error {
 		return err
 	}
 	p.copied = end
-	if g.placed {
+	if g.placed || g.late {
 		return nil
 	}
 	g.placed = true
 	return p.writeField(nesting[depth].own, g.own.bytes)
+}
+
+// placeLate writes the Resource or Scope of a group, which was left out since what is
+// below it may set it, at the beginning of the group, all else of which is written.
+func (p *Pass) placeLate(depth int) error {
+	g := &p.groups[depth]
+	if g.own.bytes == nil {
+		return nil
+	}
+	n := fieldBytes(len(g.own.bytes))
+	if err := p.room(n); err != nil {
+		return err
+	}
+	end := len(p.out)
+	p.out = p.out[:end+n]
+	copy(p.out[g.mark+n:], p.out[g.mark:end])
+	wire.AppendBytes(p.out[:g.mark], nesting[depth].own, g.own.bytes)
+	return nil
 }
 
 // findMessage returns the message field num, nil if there is none, and how many
@@ -283,6 +317,11 @@ func (p *Pass) close(depth int) error {
 			return err
 		}
 		p.out = wire.AppendBytes(p.out, nesting[depth].schema, g.schema.url)
+	}
+	if g.late {
+		if err := p.placeLate(depth); err != nil {
+			return err
+		}
 	}
 	return p.writeLength(g)
 }

@@ -21,11 +21,11 @@ const module = "github.com/penstock-telemetry/penstock/"
 // floors lists packages by floor, lowest first. An entry that ends in "/…"
 // stands for every folder below it. The first entry that matches counts.
 var floors = [][]string{
-	0:  {"internal/wire", "internal/bufpool", "internal/suggest", "internal/lifecycle", "internal/lograte", "internal/hostcheck", "internal/otelenv", "internal/version", "internal/vfs", "internal/sdnotify", "internal/filewatch", "otlp/otlpfield", "ottl/syntax"},
-	1:  {"otlp", "config", "admission", "libpf", "journal/segment"},
-	2:  {"otlpedit", "internal/conf", "internal/compress", "internal/decompress", "reporter/samples", "reporter/collectionagent/v1", "internal/pprofconv", "journal"},
-	3:  {"pipeline", "ottl/…"},
-	4:  {"component", "otlpclient", "obsreport", "delivery/record"},
+	0:  {"internal/wire", "internal/bufpool", "internal/suggest", "internal/lifecycle", "internal/lograte", "internal/hostcheck", "internal/otelenv", "internal/version", "internal/vfs", "internal/sdnotify", "internal/filewatch", "internal/pattern", "otlp/otlpfield"},
+	1:  {"otlp", "config", "admission", "libpf", "journal/segment", "ottl/syntax"},
+	2:  {"otlpedit", "internal/conf", "internal/compress", "internal/decompress", "reporter/samples", "reporter/collectionagent/v1", "internal/pprofconv", "journal", "ottl/internal/…"},
+	3:  {"pipeline", "ottl"},
+	4:  {"component", "otlpclient", "obsreport", "delivery/record", "ottl/functions"},
 	5:  {"delivery", "receiver/internal/conns"},
 	6:  {"internal/control", "exporter/internal/…", "extension/internal/…", "reporter/internal/…", "receiver/internal/frontend", "receiver/internal/held"},
 	7:  {"reporter", "receiver/internal/grpcserver"},
