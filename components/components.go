@@ -19,10 +19,13 @@ import (
 	"github.com/penstock-telemetry/penstock/extension/oidcextension"
 	"github.com/penstock-telemetry/penstock/extension/pprofextension"
 	"github.com/penstock-telemetry/penstock/extension/zpagesextension"
+	"github.com/penstock-telemetry/penstock/processor/attributesprocessor"
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
+	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
+	"github.com/penstock-telemetry/penstock/processor/transformprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/nopreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
@@ -37,10 +40,13 @@ func Default() []component.Descriptor {
 		otlpreceiver.Component(),
 		pprofreceiver.Component(),
 
+		attributesprocessor.Component(),
 		batchprocessor.Component(),
+		filterprocessor.Component(),
 		memorylimiterprocessor.Component(),
 		resourceprocessor.Component(),
 		resourcedetectionprocessor.Component(),
+		transformprocessor.Component(),
 
 		debugexporter.Component(),
 		fileexporter.Component(),

@@ -2,6 +2,7 @@ package ottl
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -107,15 +108,31 @@ func (p *Parser) Condition(text string) (*Condition, error) {
 	return &Condition{text, *cond, c.use}, nil
 }
 
-// ErrorMode is what is done about the error of a statement or condition for an item.
-type ErrorMode uint8
+// ErrorMode is what is done about the error of a statement or condition for an item. The
+// empty one is that of what is around it, and Ignore in the end.
+type ErrorMode string
 
 // The error modes.
 const (
-	Ignore    ErrorMode = iota // report it, and go on
-	Silent                     // go on
-	Propagate                  // refuse the request
+	Ignore    ErrorMode = "ignore"    // report it, and go on
+	Silent    ErrorMode = "silent"    // go on
+	Propagate ErrorMode = "propagate" // refuse the request
 )
+
+// UnmarshalText reads an error mode from a configuration.
+func (m *ErrorMode) UnmarshalText(b []byte) error {
+	*m = ErrorMode(strings.ToLower(string(b)))
+	return m.Validate()
+}
+
+// Validate returns an error for an unknown mode.
+func (m ErrorMode) Validate() error {
+	switch m {
+	case "", Ignore, Silent, Propagate:
+		return nil
+	}
+	return fmt.Errorf("unknown error mode %q, expected ignore, silent or propagate", string(m))
+}
 
 // Step is what is done to the items of one context: statements, or the conditions under
 // which an item is dropped.
@@ -181,7 +198,7 @@ func planOf(steps []Step) otlpedit.Plan {
 		plan.Edits |= level
 		plan.Reads |= u.reads
 		plan.Sets |= u.sets &^ (level | otlpedit.Items)
-		if s.Drop || u.counts {
+		if s.Drop || u.counts || u.adds {
 			plan.Drops |= level
 		}
 	}
@@ -222,7 +239,12 @@ func (d *editor) Edit(p *otlpedit.Pass, l otlpedit.Levels, raw []byte, w *otlped
 	if level < levelItem {
 		e.loaded[level] = p.Number(l)
 	}
-	for i := range d.steps {
+	first := 0
+	if mark, ok := p.Added(); ok && level == levelItem {
+		first = mark
+	}
+	for i := first; i < len(d.steps); i++ {
+		e.step = i
 		drop, err := d.step(&d.steps[i], level)
 		if err != nil || drop {
 			return otlpedit.Drop, err
@@ -295,7 +317,7 @@ func (d *editor) applies(s *Step) (bool, error) {
 }
 
 func (s *Step) report(text string, err error) {
-	if s.Mode == Ignore && s.Report != nil {
+	if s.Mode != Silent && s.Report != nil {
 		s.Report(fmt.Errorf("%s: %w", text, err))
 	}
 }
@@ -425,7 +447,5 @@ func (m *message) settle() {
 	if raw == nil {
 		return
 	}
-	m.raw, m.scanned, m.changed, m.settled = raw, false, 0, true
-	m.attrs.reset()
-	m.parts = m.parts[:0]
+	m.replace(raw)
 }

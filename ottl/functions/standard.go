@@ -7,6 +7,9 @@ func Standard() []ottl.Function {
 	return []ottl.Function{set, deleteKey}
 }
 
+// Conditions returns the functions that only conditions have.
+func Conditions() []ottl.Function { return nil }
+
 var set = ottl.Function{Name: "set", Params: ottl.P("target", "value"), Edit: func(a *ottl.Args) (func(*ottl.Env) error, error) {
 	target, err := a.Target(0)
 	if err != nil {

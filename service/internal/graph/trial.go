@@ -50,7 +50,7 @@ func NewTrial(cfg *load.Config, s component.Settings, pipelines []*load.Pipeline
 	for _, p := range pipelines {
 		t.pipelines[p] = nil
 		for _, r := range p.Processors {
-			step, err := t.step(r.Target)
+			step, err := t.step(p, r.Target)
 			if err != nil {
 				var placed config.Errors
 				if !errors.As(err, &placed) {
@@ -65,23 +65,24 @@ func NewTrial(cfg *load.Config, s component.Settings, pipelines []*load.Pipeline
 	return t, t.problems.Err()
 }
 
-func (t *Trial) step(c *load.Component) (*trialStep, error) {
+func (t *Trial) step(p *load.Pipeline, c *load.Component) (*trialStep, error) {
 	set, _ := t.graph.settingsFor(c)
+	set.Signal = p.Signal
 	s := &trialStep{of: c, out: &kept{}}
 	if c.Descriptor.Processor == nil {
-		p, err := c.Descriptor.ConsumerProcessor(c.Config, set, s.out)
+		holder, err := c.Descriptor.ConsumerProcessor(c.Config, set, s.out)
 		if err != nil {
 			return nil, err
 		}
-		s.entry, s.part, s.holds = p, p, true
+		s.entry, s.part, s.holds = holder, holder, true
 		return s, nil
 	}
-	p, err := c.Descriptor.Processor(c.Config, set)
+	processor, err := c.Descriptor.Processor(c.Config, set)
 	if err != nil {
 		return nil, err
 	}
-	s.part, _ = p.(pipeline.Component)
-	s.entry = pipeline.Chain(s.out, pipeline.Step{Name: c.ID, Processor: p})
+	s.part, _ = processor.(pipeline.Component)
+	s.entry = pipeline.Chain(s.out, pipeline.Step{Name: c.ID, Processor: processor})
 	return s, nil
 }
 
