@@ -23,6 +23,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
 	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
 	"github.com/penstock-telemetry/penstock/processor/transformprocessor"
@@ -45,6 +46,7 @@ func Default() []component.Descriptor {
 		filterprocessor.Component(),
 		memorylimiterprocessor.Component(),
 		resourceprocessor.Component(),
+		resourcedetectionprocessor.Component(),
 		spanprocessor.Component(),
 		transformprocessor.Component(),
 
