@@ -238,9 +238,8 @@ var metricData = [...]uint32{otlpfield.MetricGauge, otlpfield.MetricSum, otlpfie
 // data returns which of metricData is set, by its index, -1 for none.
 func (m *message) data() (which int) {
 	which, start := -1, -1
-	m.scan()
 	for i, num := range metricData {
-		if s := &m.slots[num]; s.present && s.start >= start {
+		if s := m.slot(num); s.present && s.start >= start {
 			which, start = i, s.start
 		}
 	}
