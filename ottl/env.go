@@ -37,6 +37,7 @@ type Env struct {
 	inUse   int // of maps
 	level   int // of the item
 	step    int // that is done
+	client  ClientFunc
 	// argument is what a converter that is given by its name is called with.
 	argument Value
 }

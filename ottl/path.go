@@ -218,6 +218,9 @@ func (c *Context) find(p *syntax.Path) (in *Context, rest []syntax.Segment) {
 
 // compilePath compiles a path of context c.
 func (c *compiler) path(p *syntax.Path) (*path, error) {
+	if p.Segments[0].Name == "otelcol" && len(p.Segments) > 1 {
+		return c.clientPath(p)
+	}
 	in, rest := c.ctx.find(p)
 	if rest[0].Name == "cache" {
 		if in != c.ctx {

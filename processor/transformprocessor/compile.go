@@ -24,7 +24,7 @@ func (c *Config) steps(s otlp.Signal, report func(error)) (steps []ottl.Step, er
 		if err != nil {
 			errs = append(errs, statements.Within(place(key, i, groups), err))
 		}
-		step.Report = report
+		step.Report, step.Client = report, statements.ClientOf
 		steps = append(steps, step)
 	}
 	return steps, errors.Join(errs...)
