@@ -22,6 +22,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/attributesprocessor"
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/processor/probabilisticsamplerprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
@@ -41,6 +42,7 @@ func Default() []component.Descriptor {
 		attributesprocessor.Component(),
 		batchprocessor.Component(),
 		memorylimiterprocessor.Component(),
+		probabilisticsamplerprocessor.Component(),
 		resourceprocessor.Component(),
 		spanprocessor.Component(),
 
