@@ -43,7 +43,9 @@ func (e *GrowthError) Error() string {
 type Pass struct {
 	steps   []step
 	edits   Levels // of all plans
-	strings stringTable
+	sets    Levels // of all plans
+	strings table
+	attrs   table
 	writers [3][2]Writer // by level, in turns from plan to plan
 
 	signal  otlp.Signal
@@ -54,6 +56,9 @@ type Pass struct {
 	copied  int    // how far request has been dealt with
 	lookAt  int    // where mem.Err is asked next
 	groups  [2]group
+	numbers [2]int // of groups, as Number has them
+	editing Levels // the level of the message that an editor has, and
+	step    int    // the index of its plan
 }
 
 // step is a plan with what belongs to the present request.
@@ -67,10 +72,11 @@ type step struct {
 // NewPass returns a pass that applies plans in their order. They must be
 // Fusable.
 func NewPass(plans ...Plan) *Pass {
-	p := &Pass{}
+	p := &Pass{strings: table{num: otlpfield.ProfilesDictionaryStringTable}, attrs: table{num: otlpfield.ProfilesDictionaryAttributeTable}}
 	for _, plan := range plans {
 		p.steps = append(p.steps, step{Plan: plan, editor: plan.New()})
 		p.edits |= plan.Edits
+		p.sets |= plan.Sets
 	}
 	return p
 }
@@ -92,7 +98,10 @@ func (p *Pass) Key(attribute otlp.KeyValue) []byte {
 func (p *Pass) KeyOf(f otlp.KeyValueFields) []byte { return p.strings.key(&f) }
 
 // String returns string i of the present request's dictionary, nil if it has none.
-func (p *Pass) String(i int32) []byte { return p.strings.string(i) }
+func (p *Pass) String(i int32) []byte { return p.strings.entry(i) }
+
+// Attribute returns attribute i of the present request's dictionary, nil if it has none.
+func (p *Pass) Attribute(i int32) otlp.KeyValueAndUnit { return p.attrs.entry(i) }
 
 // Resource returns the Resource of the scope or item that is being edited, as the
 // plans left it; nil if there is none. It needs Plan.Reads.
@@ -101,6 +110,20 @@ func (p *Pass) Resource() otlp.Resource { return p.own(0) }
 // Scope returns the InstrumentationScope of the item that is being edited, as the
 // plans left it; nil if there is none. It needs Plan.Reads.
 func (p *Pass) Scope() otlp.InstrumentationScope { return p.own(1) }
+
+// SetOwn makes m the Resource (level Resources) or the InstrumentationScope (level Scopes)
+// around the message that is being edited. It needs Plan.Sets. m must not change before
+// the editor's End, or the next call of SetOwn for this level.
+func (p *Pass) SetOwn(level Levels, m []byte) {
+	g := &p.groups[level>>1]
+	p.steps[p.step].grown += len(m) - len(g.own.bytes)
+	g.own = message{m, true}
+}
+
+// Number returns the number of the ResourceX (level Resources) or ScopeX (level Scopes)
+// that the pass is in, counted in the request from 1: while it is the same, so are
+// Resource or Scope.
+func (p *Pass) Number(level Levels) int { return p.numbers[level>>1] }
 
 // Items returns how many items of the last request plan i passed on.
 func (p *Pass) Items(i int) int {
@@ -117,7 +140,9 @@ func (p *Pass) Items(i int) int {
 func (p *Pass) Run(s otlp.Signal, request []byte, items int, mem Memory) (Verdict, []byte, error) {
 	defer p.forget()
 	p.signal, p.request, p.items, p.mem, p.copied, p.lookAt = s, request, items, mem, 0, lookEvery
+	p.numbers = [2]int{}
 	p.strings.begin(s, request, mem)
+	p.attrs.begin(s, request, mem)
 	for l := range p.writers {
 		for i := range p.writers[l] {
 			p.writers[l][i].mem = mem
@@ -175,6 +200,7 @@ func (p *Pass) forget() {
 	p.request, p.mem, p.out = nil, nil, nil
 	p.groups = [2]group{}
 	p.strings.begin(0, nil, nil)
+	p.attrs.begin(0, nil, nil)
 }
 
 // edit shows a message to the editors of its level, each what the one before
@@ -189,9 +215,10 @@ func (p *Pass) edit(l Levels, m []byte) (v Verdict, edited []byte, by *step, err
 		}
 		w := &writers[turn]
 		w.e.Buf = w.e.Buf[:0]
+		p.editing, p.step = l, i
 		verdict, err := s.editor.Edit(p, l, m, w)
 		if err == nil {
-			err = cmp.Or(w.err, p.strings.err)
+			err = cmp.Or(w.err, p.strings.err, p.attrs.err, s.tooLarge(p))
 		}
 		switch {
 		case err != nil:
@@ -213,11 +240,20 @@ func (p *Pass) edit(l Levels, m []byte) (v Verdict, edited []byte, by *step, err
 
 // replaced counts what a step did to a message.
 func (s *step) replaced(p *Pass, l Levels, old, now []byte) error {
-	if s.grown += len(now) - len(old); s.grown > MaxGrowth(len(p.request)) {
-		return &GrowthError{len(p.request)}
+	s.grown += len(now) - len(old)
+	if err := s.tooLarge(p); err != nil {
+		return err
 	}
 	if l == Items && s.Drops.has(Items) {
 		s.dropped += otlp.CountItems(p.signal, otlp.PartItem, old) - otlp.CountItems(p.signal, otlp.PartItem, now)
+	}
+	return nil
+}
+
+// tooLarge returns an error if a step has made the request too large.
+func (s *step) tooLarge(p *Pass) error {
+	if s.grown > MaxGrowth(len(p.request)) {
+		return &GrowthError{len(p.request)}
 	}
 	return nil
 }

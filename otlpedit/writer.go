@@ -40,6 +40,15 @@ func (w *Writer) Raw(fields []byte) {
 	}
 }
 
+// Encoder returns an encoder that appends to the message, which has room for n bytes; nil
+// if there is no memory for them. It is valid until the next call of another method.
+func (w *Writer) Encoder(n int) *wire.Encoder {
+	if !w.room(n) {
+		return nil
+	}
+	return &w.e
+}
+
 // Bytes appends a bytes or message field.
 func (w *Writer) Bytes(num uint32, v []byte) {
 	if w.room(maxHeadBytes + len(v)) {
