@@ -1,6 +1,8 @@
 package ottl
 
 import (
+	"bytes"
+
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
@@ -103,6 +105,16 @@ func (m *Map) Value(i int) Value { return m.env.decode(m.entries[i].value) }
 func (m *Map) Find(key string) int {
 	for i := range m.entries {
 		if x := &m.entries[i]; len(x.key) == len(key) && string(x.key) == key && x.state != entryGone {
+			return i
+		}
+	}
+	return -1
+}
+
+// FindBytes is Find.
+func (m *Map) FindBytes(key []byte) int {
+	for i := range m.entries {
+		if x := &m.entries[i]; x.state != entryGone && bytes.Equal(x.key, key) {
 			return i
 		}
 	}
