@@ -40,14 +40,17 @@ func (w *Writer) Raw(fields []byte) {
 	}
 }
 
-// Encoder returns an encoder that appends to the message, which has room for n bytes; nil
-// if there is no memory for them. It is valid until the next call of another method.
-func (w *Writer) Encoder(n int) *wire.Encoder {
+// Room returns what was appended so far, with capacity for n bytes more, to be appended to
+// and given to Written; nil if there is no memory for them.
+func (w *Writer) Room(n int) []byte {
 	if !w.room(n) {
 		return nil
 	}
-	return &w.e
+	return w.bytes()
 }
+
+// Written makes b, which Room returned and fields were appended to, what was appended.
+func (w *Writer) Written(b []byte) { w.e.Buf = b }
 
 // Bytes appends a bytes or message field.
 func (w *Writer) Bytes(num uint32, v []byte) {

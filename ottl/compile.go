@@ -243,7 +243,7 @@ type ListBuilder struct{ enc wire.Encoder }
 // Add adds an element, which is copied.
 func (b *ListBuilder) Add(v Value) {
 	mark := b.enc.Open(otlpfield.ArrayValueValues)
-	AppendValue(&b.enc, v)
+	appendValue(&b.enc, v)
 	b.enc.Close(mark)
 }
 
@@ -258,7 +258,7 @@ func (b *MapBuilder) Add(key []byte, v Value) {
 	mark := b.enc.Open(otlpfield.KeyValueListValues)
 	b.enc.Bytes(otlpfield.KeyValueKey, key)
 	inner := b.enc.Open(otlpfield.KeyValueValue)
-	AppendValue(&b.enc, v)
+	appendValue(&b.enc, v)
 	b.enc.Close(inner)
 	b.enc.Close(mark)
 }

@@ -246,7 +246,7 @@ func (e *Env) listOf(packed []byte, el element) Value {
 			break
 		}
 		inner := enc.Open(otlpfield.ArrayValueValues)
-		AppendValue(enc, v)
+		appendValue(enc, v)
 		enc.Close(inner)
 		packed = packed[n:]
 	}

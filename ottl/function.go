@@ -436,7 +436,7 @@ func (a *Args) Target(i int) (*Target, error) {
 		return nil, err
 	}
 	if x.set == nil {
-		return nil, a.Errorf(i, "%s %w", pathText(p), errNotSettable)
+		return nil, a.Errorf(i, "%w: %s", errNotSettable, pathText(p))
 	}
 	a.c.sets(x.level)
 	return &Target{x, pathText(p)}, nil

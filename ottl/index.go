@@ -138,7 +138,7 @@ func findElement(list []byte, at int64) (value []byte, start, end int) {
 	return nil, 0, 0
 }
 
-// maxIndex bounds the lists that are made by setting an element of what was no list.
+// maxIndex bounds the lists that are made by setting an element of what is empty.
 const maxIndex = 10_000
 
 // placed returns the AnyValue old with v in the place that keys name in it, made in a.

@@ -145,7 +145,7 @@ func (m *Map) Add(key string, v Value) {
 		return
 	}
 	enc.Buf = append(enc.Buf, key...)
-	AppendValue(enc, v)
+	appendValue(enc, v)
 	b := m.arena.since(mark)
 	m.entries = append(m.entries, mapEntry{key: b[:len(key):len(key)], value: b[len(key):], start: -1, state: entrySet})
 	m.live++
@@ -182,7 +182,7 @@ func (a *arena) encode(v Value) []byte {
 	if enc == nil {
 		return nil
 	}
-	AppendValue(enc, v)
+	appendValue(enc, v)
 	return a.since(mark)
 }
 

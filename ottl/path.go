@@ -199,7 +199,7 @@ type path struct {
 	isList bool // the path is a list without keys
 }
 
-var errNotSettable = errors.New("cannot be set")
+var errNotSettable = errors.New("set a path that can only be read")
 
 // find returns the context and the rest of the names of a path.
 func (c *Context) find(p *syntax.Path) (in *Context, rest []syntax.Segment) {

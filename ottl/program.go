@@ -194,6 +194,7 @@ type editor struct {
 	env   *Env
 	begun bool
 	late  [2]arena // of resource and scope that were set from below
+	out   wire.Encoder
 }
 
 func newEditor(steps []Step) *editor { return &editor{steps: steps, env: newEnv()} }
@@ -230,11 +231,14 @@ func (d *editor) Edit(p *otlpedit.Pass, l otlpedit.Levels, raw []byte, w *otlped
 	if !m.dirty() {
 		return otlpedit.Keep, nil
 	}
-	enc := w.Encoder(m.size())
-	if enc == nil {
+	room := w.Room(m.size())
+	if room == nil {
 		return otlpedit.Keep, nil // the pass has the error
 	}
-	m.append(enc)
+	d.out.Buf = room
+	m.append(&d.out)
+	w.SetRoom(d.out.Buf)
+	d.out.Buf = nil
 	return otlpedit.Replace, nil
 }
 

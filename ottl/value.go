@@ -142,9 +142,9 @@ func (e *Env) decode(any []byte) Value {
 // size is how many bytes AppendValue writes at most.
 func (v Value) size() int { return len(v.bytes) + 24 }
 
-// AppendValue appends the fields of an AnyValue. Times and durations become integers of
+// appendValue appends the fields of an AnyValue. Times and durations become integers of
 // nanoseconds, ids bytes.
-func AppendValue(enc *wire.Encoder, v Value) {
+func appendValue(enc *wire.Encoder, v Value) {
 	switch v.kind {
 	case KindBool:
 		enc.Varint(otlpfield.AnyValueBoolValue, v.num)
