@@ -9,13 +9,17 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/penstock-telemetry/penstock/admission"
+	"github.com/penstock-telemetry/penstock/otlp"
 )
 
 // Settings are the arguments of every component in addition to its
 // configuration. The zero value works: it logs and measures nothing.
 type Settings struct {
 	// ID is the component's id in the configuration: "otlp/2".
-	ID     string
+	ID string
+	// Signal is that of the pipeline that a processor is created for. The zero Signal
+	// means any.
+	Signal otlp.Signal
 	Logger *slog.Logger
 	Tracer trace.TracerProvider
 	Meter  metric.MeterProvider

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock-telemetry/penstock/extension/oidcextension"
 	"github.com/penstock-telemetry/penstock/extension/pprofextension"
 	"github.com/penstock-telemetry/penstock/extension/zpagesextension"
+	"github.com/penstock-telemetry/penstock/processor/attributesprocessor"
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
@@ -36,6 +37,7 @@ func Default() []component.Descriptor {
 		otlpreceiver.Component(),
 		pprofreceiver.Component(),
 
+		attributesprocessor.Component(),
 		batchprocessor.Component(),
 		memorylimiterprocessor.Component(),
 		resourceprocessor.Component(),

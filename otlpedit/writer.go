@@ -1,6 +1,7 @@
 package otlpedit
 
 import (
+	"encoding/binary"
 	"math"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
@@ -124,20 +125,19 @@ func (w *Writer) Each(m []byte, num uint32, edit func(value []byte) Verdict) (ch
 		if c.Num != num || c.Type != wire.TypeBytes {
 			continue
 		}
-		before := len(w.e.Buf)
 		w.Raw(m[copied:c.Start]) // ahead of what edit appends
+		copied = c.Start
 		after := len(w.e.Buf)
 		mark := w.Open(num)
-		switch edit(c.Bytes) {
-		case Replace:
+		verdict := edit(c.Bytes)
+		if verdict == Replace {
 			w.Close(mark)
-		case Drop:
+		} else {
 			w.e.Buf = w.e.Buf[:after]
-		default:
-			w.e.Buf = w.e.Buf[:before]
-			continue
 		}
-		changed, copied = true, c.End
+		if verdict != Keep {
+			changed, copied = true, c.End
+		}
 	}
 	if !changed {
 		w.e.Buf = w.e.Buf[:begin]
@@ -169,6 +169,25 @@ func (w *Writer) Attribute(num uint32, key string, value []byte) {
 		w.Bytes(otlpfield.KeyValueValue, value)
 	}
 	w.Close(mark)
+}
+
+// KeyedValue appends an attribute in field num, which is below 16: key is the whole
+// field of its key, and value is an AnyValue; nil means that there is none.
+func (w *Writer) KeyedValue(num uint32, key, value []byte) {
+	n := len(key)
+	if value != nil {
+		n += fieldBytes(len(value))
+	}
+	if !w.room(maxHeadBytes + n) {
+		return
+	}
+	b := append(w.e.Buf, byte(num<<3|uint32(wire.TypeBytes)))
+	b = append(binary.AppendUvarint(b, uint64(n)), key...)
+	if value != nil {
+		b = append(b, otlpfield.KeyValueValue<<3|byte(wire.TypeBytes))
+		b = append(binary.AppendUvarint(b, uint64(len(value))), value...)
+	}
+	w.e.Buf = b
 }
 
 // AttributeWithValue appends, in field num, attribute with another value, an

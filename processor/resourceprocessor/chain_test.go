@@ -34,7 +34,7 @@ func TestFusedEqualsOneByOne(t *testing.T) {
 			rng := rand.New(rand.NewSource(int64(s)))
 			changed := 0
 			for range 150 {
-				request := random{rng, rng.Intn(9)}.request(s)
+				request := testkit.Random{Rand: rng, Tables: rng.Intn(9)}.Request(s)
 				var actions [][]Action
 				for range 2 + rng.Intn(4) {
 					actions = append(actions, plans[rng.Intn(len(plans))])

@@ -305,27 +305,6 @@ func TestGrowthIsBounded(t *testing.T) {
 	}
 }
 
-// Millions of attributes of one key, or none of interest, take no memory each.
-func TestMemoryDoesNotFollowTheAttributes(t *testing.T) {
-	p, err := compile(plans[4]) // three deletes of "a"
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := newEditor(p)
-	e.pass = otlpedit.NewPass()
-	var attributes []string
-	for range 10_000 {
-		attributes = append(attributes, "a", "", "z", "")
-	}
-	resource := otlp.ResourceSpans(firstResourceX(traces(0, attributes...))).Resource()
-	if changed, err := e.edit(resource); !changed || err != nil {
-		t.Fatalf("nothing was deleted: %v", err)
-	}
-	if n := cap(e.records); n > 8 {
-		t.Errorf("%d records are held", n)
-	}
-}
-
 func TestConcurrentConsume(t *testing.T) {
 	next := &testkit.Sink{}
 	a := newProcessor(t, next, Action{Key: "a", Action: "upsert", FromAttribute: "service.name"}, Action{Key: "service.name", Action: "delete"})
@@ -387,11 +366,4 @@ func BenchmarkUpsert1000Spans(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-}
-
-func firstResourceX(request []byte) []byte {
-	for rs := range otlp.ExportTraceServiceRequest(request).ResourceSpans().All() {
-		return rs
-	}
-	return nil
 }

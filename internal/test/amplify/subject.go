@@ -12,6 +12,9 @@ import (
 	"github.com/penstock-telemetry/penstock/exporter/fileexporter"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/processor/attraction"
+	"github.com/penstock-telemetry/penstock/processor/attributesprocessor"
+	"github.com/penstock-telemetry/penstock/processor/match"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 )
@@ -50,6 +53,22 @@ var variants = map[string][]variant{
 			resourceprocessor.Action{Key: "a", Action: "convert", ConvertedType: "string"},
 			resourceprocessor.Action{Action: "hash", Pattern: "b|c"})},
 	},
+	"processor attributes": {
+		{"upserts", attributes(nil, nil,
+			attraction.Action{Key: "a", Action: "upsert", Value: "the value of a"},
+			attraction.Action{Key: "b", Action: "upsert", Value: "the value of b"},
+			attraction.Action{Key: "c", Action: "upsert", Value: 3})},
+		{"large value", attributes(nil, nil, attraction.Action{Key: "a", Action: "insert", Value: string(make([]byte, 4096))})},
+		{"copy and delete", attributes(nil, nil,
+			attraction.Action{Key: "b", Action: "upsert", FromAttribute: "a"},
+			attraction.Action{Key: "a", Action: "delete"})},
+		{"transforms", attributes(nil, nil,
+			attraction.Action{Key: "a", Action: "extract", Pattern: "(?P<b>.*)(?P<c>.*)"},
+			attraction.Action{Key: "a", Action: "convert", ConvertedType: "string"},
+			attraction.Action{Action: "hash", Pattern: "b|c"})},
+		{"included", attributes(&match.Properties{MatchType: "regexp", Resources: []match.Attribute{{Key: "a", Value: "x+"}}}, nil,
+			attraction.Action{Key: "a", Action: "delete"})},
+	},
 	"exporter nop": {{"", func(string, any) {}}},
 	"exporter debug": {
 		{"basic", debugOf(func(c *debugexporter.Config) { c.Verbosity = debugexporter.Basic })},
@@ -71,6 +90,13 @@ var variants = map[string][]variant{
 
 func actions(a ...resourceprocessor.Action) func(string, any) {
 	return func(_ string, config any) { config.(*resourceprocessor.Config).Attributes = a }
+}
+
+func attributes(include, exclude *match.Properties, a ...attraction.Action) func(string, any) {
+	return func(_ string, config any) {
+		c := config.(*attributesprocessor.Config)
+		c.Include, c.Exclude, c.Actions = include, exclude, a
+	}
 }
 
 func debugOf(set func(*debugexporter.Config)) func(string, any) {

@@ -394,6 +394,7 @@ func chain(next pipeline.Consumer, steps []pipeline.Step) pipeline.Consumer {
 func (b *builder) processorSettings(p *load.Pipeline, c *load.Component) (component.Settings, *meters) {
 	set, m := b.settingsFor(c)
 	set.Logger = set.Logger.With(slog.String("pipeline", p.ID))
+	set.Signal = p.Signal
 	return set, m
 }
 

@@ -1,4 +1,4 @@
-package resourceprocessor
+package attrs
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// encodeValue returns v, as a configuration holds it, as the bytes of an
+// EncodeValue returns v, as a configuration holds it, as the bytes of an
 // AnyValue; nil for nil.
-func encodeValue(v any) ([]byte, error) {
+func EncodeValue(v any) ([]byte, error) {
 	if v == nil {
 		return nil, nil
 	}

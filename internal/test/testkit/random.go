@@ -1,4 +1,4 @@
-package resourceprocessor
+package testkit
 
 import (
 	"bytes"
@@ -9,34 +9,36 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
-	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
-	colprofiles "go.opentelemetry.io/proto/otlp/collector/profiles/v1development"
-	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-
 	"github.com/penstock-telemetry/penstock/otlp"
 )
 
-// requests makes an empty request of each signal.
-var requests = map[otlp.Signal]func() proto.Message{
-	otlp.Traces:   func() proto.Message { return &coltrace.ExportTraceServiceRequest{} },
-	otlp.Metrics:  func() proto.Message { return &colmetrics.ExportMetricsServiceRequest{} },
-	otlp.Logs:     func() proto.Message { return &collogs.ExportLogsServiceRequest{} },
-	otlp.Profiles: func() proto.Message { return &colprofiles.ExportProfilesServiceRequest{} },
-}
+// RandomWords are few, so that the keys and values of random requests meet a test's
+// configuration, and each other.
+var RandomWords = []string{"", "a", "b", "c", "host.ip", "host.name", "service.name"}
 
-// words are few, so that attributes meet the actions and each other.
-var words = []string{"", "a", "b", "c", "host.ip", "host.name", "service.name"}
-
-// random fills messages. tables is the number of entries of every dictionary
-// table, and what indices stay below.
-type random struct {
+// Random makes requests with all fields of OTLP, and of the wire format what encoders
+// rarely write: fields in another order, unknown fields, messages in two parts, lengths
+// longer than need be.
+type Random struct {
 	*rand.Rand
-	tables int
+	// Tables is the number of entries of every dictionary table, and what indices stay
+	// below.
+	Tables int
+	// Words are the strings; nil means RandomWords.
+	Words []string
 }
 
-func (r random) request(s otlp.Signal) []byte {
-	m := requests[s]()
+// NewRandom returns a Random for a seed.
+func NewRandom(seed int64) Random {
+	return Random{Rand: rand.New(rand.NewSource(seed)), Tables: int(seed % 9)}
+}
+
+// Request returns a request that passes otlp.Check.
+func (r Random) Request(s otlp.Signal) []byte {
+	if r.Words == nil {
+		r.Words = RandomWords
+	}
+	m := NewMessage(s)
 	r.fill(m.ProtoReflect(), 0)
 	b, err := proto.Marshal(m)
 	if err != nil {
@@ -45,7 +47,7 @@ func (r random) request(s otlp.Signal) []byte {
 	return r.mangle(b, 0)
 }
 
-func (r random) fill(m protoreflect.Message, depth int) {
+func (r Random) fill(m protoreflect.Message, depth int) {
 	fields := m.Descriptor().Fields()
 	members := map[protoreflect.OneofDescriptor]int{} // the one to set
 	for i := range fields.Len() {
@@ -67,7 +69,7 @@ func (r random) fill(m protoreflect.Message, depth int) {
 		case f.IsList():
 			n := r.Intn(4)
 			if table {
-				n = r.tables
+				n = r.Tables
 			}
 			for range n {
 				r.element(m, f, depth)
@@ -82,7 +84,7 @@ func (r random) fill(m protoreflect.Message, depth int) {
 	}
 }
 
-func (r random) element(m protoreflect.Message, f protoreflect.FieldDescriptor, depth int) {
+func (r Random) element(m protoreflect.Message, f protoreflect.FieldDescriptor, depth int) {
 	l := m.Mutable(f).List()
 	if f.Message() == nil {
 		l.Append(r.scalar(f))
@@ -91,19 +93,19 @@ func (r random) element(m protoreflect.Message, f protoreflect.FieldDescriptor, 
 	}
 }
 
-func (r random) scalar(f protoreflect.FieldDescriptor) protoreflect.Value {
+func (r Random) scalar(f protoreflect.FieldDescriptor) protoreflect.Value {
 	name := string(f.Name())
 	switch f.Kind() {
 	case protoreflect.StringKind:
-		if name == "key" && r.tables > 1 && r.Intn(2) == 0 {
+		if name == "key" && r.Tables > 1 && r.Intn(2) == 0 {
 			return protoreflect.ValueOfString("") // leaves it to key_strindex
 		}
-		return protoreflect.ValueOfString(words[r.Intn(len(words))])
+		return protoreflect.ValueOfString(r.Words[r.Intn(len(r.Words))])
 	case protoreflect.BytesKind:
 		if n := map[string]int{"trace_id": 16, "profile_id": 16, "span_id": 8, "parent_span_id": 8}[name]; n > 0 {
 			return protoreflect.ValueOfBytes(bytes.Repeat([]byte{byte(r.Intn(256))}, n*r.Intn(2)))
 		}
-		return protoreflect.ValueOfBytes([]byte(words[r.Intn(len(words))]))
+		return protoreflect.ValueOfBytes([]byte(r.Words[r.Intn(len(r.Words))]))
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOfBool(r.Intn(2) == 0)
 	case protoreflect.EnumKind:
@@ -112,7 +114,7 @@ func (r random) scalar(f protoreflect.FieldDescriptor) protoreflect.Value {
 		return protoreflect.ValueOfFloat64(r.NormFloat64())
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind:
 		if strings.HasSuffix(name, "index") || strings.HasSuffix(name, "indices") {
-			return protoreflect.ValueOfInt32(int32(r.Intn(max(r.tables, 1))))
+			return protoreflect.ValueOfInt32(int32(r.Intn(max(r.Tables, 1))))
 		}
 		return protoreflect.ValueOfInt32(r.Int31() - 1<<30)
 	case protoreflect.Int64Kind, protoreflect.Sfixed64Kind:
@@ -134,7 +136,7 @@ const (
 
 // mangle writes a message otherwise: fields in another order, fields that nobody
 // knows, a resource in two parts, lengths longer than need be.
-func (r random) mangle(b []byte, level int) []byte {
+func (r Random) mangle(b []byte, level int) []byte {
 	var fields [][]byte
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeField(b)
@@ -167,7 +169,7 @@ func (r random) mangle(b []byte, level int) []byte {
 }
 
 // field writes field 1, now and then with a length of three bytes.
-func (r random) field(content []byte) []byte {
+func (r Random) field(content []byte) []byte {
 	f := protowire.AppendTag(nil, 1, protowire.BytesType)
 	if n := len(content); r.Intn(4) == 0 && n < 1<<14 {
 		f = append(f, byte(n)|0x80, byte(n>>7)|0x80, 0)
@@ -177,7 +179,7 @@ func (r random) field(content []byte) []byte {
 }
 
 // cut returns a place between two fields.
-func (r random) cut(b []byte) (int, bool) {
+func (r Random) cut(b []byte) (int, bool) {
 	if r.Intn(3) != 0 {
 		return 0, false
 	}
@@ -189,7 +191,7 @@ func (r random) cut(b []byte) (int, bool) {
 	return i, true
 }
 
-func (r random) unknown() []byte {
+func (r Random) unknown() []byte {
 	num := protowire.Number(100 + r.Intn(1000))
 	switch r.Intn(5) {
 	case 0:
@@ -203,5 +205,5 @@ func (r random) unknown() []byte {
 		b = protowire.AppendVarint(protowire.AppendTag(b, 1, protowire.VarintType), 7)
 		return protowire.AppendTag(b, num, protowire.EndGroupType)
 	}
-	return protowire.AppendString(protowire.AppendTag(nil, num, protowire.BytesType), "nobody knows")
+	return protowire.AppendString(protowire.AppendTag(nil, num, protowire.BytesType), "unknown")
 }

@@ -1,10 +1,9 @@
-package resourceprocessor
+package attraction
 
 import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"math"
 	"net"
 	"strconv"
@@ -14,17 +13,18 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/processor/internal/attrs"
 )
 
 // maxArenaBytes is how large the memory for new values may be to be kept for the next
-// resource; less is not reserved.
+// message; less is not reserved.
 const maxArenaBytes = 64 << 10
 
-// arena is the memory of the values that are made for one resource.
+// arena is the memory of the values that are made for one message.
 type arena struct{ buf []byte }
 
 // room makes room for n more bytes. What was written before stays where it is.
-func (e *editor) room(n int) error {
+func (e *Editor) room(n int) error {
 	a := &e.arena
 	if cap(a.buf)-len(a.buf) >= n {
 		return nil
@@ -40,7 +40,7 @@ func (e *editor) room(n int) error {
 }
 
 // text returns an AnyValue that is a string.
-func (e *editor) text(s []byte) ([]byte, error) {
+func (e *Editor) text(s []byte) ([]byte, error) {
 	if err := e.room(1 + binary.MaxVarintLen64 + len(s)); err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (e *editor) text(s []byte) ([]byte, error) {
 }
 
 // integer returns an AnyValue that is an int.
-func (e *editor) integer(v int64) ([]byte, error) {
+func (e *Editor) integer(v int64) ([]byte, error) {
 	if err := e.room(1 + binary.MaxVarintLen64); err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (e *editor) integer(v int64) ([]byte, error) {
 }
 
 // double returns an AnyValue that is a double.
-func (e *editor) double(v float64) ([]byte, error) {
+func (e *Editor) double(v float64) ([]byte, error) {
 	if err := e.room(1 + 8); err != nil {
 		return nil, err
 	}
@@ -69,50 +69,43 @@ func (e *editor) double(v float64) ([]byte, error) {
 	return e.arena.buf[begin:len(e.arena.buf):len(e.arena.buf)], nil
 }
 
-// resolve returns what an AnyValue says. A string that is a reference into the
-// dictionary is returned as a string; those inside of lists and maps are empty, and so
-// are all without a dictionary.
-func (e *editor) resolve(value []byte) otlp.Value {
-	u := otlp.AnyValue(value).Value()
-	if u.Num != otlpfield.AnyValueStringValueStrindex || !e.pass.Signal().Spec().HasDictionary {
-		return otlp.AnyValue(value).Resolve(nil)
-	}
-	return otlp.AnyValue(wire.AppendBytes(nil, otlpfield.AnyValueStringValue, e.pass.String(int32(u.Scalar)))).Resolve(nil)
-}
+func (e *Editor) resolve(value []byte) otlp.Value { return attrs.Resolve(e.pass, value) }
 
 // asText returns the text of a value, as convert writes it.
-func (e *editor) asText(v otlp.Value, size int) ([]byte, error) {
+func (e *Editor) asText(v otlp.Value, size int) ([]byte, error) {
 	switch v.Kind() {
 	case otlp.KindString:
 		return v.Text(), nil
-	case otlp.KindDouble:
-		return doubleText(v.Double()), nil
+	case otlp.KindArray, otlp.KindMap:
+		if room := attrs.TextRoom(size); room > maxArenaBytes {
+			if err := e.pass.Memory().Reserve(room); err != nil {
+				return nil, err
+			}
+		}
 	}
 	// The longest text of a byte is \u00xx; two bytes may be "":null in a map.
 	if err := e.room(6*size + 64); err != nil {
 		return nil, err
 	}
 	begin := len(e.arena.buf)
-	e.arena.buf = v.AppendText(e.arena.buf)
+	e.arena.buf = attrs.AppendText(e.arena.buf, v)
 	return e.arena.buf[begin:], nil
-}
-
-// doubleText writes a double as JSON does, in which 1e6 is 1000000.
-func doubleText(f float64) []byte {
-	if text, err := json.Marshal(f); err == nil {
-		return text
-	}
-	return []byte(strings.TrimPrefix(strconv.FormatFloat(f, 'g', -1, 64), "+")) // NaN, Inf, -Inf
 }
 
 // hash returns the SHA-256 of a value, in hex: of the text of a string, the content of
 // bytes, 8 bytes of a number, one of a bool, the JSON of a list or map. It is the empty
-// string for what is empty.
-func (e *editor) hash(value []byte) ([]byte, error) {
+// string for what is not set, and for empty bytes.
+func (e *Editor) hash(value []byte) ([]byte, error) {
 	var small [8]byte
 	var content []byte
 	switch v := e.resolve(value); v.Kind() {
-	case otlp.KindString, otlp.KindBytes:
+	case otlp.KindEmpty:
+		return e.text(nil)
+	case otlp.KindBytes:
+		if content = v.Text(); len(content) == 0 {
+			return e.text(nil)
+		}
+	case otlp.KindString:
 		content = v.Text()
 	case otlp.KindBool:
 		if content = small[:1]; v.Bool() {
@@ -130,9 +123,6 @@ func (e *editor) hash(value []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if len(content) == 0 {
-		return e.text(nil)
-	}
 	sum := sha256.Sum256(content)
 	var digits [2 * len(sum)]byte
 	hex.Encode(digits[:], sum[:])
@@ -140,7 +130,7 @@ func (e *editor) hash(value []byte) ([]byte, error) {
 }
 
 // hashTimes returns the hash of the hash and so on, n times.
-func (e *editor) hashTimes(value []byte, n int) (hashed []byte, err error) {
+func (e *Editor) hashTimes(value []byte, n int) (hashed []byte, err error) {
 	for hashed = value; n > 0 && err == nil; n-- {
 		hashed, err = e.hash(hashed)
 	}
@@ -148,7 +138,7 @@ func (e *editor) hashTimes(value []byte, n int) (hashed []byte, err error) {
 }
 
 // convert returns a value as another type, or as it is if that is not possible.
-func (e *editor) convert(value []byte, to otlp.Kind) ([]byte, error) {
+func (e *Editor) convert(value []byte, to otlp.Kind) ([]byte, error) {
 	v := e.resolve(value)
 	if v.Kind() == to {
 		return value, nil
@@ -194,7 +184,7 @@ func (e *editor) convert(value []byte, to otlp.Kind) ([]byte, error) {
 }
 
 // extract sets an attribute for each group of the pattern, if it matches the string.
-func (e *editor) extract(s *step) error {
+func (e *Editor) extract(s *step) error {
 	r := e.first(s.slot)
 	if r == nil {
 		return nil

@@ -1,0 +1,99 @@
+package transformprocessor
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/ottl"
+	"github.com/penstock-telemetry/penstock/ottl/functions"
+)
+
+// steps compiles the groups of a signal. report is called with errors that are ignored.
+func (c *Config) steps(s otlp.Signal, report func(error)) (steps []ottl.Step, err error) {
+	mode, err := c.ErrorMode.mode(ottl.Ignore)
+	if err != nil {
+		return nil, config.At("error_mode", err)
+	}
+	key, groups := c.list(s)
+	var errs []error
+	for i, g := range merged(groups) {
+		step, err := g.step(s, mode)
+		if err != nil {
+			errs = append(errs, config.At(place(key, i, groups), err))
+		}
+		step.Report = report
+		steps = append(steps, step)
+	}
+	return steps, errors.Join(errs...)
+}
+
+// place is the key of group i of the merged ones.
+func place(key string, i int, groups []Group) string {
+	if len(groups) == 0 || groups[0].flat {
+		return key
+	}
+	return fmt.Sprintf("%s[%d]", key, i)
+}
+
+// merged makes one group of the statements that were written alone. It stands at the end.
+func merged(groups []Group) (out []Group) {
+	var flat Group
+	for _, g := range groups {
+		if g.flat {
+			flat.Statements = append(flat.Statements, g.Statements...)
+		} else {
+			out = append(out, g)
+		}
+	}
+	if len(flat.Statements) > 0 {
+		out = append(out, flat)
+	}
+	return out
+}
+
+// step compiles a group.
+func (g *Group) step(s otlp.Signal, mode ottl.ErrorMode) (step ottl.Step, err error) {
+	if g.SharedCache {
+		return step, config.Atf("shared_cache", "shared_cache is not supported: each item has its own cache")
+	}
+	if step.Mode, err = g.ErrorMode.mode(mode); err != nil {
+		return step, config.At("error_mode", err)
+	}
+	if step.Context, err = g.context(s); err != nil {
+		return step, err
+	}
+	parser := statementParser(step.Context)
+	var errs []error
+	for i, text := range g.Statements {
+		st, err := parser.Statement(text)
+		errs = append(errs, config.At(fmt.Sprintf("statements[%d]", i), err))
+		step.Statements = append(step.Statements, st)
+	}
+	parser = conditionParser(step.Context)
+	for i, text := range g.Conditions {
+		c, err := parser.Condition(text)
+		errs = append(errs, config.At(fmt.Sprintf("conditions[%d]", i), err))
+		step.Conditions = append(step.Conditions, c)
+	}
+	return step, errors.Join(errs...)
+}
+
+// context returns the context of a group, by its name or by its paths.
+func (g *Group) context(s otlp.Signal) (*ottl.Context, error) {
+	if g.Context == "" {
+		return ottl.Infer(s, statementParser, g.Statements, g.Conditions)
+	}
+	c := ottl.ContextOf(strings.ToLower(g.Context))
+	if known := ottl.ContextsOf(s); c == nil || !slices.Contains(known, c) {
+		return nil, config.Atf("context", "unknown context %q of %s, expected one of %s", g.Context, s, ottl.Names(known))
+	}
+	return c, nil
+}
+
+func statementParser(c *ottl.Context) *ottl.Parser { return ottl.NewParser(c, functions.Standard()) }
+
+func conditionParser(c *ottl.Context) *ottl.Parser { return ottl.NewParser(c, functions.Standard()) }
