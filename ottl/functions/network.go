@@ -27,8 +27,8 @@ var isInCIDR = ottl.Function{Name: "IsInCIDR", Params: ottl.P("target", "network
 		if err != nil {
 			return false, err
 		}
-		ip, err := netip.ParseAddr(string(v.Bytes()))
-		if err != nil || ip.Zone() != "" {
+		ip, ok := parseAddress(v.Bytes())
+		if !ok {
 			return false, nil
 		}
 		for _, network := range networks {
@@ -43,6 +43,25 @@ var isInCIDR = ottl.Function{Name: "IsInCIDR", Params: ottl.P("target", "network
 		return false, nil
 	}, err
 }}
+
+// parseAddress returns the address that a text is. It allocates nothing for one of IPv4.
+func parseAddress(text []byte) (netip.Addr, bool) {
+	var parts [4]byte
+	n, digits := 0, 0
+	for _, c := range text {
+		switch {
+		case c == '.' && digits > 0 && n < 3:
+			n, digits = n+1, 0
+			continue
+		case c < '0' || c > '9' || digits > 0 && parts[n] == 0 || int(parts[n])*10+int(c-'0') > 255:
+			ip, err := netip.ParseAddr(string(text))
+			return ip, err == nil && ip.Zone() == ""
+		}
+		parts[n] = parts[n]*10 + c - '0'
+		digits++
+	}
+	return netip.AddrFrom4(parts), n == 3 && digits > 0
+}
 
 // networksArg returns argument i, a list of networks.
 func networksArg(a *ottl.Args, i int) (networks []func(*env) (netip.Prefix, error), err error) {

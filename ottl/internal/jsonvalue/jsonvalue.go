@@ -310,7 +310,7 @@ func (d *Decoder) number() error {
 	}
 	f, err := strconv.ParseFloat(string(text), 64)
 	if err != nil {
-		return errors.New("a number that is no double")
+		return errors.New("a number outside of the range of doubles")
 	}
 	d.enc.Double(otlpfield.AnyValueDoubleValue, f)
 	return nil

@@ -63,6 +63,9 @@ func AppendSimplified(dst, text []byte) ([]byte, error) {
 	if err := document.read(d, 0); err != nil && err != io.EOF {
 		return dst, wrap(d, err)
 	}
+	if len(document.children) == 0 {
+		return dst, wrap(d, io.EOF)
+	}
 	w := writer{wire.Encoder{Buf: dst}}
 	w.simplified(document)
 	return w.Buf, nil

@@ -65,7 +65,7 @@ func TestAppendSimplified(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{`<event><id>1</id><user id="0001">u</user><tags><tag>a</tag><tag>b</tag></tags></event>`, `{event:{id:"1" user:"u" tags:{tag:["a" "b"]}}}`},
 		{`<a>1</a><b>2</b><a>3</a>`, `{a:["1" "3"] b:"2"}`}, {`<a>text<b>1</b>more</a>`, `{a:{b:"1"}}`}, {`<a/>`, `{}`}, {`<a><b/></a>`, `{}`}, {`<a> </a>`, `{a:" "}`},
-		{`<a><b/><b>1</b></a>`, `{a:{b:["1"]}}`}, {`<a><b>x</b><b><c>1</c></b></a>`, `{a:{b:["x" {c:"1"}]}}`}, {``, `{}`}, {`text`, `{}`}, {`<a><![CDATA[x]]></a>`, `{a:"x"}`},
+		{`<a><b/><b>1</b></a>`, `{a:{b:["1"]}}`}, {`<a><b>x</b><b><c>1</c></b></a>`, `{a:{b:["x" {c:"1"}]}}`}, {``, "error: parse XML, byte 0: there is no element"}, {`text`, "error: parse XML, byte 4: there is no element"}, {`<a><![CDATA[x]]></a>`, `{a:"x"}`},
 		{`<a>`, "error: parse XML, byte 3: XML syntax error on line 1: unexpected EOF"},
 	} {
 		if got := result(AppendSimplified, c.text); got != c.want {
