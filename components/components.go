@@ -21,8 +21,12 @@ import (
 	"github.com/penstock-telemetry/penstock/extension/zpagesextension"
 	"github.com/penstock-telemetry/penstock/processor/attributesprocessor"
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
+	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
+	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
+	"github.com/penstock-telemetry/penstock/processor/transformprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/nopreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
@@ -39,8 +43,12 @@ func Default() []component.Descriptor {
 
 		attributesprocessor.Component(),
 		batchprocessor.Component(),
+		filterprocessor.Component(),
 		memorylimiterprocessor.Component(),
 		resourceprocessor.Component(),
+		resourcedetectionprocessor.Component(),
+		spanprocessor.Component(),
+		transformprocessor.Component(),
 
 		debugexporter.Component(),
 		fileexporter.Component(),

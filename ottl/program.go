@@ -2,6 +2,7 @@ package ottl
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -107,15 +108,31 @@ func (p *Parser) Condition(text string) (*Condition, error) {
 	return &Condition{text, *cond, c.use}, nil
 }
 
-// ErrorMode is what is done about the error of a statement or condition for an item.
-type ErrorMode uint8
+// ErrorMode is what is done about the error of a statement or condition for an item. The
+// empty one is that of what is around it, and Ignore in the end.
+type ErrorMode string
 
 // The error modes.
 const (
-	Ignore    ErrorMode = iota // report it, and go on
-	Silent                     // go on
-	Propagate                  // refuse the request
+	Ignore    ErrorMode = "ignore"    // report it, and go on
+	Silent    ErrorMode = "silent"    // go on
+	Propagate ErrorMode = "propagate" // refuse the request
 )
+
+// UnmarshalText reads an error mode from a configuration.
+func (m *ErrorMode) UnmarshalText(b []byte) error {
+	*m = ErrorMode(strings.ToLower(string(b)))
+	return m.Validate()
+}
+
+// Validate returns an error for an unknown mode.
+func (m ErrorMode) Validate() error {
+	switch m {
+	case "", Ignore, Silent, Propagate:
+		return nil
+	}
+	return fmt.Errorf("unknown error mode %q, expected ignore, silent or propagate", string(m))
+}
 
 // Step is what is done to the items of one context: statements, or the conditions under
 // which an item is dropped.
@@ -129,6 +146,8 @@ type Step struct {
 	Mode       ErrorMode
 	// Report is called with errors that are ignored.
 	Report func(error)
+	// Client returns the sender, for the paths below otelcol; nil: it is not known.
+	Client ClientFunc
 }
 
 // use returns what the step reads and sets.
@@ -181,7 +200,7 @@ func planOf(steps []Step) otlpedit.Plan {
 		plan.Edits |= level
 		plan.Reads |= u.reads
 		plan.Sets |= u.sets &^ (level | otlpedit.Items)
-		if s.Drop || u.counts {
+		if s.Drop || u.counts || u.adds {
 			plan.Drops |= level
 		}
 	}
@@ -195,6 +214,8 @@ type editor struct {
 	begun bool
 	late  [2]arena // of resource and scope that were set from below
 	out   wire.Encoder
+	// edited are the parts of the present item that the present step has changed.
+	edited []part
 }
 
 func newEditor(steps []Step) *editor { return &editor{steps: steps, env: newEnv()} }
@@ -204,6 +225,7 @@ func (d *editor) End() {
 	if d.begun {
 		d.env.end()
 		d.begun = false
+		clear(d.edited[:cap(d.edited)])
 		d.late[0].forget()
 		d.late[1].forget()
 	}
@@ -222,7 +244,12 @@ func (d *editor) Edit(p *otlpedit.Pass, l otlpedit.Levels, raw []byte, w *otlped
 	if level < levelItem {
 		e.loaded[level] = p.Number(l)
 	}
-	for i := range d.steps {
+	first := 0
+	if mark, ok := p.Added(); ok && level == levelItem {
+		first = mark
+	}
+	for i := first; i < len(d.steps); i++ {
+		e.step = i
 		drop, err := d.step(&d.steps[i], level)
 		if err != nil || drop {
 			return otlpedit.Drop, err
@@ -256,7 +283,7 @@ func (d *editor) step(s *Step, level int) (drop bool, err error) {
 // do does a step to the message that it is about.
 func (d *editor) do(s *Step) (drop bool, err error) {
 	e := d.env
-	e.level = s.Context.level
+	e.level, e.client = s.Context.level, s.Client
 	e.scratch.reset()
 	e.inUse = 0
 	e.cache.reset()
@@ -295,7 +322,7 @@ func (d *editor) applies(s *Step) (bool, error) {
 }
 
 func (s *Step) report(text string, err error) {
-	if s.Mode == Ignore && s.Report != nil {
+	if s.Mode != Silent && s.Report != nil {
 		s.Report(fmt.Errorf("%s: %w", text, err))
 	}
 }
@@ -348,7 +375,8 @@ func (d *editor) parts(s *Step) (drop bool, err error) {
 	d.env.messages[levelPart].shape = &pointShapes[pointOf[which]]
 	num := metricData[which]
 	kept := 0
-	if err := d.partsOf(s, item.slots[num].bytes, otlpfield.GaugeDataPoints, &kept); err != nil {
+	data := item.slots[num].bytes
+	if err := d.partsOf(s, data, otlpfield.GaugeDataPoints, &kept); err != nil {
 		return false, err
 	}
 	if len(item.parts) > 0 {
@@ -366,6 +394,7 @@ var pointOf = [...]int{numberPoint, numberPoint, histogramPoint, exponentialPoin
 func (d *editor) partsOf(s *Step, around []byte, num uint32, kept *int) error {
 	e := d.env
 	item, m := &e.messages[levelItem], &e.messages[levelPart]
+	d.edited = d.edited[:0]
 	e.partNum = -1
 	for c := (wire.Cursor{Buf: around}); c.Next(); {
 		if c.Num != num || c.Type != wire.TypeBytes {
@@ -378,18 +407,21 @@ func (d *editor) partsOf(s *Step, around []byte, num uint32, kept *int) error {
 		case err != nil:
 			return err
 		case drop:
-			item.parts = append(item.parts, part{num: num, start: c.Start, end: c.End})
+			d.edited = append(d.edited, part{num: num, start: c.Start, end: c.End})
 			continue
 		case m.dirty():
 			now := m.encode(&item.arena)
 			if now == nil {
 				return item.arena.err
 			}
-			item.parts = append(item.parts, part{num: num, start: c.Start, end: c.End, now: now})
+			d.edited = append(d.edited, part{num: num, start: c.Start, end: c.End, now: now})
 		}
 		if kept != nil {
 			*kept++
 		}
+	}
+	if len(item.parts) == 0 { // else a statement has set the whole field
+		item.parts = append(item.parts, d.edited...)
 	}
 	return nil
 }
@@ -425,7 +457,5 @@ func (m *message) settle() {
 	if raw == nil {
 		return
 	}
-	m.raw, m.scanned, m.changed, m.settled = raw, false, 0, true
-	m.attrs.reset()
-	m.parts = m.parts[:0]
+	m.replace(raw)
 }

@@ -136,7 +136,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for _, f := range append(Standard(), SpanFunctions()...) {
+	for _, f := range Standard() {
 		if seen[f.Name] {
 			t.Errorf("%s is a duplicate", f.Name)
 		}
@@ -158,13 +158,13 @@ func TestNames(t *testing.T) {
 // TestIsRootSpan deletes the name of spans without a parent.
 func TestIsRootSpan(t *testing.T) {
 	t.Parallel()
-	p := ottl.NewParser(ottl.ContextOf("span"), Standard(), SpanFunctions())
+	p := ottl.NewParser(ottl.ContextOf("span"), Standard())
 	for text, ok := range map[string]bool{`IsRootSpan()`: true, `not IsRootSpan() and true`: true, `IsRootSpan() == nil`: true} {
 		if _, err := p.Condition(text); (err == nil) != ok {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if _, err := ottl.NewParser(ottl.ContextOf("log"), SpanFunctions()).Condition(`IsRootSpan()`); err == nil {
+	if _, err := ottl.NewParser(ottl.ContextOf("log"), Standard()).Condition(`IsRootSpan()`); err == nil {
 		t.Error("logs have IsRootSpan")
 	}
 }

@@ -103,9 +103,6 @@ var (
 	})
 )
 
-// SpanFunctions returns the functions that only spans have.
-func SpanFunctions() []ottl.Function { return []ottl.Function{isRootSpan} }
-
 var isRootSpan = ottl.Function{Name: "IsRootSpan", In: []string{"span"}, Test: func(a *ottl.Args) (func(*env) (bool, error), error) {
 	parent, err := a.Path("parent_span_id")
 	return func(e *env) (bool, error) {

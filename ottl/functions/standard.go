@@ -14,13 +14,16 @@ func Standard() []ottl.Function {
 func Converters() []ottl.Function {
 	return []ottl.Function{
 		base64Encode, toBool, coalesce, communityID, concat, containsValue, convertCase, day, decode, toDouble, duration, extractPatterns, fnv, format, formatTime,
-		hasPrefix, hasSuffix, toHex, hour, hours, index, toInt, isBool, isDouble, isEmpty, isInCIDR, isInt, isList, isMap, isMatch, isString, isValidLuhn,
+		hasPrefix, hasSuffix, toHex, hour, hours, index, toInt, isBool, isDouble, isEmpty, isInCIDR, isInt, isList, isMap, isMatch, isRootSpan, isString, isValidLuhn,
 		keys, length, logarithm, md5Sum, microseconds, milliseconds, minute, minutes, month, murmur3Hash, murmur3Hash128, nanosecond, nanoseconds, now,
 		parseCSV, parseInt, parseJSON, parseKeyValue, parseSeverity, parseSimplifiedXML, parseXML, profileID, second, seconds, sha1Sum, sha256Sum, sha512Sum,
 		sliceToMap, sortList, spanID, split, toString, substring, parseTime, toCamelCase, toKeyValueString, toLowerCase, toSnakeCase, toUpperCase, traceID,
 		trim, trimPrefix, trimSuffix, truncateTime, unix, unixMicro, unixMilli, unixNano, unixSeconds, parseURL, newUUID, newUUIDv7, values, weekday, xxh128Sum, xxh3Sum, year,
 	}
 }
+
+// Conditions returns the functions that only conditions have.
+func Conditions() []ottl.Function { return nil }
 
 var set = ottl.Function{Name: "set", Params: ottl.P("target", "value"), Edit: func(a *ottl.Args) (func(*env) error, error) {
 	target, err := a.Target(0)

@@ -1,31 +1,30 @@
 package transformprocessor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/ottl"
 	"github.com/penstock-telemetry/penstock/ottl/functions"
+	"github.com/penstock-telemetry/penstock/processor/internal/statements"
 )
 
 // steps compiles the groups of a signal. report is called with errors that are ignored.
 func (c *Config) steps(s otlp.Signal, report func(error)) (steps []ottl.Step, err error) {
-	mode, err := c.ErrorMode.mode(ottl.Ignore)
-	if err != nil {
+	if err := c.ErrorMode.Validate(); err != nil {
 		return nil, config.At("error_mode", err)
 	}
 	key, groups := c.list(s)
 	var errs []error
 	for i, g := range merged(groups) {
-		step, err := g.step(s, mode)
+		step, err := g.step(s, c.ErrorMode)
 		if err != nil {
-			errs = append(errs, config.At(place(key, i, groups), err))
+			errs = append(errs, statements.Within(place(key, i, groups), err))
 		}
-		step.Report = report
+		step.Report, step.Client = report, statements.ClientOf
 		steps = append(steps, step)
 	}
 	return steps, errors.Join(errs...)
@@ -60,10 +59,8 @@ func (g *Group) step(s otlp.Signal, mode ottl.ErrorMode) (step ottl.Step, err er
 	if g.SharedCache {
 		return step, config.Atf("shared_cache", "shared_cache is not supported: each item has its own cache")
 	}
-	if step.Mode, err = g.ErrorMode.mode(mode); err != nil {
-		return step, config.At("error_mode", err)
-	}
-	if step.Context, err = g.context(s); err != nil {
+	step.Mode = cmp.Or(g.ErrorMode, mode)
+	if step.Context, err = statements.Context(s, g.Context, statementParser, g.Statements, g.Conditions); err != nil {
 		return step, err
 	}
 	parser := statementParser(step.Context)
@@ -80,18 +77,6 @@ func (g *Group) step(s otlp.Signal, mode ottl.ErrorMode) (step ottl.Step, err er
 		step.Conditions = append(step.Conditions, c)
 	}
 	return step, errors.Join(errs...)
-}
-
-// context returns the context of a group, by its name or by its paths.
-func (g *Group) context(s otlp.Signal) (*ottl.Context, error) {
-	if g.Context == "" {
-		return ottl.Infer(s, statementParser, g.Statements, g.Conditions)
-	}
-	c := ottl.ContextOf(strings.ToLower(g.Context))
-	if known := ottl.ContextsOf(s); c == nil || !slices.Contains(known, c) {
-		return nil, config.Atf("context", "unknown context %q of %s, expected one of %s", g.Context, s, ottl.Names(known))
-	}
-	return c, nil
 }
 
 func statementParser(c *ottl.Context) *ottl.Parser { return ottl.NewParser(c, functions.Standard()) }

@@ -2,19 +2,18 @@ package transformprocessor
 
 import (
 	"errors"
-	"fmt"
+	"github.com/penstock-telemetry/penstock/ottl"
 	"strings"
 
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/ottl"
 )
 
 // Config is the processor's configuration, with the Collector's keys.
 type Config struct {
 	// ErrorMode is what is done about an error for an item: ignore (log it and go on, the
 	// default), silent, or propagate (refuse the request).
-	ErrorMode ErrorMode `yaml:"error_mode"`
+	ErrorMode ottl.ErrorMode `yaml:"error_mode"`
 	// The statements, by signal.
 	TraceStatements   []Group `yaml:"trace_statements"`
 	MetricStatements  []Group `yaml:"metric_statements"`
@@ -24,38 +23,13 @@ type Config struct {
 	FlattenData bool `yaml:"flatten_data"`
 }
 
-// ErrorMode is an ottl.ErrorMode by its name; empty: that of the processor.
-type ErrorMode string
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (m *ErrorMode) UnmarshalText(b []byte) error {
-	*m = ErrorMode(strings.ToLower(string(b)))
-	_, err := m.mode(ottl.Ignore)
-	return err
-}
-
-// mode returns the error mode, otherwise if there is none.
-func (m ErrorMode) mode(otherwise ottl.ErrorMode) (ottl.ErrorMode, error) {
-	switch m {
-	case "":
-		return otherwise, nil
-	case "ignore":
-		return ottl.Ignore, nil
-	case "silent":
-		return ottl.Silent, nil
-	case "propagate":
-		return ottl.Propagate, nil
-	}
-	return 0, fmt.Errorf("unknown error mode %q, expected ignore, silent or propagate", string(m))
-}
-
 // Group is statements that are done together to each item of a context. In a
 // configuration it is also a statement alone.
 type Group struct {
-	Context    string    `yaml:"context"`
-	ErrorMode  ErrorMode `yaml:"error_mode"`
-	Conditions []string  `yaml:"conditions"`
-	Statements []string  `yaml:"statements"`
+	Context    string         `yaml:"context"`
+	ErrorMode  ottl.ErrorMode `yaml:"error_mode"`
+	Conditions []string       `yaml:"conditions"`
+	Statements []string       `yaml:"statements"`
 	// SharedCache is not supported: it must be false.
 	SharedCache bool `yaml:"shared_cache"`
 
@@ -83,7 +57,7 @@ func (g Group) MarshalYAML() (any, error) {
 }
 
 // DefaultConfig returns the configuration of an empty section, which does nothing.
-func DefaultConfig() Config { return Config{ErrorMode: "ignore"} }
+func DefaultConfig() Config { return Config{ErrorMode: ottl.Ignore} }
 
 // list returns the statements of a signal and their key.
 func (c *Config) list(s otlp.Signal) (key string, groups []Group) {
