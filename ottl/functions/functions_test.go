@@ -155,17 +155,59 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestIsRootSpan deletes the name of spans without a parent.
-func TestIsRootSpan(t *testing.T) {
+// dropped reports whether the only item of a request meets a condition.
+func dropped(t *testing.T, signal otlp.Signal, context, condition, text string) bool {
+	t.Helper()
+	request, err := otlp.DecodeJSON(make([]byte, 0, otlp.MaxWireBytes(len(text))), signal, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ottl.NewParser(ottl.ContextOf(context), Standard(), Conditions()).Condition(condition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plans := ottl.Plans(signal, ottl.Step{Context: ottl.ContextOf(context), Conditions: []*ottl.Condition{c}, Drop: true, Mode: ottl.Propagate})
+	verdict, _, err := otlpedit.NewPass(plans[0]).Run(signal, request, 1, otlpedit.Heap{})
+	if err != nil {
+		t.Errorf("%s: %v", condition, err)
+	}
+	return verdict != otlpedit.Keep
+}
+
+func TestConditions(t *testing.T) {
 	t.Parallel()
-	p := ottl.NewParser(ottl.ContextOf("span"), Standard())
-	for text, ok := range map[string]bool{`IsRootSpan()`: true, `not IsRootSpan() and true`: true, `IsRootSpan() == nil`: true} {
-		if _, err := p.Condition(text); (err == nil) != ok {
-			t.Errorf("%s: %v", text, err)
+	span := func(parent string) string {
+		return `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"01020304050607080102030405060708","spanId":"0102030405060708"` + parent + `}]}]}]}`
+	}
+	metric := func(points string) string {
+		return `{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","histogram":{"dataPoints":[` + points + `]}}]}]}]}`
+	}
+	with := func(text string) string {
+		return `{"attributes":[{"key":"x","value":{"intValue":"1"}},{"key":"k","value":{"stringValue":"` + text + `"}}]}`
+	}
+	for _, c := range []struct {
+		signal             otlp.Signal
+		context, condition string
+		text               string
+		want               bool
+	}{
+		{otlp.Traces, "span", `IsRootSpan()`, span(""), true},
+		{otlp.Traces, "span", `IsRootSpan()`, span(`,"parentSpanId":"0102030405060709"`), false},
+		{otlp.Traces, "span", `not IsRootSpan()`, span(`,"parentSpanId":"0102030405060709"`), true},
+		{otlp.Metrics, "metric", `HasAttrKeyOnDatapoint("k")`, metric("{}," + with("a")), true},
+		{otlp.Metrics, "metric", `HasAttrKeyOnDatapoint("y")`, metric("{}," + with("a")), false},
+		{otlp.Metrics, "metric", `HasAttrOnDatapoint("k", "a")`, metric("{}," + with("a") + "," + with("b")), true},
+		{otlp.Metrics, "metric", `HasAttrOnDatapoint("k", "b")`, metric("{}," + with("a") + "," + with("b")), false}, // the first one decides
+		{otlp.Metrics, "metric", `HasAttrOnDatapoint("x", "")`, metric(with("a")), true},
+	} {
+		if got := dropped(t, c.signal, c.context, c.condition, c.text); got != c.want {
+			t.Errorf("%s: %v", c.condition, got)
 		}
 	}
-	if _, err := ottl.NewParser(ottl.ContextOf("log"), Standard()).Condition(`IsRootSpan()`); err == nil {
-		t.Error("logs have IsRootSpan")
+	for _, name := range []string{"IsRootSpan()", `HasAttrKeyOnDatapoint("k")`} {
+		if _, err := ottl.NewParser(ottl.ContextOf("log"), Standard(), Conditions()).Condition(name); err == nil {
+			t.Errorf("logs have %s", name)
+		}
 	}
 }
 

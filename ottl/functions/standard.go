@@ -23,7 +23,9 @@ func Converters() []ottl.Function {
 }
 
 // Conditions returns the functions that only conditions have.
-func Conditions() []ottl.Function { return nil }
+func Conditions() []ottl.Function {
+	return []ottl.Function{hasAttrKeyOnDatapoint, hasAttrOnDatapoint}
+}
 
 var set = ottl.Function{Name: "set", Params: ottl.P("target", "value"), Edit: func(a *ottl.Args) (func(*env) error, error) {
 	target, err := a.Target(0)
