@@ -13,7 +13,7 @@ func Standard() []ottl.Function {
 // Converters returns the functions of Standard that are converters.
 func Converters() []ottl.Function {
 	return []ottl.Function{
-		base64Encode, toBool, coalesce, communityID, concat, containsValue, convertCase, day, decode, toDouble, duration, extractPatterns, fnv, format, formatTime,
+		base64Encode, toBool, coalesce, communityID, concat, containsValue, convertCase, day, decode, toDouble, duration, extractGrokPatterns, extractPatterns, fnv, format, formatTime,
 		hasPrefix, hasSuffix, toHex, hour, hours, index, toInt, isBool, isDouble, isEmpty, isInCIDR, isInt, isList, isMap, isMatch, isRootSpan, isString, isValidLuhn,
 		keys, length, logarithm, md5Sum, microseconds, milliseconds, minute, minutes, month, murmur3Hash, murmur3Hash128, nanosecond, nanoseconds, now,
 		parseCSV, parseInt, parseJSON, parseKeyValue, parseSeverity, parseSimplifiedXML, parseXML, profileID, second, seconds, sha1Sum, sha256Sum, sha512Sum,
