@@ -2,6 +2,7 @@ package functions
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/ottl"
+	"github.com/penstock-telemetry/penstock/ottl/syntax"
 )
 
 var update = flag.Bool("update", false, "write the results of testdata/*.cases")
@@ -128,6 +130,17 @@ func difference(before, after []byte) string {
 	return strings.Join(all, " ")
 }
 
+// reason returns an error without the statement and the place.
+func reason(err error, statement string) string {
+	if placed := (*ottl.Error)(nil); errors.As(err, &placed) {
+		return "error at start: " + placed.Err.Error()
+	}
+	if parse := (*syntax.Error)(nil); errors.As(err, &parse) {
+		return "error at start: found " + parse.Found
+	}
+	return "error " + strings.ReplaceAll(strings.TrimPrefix(err.Error(), statement+": "), "\n", " ")
+}
+
 // TestNames checks that all functions are known, and that each has a case.
 func TestNames(t *testing.T) {
 	t.Parallel()
@@ -151,6 +164,37 @@ func TestNames(t *testing.T) {
 		b, _ := do(t, request, statement)
 		if err != nil || difference(a, b) == "nothing" {
 			t.Errorf("%s: %v, %s", statement, err, difference(request, a))
+		}
+	}
+}
+
+// TestDocumentation checks that docs/ottl.md has each function with its parameters, and that
+// all functions of the Collector's package ottlfuncs are in it.
+func TestDocumentation(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/ottl.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(Standard(), Conditions()...) {
+		var params []string
+		for _, p := range f.Params {
+			if p.Optional {
+				p.Name = "[" + p.Name + "]"
+			}
+			params = append(params, p.Name)
+		}
+		if signature := "`" + f.Name + "(" + strings.Join(params, ", ") + ")`"; !strings.Contains(string(text), signature) {
+			t.Errorf("docs/ottl.md does not have %s", signature)
+		}
+	}
+	names, err := os.ReadFile("testdata/collector.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(names)) {
+		if !strings.Contains(string(text), "`"+name+"`") && !strings.Contains(string(text), "`"+name+"(") {
+			t.Errorf("docs/ottl.md does not have the Collector's function %s", name)
 		}
 	}
 }
@@ -266,7 +310,7 @@ func TestCases(t *testing.T) {
 		after, err := do(t, before, statement)
 		got := difference(before, after)
 		if err != nil {
-			got = "error " + strings.ReplaceAll(err.Error(), "\n", " ")
+			got = reason(err, statement)
 		}
 		out.WriteString("\t" + got + "\n")
 		want := ""
