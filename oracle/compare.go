@@ -97,7 +97,9 @@ func (c Comparison) request(d *differ, contrib, penstock Request) {
 	}
 }
 
-func (c Comparison) exact() bool { return !c.Unordered && !c.UnorderedPoints && !c.IgnoreEmpty && len(c.Ignore) == 0 }
+func (c Comparison) exact() bool {
+	return !c.Unordered && !c.UnorderedPoints && !c.IgnoreEmpty && len(c.Ignore) == 0
+}
 
 func tree(s contribSignal, request []byte) (v any) {
 	b, err := s.json(request)
