@@ -46,6 +46,7 @@ type Pass struct {
 	sets    Levels // of all plans
 	strings table
 	attrs   table
+	more    additions
 	writers [3][2]Writer // by level, in turns from plan to plan
 
 	signal  otlp.Signal
@@ -57,6 +58,8 @@ type Pass struct {
 	lookAt  int    // where mem.Err is asked next
 	groups  [2]group
 	numbers [2]int // of groups, as Number has them
+	added   []addedItem
+	adding  int    // index in added of the item that is being edited, -1 for one of the request
 	editing Levels // the level of the message that an editor has, and
 	step    int    // the index of its plan
 }
@@ -120,6 +123,38 @@ func (p *Pass) SetOwn(level Levels, m []byte) {
 	g.own = message{m, true}
 }
 
+// addedItem is an item that an editor has added.
+type addedItem struct {
+	item []byte
+	step int // of the plan that added it
+	mark int // of its editor
+}
+
+// maxAdded is how many items editors may add to one scope.
+const maxAdded = 100_000
+
+// AddItem adds an item at the end of the ScopeX that the pass is in. It is edited by the
+// plan that adds it, and by those after it, as the other items are. It needs Plan.Drops of
+// Items. item must not change before the editor's End. mark is for the editor, see Added.
+func (p *Pass) AddItem(item []byte, mark int) error {
+	s := &p.steps[p.step]
+	s.grown += fieldBytes(len(item))
+	if len(p.added) == maxAdded {
+		return &GrowthError{len(p.request)}
+	}
+	p.added = append(p.added, addedItem{item, p.step, mark})
+	return s.tooLarge(p)
+}
+
+// Added reports whether the item that is being edited was added by the editor that asks,
+// and with which mark.
+func (p *Pass) Added() (mark int, ok bool) {
+	if p.adding < 0 || p.added[p.adding].step != p.step {
+		return 0, false
+	}
+	return p.added[p.adding].mark, true
+}
+
 // Number returns the number of the ResourceX (level Resources) or ScopeX (level Scopes)
 // that the pass is in, counted in the request from 1: while it is the same, so are
 // Resource or Scope.
@@ -140,7 +175,7 @@ func (p *Pass) Items(i int) int {
 func (p *Pass) Run(s otlp.Signal, request []byte, items int, mem Memory) (Verdict, []byte, error) {
 	defer p.forget()
 	p.signal, p.request, p.items, p.mem, p.copied, p.lookAt = s, request, items, mem, 0, lookEvery
-	p.numbers = [2]int{}
+	p.numbers, p.adding = [2]int{}, -1
 	p.strings.begin(s, request, mem)
 	p.attrs.begin(s, request, mem)
 	for l := range p.writers {
@@ -168,6 +203,9 @@ func (p *Pass) Run(s otlp.Signal, request []byte, items int, mem Memory) (Verdic
 		return Keep, nil, nil
 	case items > 0 && p.Items(len(p.steps)-1) == 0:
 		return Drop, nil, nil
+	}
+	if err := p.writeDictionary(); err != nil {
+		return Keep, nil, err
 	}
 	if err := p.copyTo(len(request)); err != nil {
 		return Keep, nil, err
@@ -199,6 +237,12 @@ func (p *Pass) forget() {
 	}
 	p.request, p.mem, p.out = nil, nil, nil
 	p.groups = [2]group{}
+	clear(p.added[:cap(p.added)])
+	p.added = p.added[:0]
+	if p.more.strings, p.more.attributes = nil, nil; cap(p.more.entries.Buf) > maxKeptBytes {
+		p.more.entries.Buf = nil
+	}
+	p.more.entries.Buf = p.more.entries.Buf[:0]
 	p.strings.begin(0, nil, nil)
 	p.attrs.begin(0, nil, nil)
 }
@@ -208,7 +252,11 @@ func (p *Pass) forget() {
 func (p *Pass) edit(l Levels, m []byte) (v Verdict, edited []byte, by *step, err error) {
 	writers := &p.writers[l>>1] // 1, 2, 4 ► 0, 1, 2
 	turn := 0
-	for i := range p.steps {
+	first := 0
+	if l == Items && p.adding >= 0 {
+		first = p.added[p.adding].step
+	}
+	for i := first; i < len(p.steps); i++ {
 		s := &p.steps[i]
 		if !s.Edits.has(l) {
 			continue

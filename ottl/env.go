@@ -1,6 +1,9 @@
 package ottl
 
 import (
+	"cmp"
+
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 )
 
@@ -19,8 +22,9 @@ const (
 // for the values that are made. It is used by one goroutine, and nothing is allocated for
 // an item once its memory has grown to what items need.
 type Env struct {
-	pass     *otlpedit.Pass
-	messages [levels]message
+	pass       *otlpedit.Pass
+	dictionary bool // the signal has one
+	messages   [levels]message
 	// loaded is, for resource and scope, the number of the group that is in messages.
 	loaded  [2]int
 	nested  message // of inside
@@ -28,9 +32,11 @@ type Env struct {
 	cache   Map
 	cached  arena // of cache
 	scratch arena // of values that converters make
+	added   arena // of items that were added, until the end of the request
 	maps    []*Map
 	inUse   int // of maps
 	level   int // of the item
+	step    int // that is done
 	// argument is what a converter that is given by its name is called with.
 	argument Value
 }
@@ -49,8 +55,9 @@ func newEnv() *Env {
 // begin starts a request.
 func (e *Env) begin(pass *otlpedit.Pass) {
 	e.pass, e.loaded = pass, [2]int{}
+	e.dictionary = pass.Signal().Spec().HasDictionary
 	mem := pass.Memory()
-	e.cached.mem, e.scratch.mem = mem, mem
+	e.cached.mem, e.scratch.mem, e.added.mem = mem, mem, mem
 	for l := range e.messages {
 		e.messages[l].arena.mem = mem
 		e.messages[l].shape = shapeOf(pass.Signal(), l)
@@ -67,6 +74,8 @@ func (e *Env) end() {
 	e.cache.forget()
 	e.cached.forget()
 	e.scratch.forget()
+	e.added.reset()
+	e.added.forget()
 	for _, m := range e.maps {
 		m.forget()
 	}
@@ -82,7 +91,7 @@ func (e *Env) err() error {
 	if e.cached.err != nil {
 		return e.cached.err
 	}
-	return e.scratch.err
+	return cmp.Or(e.scratch.err, e.added.err)
 }
 
 // message returns the message at a level.
@@ -138,4 +147,51 @@ func (e *Env) Scratch(n int) []byte {
 	b := enc.Buf[mark : mark : mark+n]
 	enc.Buf = enc.Buf[:mark+n]
 	return b
+}
+
+// Signal returns the signal of the request.
+func (e *Env) Signal() otlp.Signal { return e.pass.Signal() }
+
+// Item returns the item as it is now: the fields of a Span, Metric, LogRecord or Profile.
+// In the context of a part, that is the item the part is in. It is valid until the item
+// changes.
+func (e *Env) Item() []byte {
+	m := &e.messages[levelItem]
+	if !m.dirty() {
+		return m.raw
+	}
+	return m.encode(&e.scratch)
+}
+
+// SetItem replaces the item, as Item has it. The function must say so with
+// Function.Counts if the number of its data points may change. item is copied.
+func (e *Env) SetItem(item []byte) {
+	m := &e.messages[levelItem]
+	m.replace(m.arena.copy(item))
+}
+
+// Part returns the part that the statement is about, such as a data point, as it is now.
+func (e *Env) Part() []byte {
+	m := &e.messages[levelPart]
+	if !m.dirty() {
+		return m.raw
+	}
+	return m.encode(&e.scratch)
+}
+
+// SetPart replaces the part. part is copied.
+func (e *Env) SetPart(part []byte) {
+	m := &e.messages[levelPart]
+	m.replace(m.arena.copy(part))
+}
+
+// AddItem adds an item behind the last one of the scope. The statements of its step and
+// those after it are done to it too. The function must say so with Function.Adds. item is
+// copied.
+func (e *Env) AddItem(item []byte) error {
+	now := e.added.copy(item)
+	if now == nil {
+		return e.added.err
+	}
+	return e.pass.AddItem(now, e.step)
 }

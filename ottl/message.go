@@ -260,3 +260,10 @@ func (m *message) encode(a *arena) []byte {
 	m.append(enc)
 	return a.since(mark)
 }
+
+// replace makes raw the message, as an edit of it.
+func (m *message) replace(raw []byte) {
+	m.raw, m.scanned, m.changed, m.settled = raw, false, 0, true
+	m.attrs.reset()
+	m.parts = m.parts[:0]
+}

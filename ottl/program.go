@@ -198,7 +198,7 @@ func planOf(steps []Step) otlpedit.Plan {
 		plan.Edits |= level
 		plan.Reads |= u.reads
 		plan.Sets |= u.sets &^ (level | otlpedit.Items)
-		if s.Drop || u.counts {
+		if s.Drop || u.counts || u.adds {
 			plan.Drops |= level
 		}
 	}
@@ -212,6 +212,8 @@ type editor struct {
 	begun bool
 	late  [2]arena // of resource and scope that were set from below
 	out   wire.Encoder
+	// edited are the parts of the present item that the present step has changed.
+	edited []part
 }
 
 func newEditor(steps []Step) *editor { return &editor{steps: steps, env: newEnv()} }
@@ -221,6 +223,7 @@ func (d *editor) End() {
 	if d.begun {
 		d.env.end()
 		d.begun = false
+		clear(d.edited[:cap(d.edited)])
 		d.late[0].forget()
 		d.late[1].forget()
 	}
@@ -239,7 +242,12 @@ func (d *editor) Edit(p *otlpedit.Pass, l otlpedit.Levels, raw []byte, w *otlped
 	if level < levelItem {
 		e.loaded[level] = p.Number(l)
 	}
-	for i := range d.steps {
+	first := 0
+	if mark, ok := p.Added(); ok && level == levelItem {
+		first = mark
+	}
+	for i := first; i < len(d.steps); i++ {
+		e.step = i
 		drop, err := d.step(&d.steps[i], level)
 		if err != nil || drop {
 			return otlpedit.Drop, err
@@ -365,7 +373,8 @@ func (d *editor) parts(s *Step) (drop bool, err error) {
 	d.env.messages[levelPart].shape = &pointShapes[pointOf[which]]
 	num := metricData[which]
 	kept := 0
-	if err := d.partsOf(s, item.slots[num].bytes, otlpfield.GaugeDataPoints, &kept); err != nil {
+	data := item.slots[num].bytes
+	if err := d.partsOf(s, data, otlpfield.GaugeDataPoints, &kept); err != nil {
 		return false, err
 	}
 	if len(item.parts) > 0 {
@@ -383,6 +392,7 @@ var pointOf = [...]int{numberPoint, numberPoint, histogramPoint, exponentialPoin
 func (d *editor) partsOf(s *Step, around []byte, num uint32, kept *int) error {
 	e := d.env
 	item, m := &e.messages[levelItem], &e.messages[levelPart]
+	d.edited = d.edited[:0]
 	e.partNum = -1
 	for c := (wire.Cursor{Buf: around}); c.Next(); {
 		if c.Num != num || c.Type != wire.TypeBytes {
@@ -395,18 +405,21 @@ func (d *editor) partsOf(s *Step, around []byte, num uint32, kept *int) error {
 		case err != nil:
 			return err
 		case drop:
-			item.parts = append(item.parts, part{num: num, start: c.Start, end: c.End})
+			d.edited = append(d.edited, part{num: num, start: c.Start, end: c.End})
 			continue
 		case m.dirty():
 			now := m.encode(&item.arena)
 			if now == nil {
 				return item.arena.err
 			}
-			item.parts = append(item.parts, part{num: num, start: c.Start, end: c.End, now: now})
+			d.edited = append(d.edited, part{num: num, start: c.Start, end: c.End, now: now})
 		}
 		if kept != nil {
 			*kept++
 		}
+	}
+	if len(item.parts) == 0 { // else a statement has set the whole field
+		item.parts = append(item.parts, d.edited...)
 	}
 	return nil
 }
@@ -442,7 +455,5 @@ func (m *message) settle() {
 	if raw == nil {
 		return
 	}
-	m.raw, m.scanned, m.changed, m.settled = raw, false, 0, true
-	m.attrs.reset()
-	m.parts = m.parts[:0]
+	m.replace(raw)
 }
