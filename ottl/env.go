@@ -37,6 +37,9 @@ type Env struct {
 	inUse   int // of maps
 	level   int // of the item
 	step    int // that is done
+	client  ClientFunc
+	// failed is why something that a function did was not done.
+	failed error
 	// argument is what a converter that is given by its name is called with.
 	argument Value
 }

@@ -155,7 +155,9 @@ var body = access{
 		if err := storable(v); err != nil {
 			return err
 		}
-		m.setBytes(num, m.arena.encode(v))
+		if m.env.fits(v, bodyDepth) {
+			m.setBytes(num, m.arena.encode(v))
+		}
 		return nil
 	},
 	index: func(m *message, num uint32, keys []key) (Value, error) {
@@ -171,7 +173,7 @@ var body = access{
 			return fmt.Errorf("a body that is %s has no keys", k)
 		}
 		now, err := m.env.placed(&m.arena, old, keys, v)
-		if err == nil {
+		if err == nil && m.env.fitsAny(now, bodyDepth) {
 			m.setBytes(num, now)
 		}
 		return err
@@ -238,9 +240,8 @@ var metricData = [...]uint32{otlpfield.MetricGauge, otlpfield.MetricSum, otlpfie
 // data returns which of metricData is set, by its index, -1 for none.
 func (m *message) data() (which int) {
 	which, start := -1, -1
-	m.scan()
 	for i, num := range metricData {
-		if s := &m.slots[num]; s.present && s.start >= start {
+		if s := m.slot(num); s.present && s.start >= start {
 			which, start = i, s.start
 		}
 	}

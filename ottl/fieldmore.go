@@ -316,7 +316,7 @@ func readOnly(a access) access {
 
 // packedBytes returns the elements of a field, also of one in several parts or not packed.
 func (m *message) packedBytes(num uint32, el element) []byte {
-	s := &m.slots[num]
+	s := m.slot(num)
 	if m.changed>>num&1 != 0 || s.count == 0 || s.count == 1 && s.typ == wire.TypeBytes {
 		return s.bytes
 	}

@@ -146,6 +146,8 @@ type Step struct {
 	Mode       ErrorMode
 	// Report is called with errors that are ignored.
 	Report func(error)
+	// Client returns the sender, for the paths below otelcol; nil: it is not known.
+	Client ClientFunc
 }
 
 // use returns what the step reads and sets.
@@ -281,7 +283,7 @@ func (d *editor) step(s *Step, level int) (drop bool, err error) {
 // do does a step to the message that it is about.
 func (d *editor) do(s *Step) (drop bool, err error) {
 	e := d.env
-	e.level = s.Context.level
+	e.level, e.client = s.Context.level, s.Client
 	e.scratch.reset()
 	e.inUse = 0
 	e.cache.reset()
@@ -334,6 +336,10 @@ func (d *editor) statement(st *Statement) error {
 		}
 	}
 	err := st.run(d.env)
+	if err == nil {
+		err = d.env.failed
+	}
+	d.env.failed = nil
 	if outer := st.use.sets &^ otlpedit.Items; outer != 0 {
 		d.setOuter(outer)
 	}

@@ -1,6 +1,7 @@
 package ottl
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
@@ -16,8 +17,12 @@ type Tester struct {
 	begun bool
 }
 
-// NewTester returns a tester.
-func NewTester() *Tester { return &Tester{env: newEnv()} }
+// NewTester returns a tester. client may be nil.
+func NewTester(client ClientFunc) *Tester {
+	t := &Tester{env: newEnv()}
+	t.env.client = client
+	return t
+}
 
 // End lets go of everything that belongs to the request.
 func (t *Tester) End() {
@@ -90,8 +95,9 @@ func (t *Tester) Test(c *Condition) (bool, error) {
 	t.fresh()
 	ok, err := c.eval(t.env)
 	if err == nil {
-		err = t.env.err()
+		err = cmp.Or(t.env.err(), t.env.failed)
 	}
+	t.env.failed = nil
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", c.text, err)
 	}

@@ -118,6 +118,9 @@ func (e *Env) decode(any []byte) Value {
 	if len(any) == 0 {
 		return Value{}
 	}
+	if any[0] == otlpfield.AnyValueStringValue<<3|byte(wire.TypeBytes) && len(any) >= 2 && any[1] < 0x80 && len(any) == 2+int(any[1]) {
+		return Value{kind: KindString, bytes: any[2:]} // as most are
+	}
 	u := otlp.AnyValue(any).Value()
 	switch u.Num {
 	case otlpfield.AnyValueStringValue:

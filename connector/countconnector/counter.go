@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/penstock-telemetry/penstock/internal/statements"
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
@@ -58,7 +59,7 @@ const (
 )
 
 func newCounter(c *connector) *counter {
-	n := &counter{connector: c, tester: ottl.NewTester(), tallies: make([]tally, len(c.sections))}
+	n := &counter{connector: c, tester: ottl.NewTester(statements.ClientOf), tallies: make([]tally, len(c.sections))}
 	for i, s := range c.sections {
 		n.tallies[i].metrics = make([]groups, len(s.metrics))
 	}

@@ -29,8 +29,8 @@ type Config struct {
 // Route passes what it matches to pipelines. Of several signals, each takes those of its
 // own.
 type Route struct {
-	// Context is what the condition is about: request, resource, span, metric, datapoint,
-	// log, profile. If it is empty, the paths name it; if they do not, it is resource.
+	// Context is what the condition is about: request, otelcol, resource, span, metric,
+	// datapoint, log, profile. If it is empty, the paths name it; if they do not, it is resource.
 	Context string `yaml:"context"`
 	// Statement is route() or delete_key(…) with a condition, or Condition is the condition.
 	Statement string   `yaml:"statement"`
@@ -62,10 +62,15 @@ func (a Action) Validate() error {
 // DefaultConfig returns the configuration of an empty section, which is not valid.
 func DefaultConfig() Config { return Config{ErrorMode: ottl.Propagate} }
 
-// requestContext is the context of conditions on the headers of requests.
-const requestContext = "request"
+const (
+	// requestContext is the context of conditions on the headers of requests, in a syntax
+	// of their own.
+	requestContext = "request"
+	// senderContext is that of conditions on what is known of the sender.
+	senderContext = "otelcol"
+)
 
-var contexts = []string{requestContext, "resource", "span", "metric", "datapoint", "log", "profile"}
+var contexts = []string{requestContext, senderContext, "resource", "span", "metric", "datapoint", "log", "profile"}
 
 // Validate checks what can be checked of a route without its pipelines.
 func (r *Route) Validate() error {
@@ -112,10 +117,20 @@ func (c *Config) Validate() error {
 
 // Warnings implements component.Warner.
 func (c *Config) Warnings() []string {
-	if c.MatchOnce == nil {
-		return nil
+	var texts []string
+	if c.MatchOnce != nil {
+		texts = append(texts, "match_once has no effect: the first route with the action move that matches is the last one; for several, use action: copy")
 	}
-	return []string{"match_once has no effect: the first route with the action move that matches is the last one; for several, use action: copy"}
+	first := map[[3]string]int{}
+	for i, r := range c.Table {
+		key := [3]string{r.Context, r.Statement, r.Condition}
+		if at, ok := first[key]; ok {
+			texts = append(texts, fmt.Sprintf("table[%d] has no effect: its condition is that of table[%d]", i, at))
+			continue
+		}
+		first[key] = i
+	}
+	return texts
 }
 
 // NamesPipelines implements component.PipelineNamer.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"github.com/penstock-telemetry/penstock/internal/statements"
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 	"github.com/penstock-telemetry/penstock/otlpedit"
@@ -53,7 +54,7 @@ const (
 )
 
 func newDecider(t *table) *decider {
-	return &decider{table: t, tester: ottl.NewTester(), requests: make([]bool, len(t.rules)),
+	return &decider{table: t, tester: ottl.NewTester(statements.ClientOf), requests: make([]bool, len(t.rules)),
 		resource: make([]answer, len(t.rules)), byText: map[string]uint32{}}
 }
 

@@ -78,7 +78,11 @@ func (r *Route) compile(s otlp.Signal) (*rule, error) {
 
 // contextFor returns the context that the route names, or its paths, or that of resources.
 func (r *Route) contextFor(s otlp.Signal) *ottl.Context {
-	if r.Context != "" {
+	switch r.Context {
+	case "":
+	case senderContext: // it is the same for all resources
+		return ottl.ContextOf("resource")
+	default:
 		return ottl.ContextOf(r.Context)
 	}
 	var texts [2][]string
@@ -151,7 +155,7 @@ func (t *table) add(r *rule, byPipelines map[string]int, ids []string, out compo
 	r.destination = t.destination(byPipelines, ids, out)
 	if r.edit != nil {
 		d := &t.destinations[r.destination]
-		step := ottl.Step{Context: r.context, Statements: []*ottl.Statement{r.edit}, Mode: t.mode}
+		step := ottl.Step{Context: r.context, Statements: []*ottl.Statement{r.edit}, Mode: t.mode, Client: statements.ClientOf}
 		for _, plan := range ottl.Plans(t.signal, step) {
 			d.edits = append(d.edits, pipeline.NewEdits(plan))
 		}
