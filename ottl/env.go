@@ -28,6 +28,7 @@ type Env struct {
 	loaded  [2]int
 	nested  message // of inside
 	partNum int     // of the part in its item
+	partAt  part    // its field in the message around it
 	cache   Map
 	cached  arena // of cache
 	scratch arena // of values that converters make
@@ -152,13 +153,75 @@ func (e *Env) Signal() otlp.Signal { return e.pass.Signal() }
 
 // Item returns the item as it is now: the fields of a Span, Metric, LogRecord or Profile.
 // In the context of a part, that is the item the part is in. It is valid until the item
-// changes.
+// changes. It is nil if there is no memory for it.
 func (e *Env) Item() []byte {
 	m := &e.messages[levelItem]
+	if e.level == levelPart {
+		return e.itemAround(m)
+	}
 	if !m.dirty() {
 		return m.raw
 	}
 	return m.encode(&e.scratch)
+}
+
+// itemAround returns the item with its parts as they are now, of which one is being edited.
+func (e *Env) itemAround(m *message) []byte {
+	parts, saved := m.parts, len(m.parts)
+	if p := &e.messages[levelPart]; p.dirty() {
+		now := p.encode(&e.scratch)
+		if now == nil {
+			return nil
+		}
+		parts = append(parts, part{num: e.partAt.num, start: e.partAt.start, end: e.partAt.end, now: now})
+	}
+	which := -1
+	if m.shape == &metricShape {
+		which = m.data()
+	}
+	if len(parts) == 0 && !m.dirty() {
+		return m.raw
+	}
+	if which < 0 {
+		m.parts = parts
+		out := m.encode(&e.scratch)
+		m.parts = parts[:saved]
+		return out
+	}
+	num := metricData[which]
+	slot, changed := m.slots[num], m.changed
+	m.parts = parts
+	data := m.withParts(&e.scratch, slot.bytes)
+	m.parts = parts[:0]
+	var out []byte
+	if data != nil {
+		m.setBytes(num, data)
+		out = m.encode(&e.scratch)
+	}
+	m.slots[num], m.changed, m.parts = slot, changed, parts[:saved]
+	return out
+}
+
+// MetricData returns the number of the field of Metric that has the data of the item, such
+// as otlpfield.MetricSum; 0 if it has none. The item is a metric.
+func (e *Env) MetricData() uint32 {
+	if which := e.messages[levelItem].data(); which >= 0 {
+		return metricData[which]
+	}
+	return 0
+}
+
+// Reserve is called before a function allocates n bytes for the present request, unless
+// they are few. Its error is the function's.
+func (e *Env) Reserve(n int) error {
+	if n <= keptArenaBytes || e.pass == nil {
+		return nil
+	}
+	if err := e.pass.Memory().Reserve(n); err != nil {
+		e.scratch.err = err
+		return err
+	}
+	return nil
 }
 
 // SetItem replaces the item, as Item has it. The function must say so with
@@ -168,7 +231,8 @@ func (e *Env) SetItem(item []byte) {
 	m.replace(m.arena.copy(item))
 }
 
-// Part returns the part that the statement is about, such as a data point, as it is now.
+// Part returns the part that the statement is about, such as a data point, as it is now. It
+// is nil if there is no memory for it.
 func (e *Env) Part() []byte {
 	m := &e.messages[levelPart]
 	if !m.dirty() {

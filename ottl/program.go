@@ -1,6 +1,7 @@
 package ottl
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -289,13 +290,19 @@ func (d *editor) do(s *Step) (drop bool, err error) {
 	}
 	for _, st := range s.Statements {
 		if err := d.statement(st); err != nil {
-			if s.Mode == Propagate || e.err() != nil {
+			if s.Mode == Propagate || e.err() != nil || tooLarge(err) {
 				return false, fmt.Errorf("%s: %w", st.text, err)
 			}
 			s.report(st.text, err)
 		}
 	}
 	return false, e.err()
+}
+
+// tooLarge reports whether the statement made the request too large. It would do so again.
+func tooLarge(err error) bool {
+	var growth *otlpedit.GrowthError
+	return errors.As(err, &growth)
 }
 
 // applies reports whether one of the step's conditions holds, or there are none.
@@ -374,7 +381,7 @@ func (d *editor) parts(s *Step) (drop bool, err error) {
 		return false, err
 	}
 	if len(item.parts) > 0 {
-		item.setBytes(num, item.withParts(item.slots[num].bytes))
+		item.setBytes(num, item.withParts(&item.arena, item.slots[num].bytes))
 		item.parts = item.parts[:0]
 	}
 	return s.Drop && kept == 0, nil
@@ -394,6 +401,7 @@ func (d *editor) partsOf(s *Step, around []byte, num uint32, kept *int) error {
 			continue
 		}
 		e.partNum++
+		e.partAt = part{num: num, start: c.Start, end: c.End}
 		m.begin(c.Bytes)
 		drop, err := d.do(s)
 		switch {
@@ -416,13 +424,13 @@ func (d *editor) partsOf(s *Step, around []byte, num uint32, kept *int) error {
 	return nil
 }
 
-// withParts returns around with the parts of the item in it replaced.
-func (m *message) withParts(around []byte) []byte {
+// withParts returns around with the parts of the item in it replaced, made in arena a.
+func (m *message) withParts(a *arena, around []byte) []byte {
 	n := len(around)
 	for i := range m.parts {
 		n += len(m.parts[i].now) + 24
 	}
-	enc, mark := m.arena.room(n)
+	enc, mark := a.room(n)
 	if enc == nil {
 		return nil
 	}
@@ -434,7 +442,7 @@ func (m *message) withParts(around []byte) []byte {
 		copied = p.end
 	}
 	enc.Raw(around[copied:])
-	return m.arena.since(mark)
+	return a.since(mark)
 }
 
 // settle makes the edited message the one as it came, so that its parts can be edited. It

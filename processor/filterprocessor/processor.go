@@ -10,6 +10,7 @@ import (
 	"github.com/penstock-telemetry/penstock/ottl"
 	"github.com/penstock-telemetry/penstock/ottl/functions"
 	"github.com/penstock-telemetry/penstock/pipeline"
+	"github.com/penstock-telemetry/penstock/processor/internal/funcs"
 	"github.com/penstock-telemetry/penstock/processor/internal/sequence"
 	"github.com/penstock-telemetry/penstock/processor/internal/statements"
 	"github.com/penstock-telemetry/penstock/processor/match"
@@ -28,7 +29,7 @@ func New(cfg Config, set component.Settings) (pipeline.Processor, error) {
 }
 
 func parser(c *ottl.Context) *ottl.Parser {
-	return ottl.NewParser(c, functions.Standard(), functions.Conditions())
+	return ottl.NewParser(c, functions.Standard(), functions.Conditions(), funcs.Conditions())
 }
 
 // plans compiles what is configured for a signal.
