@@ -23,7 +23,9 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
 	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
+	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
 	"github.com/penstock-telemetry/penstock/processor/transformprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/nopreceiver"
@@ -44,6 +46,8 @@ func Default() []component.Descriptor {
 		filterprocessor.Component(),
 		memorylimiterprocessor.Component(),
 		resourceprocessor.Component(),
+		resourcedetectionprocessor.Component(),
+		spanprocessor.Component(),
 		transformprocessor.Component(),
 
 		debugexporter.Component(),

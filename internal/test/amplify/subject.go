@@ -16,7 +16,9 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/attributesprocessor"
 	"github.com/penstock-telemetry/penstock/processor/match"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
+	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
 )
 
 // A variant is a configuration of a component. The component's defaults are in
@@ -53,6 +55,15 @@ var variants = map[string][]variant{
 			resourceprocessor.Action{Key: "a", Action: "convert", ConvertedType: "string"},
 			resourceprocessor.Action{Action: "hash", Pattern: "b|c"})},
 	},
+	"processor resource_detection": {
+		{"system", func(_ string, config any) {
+			c := config.(*resourcedetectionprocessor.Config)
+			c.Detectors, c.System.HostnameSources = []string{"system"}, []string{"os"}
+			for _, a := range []string{"host.arch", "host.ip", "os.description"} {
+				c.System.ResourceAttributes.Set(a, true)
+			}
+		}},
+	},
 	"processor attributes": {
 		{"upserts", attributes(nil, nil,
 			attraction.Action{Key: "a", Action: "upsert", Value: "the value of a"},
@@ -68,6 +79,15 @@ var variants = map[string][]variant{
 			attraction.Action{Action: "hash", Pattern: "b|c"})},
 		{"included", attributes(&match.Properties{MatchType: "regexp", Resources: []match.Attribute{{Key: "a", Value: "x+"}}}, nil,
 			attraction.Action{Key: "a", Action: "delete"})},
+	},
+	"processor span": {
+		{"from attributes", span(func(c *spanprocessor.Config) { c.Name.FromAttributes = []string{"a", "a", "b"} })},
+		{"to attributes", span(func(c *spanprocessor.Config) {
+			c.Name.ToAttributes = &spanprocessor.ToAttributes{Rules: []string{"(?P<a>x+)", "(?P<b>.*)"}}
+		})},
+		{"status", span(func(c *spanprocessor.Config) {
+			c.Status = &spanprocessor.Status{Code: "Error", Description: "an error"}
+		})},
 	},
 	"exporter nop": {{"", func(string, any) {}}},
 	"exporter debug": {
@@ -97,6 +117,10 @@ func attributes(include, exclude *match.Properties, a ...attraction.Action) func
 		c := config.(*attributesprocessor.Config)
 		c.Include, c.Exclude, c.Actions = include, exclude, a
 	}
+}
+
+func span(set func(*spanprocessor.Config)) func(string, any) {
+	return func(_ string, config any) { set(config.(*spanprocessor.Config)) }
 }
 
 func debugOf(set func(*debugexporter.Config)) func(string, any) {
@@ -161,7 +185,14 @@ func (s *Subject) Start(ctx context.Context, dir string) (c pipeline.Consumer, s
 		if err != nil {
 			return nil, nil, err
 		}
-		return pipeline.Chain(discard{}, pipeline.Step{Name: s.factory.Type, Processor: p}), func() {}, nil
+		stop := func() {}
+		if part, ok := p.(pipeline.Component); ok {
+			if err := part.Start(ctx); err != nil {
+				return nil, nil, err
+			}
+			stop = func() { _ = part.Shutdown(context.Background()) }
+		}
+		return pipeline.Chain(discard{}, pipeline.Step{Name: s.factory.Type, Processor: p}), stop, nil
 	}
 	e, err := s.factory.Exporter(config, set)
 	if err != nil {
