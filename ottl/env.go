@@ -30,6 +30,7 @@ type Env struct {
 	nested  message // of inside
 	partNum int     // of the part in its item
 	partAt  part    // its field in the message around it
+	edited  []part  // those of the present item that the present step has changed
 	cache   Map
 	cached  arena // of cache
 	scratch arena // of values that converters make
@@ -170,38 +171,52 @@ func (e *Env) Item() []byte {
 
 // itemAround returns the item with its parts as they are now, of which one is being edited.
 func (e *Env) itemAround(m *message) []byte {
-	parts, saved := m.parts, len(m.parts)
+	edited := len(e.edited)
 	if p := &e.messages[levelPart]; p.dirty() {
-		now := p.encode(&e.scratch)
+		now := e.Part()
 		if now == nil {
 			return nil
 		}
-		parts = append(parts, part{num: e.partAt.num, start: e.partAt.start, end: e.partAt.end, now: now})
+		at := e.partAt
+		at.now = now
+		e.edited = append(e.edited, at)
 	}
-	which := -1
+	out := m.around(&e.scratch, e.edited)
+	e.edited = e.edited[:edited]
+	return out
+}
+
+// around returns the message with parts replaced, unless a statement has set the whole field
+// that they are in. The message stays as it is.
+func (m *message) around(a *arena, parts []part) []byte {
+	num := uint32(0) // of the field that the parts are in; 0: in the message
 	if m.shape == &metricShape {
-		which = m.data()
+		if which := m.data(); which >= 0 {
+			num = metricData[which]
+		}
 	}
-	if len(parts) == 0 && !m.dirty() {
-		return m.raw
-	}
-	if which < 0 {
-		m.parts = parts
-		out := m.encode(&e.scratch)
-		m.parts = parts[:saved]
+	switch {
+	case len(parts) == 0 || len(m.parts) > 0 || num != 0 && m.changed>>num&1 != 0:
+		if !m.dirty() {
+			return m.raw
+		}
+		return m.encode(a)
+	case num == 0:
+		m.parts = append(m.parts, parts...)
+		out := m.encode(a)
+		m.parts = m.parts[:0]
 		return out
 	}
-	num := metricData[which]
 	slot, changed := m.slots[num], m.changed
-	m.parts = parts
-	data := m.withParts(&e.scratch, slot.bytes)
-	m.parts = parts[:0]
+	m.parts = append(m.parts, parts...)
+	data := m.withParts(a, slot.bytes)
+	m.parts = m.parts[:0]
 	var out []byte
 	if data != nil {
 		m.setBytes(num, data)
-		out = m.encode(&e.scratch)
+		out = m.encode(a)
 	}
-	m.slots[num], m.changed, m.parts = slot, changed, parts[:saved]
+	m.slots[num], m.changed = slot, changed
 	return out
 }
 

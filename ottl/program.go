@@ -215,8 +215,6 @@ type editor struct {
 	begun bool
 	late  [2]arena // of resource and scope that were set from below
 	out   wire.Encoder
-	// edited are the parts of the present item that the present step has changed.
-	edited []part
 }
 
 func newEditor(steps []Step) *editor { return &editor{steps: steps, env: newEnv()} }
@@ -226,7 +224,7 @@ func (d *editor) End() {
 	if d.begun {
 		d.env.end()
 		d.begun = false
-		clear(d.edited[:cap(d.edited)])
+		clear(d.env.edited[:cap(d.env.edited)])
 		d.late[0].forget()
 		d.late[1].forget()
 	}
@@ -386,10 +384,10 @@ func (d *editor) parts(s *Step) (drop bool, err error) {
 	if err := d.partsOf(s, data, otlpfield.GaugeDataPoints, &kept); err != nil {
 		return false, err
 	}
-	if len(item.parts) > 0 {
-		item.setBytes(num, item.withParts(&item.arena, item.slots[num].bytes))
-		item.parts = item.parts[:0]
+	if len(item.parts) > 0 && item.changed>>num&1 == 0 { // else a statement has set the data
+		item.setBytes(num, item.withParts(&item.arena, data))
 	}
+	item.parts = item.parts[:0]
 	return s.Drop && kept == 0, nil
 }
 
@@ -401,7 +399,7 @@ var pointOf = [...]int{numberPoint, numberPoint, histogramPoint, exponentialPoin
 func (d *editor) partsOf(s *Step, around []byte, num uint32, kept *int) error {
 	e := d.env
 	item, m := &e.messages[levelItem], &e.messages[levelPart]
-	d.edited = d.edited[:0]
+	e.edited = e.edited[:0]
 	e.partNum = -1
 	for c := (wire.Cursor{Buf: around}); c.Next(); {
 		if c.Num != num || c.Type != wire.TypeBytes {
@@ -415,21 +413,21 @@ func (d *editor) partsOf(s *Step, around []byte, num uint32, kept *int) error {
 		case err != nil:
 			return err
 		case drop:
-			d.edited = append(d.edited, part{num: num, start: c.Start, end: c.End})
+			e.edited = append(e.edited, part{num: num, start: c.Start, end: c.End})
 			continue
 		case m.dirty():
 			now := m.encode(&item.arena)
 			if now == nil {
 				return item.arena.err
 			}
-			d.edited = append(d.edited, part{num: num, start: c.Start, end: c.End, now: now})
+			e.edited = append(e.edited, part{num: num, start: c.Start, end: c.End, now: now})
 		}
 		if kept != nil {
 			*kept++
 		}
 	}
 	if len(item.parts) == 0 { // else a statement has set the whole field
-		item.parts = append(item.parts, d.edited...)
+		item.parts = append(item.parts, e.edited...)
 	}
 	return nil
 }
