@@ -2,9 +2,6 @@ package funcs_test
 
 import (
 	"bytes"
-	"fmt"
-	"regexp"
-	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -13,6 +10,7 @@ import (
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/ottl"
@@ -74,25 +72,10 @@ func pass(t testing.TB, s otlp.Signal, request []byte, plans []otlpedit.Plan) ([
 	return request, nil
 }
 
-// shorthand is @(key=value,…): a list of attributes.
-var shorthand = regexp.MustCompile(`@\(([^)]*)\)`)
-
-func expand(text string) string {
-	return shorthand.ReplaceAllStringFunc(text, func(s string) string {
-		var list []string
-		for kv := range strings.SplitSeq(strings.Trim(s, "@()"), ",") {
-			if k, v, ok := strings.Cut(kv, "="); ok {
-				list = append(list, fmt.Sprintf(`{"key":%q,"value":{"stringValue":%q}}`, k, v))
-			}
-		}
-		return "[" + strings.Join(list, ",") + "]"
-	})
-}
-
 func metricOf(t testing.TB, text string) *metricspb.Metric {
 	t.Helper()
 	m := &metricspb.Metric{}
-	if err := protojson.Unmarshal([]byte(expand(text)), m); err != nil {
+	if err := protojson.Unmarshal([]byte(testkit.ExpandAttributes(text)), m); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
 	return m
