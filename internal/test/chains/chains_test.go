@@ -147,10 +147,10 @@ func TestChains(t *testing.T) {
 
 // tried is a chain, fused where it can be or not at all.
 type tried struct {
-	names []string
+	names  []string
 	counts counts
-	sink  *testkit.Sink
-	chain pipeline.Consumer
+	sink   *testkit.Sink
+	chain  pipeline.Consumer
 }
 
 func newTried(t *testing.T, s otlp.Signal, of []variant, apart bool) *tried {
