@@ -23,6 +23,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/probabilisticsamplerprocessor"
+	"github.com/penstock-telemetry/penstock/processor/redactionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
@@ -43,6 +44,7 @@ func Default() []component.Descriptor {
 		batchprocessor.Component(),
 		memorylimiterprocessor.Component(),
 		probabilisticsamplerprocessor.Component(),
+		redactionprocessor.Component(),
 		resourceprocessor.Component(),
 		spanprocessor.Component(),
 

@@ -45,6 +45,7 @@ type Pass struct {
 	edits   Levels // of all plans
 	strings stringTable
 	writers [3][2]Writer // by level, in turns from plan to plan
+	scratch Writer
 
 	signal  otlp.Signal
 	request []byte
@@ -80,6 +81,13 @@ func (p *Pass) Signal() otlp.Signal { return p.signal }
 
 // Memory returns the memory of the present request, for editors that need much of it.
 func (p *Pass) Memory() Memory { return p.mem }
+
+// Scratch returns an empty Writer for a part of a message that an editor needs before it
+// writes the message. Its content is gone with the next call of Scratch, and when Edit returns.
+func (p *Pass) Scratch() *Writer {
+	p.scratch.e.Buf = p.scratch.e.Buf[:0]
+	return &p.scratch
+}
 
 // Key returns the key of an attribute of the present request, also if it is a
 // reference into the dictionary.
@@ -123,6 +131,7 @@ func (p *Pass) Run(s otlp.Signal, request []byte, items int, mem Memory) (Verdic
 			p.writers[l][i].mem = mem
 		}
 	}
+	p.scratch.mem = mem
 	for i := range p.steps {
 		p.steps[i].dropped, p.steps[i].grown = 0, 0
 	}
@@ -166,12 +175,10 @@ func (p *Pass) forget() {
 	}
 	for l := range p.writers {
 		for i := range p.writers[l] {
-			w := &p.writers[l][i]
-			if w.mem, w.err = nil, nil; cap(w.e.Buf) > maxKeptBytes {
-				w.e.Buf = nil
-			}
+			p.writers[l][i].forget()
 		}
 	}
+	p.scratch.forget()
 	p.request, p.mem, p.out = nil, nil, nil
 	p.groups = [2]group{}
 	p.strings.begin(0, nil, nil)
@@ -191,7 +198,7 @@ func (p *Pass) edit(l Levels, m []byte) (v Verdict, edited []byte, by *step, err
 		w.e.Buf = w.e.Buf[:0]
 		verdict, err := s.editor.Edit(p, l, m, w)
 		if err == nil {
-			err = cmp.Or(w.err, p.strings.err)
+			err = cmp.Or(w.err, p.scratch.err, p.strings.err)
 		}
 		switch {
 		case err != nil:
