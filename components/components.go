@@ -21,11 +21,14 @@ import (
 	"github.com/penstock-telemetry/penstock/extension/zpagesextension"
 	"github.com/penstock-telemetry/penstock/processor/attributesprocessor"
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
+	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/probabilisticsamplerprocessor"
 	"github.com/penstock-telemetry/penstock/processor/redactionprocessor"
+	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
+	"github.com/penstock-telemetry/penstock/processor/transformprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/nopreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/otlpreceiver"
@@ -42,11 +45,14 @@ func Default() []component.Descriptor {
 
 		attributesprocessor.Component(),
 		batchprocessor.Component(),
+		filterprocessor.Component(),
 		memorylimiterprocessor.Component(),
 		probabilisticsamplerprocessor.Component(),
 		redactionprocessor.Component(),
 		resourceprocessor.Component(),
+		resourcedetectionprocessor.Component(),
 		spanprocessor.Component(),
+		transformprocessor.Component(),
 
 		debugexporter.Component(),
 		fileexporter.Component(),

@@ -4,29 +4,30 @@ import (
 	"testing"
 
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // However many references there are, the dictionary is walked once.
 func TestDictionaryIsIndexedOnceAndOnlyIfNeeded(t *testing.T) {
-	var table stringTable
+	table := table{num: otlpfield.ProfilesDictionaryStringTable}
 	table.begin(otlp.Profiles, profiles(), Heap{})
 	table.key(&otlp.KeyValueFields{Key: []byte("inline"), KeyStrindex: 0})
 	if table.indexed {
 		t.Error("indexed without a reference")
 	}
 	for i, want := range []string{"", "service.name", "cart", "host.ip", "10.0.0.7", ""} {
-		if got := table.string(int32(i)); string(got) != want {
+		if got := table.entry(int32(i)); string(got) != want {
 			t.Errorf("string %d is %q, want %q", i, got, want)
 		}
 	}
 	if len(table.at) != 5 {
 		t.Errorf("%d entries for 5 strings", len(table.at))
 	}
-	if got := table.string(-1); got != nil {
+	if got := table.entry(-1); got != nil {
 		t.Errorf("string -1 is %q", got)
 	}
 	table.begin(otlp.Traces, profiles(), Heap{})
-	if got := table.string(1); got != nil {
+	if got := table.entry(1); got != nil {
 		t.Errorf("traces have string %q", got)
 	}
 }

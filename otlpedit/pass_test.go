@@ -293,6 +293,10 @@ func TestGrowthIsBoundedForEachPlan(t *testing.T) {
 		w.Without(m, 1000)
 		return otlpedit.Replace, nil
 	})
+	schema := planOf(otlpedit.Resources, 0, func(p *otlpedit.Pass, _ otlpedit.Levels, _ []byte, _ *otlpedit.Writer) (otlpedit.Verdict, error) {
+		p.SetSchemaURL(piece)
+		return otlpedit.Keep, nil
+	})
 	empty := bytes.Repeat([]byte{otlpfield.RequestResources<<3 | byte(wire.TypeBytes), 0}, 65)
 	var growth *otlpedit.GrowthError
 	for _, tt := range []struct {
@@ -303,6 +307,8 @@ func TestGrowthIsBoundedForEachPlan(t *testing.T) {
 		{65, []otlpedit.Plan{grow}, false},
 		{64, []otlpedit.Plan{grow, shrink}, true},
 		{65, []otlpedit.Plan{grow, shrink}, false},
+		{65, []otlpedit.Plan{schema}, false},
+		{64, []otlpedit.Plan{schema}, true},
 	} {
 		_, _, err := otlpedit.NewPass(tt.plans...).Run(otlp.Logs, empty[:2*tt.resources], 0, otlpedit.Heap{})
 		if tt.ok != (err == nil) || !tt.ok && !errors.As(err, &growth) {

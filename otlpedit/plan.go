@@ -34,6 +34,10 @@ type Plan struct {
 	// Reads are the levels that an editor asks the Pass for while it edits a level
 	// below them.
 	Reads Levels
+	// Sets are the levels whose message an editor may set (Pass.SetOwn) while it edits
+	// a level below them. A request with such a plan is always copied, and the plan is
+	// not fused with others.
+	Sets Levels
 	// New makes an editor. A Pass makes one of each plan and uses it for many
 	// requests.
 	New func() Editor
@@ -79,11 +83,13 @@ const (
 // not fusable where a later one goes back up to a level and
 //
 //   - an earlier one reads that level while it edits one below, or
-//   - drops there what an earlier one would have been given below.
+//   - drops there what an earlier one would have been given below,
+//
+// nor where one of them sets messages of levels above the one it edits.
 func Fusable(plans ...Plan) bool {
 	for i, later := range plans {
 		for _, earlier := range plans[:i] {
-			if later.Edits.has(earlier.Reads) || later.Drops.below().has(earlier.Edits) {
+			if later.Sets|earlier.Sets != 0 || later.Edits.has(earlier.Reads) || later.Drops.below().has(earlier.Edits) {
 				return false
 			}
 		}

@@ -1,6 +1,7 @@
 package otlpedit_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/fnv"
 	"testing"
@@ -34,7 +35,28 @@ func (e randomEditor) Edit(p *otlpedit.Pass, l otlpedit.Levels, m []byte, w *otl
 	if e.mayRead(otlpedit.Scopes, l) {
 		scope = p.Scope()
 	}
+	if l != otlpedit.Items {
+		if url, set := e.schemaURL(l, m, p.SchemaURL()); set {
+			p.SetSchemaURL(url)
+		}
+	}
 	return e.decide(l, m, resource, scope, w), nil
+}
+
+// schemaURL returns what becomes of a schema_url beside a Resource or Scope.
+func (r random) schemaURL(l otlpedit.Levels, m, old []byte) (now []byte, set bool) {
+	h := fnv.New64a()
+	_, _ = h.Write(binary.LittleEndian.AppendUint64([]byte{byte(l), 's'}, r.seed))
+	_, _ = h.Write(m)
+	_, _ = h.Write(old)
+	switch x := h.Sum64() >> 8; x % 8 {
+	case 0, 1:
+		return make([]byte, 1+x>>8%200), true
+	case 2:
+		return nil, true
+	default:
+		return nil, false
+	}
 }
 
 // mayRead reports whether the plan reads one level while it edits another.
@@ -178,6 +200,10 @@ func (r random) group(level otlpedit.Levels, content []byte, ownField, memberFie
 		}
 	}
 	replaced := verdict == otlpedit.Replace
+	url, schemaSet := r.schemaOf(level, content, ownField)
+	if schemaSet {
+		verdict = otlpedit.Replace
+	}
 	var out []byte
 	if replaced && !placed {
 		out = wire.AppendBytes(out, ownField, own)
@@ -187,7 +213,7 @@ func (r random) group(level otlpedit.Levels, content []byte, ownField, memberFie
 		v, now := otlpedit.Keep, []byte(nil)
 		switch {
 		case c.Type != wire.TypeBytes:
-		case c.Num == ownField && replaced && placed:
+		case c.Num == ownField && replaced && placed, c.Num == otlpfield.ResourceXSchemaURL && schemaSet:
 			v = otlpedit.Drop
 		case c.Num == ownField && replaced:
 			v, now, placed = otlpedit.Replace, own, true
@@ -206,7 +232,22 @@ func (r random) group(level otlpedit.Levels, content []byte, ownField, memberFie
 	if dropped > 0 && kept == 0 {
 		return otlpedit.Drop, nil
 	}
+	if len(url) > 0 {
+		out = wire.AppendBytes(out, otlpfield.ResourceXSchemaURL, url)
+	}
 	return verdict, out
+}
+
+// schemaOf returns the new schema_url of a group, if it changes.
+func (r random) schemaOf(level otlpedit.Levels, content []byte, ownField uint32) (url []byte, set bool) {
+	if r.edits&level == 0 {
+		return nil, false
+	}
+	old := wire.LastBytes(content, otlpfield.ResourceXSchemaURL)
+	if url, set = r.schemaURL(level, wire.Merged(content, ownField), old); !set || bytes.Equal(url, old) {
+		return nil, false
+	}
+	return url, true
 }
 
 func (r random) item(m, resource, scope []byte) (otlpedit.Verdict, []byte) {

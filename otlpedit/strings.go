@@ -6,28 +6,30 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
-// stringTable finds the strings of a profiles request's dictionary by index. It
+// table finds the entries of a table of a profiles request's dictionary by index. It
 // is indexed when it is first asked: four bytes an entry, which takes two bytes
 // at least in the request. For the other signals it is empty.
-type stringTable struct {
+type table struct {
+	num     uint32 // of its entries in the dictionary
 	request []byte
 	mem     Memory
 	err     error // of mem: the table stays empty
 	present bool  // the signal has a dictionary
 	indexed bool
 	at      []uint32 // where each entry's field begins in request
+	more    int      // how many entries there are with those that were added
 }
 
 // key returns the key of an attribute (common.proto, key_strindex: outside
 // profiles a reference means absent).
-func (t *stringTable) key(f *otlp.KeyValueFields) []byte {
+func (t *table) key(f *otlp.KeyValueFields) []byte {
 	if len(f.Key) == 0 && f.KeyStrindex != 0 && t.present {
-		return t.string(f.KeyStrindex)
+		return t.entry(f.KeyStrindex)
 	}
 	return f.Key
 }
 
-func (t *stringTable) string(i int32) []byte {
+func (t *table) entry(i int32) []byte {
 	if !t.indexed {
 		t.index()
 	}
@@ -40,7 +42,7 @@ func (t *stringTable) string(i int32) []byte {
 }
 
 // index counts the entries, gets memory for them, and notes where they are.
-func (t *stringTable) index() {
+func (t *table) index() {
 	t.indexed = true
 	if !t.present {
 		return
@@ -60,14 +62,14 @@ func (t *stringTable) index() {
 
 // entries calls do with the place of each entry. The dictionary may come in several
 // parts.
-func (t *stringTable) entries(do func(start int)) {
+func (t *table) entries(do func(start int)) {
 	for c := (wire.Cursor{Buf: t.request}); c.Next(); {
 		if c.Num != otlpfield.ExportProfilesServiceRequestDictionary || c.Type != wire.TypeBytes {
 			continue
 		}
 		base := c.End - len(c.Bytes)
 		for d := (wire.Cursor{Buf: c.Bytes}); d.Next(); {
-			if d.Num == otlpfield.ProfilesDictionaryStringTable && d.Type == wire.TypeBytes {
+			if d.Num == t.num && d.Type == wire.TypeBytes {
 				do(base + d.Start)
 			}
 		}
@@ -75,8 +77,8 @@ func (t *stringTable) entries(do func(start int)) {
 }
 
 // begin makes the table that of another request.
-func (t *stringTable) begin(s otlp.Signal, request []byte, mem Memory) {
-	*t = stringTable{request: request, mem: mem, present: s.Spec().HasDictionary, at: t.at[:0]}
+func (t *table) begin(s otlp.Signal, request []byte, mem Memory) {
+	*t = table{num: t.num, request: request, mem: mem, present: s.Spec().HasDictionary, at: t.at[:0]}
 	if 4*cap(t.at) > maxKeptBytes {
 		t.at = nil
 	}

@@ -1,6 +1,7 @@
 package otlpedit
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
@@ -25,10 +26,11 @@ var nesting = [2]struct {
 	part         otlp.Part
 	field        uint32 // of the group in the message around it
 	own, members uint32 // fields in it: its Resource or Scope; its scopes or items
+	schema       uint32 // its schema_url
 	level        Levels // of own
 }{
-	{otlp.PartResource, otlpfield.RequestResources, otlpfield.ResourceXResource, otlpfield.ResourceXScopes, Resources},
-	{otlp.PartScope, otlpfield.ResourceXScopes, otlpfield.ScopeXScope, otlpfield.ScopeXItems, Scopes},
+	{otlp.PartResource, otlpfield.RequestResources, otlpfield.ResourceXResource, otlpfield.ResourceXScopes, otlpfield.ResourceXSchemaURL, Resources},
+	{otlp.PartScope, otlpfield.ResourceXScopes, otlpfield.ScopeXScope, otlpfield.ScopeXItems, otlpfield.ScopeXSchemaURL, Scopes},
 }
 
 // group is the ResourceX or ScopeX that the walk is in.
@@ -40,6 +42,15 @@ type group struct {
 	kept, dropped       int // members
 	own                 message
 	placed              bool // own is written
+	late                bool // own is written when the group is closed
+	schema              schemaURL
+}
+
+// schemaURL is the schema_url of a group that an editor has set. It stands at the end
+// of the group.
+type schemaURL struct {
+	url []byte
+	set bool
 }
 
 // message is a Resource or Scope as the editors left it.
@@ -62,12 +73,21 @@ func (p *Pass) own(depth int) []byte {
 func (p *Pass) editGroup(depth int, content []byte, start, end int) error {
 	n, g := &nesting[depth], &p.groups[depth]
 	*g = group{start: start, content: end - len(content), end: end}
+	p.numbers[depth]++
+	deeper := p.edits.has(n.level.below())
+	g.late = deeper && p.sets.has(n.level)
 	replaced, dropped, err := p.editOwn(depth, content)
 	if err != nil || dropped {
 		return err
 	}
-	deeper := p.edits.has(n.level.below())
-	if !replaced && !deeper {
+	if g.late {
+		p.own(depth)
+		if err := p.openAsItWas(depth); err != nil {
+			return err
+		}
+		replaced = true
+	}
+	if !replaced && !deeper && !g.schema.set {
 		return p.close(depth)
 	}
 	for c := (wire.Cursor{Buf: content}); c.Next() && err == nil; {
@@ -79,16 +99,52 @@ func (p *Pass) editGroup(depth int, content []byte, start, end int) error {
 		case c.Type != wire.TypeBytes:
 		case c.Num == n.own && replaced:
 			err = p.placeOwn(depth, start, end)
+		case c.Num == n.schema && g.schema.set:
+			if err = p.copyTo(start); err == nil {
+				p.copied = end
+			}
 		case c.Num == n.members && deeper && depth == 0:
 			err = p.editGroup(1, c.Bytes, start, end)
 		case c.Num == n.members && deeper:
 			err = p.editItem(c.Bytes, start, end)
 		}
 	}
+	if err == nil && depth == 1 {
+		err = p.editAdded()
+	}
 	if err != nil {
 		return err
 	}
 	return p.close(depth)
+}
+
+// editAdded edits the items that were added to the scope, and writes them at its end.
+func (p *Pass) editAdded() error {
+	g := &p.groups[1]
+	for p.adding = 0; p.adding < len(p.added); p.adding++ {
+		a := p.added[p.adding]
+		p.steps[a.step].dropped -= otlp.CountItems(p.signal, otlp.PartItem, a.item)
+		v, now, by, err := p.edit(Items, a.item)
+		if err != nil {
+			return err
+		}
+		if v == Drop {
+			by.dropped += otlp.CountItems(p.signal, otlp.PartItem, now)
+			continue
+		}
+		g.kept++
+		if err := p.openAsItWas(1); err != nil {
+			return err
+		}
+		if err := p.copyTo(g.end); err != nil {
+			return err
+		}
+		if err := p.writeField(otlpfield.ScopeXItems, now); err != nil {
+			return err
+		}
+	}
+	p.adding, p.added = -1, p.added[:0]
+	return nil
 }
 
 // editOwn edits the Resource or Scope of a group. If it was replaced the group is
@@ -109,13 +165,44 @@ func (p *Pass) editOwn(depth int, content []byte) (replaced, dropped bool, err e
 		by.dropped += otlp.CountItems(p.signal, n.part, content)
 		return false, true, p.skip(depth-1, g.start, g.end)
 	case Replace:
-		err = p.open(depth, len(content)-cut+fieldBytes(len(now)))
+		err = p.open(depth, len(content)-cut+fieldBytes(len(now))+len(g.schema.url))
 		if err == nil && old == nil {
 			err = p.placeOwn(depth, g.content, g.content)
 		}
 		return true, false, err
 	}
-	return false, false, nil
+	if g.schema.set {
+		err = p.open(depth, len(content)+fieldBytes(len(g.schema.url)))
+	}
+	return false, false, err
+}
+
+// SchemaURL returns the schema_url beside the Resource or Scope that is being edited, as
+// the plans before left it; nil if there is none. Only an editor of these levels may
+// call it.
+func (p *Pass) SchemaURL() []byte { return p.schemaURL(int(p.editing >> 1)) }
+
+// SchemaURLOf returns the schema_url beside the Resource (level Resources) or Scope
+// (level Scopes) that is being edited or that the message that is being edited is in. It
+// needs Plan.Reads.
+func (p *Pass) SchemaURLOf(level Levels) []byte { return p.schemaURL(int(level >> 1)) }
+
+func (p *Pass) schemaURL(depth int) []byte {
+	g := &p.groups[depth]
+	if g.schema.set {
+		return g.schema.url
+	}
+	return wire.LastBytes(p.request[g.content:g.end], nesting[depth].schema)
+}
+
+// SetSchemaURL sets the schema_url beside the Resource or Scope that is being edited,
+// whatever the verdict on that is; nil means none. Only an editor of these levels may
+// call it. url must not change before the editor's End.
+func (p *Pass) SetSchemaURL(url []byte) {
+	if old := p.SchemaURL(); !bytes.Equal(old, url) {
+		p.groups[p.editing>>1].schema = schemaURL{url, true}
+		p.steps[p.step].grown += len(url) - len(old)
+	}
 }
 
 // placeOwn writes the new Resource or Scope in the place of the old one, or of its
@@ -126,11 +213,29 @@ func (p *Pass) placeOwn(depth, start, end int) error {
 		return err
 	}
 	p.copied = end
-	if g.placed {
+	if g.placed || g.late {
 		return nil
 	}
 	g.placed = true
 	return p.writeField(nesting[depth].own, g.own.bytes)
+}
+
+// placeLate writes the Resource or Scope of a group, which was left out since what is
+// below it may set it, at the beginning of the group, all else of which is written.
+func (p *Pass) placeLate(depth int) error {
+	g := &p.groups[depth]
+	if g.own.bytes == nil {
+		return nil
+	}
+	n := fieldBytes(len(g.own.bytes))
+	if err := p.room(n); err != nil {
+		return err
+	}
+	end := len(p.out)
+	p.out = p.out[:end+n]
+	copy(p.out[g.mark+n:], p.out[g.mark:end])
+	wire.AppendBytes(p.out[:g.mark], nesting[depth].own, g.own.bytes)
+	return nil
 }
 
 // findMessage returns the message field num, nil if there is none, and how many
@@ -238,6 +343,17 @@ func (p *Pass) close(depth int) error {
 	}
 	if err := p.copyTo(g.end); err != nil {
 		return err
+	}
+	if len(g.schema.url) > 0 {
+		if err := p.room(fieldBytes(len(g.schema.url))); err != nil {
+			return err
+		}
+		p.out = wire.AppendBytes(p.out, nesting[depth].schema, g.schema.url)
+	}
+	if g.late {
+		if err := p.placeLate(depth); err != nil {
+			return err
+		}
 	}
 	return p.writeLength(g)
 }

@@ -48,6 +48,18 @@ func (w *Writer) Raw(fields []byte) {
 	}
 }
 
+// Room returns what was appended so far, with capacity for n bytes more, to be appended to
+// and given to SetRoom; nil if there is no memory for them.
+func (w *Writer) Room(n int) []byte {
+	if !w.room(n) {
+		return nil
+	}
+	return w.bytes()
+}
+
+// SetRoom makes b, which Room returned and fields were appended to, what was appended.
+func (w *Writer) SetRoom(b []byte) { w.e.Buf = b }
+
 // Bytes appends a bytes or message field.
 func (w *Writer) Bytes(num uint32, v []byte) {
 	if w.room(maxHeadBytes + len(v)) {

@@ -5,6 +5,7 @@
 //	penstock --config file.yaml    run
 //	penstock reload                have a running penstock load its configuration again
 //	penstock validate --config ... check a configuration
+//	penstock test-config file      show what processors do to sample telemetry
 //	penstock print-config          show the configuration in effect
 //	penstock components            list the component types of this build
 //	penstock report target...      profile Go processes and send the profiles

@@ -57,7 +57,7 @@ Exit codes: 0 success, 1 failure at run time, 2 invalid command line,
 	root.SetFlagErrorFunc(guessFlag)
 	a.sourceFlags(root.Flags())
 	a.serveFlags(root.Flags())
-	root.AddCommand(a.runCommand(), a.reloadCommand(), a.validateCommand(), a.printConfigCommand(), a.componentsCommand(), a.featureGateCommand(), newLoadgenCommand(), newConvertCommand(), newReportCommand(), newReplayCommand(), a.journalCommand(), a.deadLetterCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.reloadCommand(), a.validateCommand(), a.testConfigCommand(), a.printConfigCommand(), a.componentsCommand(), a.featureGateCommand(), newLoadgenCommand(), newConvertCommand(), newReportCommand(), newReplayCommand(), a.journalCommand(), a.deadLetterCommand(), a.versionCommand())
 	return root
 }
 

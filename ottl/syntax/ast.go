@@ -4,7 +4,8 @@
 //
 //	statement = editor "(" [ argument { "," argument } ] ")" [ "where" condition ]
 //	condition = value, comparisons of values, "not", "and", "or", parentheses
-//	value     = literal | list | map | enum | path | converter call | arithmetic
+//	value     = literal | list | map | enum | path | converter call | arithmetic | lambda
+//	lambda    = "(" [ name { "," name } ] ")" "=>" ( value | condition )
 //
 // Every node has the place in the text where it begins. An Error names that place, what
 // was found there and what was expected.
@@ -118,7 +119,24 @@ type Entry struct {
 	Value Expr
 }
 
-// Unary is "not" before a condition, or a sign before a value other than a literal.
+// Lambda is an anonymous function as an argument: (key, value) => IsMatch(key, "^http").
+type Lambda struct {
+	Pos    Pos
+	Params []Param
+	Body   Expr // a value or a condition, not a Lambda
+}
+
+// Param is a parameter of a Lambda. The body reads it as a path of one segment; it hides
+// paths and parameters of outer lambdas that begin with its name.
+type Param struct {
+	Pos  Pos
+	Name string // "_": the argument is not used
+}
+
+// Unary is "not" before a condition, or a sign before a value. The minus of a literal is
+// part of the literal. A plus does not change its operand. It also stands for parentheses
+// around a value without an operator: in parentheses, a literal is not a constant and a path
+// is not a place to assign to.
 type Unary struct {
 	Pos Pos
 	Op  Op
@@ -173,6 +191,7 @@ func (b *Bytes) Position() Pos  { return b.Pos }
 func (n *Nil) Position() Pos    { return n.Pos }
 func (l *List) Position() Pos   { return l.Pos }
 func (m *Map) Position() Pos    { return m.Pos }
+func (l *Lambda) Position() Pos { return l.Pos }
 func (u *Unary) Position() Pos  { return u.Pos }
 
 // Position returns where the left operand begins.

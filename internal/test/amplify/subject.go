@@ -18,6 +18,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/probabilisticsamplerprocessor"
 	"github.com/penstock-telemetry/penstock/processor/redactionprocessor"
+	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
 )
@@ -55,6 +56,15 @@ var variants = map[string][]variant{
 			resourceprocessor.Action{Key: "a", Action: "extract", Pattern: "(?P<b>.*)(?P<c>.*)"},
 			resourceprocessor.Action{Key: "a", Action: "convert", ConvertedType: "string"},
 			resourceprocessor.Action{Action: "hash", Pattern: "b|c"})},
+	},
+	"processor resource_detection": {
+		{"system", func(_ string, config any) {
+			c := config.(*resourcedetectionprocessor.Config)
+			c.Detectors, c.System.HostnameSources = []string{"system"}, []string{"os"}
+			for _, a := range []string{"host.arch", "host.ip", "os.description"} {
+				c.System.ResourceAttributes.Set(a, true)
+			}
+		}},
 	},
 	"processor attributes": {
 		{"upserts", attributes(nil, nil,
@@ -198,7 +208,14 @@ func (s *Subject) Start(ctx context.Context, dir string) (c pipeline.Consumer, s
 		if err != nil {
 			return nil, nil, err
 		}
-		return pipeline.Chain(discard{}, pipeline.Step{Name: s.factory.Type, Processor: p}), func() {}, nil
+		stop := func() {}
+		if part, ok := p.(pipeline.Component); ok {
+			if err := part.Start(ctx); err != nil {
+				return nil, nil, err
+			}
+			stop = func() { _ = part.Shutdown(context.Background()) }
+		}
+		return pipeline.Chain(discard{}, pipeline.Step{Name: s.factory.Type, Processor: p}), stop, nil
 	}
 	e, err := s.factory.Exporter(config, set)
 	if err != nil {
