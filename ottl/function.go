@@ -2,6 +2,7 @@ package ottl
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -326,8 +327,11 @@ func (a *Args) literal(i int, k Kind) (v Value, ok bool, err error) {
 		return Value{}, false, nil
 	}
 	v, ok = a.Literal(i)
-	if !ok || v.kind != k {
+	switch {
+	case !ok || v.kind != k:
 		return Value{}, false, a.Errorf(i, "expected a literal %s", k)
+	case k == KindInt && v.Int() < 0 || k == KindDouble && math.Signbit(v.Double()):
+		return Value{}, false, a.Errorf(i, "expected a literal %s without a sign", k) // as in the Collector
 	}
 	return v, true, nil
 }

@@ -73,8 +73,6 @@ var limit = targetMap("limit", ottl.P("target", "limit", "priority_keys"), func(
 	switch {
 	case err != nil:
 		return nil, err
-	case most < 0:
-		return nil, a.Errorf(1, "expected a limit of at least 0, found %d", most)
 	case most < int64(len(keys)):
 		return nil, a.Errorf(1, "expected a limit of at least the number of priority keys %d, found %d", len(keys), most)
 	}
@@ -139,8 +137,6 @@ var truncateAll = targetMap("truncate_all", ottl.P("target", "limit", "utf8_safe
 	switch {
 	case err != nil:
 		return nil, err
-	case most < 0:
-		return nil, a.Errorf(1, "expected a limit of at least 0, found %d", most)
 	case int64(len(marker)) > most:
 		return nil, a.Errorf(3, "expected at most the limit of %d bytes, found %d", most, len(marker))
 	}
