@@ -38,6 +38,14 @@ func (e *GrowthError) Error() string {
 	return fmt.Sprintf("the edits make a request of %d bytes more than %d bytes larger", e.RequestBytes, MaxGrowth(e.RequestBytes))
 }
 
+// RefusalError is the error of an editor that refuses a request. It would do so again.
+type RefusalError struct{ Err error }
+
+func (e *RefusalError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *RefusalError) Unwrap() error { return e.Err }
+
 // A Pass applies plans to requests, one request at a time. It holds the buffers
 // that are used from request to request.
 type Pass struct {
