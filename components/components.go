@@ -5,6 +5,8 @@ package components
 
 import (
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/connector/countconnector"
+	"github.com/penstock-telemetry/penstock/connector/routingconnector"
 	"github.com/penstock-telemetry/penstock/exporter/debugexporter"
 	"github.com/penstock-telemetry/penstock/exporter/fileexporter"
 	"github.com/penstock-telemetry/penstock/exporter/nopexporter"
@@ -61,7 +63,9 @@ func Default() []component.Descriptor {
 		otlpexporter.Component(),
 		otlphttpexporter.Component(),
 
+		countconnector.Component(),
 		component.OfForward("forward"),
+		routingconnector.Component(),
 
 		basicauthextension.Component(),
 		bearertokenauthextension.Component(),
