@@ -110,7 +110,7 @@ func (e *Editor) editList(pass *otlpedit.Pass, m []byte, num uint32) (list []byt
 	return e.newList(m, num)
 }
 
-// collectIndex is collect for the at-th index. Index 0 is no attribute. A record has the
+// collectIndex is collect for the at-th index. Index 0 stands for none. A record has the
 // position in the list as its start, and the index as its end.
 func (e *Editor) collectIndex(at, index int32) {
 	if index == 0 {
@@ -181,7 +181,7 @@ func (e *Editor) fateOfIndex(index int32) fate {
 	return e.fate(e.keyOf(e.pass.Attribute(index)))
 }
 
-// keyOf returns the key of an attribute; index 0 is no key.
+// keyOf returns the key of an attribute; index 0 stands for none.
 func (e *Editor) keyOf(a otlp.KeyValueAndUnit) []byte {
 	if i := a.KeyStrindex(); i != 0 {
 		return e.pass.String(i)
