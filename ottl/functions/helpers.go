@@ -76,7 +76,7 @@ func valueFunction(name string, f func(e *env, v value) (value, error)) ottl.Fun
 			}
 			return f(e, v)
 		}
-		if v, ok := a.Constant(0); ok && v.Kind() < ottl.KindMap {
+		if v, ok := a.Literal(0); ok {
 			if _, err := f(ottl.NewEnv(), v); err != nil {
 				return nil, a.Errorf(0, "%w", err)
 			}
@@ -155,8 +155,9 @@ func patternArg(a *ottl.Args, i int, compile func(string) (*pattern.Pattern, err
 		return nil, err
 	}
 	m := &matcher{compile: compile, get: get}
-	if v, ok := a.Constant(i); ok {
-		if m.literal, err = compile(string(v.Bytes())); err != nil {
+	if v, ok := a.Constant(i); ok && v.Kind() == ottl.KindString {
+		m.literal, err = compile(string(v.Bytes()))
+		if _, literal := a.Literal(i); literal && err != nil {
 			return nil, a.Errorf(i, "%w", err)
 		}
 	}

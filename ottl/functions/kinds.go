@@ -18,7 +18,7 @@ func isKind(name string, kind ottl.Kind) ottl.Function {
 		if err != nil {
 			return nil, err
 		}
-		if v, ok := a.Constant(0); ok && v.Kind() != kind {
+		if v, ok := a.Literal(0); ok && v.Kind() != kind {
 			return nil, a.Errorf(0, "%w", unsupported(v, kind.String()))
 		}
 		return func(e *env) (bool, error) {

@@ -3,10 +3,10 @@ package filterprocessor
 import (
 	"errors"
 
+	"github.com/penstock-telemetry/penstock/internal/statements"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 	"github.com/penstock-telemetry/penstock/otlpedit"
-	"github.com/penstock-telemetry/penstock/processor/internal/statements"
 	"github.com/penstock-telemetry/penstock/processor/match"
 )
 

@@ -6,11 +6,11 @@ import (
 	"fmt"
 
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/statements"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/ottl"
 	"github.com/penstock-telemetry/penstock/ottl/functions"
 	"github.com/penstock-telemetry/penstock/processor/internal/funcs"
-	"github.com/penstock-telemetry/penstock/processor/internal/statements"
 )
 
 // steps compiles the groups of a signal. report is called with errors that are ignored.
