@@ -156,8 +156,8 @@ type addedItem struct {
 const maxAdded = 100_000
 
 // AddItem adds an item at the end of the ScopeX that the pass is in. It is edited by the
-// plan that adds it, and by those after it, as the other items are. It needs Plan.Drops of
-// Items. item must not change before the editor's End. mark is for the editor, see Added.
+// plan that adds it, and by those after it, as the other items are. It needs Plan.Adds, and
+// Plan.Drops of Items. item must not change before the editor's End. mark is for the editor, see Added.
 func (p *Pass) AddItem(item []byte, mark int) error {
 	s := &p.steps[p.step]
 	s.grown += fieldBytes(len(item))

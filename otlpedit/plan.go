@@ -38,6 +38,9 @@ type Plan struct {
 	// a level below them. A request with such a plan is always copied, and the plan is
 	// not fused with others.
 	Sets Levels
+	// Adds: an editor may add items (Pass.AddItem). Two such plans are not fused: the
+	// items that one adds stand before those of a later one.
+	Adds bool
 	// New makes an editor. A Pass makes one of each plan and uses it for many
 	// requests.
 	New func() Editor
@@ -85,11 +88,11 @@ const (
 //   - an earlier one reads that level while it edits one below, or
 //   - drops there what an earlier one would have been given below,
 //
-// nor where one of them sets messages of levels above the one it edits.
+// nor where one of them sets messages of levels above the one it edits, or two add items.
 func Fusable(plans ...Plan) bool {
 	for i, later := range plans {
 		for _, earlier := range plans[:i] {
-			if later.Sets|earlier.Sets != 0 || later.Edits.has(earlier.Reads) || later.Drops.below().has(earlier.Edits) {
+			if later.Sets|earlier.Sets != 0 || later.Adds && earlier.Adds || later.Edits.has(earlier.Reads) || later.Drops.below().has(earlier.Edits) {
 				return false
 			}
 		}

@@ -201,6 +201,7 @@ func planOf(steps []Step) otlpedit.Plan {
 		plan.Edits |= level
 		plan.Reads |= u.reads
 		plan.Sets |= u.sets &^ (level | otlpedit.Items)
+		plan.Adds = plan.Adds || u.adds
 		if s.Drop || u.counts || u.adds {
 			plan.Drops |= level
 		}

@@ -197,7 +197,7 @@ var reasons = []struct{ part, text string }{
 	{"not a valid query", "two queries in one, in the dashboard"},
 	{"exporter_enqueue", "only after a queue was full"},
 	{"processor_batch", "no processor `batch` yet; not in this configuration"},
-	{"processor_filter", "no processor `filter` yet; not in this configuration"},
+	{"processor_filter", "[filter.md](filter.md#differences); not in this configuration"},
 	{"otelsvc_k8s", "no processor `k8s_attributes`; not in this configuration"},
 	{"responses_per_rpc", olderName},
 	{"rpc_client_request_size", "no longer recorded"},

@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/processor/attraction"
 	"github.com/penstock-telemetry/penstock/processor/attributesprocessor"
+	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/match"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/probabilisticsamplerprocessor"
@@ -21,6 +22,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
+	"github.com/penstock-telemetry/penstock/processor/transformprocessor"
 )
 
 // A variant is a configuration of a component. The component's defaults are in
@@ -112,6 +114,46 @@ var variants = map[string][]variant{
 			c.Status = &spanprocessor.Status{Code: "Error", Description: "an error"}
 		})},
 	},
+	"processor filter": {
+		{"conditions", func(_ string, config any) {
+			c := config.(*filterprocessor.Config)
+			c.Traces.Span = []string{`IsMatch(attributes["a"], "x+") and name == "b"`}
+			c.Traces.SpanEvent = []string{`name == "b"`}
+			c.Metrics.DataPoint = []string{`attributes["a"] == "b"`}
+			c.Logs.LogRecord = []string{`body.string == "b"`}
+			c.Profiles.Profile = []string{`attributes["a"] == "b"`}
+		}},
+		{"include", func(_ string, config any) {
+			c := config.(*filterprocessor.Config)
+			c.Spans.Include = &match.Properties{MatchType: "regexp", SpanNames: []string{".*"}, Resources: []match.Attribute{{Key: "a", Value: ".*"}}}
+			c.Metrics.Include = &filterprocessor.MetricProperties{MatchType: "regexp", MetricNames: []string{".*"}}
+			c.Logs.Include = &filterprocessor.LogProperties{MatchType: "regexp", Bodies: []string{".*"}}
+		}},
+	},
+	"processor transform": {
+		{"sets", transform("",
+			`set(resource.attributes["a"], "the value of a")`, `set(scope.attributes["b"], resource.attributes["a"])`)},
+		{"items", func(dir string, config any) {
+			c := config.(*transformprocessor.Config)
+			c.TraceStatements = group("span", `set(attributes["a"], name)`, `set(attributes["m"], attributes)`, `set_semconv_span_name("1.37.0", "b")`)
+			c.LogStatements = group("log", `set(attributes["a"], body)`, `set(attributes["c"], ParseCEF(body))`, `set(attributes["e"], ParseELF(body))`)
+			c.ProfileStatements = group("profile", `set(attributes["a"], "b")`)
+			c.MetricStatements = group("metric", `copy_metric(name="copy") where name != "copy"`, `scale_metric(2.0, "unit")`)
+		}},
+		{"aggregations", func(dir string, config any) {
+			c := config.(*transformprocessor.Config)
+			c.MetricStatements = group("metric", `aggregate_on_attributes("median", ["a"])`, `aggregate_on_attribute_value("sum", "a", ["x"], "y")`)
+		}},
+		{"new metrics", func(dir string, config any) {
+			c := config.(*transformprocessor.Config)
+			c.MetricStatements = group("metric", `extract_count_metric(true) where type != METRIC_DATA_TYPE_SUM`, `extract_percentile_metric(50.0)`,
+				`convert_summary_quantile_val_to_gauge()`, `convert_exponential_histogram_to_histogram("uniform", [0.0, 1.0])`)
+		}},
+		{"data points", func(dir string, config any) {
+			c := config.(*transformprocessor.Config)
+			c.MetricStatements = group("datapoint", `set(attributes["a"], "b")`, `merge_histogram_buckets(3, "limit_buckets")`)
+		}},
+	},
 	"exporter nop": {{"", func(string, any) {}}},
 	"exporter debug": {
 		{"basic", debugOf(func(c *debugexporter.Config) { c.Verbosity = debugexporter.Basic })},
@@ -144,6 +186,19 @@ func attributes(include, exclude *match.Properties, a ...attraction.Action) func
 
 func span(set func(*spanprocessor.Config)) func(string, any) {
 	return func(_ string, config any) { set(config.(*spanprocessor.Config)) }
+}
+
+// transform has the same statements for all signals.
+func transform(context string, statements ...string) func(string, any) {
+	return func(_ string, config any) {
+		c := config.(*transformprocessor.Config)
+		g := group(context, statements...)
+		c.TraceStatements, c.MetricStatements, c.LogStatements, c.ProfileStatements = g, g, g, g
+	}
+}
+
+func group(context string, statements ...string) []transformprocessor.Group {
+	return []transformprocessor.Group{{Context: context, Statements: statements}}
 }
 
 func debugOf(set func(*debugexporter.Config)) func(string, any) {

@@ -1,5 +1,5 @@
-// Package funcs has the functions of OTTL that belong to the Collector's processor `transform`,
-// beside those of package ottl/functions that all have.
+// Package funcs has the functions of OTTL that belong to the Collector's processor
+// `transform`, beside those of package ottl/functions that all have.
 //
 // Metrics are rewritten as they are on the wire: what a function does not change is copied,
 // with unknown fields.

@@ -59,7 +59,7 @@ func TestMetricFunctions(t *testing.T) {
 		{"quantiles", summary, `convert_summary_quantile_val_to_gauge() where name == "m"`, []string{summary, `{"name":"m.quantiles","description":"d","unit":"ms","gauge":{"dataPoints":[
 			{"attributes":[{"key":"a","value":{"stringValue":"x"}},{"key":"quantile","value":{"doubleValue":0.5}}],"startTimeUnixNano":"1","timeUnixNano":"2","asDouble":3},
 			{"attributes":[{"key":"a","value":{"stringValue":"x"}},{"key":"quantile","value":{"doubleValue":0.9}}],"startTimeUnixNano":"1","timeUnixNano":"2","asDouble":4}]}}`}},
-		{"quantiles at a key that exists", summary, `convert_summary_quantile_val_to_gauge("a", "q") where name == "m"`, []string{summary, `{"name":"mq","description":"d","unit":"ms","gauge":{"dataPoints":[
+		{"quantiles at a key of the point", summary, `convert_summary_quantile_val_to_gauge("a", "q") where name == "m"`, []string{summary, `{"name":"mq","description":"d","unit":"ms","gauge":{"dataPoints":[
 			{"attributes":[{"key":"a","value":{"doubleValue":0.5}}],"startTimeUnixNano":"1","timeUnixNano":"2","asDouble":3},
 			{"attributes":[{"key":"a","value":{"doubleValue":0.9}}],"startTimeUnixNano":"1","timeUnixNano":"2","asDouble":4}]}}`}},
 		{"quantiles of a sum", sum, `convert_summary_quantile_val_to_gauge()`, []string{sum}},

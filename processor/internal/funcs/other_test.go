@@ -36,15 +36,6 @@ func span(t *testing.T, s *tracepb.Span, statements ...string) *tracepb.Span {
 	return r.ResourceSpans[0].ScopeSpans[0].Spans[0]
 }
 
-func TestRootSpan(t *testing.T) {
-	for parent, want := range map[string]string{"": "root", "\x00\x00\x00\x00\x00\x00\x00\x00": "root", "12345678": "s"} {
-		s := span(t, &tracepb.Span{Name: "s", ParentSpanId: []byte(parent)}, `set(name, "root") where IsRootSpan()`)
-		if s.Name != want {
-			t.Errorf("parent %q: got %q, want %q", parent, s.Name, want)
-		}
-	}
-}
-
 func TestSpanNames(t *testing.T) {
 	const server, client, producer, consumer, internal = tracepb.Span_SPAN_KIND_SERVER, tracepb.Span_SPAN_KIND_CLIENT, tracepb.Span_SPAN_KIND_PRODUCER, tracepb.Span_SPAN_KIND_CONSUMER, tracepb.Span_SPAN_KIND_INTERNAL
 	for _, c := range []struct {

@@ -67,30 +67,3 @@ func TestSummaryToSum(t *testing.T) {
 	}
 	same(t, got, histogram)
 }
-
-func TestAttributesOfPoints(t *testing.T) {
-	ints := strings.Replace(sum, `@(a=x)`, `[{"key":"a","value":{"intValue":"1"}}]`, 1)
-	for _, c := range []struct {
-		metric, condition string
-		want              bool
-	}{
-		{sum, `HasAttrKeyOnDatapoint("a")`, true},
-		{gauge, `HasAttrKeyOnDatapoint("b")`, false},
-		{histogram, `HasAttrOnDatapoint("a", "x")`, true},
-		{exponential, `HasAttrOnDatapoint("a", "y")`, false},
-		{summary, `HasAttrOnDatapoint("a", "x")`, true},
-		{summary, `HasAttrOnDatapoint("a", "y")`, false}, // the first point with the key counts
-		{ints, `HasAttrOnDatapoint("a", "1")`, false},
-		{ints, `HasAttrOnDatapoint("a", "")`, true}, // a number has an empty string
-	} {
-		got, err := transformed(t, "metric", c.metric, `set(name, "yes") where `+c.condition)
-		if err != nil {
-			t.Errorf("%s: %v", c.condition, err)
-		} else if (got[0].Name == "yes") != c.want {
-			t.Errorf("%s of %.80s: not %t", c.condition, c.metric, c.want)
-		}
-	}
-	if _, err := transformed(t, "metric", noData, `set(name, "yes") where HasAttrKeyOnDatapoint("a")`); err == nil || !strings.Contains(err.Error(), "the metric has no data") {
-		t.Errorf("got %v", err)
-	}
-}
