@@ -60,7 +60,7 @@ func (w *work) divide(ctx context.Context, b *pipeline.Batch, pieces *pieceList)
 	return nil
 }
 
-// cutFor returns what of a batch goes to a destination; nil if that is no item.
+// cutFor returns what of a batch goes to a destination; nil if that has no items.
 func (w *work) cutFor(ctx context.Context, b *pipeline.Batch, destination int) (*pipeline.Batch, error) {
 	w.cutter.begin(destination)
 	return w.cut.Run(ctx, b)
