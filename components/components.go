@@ -25,6 +25,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
 	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/processor/probabilisticsamplerprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
@@ -47,6 +48,7 @@ func Default() []component.Descriptor {
 		batchprocessor.Component(),
 		filterprocessor.Component(),
 		memorylimiterprocessor.Component(),
+		probabilisticsamplerprocessor.Component(),
 		resourceprocessor.Component(),
 		resourcedetectionprocessor.Component(),
 		spanprocessor.Component(),
