@@ -26,6 +26,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/probabilisticsamplerprocessor"
+	"github.com/penstock-telemetry/penstock/processor/redactionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
@@ -49,6 +50,7 @@ func Default() []component.Descriptor {
 		filterprocessor.Component(),
 		memorylimiterprocessor.Component(),
 		probabilisticsamplerprocessor.Component(),
+		redactionprocessor.Component(),
 		resourceprocessor.Component(),
 		resourcedetectionprocessor.Component(),
 		spanprocessor.Component(),

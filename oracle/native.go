@@ -78,8 +78,8 @@ func startNative(c Component, d component.Descriptor, config any) (Instance, err
 		i.first, i.close = p, p.Shutdown
 		return i, nil
 	}
-	if d.Processor == nil {
-		return nil, ErrUnknownType
+	if d.Kind == component.KindConnector {
+		return i, i.connect(d, config, set)
 	}
 	p, err := d.Processor(config, set)
 	if err != nil {
@@ -87,6 +87,24 @@ func startNative(c Component, d component.Descriptor, config any) (Instance, err
 	}
 	i.first = pipeline.Chain(i.sink, pipeline.Step{Name: c.Type, Processor: p})
 	return i, nil
+}
+
+// connect creates a connector with one pipeline of each signal that it makes.
+func (i *nativeInstance) connect(d component.Descriptor, config any, set component.Settings) error {
+	var out component.Outputs
+	for _, s := range d.Produces[i.signal] {
+		out = append(out, component.Output{ID: s.String(), Signal: s, Consumer: i.sink})
+	}
+	c, err := d.Connector(config, set, out)
+	if err != nil {
+		return err
+	}
+	i.first = c
+	if c, ok := c.(pipeline.Component); ok {
+		i.close = c.Shutdown
+		return c.Start(context.Background())
+	}
+	return nil
 }
 
 func (i *nativeInstance) Process(request []byte) Result {

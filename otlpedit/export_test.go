@@ -1,8 +1,5 @@
 package otlpedit
 
-// Written returns what was appended to w.
-func (w *Writer) Written() []byte { return w.bytes() }
-
 // Reset empties w.
 func (w *Writer) Reset() { w.e.Buf = w.e.Buf[:0] }
 

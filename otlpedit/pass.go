@@ -48,6 +48,7 @@ type Pass struct {
 	attrs   table
 	more    additions
 	writers [3][2]Writer // by level, in turns from plan to plan
+	scratch Writer
 
 	signal  otlp.Signal
 	request []byte
@@ -89,6 +90,13 @@ func (p *Pass) Signal() otlp.Signal { return p.signal }
 
 // Memory returns the memory of the present request, for editors that need much of it.
 func (p *Pass) Memory() Memory { return p.mem }
+
+// Scratch returns an empty Writer for a part of a message that an editor needs before it
+// writes the message. Its content is gone with the next call of Scratch, and when Edit returns.
+func (p *Pass) Scratch() *Writer {
+	p.scratch.e.Buf = p.scratch.e.Buf[:0]
+	return &p.scratch
+}
 
 // Key returns the key of an attribute of the present request, also if it is a
 // reference into the dictionary.
@@ -183,6 +191,7 @@ func (p *Pass) Run(s otlp.Signal, request []byte, items int, mem Memory) (Verdic
 			p.writers[l][i].mem = mem
 		}
 	}
+	p.scratch.mem = mem
 	for i := range p.steps {
 		p.steps[i].dropped, p.steps[i].grown = 0, 0
 	}
@@ -229,12 +238,10 @@ func (p *Pass) forget() {
 	}
 	for l := range p.writers {
 		for i := range p.writers[l] {
-			w := &p.writers[l][i]
-			if w.mem, w.err = nil, nil; cap(w.e.Buf) > maxKeptBytes {
-				w.e.Buf = nil
-			}
+			p.writers[l][i].forget()
 		}
 	}
+	p.scratch.forget()
 	p.request, p.mem, p.out = nil, nil, nil
 	p.groups = [2]group{}
 	clear(p.added[:cap(p.added)])
@@ -266,7 +273,7 @@ func (p *Pass) edit(l Levels, m []byte) (v Verdict, edited []byte, by *step, err
 		p.editing, p.step = l, i
 		verdict, err := s.editor.Edit(p, l, m, w)
 		if err == nil {
-			err = cmp.Or(w.err, p.strings.err, p.attrs.err, s.tooLarge(p))
+			err = cmp.Or(w.err, p.scratch.err, p.strings.err, p.attrs.err, s.tooLarge(p))
 		}
 		switch {
 		case err != nil:

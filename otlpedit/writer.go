@@ -34,6 +34,13 @@ func (w *Writer) grow(n int) bool {
 	return true
 }
 
+// forget lets go of the memory of a request, and of buffers that are large.
+func (w *Writer) forget() {
+	if w.mem, w.err = nil, nil; cap(w.e.Buf) > maxKeptBytes {
+		w.e.Buf = nil
+	}
+}
+
 // Raw appends bytes that are whole fields already.
 func (w *Writer) Raw(fields []byte) {
 	if w.room(len(fields)) {
@@ -209,6 +216,9 @@ func (w *Writer) AttributeWithValue(num uint32, attribute, value []byte) {
 	}
 	w.Close(mark)
 }
+
+// Written returns what was appended, until the next call of a method.
+func (w *Writer) Written() []byte { return w.e.Buf }
 
 // bytes returns the message, which is not nil.
 func (w *Writer) bytes() []byte {

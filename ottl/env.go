@@ -29,6 +29,8 @@ type Env struct {
 	loaded  [2]int
 	nested  message // of inside
 	partNum int     // of the part in its item
+	partAt  part    // its field in the message around it
+	edited  []part  // those of the present item that the present step has changed
 	cache   Map
 	cached  arena // of cache
 	scratch arena // of values that converters make
@@ -157,13 +159,89 @@ func (e *Env) Signal() otlp.Signal { return e.pass.Signal() }
 
 // Item returns the item as it is now: the fields of a Span, Metric, LogRecord or Profile.
 // In the context of a part, that is the item the part is in. It is valid until the item
-// changes.
+// changes. It is nil if there is no memory for it.
 func (e *Env) Item() []byte {
 	m := &e.messages[levelItem]
+	if e.level == levelPart {
+		return e.itemAround(m)
+	}
 	if !m.dirty() {
 		return m.raw
 	}
 	return m.encode(&e.scratch)
+}
+
+// itemAround returns the item with its parts as they are now, of which one is being edited.
+func (e *Env) itemAround(m *message) []byte {
+	edited := len(e.edited)
+	if p := &e.messages[levelPart]; p.dirty() {
+		now := e.Part()
+		if now == nil {
+			return nil
+		}
+		at := e.partAt
+		at.now = now
+		e.edited = append(e.edited, at)
+	}
+	out := m.around(&e.scratch, e.edited)
+	e.edited = e.edited[:edited]
+	return out
+}
+
+// around returns the message with parts replaced, unless a statement has set the whole field
+// that they are in. The message stays as it is.
+func (m *message) around(a *arena, parts []part) []byte {
+	num := uint32(0) // of the field that the parts are in; 0: in the message
+	if m.shape == &metricShape {
+		if which := m.data(); which >= 0 {
+			num = metricData[which]
+		}
+	}
+	switch {
+	case len(parts) == 0 || len(m.parts) > 0 || num != 0 && m.changed>>num&1 != 0:
+		if !m.dirty() {
+			return m.raw
+		}
+		return m.encode(a)
+	case num == 0:
+		m.parts = append(m.parts, parts...)
+		out := m.encode(a)
+		m.parts = m.parts[:0]
+		return out
+	}
+	slot, changed := m.slots[num], m.changed
+	m.parts = append(m.parts, parts...)
+	data := m.withParts(a, slot.bytes)
+	m.parts = m.parts[:0]
+	var out []byte
+	if data != nil {
+		m.setBytes(num, data)
+		out = m.encode(a)
+	}
+	m.slots[num], m.changed = slot, changed
+	return out
+}
+
+// MetricData returns the number of the field of Metric that has the data of the item, such
+// as otlpfield.MetricSum; 0 if it has none. The item is a metric.
+func (e *Env) MetricData() uint32 {
+	if which := e.messages[levelItem].data(); which >= 0 {
+		return metricData[which]
+	}
+	return 0
+}
+
+// Reserve is called before a function allocates n bytes for the present request, unless
+// they are few. Its error is the function's.
+func (e *Env) Reserve(n int) error {
+	if n <= keptArenaBytes || e.pass == nil {
+		return nil
+	}
+	if err := e.pass.Memory().Reserve(n); err != nil {
+		e.scratch.err = err
+		return err
+	}
+	return nil
 }
 
 // SetItem replaces the item, as Item has it. The function must say so with
@@ -173,7 +251,8 @@ func (e *Env) SetItem(item []byte) {
 	m.replace(m.arena.copy(item))
 }
 
-// Part returns the part that the statement is about, such as a data point, as it is now.
+// Part returns the part that the statement is about, such as a data point, as it is now. It
+// is nil if there is no memory for it.
 func (e *Env) Part() []byte {
 	m := &e.messages[levelPart]
 	if !m.dirty() {

@@ -403,6 +403,27 @@ func (a *Args) LiteralStrings(i int) (list []string, err error) {
 	return list, nil
 }
 
+// LiteralDoubles returns argument i, a list of literals between brackets.
+func (a *Args) LiteralDoubles(i int) (list []float64, err error) {
+	if !a.Has(i) {
+		return nil, nil
+	}
+	x, err := a.expr(i)
+	if err != nil {
+		return nil, err
+	}
+	if !x.isList {
+		return nil, a.Errorf(i, "expected a list of doubles")
+	}
+	for _, el := range x.list {
+		if !el.constant || el.value.kind != KindDouble {
+			return nil, a.Errorf(i, "expected a list of literal doubles, such as 1.0")
+		}
+		list = append(list, el.value.Double())
+	}
+	return list, nil
+}
+
 // Function returns the converter that argument i names, which takes one argument.
 func (a *Args) Function(i int) (func(e *Env, v Value) (Value, error), error) {
 	if !a.Has(i) {

@@ -1,6 +1,7 @@
 package ottl
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -214,8 +215,6 @@ type editor struct {
 	begun bool
 	late  [2]arena // of resource and scope that were set from below
 	out   wire.Encoder
-	// edited are the parts of the present item that the present step has changed.
-	edited []part
 }
 
 func newEditor(steps []Step) *editor { return &editor{steps: steps, env: newEnv()} }
@@ -225,7 +224,7 @@ func (d *editor) End() {
 	if d.begun {
 		d.env.end()
 		d.begun = false
-		clear(d.edited[:cap(d.edited)])
+		clear(d.env.edited[:cap(d.env.edited)])
 		d.late[0].forget()
 		d.late[1].forget()
 	}
@@ -294,13 +293,19 @@ func (d *editor) do(s *Step) (drop bool, err error) {
 	}
 	for _, st := range s.Statements {
 		if err := d.statement(st); err != nil {
-			if s.Mode == Propagate || e.err() != nil {
+			if s.Mode == Propagate || e.err() != nil || tooLarge(err) {
 				return false, fmt.Errorf("%s: %w", st.text, err)
 			}
 			s.report(st.text, err)
 		}
 	}
 	return false, e.err()
+}
+
+// tooLarge reports whether the statement made the request too large. It would do so again.
+func tooLarge(err error) bool {
+	var growth *otlpedit.GrowthError
+	return errors.As(err, &growth)
 }
 
 // applies reports whether one of the step's conditions holds, or there are none.
@@ -383,10 +388,10 @@ func (d *editor) parts(s *Step) (drop bool, err error) {
 	if err := d.partsOf(s, data, otlpfield.GaugeDataPoints, &kept); err != nil {
 		return false, err
 	}
-	if len(item.parts) > 0 {
-		item.setBytes(num, item.withParts(item.slots[num].bytes))
-		item.parts = item.parts[:0]
+	if len(item.parts) > 0 && item.changed>>num&1 == 0 { // else a statement has set the data
+		item.setBytes(num, item.withParts(&item.arena, data))
 	}
+	item.parts = item.parts[:0]
 	return s.Drop && kept == 0, nil
 }
 
@@ -398,45 +403,46 @@ var pointOf = [...]int{numberPoint, numberPoint, histogramPoint, exponentialPoin
 func (d *editor) partsOf(s *Step, around []byte, num uint32, kept *int) error {
 	e := d.env
 	item, m := &e.messages[levelItem], &e.messages[levelPart]
-	d.edited = d.edited[:0]
+	e.edited = e.edited[:0]
 	e.partNum = -1
 	for c := (wire.Cursor{Buf: around}); c.Next(); {
 		if c.Num != num || c.Type != wire.TypeBytes {
 			continue
 		}
 		e.partNum++
+		e.partAt = part{num: num, start: c.Start, end: c.End}
 		m.begin(c.Bytes)
 		drop, err := d.do(s)
 		switch {
 		case err != nil:
 			return err
 		case drop:
-			d.edited = append(d.edited, part{num: num, start: c.Start, end: c.End})
+			e.edited = append(e.edited, part{num: num, start: c.Start, end: c.End})
 			continue
 		case m.dirty():
 			now := m.encode(&item.arena)
 			if now == nil {
 				return item.arena.err
 			}
-			d.edited = append(d.edited, part{num: num, start: c.Start, end: c.End, now: now})
+			e.edited = append(e.edited, part{num: num, start: c.Start, end: c.End, now: now})
 		}
 		if kept != nil {
 			*kept++
 		}
 	}
 	if len(item.parts) == 0 { // else a statement has set the whole field
-		item.parts = append(item.parts, d.edited...)
+		item.parts = append(item.parts, e.edited...)
 	}
 	return nil
 }
 
-// withParts returns around with the parts of the item in it replaced.
-func (m *message) withParts(around []byte) []byte {
+// withParts returns around with the parts of the item in it replaced, made in arena a.
+func (m *message) withParts(a *arena, around []byte) []byte {
 	n := len(around)
 	for i := range m.parts {
 		n += len(m.parts[i].now) + 24
 	}
-	enc, mark := m.arena.room(n)
+	enc, mark := a.room(n)
 	if enc == nil {
 		return nil
 	}
@@ -448,7 +454,7 @@ func (m *message) withParts(around []byte) []byte {
 		copied = p.end
 	}
 	enc.Raw(around[copied:])
-	return m.arena.since(mark)
+	return a.since(mark)
 }
 
 // settle makes the edited message the one as it came, so that its parts can be edited. It

@@ -5,12 +5,12 @@ import (
 	"fmt"
 
 	"github.com/penstock-telemetry/penstock/component"
-	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/processor/attraction"
+	"github.com/penstock-telemetry/penstock/processor/internal/attrs"
 	"github.com/penstock-telemetry/penstock/processor/match"
 )
 
@@ -48,7 +48,7 @@ type editor struct {
 	signal otlp.Signal // of the requests that rule and tester are for
 	rule   *match.Rule
 	tester *match.Tester
-	items  items
+	field  uint32 // of the attributes of items; 0: these are metrics
 }
 
 // Edit implements otlpedit.Editor.
@@ -70,12 +70,13 @@ func (e *editor) Edit(p *otlpedit.Pass, level otlpedit.Levels, m []byte, w *otlp
 			return otlpedit.Keep, err
 		}
 	}
+	edit := func(m []byte, num uint32) (changed bool, err error) { return e.attributes.Edit(p, m, num, w) }
 	var changed bool
 	var err error
-	if e.items.attributes != 0 {
-		changed, err = e.attributes.Edit(p, m, e.items.attributes, w)
+	if e.field != 0 {
+		changed, err = edit(m, e.field)
 	} else {
-		changed, err = e.editPoints(p, m, w)
+		changed, err = attrs.EditPoints(m, w, edit)
 	}
 	if err != nil || !changed {
 		return otlpedit.Keep, err
@@ -89,7 +90,7 @@ func (e *editor) begin(s otlp.Signal) error {
 	if !ok {
 		return pipeline.Permanently(fmt.Errorf("include or exclude has properties that no %s have", s))
 	}
-	e.signal, e.rule, e.tester, e.items = s, rule, rule.NewTester(), itemsOf[s]
+	e.signal, e.rule, e.tester, e.field = s, rule, rule.NewTester(), itemAttributes[s]
 	return nil
 }
 
@@ -101,65 +102,6 @@ func (e *editor) End() {
 	}
 }
 
-// items is where the items of a signal have their attributes: in a field of their own, or
-// in the data points of one of several members.
-type items struct {
-	attributes uint32
-	members    []member
-}
-
-// member is a field of a metric, with the fields of its data points and their attributes.
-type member struct{ field, points, attributes uint32 }
-
-var itemsOf = map[otlp.Signal]items{
-	otlp.Traces: {attributes: otlpfield.SpanAttributes},
-	otlp.Logs:   {attributes: otlpfield.LogRecordAttributes},
-	otlp.Metrics: {members: []member{
-		{otlpfield.MetricGauge, otlpfield.GaugeDataPoints, otlpfield.NumberDataPointAttributes},
-		{otlpfield.MetricSum, otlpfield.SumDataPoints, otlpfield.NumberDataPointAttributes},
-		{otlpfield.MetricHistogram, otlpfield.HistogramDataPoints, otlpfield.HistogramDataPointAttributes},
-		{otlpfield.MetricExponentialHistogram, otlpfield.ExponentialHistogramDataPoints, otlpfield.ExponentialHistogramDataPointAttributes},
-		{otlpfield.MetricSummary, otlpfield.SummaryDataPoints, otlpfield.SummaryDataPointAttributes},
-	}},
-}
-
-// editPoints edits the attributes of the data points of a metric.
-func (e *editor) editPoints(p *otlpedit.Pass, metric []byte, w *otlpedit.Writer) (changed bool, err error) {
-	m, ok := e.items.memberOf(metric)
-	if !ok {
-		return false, nil
-	}
-	changed = w.Each(metric, m.field, func(data []byte) otlpedit.Verdict {
-		return verdict(err == nil && w.Each(data, m.points, func(point []byte) otlpedit.Verdict {
-			if err != nil {
-				return otlpedit.Keep
-			}
-			var edited bool
-			edited, err = e.attributes.Edit(p, point, m.attributes, w)
-			return verdict(edited && err == nil)
-		}))
-	})
-	return changed, err
-}
-
-func verdict(changed bool) otlpedit.Verdict {
-	if changed {
-		return otlpedit.Replace
-	}
-	return otlpedit.Keep
-}
-
-// memberOf returns the member that a metric has: of several, the last one counts.
-func (i *items) memberOf(metric []byte) (found member, ok bool) {
-	for c := (wire.Cursor{Buf: metric}); c.Next(); {
-		if c.Type != wire.TypeBytes || ok && c.Num == found.field {
-			continue
-		}
-		for _, m := range i.members {
-			if m.field == c.Num {
-				found, ok = m, true
-			}
-		}
-	}
-	return found, ok
-}
+// itemAttributes are the fields in which items have their attributes. Metrics have them in
+// their data points.
+var itemAttributes = map[otlp.Signal]uint32{otlp.Traces: otlpfield.SpanAttributes, otlp.Logs: otlpfield.LogRecordAttributes}

@@ -4,12 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/statements"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/ottl"
-	"github.com/penstock-telemetry/penstock/internal/statements"
 	"github.com/penstock-telemetry/penstock/processor/match"
 )
 
@@ -118,12 +117,13 @@ func (p *MetricProperties) names() *match.Properties {
 	return &match.Properties{MatchType: p.MatchType, MetricNames: p.MetricNames}
 }
 
-// resources returns what p says of resources, nil if that is empty.
-func (p *MetricProperties) resources() *match.Properties {
-	if p == nil || len(p.ResourceAttributes) == 0 {
-		return nil
+// resources compiles what p says of resources; it is empty if that is nothing.
+func (p *MetricProperties) resources(key string) (match.Attributes, error) {
+	if p == nil {
+		return nil, nil
 	}
-	return &match.Properties{MatchType: p.MatchType, Resources: p.ResourceAttributes}
+	a, err := match.CompileAttributes("resource_attributes", p.MatchType, p.ResourceAttributes)
+	return a, statements.Within(key, err)
 }
 
 // Conditions are conditions of one context, of which one must hold. In a configuration it
@@ -172,8 +172,10 @@ type bySignal struct {
 	levels []level // outermost first
 	inner  string  // key of groups
 	groups []Conditions
-	older  string                 // key of rules
-	rules  [][2]*match.Properties // include and exclude; all must select an item
+	older  string               // key of rule
+	rule   [2]*match.Properties // include and exclude
+	// hasRule: there is an include or exclude, of this or of another kind.
+	hasRule bool
 }
 
 // of returns what is configured for a signal.
@@ -181,14 +183,14 @@ func (c *Config) of(s otlp.Signal) bySignal {
 	m, l := &c.Metrics, &c.Logs
 	return map[string]bySignal{
 		"traces": {"traces", []level{{"resource", "resource", c.Traces.Resource}, {"span", "span", c.Traces.Span}, {"spanevent", "spanevent", c.Traces.SpanEvent}},
-			"trace_conditions", c.TraceConditions, "spans", [][2]*match.Properties{{c.Spans.Include, c.Spans.Exclude}}},
+			"trace_conditions", c.TraceConditions, "spans", [2]*match.Properties{c.Spans.Include, c.Spans.Exclude}, c.Spans.Include != nil || c.Spans.Exclude != nil},
 		"metrics": {"metrics", []level{{"resource", "resource", m.Resource}, {"metric", "metric", m.Metric}, {"datapoint", "datapoint", m.DataPoint}},
 			"metric_conditions", c.MetricConditions, "metrics",
-			[][2]*match.Properties{{m.Include.resources(), m.Exclude.resources()}, {m.Include.names(), m.Exclude.names()}}},
+			[2]*match.Properties{m.Include.names(), m.Exclude.names()}, m.Include != nil || m.Exclude != nil},
 		"logs": {"logs", []level{{"resource", "resource", l.Resource}, {"log_record", "log", l.LogRecord}},
-			"log_conditions", c.LogConditions, "logs", [][2]*match.Properties{{l.Include.properties(), l.Exclude.properties()}}},
+			"log_conditions", c.LogConditions, "logs", [2]*match.Properties{l.Include.properties(), l.Exclude.properties()}, l.Include != nil || l.Exclude != nil},
 		"profiles": {"profiles", []level{{"resource", "resource", c.Profiles.Resource}, {"profile", "profile", c.Profiles.Profile}},
-			"profile_conditions", c.ProfileConditions, "", nil},
+			"profile_conditions", c.ProfileConditions, "", [2]*match.Properties{}, false},
 	}[s.String()]
 }
 
@@ -255,17 +257,15 @@ func compile(c *ottl.Context, list []string) (out []*ottl.Condition, err error) 
 
 // checkStyles returns an error if both styles are used for a signal.
 func (b *bySignal) checkStyles() error {
-	for _, r := range b.rules {
-		if r[0] == nil && r[1] == nil {
-			continue
-		}
-		if len(b.groups) > 0 {
-			return config.Atf(b.inner, "%s and include and exclude of %s cannot be used together", b.inner, b.older)
-		}
-		for _, l := range b.levels {
-			if len(l.conditions) > 0 {
-				return config.Atf(b.key+"."+l.key, "the conditions of %s and include and exclude of %s cannot be used together", b.key, strings.TrimSpace(b.older))
-			}
+	if !b.hasRule {
+		return nil
+	}
+	if len(b.groups) > 0 {
+		return config.Atf(b.inner, "%s and include and exclude of %s cannot be used together", b.inner, b.older)
+	}
+	for _, l := range b.levels {
+		if len(l.conditions) > 0 {
+			return config.Atf(b.key+"."+l.key, "the conditions of %s and include and exclude of %s cannot be used together", b.key, b.older)
 		}
 	}
 	return nil

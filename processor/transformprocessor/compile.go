@@ -6,10 +6,11 @@ import (
 	"fmt"
 
 	"github.com/penstock-telemetry/penstock/config"
+	"github.com/penstock-telemetry/penstock/internal/statements"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/ottl"
 	"github.com/penstock-telemetry/penstock/ottl/functions"
-	"github.com/penstock-telemetry/penstock/internal/statements"
+	"github.com/penstock-telemetry/penstock/processor/internal/funcs"
 )
 
 // steps compiles the groups of a signal. report is called with errors that are ignored.
@@ -63,25 +64,25 @@ func (g *Group) step(s otlp.Signal, mode ottl.ErrorMode) (step ottl.Step, err er
 		return step, config.Atf("shared_cache", "shared_cache is not supported: each item has its own cache")
 	}
 	step.Mode = cmp.Or(g.ErrorMode, mode)
-	if step.Context, err = statements.Context(s, g.Context, statementParser, g.Statements, g.Conditions); err != nil {
+	if step.Context, err = statements.Context(s, g.Context, parser, g.Statements, g.Conditions); err != nil {
 		return step, err
 	}
-	parser := statementParser(step.Context)
+	p := parser(step.Context)
 	var errs []error
 	for i, text := range g.Statements {
-		st, err := parser.Statement(text)
+		st, err := p.Statement(text)
 		errs = append(errs, config.At(g.place(i), err))
 		step.Statements = append(step.Statements, st)
 	}
-	parser = conditionParser(step.Context)
 	for i, text := range g.Conditions {
-		c, err := parser.Condition(text)
+		c, err := p.Condition(text)
 		errs = append(errs, config.At(fmt.Sprintf("conditions[%d]", i), err))
 		step.Conditions = append(step.Conditions, c)
 	}
 	return step, errors.Join(errs...)
 }
 
-func statementParser(c *ottl.Context) *ottl.Parser { return ottl.NewParser(c, functions.Standard()) }
-
-func conditionParser(c *ottl.Context) *ottl.Parser { return ottl.NewParser(c, functions.Standard()) }
+// parser compiles statements and conditions of a context.
+func parser(c *ottl.Context) *ottl.Parser {
+	return ottl.NewParser(c, functions.Standard(), functions.Conditions(), funcs.Conditions(), funcs.Transform())
+}

@@ -2,12 +2,12 @@ package transformprocessor
 
 import (
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/internal/statements"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/ottl"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/processor/internal/sequence"
-	"github.com/penstock-telemetry/penstock/internal/statements"
 )
 
 // New returns a processor that does the statements of its signal to every batch.

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/match"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/probabilisticsamplerprocessor"
+	"github.com/penstock-telemetry/penstock/processor/redactionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
@@ -91,6 +92,17 @@ var variants = map[string][]variant{
 		{"half", func(_ string, config any) {
 			c := config.(*probabilisticsamplerprocessor.Config)
 			c.SamplingPercentage, c.FailClosed, c.Mode = 50, false, "proportional"
+		}},
+	},
+	"processor redaction": {
+		{"nothing allowed", func(_ string, config any) { config.(*redactionprocessor.Config).Summary = "debug" }},
+		{"masked", func(_ string, config any) {
+			c := config.(*redactionprocessor.Config)
+			c.AllowAllKeys, c.RedactAllTypes, c.BlockedValues, c.HashFunction, c.Summary = true, true, []string{"x+"}, "sha1", "debug"
+		}},
+		{"keys masked", func(_ string, config any) {
+			c := config.(*redactionprocessor.Config)
+			c.AllowAllKeys, c.BlockedKeyPatterns, c.IgnoredKeyPatterns = true, []string{"."}, []string{"never"}
 		}},
 	},
 	"processor span": {

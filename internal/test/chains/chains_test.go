@@ -87,12 +87,12 @@ func newVariant(d component.Descriptor, settings string) variant {
 	}}
 }
 
-// books counts what each step of a chain was given and passed on.
-type books struct{ in, out []int }
+// counts is how many items each step of a chain was given and passed on.
+type counts struct{ in, out []int }
 
-// observer is the books of one step. A step that is timed is not fused with others.
+// observer is the counts of one step. A step that is timed is not fused with others.
 type observer struct {
-	b     *books
+	b     *counts
 	step  int
 	timed bool
 }
@@ -147,10 +147,10 @@ func TestChains(t *testing.T) {
 
 // tried is a chain, fused where it can be or not at all.
 type tried struct {
-	names []string
-	books books
-	sink  *testkit.Sink
-	chain pipeline.Consumer
+	names  []string
+	counts counts
+	sink   *testkit.Sink
+	chain  pipeline.Consumer
 }
 
 func newTried(t *testing.T, s otlp.Signal, of []variant, apart bool) *tried {
@@ -163,8 +163,8 @@ func newTried(t *testing.T, s otlp.Signal, of []variant, apart bool) *tried {
 			t.Fatal(err)
 		}
 		c.names = append(c.names, v.typ+" "+v.settings)
-		c.books.in, c.books.out = append(c.books.in, 0), append(c.books.out, 0)
-		steps = append(steps, pipeline.Step{Name: fmt.Sprint(v.typ, "/", i), Processor: p, Observer: observer{&c.books, i, apart}})
+		c.counts.in, c.counts.out = append(c.counts.in, 0), append(c.counts.out, 0)
+		steps = append(steps, pipeline.Step{Name: fmt.Sprint(v.typ, "/", i), Processor: p, Observer: observer{&c.counts, i, apart}})
 	}
 	c.chain = pipeline.Chain(c.sink, steps...)
 	return c
@@ -173,8 +173,8 @@ func newTried(t *testing.T, s otlp.Signal, of []variant, apart bool) *tried {
 // run returns what arrives of a request, and how many items it has.
 func (c *tried) run(t *testing.T, s otlp.Signal, request []byte) (out []byte, in, n int) {
 	t.Helper()
-	clear(c.books.in)
-	clear(c.books.out)
+	clear(c.counts.in)
+	clear(c.counts.out)
 	batch, err := pipeline.NewBatch(s, bytes.Clone(request), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -188,8 +188,8 @@ func (c *tried) run(t *testing.T, s otlp.Signal, request []byte) (out []byte, in
 		t.Errorf("the request was changed by %q", c.names)
 	}
 	out, n = arrived(t, s, c.sink)
-	if in = batch.Items(); !t.Failed() && !c.books.balance(in, n) {
-		t.Errorf("%d items went in and %d came out, the steps counted in %d out %d: %q", in, n, c.books.in, c.books.out, c.names)
+	if in = batch.Items(); !t.Failed() && !c.counts.balance(in, n) {
+		t.Errorf("%d items went in and %d came out, the steps counted in %d out %d: %q", in, n, c.counts.in, c.counts.out, c.names)
 	}
 	return out, in, n
 }
@@ -206,8 +206,8 @@ func tryChain(t *testing.T, s otlp.Signal, of []variant, seed uint64) (changed, 
 		request := randomRequest(rng, s)
 		out, in, n := fused.run(t, s, request)
 		again, _, _ := apart.run(t, s, request)
-		if !bytes.Equal(out, again) || !slices.Equal(fused.books.out, apart.books.out) {
-			t.Errorf("in one pass %d bytes, %d; one by one %d bytes, %d: %q", len(out), fused.books.out, len(again), apart.books.out, fused.names)
+		if !bytes.Equal(out, again) || !slices.Equal(fused.counts.out, apart.counts.out) {
+			t.Errorf("in one pass %d bytes, %d; one by one %d bytes, %d: %q", len(out), fused.counts.out, len(again), apart.counts.out, fused.names)
 		}
 		dropped += max(in-n, 0)
 		if !bytes.Equal(out, request) {
@@ -221,7 +221,7 @@ func tryChain(t *testing.T, s otlp.Signal, of []variant, seed uint64) (changed, 
 }
 
 // balance reports whether every step was given what the one before passed on.
-func (b *books) balance(in, out int) bool {
+func (b *counts) balance(in, out int) bool {
 	for i := range b.in {
 		if b.in[i] != in && in != 0 {
 			return false

@@ -116,6 +116,9 @@ func FuzzDecoder(f *testing.F) {
 }
 
 func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("allocations are counted without the race detector")
+	}
 	d, dst := &Decoder{}, make([]byte, 0, 4096)
 	text := []byte(`{"level":"info","msg":"done","n":12,"ok":true,"tags":["a","b"],"http":{"method":"GET","status":200,"path":"/a/b"},"x":null}`)
 	if n := testing.AllocsPerRun(100, func() {
