@@ -104,7 +104,7 @@ func (n *counter) copyAttributes(p *otlpedit.Pass, m []byte) error {
 		default:
 			f := otlp.KeyValue(c.Bytes).Decode()
 			key, value := p.KeyOf(f), resolved(p, f.Value)
-			if err := n.reserve(3 * (len(key) + len(value) + groupBytes)); err != nil { // with what append leaves behind
+			if err := n.reserve(3 * (len(key) + len(value) + groupBytes)); err != nil { // with the copies that append makes
 				return err
 			}
 			n.resource = appendKeyValue(n.resource, otlpfield.ResourceAttributes, key, value)
