@@ -108,6 +108,7 @@ type attr struct {
 var (
 	attrReceiver  = attr{key: "receiver", text: "the receiver's id in the configuration, such as `otlp/2`"}
 	attrProcessor = attr{key: "processor", text: "the processor's id in the configuration, such as `resource/2`"}
+	attrConnector = attr{key: "connector", text: "the connector's id in the configuration, such as `routing/2`"}
 	attrPolicy    = attr{key: "policy", text: "where the decision comes from: `trace_id_hash`, `trace_id_w3c`, `sampling_randomness`, `sampling_priority`, `missing_randomness`, or the attribute that was hashed"}
 	attrSampled   = attr{key: "sampled", values: []string{"true", "false"}}
 	attrBranch    = attr{key: "branch", text: "the pipeline, exporter or connector that the branch leads to, such as `pipeline traces/2`"}
@@ -217,6 +218,7 @@ const (
 	sampledLogs
 	branchRepeats
 	branchDead
+	connectorDropped
 	reloadSuccessful
 	reloadTime
 	reloadsDone
@@ -246,6 +248,7 @@ var (
 	ofSamplers    = []*attr{&attrPolicy, &attrSampled}
 	ofQueues      = []*attr{&attrExporter, &attrDataType, &attrPipeline}
 	ofBranches    = []*attr{&attrBranch, &attrOtel}
+	ofConnectors  = []*attr{&attrConnector, &attrOtel}
 )
 
 // instruments is the table.
@@ -379,6 +382,9 @@ var instruments = [...]instrument{
 	branchRepeats: {name: "otelcol_fanout_repeated_items", unit: "{item}", attributes: ofBranches,
 		text: "Number of items that a branch has kept, and that senders were asked to send again because another branch could not keep them.",
 		note: "If they are sent again, the branch has them twice."},
+	connectorDropped: {name: "otelcol_connector_dropped_items", unit: "{item}", attributes: ofConnectors,
+		text: "Number of items that a connector has passed to no pipeline.",
+		note: "Of `routing`: no route has matched them, and there are no default pipelines."},
 	reloadSuccessful: {name: "otelcol_config_last_reload_successful", kind: gauge, unit: "1",
 		text: "1 if the last reload of the configuration succeeded, 0 if it failed.",
 		note: "1 from the start on. After a failed reload the previous configuration stays in effect."},

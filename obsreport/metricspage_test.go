@@ -49,6 +49,7 @@ var sections = []section{
 		"one whose error is returned to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts, requestsInFlight}},
 	{"Queues of the exporters", "Of exporters with a `sending_queue`, which those that go over a network have unless it is switched off.", []int{queueSize, queueCapacity, enqueueFailed, enqueueSize, enqueueBytes, queueItems, queueHeld, queueHeldBytes, queueDurable}},
 	{"Branches", "Where a request goes to several pipelines, or to several exporters or connectors of a pipeline.", []int{branchRepeats, branchDead}},
+	{"Connectors", "", []int{connectorDropped}},
 	{"Items held by receivers", "Reported = delivered + dropped + held.", []int{itemsDelivered, itemsDropped, itemsHeld, samplesWithoutStack}},
 	{"Reloads of the configuration", "See [reload](reload.md).", []int{reloadSuccessful, reloadTime, reloadsDone}},
 	{"Targets of receivers.pprof", "", []int{pprofUp, pprofFetches, pprofBytes, pprofDuration, pprofRestarts}},
@@ -125,7 +126,7 @@ The series of a counter exist from the first request of their signal and format 
 	}
 	p.WriteString("\n## Attributes\n\n| attribute | values |\n|---|---|\n")
 	for _, a := range []*attr{
-		&attrReceiver, &attrProcessor, &attrPolicy, &attrSampled, &attrExporter, &attrBranch, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReload, &attrReason, &attrConn, &attrDropped, &attrTarget, &attrProfile, &attrFetch,
+		&attrReceiver, &attrProcessor, &attrPolicy, &attrSampled, &attrExporter, &attrBranch, &attrConnector, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReload, &attrReason, &attrConn, &attrDropped, &attrTarget, &attrProfile, &attrFetch,
 		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode, &attrNetwork, &attrVersion, &attrScheme, &attrErrorType, &attrPermanent, &attrAddress, &attrPort, &attrPath, &attrLocal, &attrLocalPort, &attrDataType, &attrPipeline, &attrFate,
 	} {
 		if !used[a] {
@@ -297,6 +298,13 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 	for _, s := range otlp.Signals() {
 		branch.Repeated(ctx, s, 1)
 		branch.DeadLettered(ctx, s, 1)
+	}
+	connector, err := NewConnector("routing", mp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range otlp.Signals() {
+		connector.Dropped(ctx, s, 1)
 	}
 	reloads, err := NewReloads(mp)
 	if err != nil {

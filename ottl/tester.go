@@ -147,20 +147,6 @@ func (t *Tester) attributes(of *Context) *Map {
 	return &m.attrs
 }
 
-// AppendAttributes appends the attributes of a message as fields num, KeyValues without
-// references.
-func (t *Tester) AppendAttributes(dst []byte, num uint32, of *Context) []byte {
-	t.fresh()
-	list := t.attributes(of)
-	if list == nil {
-		return dst
-	}
-	for i := range list.Len() {
-		dst = AppendKeyValue(dst, num, list.Key(i), list.Value(i))
-	}
-	return dst
-}
-
 // AppendKeyValue appends a field num that is a KeyValue.
 func AppendKeyValue(dst []byte, num uint32, key []byte, v Value) []byte {
 	e := wire.Encoder{Buf: dst}

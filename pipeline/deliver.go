@@ -87,8 +87,9 @@ func (d *delivery) settle(ctx context.Context, errs []error) error {
 		d.countRepeats(ctx, errs)
 		return e
 	}
-	if len(failed) == len(d.pieces) && e.verdict.Kind == Permanent {
-		return e
+	isPartial := func(f *BranchError) bool { return Classify(f.Err).Kind == Partial }
+	if len(failed) == len(d.pieces) && !slices.ContainsFunc(failed, isPartial) {
+		return e // nothing is kept
 	}
 	return d.partly(ctx, failed)
 }

@@ -58,10 +58,11 @@ func (a *Attribute) Validate() error {
 
 // kind is one kind of what is counted.
 type kind struct {
-	key     string // of the configuration
-	signal  otlp.Signal
-	context string
-	isPart  bool // of an item
+	key        string // of the configuration
+	signal     otlp.Signal
+	context    string
+	isPart     bool   // of an item
+	attributes uint32 // field of its attributes; 0: none, or not always the same
 	// times are the fields of times, of 8 bytes.
 	times             []uint32
 	name, description string // of the metric of an empty section
@@ -69,17 +70,17 @@ type kind struct {
 }
 
 var kinds = [...]kind{
-	{"spans", otlp.Traces, "span", false, []uint32{otlpfield.SpanStartTimeUnixNano, otlpfield.SpanEndTimeUnixNano},
+	{"spans", otlp.Traces, "span", false, otlpfield.SpanAttributes, []uint32{otlpfield.SpanStartTimeUnixNano, otlpfield.SpanEndTimeUnixNano},
 		"trace.span.count", "The number of spans observed.", func(c *Config) map[string]Metric { return c.Spans }},
-	{"spanevents", otlp.Traces, "spanevent", true, []uint32{otlpfield.SpanEventTimeUnixNano},
+	{"spanevents", otlp.Traces, "spanevent", true, otlpfield.SpanEventAttributes, []uint32{otlpfield.SpanEventTimeUnixNano},
 		"trace.span.event.count", "The number of span events observed.", func(c *Config) map[string]Metric { return c.SpanEvents }},
-	{"metrics", otlp.Metrics, "metric", false, nil,
+	{"metrics", otlp.Metrics, "metric", false, 0, nil,
 		"metric.count", "The number of metrics observed.", func(c *Config) map[string]Metric { return c.Metrics }},
-	{"datapoints", otlp.Metrics, "datapoint", true, []uint32{otlpfield.NumberDataPointTimeUnixNano},
+	{"datapoints", otlp.Metrics, "datapoint", true, 0, []uint32{otlpfield.NumberDataPointTimeUnixNano},
 		"metric.datapoint.count", "The number of data points observed.", func(c *Config) map[string]Metric { return c.DataPoints }},
-	{"logs", otlp.Logs, "log", false, []uint32{otlpfield.LogRecordTimeUnixNano},
+	{"logs", otlp.Logs, "log", false, otlpfield.LogRecordAttributes, []uint32{otlpfield.LogRecordTimeUnixNano},
 		"log.record.count", "The number of log records observed.", func(c *Config) map[string]Metric { return c.Logs }},
-	{"profiles", otlp.Profiles, "profile", false, []uint32{otlpfield.ProfileTimeUnixNano},
+	{"profiles", otlp.Profiles, "profile", false, 0, []uint32{otlpfield.ProfileTimeUnixNano},
 		"profile.count", "The number of profiles observed.", func(c *Config) map[string]Metric { return c.Profiles }},
 }
 
@@ -101,9 +102,9 @@ type metric struct {
 }
 
 type attribute struct {
-	key        string
-	otherwise  ottl.Value
-	hasDefault bool
+	key string
+	// otherwise is the default as an attribute of a data point; nil: there is none.
+	otherwise []byte
 }
 
 // compile returns the metrics of a kind, in the order of their names.
@@ -138,8 +139,11 @@ func (k *kind) metric(name string, m *Metric) (out metric, err error) {
 		out.conditions = append(out.conditions, c)
 	}
 	for _, a := range m.Attributes {
-		v, _ := valueOf(a.DefaultValue) // its error is that of Attribute.Validate
-		out.attributes = append(out.attributes, attribute{a.Key, v, a.DefaultValue != nil})
+		compiled := attribute{key: a.Key}
+		if v, err := valueOf(a.DefaultValue); err == nil && a.DefaultValue != nil { // the error is that of Attribute.Validate
+			compiled.otherwise = ottl.AppendKeyValue(nil, otlpfield.NumberDataPointAttributes, []byte(a.Key), v)
+		}
+		out.attributes = append(out.attributes, compiled)
 	}
 	return out, errors.Join(errs...)
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/penstock-telemetry/penstock/internal/statements"
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/ottl"
 	"github.com/penstock-telemetry/penstock/pipeline"
@@ -29,6 +28,8 @@ type counter struct {
 	buf      *pipeline.Buffer     // of the request of metrics; nil until something is counted
 	points   int                  // in buf
 
+	at       *otlpedit.Pass
+	item     []byte // that the pass is at
 	resource []byte // the attributes of the present resource, as fields of a Resource
 	tallies  []tally
 	key      []byte
@@ -102,7 +103,10 @@ func (n *counter) clear() {
 }
 
 // End implements otlpedit.Editor.
-func (n *counter) End() { n.tester.End() }
+func (n *counter) End() {
+	n.tester.End()
+	n.at, n.item = nil, nil
+}
 
 // Edit implements otlpedit.Editor.
 func (n *counter) Edit(p *otlpedit.Pass, l otlpedit.Levels, m []byte, _ *otlpedit.Writer) (otlpedit.Verdict, error) {
@@ -110,14 +114,11 @@ func (n *counter) Edit(p *otlpedit.Pass, l otlpedit.Levels, m []byte, _ *otlpedi
 		if err := n.finishResource(); err != nil {
 			return otlpedit.Keep, err
 		}
-		if err := n.reserve(len(m)); err != nil {
-			return otlpedit.Keep, err
-		}
 		n.tester.At(p, l, m)
-		n.resource = n.tester.AppendAttributes(n.resource, otlpfield.ResourceAttributes, resource)
-		return otlpedit.Keep, n.tester.Err()
+		return otlpedit.Keep, n.copyAttributes(p, m)
 	}
 	n.tester.At(p, l, m)
+	n.at, n.item = p, m
 	for i := range n.sections {
 		s := &n.sections[i]
 		var err error
@@ -133,11 +134,6 @@ func (n *counter) Edit(p *otlpedit.Pass, l otlpedit.Levels, m []byte, _ *otlpedi
 	return otlpedit.Keep, nil
 }
 
-var (
-	resource = ottl.ContextOf("resource")
-	scope    = ottl.ContextOf("scope")
-)
-
 // countIn counts a message, which the tester is at, in the metrics of a section.
 func (n *counter) countIn(i int, m []byte) error {
 	s, t := &n.sections[i], &n.tallies[i]
@@ -150,7 +146,7 @@ func (n *counter) countIn(i int, m []byte) error {
 		}
 	}
 	for j := range s.metrics {
-		if !n.keyOf(ottl.ContextOf(s.context), &s.metrics[j]) {
+		if !n.keyOf(s.kind, m, &s.metrics[j]) {
 			continue
 		}
 		ok, err := n.counts(&s.metrics[j])
@@ -181,32 +177,20 @@ func (n *counter) counts(m *metric) (bool, error) {
 	return len(m.conditions) == 0, nil
 }
 
-// keyOf makes the attributes by which a metric counts the present message the key. It
-// returns false if one is missing.
-func (n *counter) keyOf(in *ottl.Context, m *metric) bool {
+// keyOf makes the attributes by which a metric counts message m the key. It returns false if
+// one is missing.
+func (n *counter) keyOf(k *kind, m []byte, of *metric) bool {
 	n.key = n.key[:0]
-	for i := range m.attributes {
-		a := &m.attributes[i]
-		v, ok := n.find(in, a.key)
-		if !ok {
-			v, ok = a.otherwise, a.hasDefault
+	for i := range of.attributes {
+		a := &of.attributes[i]
+		if !n.appendAttribute(k, m, a.key) {
+			if a.otherwise == nil {
+				return false
+			}
+			n.key = append(n.key, a.otherwise...)
 		}
-		if !ok {
-			return false
-		}
-		n.key = ottl.AppendKeyValue(n.key, otlpfield.NumberDataPointAttributes, []byte(a.key), v)
 	}
 	return true
-}
-
-// find returns an attribute of the present message, its scope, or its resource.
-func (n *counter) find(in *ottl.Context, key string) (v ottl.Value, ok bool) {
-	for _, of := range [...]*ottl.Context{in, scope, resource} {
-		if v, ok = n.tester.Attribute(of, key); ok {
-			return v, true
-		}
-	}
-	return v, false
 }
 
 // add counts one more with the key.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/internal/statements"
+	"github.com/penstock-telemetry/penstock/obsreport"
 	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
@@ -18,15 +19,21 @@ func New(cfg Config, set component.Settings, out component.Outputs) (pipeline.Co
 	if err != nil {
 		return nil, err
 	}
-	t.report = statements.Reporter(set.OrDefaults().Logger)
-	return &router{table: t, outputs: out}, nil
+	set = set.OrDefaults()
+	t.report = statements.Reporter(set.Logger)
+	r := &router{table: t, outputs: out}
+	if set.MetricsLevel != component.LevelNone {
+		r.observed, err = obsreport.NewConnector(set.ID, set.Meter)
+	}
+	return r, err
 }
 
 // router passes batches of a signal to pipelines.
 type router struct {
 	*table
-	outputs component.Outputs
-	idle    sync.Pool // of *work
+	outputs  component.Outputs
+	observed *obsreport.Connector // nil: nothing is measured
+	idle     sync.Pool            // of *work
 }
 
 // Capabilities: a batch may be passed on as it is.
@@ -41,12 +48,16 @@ func (r *router) Consume(ctx context.Context, b *pipeline.Batch) error {
 	var pieces pieceList
 	defer func() { pieces.release() }()
 	err := w.divide(ctx, b, &pieces)
+	dropped := w.dropped(b, pieces)
 	w.reset() // it is not kept after a panic
 	r.idle.Put(w)
 	if err != nil {
 		return err
 	}
-	return pipeline.Deliver(ctx, b, pieces.all()...)
+	if err = pipeline.Deliver(ctx, b, pieces.all()...); err == nil && dropped > 0 && r.observed != nil {
+		r.observed.Dropped(ctx, b.Signal(), dropped)
+	}
+	return err
 }
 
 // piece is what goes to one destination.

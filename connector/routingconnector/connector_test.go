@@ -24,11 +24,12 @@ type rig struct {
 	signal otlp.Signal
 	router pipeline.Consumer
 	sinks  map[string]*testkit.Sink
+	meter  *testkit.Meter
 }
 
 func newRig(t *testing.T, s otlp.Signal, cfg Config) *rig {
 	t.Helper()
-	r := &rig{T: t, signal: s, sinks: map[string]*testkit.Sink{}}
+	r := &rig{T: t, signal: s, sinks: map[string]*testkit.Sink{}, meter: testkit.NewMeter()}
 	var out component.Outputs
 	for _, name := range cfg.NamesPipelines() {
 		if r.sinks[name.ID] == nil {
@@ -37,7 +38,7 @@ func newRig(t *testing.T, s otlp.Signal, cfg Config) *rig {
 		}
 	}
 	var err error
-	if r.router, err = New(cfg, component.Settings{Signal: s}, out); err != nil {
+	if r.router, err = New(cfg, component.Settings{ID: "routing", Signal: s, Meter: r.meter}, out); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -355,6 +356,45 @@ func itemsOf(s otlp.Signal, request []byte) (all []string) {
 		}
 	}
 	return all
+}
+
+// dropped is how many items were counted that went nowhere.
+func (r *rig) dropped() int {
+	return int(r.meter.Sum(r.T, "otelcol_connector_dropped_items", "connector=routing"))
+}
+
+// What goes to no pipeline is counted, also if others of its request were copied.
+func TestDropped(t *testing.T) {
+	t.Parallel()
+	for _, s := range otlp.Signals() {
+		for i, cfg := range tables(s) {
+			cfg.ErrorMode, cfg.DefaultPipelines = ottl.Silent, nil
+			moved := newRig(t, s, cfg)
+			cfg.Table = slices.Clone(cfg.Table)
+			cfg.Table[0].Action = Copy
+			copied := newRig(t, s, cfg)
+			want := 0
+			for seed := range uint64(100) {
+				request := testkit.Request(rand.New(rand.NewPCG(seed, uint64(i))), s, int(seed%40))
+				for _, r := range []*rig{moved, copied} {
+					if err := r.send(request, nil); err != nil {
+						t.Fatalf("%s, table %d, seed %d: %v", s, i, seed, err)
+					}
+				}
+				items, err := otlp.Check(s, request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want += items
+			}
+			for _, sink := range moved.sinks {
+				want -= sink.Items(s)
+			}
+			if got, also := moved.dropped(), copied.dropped(); got != want || also != want || want == 0 {
+				t.Errorf("%s, table %d: %d items are counted as dropped, and %d beside copies; want %d", s, i, got, also, want)
+			}
+		}
+	}
 }
 
 // What a mutating pipeline does to its piece is not seen by another.

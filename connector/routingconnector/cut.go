@@ -60,7 +60,24 @@ func (w *work) divide(ctx context.Context, b *pipeline.Batch, pieces *pieceList)
 	return nil
 }
 
-// cutFor returns what of a batch goes to a destination; nil if that is not an item.
+// dropped returns how many items of a batch are in none of its pieces.
+func (w *work) dropped(b *pipeline.Batch, pieces pieceList) int {
+	switch {
+	case w.otherwise >= 0:
+		return 0
+	case w.copies:
+		return w.decider.dropped
+	}
+	n := b.Items() // each is in one piece at most
+	for _, p := range pieces {
+		if p.batch != nil {
+			n -= p.batch.Items()
+		}
+	}
+	return n
+}
+
+// cutFor returns what of a batch goes to a destination; nil if that has no items.
 func (w *work) cutFor(ctx context.Context, b *pipeline.Batch, destination int) (*pipeline.Batch, error) {
 	w.cutter.begin(destination)
 	return w.cut.Run(ctx, b)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock-telemetry/penstock/internal/statements"
 	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/ottl"
@@ -31,6 +32,8 @@ type decider struct {
 	byText map[string]uint32 // index in sets, by chosen
 	used   []bool            // of sets
 	runs   []run             // of units, in the order of the request
+	// dropped are the items that go nowhere, counted if the units are items.
+	dropped int
 }
 
 // run is units next to each other that go to the same destinations.
@@ -60,7 +63,7 @@ func newDecider(t *table) *decider {
 
 // begin starts a request. It reports whether the rules about requests decide alone.
 func (d *decider) begin(ctx context.Context, b *pipeline.Batch) (decided bool) {
-	d.ctx, d.batch, d.number = ctx, b, 0
+	d.ctx, d.batch, d.number, d.dropped = ctx, b, 0, 0
 	d.memory, _ = b.Reserve(ctx, 0)
 	clear(d.used)
 	d.runs = d.runs[:0]
@@ -83,6 +86,9 @@ func (d *decider) begin(ctx context.Context, b *pipeline.Batch) (decided bool) {
 		}
 	}
 	d.chooseOtherwise()
+	if len(d.chosen) == 0 {
+		d.dropped = b.Items()
+	}
 	return d.note() == nil
 }
 
@@ -123,13 +129,13 @@ func (d *decider) Edit(p *otlpedit.Pass, l otlpedit.Levels, m []byte, _ *otlpedi
 		parts := 0
 		err := d.tester.Parts(func([]byte) error {
 			parts++
-			return d.decide(true)
+			return d.decide(nil, true)
 		})
 		if err != nil || parts > 0 {
 			return otlpedit.Keep, err
 		}
 	}
-	return otlpedit.Keep, d.decide(false)
+	return otlpedit.Keep, d.decide(m, false)
 }
 
 // dataOf returns the field of a metric that its data points are in. A metric with several
@@ -147,8 +153,8 @@ func dataOf(metric []byte) (num uint32, ok bool) {
 	return num, num != 0
 }
 
-// decide notes where the present unit goes. point: it is a data point.
-func (d *decider) decide(point bool) error {
+// decide notes where the present unit goes: m, or a data point.
+func (d *decider) decide(m []byte, point bool) error {
 	d.chosen = d.chosen[:0]
 	for i := range d.rules {
 		r := &d.rules[i]
@@ -165,7 +171,20 @@ func (d *decider) decide(point bool) error {
 		}
 	}
 	d.chooseOtherwise()
+	if len(d.chosen) == 0 {
+		d.drop(m, point)
+	}
 	return d.note()
+}
+
+// drop counts what goes nowhere.
+func (d *decider) drop(m []byte, point bool) {
+	switch {
+	case point:
+		d.dropped++
+	case d.level == otlpedit.Items:
+		d.dropped += otlp.CountItems(d.signal, otlp.PartItem, m)
+	}
 }
 
 // holds reports whether a rule matches the present unit.

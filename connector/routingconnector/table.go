@@ -24,6 +24,7 @@ type table struct {
 	otherwise    int // the destination of what no rule has moved; -1: none
 	level        otlpedit.Levels
 	points       bool // data points of a metric may go different ways
+	copies       bool // a rule copies
 	reads        otlpedit.Levels
 	mode         ottl.ErrorMode
 	report       func(error)
@@ -135,6 +136,10 @@ func newTable(cfg *Config, s otlp.Signal, out component.Outputs) (*table, error)
 		seen[compiled.key()] = true
 		t.add(compiled, byPipelines, ids, out)
 	}
+	if t.copies && t.otherwise < 0 { // what is dropped is counted item by item
+		t.level = otlpedit.Items
+		t.reads |= otlpedit.Resources
+	}
 	return t, nil
 }
 
@@ -168,6 +173,7 @@ func (t *table) add(r *rule, byPipelines map[string]int, ids []string, out compo
 	if r.condition != nil {
 		t.reads |= r.condition.Reads()
 	}
+	t.copies = t.copies || r.copies
 	t.rules = append(t.rules, *r)
 }
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/components"
+	"github.com/penstock-telemetry/penstock/connector/countconnector"
+	"github.com/penstock-telemetry/penstock/connector/routingconnector"
 	"github.com/penstock-telemetry/penstock/exporter/debugexporter"
 	"github.com/penstock-telemetry/penstock/exporter/fileexporter"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -152,6 +154,15 @@ var variants = map[string][]variant{
 		{"data points", func(dir string, config any) {
 			c := config.(*transformprocessor.Config)
 			c.MetricStatements = group("datapoint", `set(attributes["a"], "b")`, `merge_histogram_buckets(3, "limit_buckets")`)
+	"connector routing": {
+		{"items", routes("log", "severity_number > 8", "span", "kind > 2", "datapoint", "flags > 100", "profile", "period > 10")},
+		{"resources", routes("resource", "dropped_attributes_count > 1000")},
+	"connector count": {
+		{"all", func(string, any) {}},
+		{"by attributes", func(_ string, config any) {
+			c := config.(*countconnector.Config)
+			by := map[string]countconnector.Metric{"m": {Attributes: []countconnector.Attribute{{Key: "a", DefaultValue: "x"}, {Key: "b", DefaultValue: "y"}}}}
+			c.Spans, c.SpanEvents, c.DataPoints, c.Logs, c.Profiles = by, by, by, by, by
 		}},
 	},
 	"exporter nop": {{"", func(string, any) {}}},
@@ -196,9 +207,20 @@ func transform(context string, statements ...string) func(string, any) {
 		c.TraceStatements, c.MetricStatements, c.LogStatements, c.ProfileStatements = g, g, g, g
 	}
 }
-
 func group(context string, statements ...string) []transformprocessor.Group {
 	return []transformprocessor.Group{{Context: context, Statements: statements}}
+// routes makes a table of pairs of a context and a condition, for all signals.
+func routes(pairs ...string) func(string, any) {
+		c := config.(*routingconnector.Config)
+		for i := 0; i < len(pairs); i += 2 {
+			c.Table = append(c.Table, routingconnector.Route{Context: pairs[i], Condition: pairs[i+1], Pipelines: pipelineIDs("a")})
+		}
+		c.DefaultPipelines = pipelineIDs("b")
+// pipelineIDs are the ids of pipelines of all signals.
+func pipelineIDs(name string) (ids []string) {
+	for _, s := range otlp.Signals() {
+		ids = append(ids, s.String()+"/"+name)
+	return ids
 }
 
 func debugOf(set func(*debugexporter.Config)) func(string, any) {
@@ -224,12 +246,12 @@ type Subject struct {
 	variant variant
 }
 
-// Subjects returns the configurations of all processors and exporters. Those that send
+// Subjects returns the configurations of all processors, exporters and connectors. Those that send
 // over a network are not among them.
 func Subjects() (list []Subject, err error) {
 	for _, d := range components.Default() {
 		name := fmt.Sprint(d.Kind, " ", d.Type)
-		if (d.Kind != component.KindProcessor && d.Kind != component.KindExporter) || elsewhere[name] {
+		if (d.Kind != component.KindProcessor && d.Kind != component.KindExporter && d.Connector == nil) || elsewhere[name] {
 			continue
 		}
 		if len(variants[name]) == 0 {
@@ -254,6 +276,10 @@ func (s *Subject) Start(ctx context.Context, dir string) (c pipeline.Consumer, s
 	config := s.factory.DefaultConfig()
 	s.variant.set(dir, config)
 	set := component.Settings{ID: s.factory.Type}
+	if s.factory.Connector != nil {
+		c, err := s.connector(config, set)
+		return c, func() {}, err
+	}
 	if s.factory.ConsumerProcessor != nil {
 		p, err := s.factory.ConsumerProcessor(config, set, discard{})
 		return p, func() { _ = p.Shutdown(context.Background()) }, err
@@ -280,6 +306,34 @@ func (s *Subject) Start(ctx context.Context, dir string) (c pipeline.Consumer, s
 		return nil, nil, err
 	}
 	return e, func() { _ = e.Shutdown(context.Background()) }, nil
+}
+
+// connector creates a connector for each signal, in front of two pipelines.
+func (s *Subject) connector(config any, set component.Settings) (pipeline.Consumer, error) {
+	all := bySignal{}
+	for signal := range s.factory.Stability {
+		var out component.Outputs
+		for _, made := range s.factory.Makes(signal) {
+			for _, name := range []string{"a", "b"} {
+				out = append(out, component.Output{ID: made.String() + "/" + name, Signal: made, Consumer: discard{}})
+			}
+		}
+		set.Signal = signal
+		c, err := s.factory.Connector(config, set, out)
+		if err != nil {
+			return nil, err
+		}
+		all[signal] = c
+	}
+	return all, nil
+}
+
+// bySignal is a consumer for each signal.
+type bySignal map[otlp.Signal]pipeline.Consumer
+
+func (bySignal) Capabilities() pipeline.Capabilities { return pipeline.Capabilities{} }
+func (c bySignal) Consume(ctx context.Context, b *pipeline.Batch) error {
+	return c[b.Signal()].Consume(ctx, b)
 }
 
 type discard struct{}
