@@ -3,13 +3,13 @@ package amplify
 import (
 	"context"
 	"fmt"
+	"github.com/penstock-telemetry/penstock/connector/countconnector"
+	"github.com/penstock-telemetry/penstock/connector/routingconnector"
 	"path/filepath"
 	"time"
 
 	"github.com/penstock-telemetry/penstock/component"
 	"github.com/penstock-telemetry/penstock/components"
-	"github.com/penstock-telemetry/penstock/connector/countconnector"
-	"github.com/penstock-telemetry/penstock/connector/routingconnector"
 	"github.com/penstock-telemetry/penstock/exporter/debugexporter"
 	"github.com/penstock-telemetry/penstock/exporter/fileexporter"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -154,9 +154,12 @@ var variants = map[string][]variant{
 		{"data points", func(dir string, config any) {
 			c := config.(*transformprocessor.Config)
 			c.MetricStatements = group("datapoint", `set(attributes["a"], "b")`, `merge_histogram_buckets(3, "limit_buckets")`)
+		}},
+	},
 	"connector routing": {
 		{"items", routes("log", "severity_number > 8", "span", "kind > 2", "datapoint", "flags > 100", "profile", "period > 10")},
 		{"resources", routes("resource", "dropped_attributes_count > 1000")},
+	},
 	"connector count": {
 		{"all", func(string, any) {}},
 		{"by attributes", func(_ string, config any) {
@@ -207,19 +210,27 @@ func transform(context string, statements ...string) func(string, any) {
 		c.TraceStatements, c.MetricStatements, c.LogStatements, c.ProfileStatements = g, g, g, g
 	}
 }
+
 func group(context string, statements ...string) []transformprocessor.Group {
 	return []transformprocessor.Group{{Context: context, Statements: statements}}
+}
+
 // routes makes a table of pairs of a context and a condition, for all signals.
 func routes(pairs ...string) func(string, any) {
+	return func(_ string, config any) {
 		c := config.(*routingconnector.Config)
 		for i := 0; i < len(pairs); i += 2 {
 			c.Table = append(c.Table, routingconnector.Route{Context: pairs[i], Condition: pairs[i+1], Pipelines: pipelineIDs("a")})
 		}
 		c.DefaultPipelines = pipelineIDs("b")
+	}
+}
+
 // pipelineIDs are the ids of pipelines of all signals.
 func pipelineIDs(name string) (ids []string) {
 	for _, s := range otlp.Signals() {
 		ids = append(ids, s.String()+"/"+name)
+	}
 	return ids
 }
 
