@@ -27,6 +27,8 @@ type Actions struct {
 	// and one more for each delete of it.
 	reach    []int
 	patterns []keyPattern
+	// constants has the first byte of each value of the configuration.
+	constants map[*byte]bool
 }
 
 // keyPattern is the pattern of a delete or a hash.
@@ -55,7 +57,7 @@ const noSlot = -1
 
 // Compile makes the actions ready that a configuration has under a key.
 func Compile(key string, actions []Action) (*Actions, error) {
-	p := &Actions{}
+	p := &Actions{constants: map[*byte]bool{}}
 	var patterns []*regexp.Regexp
 	for i := range actions {
 		a := &actions[i]
@@ -67,6 +69,11 @@ func Compile(key string, actions []Action) (*Actions, error) {
 			return nil, err
 		}
 		p.steps = append(p.steps, s)
+		for _, value := range [][]byte{s.value, s.fallback} {
+			if len(value) > 0 {
+				p.constants[&value[0]] = true
+			}
+		}
 		patterns = append(patterns, pattern)
 	}
 	if len(p.keys.names) > maxSlots {

@@ -43,6 +43,7 @@ type Editor struct {
 	list        []byte // that is made
 	entry       []byte // of the dictionary, that is made
 	lists       map[string][]byte
+	constants   map[constant]int32 // indices of values of the configuration in this request
 	// fates are what patterns do to keys, as far as they occurred before.
 	fates map[string]fate
 }
@@ -155,6 +156,7 @@ func (e *Editor) End() {
 	}
 	clear(e.records[:cap(e.records)])
 	clear(e.lists)
+	clear(e.constants)
 	for _, b := range []*[]byte{&e.list, &e.entry} {
 		if cap(*b) > maxArenaBytes {
 			*b = nil

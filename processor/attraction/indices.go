@@ -19,13 +19,13 @@ const (
 // message m. New and changed attributes are added to the dictionary, since other messages
 // may refer to the old ones. Lists that occurred before in the request are found again.
 func (e *Editor) EditIndices(pass *otlpedit.Pass, m []byte, num uint32, w *otlpedit.Writer) (changed bool, err error) {
-	old := packed(m, num)
+	old, ok := packed(m, num)
 	list, known := e.lists[string(old)]
-	if !known || old == nil {
+	if !known || !ok {
 		if list, err = e.editList(pass, m, num); err != nil {
 			return false, err
 		}
-		if len(e.lists) < maxLists && old != nil && len(old)+len(list) <= maxListBytes {
+		if len(e.lists) < maxLists && ok && len(old)+len(list) <= maxListBytes {
 			if e.lists == nil {
 				e.lists = map[string][]byte{}
 			}
@@ -48,19 +48,19 @@ func (e *Editor) EditIndices(pass *otlpedit.Pass, m []byte, num uint32, w *otlpe
 	return true, nil
 }
 
-// packed returns the value of field num, if it is one packed list; nil: it is not, or there
-// is none.
-func packed(m []byte, num uint32) (list []byte) {
+// packed returns the value of field num, nil if there is none. ok is false if it is not
+// one packed list.
+func packed(m []byte, num uint32) (list []byte, ok bool) {
 	for c := (wire.Cursor{Buf: m}); c.Next(); {
 		if c.Num != num {
 			continue
 		}
 		if list != nil || c.Type != wire.TypeBytes {
-			return nil
+			return nil, false
 		}
 		list = c.Bytes
 	}
-	return list
+	return list, true
 }
 
 // eachIndex calls do with the indices in field num, in order.
@@ -166,12 +166,38 @@ func (e *Editor) newList(m []byte, num uint32) ([]byte, error) {
 	for i := e.original; i < len(e.records) && err == nil; i++ {
 		if r := &e.records[i]; !r.deleted {
 			var index int32
-			if index, err = e.pass.AttributeIndex([]byte(e.actions.keys.names[r.slot]), r.value); err == nil {
+			if index, err = e.inserted(r); err == nil {
 				err = e.appendIndex(index)
 			}
 		}
 	}
 	return e.list, err
+}
+
+// constant is a value of the configuration under a key.
+type constant struct {
+	slot  int32
+	value *byte
+}
+
+// inserted returns the index of a new attribute. Those with a value of the configuration are
+// looked up once in a request.
+func (e *Editor) inserted(r *record) (index int32, err error) {
+	c := constant{slot: r.slot}
+	if len(r.value) > 0 && e.actions.constants[&r.value[0]] {
+		c.value = &r.value[0]
+		if index, ok := e.constants[c]; ok {
+			return index, nil
+		}
+	}
+	index, err = e.pass.AttributeIndex([]byte(e.actions.keys.names[r.slot]), r.value)
+	if err == nil && c.value != nil {
+		if e.constants == nil {
+			e.constants = map[constant]int32{}
+		}
+		e.constants[c] = index
+	}
+	return index, err
 }
 
 func (e *Editor) fateOfIndex(index int32) fate {

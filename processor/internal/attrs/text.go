@@ -103,6 +103,9 @@ func raw(v otlp.Value) any {
 	case otlp.KindString:
 		return string(v.Text())
 	case otlp.KindBytes:
+		if len(v.Text()) == 0 {
+			return nil // as in the Collector
+		}
 		return v.Text()
 	case otlp.KindBool:
 		return v.Bool()
