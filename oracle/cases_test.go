@@ -128,7 +128,7 @@ func requestsFor(s otlp.Signal, only string) (list [][]byte) {
 		}
 	}
 	if only != "generated" {
-		for seed := range uint64(16) {
+		for seed := range uint64(24) {
 			request := testkit.Request(rand.New(rand.NewPCG(seed, uint64(s))), s, 1+int(seed%4))
 			if pdataReadsAll(s, request) {
 				list = append(list, request)
@@ -139,7 +139,8 @@ func requestsFor(s otlp.Signal, only string) (list [][]byte) {
 }
 
 // pdataReadsAll reports whether pdata reads the same as the official module, which
-// merges the parts of a message that is written in parts.
+// merges the parts of a message that is written in parts. A reference to a
+// dictionary that the signal does not have is not among what is compared.
 func pdataReadsAll(s otlp.Signal, request []byte) bool {
 	m := testkit.NewMessage(s)
 	if err := proto.Unmarshal(request, m); err != nil {
@@ -147,6 +148,9 @@ func pdataReadsAll(s otlp.Signal, request []byte) bool {
 	}
 	merged, err := proto.Marshal(m)
 	if err != nil {
+		return false
+	}
+	if text, err := contribSignals[s].json(merged); err != nil || !s.Spec().HasDictionary && bytes.Contains(text, []byte("trindex")) {
 		return false
 	}
 	want, err1 := contribSignals[s].normalize(merged)

@@ -22,7 +22,10 @@ import (
 // each. Every request must succeed.
 func load(p *process, sc scenario, conns int) error {
 	body := payload.Traces(sc.Items)
-	if sc.Logs {
+	switch {
+	case sc.Wide:
+		body = payload.WideLogs(sc.Items)
+	case sc.Logs:
 		body = payload.VariedLogs(sc.Items)
 	}
 	send := grpcSender

@@ -31,6 +31,11 @@ type scenario struct {
 	Queue       bool   // with a queue on disk in between
 	Merge       bool   // compressed_merge, with a queue
 	Out         string // the compression of a relay; "" is that of the request
+	// Processors are processors between receiver and exporter, by their names in
+	// processors.go. The records are then those of payload.WideLogs, and the ratio is to the
+	// relay of them without processors.
+	Processors string
+	Wide       bool // the records are those of payload.WideLogs
 	// Plain compares with the relay of the same requests over the same transport without
 	// compression, instead of with the discarding server.
 	Plain bool
@@ -58,6 +63,12 @@ var scenarios = []scenario{
 	{Name: "HTTP zstd → queue → zstd relay", Transport: "http", Compression: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Queue: true, Plain: true, Target: 1.3},
 	{Name: "gRPC gzip ×20 → queue → gzip relay", Transport: "grpc", Compression: "gzip", Logs: true, Items: 20, Requests: 15000, Relay: true, Queue: true, Plain: true},
 	{Name: "gRPC gzip ×20 → queue → gzip joined", Transport: "grpc", Compression: "gzip", Logs: true, Items: 20, Requests: 15000, Relay: true, Queue: true, Merge: true, Plain: true},
+	{Name: "rename four (attributes)", Processors: "attributes"},
+	{Name: "rename four (transform)", Processors: "transform/rename"},
+	{Name: "drop 95 % (filter)", Processors: "filter"},
+	{Name: "ten statements (transform)", Processors: "transform/ten"},
+	{Name: "ten statements, none holds", Processors: "transform/none"},
+	{Name: "three processors", Processors: "attributes, transform/one, filter/keep"},
 	{Name: "HTTP gzip → zstd relay", Transport: "http", Compression: "gzip", Out: "zstd", Logs: true, Items: 1000, Requests: 1500, Relay: true, Plain: true},
 }
 
@@ -107,6 +118,7 @@ func run(rounds, scale, conns int, only, collector string, asJSON bool) error {
 		if !strings.Contains(sc.Name, only) {
 			continue
 		}
+		sc = sc.complete()
 		sc.Requests = max(conns, sc.Requests*scale/100)
 		fmt.Fprintf(os.Stderr, "%s: %d rounds of %d requests\n", sc.Name, rounds, sc.Requests)
 		r, err := measure(bins, filepath.Join(dir, "conf"), sc, rounds, conns)
@@ -159,7 +171,7 @@ func subjects(bins binaries, confDir string, sc scenario) (all []*subject, err e
 		return all, err
 	}
 	plain := sc
-	plain.Compression, plain.Out = "", ""
+	plain.Compression, plain.Out, plain.Processors = "", "", ""
 	if sc.Plain {
 		p, err = startPenstock(bins.penstock, bins, filepath.Join(confDir, "plain"), plain)
 	} else {

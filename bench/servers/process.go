@@ -100,13 +100,14 @@ receivers:
 exporters:
   %s
 %s
+%s
 service:
   %s
   telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %s}}}}]}}
   pipelines:
-    traces: {receivers: [otlp], exporters: [%[7]s]}
-    logs: {receivers: [otlp], exporters: [%[7]s]}
-`, p.grpc, p.http, exporter, extensions, enabled, port(freeAddr()), name)
+    traces: {receivers: [otlp], exporters: [%[8]s]}
+    logs: {receivers: [otlp], processors: [%[9]s], exporters: [%[8]s]}
+`, p.grpc, p.http, exporter, extensions, processors, enabled, port(freeAddr()), name, sc.Processors)
 	if err := os.MkdirAll(confDir, 0o755); err != nil {
 		return nil, err
 	}
