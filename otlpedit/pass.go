@@ -152,6 +152,9 @@ type addedItem struct {
 	mark int // of its editor
 }
 
+// addedItemBytes is the size of an addedItem.
+const addedItemBytes = 40
+
 // maxAdded is how many items editors may add to one scope.
 const maxAdded = 100_000
 
@@ -163,6 +166,15 @@ func (p *Pass) AddItem(item []byte, mark int) error {
 	s.grown += fieldBytes(len(item))
 	if len(p.added) == maxAdded {
 		return &GrowthError{len(p.request)}
+	}
+	if n := len(p.added); n == cap(p.added) {
+		n = max(2*n, 8)
+		if size := n * addedItemBytes; size > maxKeptBytes {
+			if err := p.mem.Reserve(size); err != nil {
+				return err
+			}
+		}
+		p.added = append(make([]addedItem, 0, n), p.added...)
 	}
 	p.added = append(p.added, addedItem{item, p.step, mark})
 	return s.tooLarge(p)
@@ -259,7 +271,9 @@ func (p *Pass) forget() {
 	p.request, p.mem, p.out = nil, nil, nil
 	p.groups = [2]group{}
 	clear(p.added[:cap(p.added)])
-	p.added = p.added[:0]
+	if p.added = p.added[:0]; cap(p.added)*addedItemBytes > maxKeptBytes {
+		p.added = nil
+	}
 	if p.more.strings, p.more.attributes = nil, nil; cap(p.more.entries.Buf) > maxKeptBytes {
 		p.more.entries.Buf = nil
 	}

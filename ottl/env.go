@@ -275,5 +275,9 @@ func (e *Env) AddItem(item []byte) error {
 	if now == nil {
 		return e.added.err
 	}
-	return e.pass.AddItem(now, e.step)
+	err := e.pass.AddItem(now, e.step)
+	if err != nil && !tooLarge(err) {
+		e.added.err = err // also if errors of statements are ignored
+	}
+	return err
 }

@@ -54,11 +54,10 @@ const maxKeptEntries = 256
 // read adds an entry as it came: a KeyValue whose field is from start to end.
 func (m *Map) read(kv []byte, start, end int) {
 	n := len(m.entries)
-	if n < cap(m.entries) {
-		m.entries = m.entries[:n+1]
-	} else {
-		m.entries = append(m.entries, mapEntry{})
+	if n == cap(m.entries) && !m.grow() {
+		return
 	}
+	m.entries = m.entries[:n+1]
 	x := &m.entries[n]
 	x.raw, x.start, x.end, x.state = kv, start, end, entryKept
 	m.live++
@@ -76,6 +75,23 @@ func (m *Map) read(kv []byte, start, end int) {
 	if len(f.Key) == 0 && f.KeyStrindex != 0 {
 		x.key = m.env.dictionaryString(f.KeyStrindex)
 	}
+}
+
+// entryBytes is the size of a mapEntry.
+const entryBytes = 96
+
+// grow makes room for more entries. It reports false if there is no memory for them, which
+// is an error of the arena.
+func (m *Map) grow() bool {
+	now := max(2*cap(m.entries), 8)
+	if a := m.arena; now*entryBytes > keptArenaBytes && a.mem != nil && a.err == nil {
+		a.err = a.mem.Reserve(now * entryBytes)
+	}
+	if m.arena.err != nil {
+		return false
+	}
+	m.entries = append(make([]mapEntry, 0, now), m.entries...)
+	return true
 }
 
 // readFields adds the entries of a KeyValueList.
@@ -148,6 +164,9 @@ func (m *Map) Add(key string, v Value) {
 	enc.Buf = append(enc.Buf, key...)
 	appendValue(enc, v)
 	b := m.arena.since(mark)
+	if len(m.entries) == cap(m.entries) && !m.grow() {
+		return
+	}
 	m.entries = append(m.entries, mapEntry{key: b[:len(key):len(key)], value: b[len(key):], start: -1, state: entrySet})
 	m.live++
 	m.changed = true

@@ -122,36 +122,36 @@ var variants = map[string][]variant{
 			c.Traces.Span = []string{`IsMatch(attributes["a"], "x+") and name == "b"`}
 			c.Traces.SpanEvent = []string{`name == "b"`}
 			c.Metrics.DataPoint = []string{`attributes["a"] == "b"`}
-			c.Logs.LogRecord = []string{`body.string == "b"`}
+			c.Logs.LogRecord = []string{`body == "b"`}
 			c.Profiles.Profile = []string{`attributes["a"] == "b"`}
 		}},
 		{"include", func(_ string, config any) {
 			c := config.(*filterprocessor.Config)
 			c.Spans.Include = &match.Properties{MatchType: "regexp", SpanNames: []string{".*"}, Resources: []match.Attribute{{Key: "a", Value: ".*"}}}
 			c.Metrics.Include = &filterprocessor.MetricProperties{MatchType: "regexp", MetricNames: []string{".*"}}
-			c.Logs.Include = &filterprocessor.LogProperties{MatchType: "regexp", Bodies: []string{".*"}}
+			c.Logs.Include = &filterprocessor.LogProperties{MatchType: "regexp", SeverityTexts: []string{".*"}}
 		}},
 	},
 	"processor transform": {
 		{"sets", transform("",
 			`set(resource.attributes["a"], "the value of a")`, `set(scope.attributes["b"], resource.attributes["a"])`)},
-		{"items", func(dir string, config any) {
+		{"items", func(_ string, config any) {
 			c := config.(*transformprocessor.Config)
 			c.TraceStatements = group("span", `set(attributes["a"], name)`, `set(attributes["m"], attributes)`, `set_semconv_span_name("1.37.0", "b")`)
-			c.LogStatements = group("log", `set(attributes["a"], body)`, `set(attributes["c"], ParseCEF(body))`, `set(attributes["e"], ParseELF(body))`)
+			c.LogStatements = group("log", `set(attributes["a"], body)`, `set(attributes["c"], ParseCEF(body)) where IsString(body)`)
 			c.ProfileStatements = group("profile", `set(attributes["a"], "b")`)
-			c.MetricStatements = group("metric", `copy_metric(name="copy") where name != "copy"`, `scale_metric(2.0, "unit")`)
+			c.MetricStatements = group("metric", `copy_metric(name="copy") where name != "copy"`, `scale_metric(2.0, "unit") where type == METRIC_DATA_TYPE_GAUGE`)
 		}},
-		{"aggregations", func(dir string, config any) {
+		{"aggregations", func(_ string, config any) {
 			c := config.(*transformprocessor.Config)
 			c.MetricStatements = group("metric", `aggregate_on_attributes("median", ["a"])`, `aggregate_on_attribute_value("sum", "a", ["x"], "y")`)
 		}},
-		{"new metrics", func(dir string, config any) {
+		{"new metrics", func(_ string, config any) {
 			c := config.(*transformprocessor.Config)
-			c.MetricStatements = group("metric", `extract_count_metric(true) where type != METRIC_DATA_TYPE_SUM`, `extract_percentile_metric(50.0)`,
+			c.MetricStatements = group("metric", `extract_count_metric(true) where type == METRIC_DATA_TYPE_HISTOGRAM`, `extract_percentile_metric(50.0)`,
 				`convert_summary_quantile_val_to_gauge()`, `convert_exponential_histogram_to_histogram("uniform", [0.0, 1.0])`)
 		}},
-		{"data points", func(dir string, config any) {
+		{"data points", func(_ string, config any) {
 			c := config.(*transformprocessor.Config)
 			c.MetricStatements = group("datapoint", `set(attributes["a"], "b")`, `merge_histogram_buckets(3, "limit_buckets")`)
 		}},

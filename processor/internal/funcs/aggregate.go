@@ -23,15 +23,15 @@ var aggregateOnAttributes = ottl.Function{Name: "aggregate_on_attributes", In: o
 	if err != nil {
 		return nil, err
 	}
-	var edit pointEdit
+	var edit *pointEdit
 	if a.Has(1) {
-		edit = func(enc *wire.Encoder, data uint32, p []byte) { aggregate.AppendKept(enc, data, p, keys) }
+		edit = &pointEdit{keep: true, values: keys}
 	}
 	return func(e *ottl.Env) error {
 		if e.MetricData() == otlpfield.MetricSummary {
 			return errors.New("summaries are not supported")
 		}
-		return aggregated(e, f, edit, 0)
+		return aggregated(e, f, edit)
 	}, nil
 }}
 
@@ -46,14 +46,12 @@ var aggregateOnAttributeValue = ottl.Function{Name: "aggregate_on_attribute_valu
 	if err := errors.Join(errKey, errValues, errNow); err != nil {
 		return nil, err
 	}
-	edit := func(enc *wire.Encoder, data uint32, p []byte) {
-		aggregate.AppendReplaced(enc, data, p, key, values, now)
-	}
+	edit := &pointEdit{key: key, values: values, now: now}
 	return func(e *ottl.Env) error {
 		if e.MetricData() == otlpfield.MetricSummary {
 			return errors.New("summaries are not supported")
 		}
-		return aggregated(e, f, edit, len(now)+16)
+		return aggregated(e, f, edit)
 	}, nil
 }}
 
@@ -70,23 +68,37 @@ func aggregation(a *ottl.Args) (aggregate.Function, error) {
 	return f, nil
 }
 
-// pointEdit appends a data point as it is before it is merged with others.
-type pointEdit func(enc *wire.Encoder, data uint32, point []byte)
+// pointEdit is what is done to the data points before they are merged: to keep the
+// attributes with some keys, or to replace values of one attribute.
+type pointEdit struct {
+	keep   bool
+	key    string
+	values []string // with keep: the keys
+	now    string
+}
 
-// aggregated merges the data points of the metric. edit, if not nil, makes a point at most
-// room bytes longer.
-func aggregated(e *ottl.Env, f aggregate.Function, edit pointEdit, room int) error {
+// append appends a data point as the edit leaves it.
+func (p *pointEdit) append(enc *wire.Encoder, data uint32, point []byte) {
+	if p.keep {
+		aggregate.AppendKept(enc, data, point, p.values)
+		return
+	}
+	aggregate.AppendReplaced(enc, data, point, p.key, p.values, p.now)
+}
+
+// aggregated merges the data points of the metric after an edit of them, nil for none.
+func aggregated(e *ottl.Env, f aggregate.Function, edit *pointEdit) error {
 	metric, data := e.Item(), e.MetricData()
 	from := dataOf(metric)
 	if countPoints(from) == 0 {
 		return nil
 	}
 	if edit != nil {
-		enc, ok := encoder(e, len(from)+countPoints(from)*(room+8))
+		enc, ok := encoder(e, len(from)+countPoints(from)*(len(edit.now)+24))
 		if !ok {
 			return nil
 		}
-		aggregate.AppendPoints(&enc, from, func(p []byte) { edit(&enc, data, p) })
+		aggregate.AppendPoints(&enc, from, func(p []byte) { edit.append(&enc, data, p) })
 		from = enc.Buf
 	}
 	a := aggregators.Get().(*aggregate.Aggregator)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"sync"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -27,27 +28,29 @@ var convertExponential = ottl.Function{Name: "convert_exponential_histogram_to_h
 	if len(bounds) == 0 {
 		return nil, a.Errorf(1, "expected at least one bound")
 	}
+	pool := &sync.Pool{New: func() any { return &buckets{bounds: bounds, counts: make([]uint64, len(bounds)+1), spread: spread} }}
 	return func(e *ottl.Env) error {
 		if e.MetricData() == otlpfield.MetricExponentialHistogram {
-			toHistogram(e, bounds, spread)
+			b := pool.Get().(*buckets)
+			b.convert(e)
+			pool.Put(b)
 		}
 		return nil
 	}, nil
 }}
 
-// toHistogram makes the metric a histogram with bounds.
-func toHistogram(e *ottl.Env, bounds []float64, spread spread) {
+// convert makes the metric a histogram with the bounds.
+func (b *buckets) convert(e *ottl.Env) {
 	metric := e.Item()
 	from := dataOf(metric)
 	n := countPoints(from)
-	enc, ok := encoder(e, len(metric)+64+n*(16*len(bounds)+64))
+	enc, ok := encoder(e, len(metric)+64+n*(16*len(b.bounds)+64))
 	if !ok {
 		return
 	}
 	appendExcept(&enc, metric, dataFields)
 	mark := enc.Open(otlpfield.MetricHistogram)
 	appendExcept(&enc, from, fields(otlpfield.ExponentialHistogramDataPoints))
-	b := buckets{bounds: bounds, counts: make([]uint64, len(bounds)+1), spread: spread}
 	for p := range points(from) {
 		point := enc.Open(otlpfield.HistogramDataPoints)
 		appendCommon(&enc, p)

@@ -86,9 +86,9 @@ func countPoints(data []byte) (n int) {
 	return n
 }
 
-// convertData is what replaces the data of a metric by data of another type with the same
-// points: only the fields in drop are left out, and more is appended.
-func convertData(e *ottl.Env, now uint32, drop uint32, more func(*wire.Encoder)) error {
+// convertData replaces the data of a metric, a gauge or sum, by those of the other type with
+// the same points: kind is that of the sum, nil for a gauge.
+func convertData(e *ottl.Env, now uint32, kind *sumKind) error {
 	metric := e.Item()
 	enc, ok := encoder(e, len(metric)+32)
 	if !ok {
@@ -97,8 +97,10 @@ func convertData(e *ottl.Env, now uint32, drop uint32, more func(*wire.Encoder))
 	data := dataOf(metric)
 	appendExcept(&enc, metric, dataFields)
 	mark := enc.Open(now)
-	appendExcept(&enc, data, drop)
-	more(&enc)
+	appendExcept(&enc, data, sumFields)
+	if kind != nil {
+		kind.append(&enc)
+	}
 	enc.Close(mark)
 	e.SetItem(enc.Buf)
 	return nil
@@ -112,7 +114,7 @@ var convertSumToGauge = ottl.Function{Name: "convert_sum_to_gauge", In: ofMetric
 		if e.MetricData() != otlpfield.MetricSum {
 			return nil
 		}
-		return convertData(e, otlpfield.MetricGauge, sumFields, func(*wire.Encoder) {})
+		return convertData(e, otlpfield.MetricGauge, nil)
 	}, nil
 }}
 
@@ -125,7 +127,7 @@ var convertGaugeToSum = ottl.Function{Name: "convert_gauge_to_sum", In: ofMetric
 		if e.MetricData() != otlpfield.MetricGauge {
 			return nil
 		}
-		return convertData(e, otlpfield.MetricSum, sumFields, kind.append)
+		return convertData(e, otlpfield.MetricSum, &kind)
 	}, nil
 }}
 

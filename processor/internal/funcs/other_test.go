@@ -104,7 +104,7 @@ func TestLogFormats(t *testing.T) {
 		{`LEEF:1.0|V|P|1|id|a=1`, `set(body, ParseLEEF(body)["leef.attributes"])`, `{"kvlistValue":{"values":[{"key":"a","value":{"stringValue":"1"}}]}}`},
 		{"#Version: 1.0\n#Fields: a b\n1 2", `set(body, ParseELF(body)["elf.entries"][0]["b"])`, `{"stringValue":"2"}`},
 		{"", `set(body, ParseELF(body))`, `ParseELF(body)): the text is empty`},
-		{"x", `set(body, ParseCEF(body))`, `the message has no CEF:`},
+		{"x", `set(body, ParseCEF(body))`, `the message has no header "CEF:"`},
 	} {
 		request, err := proto.Marshal(&logscollectorpb.ExportLogsServiceRequest{ResourceLogs: []*logspb.ResourceLogs{{ScopeLogs: []*logspb.ScopeLogs{{LogRecords: []*logspb.LogRecord{
 			{Body: &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: c.body}}}}}}}}})

@@ -13,7 +13,7 @@ var cefHeader = [...]string{"cef.version", "cef.device_vendor", "cef.device_prod
 func CEF(message string) (*Map, error) {
 	at := strings.Index(message, "CEF:")
 	if at < 0 {
-		return nil, errors.New("the message has no CEF:")
+		return nil, errors.New("the message has no header \"CEF:\"")
 	}
 	rest := message[at+len("CEF:"):]
 	m := &Map{}

@@ -12,7 +12,7 @@ import (
 func LEEF(message string) (*Map, error) {
 	at := strings.Index(message, "LEEF:")
 	if at < 0 {
-		return nil, errors.New("the message has no LEEF:")
+		return nil, errors.New("the message has no header \"LEEF:\"")
 	}
 	version, rest, ok := strings.Cut(message[at+len("LEEF:"):], "|")
 	if !ok {

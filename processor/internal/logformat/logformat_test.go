@@ -55,7 +55,7 @@ func TestFormats(t *testing.T) {
 		{logformat.CEF, `CEF:1|||||| `, `{cef.version="1" cef.device_vendor="" cef.device_product="" cef.device_version="" cef.device_event_class_id="" cef.name="" cef.severity=" " cef.extensions={}}`},
 		{logformat.CEF, `CEF:1|||||`, `expected 7 fields between pipes, found 6`},
 		{logformat.CEF, `CEF:|||||||`, `the version is empty`},
-		{logformat.CEF, `cef`, `the message has no CEF:`},
+		{logformat.CEF, `cef`, `the message has no header "CEF:"`},
 
 		{logformat.LEEF, "LEEF:1.0|V|P|1|id|a=1\tb=x=y\tbad\t=c\ta=2", `{leef.version="1.0" leef.vendor="V" leef.product.name="P" leef.product.version="1" leef.event.id="id" leef.attributes={a="2" b="x=y"}}`},
 		{logformat.LEEF, "x LEEF:2.0|V|P|1|id|^|a=1^b=2|3", `{leef.version="2.0" leef.vendor="V" leef.product.name="P" leef.product.version="1" leef.event.id="id" leef.attributes={a="1" b="2|3"}}`},
@@ -66,7 +66,7 @@ func TestFormats(t *testing.T) {
 		{logformat.LEEF, "LEEF:3.0|V|P|1|id|", `unknown version "3.0", expected 1.0 or 2.0`},
 		{logformat.LEEF, "LEEF:1.0|V|P", `expected 4 fields between pipes behind the version, found 2`},
 		{logformat.LEEF, "LEEF:1.0", `the header has no pipe`},
-		{logformat.LEEF, "", `the message has no LEEF:`},
+		{logformat.LEEF, "", `the message has no header "LEEF:"`},
 
 		{logformat.ELF, "#Version: 1.0\r\n#Fields: time cs-uri x\r\n#Remark\r\n00:34 \"a \"\"b\"\"\"\r\n\r\n1 2 3 4\n#Fields: a\n5",
 			`{elf.entries=[{time="00:34" cs-uri="a \"b\"" x="-"} {time="1" cs-uri="2" x="3"} {a="5"}] elf.version="1.0" elf.fields=["a"]}`},

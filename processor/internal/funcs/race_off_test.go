@@ -1,0 +1,5 @@
+//go:build !race
+
+package funcs_test
+
+const raceEnabled = false
