@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
@@ -39,6 +40,11 @@ func (p *Pass) AttributeIndex(key, value []byte) (int32, error) {
 	return p.entryIndex(&p.attrs, &p.more.attributes, e.Buf)
 }
 
+// AttributeIndexOf is AttributeIndex of an attribute with its unit.
+func (p *Pass) AttributeIndexOf(attribute otlp.KeyValueAndUnit) (int32, error) {
+	return p.entryIndex(&p.attrs, &p.more.attributes, attribute)
+}
+
 // entryIndex returns the index of an entry of a table.
 func (p *Pass) entryIndex(t *table, known *map[string]int32, entry []byte) (int32, error) {
 	if *known == nil {
@@ -53,7 +59,7 @@ func (p *Pass) entryIndex(t *table, known *map[string]int32, entry []byte) (int3
 }
 
 // know makes the map of the entries that a table has. A table has an entry 0, which stands
-// for none.
+// for none: it is not found, also if it has content, except for the empty string.
 func (p *Pass) know(t *table, known *map[string]int32) error {
 	if !t.indexed {
 		t.index()
@@ -69,7 +75,7 @@ func (p *Pass) know(t *table, known *map[string]int32) error {
 	}
 	m := make(map[string]int32, len(t.at)+1)
 	for i := range t.at {
-		if e := t.entry(int32(i)); i > 0 || t.num == otlpfield.ProfilesDictionaryStringTable {
+		if e := t.entry(int32(i)); i > 0 || t.num == otlpfield.ProfilesDictionaryStringTable && len(e) == 0 {
 			if _, ok := m[string(e)]; !ok {
 				m[string(e)] = int32(i)
 			}
@@ -91,33 +97,37 @@ func (p *Pass) addEntry(t *table, known *map[string]int32, entry []byte) (int32,
 	}
 	i := int32(t.more)
 	t.more++
+	t.added = append(t.added, uint32(len(p.more.entries.Buf)))
 	p.more.entries.Bytes(t.num, entry)
 	(*known)[string(entry)] = i
 	return i, nil
 }
 
-// writeDictionary writes the dictionary with the entries that were added: in its place, or
-// if it stands before something that was written already, as a further part at the end of
+// writeDictionary writes the dictionary with the entries that were added: in the place of its last
+// part, or if that stands before something that was written already, as a further part at the end of
 // the request.
 func (p *Pass) writeDictionary() error {
 	added := p.more.entries.Buf
 	if len(added) == 0 {
 		return nil
 	}
+	var last wire.Cursor // further parts of the dictionary would move the new entries
 	for c := (wire.Cursor{Buf: p.request, End: p.copied}); c.Next(); {
-		if c.Num != otlpfield.ExportProfilesServiceRequestDictionary || c.Type != wire.TypeBytes {
-			continue
+		if c.Num == otlpfield.ExportProfilesServiceRequestDictionary && c.Type == wire.TypeBytes {
+			last = c
 		}
-		if err := p.copyTo(c.Start); err != nil {
+	}
+	if last.Num != 0 {
+		if err := p.copyTo(last.Start); err != nil {
 			return err
 		}
-		if err := p.room(maxHeadBytes + len(c.Bytes) + len(added)); err != nil {
+		if err := p.room(maxHeadBytes + len(last.Bytes) + len(added)); err != nil {
 			return err
 		}
-		p.out = wire.AppendTag(p.out, c.Num, wire.TypeBytes)
-		p.out = binary.AppendUvarint(p.out, uint64(len(c.Bytes)+len(added)))
-		p.out = append(append(p.out, c.Bytes...), added...)
-		p.copied = c.End
+		p.out = wire.AppendTag(p.out, last.Num, wire.TypeBytes)
+		p.out = binary.AppendUvarint(p.out, uint64(len(last.Bytes)+len(added)))
+		p.out = append(append(p.out, last.Bytes...), added...)
+		p.copied = last.End
 		return nil
 	}
 	if err := p.copyTo(len(p.request)); err != nil {

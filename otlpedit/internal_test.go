@@ -4,14 +4,14 @@ import (
 	"testing"
 
 	"github.com/penstock-telemetry/penstock/otlp"
-	"github.com/penstock-telemetry/penstock/otlp/otlpfield"
 )
 
 // However many references there are, the dictionary is walked once.
 func TestDictionaryIsIndexedOnceAndOnlyIfNeeded(t *testing.T) {
-	table := table{num: otlpfield.ProfilesDictionaryStringTable}
+	p := NewPass()
+	table := &p.strings
 	table.begin(otlp.Profiles, profiles(), Heap{})
-	table.key(&otlp.KeyValueFields{Key: []byte("inline"), KeyStrindex: 0})
+	p.KeyOf(otlp.KeyValueFields{Key: []byte("inline"), KeyStrindex: 0})
 	if table.indexed {
 		t.Error("indexed without a reference")
 	}
@@ -29,6 +29,29 @@ func TestDictionaryIsIndexedOnceAndOnlyIfNeeded(t *testing.T) {
 	table.begin(otlp.Traces, profiles(), Heap{})
 	if got := table.entry(1); got != nil {
 		t.Errorf("traces have string %q", got)
+	}
+}
+
+// What one editor has added to the dictionary, the next one reads.
+func TestAddedEntriesAreRead(t *testing.T) {
+	var added int32
+	add := func(p *Pass, _ Levels, _ []byte, _ *Writer) (v Verdict, err error) {
+		added, err = p.AttributeIndex([]byte("new key"), []byte{0x0a, 1, 'v'})
+		return Keep, err
+	}
+	read := func(p *Pass, _ Levels, _ []byte, _ *Writer) (Verdict, error) {
+		a := p.Attribute(added)
+		if key := p.String(a.KeyStrindex()); string(key) != "new key" || string(a.Value()) != "\x0a\x01v" {
+			t.Errorf("attribute %d is %q with %q", added, key, a.Value())
+		}
+		if key := p.KeyOf(otlp.KeyValueFields{KeyStrindex: a.KeyStrindex()}); string(key) != "new key" {
+			t.Errorf("the key is %q", key)
+		}
+		return Keep, nil
+	}
+	plan := func(f EditorFunc) Plan { return Plan{Edits: Resources, New: func() Editor { return f }} }
+	if _, _, err := NewPass(plan(add), plan(read)).Run(otlp.Profiles, profiles(), 0, Heap{}); err != nil || added == 0 {
+		t.Errorf("attribute %d, %v", added, err)
 	}
 }
 

@@ -38,6 +38,14 @@ func (e *GrowthError) Error() string {
 	return fmt.Sprintf("the edits make a request of %d bytes more than %d bytes larger", e.RequestBytes, MaxGrowth(e.RequestBytes))
 }
 
+// RefusalError is the error of an editor that refuses a request. It would do so again.
+type RefusalError struct{ Err error }
+
+func (e *RefusalError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *RefusalError) Unwrap() error { return e.Err }
+
 // A Pass applies plans to requests, one request at a time. It holds the buffers
 // that are used from request to request.
 type Pass struct {
@@ -101,18 +109,24 @@ func (p *Pass) Scratch() *Writer {
 // Key returns the key of an attribute of the present request, also if it is a
 // reference into the dictionary.
 func (p *Pass) Key(attribute otlp.KeyValue) []byte {
-	f := attribute.Decode()
-	return p.strings.key(&f)
+	return p.KeyOf(attribute.Decode())
 }
 
 // KeyOf is Key of an attribute that was decoded already.
-func (p *Pass) KeyOf(f otlp.KeyValueFields) []byte { return p.strings.key(&f) }
+func (p *Pass) KeyOf(f otlp.KeyValueFields) []byte {
+	if len(f.Key) == 0 && f.KeyStrindex != 0 && p.strings.present { // common.proto: elsewhere it is absent
+		return p.String(f.KeyStrindex)
+	}
+	return f.Key
+}
 
-// String returns string i of the present request's dictionary, nil if it has none.
-func (p *Pass) String(i int32) []byte { return p.strings.entry(i) }
+// String returns string i of the present request's dictionary, also one that was added;
+// nil if it has none.
+func (p *Pass) String(i int32) []byte { return p.entryOf(&p.strings, i) }
 
-// Attribute returns attribute i of the present request's dictionary, nil if it has none.
-func (p *Pass) Attribute(i int32) otlp.KeyValueAndUnit { return p.attrs.entry(i) }
+// Attribute returns attribute i of the present request's dictionary, also one that was
+// added; nil if it has none.
+func (p *Pass) Attribute(i int32) otlp.KeyValueAndUnit { return p.entryOf(&p.attrs, i) }
 
 // Resource returns the Resource of the scope or item that is being edited, as the
 // plans left it; nil if there is none. It needs Plan.Reads.

@@ -18,15 +18,7 @@ type table struct {
 	indexed bool
 	at      []uint32 // where each entry's field begins in request
 	more    int      // how many entries there are with those that were added
-}
-
-// key returns the key of an attribute (common.proto, key_strindex: outside
-// profiles a reference means absent).
-func (t *table) key(f *otlp.KeyValueFields) []byte {
-	if len(f.Key) == 0 && f.KeyStrindex != 0 && t.present {
-		return t.entry(f.KeyStrindex)
-	}
-	return f.Key
+	added   []uint32 // where each entry that was added begins in additions
 }
 
 func (t *table) entry(i int32) []byte {
@@ -39,6 +31,19 @@ func (t *table) entry(i int32) []byte {
 	c := wire.Cursor{Buf: t.request[t.at[i]:]}
 	c.Next()
 	return c.Bytes
+}
+
+// entryOf returns an entry of a table, also one that was added.
+func (p *Pass) entryOf(t *table, i int32) []byte {
+	if !t.indexed {
+		t.index()
+	}
+	if n := int(i) - len(t.at); n >= 0 && n < len(t.added) {
+		c := wire.Cursor{Buf: p.more.entries.Buf[t.added[n]:]}
+		c.Next()
+		return c.Bytes
+	}
+	return t.entry(i)
 }
 
 // index counts the entries, gets memory for them, and notes where they are.
@@ -78,8 +83,11 @@ func (t *table) entries(do func(start int)) {
 
 // begin makes the table that of another request.
 func (t *table) begin(s otlp.Signal, request []byte, mem Memory) {
-	*t = table{num: t.num, request: request, mem: mem, present: s.Spec().HasDictionary, at: t.at[:0]}
+	*t = table{num: t.num, request: request, mem: mem, present: s.Spec().HasDictionary, at: t.at[:0], added: t.added[:0]}
 	if 4*cap(t.at) > maxKeptBytes {
 		t.at = nil
+	}
+	if 4*cap(t.added) > maxKeptBytes {
+		t.added = nil
 	}
 }

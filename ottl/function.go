@@ -495,6 +495,61 @@ func (t *Target) Get(e *Env) (Value, error) { return t.path.get(e) }
 // Set sets the target. v is copied.
 func (t *Target) Set(e *Env, v Value) error { return t.path.set(e, v) }
 
+// Assign returns what sets argument i, a path, to argument j. It is the fastest way to do
+// so: a constant is encoded once, and an attribute is copied as it is.
+func (a *Args) Assign(i, j int) (func(e *Env) error, error) {
+	t, err := a.Target(i)
+	if err != nil {
+		return nil, err
+	}
+	x, err := a.expr(j)
+	if err != nil {
+		return nil, err
+	}
+	if t.path.list != nil && t.path.keyed != "" {
+		if set := assignAttribute(t.path, x); set != nil {
+			return set, nil
+		}
+	}
+	get, set := x.get, t.path.set
+	return func(e *Env) error {
+		v, err := get(e)
+		if err != nil {
+			return err
+		}
+		return set(e, v)
+	}, nil
+}
+
+// assignAttribute returns what sets an attribute to a constant or to another attribute,
+// nil for what is set in the usual way.
+func assignAttribute(t *path, x *expression) func(e *Env) error {
+	list, key := t.list, []byte(t.keyed)
+	if x.constant && storable(x.value) == nil && newEnv().fits(x.value, attributeDepth) {
+		value := (&arena{}).encode(x.value)
+		return func(e *Env) error {
+			list(e).putKept(key, value)
+			return nil
+		}
+	}
+	if x.path == nil || x.path.list == nil || x.path.keyed == "" {
+		return nil
+	}
+	from, name := x.path.list, x.path.keyed
+	return func(e *Env) error {
+		source, target := from(e), list(e)
+		var value []byte
+		if i := source.Find(name); i >= 0 {
+			value = source.entries[i].value
+		}
+		if source != target { // else they live equally long
+			value = target.arena.copy(value)
+		}
+		target.putKept(key, value)
+		return nil
+	}
+}
+
 // Map returns the map that the target is, to be edited. After the edit, Put must be
 // called with it. It is an error if the target is not a map.
 func (t *Target) Map(e *Env) (*Map, error) {

@@ -2,6 +2,7 @@ package ottl
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
 	"github.com/penstock-telemetry/penstock/otlp"
@@ -152,6 +153,18 @@ func (m *Map) Add(key string, v Value) {
 	m.changed = true
 }
 
+// putKept sets the value of a key, an AnyValue. key and value are kept, not copied.
+func (m *Map) putKept(key, value []byte) {
+	m.changed = true
+	if i := m.FindBytes(key); i >= 0 {
+		x := &m.entries[i]
+		x.value, x.state = value, entrySet
+		return
+	}
+	m.entries = append(m.entries, mapEntry{key: key, value: value, start: -1, state: entrySet})
+	m.live++
+}
+
 // AddBytes is Add.
 func (m *Map) AddBytes(key []byte, v Value) { m.Add(string(key), v) }
 
@@ -251,16 +264,30 @@ func (x *mapEntry) append(enc *wire.Encoder, num uint32) {
 	case x.state == entryGone:
 		return
 	}
+	if x.raw == nil {
+		x.appendNew(enc, num)
+		return
+	}
 	mark := enc.Open(num)
 	x.appendFields(enc)
 	enc.Close(mark)
 }
 
-// appendFields appends the key as it came or as it was set, and the value.
+// appendNew appends an entry that has a key and a value and nothing else.
+func (x *mapEntry) appendNew(enc *wire.Encoder, num uint32) {
+	n := fieldBytes(len(x.key)) + fieldBytes(len(x.value))
+	enc.Buf = wire.AppendTag(enc.Buf, num, wire.TypeBytes)
+	enc.Buf = binary.AppendUvarint(enc.Buf, uint64(n))
+	enc.Bytes(otlpfield.KeyValueKey, x.key)
+	enc.Bytes(otlpfield.KeyValueValue, x.value)
+}
+
+// fieldBytes returns how many bytes a field with a value of n bytes takes whose number is
+// below 16.
+func fieldBytes(n int) int { return 1 + wire.SizeVarint(uint64(n)) + n }
+
+// appendFields appends what came with the entry, with another value.
 func (x *mapEntry) appendFields(enc *wire.Encoder) {
-	if x.raw == nil {
-		enc.Bytes(otlpfield.KeyValueKey, x.key)
-	}
 	for c := (wire.Cursor{Buf: x.raw}); c.Next(); {
 		if c.Num != otlpfield.KeyValueValue || c.Type != wire.TypeBytes {
 			enc.Raw(x.raw[c.Start:c.End])

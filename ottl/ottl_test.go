@@ -12,23 +12,7 @@ import (
 
 // set is enough of an editor to test the engine with.
 var testFunctions = []Function{
-	{Name: "set", Params: P("target", "value"), Edit: func(a *Args) (func(*Env) error, error) {
-		target, err := a.Target(0)
-		if err != nil {
-			return nil, err
-		}
-		value, err := a.Value(1)
-		if err != nil {
-			return nil, err
-		}
-		return func(e *Env) error {
-			v, err := value(e)
-			if err != nil {
-				return err
-			}
-			return target.Set(e, v)
-		}, nil
-	}},
+	{Name: "set", Params: P("target", "value"), Edit: func(a *Args) (func(*Env) error, error) { return a.Assign(0, 1) }},
 	{Name: "delete_key", Params: P("target", "key"), Edit: func(a *Args) (func(*Env) error, error) {
 		target, err := a.Target(0)
 		if err != nil {

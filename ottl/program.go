@@ -313,8 +313,8 @@ func (d *editor) applies(s *Step) (bool, error) {
 	for _, c := range s.Conditions {
 		ok, err := c.eval(d.env)
 		if err != nil {
-			if s.Mode == Propagate || d.env.err() != nil {
-				return false, fmt.Errorf("%s: %w", c.text, err)
+			if err := s.fatal(d.env, c.text, err); err != nil {
+				return false, err
 			}
 			s.report(c.text, err)
 			continue
@@ -324,6 +324,20 @@ func (d *editor) applies(s *Step) (bool, error) {
 		}
 	}
 	return len(s.Conditions) == 0 && !s.Drop, nil
+}
+
+// fatal returns the error that refuses the request, nil if an error is passed over.
+func (s *Step) fatal(e *Env, text string, err error) error {
+	var growth *otlpedit.GrowthError
+	switch {
+	case e.err() != nil:
+		return fmt.Errorf("%s: %w", text, e.err())
+	case errors.As(err, &growth):
+		return fmt.Errorf("%s: %w", text, err)
+	case s.Mode == Propagate:
+		return &otlpedit.RefusalError{Err: fmt.Errorf("%s: %w", text, err)}
+	}
+	return nil
 }
 
 func (s *Step) report(text string, err error) {

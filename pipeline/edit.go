@@ -36,7 +36,7 @@ type Edits struct {
 }
 
 // NewEdits returns a processor that applies plan to every batch. Its refusal of a
-// batch that would grow too much is Permanent.
+// batch that would grow too much, or that an editor refuses, is Permanent.
 func NewEdits(plan otlpedit.Plan) *Edits {
 	return &Edits{plan: plan, passes: passes{plans: []otlpedit.Plan{plan}}}
 }
@@ -165,7 +165,8 @@ func (e *editPass) forget() {
 func editError(b *Batch, err error) error {
 	err = fmt.Errorf("edit a %s request: %w", b.Signal(), err)
 	var growth *otlpedit.GrowthError
-	if errors.As(err, &growth) {
+	var refusal *otlpedit.RefusalError
+	if errors.As(err, &growth) || errors.As(err, &refusal) {
 		return Permanently(err)
 	}
 	return err

@@ -45,7 +45,7 @@ func firstPoint(metric []byte, key string, text []string) (bool, error) {
 	data := otlp.Metric(metric).Data()
 	kind, ok := pointsOf[data.Num]
 	if !ok {
-		return false, errors.New("the metric has no kind")
+		return false, errors.New("the metric has no data")
 	}
 	for p := (wire.Cursor{Buf: data.Bytes}); p.Next(); {
 		if p.Num != kind.points || p.Type != wire.TypeBytes {

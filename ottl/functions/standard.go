@@ -28,16 +28,5 @@ func Conditions() []ottl.Function {
 }
 
 var set = ottl.Function{Name: "set", Params: ottl.P("target", "value"), Edit: func(a *ottl.Args) (func(*env) error, error) {
-	target, err := a.Target(0)
-	if err != nil {
-		return nil, err
-	}
-	value, err := a.Value(1)
-	return func(e *env) error {
-		v, err := value(e)
-		if err != nil {
-			return err
-		}
-		return target.Set(e, v)
-	}, err
+	return a.Assign(0, 1)
 }}

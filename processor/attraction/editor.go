@@ -36,6 +36,13 @@ type Editor struct {
 	records  []record
 	original int // how many of records are in message; the rest is inserted
 	patches  []Patch
+	// byIndex says that the attributes are indices into the dictionary. lists are those of the
+	// request that were edited, in their new form; nil: nothing changes.
+	byIndex     bool
+	listChanged bool
+	list        []byte // that is made
+	entry       []byte // of the dictionary, that is made
+	lists       map[string][]byte
 	// fates are what patterns do to keys, as far as they occurred before.
 	fates map[string]fate
 }
@@ -147,6 +154,12 @@ func (e *Editor) End() {
 		e.arena.buf = nil
 	}
 	clear(e.records[:cap(e.records)])
+	clear(e.lists)
+	for _, b := range []*[]byte{&e.list, &e.entry} {
+		if cap(*b) > maxArenaBytes {
+			*b = nil
+		}
+	}
 }
 
 func (e *Editor) begin(pass *otlpedit.Pass, m []byte, num uint32) {
@@ -373,6 +386,10 @@ func (e *Editor) replaced(r *record) bool {
 
 // read returns an attribute as it is in the message, and its value.
 func (e *Editor) read(r *record) (attribute, value []byte) {
+	if e.byIndex {
+		a := e.pass.Attribute(r.end)
+		return a, a.Value()
+	}
 	s := attrs.Scan(e.pass, e.message[r.start:r.end], e.num)
 	s.Next()
 	return s.KeyValue, s.Value

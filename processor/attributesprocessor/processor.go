@@ -48,7 +48,7 @@ type editor struct {
 	signal otlp.Signal // of the requests that rule and tester are for
 	rule   *match.Rule
 	tester *match.Tester
-	field  uint32 // of the attributes of items; 0: these are metrics
+	items  func(e *editor, p *otlpedit.Pass, m []byte, w *otlpedit.Writer) (changed bool, err error)
 }
 
 // Edit implements otlpedit.Editor.
@@ -70,14 +70,7 @@ func (e *editor) Edit(p *otlpedit.Pass, level otlpedit.Levels, m []byte, w *otlp
 			return otlpedit.Keep, err
 		}
 	}
-	edit := func(m []byte, num uint32) (changed bool, err error) { return e.attributes.Edit(p, m, num, w) }
-	var changed bool
-	var err error
-	if e.field != 0 {
-		changed, err = edit(m, e.field)
-	} else {
-		changed, err = attrs.EditPoints(m, w, edit)
-	}
+	changed, err := e.items(e, p, m, w)
 	if err != nil || !changed {
 		return otlpedit.Keep, err
 	}
@@ -90,7 +83,7 @@ func (e *editor) begin(s otlp.Signal) error {
 	if !ok {
 		return pipeline.Permanently(fmt.Errorf("include or exclude has properties that no %s have", s))
 	}
-	e.signal, e.rule, e.tester, e.field = s, rule, rule.NewTester(), itemAttributes[s]
+	e.signal, e.rule, e.tester, e.items = s, rule, rule.NewTester(), itemsOf[s]
 	return nil
 }
 
@@ -102,6 +95,43 @@ func (e *editor) End() {
 	}
 }
 
-// itemAttributes are the fields in which items have their attributes. Metrics have them in
-// their data points.
-var itemAttributes = map[otlp.Signal]uint32{otlp.Traces: otlpfield.SpanAttributes, otlp.Logs: otlpfield.LogRecordAttributes}
+// itemsOf edit an item of each signal.
+var itemsOf = map[otlp.Signal]func(e *editor, p *otlpedit.Pass, m []byte, w *otlpedit.Writer) (changed bool, err error){
+	otlp.Traces:  ownAttributes(otlpfield.SpanAttributes),
+	otlp.Metrics: (*editor).metric,
+	otlp.Logs:    ownAttributes(otlpfield.LogRecordAttributes),
+
+	otlp.Profiles: (*editor).profile,
+}
+
+// ownAttributes edits items that have attributes in field num.
+func ownAttributes(num uint32) func(e *editor, p *otlpedit.Pass, m []byte, w *otlpedit.Writer) (changed bool, err error) {
+	return func(e *editor, p *otlpedit.Pass, m []byte, w *otlpedit.Writer) (changed bool, err error) {
+		return e.attributes.Edit(p, m, num, w)
+	}
+}
+
+// metric edits the attributes of data points.
+func (e *editor) metric(p *otlpedit.Pass, m []byte, w *otlpedit.Writer) (changed bool, err error) {
+	return attrs.EditPoints(m, w, func(point []byte, num uint32) (changed bool, err error) { return e.attributes.Edit(p, point, num, w) })
+}
+
+// profile edits the attributes of a profile and of its samples.
+func (e *editor) profile(p *otlpedit.Pass, m []byte, w *otlpedit.Writer) (changed bool, err error) {
+	own := p.Scratch()
+	if changed, err = e.attributes.EditIndices(p, m, otlpfield.ProfileAttributeIndices, own); changed {
+		m = own.Written()
+	}
+	samples := w.Each(m, otlpfield.ProfileSamples, func(sample []byte) otlpedit.Verdict {
+		if err != nil {
+			return otlpedit.Keep
+		}
+		var edited bool
+		edited, err = e.attributes.EditIndices(p, sample, otlpfield.SampleAttributeIndices, w)
+		return attrs.Verdict(edited && err == nil)
+	})
+	if changed && !samples {
+		w.Raw(m)
+	}
+	return (changed || samples) && err == nil, err
+}

@@ -11,7 +11,6 @@ import (
 	"github.com/penstock-telemetry/penstock/ottl"
 	"github.com/penstock-telemetry/penstock/ottl/functions"
 	"github.com/penstock-telemetry/penstock/pipeline"
-	"github.com/penstock-telemetry/penstock/processor/internal/funcs"
 	"github.com/penstock-telemetry/penstock/processor/internal/sequence"
 )
 
@@ -28,7 +27,7 @@ func New(cfg Config, set component.Settings) (pipeline.Processor, error) {
 }
 
 func parser(c *ottl.Context) *ottl.Parser {
-	return ottl.NewParser(c, functions.Standard(), functions.Conditions(), funcs.Conditions())
+	return ottl.NewParser(c, functions.Standard(), functions.Conditions())
 }
 
 // plans compiles what is configured for a signal.

@@ -84,5 +84,5 @@ func (g *Group) step(s otlp.Signal, mode ottl.ErrorMode) (step ottl.Step, err er
 
 // parser compiles statements and conditions of a context.
 func parser(c *ottl.Context) *ottl.Parser {
-	return ottl.NewParser(c, functions.Standard(), functions.Conditions(), funcs.Conditions(), funcs.Transform())
+	return ottl.NewParser(c, functions.Standard(), functions.Conditions(), funcs.Transform())
 }

@@ -1,16 +1,11 @@
-// Package funcs has the functions of OTTL that belong to the Collector's processors
-// `transform` and `filter`, beside those of package ottl/functions that all have.
+// Package funcs has the functions of OTTL that belong to the Collector's processor `transform`,
+// beside those of package ottl/functions that all have.
 //
 // Metrics are rewritten as they are on the wire: what a function does not change is copied,
 // with unknown fields.
 package funcs
 
 import "github.com/penstock-telemetry/penstock/ottl"
-
-// Conditions returns the functions that are of use in conditions.
-func Conditions() []ottl.Function {
-	return []ottl.Function{isRootSpan, hasAttrKeyOnDatapoint, hasAttrOnDatapoint}
-}
 
 // Transform returns the functions of the processor transform.
 func Transform() []ottl.Function {

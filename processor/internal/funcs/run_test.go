@@ -19,7 +19,7 @@ import (
 )
 
 func parser(c *ottl.Context) *ottl.Parser {
-	return ottl.NewParser(c, functions.Standard(), funcs.Conditions(), funcs.Transform())
+	return ottl.NewParser(c, functions.Standard(), functions.Conditions(), funcs.Transform())
 }
 
 // plansOf returns the plans of a step of statements.

@@ -17,7 +17,7 @@ const (
 	lastMinor  = 43
 )
 
-var setSemconvSpanName = ottl.Function{Name: "set_semconv_span_name", In: ofSpan, Params: ottl.P("semconv_version", "original_span_name_attribute?"), Edit: func(a *ottl.Args) (func(*ottl.Env) error, error) {
+var setSemconvSpanName = ottl.Function{Name: "set_semconv_span_name", In: []string{"span"}, Params: ottl.P("semconv_version", "original_span_name_attribute?"), Edit: func(a *ottl.Args) (func(*ottl.Env) error, error) {
 	version, err := a.LiteralString(0, "")
 	if err != nil {
 		return nil, err
