@@ -23,6 +23,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
 	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/processor/metricstransformprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/transformprocessor"
@@ -44,6 +45,7 @@ func Default() []component.Descriptor {
 		batchprocessor.Component(),
 		filterprocessor.Component(),
 		memorylimiterprocessor.Component(),
+		metricstransformprocessor.Component(),
 		resourceprocessor.Component(),
 		resourcedetectionprocessor.Component(),
 		transformprocessor.Component(),
