@@ -26,6 +26,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/metricstransformprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
+	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
 	"github.com/penstock-telemetry/penstock/processor/transformprocessor"
 	"github.com/penstock-telemetry/penstock/receiver/collectionagentreceiver"
 	"github.com/penstock-telemetry/penstock/receiver/nopreceiver"
@@ -48,6 +49,7 @@ func Default() []component.Descriptor {
 		metricstransformprocessor.Component(),
 		resourceprocessor.Component(),
 		resourcedetectionprocessor.Component(),
+		spanprocessor.Component(),
 		transformprocessor.Component(),
 
 		debugexporter.Component(),

@@ -7,7 +7,7 @@ import "fmt"
 // the line where its section starts.
 type FieldError struct {
 	// Key is the field's key in the file, or a dotted path relative to the
-	// validated value: "keepalive.time".
+	// validated value, with indices of lists: "keepalive.time", "statements[2]".
 	Key string
 	Err error
 }

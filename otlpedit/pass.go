@@ -46,6 +46,7 @@ type Pass struct {
 	sets    Levels // of all plans
 	strings table
 	attrs   table
+	more    additions
 	writers [3][2]Writer // by level, in turns from plan to plan
 
 	signal  otlp.Signal
@@ -203,6 +204,9 @@ func (p *Pass) Run(s otlp.Signal, request []byte, items int, mem Memory) (Verdic
 	case items > 0 && p.Items(len(p.steps)-1) == 0:
 		return Drop, nil, nil
 	}
+	if err := p.writeDictionary(); err != nil {
+		return Keep, nil, err
+	}
 	if err := p.copyTo(len(request)); err != nil {
 		return Keep, nil, err
 	}
@@ -235,6 +239,10 @@ func (p *Pass) forget() {
 	p.groups = [2]group{}
 	clear(p.added[:cap(p.added)])
 	p.added = p.added[:0]
+	if p.more.strings, p.more.attributes = nil, nil; cap(p.more.entries.Buf) > maxKeptBytes {
+		p.more.entries.Buf = nil
+	}
+	p.more.entries.Buf = p.more.entries.Buf[:0]
 	p.strings.begin(0, nil, nil)
 	p.attrs.begin(0, nil, nil)
 }

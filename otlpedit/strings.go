@@ -17,6 +17,7 @@ type table struct {
 	present bool  // the signal has a dictionary
 	indexed bool
 	at      []uint32 // where each entry's field begins in request
+	more    int      // how many entries there are with those that were added
 }
 
 // key returns the key of an attribute (common.proto, key_strindex: outside

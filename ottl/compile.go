@@ -27,7 +27,7 @@ func (e *Error) Error() string {
 	if len(text) > 200 {
 		text = text[:200] + "…"
 	}
-	return fmt.Sprintf("compile %q, column %d: %v", text, e.Pos+1, e.Err)
+	return fmt.Sprintf("compile %q at column %d: %v", text, e.Pos+1, e.Err)
 }
 
 // Unwrap returns what is wrong.

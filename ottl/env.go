@@ -22,8 +22,9 @@ const (
 // for the values that are made. It is used by one goroutine, and nothing is allocated for
 // an item once its memory has grown to what items need.
 type Env struct {
-	pass     *otlpedit.Pass
-	messages [levels]message
+	pass       *otlpedit.Pass
+	dictionary bool // the signal has one
+	messages   [levels]message
 	// loaded is, for resource and scope, the number of the group that is in messages.
 	loaded  [2]int
 	nested  message // of inside
@@ -36,6 +37,7 @@ type Env struct {
 	inUse   int // of maps
 	level   int // of the item
 	step    int // that is done
+	client  ClientFunc
 	// argument is what a converter that is given by its name is called with.
 	argument Value
 }
@@ -54,6 +56,7 @@ func newEnv() *Env {
 // begin starts a request.
 func (e *Env) begin(pass *otlpedit.Pass) {
 	e.pass, e.loaded = pass, [2]int{}
+	e.dictionary = pass.Signal().Spec().HasDictionary
 	mem := pass.Memory()
 	e.cached.mem, e.scratch.mem, e.added.mem = mem, mem, mem
 	for l := range e.messages {

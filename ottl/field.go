@@ -1,6 +1,7 @@
 package ottl
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 
@@ -13,9 +14,11 @@ type access struct {
 	get func(m *message, num uint32) (Value, error)
 	set func(m *message, num uint32, v Value) error
 	// index reads and writes what keys name in the field; nil: it takes no keys.
-	index func(m *message, num uint32, keys []key) (Value, error)
-	place func(m *message, num uint32, keys []key, v Value) error
-	attrs bool // the field is the message's list of attributes
+	index  func(m *message, num uint32, keys []key) (Value, error)
+	place  func(m *message, num uint32, keys []key, v Value) error
+	attrs  bool // the field is the message's list of attributes
+	counts bool // what is set may have another number of items
+	own    bool // the field can be set in the context of its message only
 }
 
 // TypeError is the error of a value of the wrong type.
@@ -108,10 +111,16 @@ func id(k Kind, size int) access {
 			if err := expect(v, k); err != nil {
 				return err
 			}
-			m.setBytes(num, m.arena.copy(v.bytes))
+			m.setID(num, v.bytes)
 			return nil
 		},
 	}
+}
+
+// setID sets an id; one of zeros is none.
+func (m *message) setID(num uint32, b []byte) {
+	m.setBytes(num, m.arena.copy(b))
+	m.slots[num].present = !bytes.Equal(b, zeroID[:len(b)])
 }
 
 func idText(size int) access {
@@ -130,7 +139,7 @@ func idText(size int) access {
 			if _, err := hex.Decode(b[:size], v.bytes); err != nil {
 				return err
 			}
-			m.setBytes(num, m.arena.copy(b[:size]))
+			m.setID(num, b[:size])
 			return nil
 		},
 	}
@@ -229,9 +238,8 @@ var metricData = [...]uint32{otlpfield.MetricGauge, otlpfield.MetricSum, otlpfie
 // data returns which of metricData is set, by its index, -1 for none.
 func (m *message) data() (which int) {
 	which, start := -1, -1
-	m.scan()
 	for i, num := range metricData {
-		if s := &m.slots[num]; s.present && s.start >= start {
+		if s := m.slot(num); s.present && s.start >= start {
 			which, start = i, s.start
 		}
 	}

@@ -55,6 +55,7 @@ var partNumber = access{get: func(m *message, _ uint32) (Value, error) { return 
 // schemaURL is the schema URL beside the resource or scope at a level.
 func schemaURL(level int) access {
 	return access{
+		own: true,
 		get: func(m *message, _ uint32) (Value, error) {
 			return OfText(m.env.pass.SchemaURLOf(otlpedit.Levels(1 << level))), nil
 		},
@@ -69,9 +70,21 @@ func schemaURL(level int) access {
 }
 
 // dictionaryText is a reference to a string of the dictionary.
-var dictionaryText = access{get: func(m *message, num uint32) (Value, error) {
-	return OfText(m.env.dictionaryString(int32(m.slot(num).scalar))), nil
-}}
+var dictionaryText = access{
+	get: func(m *message, num uint32) (Value, error) {
+		return OfText(m.env.dictionaryString(int32(m.slot(num).scalar))), nil
+	},
+	set: func(m *message, num uint32, v Value) error {
+		if err := expect(v, KindString); err != nil {
+			return err
+		}
+		i, err := m.env.pass.StringIndex(v.bytes)
+		if err == nil {
+			m.setScalar(num, wire.TypeVarint, uint64(i), i != 0)
+		}
+		return err
+	},
+}
 
 // kindMessages is a repeated field of messages, or one message: it has a length, and can
 // be put where such a field is.
@@ -107,23 +120,52 @@ func (m *message) wholeFields(num uint32) (b []byte, n int) {
 		enc.Bytes(num, s.bytes)
 		return m.env.scratch.since(mark), 1
 	}
-	enc, mark := m.env.scratch.room(len(m.raw))
+	size := len(m.raw)
+	for i := range m.parts {
+		size += len(m.parts[i].now) + 24
+	}
+	enc, mark := m.env.scratch.room(size)
 	if enc == nil {
 		return nil, 0
 	}
 	for c := (wire.Cursor{Buf: m.raw}); c.Next(); {
-		if c.Num == num && c.Type == wire.TypeBytes {
-			enc.Raw(m.raw[c.Start:c.End])
+		if c.Num != num || c.Type != wire.TypeBytes {
+			continue
+		}
+		now := c.Bytes
+		if p := m.partAt(num, c.Start); p != nil {
+			now = p.now
+		}
+		if now != nil {
+			enc.Bytes(num, now)
+			n++
+		}
+	}
+	for i := range m.parts {
+		if p := &m.parts[i]; p.num == num && p.start < 0 {
+			p.append(enc)
 			n++
 		}
 	}
 	return m.env.scratch.since(mark), n
 }
 
+// partAt returns what was done to the field of a number that begins in raw at start, nil
+// for nothing.
+func (m *message) partAt(num uint32, start int) *part {
+	for i := range m.parts {
+		if p := &m.parts[i]; p.num == num && p.start == start {
+			return p
+		}
+	}
+	return nil
+}
+
 // setWholeFields replaces all fields of a number by those in fields, whatever number these
 // have.
 func (m *message) setWholeFields(num uint32, fields []byte) {
 	m.scan()
+	m.parts = slices.DeleteFunc(m.parts, func(p part) bool { return p.num == num })
 	for c := (wire.Cursor{Buf: m.raw}); c.Next(); {
 		if c.Num == num {
 			m.parts = append(m.parts, part{num: num, start: c.Start, end: c.End})
@@ -153,6 +195,40 @@ var dataPoints = access{
 		}
 		return Value{kind: kindMessages, num: uint64(n), bytes: data}, nil
 	},
+	set: func(m *message, _ uint32, v Value) error {
+		if v.kind != kindMessages && v.kind != KindNil {
+			return &TypeError{"the data points of another metric", v.kind}
+		}
+		which := m.data()
+		if which < 0 {
+			return nil
+		}
+		num := metricData[which]
+		old := m.slots[num].bytes
+		enc, mark := m.arena.room(len(old) + len(v.bytes))
+		if enc == nil {
+			return m.arena.err
+		}
+		appendFields(enc, old, func(field uint32) bool { return field != otlpfield.GaugeDataPoints })
+		appendFields(enc, v.bytes, func(field uint32) bool { return field == otlpfield.GaugeDataPoints })
+		m.setBytes(num, m.arena.since(mark))
+		return nil
+	},
+}
+
+// counted is a field that decides how many items there are.
+func counted(a access) access {
+	a.counts = true
+	return a
+}
+
+// appendFields appends those fields of a message whose number is wanted.
+func appendFields(enc *wire.Encoder, m []byte, want func(num uint32) bool) {
+	for c := (wire.Cursor{Buf: m}); c.Next(); {
+		if want(c.Num) {
+			enc.Raw(m[c.Start:c.End])
+		}
+	}
 }
 
 // element is a type of the elements of a packed field.
@@ -215,9 +291,32 @@ func packed(el element) access {
 	}
 }
 
+// attributeIndices is a list of references to attributes of the dictionary, which must be
+// there.
+func attributeIndices() access {
+	a := packed(varints)
+	set := a.set
+	a.set = func(m *message, num uint32, v Value) error {
+		for c := (wire.Cursor{Buf: v.bytes}); v.kind == KindList && c.Next(); {
+			x := m.env.decode(c.Bytes)
+			if i := x.Int(); x.kind == KindInt && i != 0 && (i != int64(int32(i)) || m.env.pass.Attribute(int32(i)) == nil) {
+				return errReference
+			}
+		}
+		return set(m, num, v)
+	}
+	return a
+}
+
+// readOnly is a field that cannot be set: what it refers to is not known here.
+func readOnly(a access) access {
+	a.set = nil
+	return a
+}
+
 // packedBytes returns the elements of a field, also of one in several parts or not packed.
 func (m *message) packedBytes(num uint32, el element) []byte {
-	s := &m.slots[num]
+	s := m.slot(num)
 	if m.changed>>num&1 != 0 || s.count == 0 || s.count == 1 && s.typ == wire.TypeBytes {
 		return s.bytes
 	}
@@ -254,7 +353,8 @@ func (e *Env) listOf(packed []byte, el element) Value {
 }
 
 // referred is the list of attributes that a profile or a sample refers to in the
-// dictionary. The list is a copy.
+// dictionary. The list is a copy: what is set is added to the dictionary, whose entries
+// others may refer to.
 var referred = access{
 	get: func(m *message, num uint32) (Value, error) {
 		list, err := m.referredMap(num)
@@ -263,6 +363,13 @@ var referred = access{
 		}
 		return list.value(&m.env.scratch), nil
 	},
+	set: func(m *message, num uint32, v Value) error {
+		list := m.env.mapOf(Value{})
+		if err := list.replace(v); err != nil {
+			return err
+		}
+		return m.setReferred(num, list)
+	},
 	index: func(m *message, num uint32, keys []key) (Value, error) {
 		list, err := m.referredMap(num)
 		if err != nil {
@@ -270,6 +377,43 @@ var referred = access{
 		}
 		return list.indexed(keys)
 	},
+	place: func(m *message, num uint32, keys []key, v Value) error {
+		list, err := m.referredMap(num)
+		if err != nil {
+			return err
+		}
+		if err := list.place(keys, v); err != nil {
+			return err
+		}
+		return m.setReferred(num, list)
+	},
+}
+
+// setReferred makes field num refer to the entries of a list. Those that were not changed
+// keep their references.
+func (m *message) setReferred(num uint32, list *Map) error {
+	enc, mark := m.arena.room(5 * list.live)
+	if enc == nil {
+		return m.arena.err
+	}
+	for i := range list.entries {
+		x := &list.entries[i]
+		ref := int32(x.start)
+		if x.state == entryGone {
+			continue
+		}
+		if x.state == entrySet || x.start < 0 {
+			var err error
+			if ref, err = m.env.pass.AttributeIndex(x.key, x.value); err != nil {
+				return err
+			}
+		}
+		enc.Buf = binary.AppendUvarint(enc.Buf, uint64(ref))
+	}
+	refs := m.arena.since(mark)
+	m.setBytes(num, refs)
+	m.slots[num].present = len(refs) > 0
+	return nil
 }
 
 // referredMap returns the attributes that field num refers to.
@@ -286,17 +430,17 @@ func (m *message) referredMap(num uint32) (*Map, error) {
 		if a == nil {
 			return nil, errReference
 		}
-		list.readAttribute(a)
+		list.readAttribute(a, int(v.Int()))
 	}
 	return list, nil
 }
 
 var errReference = errors.New("a reference to an attribute that the dictionary does not have")
 
-// readAttribute adds an entry of the dictionary's attributes, whose key is a reference.
-func (m *Map) readAttribute(a []byte) {
+// readAttribute adds entry i of the dictionary's attributes, whose key is a reference.
+func (m *Map) readAttribute(a []byte, i int) {
 	key := m.env.dictionaryString(int32(firstScalar(a, otlpfield.KeyValueAndUnitKeyStrindex)))
-	m.entries = append(m.entries, mapEntry{key: key, value: wire.Merged(a, otlpfield.KeyValueAndUnitValue), start: -1, state: entrySet})
+	m.entries = append(m.entries, mapEntry{key: key, value: wire.Merged(a, otlpfield.KeyValueAndUnitValue), start: i, state: entryKept})
 	m.live++
 }
 

@@ -439,6 +439,7 @@ func (a *Args) Target(i int) (*Target, error) {
 		return nil, a.Errorf(i, "%w: %s", errNotSettable, pathText(p))
 	}
 	a.c.sets(x.level)
+	a.c.use.counts = a.c.use.counts || x.counts
 	return &Target{x, pathText(p)}, nil
 }
 

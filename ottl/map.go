@@ -210,7 +210,7 @@ func (m *Map) value(a *arena) Value {
 // append appends the entry as field num, if it is one.
 func (x *mapEntry) append(enc *wire.Encoder, num uint32) {
 	switch {
-	case x.state == entryKept:
+	case x.state == entryKept && x.raw != nil:
 		enc.Bytes(num, x.raw)
 		return
 	case x.state == entryGone:

@@ -1,6 +1,7 @@
 package ottl
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/penstock-telemetry/penstock/internal/wire"
@@ -20,6 +21,7 @@ type message struct {
 	shape   *shape
 	raw     []byte
 	scanned bool
+	seen    uint32          // bits of the slots that are of this message
 	slots   [maxFields]slot // by field number; repeated fields have only a count
 	changed uint32          // bits of the slots that were set or cleared
 	settled bool            // raw is not what came
@@ -74,33 +76,73 @@ func (m *message) forget() {
 
 // scan finds the fields.
 func (m *message) scan() {
-	if m.scanned {
+	if !m.scanned {
+		m.scanFields()
+	}
+}
+
+// scanFields reads the usual fields, of a number below 16 and less than 128 bytes, by
+// itself, and all others with a Cursor.
+func (m *message) scanFields() {
+	m.scanned, m.seen = true, 0
+	b := m.raw
+	c := wire.Cursor{Buf: b}
+	for i := 0; i < len(b); {
+		start := i
+		switch tag := b[i]; {
+		case tag < 0x80 && tag&7 == byte(wire.TypeBytes) && i+1 < len(b) && b[i+1] < 0x80 && i+2+int(b[i+1]) <= len(b):
+			end := i + 2 + int(b[i+1])
+			c.Num, c.Type, c.Scalar, c.Bytes = uint32(tag>>3), wire.TypeBytes, 0, b[i+2:end:end]
+			i = end
+		case tag < 0x80 && tag&7 == byte(wire.TypeFixed64) && i+9 <= len(b):
+			c.Num, c.Type, c.Scalar, c.Bytes = uint32(tag>>3), wire.TypeFixed64, binary.LittleEndian.Uint64(b[i+1:]), nil
+			i += 9
+		case tag < 0x80 && tag&7 == byte(wire.TypeVarint) && i+1 < len(b) && b[i+1] < 0x80:
+			c.Num, c.Type, c.Scalar, c.Bytes = uint32(tag>>3), wire.TypeVarint, uint64(b[i+1]), nil
+			i += 2
+		default:
+			c.End = i
+			if !c.Next() {
+				return
+			}
+			i = c.End
+		}
+		m.found(&c, start, i)
+	}
+}
+
+// found notes a field.
+func (m *message) found(c *wire.Cursor, start, end int) {
+	switch {
+	case c.Num >= maxFields:
+		return
+	case c.Num == m.shape.attributes && c.Type == wire.TypeBytes:
+		m.attrs.read(c.Bytes, start, end)
 		return
 	}
-	m.scanned = true
-	clear(m.slots[:])
-	for c := (wire.Cursor{Buf: m.raw}); c.Next(); {
-		if c.Num >= maxFields {
-			continue
-		}
-		if c.Num == m.shape.attributes && c.Type == wire.TypeBytes {
-			m.attrs.read(c.Bytes, c.Start, c.End)
-			continue
-		}
-		s := &m.slots[c.Num]
-		if s.count++; s.count > 1 && c.Type == wire.TypeBytes && m.shape.isMessage(c.Num) {
-			s.bytes = wire.Merged(m.raw, c.Num)
-		} else {
-			s.bytes = c.Bytes
-		}
-		s.present, s.typ, s.scalar, s.start, s.end = true, c.Type, c.Scalar, c.Start, c.End
+	s, bit := &m.slots[c.Num], uint32(1)<<c.Num
+	if m.seen&bit == 0 {
+		m.seen |= bit
+		*s = slot{count: 1, present: true, typ: c.Type, scalar: c.Scalar, bytes: c.Bytes, start: start, end: end}
+		return
 	}
+	s.count++
+	s.bytes = c.Bytes
+	if c.Type == wire.TypeBytes && m.shape.isMessage(c.Num) {
+		s.bytes = wire.Merged(m.raw, c.Num)
+	}
+	s.typ, s.scalar, s.start, s.end = c.Type, c.Scalar, start, end
 }
 
 // slot returns a field.
 func (m *message) slot(num uint32) *slot {
 	m.scan()
-	return &m.slots[num]
+	s, bit := &m.slots[num], uint32(1)<<num
+	if m.seen&bit == 0 {
+		m.seen |= bit
+		*s = slot{}
+	}
+	return s
 }
 
 // setScalar sets a field that is a number, and removes one that is 0 if it may be left out.

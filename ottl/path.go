@@ -92,7 +92,7 @@ var contexts = map[string]*Context{
 		"aggregation_temporality": at(0, ofData(otlpfield.SumAggregationTemporality, int32Number, KindInt,
 			otlpfield.MetricSum, otlpfield.MetricHistogram, otlpfield.MetricExponentialHistogram)),
 		"is_monotonic": at(0, ofData(otlpfield.SumIsMonotonic, boolean, KindBool, otlpfield.MetricSum)),
-		"data_points":  at(0, dataPoints),
+		"data_points":  at(0, counted(dataPoints)),
 		"metadata":     at(otlpfield.MetricMetadata, attributes),
 	}},
 	"datapoint": {name: "datapoint", signal: otlp.Metrics, level: levelPart, around: []string{"resource", "scope", "metric"}, fields: map[string]field{
@@ -140,7 +140,7 @@ var contexts = map[string]*Context{
 		"event_name":               at(otlpfield.LogRecordEventName, text),
 	}},
 	"profile": {name: "profile", signal: otlp.Profiles, level: levelItem, around: []string{"resource", "scope"}, fields: map[string]field{
-		"sample":                   at(otlpfield.ProfileSamples, messages),
+		"sample":                   at(otlpfield.ProfileSamples, counted(messages)),
 		"sample_type":              at(otlpfield.ProfileSampleType, messages),
 		"period_type":              at(otlpfield.ProfilePeriodType, messages),
 		"sample_type.type":         at(otlpfield.ProfileSampleType, inside(otlpfield.ValueTypeTypeStrindex, dictionaryText)),
@@ -156,13 +156,13 @@ var contexts = map[string]*Context{
 		"profile_id.string":        at(otlpfield.ProfileProfileID, traceIDText),
 		"dropped_attributes_count": at(otlpfield.ProfileDroppedAttributesCount, uint32Number),
 		"original_payload_format":  at(otlpfield.ProfileOriginalPayloadFormat, text),
-		"attribute_indices":        at(otlpfield.ProfileAttributeIndices, packed(varints)),
+		"attribute_indices":        at(otlpfield.ProfileAttributeIndices, attributeIndices()),
 		"attributes":               at(otlpfield.ProfileAttributeIndices, referred),
 	}},
 	"profilesample": {name: "profilesample", signal: otlp.Profiles, level: levelPart, around: []string{"resource", "scope", "profile"}, fields: map[string]field{
 		"values":               at(otlpfield.SampleValues, packed(varints)),
-		"attribute_indices":    at(otlpfield.SampleAttributeIndices, packed(varints)),
-		"link_index":           at(otlpfield.SampleLinkIndex, int32Number),
+		"attribute_indices":    at(otlpfield.SampleAttributeIndices, attributeIndices()),
+		"link_index":           at(otlpfield.SampleLinkIndex, readOnly(int32Number)),
 		"timestamps_unix_nano": at(otlpfield.SampleTimestampsUnixNano, packed(fixedNumbers)),
 		"attributes":           at(otlpfield.SampleAttributeIndices, referred),
 	}},
@@ -196,6 +196,7 @@ type path struct {
 	// keyed is, of list["name"] with one constant key, that key.
 	keyed  string
 	level  int
+	counts bool // see access
 	isList bool // the path is a list without keys
 }
 
@@ -217,6 +218,9 @@ func (c *Context) find(p *syntax.Path) (in *Context, rest []syntax.Segment) {
 
 // compilePath compiles a path of context c.
 func (c *compiler) path(p *syntax.Path) (*path, error) {
+	if p.Segments[0].Name == "otelcol" && len(p.Segments) > 1 {
+		return c.clientPath(p)
+	}
 	in, rest := c.ctx.find(p)
 	if rest[0].Name == "cache" {
 		if in != c.ctx {
@@ -262,7 +266,7 @@ const levelCache = -1
 // plainField is a field without keys.
 func (c *compiler) plainField(in *Context, f field) *path {
 	level, nums, get, set := in.level, f.nums, f.access.get, f.access.set
-	out := &path{level: level, get: func(e *Env) (Value, error) {
+	out := &path{level: level, counts: f.access.counts, get: func(e *Env) (Value, error) {
 		m := e.message(level)
 		num := nums[m.shape.variant]
 		if num == 0 && nums[numberPoint]|nums[histogramPoint]|nums[exponentialPoint]|nums[summaryPoint] != 0 {
@@ -270,7 +274,7 @@ func (c *compiler) plainField(in *Context, f field) *path {
 		}
 		return get(m, num)
 	}}
-	if set == nil {
+	if set == nil || f.access.own && in != c.ctx {
 		return out
 	}
 	out.set = func(e *Env, v Value) error {
@@ -353,7 +357,6 @@ func (m *Map) replace(v Value) error {
 	for c := (wire.Cursor{Buf: fields}); c.Next(); {
 		if c.Num == otlpfield.KeyValueListValues && c.Type == wire.TypeBytes {
 			m.read(c.Bytes, -1, -1)
-			m.entries[len(m.entries)-1].state = entrySet
 		}
 	}
 	m.changed = true

@@ -146,6 +146,8 @@ type Step struct {
 	Mode       ErrorMode
 	// Report is called with errors that are ignored.
 	Report func(error)
+	// Client returns the sender, for the paths below otelcol; nil: it is not known.
+	Client ClientFunc
 }
 
 // use returns what the step reads and sets.
@@ -212,6 +214,8 @@ type editor struct {
 	begun bool
 	late  [2]arena // of resource and scope that were set from below
 	out   wire.Encoder
+	// edited are the parts of the present item that the present step has changed.
+	edited []part
 }
 
 func newEditor(steps []Step) *editor { return &editor{steps: steps, env: newEnv()} }
@@ -221,6 +225,7 @@ func (d *editor) End() {
 	if d.begun {
 		d.env.end()
 		d.begun = false
+		clear(d.edited[:cap(d.edited)])
 		d.late[0].forget()
 		d.late[1].forget()
 	}
@@ -278,7 +283,7 @@ func (d *editor) step(s *Step, level int) (drop bool, err error) {
 // do does a step to the message that it is about.
 func (d *editor) do(s *Step) (drop bool, err error) {
 	e := d.env
-	e.level = s.Context.level
+	e.level, e.client = s.Context.level, s.Client
 	e.scratch.reset()
 	e.inUse = 0
 	e.cache.reset()
@@ -370,7 +375,8 @@ func (d *editor) parts(s *Step) (drop bool, err error) {
 	d.env.messages[levelPart].shape = &pointShapes[pointOf[which]]
 	num := metricData[which]
 	kept := 0
-	if err := d.partsOf(s, item.slots[num].bytes, otlpfield.GaugeDataPoints, &kept); err != nil {
+	data := item.slots[num].bytes
+	if err := d.partsOf(s, data, otlpfield.GaugeDataPoints, &kept); err != nil {
 		return false, err
 	}
 	if len(item.parts) > 0 {
@@ -388,6 +394,7 @@ var pointOf = [...]int{numberPoint, numberPoint, histogramPoint, exponentialPoin
 func (d *editor) partsOf(s *Step, around []byte, num uint32, kept *int) error {
 	e := d.env
 	item, m := &e.messages[levelItem], &e.messages[levelPart]
+	d.edited = d.edited[:0]
 	e.partNum = -1
 	for c := (wire.Cursor{Buf: around}); c.Next(); {
 		if c.Num != num || c.Type != wire.TypeBytes {
@@ -400,18 +407,21 @@ func (d *editor) partsOf(s *Step, around []byte, num uint32, kept *int) error {
 		case err != nil:
 			return err
 		case drop:
-			item.parts = append(item.parts, part{num: num, start: c.Start, end: c.End})
+			d.edited = append(d.edited, part{num: num, start: c.Start, end: c.End})
 			continue
 		case m.dirty():
 			now := m.encode(&item.arena)
 			if now == nil {
 				return item.arena.err
 			}
-			item.parts = append(item.parts, part{num: num, start: c.Start, end: c.End, now: now})
+			d.edited = append(d.edited, part{num: num, start: c.Start, end: c.End, now: now})
 		}
 		if kept != nil {
 			*kept++
 		}
+	}
+	if len(item.parts) == 0 { // else a statement has set the whole field
+		item.parts = append(item.parts, d.edited...)
 	}
 	return nil
 }

@@ -112,10 +112,14 @@ func OfDuration(d time.Duration) Value { return Value{kind: KindDuration, num: u
 func OfFields(k Kind, fields []byte) Value { return Value{kind: k, bytes: fields} }
 
 // decode returns the value of an AnyValue. A reference into the dictionary is replaced by
-// the string at once; inside of a map or list it stays, and is replaced when it is read.
+// the string at once; inside of a map or list it stays, and is replaced when it is read. Of a
+// signal without a dictionary a reference is Nil.
 func (e *Env) decode(any []byte) Value {
 	if len(any) == 0 {
 		return Value{}
+	}
+	if any[0] == otlpfield.AnyValueStringValue<<3|byte(wire.TypeBytes) && len(any) >= 2 && any[1] < 0x80 && len(any) == 2+int(any[1]) {
+		return Value{kind: KindString, bytes: any[2:]} // as most are
 	}
 	u := otlp.AnyValue(any).Value()
 	switch u.Num {
@@ -134,6 +138,9 @@ func (e *Env) decode(any []byte) Value {
 	case otlpfield.AnyValueArrayValue:
 		return Value{kind: KindList, bytes: u.Bytes}
 	case otlpfield.AnyValueStringValueStrindex:
+		if !e.dictionary {
+			return Value{}
+		}
 		return Value{kind: KindString, bytes: e.dictionaryString(int32(u.Scalar))}
 	}
 	return Value{}

@@ -58,7 +58,7 @@ func locate(es *config.Errors, p place, err error) {
 		es.Add(err)
 	case *config.FieldError:
 		for part := range strings.SplitSeq(e.Key, ".") {
-			p = p.child(part)
+			p = p.step(part)
 		}
 		locate(es, p, e.Err)
 	default:
@@ -77,6 +77,20 @@ func (p place) item(i int) place {
 		return place{node: p.node.children[i]}
 	}
 	return place{node: p.node, rest: p.rest + "[" + strconv.Itoa(i) + "]"}
+}
+
+// step is child of a key that may have indices of lists behind it: "statements[2]".
+func (p place) step(part string) place {
+	key, indices, _ := strings.Cut(part, "[")
+	if key != "" {
+		p = p.child(key)
+	}
+	for index := range strings.SplitSeq(strings.TrimSuffix(indices, "]"), "][") {
+		if i, err := strconv.Atoi(index); err == nil {
+			p = p.item(i)
+		}
+	}
+	return p
 }
 
 // entry is like child, for the key of a Go map.

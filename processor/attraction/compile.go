@@ -109,6 +109,9 @@ func (a *Action) pattern() (*regexp.Regexp, error) {
 	return regexp.Compile(a.Pattern)
 }
 
+// Slot returns the number of a key, for Editor.SetText. It is called before NewEditor.
+func (p *Actions) Slot(key string) int { return p.slot(key) }
+
 // slot returns the number of a key, a new one if it has none. The empty key is one too:
 // as in the Collector, a delete or hash without a key does it to an attribute without one.
 func (p *Actions) slot(key string) int {

@@ -3,6 +3,7 @@ package attraction
 import (
 	"bytes"
 
+	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/processor/internal/attrs"
@@ -34,6 +35,7 @@ type Editor struct {
 	heads    []int32 // by slot: 1 + the index of its first record, which may be deleted since
 	records  []record
 	original int // how many of records are in message; the rest is inserted
+	patches  []Patch
 	// fates are what patterns do to keys, as far as they occurred before.
 	fates map[string]fate
 }
@@ -67,6 +69,75 @@ func (e *Editor) Edit(pass *otlpedit.Pass, m []byte, num uint32, w *otlpedit.Wri
 		return false, err
 	}
 	return true, e.appendTo(w)
+}
+
+// Begin reads the attributes in field num, which is below 16, of message m, a part of the
+// request that pass edits. It is followed by any number of Text, SetText and Remove, and by Finish, for
+// other edits than actions.
+func (e *Editor) Begin(pass *otlpedit.Pass, m []byte, num uint32) {
+	e.begin(pass, m, num)
+	e.collect()
+}
+
+// SetText sets the attribute of a slot (Actions.Slot) to a text, which is copied.
+func (e *Editor) SetText(slot int, text []byte) error {
+	value, err := e.text(text)
+	if err == nil {
+		e.set(slot, value)
+	}
+	return err
+}
+
+// Remove removes the first attribute of a slot (Actions.Slot).
+func (e *Editor) Remove(slot int) {
+	if r := e.first(slot); r != nil {
+		r.deleted = true
+	}
+}
+
+// Text returns the text of the first attribute of a slot (Actions.Slot); nil if there is
+// none, or if it is no text.
+func (e *Editor) Text(slot int) []byte {
+	r := e.first(slot)
+	if r == nil {
+		return nil
+	}
+	if v := e.resolve(r.value); v.Kind() == otlp.KindString {
+		return v.Text()
+	}
+	return nil
+}
+
+// A Patch is a range of a message, of whole fields, and what replaces it. The range may be
+// empty at the end of the message.
+type Patch struct {
+	Start, End int
+	Fields     []byte
+}
+
+// Finish appends the edited message to w, if an attribute was changed or there are
+// patches, which are in order and do not touch attributes.
+func (e *Editor) Finish(w *otlpedit.Writer, patches []Patch) (changed bool, err error) {
+	if len(patches) == 0 && !e.changed() {
+		return false, nil
+	}
+	e.patches = patches
+	err = e.appendTo(w)
+	for _, p := range e.patches {
+		w.Raw(p.Fields)
+	}
+	e.patches = nil
+	return true, err
+}
+
+// copy appends a range of the message, with the patches in it.
+func (e *Editor) copy(w *otlpedit.Writer, start, end int) {
+	for len(e.patches) > 0 && e.patches[0].Start < end {
+		w.Raw(e.message[start:e.patches[0].Start])
+		w.Raw(e.patches[0].Fields)
+		start, e.patches = e.patches[0].End, e.patches[1:]
+	}
+	w.Raw(e.message[start:end])
 }
 
 // End forgets what belongs to the request. It is called after the last Edit.
@@ -318,19 +389,19 @@ func (e *Editor) appendTo(w *otlpedit.Writer) error {
 	} else {
 		for i := range e.records[:e.original] {
 			if r := &e.records[i]; r.deleted || e.replaced(r) {
-				w.Raw(e.message[copied:r.start])
+				e.copy(w, copied, int(r.start))
 				e.appendReplaced(w, r)
 				copied = int(r.end)
 			}
 		}
 	}
-	w.Raw(e.message[copied:e.lastEnd])
+	e.copy(w, copied, e.lastEnd)
 	for i := range e.records[e.original:] {
 		if r := &e.records[e.original+i]; !r.deleted {
 			w.KeyedValue(e.num, e.actions.fields[r.slot], r.value)
 		}
 	}
-	w.Raw(e.message[e.lastEnd:])
+	e.copy(w, e.lastEnd, len(e.message))
 	return nil
 }
 
@@ -355,7 +426,7 @@ func (e *Editor) appendMatched(w *otlpedit.Writer) (copied int, err error) {
 	for s.Next() {
 		if next < e.original && int(e.records[next].start) == s.Start {
 			if r := &e.records[next]; r.deleted || e.replaced(r) {
-				w.Raw(e.message[copied:s.Start])
+				e.copy(w, copied, s.Start)
 				e.appendReplaced(w, r)
 				copied = s.End
 			}
@@ -366,7 +437,7 @@ func (e *Editor) appendMatched(w *otlpedit.Writer) (copied int, err error) {
 		if f == (fate{}) {
 			continue
 		}
-		w.Raw(e.message[copied:s.Start])
+		e.copy(w, copied, s.Start)
 		copied = s.End
 		if f.deleted {
 			continue

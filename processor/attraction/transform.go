@@ -77,10 +77,8 @@ func (e *Editor) asText(v otlp.Value, size int) ([]byte, error) {
 	case otlp.KindString:
 		return v.Text(), nil
 	case otlp.KindArray, otlp.KindMap:
-		if room := attrs.TextRoom(size); room > maxArenaBytes {
-			if err := e.pass.Memory().Reserve(room); err != nil {
-				return nil, err
-			}
+		if err := attrs.ReserveText(e.pass, v, size); err != nil {
+			return nil, err
 		}
 	}
 	// The longest text of a byte is \u00xx; two bytes may be "":null in a map.

@@ -60,14 +60,15 @@ func (e *editor) Edit(p *otlpedit.Pass, level otlpedit.Levels, m []byte, w *otlp
 	}
 	switch level {
 	case otlpedit.Resources:
-		e.tester.Resource(p, m)
-		return otlpedit.Keep, nil
+		return otlpedit.Keep, e.tester.Resource(p, m)
 	case otlpedit.Scopes:
 		e.tester.Scope(m)
 		return otlpedit.Keep, nil
 	}
-	if e.rule != nil && !e.tester.Selects(p, m) {
-		return otlpedit.Keep, nil
+	if e.rule != nil {
+		if ok, err := e.tester.Selects(p, m); err != nil || !ok {
+			return otlpedit.Keep, err
+		}
 	}
 	var changed bool
 	var err error
@@ -93,7 +94,12 @@ func (e *editor) begin(s otlp.Signal) error {
 }
 
 // End implements otlpedit.Editor.
-func (e *editor) End() { e.attributes.End() }
+func (e *editor) End() {
+	e.attributes.End()
+	if e.tester != nil {
+		e.tester.End()
+	}
+}
 
 // items is where the items of a signal have their attributes: in a field of their own, or
 // in the data points of one of several members.

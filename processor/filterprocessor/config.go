@@ -211,7 +211,7 @@ func (b *bySignal) steps(s otlp.Signal, mode ottl.ErrorMode, report func(error))
 			continue
 		}
 		hasLevels = true
-		step := ottl.Step{Context: ottl.ContextOf(l.context), Drop: true, Mode: mode, Report: report}
+		step := ottl.Step{Context: ottl.ContextOf(l.context), Drop: true, Mode: mode, Report: report, Client: statements.ClientOf}
 		step.Conditions, err = compile(step.Context, l.conditions)
 		errs = append(errs, statements.Within(b.key+"."+l.key, err))
 		steps = append(steps, step)
@@ -222,7 +222,7 @@ func (b *bySignal) steps(s otlp.Signal, mode ottl.ErrorMode, report func(error))
 	for i, g := range b.groups {
 		step, err := g.step(s, mode)
 		errs = append(errs, statements.Within(fmt.Sprintf("%s[%d]", b.inner, i), err))
-		step.Report = report
+		step.Report, step.Client = report, statements.ClientOf
 		steps = append(steps, step)
 	}
 	return steps, errors.Join(errs...)

@@ -80,8 +80,8 @@ func (d *selector) Edit(p *otlpedit.Pass, level otlpedit.Levels, m []byte, _ *ot
 	case otlpedit.Scopes:
 		d.tester.Scope(m)
 	default:
-		if !d.tester.Selects(p, m) {
-			return otlpedit.Drop, nil
+		if selected, err := d.tester.Selects(p, m); err != nil || !selected {
+			return otlpedit.Drop, err
 		}
 	}
 	return otlpedit.Keep, nil

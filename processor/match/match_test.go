@@ -181,12 +181,14 @@ func TestProperties(t *testing.T) {
 			}
 			p, tester := otlpedit.NewPass(), rule.NewTester()
 			if rule.Levels()&otlpedit.Resources != 0 {
-				tester.Resource(p, resource())
+				if err := tester.Resource(p, resource()); err != nil {
+					t.Error(err)
+				}
 			}
 			if rule.Levels()&otlpedit.Scopes != 0 {
 				tester.Scope(scope())
 			}
-			if got := tester.Selects(p, item.Buf); got != side.want {
+			if got, err := tester.Selects(p, item.Buf); err != nil || got != side.want {
 				t.Errorf("%s, include %t, exclude %t: selected: %t", c.include, side.include != nil, side.exclude != nil, got)
 			}
 		}
@@ -211,9 +213,11 @@ func TestWhatIsMissing(t *testing.T) {
 			t.Fatal(err)
 		}
 		tester := rule.NewTester()
-		tester.Resource(otlpedit.NewPass(), nil)
+		if err := tester.Resource(otlpedit.NewPass(), nil); err != nil {
+			t.Error(err)
+		}
 		tester.Scope(nil)
-		if got := tester.Selects(otlpedit.NewPass(), nil); got != want {
+		if got, err := tester.Selects(otlpedit.NewPass(), nil); err != nil || got != want {
 			t.Errorf("%s: selected: %t", include, got)
 		}
 	}
@@ -222,7 +226,7 @@ func TestWhatIsMissing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := rule.NewTester().Selects(otlpedit.NewPass(), nil); got != want {
+		if got, err := rule.NewTester().Selects(otlpedit.NewPass(), nil); err != nil || got != want {
 			t.Errorf("%+v: a record without a number is selected: %t", severities, got)
 		}
 	}
@@ -291,9 +295,11 @@ func TestNothingIsAllocated(t *testing.T) {
 	}
 	p, tester, res, sc := otlpedit.NewPass(), rule.NewTester(), resource(), scope()
 	n := testing.AllocsPerRun(100, func() {
-		tester.Resource(p, res)
+		if err := tester.Resource(p, res); err != nil {
+			t.Error(err)
+		}
 		tester.Scope(sc)
-		if !tester.Selects(p, item.Buf) {
+		if ok, err := tester.Selects(p, item.Buf); !ok || err != nil {
 			t.Error("not selected")
 		}
 	})

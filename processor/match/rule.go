@@ -152,10 +152,10 @@ func (r *Rule) NewTester() *Tester {
 	return &Tester{include: test{r.include, true, true}, exclude: test{r.exclude, true, true}}
 }
 
-// Resource is called with the resource of the scopes and items that follow.
-func (t *Tester) Resource(p *otlpedit.Pass, resource []byte) {
-	t.include.setResource(p, resource, &t.text)
-	t.exclude.setResource(p, resource, &t.text)
+// Resource is called with the resource of the scopes and items that follow. The error is
+// that of the memory of the pass.
+func (t *Tester) Resource(p *otlpedit.Pass, resource []byte) error {
+	return errors.Join(t.include.setResource(p, resource, &t.text), t.exclude.setResource(p, resource, &t.text))
 }
 
 // Scope is called with the scope of the items that follow.
@@ -165,29 +165,53 @@ func (t *Tester) Scope(scope []byte) {
 }
 
 // Selects reports whether an item matches include, if there is one, and does not match
-// exclude.
-func (t *Tester) Selects(p *otlpedit.Pass, item []byte) bool {
-	if t.include.compiled != nil && !t.matches(&t.include, p, item) {
-		return false
+// exclude. The error is that of the memory of the pass.
+func (t *Tester) Selects(p *otlpedit.Pass, item []byte) (bool, error) {
+	if t.include.compiled != nil {
+		if ok, err := t.matches(&t.include, p, item); err != nil || !ok {
+			return false, err
+		}
 	}
-	return t.exclude.compiled == nil || !t.matches(&t.exclude, p, item)
+	if t.exclude.compiled == nil {
+		return true, nil
+	}
+	excluded, err := t.matches(&t.exclude, p, item)
+	return err == nil && !excluded, err
 }
 
-func (s *test) setResource(p *otlpedit.Pass, resource []byte, room *[]byte) {
-	if s.compiled != nil {
-		s.resource = s.matchesService(p, resource, room) && s.resources.Match(p, resource, otlpfield.ResourceAttributes, room)
+// End forgets what is large. It is called at the end of each request.
+func (t *Tester) End() {
+	if cap(t.text) > maxKeptBytes {
+		t.text = nil
 	}
 }
 
-func (c *compiled) matchesService(p *otlpedit.Pass, resource []byte, room *[]byte) bool {
+// maxKeptBytes is how large the memory for texts may be to be kept for the next request.
+const maxKeptBytes = 64 << 10
+
+func (s *test) setResource(p *otlpedit.Pass, resource []byte, room *[]byte) (err error) {
+	if s.compiled == nil {
+		return nil
+	}
+	if s.resource, err = s.matchesService(p, resource, room); err == nil && s.resource {
+		s.resource = s.resources.Match(p, resource, otlpfield.ResourceAttributes, room)
+	}
+	return err
+}
+
+// noService is the Collector's text.
+var noService = []byte("<nil-service-name>")
+
+func (c *compiled) matchesService(p *otlpedit.Pass, resource []byte, room *[]byte) (bool, error) {
 	if c.services == nil {
-		return true
+		return true, nil
 	}
 	value, ok := attrs.Find(p, resource, otlpfield.ResourceAttributes, "service.name")
 	if !ok {
-		return c.services.Match([]byte("<nil-service-name>")) // the Collector's text
+		return c.services.Match(noService), nil
 	}
-	return c.services.Match(textOf(p, value, room))
+	text, err := attrs.Text(p, room, value)
+	return err == nil && c.services.Match(text), err
 }
 
 func (s *test) setScope(scope []byte) {
@@ -202,41 +226,35 @@ func (s *test) setScope(scope []byte) {
 	}
 }
 
-func (t *Tester) matches(s *test, p *otlpedit.Pass, item []byte) bool {
-	if !s.resource || !s.scope {
-		return false
-	}
+func (t *Tester) matches(s *test, p *otlpedit.Pass, item []byte) (bool, error) {
 	f := &s.fields
-	if s.names != nil && !s.names.Match(wire.LastBytes(item, f.name)) ||
-		s.severities != nil && !s.severities.Match(wire.LastBytes(item, f.severityText)) {
-		return false
+	switch {
+	case !s.resource || !s.scope,
+		s.names != nil && !s.names.Match(wire.LastBytes(item, f.name)),
+		s.severities != nil && !s.severities.Match(wire.LastBytes(item, f.severityText)),
+		s.kinds != nil && !s.kinds.Match(kindText(int32(scalar(item, f.kind)))),
+		s.severity != nil && !s.severity.match(Severity(int32(scalar(item, f.severityNumber)))):
+		return false, nil
 	}
-	if s.kinds != nil {
-		kind, _ := wire.LastScalar(item, f.kind, wire.TypeVarint)
-		if !s.kinds.Match(kindText(int32(kind))) {
-			return false
+	if s.bodies != nil {
+		text, err := attrs.Text(p, &t.text, wire.Merged(item, f.body))
+		if err != nil || !s.bodies.Match(text) {
+			return false, err
 		}
 	}
-	if s.severity != nil {
-		n, _ := wire.LastScalar(item, f.severityNumber, wire.TypeVarint)
-		if n := Severity(int32(n)); n == 0 && !s.severity.MatchUndefined || n != 0 && n < s.severity.Min {
-			return false
-		}
-	}
-	if s.bodies != nil && !s.bodies.Match(textOf(p, wire.Merged(item, f.body), &t.text)) {
-		return false
-	}
-	return len(s.attributes) == 0 || s.attributes.Match(p, item, f.attributes, &t.text)
+	return len(s.attributes) == 0 || s.attributes.Match(p, item, f.attributes, &t.text), nil
 }
 
-// textOf returns the text of a value. It may be in room, which is used again.
-func textOf(p *otlpedit.Pass, value []byte, room *[]byte) []byte {
-	v := attrs.Resolve(p, value)
-	if v.Kind() == otlp.KindString {
-		return v.Text()
+func scalar(m []byte, num uint32) uint64 {
+	v, _ := wire.LastScalar(m, num, wire.TypeVarint)
+	return v
+}
+
+func (s *Severities) match(n Severity) bool {
+	if n == 0 {
+		return s.MatchUndefined
 	}
-	*room = attrs.AppendText((*room)[:0], v)
-	return *room
+	return n >= s.Min
 }
 
 func kindText(kind int32) []byte {

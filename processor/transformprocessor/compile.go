@@ -19,39 +19,42 @@ func (c *Config) steps(s otlp.Signal, report func(error)) (steps []ottl.Step, er
 	}
 	key, groups := c.list(s)
 	var errs []error
-	for i, g := range merged(groups) {
+	all, places := merged(groups)
+	for i, g := range all {
 		step, err := g.step(s, c.ErrorMode)
 		if err != nil {
-			errs = append(errs, statements.Within(place(key, i, groups), err))
+			errs = append(errs, statements.Within(key+places[i], err))
 		}
-		step.Report = report
+		step.Report, step.Client = report, statements.ClientOf
 		steps = append(steps, step)
 	}
 	return steps, errors.Join(errs...)
 }
 
-// place is the key of group i of the merged ones.
-func place(key string, i int, groups []Group) string {
-	if len(groups) == 0 || groups[0].flat {
-		return key
-	}
-	return fmt.Sprintf("%s[%d]", key, i)
-}
-
 // merged makes one group of the statements that were written alone. It stands at the end.
-func merged(groups []Group) (out []Group) {
-	var flat Group
-	for _, g := range groups {
+func merged(groups []Group) (out []Group, places []string) {
+	flat := Group{flat: true}
+	for i, g := range groups {
 		if g.flat {
 			flat.Statements = append(flat.Statements, g.Statements...)
-		} else {
-			out = append(out, g)
+			flat.from = append(flat.from, i)
+			continue
 		}
+		out = append(out, g)
+		places = append(places, fmt.Sprintf("[%d]", i))
 	}
-	if len(flat.Statements) > 0 {
-		out = append(out, flat)
+	if len(flat.from) > 0 {
+		out, places = append(out, flat), append(places, "")
 	}
-	return out
+	return out, places
+}
+
+// place is where statement i is in the list of groups, or in its group.
+func (g *Group) place(i int) string {
+	if g.flat {
+		return fmt.Sprintf("[%d]", g.from[i])
+	}
+	return fmt.Sprintf("statements[%d]", i)
 }
 
 // step compiles a group.
@@ -67,7 +70,7 @@ func (g *Group) step(s otlp.Signal, mode ottl.ErrorMode) (step ottl.Step, err er
 	var errs []error
 	for i, text := range g.Statements {
 		st, err := parser.Statement(text)
-		errs = append(errs, config.At(fmt.Sprintf("statements[%d]", i), err))
+		errs = append(errs, config.At(g.place(i), err))
 		step.Statements = append(step.Statements, st)
 	}
 	parser = conditionParser(step.Context)

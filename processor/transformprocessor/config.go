@@ -33,7 +33,8 @@ type Group struct {
 	// SharedCache is not supported: it must be false.
 	SharedCache bool `yaml:"shared_cache"`
 
-	flat bool // it was written as a statement alone
+	flat bool  // it was written as a statement alone
+	from []int // of statements that were: their indices in the list
 }
 
 // DecodeConfig implements config.Decoder.

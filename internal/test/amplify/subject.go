@@ -18,6 +18,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
+	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
 )
 
 // A variant is a configuration of a component. The component's defaults are in
@@ -79,6 +80,15 @@ var variants = map[string][]variant{
 		{"included", attributes(&match.Properties{MatchType: "regexp", Resources: []match.Attribute{{Key: "a", Value: "x+"}}}, nil,
 			attraction.Action{Key: "a", Action: "delete"})},
 	},
+	"processor span": {
+		{"from attributes", span(func(c *spanprocessor.Config) { c.Name.FromAttributes = []string{"a", "a", "b"} })},
+		{"to attributes", span(func(c *spanprocessor.Config) {
+			c.Name.ToAttributes = &spanprocessor.ToAttributes{Rules: []string{"(?P<a>x+)", "(?P<b>.*)"}}
+		})},
+		{"status", span(func(c *spanprocessor.Config) {
+			c.Status = &spanprocessor.Status{Code: "Error", Description: "an error"}
+		})},
+	},
 	"exporter nop": {{"", func(string, any) {}}},
 	"exporter debug": {
 		{"basic", debugOf(func(c *debugexporter.Config) { c.Verbosity = debugexporter.Basic })},
@@ -107,6 +117,10 @@ func attributes(include, exclude *match.Properties, a ...attraction.Action) func
 		c := config.(*attributesprocessor.Config)
 		c.Include, c.Exclude, c.Actions = include, exclude, a
 	}
+}
+
+func span(set func(*spanprocessor.Config)) func(string, any) {
+	return func(_ string, config any) { set(config.(*spanprocessor.Config)) }
 }
 
 func debugOf(set func(*debugexporter.Config)) func(string, any) {

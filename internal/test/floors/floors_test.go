@@ -76,7 +76,7 @@ func sources(t *testing.T, f func(pkg, file string, syntax *ast.File)) {
 		}
 		rel = filepath.ToSlash(rel)
 		if d.IsDir() {
-			if base := path.Base(rel); rel == "bench" || rel == "interop" || rel == "tools" || base == "testdata" || rel != "." && strings.HasPrefix(base, ".") {
+			if base := path.Base(rel); rel == "bench" || rel == "interop" || rel == "tools" || rel == "oracle" || base == "testdata" || rel != "." && strings.HasPrefix(base, ".") {
 				return fs.SkipDir
 			}
 			return nil

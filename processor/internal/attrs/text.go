@@ -8,12 +8,40 @@ import (
 	"strconv"
 
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpedit"
 )
 
-// TextRoom returns how many bytes AppendText allocates at most beside its result for
-// a value of n bytes: to sort the keys of maps, lists and maps are decoded, of which
-// an entry takes two bytes at least.
-func TextRoom(n int) int { return 128 * n }
+// maxUnreserved is how much memory is allocated without being reserved.
+const maxUnreserved = 64 << 10
+
+// Text appends the text of an AnyValue in the request that p edits, as AppendText does,
+// after it has reserved the memory for that. It returns the text alone: of a string it
+// is the string itself.
+func Text(p *otlpedit.Pass, room *[]byte, value []byte) (text []byte, err error) {
+	v := Resolve(p, value)
+	if v.Kind() == otlp.KindString {
+		return v.Text(), nil
+	}
+	if err := ReserveText(p, v, len(value)); err != nil {
+		return nil, err
+	}
+	*room = AppendText((*room)[:0], v)
+	return *room, nil
+}
+
+// ReserveText reserves what AppendText allocates for a value of n bytes, if that is much:
+// for the text a byte may take six, and to sort the keys of maps, lists and maps are
+// decoded, of which an entry takes two bytes at least.
+func ReserveText(p *otlpedit.Pass, v otlp.Value, n int) error {
+	need := 2 * n // base64, in a buffer that grows
+	if k := v.Kind(); k == otlp.KindArray || k == otlp.KindMap {
+		need = 128 * n
+	}
+	if need <= maxUnreserved {
+		return nil
+	}
+	return p.Memory().Reserve(need)
+}
 
 // AppendText appends v as text, as the Collector does (pcommon.Value.AsString): a
 // string as it is, a number or bool as in JSON, bytes in base64, lists and maps as JSON

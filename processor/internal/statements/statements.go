@@ -12,7 +12,9 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/internal/lograte"
 	"github.com/penstock-telemetry/penstock/otlp"
+	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/ottl"
+	"github.com/penstock-telemetry/penstock/pipeline"
 )
 
 // Context returns the context of a group of statements and conditions of a signal: that of
@@ -62,4 +64,17 @@ func Reporter(log *slog.Logger) func(error) {
 			log.Warn("a statement or condition failed for an item and was passed over", slog.Any("error", err), slog.Int64("failures", times))
 		}
 	}
+}
+
+// ClientOf is the ottl.ClientFunc of the requests of a pipeline.
+func ClientOf(p *otlpedit.Pass) *ottl.Client {
+	c := pipeline.ClientOf(p)
+	if c == nil {
+		return nil
+	}
+	out := &ottl.Client{Addr: c.Addr, Metadata: c.Metadata}
+	if c.Identity != nil {
+		out.Attributes = c.Identity.Attributes
+	}
+	return out
 }
