@@ -28,6 +28,8 @@ type testCase struct {
 	// comment in the file.
 	Unordered       bool
 	UnorderedPoints bool `yaml:"unordered_points"`
+	// EmptyGroups is that of Comparison.
+	EmptyGroups bool `yaml:"empty_groups"`
 	// Ignore are keys that are not compared.
 	Ignore []string
 	// Differs is the reason why results differ. They have to.
@@ -42,7 +44,7 @@ type testCase struct {
 }
 
 func (c testCase) comparison() Comparison {
-	return Comparison{Unordered: c.Unordered, UnorderedPoints: c.UnorderedPoints, Ignore: c.Ignore}
+	return Comparison{Unordered: c.Unordered, UnorderedPoints: c.UnorderedPoints, EmptyGroups: c.EmptyGroups, Ignore: c.Ignore}
 }
 
 func readCases(t *testing.T, file string) (list []testCase) {

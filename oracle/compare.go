@@ -17,6 +17,8 @@ type Comparison struct {
 	Unordered bool
 	// UnorderedPoints ignores the order of data points.
 	UnorderedPoints bool
+	// EmptyGroups ignores scopes and resources without metrics.
+	EmptyGroups bool
 	// Ignore are keys of JSON objects and of attributes that are not compared.
 	Ignore []string
 }
@@ -93,7 +95,9 @@ func (c Comparison) request(d *differ, contrib, penstock Request) {
 	}
 }
 
-func (c Comparison) exact() bool { return !c.Unordered && !c.UnorderedPoints && len(c.Ignore) == 0 }
+func (c Comparison) exact() bool {
+	return !c.Unordered && !c.UnorderedPoints && !c.EmptyGroups && len(c.Ignore) == 0
+}
 
 func tree(s contribSignal, request []byte) (v any) {
 	b, err := s.json(request)
@@ -121,6 +125,11 @@ func (c Comparison) canonical(v any) any {
 			if list, ok := v[k].([]any); ok && c.UnorderedPoints && k == "dataPoints" {
 				slices.SortFunc(list, byText)
 			}
+			if members := membersOf[k]; c.EmptyGroups && members != "" {
+				if v[k] = withMembers(v[k], members); v[k] == nil {
+					delete(v, k)
+				}
+			}
 		}
 	case []any:
 		v = slices.DeleteFunc(v, func(e any) bool { k, ok := keyOf(e); return ok && slices.Contains(c.Ignore, k) })
@@ -135,6 +144,25 @@ func (c Comparison) canonical(v any) any {
 		return v
 	}
 	return v
+}
+
+// membersOf has what is in a group.
+var membersOf = map[string]string{"resourceMetrics": "scopeMetrics", "scopeMetrics": "metrics"}
+
+// withMembers leaves out groups that have none; it returns nil if none is left.
+func withMembers(v any, members string) any {
+	list, ok := v.([]any)
+	if !ok {
+		return v
+	}
+	list = slices.DeleteFunc(list, func(e any) bool {
+		group, ok := e.(map[string]any)
+		return ok && group[members] == nil
+	})
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 func byText(a, b any) int { return strings.Compare(short(a, 1<<20), short(b, 1<<20)) }

@@ -59,7 +59,7 @@ const keyBytes = 96
 
 // keys returns the keys of all attributes of the points.
 func (m *metric) keys(mem aggregate.Memory) (map[string]bool, error) {
-	all := map[string]bool{}
+	var all map[string]bool
 	for _, p := range m.points {
 		for c := (wire.Cursor{Buf: p}); c.Next(); {
 			if c.Num != m.attributes || c.Type != wire.TypeBytes {
@@ -71,6 +71,9 @@ func (m *metric) keys(mem aggregate.Memory) (map[string]bool, error) {
 			}
 			if err := mem.Reserve(len(key) + keyBytes); err != nil {
 				return nil, err
+			}
+			if all == nil {
+				all = map[string]bool{}
 			}
 			all[string(key)] = true
 		}

@@ -44,6 +44,8 @@ type label struct {
 // operation is an Operation made ready.
 type operation struct {
 	Operation
+	label    []byte
+	newLabel []byte
 	values   map[string][]byte // new values, AnyValues
 	newValue []byte            // an AnyValue
 	function aggregate.Func
@@ -104,7 +106,7 @@ func compileTransform(c *Transform) (*transform, error) {
 
 func compileOperation(o Operation) operation {
 	versioned := func(text string) []byte { return textValue(strings.ReplaceAll(text, "{{version}}", version.Get())) }
-	c := operation{Operation: o, newValue: versioned(o.NewValue), values: map[string][]byte{}, function: aggregate.Func(o.AggregationType)}
+	c := operation{Operation: o, label: []byte(o.Label), newLabel: []byte(o.NewLabel), newValue: versioned(o.NewValue), values: map[string][]byte{}, function: aggregate.Func(o.AggregationType)}
 	for _, v := range o.ValueActions {
 		c.values[v.Value] = versioned(v.NewValue)
 	}

@@ -43,6 +43,9 @@ func (l *lists) Process(ctx context.Context, b *pipeline.Batch) (*pipeline.Batch
 	}
 	defer buf.Release()
 	items := r.write(buf)
+	if len(buf.Bytes) > r.size {
+		panic("metricstransformprocessor: the result is larger than its bound")
+	}
 	if items == 0 && b.Items() > 0 {
 		return nil, nil
 	}
@@ -86,7 +89,12 @@ type group struct {
 	metrics         []metric
 }
 
-const partBytes = 160 // what a part or a scope takes in a list
+// partBytes is what a part or a scope takes in a list that grows, and metricBytes what a
+// metric takes in a list that does not.
+const (
+	partBytes   = 160
+	metricBytes = 128
+)
 
 func (r *run) resources() error {
 	for c := (wire.Cursor{Buf: r.in}); c.Next(); {
@@ -131,12 +139,19 @@ func (r *run) scope(p *part, s *scope) error {
 	if !r.matters(s.value) {
 		return nil
 	}
+	n := 0
 	for c := (wire.Cursor{Buf: s.value}); c.Next(); {
-		if c.Num != otlpfield.ScopeXItems || c.Type != wire.TypeBytes {
-			continue
+		if isMetric(&c) {
+			n++
 		}
-		if err := r.mem.Reserve(2 * partBytes); err != nil {
-			return err
+	}
+	if err := r.mem.Reserve(metricBytes * n); err != nil {
+		return err
+	}
+	s.metrics = make([]metric, 0, n)
+	for c := (wire.Cursor{Buf: s.value}); c.Next(); {
+		if !isMetric(&c) {
+			continue
 		}
 		m, err := parse(c.Bytes, r.mem)
 		if err != nil {
@@ -160,9 +175,11 @@ func (r *run) scope(p *part, s *scope) error {
 	return nil
 }
 
+func isMetric(c *wire.Cursor) bool { return c.Num == otlpfield.ScopeXItems && c.Type == wire.TypeBytes }
+
 func (r *run) matters(scope []byte) bool {
 	for c := (wire.Cursor{Buf: scope}); c.Next(); {
-		if c.Num != otlpfield.ScopeXItems || c.Type != wire.TypeBytes {
+		if !isMetric(&c) {
 			continue
 		}
 		name := nameIn(c.Bytes)
@@ -212,10 +229,10 @@ func (r *run) insert(t *transform, s *scope) error {
 }
 
 func (r *run) add(s *scope, m metric) error {
-	if err := r.mem.Reserve(2*partBytes + m.size()); err != nil {
+	m.changed = true
+	if err := r.mem.Reserve(4 * metricBytes); err != nil { // the list may grow
 		return err
 	}
-	m.changed = true
 	s.metrics, s.changed = append(s.metrics, m), true
 	return nil
 }
@@ -244,9 +261,10 @@ func (r *run) update(t *transform, s *scope) error {
 // take removes the metrics that match, and returns them with the points that do. All other
 // points of such a metric are dropped, as in the Collector.
 func (r *run) take(t *transform, s *scope) (taken []metric, err error) {
-	if err := r.mem.Reserve(partBytes * len(s.metrics)); err != nil {
+	if err := r.mem.Reserve(metricBytes * len(s.metrics)); err != nil {
 		return nil, err
 	}
+	taken = make([]metric, 0, len(s.metrics))
 	kept := s.metrics[:0]
 	for _, m := range s.metrics {
 		extracted, ok, err := t.extracted(m, r.mem)
@@ -270,7 +288,7 @@ func (r *run) group(t *transform, p *part, s *scope) error {
 		return err
 	}
 	g := group{resource: wire.Merged(p.rest, otlpfield.ResourceXResource), scope: wire.Merged(s.value, otlpfield.ScopeXScope), labels: t.resource, metrics: taken}
-	n := len(g.resource) + len(g.scope) + 8*headBytes
+	n := len(g.resource) + len(g.scope) + 4*headBytes
 	for _, l := range g.labels {
 		n += len(l.key) + len(l.value) + 2*headBytes
 	}
@@ -292,10 +310,10 @@ func (r *run) group(t *transform, p *part, s *scope) error {
 
 // combine makes one metric of those that match.
 func (r *run) combine(t *transform, s *scope) error {
-	var matching []*metric
-	if err := r.mem.Reserve(2 * 8 * len(s.metrics)); err != nil {
+	if err := r.mem.Reserve(8 * len(s.metrics)); err != nil {
 		return err
 	}
+	matching := make([]*metric, 0, len(s.metrics))
 	for i := range s.metrics {
 		if t.matches(&s.metrics[i]) {
 			matching = append(matching, &s.metrics[i])

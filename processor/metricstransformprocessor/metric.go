@@ -9,8 +9,8 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/internal/aggregate"
 )
 
-// headBytes is room for the tag and the length of a field.
-const headBytes = 16
+// headBytes is room for the tag and the length of a field whose number is below 16.
+const headBytes = 6
 
 // pointRoom is what a data point takes in a list.
 const pointRoom = 48
@@ -77,7 +77,10 @@ func (m *metric) delta() bool {
 
 // size returns how many bytes the metric takes at most.
 func (m *metric) size() int {
-	n := len(m.raw) + len(m.name) + 4*headBytes
+	if !m.changed {
+		return len(m.raw)
+	}
+	n := len(m.raw) + len(m.name) + 2*headBytes
 	for _, p := range m.points {
 		n += len(p) + headBytes
 	}
@@ -136,6 +139,7 @@ func (t *transform) extracted(m metric, mem aggregate.Memory) (metric, bool, err
 			m.points = append(m.points, p)
 		}
 	}
+	m.changed = m.changed || len(m.points) < len(all)
 	return m, len(m.points) > 0 || len(all) == 0, nil
 }
 

@@ -31,6 +31,9 @@ func (t *transform) apply(m *metric, mem aggregate.Memory) (kept bool, err error
 		m.name, m.changed = t.nameOf(m.name), true
 	}
 	for i := range t.operations {
+		if len(m.points) == 0 {
+			break // all of them are about points
+		}
 		if err := t.operation(&t.operations[i], m, whole, mem); err != nil {
 			var unsupported *unsupportedError
 			return errors.As(err, &unsupported), err
@@ -70,14 +73,14 @@ func (t *transform) operation(o *operation, m *metric, whole bool, mem aggregate
 	switch o.Action {
 	case addLabel:
 		return m.setPoints(mem, func(p []byte) ([]byte, error) {
-			if _, ok := attribute(p, m.attributes, []byte(o.NewLabel)); ok {
+			if _, ok := attribute(p, m.attributes, o.newLabel); ok {
 				return p, nil
 			}
-			return attributeEdit{set: []byte(o.NewLabel), value: o.newValue}.apply(p, m.attributes, mem)
+			return attributeEdit{set: o.newLabel, value: o.newValue}.apply(p, m.attributes, mem)
 		})
 	case deleteLabelValue:
 		return m.setPoints(mem, func(p []byte) ([]byte, error) {
-			if v, ok := attribute(p, m.attributes, []byte(o.Label)); ok && string(textOf(v)) == o.LabelValue {
+			if v, ok := attribute(p, m.attributes, o.label); ok && string(textOf(v)) == o.LabelValue {
 				return nil, nil
 			}
 			return p, nil
@@ -85,8 +88,8 @@ func (t *transform) operation(o *operation, m *metric, whole bool, mem aggregate
 	case aggregateLabels:
 		return o.aggregate(m, mem, attributeEdit{keep: func(key []byte) bool { return slices.Contains(o.LabelSet, string(key)) }}, nil)
 	case aggregateLabelValues:
-		return o.aggregate(m, mem, attributeEdit{set: []byte(o.Label), value: o.newValue}, func(p []byte) bool {
-			v, ok := attribute(p, m.attributes, []byte(o.Label))
+		return o.aggregate(m, mem, attributeEdit{set: o.label, value: o.newValue}, func(p []byte) bool {
+			v, ok := attribute(p, m.attributes, o.label)
 			return ok && slices.Contains(o.AggregatedValues, string(textOf(v)))
 		})
 	}
@@ -95,17 +98,17 @@ func (t *transform) operation(o *operation, m *metric, whole bool, mem aggregate
 
 // updateLabel renames an attribute and replaces its value.
 func (o *operation) updateLabel(p []byte, num uint32, mem aggregate.Memory) ([]byte, error) {
-	value, ok := attribute(p, num, []byte(o.Label))
+	value, ok := attribute(p, num, o.label)
 	if !ok {
 		return p, nil
 	}
-	e := attributeEdit{set: []byte(o.Label), value: value}
+	e := attributeEdit{set: o.label, value: value}
 	replaced := false
 	if v, ok := o.values[string(textOf(value))]; ok {
 		e.value, replaced = v, true
 	}
 	if o.NewLabel != "" && o.NewLabel != o.Label {
-		e.remove, e.set = []byte(o.Label), []byte(o.NewLabel)
+		e.remove, e.set = o.label, o.newLabel
 	} else if !replaced {
 		return p, nil
 	}

@@ -36,6 +36,9 @@ type problems struct {
 
 // ignore logs an *unsupportedError and returns nil; other errors are returned.
 func (p *problems) ignore(err error) error {
+	if err == nil {
+		return nil
+	}
 	var unsupported *unsupportedError
 	if !errors.As(err, &unsupported) {
 		return err

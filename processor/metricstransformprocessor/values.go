@@ -29,7 +29,7 @@ func toggled(p []byte, mem aggregate.Memory) ([]byte, error) {
 // fields returns a message in which edit has replaced fields: it writes what stands for a
 // field, of the same size at most, and returns true.
 func fields(m []byte, mem aggregate.Memory, edit func(e *wire.Encoder, c *wire.Cursor) bool) ([]byte, error) {
-	size := len(m) + 2*headBytes
+	size := len(m) + 4*headBytes
 	if err := mem.Reserve(size); err != nil {
 		return nil, err
 	}

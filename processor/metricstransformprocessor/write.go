@@ -91,9 +91,6 @@ func (g *group) write(e *wire.Encoder) (items int) {
 	if g.scope != nil {
 		e.Bytes(otlpfield.ScopeXScope, g.scope)
 	}
-	for i := range g.metrics {
-		g.metrics[i].changed = true // its points may be some of it
-	}
 	items = writeMetrics(e, g.metrics)
 	e.Close(scope)
 	e.Close(resource)

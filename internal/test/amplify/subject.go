@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/attributesprocessor"
 	"github.com/penstock-telemetry/penstock/processor/match"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/processor/metricstransformprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
@@ -54,6 +55,21 @@ var variants = map[string][]variant{
 			resourceprocessor.Action{Key: "a", Action: "extract", Pattern: "(?P<b>.*)(?P<c>.*)"},
 			resourceprocessor.Action{Key: "a", Action: "convert", ConvertedType: "string"},
 			resourceprocessor.Action{Action: "hash", Pattern: "b|c"})},
+	},
+	"processor filter":    {{"", func(string, any) {}}},
+	"processor transform": {{"", func(string, any) {}}},
+	"processor metrics_transform": {
+		{"update", transforms(metricstransformprocessor.Transform{Action: "update", NewName: "n", Operations: []metricstransformprocessor.Operation{
+			{Action: "add_label", NewLabel: "a", NewValue: "the value of a"},
+			{Action: "update_label", Label: "a", NewLabel: "b"},
+			{Action: "experimental_scale_value", Scale: 2},
+			{Action: "toggle_scalar_data_type"}}})},
+		{"insert and aggregate", transforms(metricstransformprocessor.Transform{Action: "insert", NewName: "$0.copy", Operations: []metricstransformprocessor.Operation{
+			{Action: "aggregate_labels", AggregationType: "median"}}})},
+		{"aggregate values", transforms(metricstransformprocessor.Transform{Action: "update", Operations: []metricstransformprocessor.Operation{
+			{Action: "aggregate_label_values", Label: "a", AggregatedValues: []string{""}, NewValue: "b", AggregationType: "sum"}}})},
+		{"combine", transforms(metricstransformprocessor.Transform{Action: "combine", NewName: "all", AggregationType: "max"})},
+		{"group", transforms(metricstransformprocessor.Transform{Action: "group", GroupResourceLabels: map[string]string{"a": "the value of a"}})},
 	},
 	"processor resource_detection": {
 		{"system", func(_ string, config any) {
@@ -121,6 +137,14 @@ func attributes(include, exclude *match.Properties, a ...attraction.Action) func
 
 func span(set func(*spanprocessor.Config)) func(string, any) {
 	return func(_ string, config any) { set(config.(*spanprocessor.Config)) }
+}
+
+// transforms returns one transform of all metrics.
+func transforms(one metricstransformprocessor.Transform) func(string, any) {
+	one.Include, one.MatchType = ".*", "regexp"
+	return func(_ string, config any) {
+		config.(*metricstransformprocessor.Config).Transforms = []metricstransformprocessor.Transform{one}
+	}
 }
 
 func debugOf(set func(*debugexporter.Config)) func(string, any) {

@@ -68,7 +68,7 @@ const (
 // are. delta says that they are deltas: only those with the same start are joined. The
 // result has the groups in the order of their first points.
 func Points(data uint32, delta bool, f Func, points [][]byte, mem Memory) ([][]byte, error) {
-	if data == otlpfield.MetricSummary || data == 0 {
+	if data == otlpfield.MetricSummary || data == 0 || len(points) < 2 {
 		return points, nil
 	}
 	g := grouping{data: data, delta: delta && data != otlpfield.MetricGauge, groups: map[string]int32{}}

@@ -22,7 +22,7 @@ func numberOf(point []byte) (bits uint64, double, ok bool) {
 	return bits, double, ok
 }
 
-// joinNumbers joins numbers. The first one says whether the result is an int or a double;
+// joinNumbers joins numbers. The type of the first one is that of the result;
 // a value that is the other one is converted.
 func joinNumbers(f Func, points [][]byte, mem Memory) ([]byte, error) {
 	_, double, ok := numberOf(points[0])
