@@ -11,6 +11,11 @@ type (
 	// an error with its position when the configuration is loaded.
 	Needer interface{ Needs() []Need }
 
+	// PipelineNamer returns the pipelines that a connector's configuration names. One that
+	// is undefined, or does not read the connector, is an error with its position when
+	// the configuration is loaded.
+	PipelineNamer interface{ NamesPipelines() []PipelineName }
+
 	// Provider returns what an extension provides to other components, for one that has
 	// several roles, or whose role depends on its configuration. It replaces
 	// Descriptor.Role.
@@ -48,6 +53,13 @@ type Listen struct {
 	Transport string
 	// Address is host:port, or the path of a socket.
 	Address string
+}
+
+// A PipelineName is the id of a pipeline in a configuration.
+type PipelineName struct {
+	// Key is the key of the id relative to the component's section: "table[0].pipelines[1]".
+	Key string
+	ID  string
 }
 
 // A File is a file that a component writes.

@@ -53,15 +53,19 @@ func AllSignals(level string) Stability {
 // configuration, its settings and its constructor. Each component package
 // exports one, and service.Options has the list that a service uses.
 //
-// The decoded configuration may implement Warner, Needer, Provider, Listener, Writer,
-// Exclusive and MemoryLimiter.
+// The decoded configuration may implement Warner, Needer, PipelineNamer, Provider,
+// Listener, Writer, Exclusive and MemoryLimiter.
 type Descriptor struct {
 	Kind Kind
 	// Type is the part of a component's id before the slash: "otlp" in "otlp/2".
 	Type string
 	// Aliases are other names for Type.
-	Aliases   []string
+	Aliases []string
+	// Stability has the supported signals; of a connector those that it consumes.
 	Stability Stability
+	// Produces are the signals that a connector makes of each that it consumes; nil means
+	// the same signal.
+	Produces map[otlp.Signal][]otlp.Signal
 	// Role is what an extension provides to other components; empty if nothing. A
 	// configuration that implements Provider replaces it.
 	Role Role
@@ -73,12 +77,14 @@ type Descriptor struct {
 	// The constructor for the Kind. config is what DefaultConfig returned, after
 	// decoding. A constructor starts nothing. Processors are created for each
 	// pipeline that names them: Processor for one that works within the call,
-	// ConsumerProcessor for one that holds data or sends later. A connector has no
-	// constructor; it passes batches on unchanged.
+	// ConsumerProcessor for one that holds data or sends later. Connectors are created for
+	// each signal that pipelines pass to them; one without a constructor passes batches on
+	// unchanged. A Connector that implements pipeline.Component is started and shut down.
 	Receiver          func(config any, set Settings) (Receiver, error)
 	Processor         func(config any, set Settings) (pipeline.Processor, error)
 	ConsumerProcessor func(config any, set Settings, next pipeline.Consumer) (Exporter, error)
 	Exporter          func(config any, set Settings) (Exporter, error)
+	Connector         func(config any, set Settings, out Outputs) (pipeline.Consumer, error)
 	// Extension may be nil for an extension that has only a configuration.
 	Extension func(config any, set Settings) (pipeline.Component, error)
 }
@@ -130,6 +136,16 @@ func OfExporter[C any, E Exporter](typ string, s Stability, defaults func() C, c
 	return d
 }
 
+// OfConnector describes a connector. produces is Descriptor.Produces.
+func OfConnector[C any, N pipeline.Consumer](typ string, s Stability, produces map[otlp.Signal][]otlp.Signal, defaults func() C, create func(C, Settings, Outputs) (N, error)) Descriptor {
+	d := describe(KindConnector, typ, s, defaults)
+	d.Produces = produces
+	d.Connector = func(config any, set Settings, out Outputs) (pipeline.Consumer, error) {
+		return create(*config.(*C), set, out)
+	}
+	return d
+}
+
 // OfExtension describes an extension.
 func OfExtension[C any, E pipeline.Component](typ string, defaults func() C, create func(C, Settings) (E, error)) Descriptor {
 	d := describe(KindExtension, typ, nil, defaults)
@@ -161,3 +177,15 @@ type consumerExporter struct{ pipeline.Consumer }
 
 func (consumerExporter) Start(context.Context) error    { return nil }
 func (consumerExporter) Shutdown(context.Context) error { return nil }
+
+// Makes returns the signals that a connector makes of one that it consumes; none if it does
+// not consume it.
+func (d Descriptor) Makes(of otlp.Signal) []otlp.Signal {
+	switch {
+	case d.Stability[of] == "":
+		return nil
+	case d.Produces == nil:
+		return []otlp.Signal{of}
+	}
+	return d.Produces[of]
+}

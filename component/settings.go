@@ -17,8 +17,8 @@ import (
 type Settings struct {
 	// ID is the component's id in the configuration: "otlp/2".
 	ID string
-	// Signal is that of the pipeline that a processor is created for. The zero Signal
-	// means any.
+	// Signal is that of the pipeline that a processor is created for, or that a connector
+	// consumes. The zero Signal means any.
 	Signal otlp.Signal
 	Logger *slog.Logger
 	Tracer trace.TracerProvider

@@ -5,6 +5,8 @@ package components
 
 import (
 	"github.com/penstock-telemetry/penstock/component"
+	"github.com/penstock-telemetry/penstock/connector/countconnector"
+	"github.com/penstock-telemetry/penstock/connector/routingconnector"
 	"github.com/penstock-telemetry/penstock/exporter/debugexporter"
 	"github.com/penstock-telemetry/penstock/exporter/fileexporter"
 	"github.com/penstock-telemetry/penstock/exporter/nopexporter"
@@ -24,6 +26,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/metricstransformprocessor"
+	"github.com/penstock-telemetry/penstock/processor/probabilisticsamplerprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
@@ -47,6 +50,7 @@ func Default() []component.Descriptor {
 		filterprocessor.Component(),
 		memorylimiterprocessor.Component(),
 		metricstransformprocessor.Component(),
+		probabilisticsamplerprocessor.Component(),
 		resourceprocessor.Component(),
 		resourcedetectionprocessor.Component(),
 		spanprocessor.Component(),
@@ -59,7 +63,9 @@ func Default() []component.Descriptor {
 		otlpexporter.Component(),
 		otlphttpexporter.Component(),
 
+		countconnector.Component(),
 		component.OfForward("forward"),
+		routingconnector.Component(),
 
 		basicauthextension.Component(),
 		bearertokenauthextension.Component(),

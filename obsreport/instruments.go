@@ -108,6 +108,8 @@ type attr struct {
 var (
 	attrReceiver  = attr{key: "receiver", text: "the receiver's id in the configuration, such as `otlp/2`"}
 	attrProcessor = attr{key: "processor", text: "the processor's id in the configuration, such as `resource/2`"}
+	attrPolicy    = attr{key: "policy", text: "where the decision comes from: `trace_id_hash`, `trace_id_w3c`, `sampling_randomness`, `sampling_priority`, `missing_randomness`, or the attribute that was hashed"}
+	attrSampled   = attr{key: "sampled", values: []string{"true", "false"}}
 	attrBranch    = attr{key: "branch", text: "the pipeline, exporter or connector that the branch leads to, such as `pipeline traces/2`"}
 	attrOtel      = attr{key: "otel.signal", values: signalNames()[1:]}
 	attrExporter  = attr{key: "exporter", text: "the exporter's id in the configuration, such as `otlphttp`"}
@@ -211,6 +213,8 @@ const (
 	batchFull
 	batchTimeouts
 	batchMetadata
+	sampledTraces
+	sampledLogs
 	branchRepeats
 	branchDead
 	reloadSuccessful
@@ -239,6 +243,7 @@ var (
 	ofSenders     = []*attr{&attrExporter, &attrAddress, &attrPort, &attrPath}
 	ofProcessors  = []*attr{&attrProcessor, &attrOtel}
 	ofBatches     = []*attr{&attrProcessor}
+	ofSamplers    = []*attr{&attrPolicy, &attrSampled}
 	ofQueues      = []*attr{&attrExporter, &attrDataType, &attrPipeline}
 	ofBranches    = []*attr{&attrBranch, &attrOtel}
 )
@@ -366,6 +371,11 @@ var instruments = [...]instrument{
 		note: "Requests that are sent since none before them is being sent any more count in neither."},
 	batchMetadata: {name: "otelcol_processor_batch_metadata_cardinality", kind: upDown, unit: "{combinations}", attributes: ofBatches, collector: byCollector,
 		text: "Number of distinct metadata value combinations being processed."},
+	sampledTraces: {name: "otelcol_processor_probabilistic_sampler_count_traces_sampled", unit: "1", attributes: ofSamplers, collector: byCollector,
+		text: "Count of traces that were sampled or not.",
+		note: "It counts spans, as in the Collector."},
+	sampledLogs: {name: "otelcol_processor_probabilistic_sampler_count_logs_sampled", unit: "1", attributes: ofSamplers, collector: byCollector,
+		text: "Count of logs that were sampled or not."},
 	branchRepeats: {name: "otelcol_fanout_repeated_items", unit: "{item}", attributes: ofBranches,
 		text: "Number of items that a branch has kept, and that senders were asked to send again because another branch could not keep them.",
 		note: "If they are sent again, the branch has them twice."},

@@ -44,6 +44,7 @@ var sections = []section{
 		"several pipelines is counted once for all of them.",
 		[]int{itemsIncoming, itemsOutgoing, processorDuration}},
 	{"The processor batch", "Where it is the last processor in front of exporters with a queue, their queues merge, and these are counted for each of the exporters.", []int{batchSize, batchBytes, batchFull, batchTimeouts, batchMetadata}},
+	{"The processor probabilistic_sampler", "", []int{sampledTraces, sampledLogs}},
 	{"Items and attempts of the exporters", "Items are counted once, when their request is not sent again: a request that is accepted after a retry did not fail, and " +
 		"one whose error is returned to the client did.", []int{itemsSent, itemsSendFailed, sendAttempts, requestsInFlight}},
 	{"Queues of the exporters", "Of exporters with a `sending_queue`, which those that go over a network have unless it is switched off.", []int{queueSize, queueCapacity, enqueueFailed, enqueueSize, enqueueBytes, queueItems, queueHeld, queueHeldBytes, queueDurable}},
@@ -124,7 +125,7 @@ The series of a counter exist from the first request of their signal and format 
 	}
 	p.WriteString("\n## Attributes\n\n| attribute | values |\n|---|---|\n")
 	for _, a := range []*attr{
-		&attrReceiver, &attrProcessor, &attrExporter, &attrBranch, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReload, &attrReason, &attrConn, &attrDropped, &attrTarget, &attrProfile, &attrFetch,
+		&attrReceiver, &attrProcessor, &attrPolicy, &attrSampled, &attrExporter, &attrBranch, &attrTransport, &attrFormat, &attrSignal, &attrOtel, &attrOutcome, &attrResult, &attrReload, &attrReason, &attrConn, &attrDropped, &attrTarget, &attrProfile, &attrFetch,
 		&attrMethod, &attrStatus, &attrRoute, &attrSystem, &attrRPC, &attrCode, &attrNetwork, &attrVersion, &attrScheme, &attrErrorType, &attrPermanent, &attrAddress, &attrPort, &attrPath, &attrLocal, &attrLocalPort, &attrDataType, &attrPipeline, &attrFate,
 	} {
 		if !used[a] {
@@ -223,6 +224,7 @@ func TestCollectorNames(t *testing.T) {
 		"otelcol_processor_batch_batch_send_size", "otelcol_processor_batch_batch_send_size_bytes", "otelcol_processor_batch_metadata_cardinality",
 		"otelcol_processor_batch_batch_size_trigger_send", "otelcol_processor_batch_timeout_trigger_send",
 		"otelcol_processor_incoming_items", "otelcol_processor_outgoing_items", "otelcol_processor_internal_duration",
+		"otelcol_processor_probabilistic_sampler_count_traces_sampled", "otelcol_processor_probabilistic_sampler_count_logs_sampled",
 		"http.server.request.body.size", "http.server.request.duration", "http.server.response.body.size",
 		"http.client.request.body.size", "http.client.request.duration", "rpc.client.call.duration",
 		"rpc.server.call.duration", "rpc.server.request.size",
@@ -282,6 +284,12 @@ func exerciseAll(t *testing.T, mp *sdkmetric.MeterProvider) {
 	}
 	batching.Sent(ctx, Full, 1, 1)
 	batching.Sent(ctx, Timeout, 1, 1)
+	sampling, err := NewSampling("probabilistic_sampler", mp, "sampling_priority")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sampling.Decided(ctx, otlp.Traces, 0, 1, 1)
+	sampling.Decided(ctx, otlp.Logs, 0, 1, 1)
 	branch, err := NewBranch("pipeline traces/2", mp)
 	if err != nil {
 		t.Fatal(err)

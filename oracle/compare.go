@@ -17,8 +17,9 @@ type Comparison struct {
 	Unordered bool
 	// UnorderedPoints ignores the order of data points.
 	UnorderedPoints bool
-	// EmptyGroups ignores scopes and resources without metrics.
-	EmptyGroups bool
+	// IgnoreEmpty ignores resources and scopes without items, and metrics without
+	// data points.
+	IgnoreEmpty bool
 	// Ignore are keys of JSON objects and of attributes that are not compared.
 	Ignore []string
 }
@@ -39,7 +40,7 @@ func (c Comparison) Differences(contrib, penstock Result) []string {
 	case contrib.Err != nil:
 		return nil // what was sent before is dropped
 	}
-	return c.requests(notEmpty(contrib.Sent), notEmpty(penstock.Sent))
+	return c.requests(c.notEmpty(contrib.Sent), c.notEmpty(penstock.Sent))
 }
 
 func text(err error) string {
@@ -51,10 +52,11 @@ func text(err error) string {
 
 // notEmpty leaves out the requests without any resource: penstock does not send
 // them.
-func notEmpty(list []Request) []Request {
+func (c Comparison) notEmpty(list []Request) []Request {
 	return slices.DeleteFunc(slices.Clone(list), func(r Request) bool {
-		b, err := contribSignals[r.Signal].json(r.Bytes)
-		return err == nil && (string(b) == "{}" || string(b) == `{"dictionary":{}}`)
+		top, ok := c.canonical(tree(contribSignals[r.Signal], r.Bytes)).(map[string]any)
+		delete(top, "dictionary")
+		return ok && len(top) == 0
 	})
 }
 
@@ -96,7 +98,7 @@ func (c Comparison) request(d *differ, contrib, penstock Request) {
 }
 
 func (c Comparison) exact() bool {
-	return !c.Unordered && !c.UnorderedPoints && !c.EmptyGroups && len(c.Ignore) == 0
+	return !c.Unordered && !c.UnorderedPoints && !c.IgnoreEmpty && len(c.Ignore) == 0
 }
 
 func tree(s contribSignal, request []byte) (v any) {
@@ -122,13 +124,14 @@ func (c Comparison) canonical(v any) any {
 				continue
 			}
 			v[k] = c.canonical(e)
+			if c.IgnoreEmpty && contents[k] != nil {
+				if v[k] = withContent(k, v[k]); v[k] == nil {
+					delete(v, k)
+					continue
+				}
+			}
 			if list, ok := v[k].([]any); ok && c.UnorderedPoints && k == "dataPoints" {
 				slices.SortFunc(list, byText)
-			}
-			if members := membersOf[k]; c.EmptyGroups && members != "" {
-				if v[k] = withMembers(v[k], members); v[k] == nil {
-					delete(v, k)
-				}
 			}
 		}
 	case []any:
@@ -146,23 +149,42 @@ func (c Comparison) canonical(v any) any {
 	return v
 }
 
-// membersOf has what is in a group.
-var membersOf = map[string]string{"resourceMetrics": "scopeMetrics", "scopeMetrics": "metrics"}
+// contents are the fields of OTLP's JSON that hold what a request is about.
+var contents = map[string][]string{
+	"resourceSpans": {"scopeSpans"}, "scopeSpans": {"spans"},
+	"resourceLogs": {"scopeLogs"}, "scopeLogs": {"logRecords"},
+	"resourceMetrics": {"scopeMetrics"}, "scopeMetrics": {"metrics"}, "metrics": {"gauge", "sum", "histogram", "exponentialHistogram", "summary"},
+	"gauge": {"dataPoints"}, "sum": {"dataPoints"}, "histogram": {"dataPoints"}, "exponentialHistogram": {"dataPoints"}, "summary": {"dataPoints"},
+	"resourceProfiles": {"scopeProfiles"}, "scopeProfiles": {"profiles"},
+}
 
-// withMembers leaves out groups that have none; it returns nil if none is left.
-func withMembers(v any, members string) any {
+// withContent returns the field v, called name, without elements that have no
+// content; nil if nothing is left.
+func withContent(name string, v any) any {
+	inner := contents[name]
+	if m, ok := v.(map[string]any); ok {
+		if !hasAny(m, inner) {
+			return nil
+		}
+		return m
+	}
 	list, ok := v.([]any)
 	if !ok {
 		return v
 	}
-	list = slices.DeleteFunc(list, func(e any) bool {
-		group, ok := e.(map[string]any)
-		return ok && group[members] == nil
-	})
+	list = slices.DeleteFunc(list, func(e any) bool { m, ok := e.(map[string]any); return ok && !hasAny(m, inner) })
 	if len(list) == 0 {
 		return nil
 	}
 	return list
+}
+
+func hasAny(m map[string]any, keys []string) bool {
+	return slices.ContainsFunc(keys, func(k string) bool {
+		list, isList := m[k].([]any)
+		_, is := m[k]
+		return is && (!isList || len(list) > 0)
+	})
 }
 
 func byText(a, b any) int { return strings.Compare(short(a, 1<<20), short(b, 1<<20)) }

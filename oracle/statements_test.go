@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -108,12 +109,10 @@ func transformSettings(k statementKind, context, errorMode string, statements ..
 // error leaves what was done so far, and over requests of one item, where an error
 // refuses the request.
 func TestStatements(t *testing.T) {
-	list := differencesByStatement(t)
 	for _, c := range readStatements(t) {
 		t.Run(c.where, func(t *testing.T) {
 			t.Parallel()
-			d := list[c.words[0]+" "+c.text]
-			runStatement(t, c, d)
+			runStatement(t, c, listedDifferences(t)[c.words[0]+" "+c.text])
 		})
 	}
 }
@@ -134,11 +133,9 @@ func runStatement(t *testing.T, c statementCase, d listedDifference) {
 		different += p.compare(t, requests)
 		native = native || p.native != nil
 	}
-	if d.Differs != "" && native && different == 0 {
-		t.Errorf("%s: the results are equal, although a difference is listed: %s", c.text, d.Differs)
-	}
+	d.check(t, different, native)
 	if t.Failed() {
-		t.Logf("the statement is: %s", c.text)
+		t.Logf("the entry in differences.yaml would be: %s", d.entry(c.words[0], c.text))
 	}
 }
 
@@ -150,22 +147,45 @@ type listedDifference struct {
 	Differs, Pending, Refused string
 }
 
-func differencesByStatement(t *testing.T) map[string]listedDifference {
+// check fails the test if a difference is listed and there is none.
+func (d listedDifference) check(t *testing.T, different int, native bool) {
 	t.Helper()
-	b, err := os.ReadFile("testdata/differences.yaml")
+	if d.Differs != "" && native && different == 0 {
+		t.Errorf("the results are equal, although a difference is listed: %s", d.Differs)
+	}
+}
+
+// entry returns the line for differences.yaml.
+func (listedDifference) entry(context, statement string) string {
+	return fmt.Sprintf("- {context: %s, statement: '%s', pending: …}", context, strings.ReplaceAll(statement, "'", "''"))
+}
+
+// listedDifferences returns the entries of testdata/differences.yaml by context
+// and statement.
+func listedDifferences(t *testing.T) map[string]listedDifference {
+	t.Helper()
+	list, err := readDifferences()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return list
+}
+
+var readDifferences = sync.OnceValues(func() (map[string]listedDifference, error) {
+	b, err := os.ReadFile("testdata/differences.yaml")
+	if err != nil {
+		return nil, err
+	}
 	var list []listedDifference
 	if err := yaml.Unmarshal(b, &list); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	byStatement := map[string]listedDifference{}
 	for _, d := range list {
 		byStatement[d.Context+" "+d.Statement] = d
 	}
-	return byStatement
-}
+	return byStatement, nil
+})
 
 func manyItems(s otlp.Signal) (list [][]byte) {
 	for seed := range uint64(8) {

@@ -558,6 +558,17 @@ func (w *walk) tooDeep(b []byte, start, top int, msg, nested uint8) error {
 	return w.fail(start, top, msg, &DepthError{Found: depth - 1 + nesting(b, nested, MaxDepth+2-depth), Max: depth - 1})
 }
 
+// Depth returns how many messages are nested in each other in a value, up to most: Check
+// refuses a body of more than Limits.Depth, and an attribute whose value has more than
+// one less.
+func (m AnyValue) Depth(most int) int { return nesting(m, msgAnyValue, most) }
+
+// Depth is that of a value that has the list; m may be nil.
+func (m ArrayValue) Depth(most int) int { return 1 + nesting(m, msgArrayValue, most-1) }
+
+// Depth is that of a value that has the map; m may be nil.
+func (m KeyValueList) Depth(most int) int { return 1 + nesting(m, msgKeyValueList, most-1) }
+
 // nesting returns how many messages of values are nested in each other in the message
 // b, including itself, up to most.
 func nesting(b []byte, msg uint8, most int) int {

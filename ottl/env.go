@@ -38,6 +38,8 @@ type Env struct {
 	level   int // of the item
 	step    int // that is done
 	client  ClientFunc
+	// failed is why something that a function did was not done.
+	failed error
 	// argument is what a converter that is given by its name is called with.
 	argument Value
 }

@@ -155,7 +155,9 @@ var body = access{
 		if err := storable(v); err != nil {
 			return err
 		}
-		m.setBytes(num, m.arena.encode(v))
+		if m.env.fits(v, bodyDepth) {
+			m.setBytes(num, m.arena.encode(v))
+		}
 		return nil
 	},
 	index: func(m *message, num uint32, keys []key) (Value, error) {
@@ -171,7 +173,7 @@ var body = access{
 			return fmt.Errorf("a body that is %s has no keys", k)
 		}
 		now, err := m.env.placed(&m.arena, old, keys, v)
-		if err == nil {
+		if err == nil && m.env.fitsAny(now, bodyDepth) {
 			m.setBytes(num, now)
 		}
 		return err

@@ -248,6 +248,28 @@ func (a *Args) Constant(i int) (v Value, ok bool) {
 	return x.value, true
 }
 
+// Literal returns argument i, if it is written as a literal: not as an expression of
+// literals, as Constant has them too.
+func (a *Args) Literal(i int) (v Value, ok bool) {
+	if !a.Has(i) || !isLiteral(a.vals[i]) {
+		return Value{}, false
+	}
+	return a.Constant(i)
+}
+
+// isLiteral reports whether an expression is written as a literal.
+func isLiteral(x syntax.Expr) bool {
+	switch x := x.(type) {
+	case *syntax.String, *syntax.Int, *syntax.Float, *syntax.Bool, *syntax.Bytes, *syntax.Nil, *syntax.Symbol:
+		return true
+	case *syntax.List:
+		return !slices.ContainsFunc(x.Elements, func(el syntax.Expr) bool { return !isLiteral(el) })
+	case *syntax.Map:
+		return !slices.ContainsFunc(x.Entries, func(e syntax.Entry) bool { return !isLiteral(e.Value) })
+	}
+	return false
+}
+
 // typed returns argument i, which must be of a kind: a literal at once.
 func (a *Args) typed(i int, k Kind) (Getter, error) {
 	x, err := a.expr(i)
@@ -255,10 +277,13 @@ func (a *Args) typed(i int, k Kind) (Getter, error) {
 		return nil, err
 	}
 	if x.constant {
-		if err := expect(x.value, k); err != nil && a.Has(i) {
+		err := expect(x.value, k)
+		if err == nil || !a.Has(i) {
+			return x.get, nil
+		}
+		if isLiteral(a.vals[i]) {
 			return nil, a.Errorf(i, "%w", err)
 		}
-		return x.get, nil
 	}
 	get := x.get
 	return func(e *Env) (Value, error) {
@@ -300,7 +325,7 @@ func (a *Args) literal(i int, k Kind) (v Value, ok bool, err error) {
 	if !a.Has(i) {
 		return Value{}, false, nil
 	}
-	v, ok = a.Constant(i)
+	v, ok = a.Literal(i)
 	if !ok || v.kind != k {
 		return Value{}, false, a.Errorf(i, "expected a literal %s", k)
 	}

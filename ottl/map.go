@@ -141,7 +141,7 @@ func (m *Map) Put(key string, v Value) {
 // Add adds an entry, even if there is one with this key. It copies key and v.
 func (m *Map) Add(key string, v Value) {
 	enc, mark := m.arena.room(len(key) + v.size())
-	if enc == nil {
+	if enc == nil || !m.env.fits(v, attributeDepth) {
 		return
 	}
 	enc.Buf = append(enc.Buf, key...)
@@ -157,6 +157,9 @@ func (m *Map) AddBytes(key []byte, v Value) { m.Add(string(key), v) }
 
 // SetAt sets the value at an index. It copies v.
 func (m *Map) SetAt(i int, v Value) {
+	if !m.env.fits(v, attributeDepth) {
+		return
+	}
 	x := &m.entries[i]
 	x.value, x.state, m.changed = m.arena.encode(v), entrySet, true
 }
@@ -174,6 +177,38 @@ func (m *Map) Clear() {
 	for i := range m.entries {
 		m.DeleteAt(i)
 	}
+}
+
+// How deep the value of an attribute, and a body, may be nested: deeper ones are refused
+// wherever they arrive.
+const (
+	bodyDepth      = otlp.DefaultDepth
+	attributeDepth = bodyDepth - 1
+)
+
+// fits reports whether v is nested at most so deep. If not, the statement fails.
+func (e *Env) fits(v Value, most int) bool {
+	depth := 1
+	switch v.kind {
+	case KindMap:
+		depth = otlp.KeyValueList(v.bytes).Depth(most + 1)
+	case KindList:
+		depth = otlp.ArrayValue(v.bytes).Depth(most + 1)
+	}
+	return e.allow(depth, most)
+}
+
+// fitsAny is fits of an AnyValue.
+func (e *Env) fitsAny(any []byte, most int) bool {
+	return e.allow(otlp.AnyValue(any).Depth(most+1), most)
+}
+
+func (e *Env) allow(depth, most int) bool {
+	if depth > most {
+		e.failed = &otlp.DepthError{Max: most}
+		return false
+	}
+	return true
 }
 
 // encode returns v as an AnyValue.

@@ -352,6 +352,9 @@ func (m *Map) replace(v Value) error {
 	if v.kind != KindMap && v.kind != KindNil {
 		return &TypeError{"a map", v.kind}
 	}
+	if !m.env.fits(v, bodyDepth) {
+		return nil
+	}
 	fields := m.arena.copy(v.bytes)
 	m.Clear()
 	for c := (wire.Cursor{Buf: fields}); c.Next(); {
@@ -392,7 +395,7 @@ func (m *Map) place(keys []key, v Value) error {
 		old = m.entries[i].value
 	}
 	now, err := m.env.placed(m.arena, old, keys[1:], v)
-	if err != nil {
+	if err != nil || !m.env.fitsAny(now, attributeDepth) {
 		return err
 	}
 	if i < 0 {

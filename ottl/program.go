@@ -336,6 +336,10 @@ func (d *editor) statement(st *Statement) error {
 		}
 	}
 	err := st.run(d.env)
+	if err == nil {
+		err = d.env.failed
+	}
+	d.env.failed = nil
 	if outer := st.use.sets &^ otlpedit.Items; outer != 0 {
 		d.setOuter(outer)
 	}

@@ -52,6 +52,30 @@ func (e *Edits) Process(ctx context.Context, b *Batch) (*Batch, error) {
 	return out, err
 }
 
+// A Pass applies edit plans to batches, one at a time, for a component that needs the
+// editors that the plans make beside their results. The plans must be otlpedit.Fusable. It
+// is used by one goroutine at a time, and not after a panic.
+type Pass struct{ edit *editPass }
+
+// NewPass returns a pass that applies plans in their order.
+func NewPass(plans ...otlpedit.Plan) *Pass {
+	return &Pass{&editPass{Pass: otlpedit.NewPass(plans...), plans: len(plans)}}
+}
+
+// Run returns what the plans make of b: b itself if nothing changes, nil if no item is
+// left. What it makes new is charged to the admission ticket of b.
+func (p *Pass) Run(ctx context.Context, b *Batch) (*Batch, error) {
+	out, err := p.edit.run(ctx, b)
+	if err != nil || out == nil || out == b {
+		return out, err
+	}
+	if err := out.settle(ctx, b); err != nil {
+		out.Release()
+		return nil, err
+	}
+	return out, nil
+}
+
 // passes are otlpedit.Passes with the same plans, kept for reuse.
 type passes struct {
 	plans []otlpedit.Plan

@@ -49,17 +49,21 @@ type Observer interface {
 	Processed(ctx context.Context, s otlp.Signal, in, out int, took time.Duration)
 }
 
-// PanicError is the error of a panic in a processor. It is Permanent: the same
+// PanicError is the error of a panic in a processor or connector. It is Permanent: the same
 // batch would cause it again. The component that answers the sender logs Value and
 // Stack and sends neither.
 type PanicError struct {
 	Processor string // its name; empty: the panic was in another consumer
+	Connector string // its name; empty: it was in none
 	Value     any    // what it panicked with
 	Stack     []byte // of the goroutine, as runtime/debug.Stack has it
 }
 
 func (e *PanicError) Error() string {
-	if e.Processor == "" {
+	switch {
+	case e.Connector != "":
+		return fmt.Sprintf("internal error in connector %q", e.Connector)
+	case e.Processor == "":
 		return "internal error in a consumer"
 	}
 	return fmt.Sprintf("internal error in processor %q", e.Processor)

@@ -81,7 +81,9 @@ func stability(t component.Descriptor) map[string]string {
 		switch name := s.String(); {
 		case !ok:
 		case t.Kind == component.KindConnector:
-			m[name+"-to-"+name] = level
+			for _, made := range t.Makes(s) {
+				m[name+"-to-"+made.String()] = level
+			}
 		default:
 			m[name] = level
 		}

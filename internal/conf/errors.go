@@ -49,6 +49,48 @@ func (p place) child(key string) place {
 	return place{node: p.node, rest: joinPath(p.rest, keyStep(key))}
 }
 
+// path follows a path such as "table[0].statement". A key of a map may contain dots.
+func (p place) path(path string) place {
+	for path != "" {
+		if text, rest, ok := strings.Cut(path[1:], "]"); path[0] == '[' && ok {
+			if i, err := strconv.Atoi(text); err == nil {
+				p, path = p.item(i), strings.TrimPrefix(rest, ".")
+				continue
+			}
+		}
+		key := p.nextKey(path)
+		p, path = p.child(key), strings.TrimPrefix(path[len(key):], ".")
+	}
+	return p
+}
+
+// nextKey returns the first key of a path: the longest one that the node has, or what
+// is in front of the next dot or bracket.
+func (p place) nextKey(path string) (key string) {
+	if p.rest == "" && p.node.Kind() == Map {
+		for _, c := range p.node.children {
+			if rest, ok := strings.CutPrefix(path, c.key); ok && len(c.key) > len(key) && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+				key = c.key
+			}
+		}
+	}
+	if key != "" {
+		return key
+	}
+	if i := strings.IndexAny(path, ".["); i > 0 {
+		return path[:i]
+	}
+	return path
+}
+
+// At returns err with the position of what the path names below the node, or the nearest
+// node above it: "table[0].pipelines[1]".
+func (n *Node) At(path string, err error) error {
+	var es config.Errors
+	locate(&es, place{node: n}.path(path), err)
+	return es.Err()
+}
+
 // locate adds the parts of err to es, each with the most precise position
 // possible.
 func locate(es *config.Errors, p place, err error) {
@@ -57,10 +99,7 @@ func locate(es *config.Errors, p place, err error) {
 	case *config.Error, config.Errors:
 		es.Add(err)
 	case *config.FieldError:
-		for part := range strings.SplitSeq(e.Key, ".") {
-			p = p.step(part)
-		}
-		locate(es, p, e.Err)
+		locate(es, p.path(e.Key), e.Err)
 	default:
 		if parts, ok := config.Joined(err); ok {
 			for _, part := range parts {
@@ -77,20 +116,6 @@ func (p place) item(i int) place {
 		return place{node: p.node.children[i]}
 	}
 	return place{node: p.node, rest: p.rest + "[" + strconv.Itoa(i) + "]"}
-}
-
-// step is child of a key that may have indices of lists behind it: "statements[2]".
-func (p place) step(part string) place {
-	key, indices, _ := strings.Cut(part, "[")
-	if key != "" {
-		p = p.child(key)
-	}
-	for index := range strings.SplitSeq(strings.TrimSuffix(indices, "]"), "][") {
-		if i, err := strconv.Atoi(index); err == nil {
-			p = p.item(i)
-		}
-	}
-	return p
 }
 
 // entry is like child, for the key of a Go map.

@@ -24,6 +24,13 @@ func (p *Pattern) analyse(tree *syntax.Regexp) {
 	if len(parts) > 0 && parts[len(parts)-1].Op == syntax.OpEndText {
 		p.end, parts = true, parts[:len(parts)-1]
 	}
+	// An anchor behind "any text" does not anchor.
+	if p.begin && len(parts) > 0 && isAnyText(parts[0]) {
+		p.begin = false
+	}
+	if p.end && len(parts) > 0 && isAnyText(parts[len(parts)-1]) {
+		p.end = false
+	}
 	// What may be empty at an end that is not anchored does not decide whether there is a match.
 	for !p.begin && len(parts) > 0 && mayBeEmpty(parts[0]) {
 		parts = parts[1:]
@@ -42,6 +49,12 @@ func (p *Pattern) analyse(tree *syntax.Regexp) {
 		p.form = formRegexp
 		p.prefilter(parts)
 	}
+}
+
+// isAnyText reports whether a part is (?s:.*).
+func isAnyText(re *syntax.Regexp) bool {
+	g, newline, ok := gapOf(re)
+	return ok && newline && g.least == 0
 }
 
 // flatten appends the parts of an expression that follow each other, without groups.

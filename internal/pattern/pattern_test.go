@@ -35,6 +35,8 @@ func TestForms(t *testing.T) {
 		{expr: `^(debug|DEBUG)`, form: formSet, begin: true, literals: "debug|DEBUG"},
 		{expr: `^k8s\..*\.name$`, form: formGlob, begin: true, end: true, literals: "k8s.|.name"},
 		{expr: `^.*foo`, form: formGlob, begin: true, literals: "foo"},
+		{expr: `(?s)^foo.*$`, form: formSet, begin: true, literals: "foo"},
+		{expr: `(?s)^.*foo$`, form: formSet, end: true, literals: "foo"},
 		{expr: `foo.+bar`, form: formGlob, literals: "foo|bar"},
 		{expr: `^foo-\d+$`, begin: true, end: true, prefix: "foo-"},
 		{expr: `\d+ms$`, end: true, suffix: "ms"},

@@ -4,52 +4,40 @@ import "github.com/penstock-telemetry/penstock/ottl"
 
 // Standard returns the functions that every processor has.
 func Standard() []ottl.Function {
-	return []ottl.Function{set, deleteKey}
+	return append([]ottl.Function{
+		set, clearTarget, deleteKey, deleteMatchingKeys, keepKeys, keepMatchingKeys, limit, mergeMaps, flatten, truncateAll, stringifyAll,
+		replacePattern, replaceMatch, replaceAllPatterns, replaceAllMatches, appendTo, deleteIndex,
+	}, Converters()...)
+}
+
+// Converters returns the functions of Standard that are converters.
+func Converters() []ottl.Function {
+	return []ottl.Function{
+		base64Encode, toBool, coalesce, communityID, concat, containsValue, convertCase, day, decode, toDouble, duration, extractGrokPatterns, extractPatterns, fnv, format, formatTime,
+		hasPrefix, hasSuffix, toHex, hour, hours, index, toInt, isBool, isDouble, isEmpty, isInCIDR, isInt, isList, isMap, isMatch, isRootSpan, isString, isValidLuhn,
+		keys, length, logarithm, md5Sum, microseconds, milliseconds, minute, minutes, month, murmur3Hash, murmur3Hash128, nanosecond, nanoseconds, now,
+		parseCSV, parseInt, parseJSON, parseKeyValue, parseSeverity, parseSimplifiedXML, parseXML, profileID, second, seconds, sha1Sum, sha256Sum, sha512Sum,
+		sliceToMap, sortList, spanID, split, toString, substring, parseTime, toCamelCase, toKeyValueString, toLowerCase, toSnakeCase, toUpperCase, traceID,
+		trim, trimPrefix, trimSuffix, truncateTime, unix, unixMicro, unixMilli, unixNano, unixSeconds, parseURL, newUUID, newUUIDv7, values, weekday, xxh128Sum, xxh3Sum, year,
+	}
 }
 
 // Conditions returns the functions that only conditions have.
-func Conditions() []ottl.Function { return nil }
+func Conditions() []ottl.Function {
+	return []ottl.Function{hasAttrKeyOnDatapoint, hasAttrOnDatapoint}
+}
 
-var set = ottl.Function{Name: "set", Params: ottl.P("target", "value"), Edit: func(a *ottl.Args) (func(*ottl.Env) error, error) {
+var set = ottl.Function{Name: "set", Params: ottl.P("target", "value"), Edit: func(a *ottl.Args) (func(*env) error, error) {
 	target, err := a.Target(0)
 	if err != nil {
 		return nil, err
 	}
 	value, err := a.Value(1)
-	if err != nil {
-		return nil, err
-	}
-	return func(e *ottl.Env) error {
+	return func(e *env) error {
 		v, err := value(e)
 		if err != nil {
 			return err
 		}
 		return target.Set(e, v)
-	}, nil
-}}
-
-var deleteKey = ottl.Function{Name: "delete_key", Params: ottl.P("target", "key"), Edit: func(a *ottl.Args) (func(*ottl.Env) error, error) {
-	target, err := a.Target(0)
-	if err != nil {
-		return nil, err
-	}
-	key, err := a.String(1)
-	if err != nil {
-		return nil, err
-	}
-	return func(e *ottl.Env) error {
-		m, err := target.Map(e)
-		if err != nil {
-			return err
-		}
-		k, err := key(e)
-		if err != nil {
-			return err
-		}
-		if i := m.FindBytes(k.Bytes()); i >= 0 {
-			m.DeleteAt(i)
-			return target.Put(e, m)
-		}
-		return nil
-	}, nil
+	}, err
 }}

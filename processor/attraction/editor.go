@@ -96,7 +96,7 @@ func (e *Editor) Remove(slot int) {
 }
 
 // Text returns the text of the first attribute of a slot (Actions.Slot); nil if there is
-// none, or if it is no text.
+// none, or if it has another type.
 func (e *Editor) Text(slot int) []byte {
 	r := e.first(slot)
 	if r == nil {

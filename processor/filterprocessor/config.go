@@ -9,7 +9,7 @@ import (
 	"github.com/penstock-telemetry/penstock/config"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/ottl"
-	"github.com/penstock-telemetry/penstock/processor/internal/statements"
+	"github.com/penstock-telemetry/penstock/internal/statements"
 	"github.com/penstock-telemetry/penstock/processor/match"
 )
 

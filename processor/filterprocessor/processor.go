@@ -11,7 +11,7 @@ import (
 	"github.com/penstock-telemetry/penstock/ottl/functions"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/processor/internal/sequence"
-	"github.com/penstock-telemetry/penstock/processor/internal/statements"
+	"github.com/penstock-telemetry/penstock/internal/statements"
 	"github.com/penstock-telemetry/penstock/processor/match"
 )
 

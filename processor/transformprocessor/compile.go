@@ -9,7 +9,7 @@ import (
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/ottl"
 	"github.com/penstock-telemetry/penstock/ottl/functions"
-	"github.com/penstock-telemetry/penstock/processor/internal/statements"
+	"github.com/penstock-telemetry/penstock/internal/statements"
 )
 
 // steps compiles the groups of a signal. report is called with errors that are ignored.

@@ -7,7 +7,7 @@ import (
 	"github.com/penstock-telemetry/penstock/ottl"
 	"github.com/penstock-telemetry/penstock/pipeline"
 	"github.com/penstock-telemetry/penstock/processor/internal/sequence"
-	"github.com/penstock-telemetry/penstock/processor/internal/statements"
+	"github.com/penstock-telemetry/penstock/internal/statements"
 )
 
 // New returns a processor that does the statements of its signal to every batch.

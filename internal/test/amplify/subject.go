@@ -17,6 +17,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/match"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/metricstransformprocessor"
+	"github.com/penstock-telemetry/penstock/processor/probabilisticsamplerprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourceprocessor"
 	"github.com/penstock-telemetry/penstock/processor/spanprocessor"
@@ -95,6 +96,16 @@ var variants = map[string][]variant{
 			attraction.Action{Action: "hash", Pattern: "b|c"})},
 		{"included", attributes(&match.Properties{MatchType: "regexp", Resources: []match.Attribute{{Key: "a", Value: "x+"}}}, nil,
 			attraction.Action{Key: "a", Action: "delete"})},
+	},
+	"processor probabilistic_sampler": {
+		{"all", func(_ string, config any) {
+			c := config.(*probabilisticsamplerprocessor.Config)
+			c.SamplingPercentage, c.FailClosed, c.FromAttribute, c.AttributeSource = 100, false, "a", "record"
+		}},
+		{"half", func(_ string, config any) {
+			c := config.(*probabilisticsamplerprocessor.Config)
+			c.SamplingPercentage, c.FailClosed, c.Mode = 50, false, "proportional"
+		}},
 	},
 	"processor span": {
 		{"from attributes", span(func(c *spanprocessor.Config) { c.Name.FromAttributes = []string{"a", "a", "b"} })},

@@ -21,7 +21,7 @@ type shape struct {
 // fields are the numbers of a shape, with how many values each has.
 func (s *shape) fields() map[*int]int {
 	return map[*int]int{
-		&s.receiver: 4, &s.signals: 3, &s.moving: 4, &s.processor: 4, &s.merging: 3, &s.connector: 2,
+		&s.receiver: 4, &s.signals: 3, &s.moving: 4, &s.processor: 4, &s.merging: 3, &s.connector: 5,
 		&s.exporter: 3, &s.queue: 5, &s.compression: 3, &s.more: 4, &s.file: 3,
 		&s.extension: 4, &s.storage: 2, &s.log: 2,
 	}
@@ -160,9 +160,18 @@ func (p *place) pipelines(c *sections, s shape) {
 		}
 	}
 	list := strings.Join(exporters, ", ")
-	if s.connector > 0 {
+	if s.connector == 1 {
 		fmt.Fprint(&c.connectors, "  forward:\n")
 		fmt.Fprintf(&c.pipelines, "    logs: {receivers: [%s], exporters: [forward]}\n    logs/behind: {receivers: [forward], processors: [%s], exporters: [%s]}\n", receivers, strings.Join(processors, ", "), list)
+	} else if s.connector > 1 {
+		routes := []string{
+			"{context: log, condition: body / 2 * 2 == body, pipelines: [logs/behind]}",
+			"{context: log, condition: body / 3 * 3 == body, pipelines: [logs/other]}, {context: log, statement: route() where body > 0, pipelines: [logs/behind], action: copy}",
+			"{condition: dropped_attributes_count > 0, pipelines: [logs/behind]}",
+		}[s.connector-2]
+		fmt.Fprintf(&c.connectors, "  routing: {default_pipelines: [logs/other], table: [%s]}\n  count: {logs: {n%d: {}}}\n", routes, s.connector)
+		fmt.Fprintf(&c.pipelines, "    logs: {receivers: [%s], exporters: [routing, count]}\n    logs/behind: {receivers: [routing], processors: [%s], exporters: [%s]}\n", receivers, strings.Join(processors, ", "), list)
+		fmt.Fprint(&c.pipelines, "    logs/other: {receivers: [routing], exporters: [otlphttp]}\n    metrics/counts: {receivers: [count], exporters: [nop]}\n")
 	} else {
 		fmt.Fprintf(&c.pipelines, "    logs: {receivers: [%s], processors: [%s], exporters: [%s]}\n", receivers, strings.Join(processors, ", "), list)
 	}

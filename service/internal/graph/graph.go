@@ -97,6 +97,7 @@ type builder struct {
 	processors []part
 	observers  map[*load.Component]*obsreport.Processor
 	entries    map[*load.Pipeline]pipeline.Consumer
+	connected  map[connection]branch
 	behind     map[*load.Pipeline]string // changes with what is behind the processors
 	waiting    map[*load.Pipeline]bool   // it may wait for a destination
 	queuesOf   map[string][]queueSlot    // by the name of the branch that leads to their pipeline
@@ -122,7 +123,7 @@ func build(cfg *load.Config, s component.Settings, data *dataDir, before *Graph)
 	b := &builder{
 		Graph: g, before: before, prints: map[*load.Component]string{},
 		observers: map[*load.Component]*obsreport.Processor{}, instances: map[*load.Component]component.Exporter{},
-		entries: map[*load.Pipeline]pipeline.Consumer{}, behind: map[*load.Pipeline]string{}, waiting: map[*load.Pipeline]bool{}, queuesOf: map[string][]queueSlot{},
+		entries: map[*load.Pipeline]pipeline.Consumer{}, connected: map[connection]branch{}, behind: map[*load.Pipeline]string{}, waiting: map[*load.Pipeline]bool{}, queuesOf: map[string][]queueSlot{},
 	}
 	b.all()
 	if err := b.problems.Err(); err != nil {
@@ -326,12 +327,7 @@ func (b *builder) branchesPrint(p *load.Pipeline, branches []branch) string {
 		if !r.IsConnector() {
 			continue
 		}
-		for _, next := range b.cfg.Readers(r.Target, p.Signal) {
-			fmt.Fprintf(h, "%q %s ", next.ID, b.behind[next])
-			for _, of := range next.Processors {
-				fmt.Fprint(h, b.print(of.Target))
-			}
-		}
+		fmt.Fprint(h, b.connectorPrint(r.Target, p.Signal))
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -354,16 +350,6 @@ func (b *builder) exporterBranch(c *load.Component) branch {
 func (b *builder) pipelineBranch(p *load.Pipeline) branch {
 	entry := b.entry(p)
 	return branch{Consumer: entry, name: "pipeline " + p.ID, waits: b.waiting[p]}
-}
-
-// connector returns the branch that passes batches of from to the pipelines that read the
-// connector.
-func (b *builder) connector(c *load.Component, from *load.Pipeline) branch {
-	var branches []branch
-	for _, p := range b.cfg.Readers(c, from.Signal) {
-		branches = append(branches, b.pipelineBranch(p))
-	}
-	return branch{Consumer: b.fanout(branches), name: "connector " + c.ID, waits: waits(branches)}
 }
 
 // processed puts the processors of front, which is what is left of p, in front of next.

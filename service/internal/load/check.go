@@ -17,6 +17,7 @@ func (l *loader) check(root *conf.Node) {
 	l.checkPipelines(root.Get("service", "pipelines"))
 	l.checkSignals()
 	l.checkConnectors()
+	l.checkPipelineNames()
 	l.checkNeeds()
 	l.warnUnused()
 	l.checkCycles()
@@ -54,59 +55,32 @@ func (l *loader) checkPipelines(section *conf.Node) {
 func (l *loader) checkSignals() {
 	for _, p := range l.cfg.Pipelines {
 		for _, r := range slices.Concat(p.Receivers, p.Processors, p.Exporters) {
-			if r.Target == nil || r.Target.broken || !p.Signal.Valid() {
+			if r.isUnclear() || !p.Signal.Valid() {
 				continue
 			}
-			if known := r.Target.Descriptor.Stability; known[p.Signal] == "" {
+			if known := r.Target.Descriptor.Stability; known[p.Signal] == "" && !r.IsConnector() {
 				l.problems.Add(r.node.Errorf("the %s %q does not support %s; it supports %s", r.Target.Kind, r.ID, p.Signal, signalList(known)))
 			}
 		}
 	}
 }
 
+// isUnclear reports whether the component is unknown or has errors of its own.
+func (r Ref) isUnclear() bool { return r.Target == nil || r.Target.broken }
+
 func signalList(known map[otlp.Signal]string) string {
+	return listOf(func(s otlp.Signal) bool { return known[s] != "" })
+}
+
+// listOf returns the names of the signals that a function selects.
+func listOf(selects func(otlp.Signal) bool) string {
 	var names []string
 	for _, s := range otlp.Signals() {
-		if known[s] != "" {
+		if selects(s) {
 			names = append(names, s.String())
 		}
 	}
 	return strings.Join(names, ", ")
-}
-
-// checkConnectors finds connectors that only receive data, and connectors that
-// only supply data. A connector does not change the signal.
-func (l *loader) checkConnectors() {
-	type end struct {
-		c *Component
-		s otlp.Signal
-	}
-	fed, read := map[end]bool{}, map[end]bool{}
-	for _, p := range l.cfg.Pipelines {
-		for _, r := range p.Exporters {
-			fed[end{r.Target, p.Signal}] = true
-		}
-		for _, r := range p.Receivers {
-			read[end{r.Target, p.Signal}] = true
-		}
-	}
-	for _, p := range l.cfg.Pipelines {
-		if !p.Signal.Valid() {
-			continue
-		}
-		for _, r := range p.Exporters {
-			if e := (end{r.Target, p.Signal}); r.IsConnector() && !r.Target.broken && !read[e] {
-				read[e] = true // report it once
-				l.problems.Add(r.node.Errorf("the connector %q has no output: no %s pipeline has it among its receivers", r.ID, p.Signal))
-			}
-		}
-		for _, r := range p.Receivers {
-			if e := (end{r.Target, p.Signal}); r.IsConnector() && !r.Target.broken && !fed[e] {
-				fed[e] = true
-				l.problems.Add(r.node.Errorf("the connector %q has no input: no %s pipeline has it among its exporters", r.ID, p.Signal))
-			}
-		}
-	}
 }
 
 func (r Ref) IsConnector() bool { return r.Target != nil && r.Target.Kind == component.KindConnector }

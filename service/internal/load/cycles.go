@@ -19,7 +19,7 @@ func (c *Config) edges(p *Pipeline) []edge {
 		if !r.IsConnector() {
 			continue
 		}
-		for _, to := range c.Readers(r.Target, p.Signal) {
+		for _, to := range c.Outputs(r.Target, p.Signal) {
 			out = append(out, edge{r, to})
 		}
 	}
