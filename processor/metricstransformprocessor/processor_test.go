@@ -133,6 +133,7 @@ func TestTransforms(t *testing.T) {
 		{"insert", `{include: m, action: insert, new_name: n}`, gauge("m", point(asInt(1))), gauge("m", point(asInt(1))) + " " + gauge("n", point(asInt(1)))},
 		{"what is inserted is transformed by the next", `{include: m, action: insert, new_name: n}, {include: n, action: update, operations: [{action: add_label, new_label: l, new_value: v}]}`,
 			gauge("m", point(asInt(1))), gauge("m", point(asInt(1))) + " " + gauge("n", point(asInt(1), "l", "v"))},
+		{"what is inserted is not inserted again", `{include: ., match_type: regexp, action: insert, new_name: n}`, gauge("m", point(asInt(1))), gauge("m", point(asInt(1))) + " " + gauge("n", point(asInt(1)))},
 		{"insert with labels", `{include: m, action: insert, new_name: n, experimental_match_labels: {a: x}}`, ab, ab + " " + gauge("n", point(asInt(3), "a", "x", "b", "y"))},
 		{"insert with other labels", `{include: m, action: insert, new_name: n, experimental_match_labels: {a: q}}`, ab, ab},
 		{"a label that is missing", `{include: m, action: insert, new_name: n, experimental_match_labels: {q: ''}}`, gauge("m", point(asInt(1))), gauge("m", point(asInt(1))) + " " + gauge("n", point(asInt(1)))},

@@ -150,6 +150,7 @@ func TestExponentialHistograms(t *testing.T) {
 		{[]string{fmt.Sprintf(h, 3, 2, `"1","2"`), fmt.Sprintf(h, 3, 3, `"1","2"`)}, `{"offset":2,"bucketCounts":["1","3","2"]}`},
 		{[]string{fmt.Sprintf(h, 3, 2, `"1","2"`), fmt.Sprintf(h, 3, -1, `"1","2"`)}, `{"offset":-1,"bucketCounts":["1","2","0","1","2"]}`},
 		{[]string{fmt.Sprintf(h, 3, 2, `"1","2"`), fmt.Sprintf(h, 3, 2147483000, `"1","2"`)}, ""},
+		{[]string{fmt.Sprintf(h, 3, 0, `"1"`), fmt.Sprintf(h, 3, maxBuckets, `"1"`)}, ""},
 		{[]string{fmt.Sprintf(h, 3, -2147483648, `"1"`), fmt.Sprintf(h, 3, 2147483647, `"1"`)}, ""},
 	} {
 		data, points := pointsOf(t, `{"exponentialHistogram":{"dataPoints":[`+strings.Join(tt.points, ",")+`]}}`)
