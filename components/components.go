@@ -25,6 +25,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/batchprocessor"
 	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/processor/metricstransformprocessor"
 	"github.com/penstock-telemetry/penstock/processor/probabilisticsamplerprocessor"
 	"github.com/penstock-telemetry/penstock/processor/redactionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
@@ -49,6 +50,7 @@ func Default() []component.Descriptor {
 		batchprocessor.Component(),
 		filterprocessor.Component(),
 		memorylimiterprocessor.Component(),
+		metricstransformprocessor.Component(),
 		probabilisticsamplerprocessor.Component(),
 		redactionprocessor.Component(),
 		resourceprocessor.Component(),

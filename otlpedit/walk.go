@@ -118,33 +118,42 @@ func (p *Pass) editGroup(depth int, content []byte, start, end int) error {
 	return p.close(depth)
 }
 
-// editAdded edits the items that were added to the scope, and writes them at its end.
+// editAdded edits the items that were added to the scope, and writes them at its end: those
+// of the first plan first, as in one pass for each plan.
 func (p *Pass) editAdded() error {
-	g := &p.groups[1]
-	for p.adding = 0; p.adding < len(p.added); p.adding++ {
-		a := p.added[p.adding]
-		p.steps[a.step].dropped -= otlp.CountItems(p.signal, otlp.PartItem, a.item)
-		v, now, by, err := p.edit(Items, a.item)
-		if err != nil {
-			return err
-		}
-		if v == Drop {
-			by.dropped += otlp.CountItems(p.signal, otlp.PartItem, now)
-			continue
-		}
-		g.kept++
-		if err := p.openAsItWas(1); err != nil {
-			return err
-		}
-		if err := p.copyTo(g.end); err != nil {
-			return err
-		}
-		if err := p.writeField(otlpfield.ScopeXItems, now); err != nil {
-			return err
+	for step := range p.steps {
+		for p.adding = 0; p.adding < len(p.added); p.adding++ {
+			if p.added[p.adding].step != step {
+				continue
+			}
+			if err := p.editOneAdded(p.added[p.adding]); err != nil {
+				return err
+			}
 		}
 	}
 	p.adding, p.added = -1, p.added[:0]
 	return nil
+}
+
+func (p *Pass) editOneAdded(a addedItem) error {
+	g := &p.groups[1]
+	p.steps[a.step].dropped -= otlp.CountItems(p.signal, otlp.PartItem, a.item)
+	v, now, by, err := p.edit(Items, a.item)
+	if err != nil {
+		return err
+	}
+	if v == Drop {
+		by.dropped += otlp.CountItems(p.signal, otlp.PartItem, now)
+		return nil
+	}
+	g.kept++
+	if err := p.openAsItWas(1); err != nil {
+		return err
+	}
+	if err := p.copyTo(g.end); err != nil {
+		return err
+	}
+	return p.writeField(otlpfield.ScopeXItems, now)
 }
 
 // editOwn edits the Resource or Scope of a group. If it was replaced the group is

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/filterprocessor"
 	"github.com/penstock-telemetry/penstock/processor/match"
 	"github.com/penstock-telemetry/penstock/processor/memorylimiterprocessor"
+	"github.com/penstock-telemetry/penstock/processor/metricstransformprocessor"
 	"github.com/penstock-telemetry/penstock/processor/probabilisticsamplerprocessor"
 	"github.com/penstock-telemetry/penstock/processor/redactionprocessor"
 	"github.com/penstock-telemetry/penstock/processor/resourcedetectionprocessor"
@@ -60,6 +61,19 @@ var variants = map[string][]variant{
 			resourceprocessor.Action{Key: "a", Action: "extract", Pattern: "(?P<b>.*)(?P<c>.*)"},
 			resourceprocessor.Action{Key: "a", Action: "convert", ConvertedType: "string"},
 			resourceprocessor.Action{Action: "hash", Pattern: "b|c"})},
+	},
+	"processor metrics_transform": {
+		{"update", transforms(metricstransformprocessor.Transform{Action: "update", NewName: "n", Operations: []metricstransformprocessor.Operation{
+			{Action: "add_label", NewLabel: "a", NewValue: "the value of a"},
+			{Action: "update_label", Label: "a", NewLabel: "b"},
+			{Action: "experimental_scale_value", Scale: 2},
+			{Action: "toggle_scalar_data_type"}}})},
+		{"insert and aggregate", transforms(metricstransformprocessor.Transform{Action: "insert", NewName: "$0.copy", Operations: []metricstransformprocessor.Operation{
+			{Action: "aggregate_labels", AggregationType: "median"}}})},
+		{"aggregate values", transforms(metricstransformprocessor.Transform{Action: "update", Operations: []metricstransformprocessor.Operation{
+			{Action: "aggregate_label_values", Label: "a", AggregatedValues: []string{""}, NewValue: "b", AggregationType: "sum"}}})},
+		{"combine", transforms(metricstransformprocessor.Transform{Action: "combine", NewName: "all", AggregationType: "max"})},
+		{"group", transforms(metricstransformprocessor.Transform{Action: "group", GroupResourceLabels: map[string]string{"a": "the value of a"}})},
 	},
 	"processor resource_detection": {
 		{"system", func(_ string, config any) {
@@ -232,6 +246,14 @@ func pipelineIDs(name string) (ids []string) {
 		ids = append(ids, s.String()+"/"+name)
 	}
 	return ids
+}
+
+// transforms returns one transform of all metrics.
+func transforms(one metricstransformprocessor.Transform) func(string, any) {
+	one.Include, one.MatchType = ".*", "regexp"
+	return func(_ string, config any) {
+		config.(*metricstransformprocessor.Config).Transforms = []metricstransformprocessor.Transform{one}
+	}
 }
 
 func debugOf(set func(*debugexporter.Config)) func(string, any) {
