@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -20,6 +21,14 @@ import (
 // errNumber is the error of NaN and the infinities where they are written as JSON.
 var errNumber = errors.New("JSON has no NaN and no infinity")
 
+// The sizes of a Value and an Entry, and how many bytes of JSON a value makes of each of
+// its own at most: the empty key of an empty value takes two bytes, and is `"":null,`.
+const (
+	valueBytes = 56
+	pairBytes  = 80
+	jsonRatio  = 8
+)
+
 // Entry is one key of a map with its value.
 type Entry struct {
 	Key   []byte
@@ -28,6 +37,11 @@ type Entry struct {
 
 // Entries appends the entries of a KindMap to dst, in their order. Of equal keys all.
 func (e *Env) Entries(dst []Entry, v Value) []Entry {
+	n := v.Count()
+	if e.Reserve(n*pairBytes) != nil {
+		return dst
+	}
+	dst = slices.Grow(dst, n)
 	for c := (wire.Cursor{Buf: v.bytes}); c.Next(); {
 		if c.Num != otlpfield.KeyValueListValues || c.Type != wire.TypeBytes {
 			continue
@@ -44,6 +58,11 @@ func (e *Env) Entries(dst []Entry, v Value) []Entry {
 
 // Elements appends the elements of a KindList to dst.
 func (e *Env) Elements(dst []Value, v Value) []Value {
+	n := v.Count()
+	if e.Reserve(n*valueBytes) != nil {
+		return dst
+	}
+	dst = slices.Grow(dst, n)
 	for c := (wire.Cursor{Buf: v.bytes}); c.Next(); {
 		if c.Num == otlpfield.ArrayValueValues && c.Type == wire.TypeBytes {
 			dst = append(dst, e.decode(c.Bytes))
@@ -74,7 +93,7 @@ func (e *Env) Text(v Value) Value {
 	case KindDouble:
 		return OfText(appendDouble(e.Scratch(32), v.Double()))
 	case KindMap, KindList:
-		dst, err := e.AppendJSON(nil, v, false)
+		dst, err := e.AppendJSON(e.Scratch(jsonRatio*len(v.bytes)+16), v, false)
 		if err != nil {
 			dst = nil
 		}
@@ -97,7 +116,7 @@ func (e *Env) Like(v Value) (text []byte, ok bool, err error) {
 	case KindBytes:
 		return hex.AppendEncode(e.Scratch(2*len(v.bytes)), v.bytes), true, nil
 	case KindMap, KindList:
-		text, err = e.AppendJSON(nil, v, true)
+		text, err = e.AppendJSON(e.Scratch(jsonRatio*len(v.bytes)+16), v, true)
 	default:
 		text, err = e.AppendJSON(e.Scratch(64), v, true)
 	}
@@ -129,21 +148,25 @@ func (e *Env) AppendJSON(dst []byte, v Value, html bool) ([]byte, error) {
 	case KindMap:
 		return e.appendJSONMap(dst, v, html)
 	case KindList:
-		return e.appendJSONList(dst, e.Elements(nil, v), html)
+		return e.appendJSONList(dst, e.Items(v), html)
 	}
-	var bytes []Value // of an id
-	for _, b := range v.bytes {
-		bytes = append(bytes, OfInt(int64(b)))
-	}
-	return e.appendJSONList(dst, bytes, html)
+	return e.appendJSONList(dst, func(yield func(Value) bool) { // an id
+		for _, b := range v.bytes {
+			if !yield(OfInt(int64(b))) {
+				return
+			}
+		}
+	}, html)
 }
 
-func (e *Env) appendJSONList(dst []byte, elements []Value, html bool) (_ []byte, err error) {
+func (e *Env) appendJSONList(dst []byte, elements iter.Seq[Value], html bool) (_ []byte, err error) {
 	dst = append(dst, '[')
-	for i, x := range elements {
-		if i > 0 {
+	first := true
+	for x := range elements {
+		if !first {
 			dst = append(dst, ',')
 		}
+		first = false
 		if dst, err = e.AppendJSON(dst, x, html); err != nil {
 			return dst, err
 		}

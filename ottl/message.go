@@ -35,6 +35,7 @@ type message struct {
 type slot struct {
 	count      int // how often it is in raw
 	present    bool
+	split      bool // bytes are the last part of a message in several parts
 	typ        wire.Type
 	scalar     uint64
 	bytes      []byte
@@ -128,9 +129,7 @@ func (m *message) found(c *wire.Cursor, start, end int) {
 	}
 	s.count++
 	s.bytes = c.Bytes
-	if c.Type == wire.TypeBytes && m.shape.isMessage(c.Num) {
-		s.bytes = wire.Merged(m.raw, c.Num)
-	}
+	s.split = s.split || c.Type == wire.TypeBytes && m.shape.isMessage(c.Num)
 	s.typ, s.scalar, s.start, s.end = c.Type, c.Scalar, start, end
 }
 
@@ -141,6 +140,9 @@ func (m *message) slot(num uint32) *slot {
 	if m.seen&bit == 0 {
 		m.seen |= bit
 		*s = slot{}
+	}
+	if s.split {
+		s.bytes, s.split = wire.Merged(m.raw, num), false
 	}
 	return s
 }

@@ -74,7 +74,7 @@ var contexts = map[string]*Context{
 		"status":                   at(otlpfield.SpanStatus, messages),
 		"status.code":              at(otlpfield.SpanStatus, inside(otlpfield.StatusCode, int32Number)),
 		"status.message":           at(otlpfield.SpanStatus, inside(otlpfield.StatusMessage, text)),
-		"flags":                    at(otlpfield.SpanFlags, fixed32Bits),
+		"flags":                    at(otlpfield.SpanFlags, spanFlags),
 	}},
 	"spanevent": {name: "spanevent", signal: otlp.Traces, level: levelPart, around: []string{"resource", "scope", "span"}, fields: map[string]field{
 		"time_unix_nano":           at(otlpfield.SpanEventTimeUnixNano, fixedNumber),

@@ -327,6 +327,18 @@ func (d *editor) applies(s *Step) (bool, error) {
 	return len(s.Conditions) == 0 && !s.Drop, nil
 }
 
+// itemError is the error of a statement or condition for an item. Its text is made only if
+// it is wanted, since there may be one for every item.
+type itemError struct {
+	text string
+	err  error
+}
+
+func (e *itemError) Error() string { return e.text + ": " + e.err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *itemError) Unwrap() error { return e.err }
+
 // fatal returns the error that refuses the request, nil if an error is passed over.
 func (s *Step) fatal(e *Env, text string, err error) error {
 	var growth *otlpedit.GrowthError
@@ -343,7 +355,7 @@ func (s *Step) fatal(e *Env, text string, err error) error {
 
 func (s *Step) report(text string, err error) {
 	if s.Mode != Silent && s.Report != nil {
-		s.Report(fmt.Errorf("%s: %w", text, err))
+		s.Report(&itemError{text, err})
 	}
 }
 

@@ -70,6 +70,8 @@ type part struct {
 	field  []byte // with its tag
 	scopes []scope
 	rest   []byte // the value of a ResourceX
+	// resource is its Resource, once it was looked for: many scopes may ask for it.
+	resource *otlp.Resource
 	// changed says that a scope is changed.
 	changed bool
 }
@@ -281,13 +283,22 @@ func (r *run) take(t *transform, s *scope) (taken []metric, err error) {
 	return taken, nil
 }
 
+// ownResource returns the Resource of a ResourceX.
+func (p *part) ownResource() []byte {
+	if p.resource == nil {
+		r := otlp.Resource(wire.Merged(p.rest, otlpfield.ResourceXResource))
+		p.resource = &r
+	}
+	return *p.resource
+}
+
 // group moves the metrics that match to a resource of their own.
 func (r *run) group(t *transform, p *part, s *scope) error {
 	taken, err := r.take(t, s)
 	if err != nil || len(taken) == 0 {
 		return err
 	}
-	g := group{resource: wire.Merged(p.rest, otlpfield.ResourceXResource), scope: wire.Merged(s.value, otlpfield.ScopeXScope), labels: t.resource, metrics: taken}
+	g := group{resource: p.ownResource(), scope: wire.Merged(s.value, otlpfield.ScopeXScope), labels: t.resource, metrics: taken}
 	n := len(g.resource) + len(g.scope) + 4*headBytes
 	for _, l := range g.labels {
 		n += len(l.key) + len(l.value) + 2*headBytes

@@ -136,7 +136,7 @@ var variants = map[string][]variant{
 			c.Traces.Span = []string{`IsMatch(attributes["a"], "x+") and name == "b"`}
 			c.Traces.SpanEvent = []string{`name == "b"`}
 			c.Metrics.DataPoint = []string{`attributes["a"] == "b"`}
-			c.Logs.LogRecord = []string{`body == "b"`}
+			c.Logs.LogRecord = []string{`body.string == "b"`}
 			c.Profiles.Profile = []string{`attributes["a"] == "b"`}
 		}},
 		{"include", func(_ string, config any) {

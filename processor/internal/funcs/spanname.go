@@ -11,8 +11,6 @@ import (
 	"github.com/penstock-telemetry/penstock/processor/internal/attrs"
 )
 
-var ofSpan = []string{"span"}
-
 // The versions of the semantic conventions whose span names are known: 1.37.0 to 1.43.0.
 const (
 	firstMinor = 37
