@@ -178,7 +178,8 @@ func addQuantiles(e *ottl.Env, key, suffix string) error {
 	summary := otlp.Summary(dataOf(metric))
 	room := len(metric) + len(suffix) + 64
 	for p := range summary.DataPoints().All() {
-		room += p.QuantileValues().Len() * (len(p) + len(key) + 2*pointRoom)
+		n, own := quantilesOf(p)
+		room += n * (own + len(key) + 2*pointRoom)
 	}
 	enc, ok := encoder(e, room)
 	if !ok {
@@ -187,9 +188,10 @@ func addQuantiles(e *ottl.Env, key, suffix string) error {
 	appendDetails(&enc, metric, suffix, "")
 	mark := enc.Open(otlpfield.MetricGauge)
 	for p := range summary.DataPoints().All() {
+		own := identity(e, p)
 		for q := range p.QuantileValues().All() {
 			point := enc.Open(otlpfield.GaugeDataPoints)
-			appendQuantile(&enc, p, key, q.Quantile())
+			appendQuantile(&enc, own, key, q.Quantile())
 			enc.Double(otlpfield.NumberDataPointAsDouble, q.Value())
 			enc.Close(point)
 		}
@@ -198,22 +200,58 @@ func addQuantiles(e *ottl.Env, key, suffix string) error {
 	return added(e, enc.Buf)
 }
 
+// isIdentity reports whether a cursor in a point of a summary is at an attribute or a time.
+func isIdentity(c *wire.Cursor) bool {
+	switch c.Num {
+	case otlpfield.SummaryDataPointAttributes:
+		return c.Type == wire.TypeBytes
+	case otlpfield.SummaryDataPointStartTimeUnixNano, otlpfield.SummaryDataPointTimeUnixNano:
+		return c.Type == wire.TypeFixed64
+	}
+	return false
+}
+
+// quantilesOf returns how many quantiles a point of a summary has, and how many bytes its
+// attributes and times take.
+func quantilesOf(point []byte) (n, own int) {
+	for c := (wire.Cursor{Buf: point}); c.Next(); {
+		switch {
+		case isIdentity(&c):
+			own += c.End - c.Start
+		case c.Num == otlpfield.SummaryDataPointQuantileValues && c.Type == wire.TypeBytes:
+			n++
+		}
+	}
+	return n, own
+}
+
+// identity returns the attributes and times of a point of a summary, so that for each of
+// its quantiles not all the others are read.
+func identity(e *ottl.Env, point []byte) []byte {
+	_, own := quantilesOf(point)
+	b := e.Scratch(own)
+	if b == nil {
+		return nil // the statement fails for want of memory
+	}
+	for c := (wire.Cursor{Buf: point}); c.Next(); {
+		if isIdentity(&c) {
+			b = append(b, point[c.Start:c.End]...)
+		}
+	}
+	return b
+}
+
 // appendQuantile appends the attributes and times of a point of a summary, with the quantile
 // as attribute key.
 func appendQuantile(enc *wire.Encoder, point []byte, key string, quantile float64) {
 	pending := true
 	for c := (wire.Cursor{Buf: point}); c.Next(); {
-		switch {
-		case c.Num == otlpfield.SummaryDataPointAttributes && c.Type == wire.TypeBytes:
-			if pending && string(otlp.KeyValue(c.Bytes).Key()) == key {
-				appendDouble(enc, key, quantile)
-				pending = false
-				continue
-			}
-			enc.Raw(point[c.Start:c.End])
-		case (c.Num == otlpfield.SummaryDataPointStartTimeUnixNano || c.Num == otlpfield.SummaryDataPointTimeUnixNano) && c.Type == wire.TypeFixed64:
-			enc.Raw(point[c.Start:c.End])
+		if pending && c.Num == otlpfield.SummaryDataPointAttributes && string(otlp.KeyValue(c.Bytes).Key()) == key {
+			appendDouble(enc, key, quantile)
+			pending = false
+			continue
 		}
+		enc.Raw(point[c.Start:c.End])
 	}
 	if pending {
 		appendDouble(enc, key, quantile)
