@@ -30,18 +30,40 @@ func (n *counter) appendAttribute(k *kind, m []byte, key string) bool {
 			return true
 		}
 	case num == 0:
-		num = pointAttributes[dataOf(n.item)]
+		num = n.pointAttributes
 	}
-	for _, place := range [...]struct {
-		m   []byte
-		num uint32
-	}{{m, num}, {n.at.Scope(), otlpfield.InstrumentationScopeAttributes}, {n.at.Resource(), otlpfield.ResourceAttributes}} {
-		if v, ok := find(n.at, place.m, place.num, key); ok {
-			n.key = appendKeyValue(n.key, otlpfield.NumberDataPointAttributes, []byte(key), v)
-			return true
+	v, ok := find(n.at, m, num, key)
+	if !ok {
+		v, ok = n.around(key)
+	}
+	if ok {
+		n.key = appendKeyValue(n.key, otlpfield.NumberDataPointAttributes, []byte(key), v)
+	}
+	return ok
+}
+
+// outer is the value of an attribute of the scope, or else of the resource, that the pass
+// is in. It is looked for once for each scope, since many items may ask for it.
+type outer struct {
+	resource, scope int // the numbers of those that it was looked for in
+	value           []byte
+	ok              bool
+}
+
+// around returns the value of an attribute of the present scope or resource.
+func (n *counter) around(key string) ([]byte, bool) {
+	o := n.outer[key]
+	if o == nil {
+		o = &outer{}
+		n.outer[key] = o
+	}
+	if r, s := n.at.Number(otlpedit.Resources), n.at.Number(otlpedit.Scopes); o.resource != r || o.scope != s {
+		*o = outer{resource: r, scope: s}
+		if o.value, o.ok = find(n.at, n.at.Scope(), otlpfield.InstrumentationScopeAttributes, key); !o.ok {
+			o.value, o.ok = find(n.at, n.at.Resource(), otlpfield.ResourceAttributes, key)
 		}
 	}
-	return false
+	return o.value, o.ok
 }
 
 // dataOf returns the field of a metric that its data points are in, 0 if it has none.

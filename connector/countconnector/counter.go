@@ -28,11 +28,13 @@ type counter struct {
 	buf      *pipeline.Buffer     // of the request of metrics; nil until something is counted
 	points   int                  // in buf
 
-	at       *otlpedit.Pass
-	item     []byte // that the pass is at
-	resource []byte // the attributes of the present resource, as fields of a Resource
-	tallies  []tally
-	key      []byte
+	at    *otlpedit.Pass
+	outer map[string]*outer // by key
+	// pointAttributes is the field of the attributes of data points of the present metric.
+	pointAttributes uint32
+	resource        []byte // the attributes of the present resource, as fields of a Resource
+	tallies         []tally
+	key             []byte
 }
 
 // tally is what was counted of a section in the present resource.
@@ -60,7 +62,7 @@ const (
 )
 
 func newCounter(c *connector) *counter {
-	n := &counter{connector: c, tester: ottl.NewTester(statements.ClientOf), tallies: make([]tally, len(c.sections))}
+	n := &counter{connector: c, tester: ottl.NewTester(statements.ClientOf), tallies: make([]tally, len(c.sections)), outer: map[string]*outer{}}
 	for i, s := range c.sections {
 		n.tallies[i].metrics = make([]groups, len(s.metrics))
 	}
@@ -105,7 +107,8 @@ func (n *counter) clear() {
 // End implements otlpedit.Editor.
 func (n *counter) End() {
 	n.tester.End()
-	n.at, n.item = nil, nil
+	n.at = nil
+	clear(n.outer)
 }
 
 // Edit implements otlpedit.Editor.
@@ -118,7 +121,7 @@ func (n *counter) Edit(p *otlpedit.Pass, l otlpedit.Levels, m []byte, _ *otlpedi
 		return otlpedit.Keep, n.copyAttributes(p, m)
 	}
 	n.tester.At(p, l, m)
-	n.at, n.item = p, m
+	n.at, n.pointAttributes = p, pointAttributes[dataOf(m)]
 	for i := range n.sections {
 		s := &n.sections[i]
 		var err error

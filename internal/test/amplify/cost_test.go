@@ -59,17 +59,19 @@ func TestCostIsLinear(t *testing.T) {
 	defer stop()
 	for i := range targets {
 		target := &targets[i]
-		for _, f := range target.Formats {
-			for n, k := range f.Kinds() {
-				if k.amplifier == nil && n%every != 0 {
-					continue
-				}
-				a, ok := target.Cost(f, k.Request(small), 0)
-				b, okay := target.Cost(f, k.Request(large), most*a)
-				if ok && okay && b > most*a && b > 5 {
-					t.Errorf("%s, %s: %.1f ns for each byte of %d, %.1f of %d", target.Name, k, a, small, b, large)
+		t.Run(target.Name, func(t *testing.T) {
+			for _, f := range target.Formats {
+				for n, k := range f.Kinds() {
+					if k.amplifier == nil && n%every != 0 {
+						continue
+					}
+					a, ok := target.Cost(f, k.Request(small), 0)
+					b, okay := target.Cost(f, k.Request(large), most*a)
+					if ok && okay && b > most*a && b > 5 {
+						t.Errorf("%s: %.1f ns for each byte of %d, %.1f of %d", k, a, small, b, large)
+					}
 				}
 			}
-		}
+		})
 	}
 }
