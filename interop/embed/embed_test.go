@@ -148,7 +148,7 @@ func TestSmall(t *testing.T) {
 			t.Errorf("it printed %q %d times, want 2, in\n%s", text, got, out)
 		}
 	}
-	want := []string{"exporter/debugexporter", "processor/resourceprocessor", "receiver/otlpreceiver"}
+	want := []string{"exporter/debugexporter", "processor/attraction", "processor/resourceprocessor", "receiver/otlpreceiver"} // attraction is what resource stands on
 	if got := linkedComponents(t, "./small"); !slices.Equal(got, want) {
 		t.Errorf("it links the components %q, want %q", got, want)
 	}
