@@ -386,8 +386,9 @@ func (a *Args) Elements(i int) (elements []Getter, ok bool, err error) {
 	return elements, true, nil
 }
 
-// LiteralStrings returns argument i, a list of literals between brackets.
-func (a *Args) LiteralStrings(i int) (list []string, err error) {
+// literals returns argument i, a list between brackets of literals of a kind, which an error
+// calls what.
+func (a *Args) literals(i int, k Kind, what string) (list []Value, err error) {
 	if !a.Has(i) {
 		return nil, nil
 	}
@@ -395,37 +396,34 @@ func (a *Args) LiteralStrings(i int) (list []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if !x.isList {
-		return nil, a.Errorf(i, "expected a list of strings")
-	}
 	for _, el := range x.list {
-		if !el.constant || el.value.kind != KindString {
-			return nil, a.Errorf(i, "expected a list of literal strings")
+		if !el.constant || el.value.kind != k {
+			return nil, a.Errorf(i, "expected a list of literal %s", what)
 		}
-		list = append(list, string(el.value.bytes))
+		list = append(list, el.value)
+	}
+	if !x.isList {
+		return nil, a.Errorf(i, "expected a list of literal %s", what)
 	}
 	return list, nil
 }
 
-// LiteralDoubles returns argument i, a list of literals between brackets.
+// LiteralStrings returns argument i, a list of literals between brackets.
+func (a *Args) LiteralStrings(i int) (list []string, err error) {
+	values, err := a.literals(i, KindString, "strings")
+	for _, v := range values {
+		list = append(list, string(v.bytes))
+	}
+	return list, err
+}
+
+// LiteralDoubles returns argument i, a list of literals between brackets, such as 1.0.
 func (a *Args) LiteralDoubles(i int) (list []float64, err error) {
-	if !a.Has(i) {
-		return nil, nil
+	values, err := a.literals(i, KindDouble, "doubles, such as 1.0")
+	for _, v := range values {
+		list = append(list, v.Double())
 	}
-	x, err := a.expr(i)
-	if err != nil {
-		return nil, err
-	}
-	if !x.isList {
-		return nil, a.Errorf(i, "expected a list of doubles")
-	}
-	for _, el := range x.list {
-		if !el.constant || el.value.kind != KindDouble {
-			return nil, a.Errorf(i, "expected a list of literal doubles, such as 1.0")
-		}
-		list = append(list, el.value.Double())
-	}
-	return list, nil
+	return list, err
 }
 
 // Function returns the converter that argument i names, which takes one argument.
