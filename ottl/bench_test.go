@@ -3,24 +3,10 @@ package ottl
 import (
 	"testing"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 )
-
-type reused struct{ buf []byte }
-
-func (r *reused) Grow(b []byte, n int) ([]byte, error) {
-	if b == nil {
-		b = r.buf[:0]
-	}
-	if cap(b)-len(b) < n {
-		b = append(make([]byte, 0, 2*(len(b)+n)), b...)
-	}
-	r.buf = b
-	return b, nil
-}
-func (r *reused) Reserve(int) error { return nil }
-func (r *reused) Err() error        { return nil }
 
 func BenchmarkStatements(b *testing.B) {
 	attrs := []string{"http.request.method", "GET", "url.path", "/api/v1/carts/items", "http.response.status_code", "200", "server.address", "shop.example.com",
@@ -42,7 +28,7 @@ func BenchmarkStatements(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			plans := plansFor(b, "log", c.do...)
 			p := otlpedit.NewPass(plans[0])
-			mem := &reused{}
+			mem := &testkit.ReusedMemory{}
 			b.SetBytes(int64(len(request)))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -4,27 +4,12 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/ottl"
 	"github.com/penstock-telemetry/penstock/ottl/functions"
 )
-
-// reused is memory that is used again for each request, as a pipeline's is.
-type reused struct{ buf []byte }
-
-func (r *reused) Grow(b []byte, n int) ([]byte, error) {
-	if b == nil {
-		b = r.buf[:0]
-	}
-	if cap(b)-len(b) < n {
-		b = append(make([]byte, 0, 2*(len(b)+n)), b...)
-	}
-	r.buf = b
-	return b, nil
-}
-func (*reused) Reserve(int) error { return nil }
-func (*reused) Err() error        { return nil }
 
 func requestOf(records int) []byte {
 	var e otlp.Encoder
@@ -112,7 +97,7 @@ func TestNothingIsAllocatedForAnItem(t *testing.T) {
 		{"resource", false, []string{`set(attributes["service.name"], "x")`}},
 	} {
 		plans := plansOf(t, c.context, c.drop, c.texts...)
-		pass, mem := otlpedit.NewPass(plans[0]), &reused{}
+		pass, mem := otlpedit.NewPass(plans[0]), &testkit.ReusedMemory{}
 		run := func() {
 			if _, _, err := pass.Run(otlp.Logs, request, items, mem); err != nil {
 				t.Error(err)

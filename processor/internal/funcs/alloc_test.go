@@ -8,26 +8,11 @@ import (
 	collectorpb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 
+	"github.com/penstock-telemetry/penstock/internal/test/testkit"
 	"github.com/penstock-telemetry/penstock/otlp"
 	"github.com/penstock-telemetry/penstock/otlpedit"
 	"github.com/penstock-telemetry/penstock/ottl"
 )
-
-// reused is memory that is used again for each request, as a pipeline's is.
-type reused struct{ buf []byte }
-
-func (r *reused) Grow(b []byte, n int) ([]byte, error) {
-	if b == nil {
-		b = r.buf[:0]
-	}
-	if cap(b)-len(b) < n {
-		b = append(make([]byte, 0, 2*(len(b)+n)), b...)
-	}
-	r.buf = b
-	return b, nil
-}
-func (*reused) Reserve(int) error { return nil }
-func (*reused) Err() error        { return nil }
 
 // TestAllocations: nothing is allocated for each metric.
 func TestAllocations(t *testing.T) {
@@ -53,7 +38,7 @@ func TestAllocations(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass := otlpedit.NewPass(plansOf(t, otlp.Metrics, "metric", ottl.Propagate, nil, c.statement)[0])
-		mem := &reused{}
+		mem := &testkit.ReusedMemory{}
 		run := func() {
 			if v, _, err := pass.Run(otlp.Metrics, request, items, mem); err != nil || v != otlpedit.Replace {
 				t.Fatal(v, err)
